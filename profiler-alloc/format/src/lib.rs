@@ -1,0 +1,135 @@
+//! The profile file: the seam between the recorder (`profiler-alloc`) and the analyst (`memprof`).
+//!
+//! The file *is* the recorder's data structure: the recorder maps it shared and keeps it current, so
+//! there is no dump step, and a reader may open it at any moment, also while the program runs and
+//! after it was killed. This page is the format's specification; the code below is its only
+//! implementation, used by both sides.
+//!
+//! # Layout
+//!
+//! All integers are little-endian. Addresses are 64 bits wide.
+//!
+//! ```text
+//! 0       ┌──────────────────────────────┐
+//!         │ Header                       │  one record, see `Header`
+//! 2048    ├──────────────────────────────┤  SIZES_AT
+//!         │ 65 SizeClass records         │  size histogram, class = bits in the size
+//! 4096    ├──────────────────────────────┤  DIRECTORY_AT
+//!         │ 4096 bytes, one per chunk    │  which `Table` chunk i belongs to
+//! 8192    ├──────────────────────────────┤  HEADER_LEN
+//!         │ chunk 0        (64 KiB)      │
+//! 73728   ├──────────────────────────────┤
+//!         │ chunk 1        (64 KiB)      │
+//!         │ ...                          │  header.chunk_count chunks
+//!         └──────────────────────────────┘
+//! ```
+//!
+//! A table is the concatenation of its chunks in file order; a record may straddle two chunks, a
+//! field never does. The file only grows. Space is reserved before it is used, so the file may be
+//! longer than `HEADER_LEN + chunk_count * CHUNK_LEN` by the part reserved last.
+//!
+//! # Reading a file that is being written
+//!
+//! Counts in the header are upper bounds: a record below the count may still be all zero for the
+//! moment between the reservation of its number and its first store. Such a record belongs to
+//! nobody yet and is to be skipped. Nodes are append-only and a parent's number is below its
+//! children's, so one pass in order resolves every stack. Every 64-bit field is stored in one
+//! piece.
+//!
+//! # Weights
+//!
+//! A sample of a block of `size` bytes at interval `i` stands for `size / (1 - exp(-size / i))`
+//! bytes and `1 / (1 - exp(-size / i))` blocks; at interval 0 (exact) for itself. Byte totals hold
+//! the rounded weights. Counts of blocks are fixed-point with [`COUNT_FRACTION_BITS`] binary places.
+//! The `*_variance` fields hold the sum of `w² (1 - p)` (as `f64` bits), an unbiased estimate of the
+//! variance of the byte total beside them; exact samples add nothing to it.
+//!
+//! ```
+//! use profiler_alloc_format::{Frame, Header};
+//!
+//! let header = Header { pid: 42, ..Header::empty() };
+//! let bytes = header.to_bytes();
+//! assert_eq!(Header::from_bytes(&bytes).pid, 42);
+//! assert_eq!(Frame::new(3, 0x1234).module(), 3);
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod env;
+mod frame;
+mod records;
+mod table;
+
+pub use frame::{Frame, UNKNOWN_MODULE};
+pub use records::{
+    Header, HeaderCells, Module, ModuleCells, Node, NodeCells, Point, PointCells, SizeClass,
+    SizeClassCells, Stack, StackCells, Thread, ThreadCells,
+};
+pub use table::Table;
+
+/// First eight bytes of a profile.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"MEMPROF\n");
+/// Version of this layout. A reader refuses other versions.
+pub const VERSION: u32 = 1;
+/// Bytes before the first chunk.
+pub const HEADER_LEN: usize = 8192;
+/// Bytes of one chunk.
+pub const CHUNK_LEN: usize = 65536;
+/// Chunks a file can hold: one directory byte each.
+pub const MAX_CHUNKS: usize = 4096;
+/// Offset of the [`SizeClass`] records.
+pub const SIZES_AT: usize = 2048;
+/// Number of [`SizeClass`] records: class `c` holds the sizes with `c` significant bits.
+pub const SIZE_CLASSES: usize = 65;
+/// Offset of the chunk directory.
+pub const DIRECTORY_AT: usize = 4096;
+/// Binary places of every fixed-point count of blocks.
+pub const COUNT_FRACTION_BITS: u32 = 16;
+/// The extension of a profile's file name, without the dot.
+pub const EXTENSION: &str = "memprof";
+
+/// Recording is under way, or the program ended without telling (killed, aborted).
+pub const STATE_RECORDING: u32 = 1;
+/// Paused by the program: counters go on, samples do not.
+pub const STATE_PAUSED: u32 = 2;
+/// Ended in order; the `final_*` totals are valid.
+pub const STATE_FINISHED: u32 = 3;
+
+/// Sampling chosen by the time budget (the default).
+pub const MODE_AUTO: u32 = 0;
+/// Every allocation is recorded.
+pub const MODE_ALL: u32 = 1;
+/// One fixed sampling interval.
+pub const MODE_FIXED: u32 = 2;
+
+const _: () = {
+    assert!(Header::LEN <= SIZES_AT);
+    assert!(SIZES_AT + SIZE_CLASSES * SizeClass::LEN <= DIRECTORY_AT);
+    assert!(DIRECTORY_AT + MAX_CHUNKS == HEADER_LEN);
+};
+
+/// The class of the size histogram that `size` belongs to.
+pub const fn size_class(size: u64) -> usize {
+    (64 - size.leading_zeros()) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn size_classes_count_significant_bits() {
+        let classes = [
+            (0, 0),
+            (1, 1),
+            (2, 2),
+            (3, 2),
+            (4, 3),
+            (1024, 11),
+            (u64::MAX, 64),
+        ];
+        for (size, class) in classes {
+            assert_eq!(size_class(size), class, "size {size}");
+        }
+    }
+}

@@ -1,0 +1,443 @@
+//! The records of a profile: for each, a plain struct for readers and a struct of atomics for the recorder.
+//!
+//! Both come from one list of fields, so they cannot disagree. Fields stand in the file in the order
+//! listed, without padding. Where a field's doc says *signed*, its 64 bits are two's complement.
+
+use core::sync::atomic::{AtomicU32, AtomicU64};
+
+/// A type of field that has an atomic twin.
+pub trait Field: Copy {
+    /// The twin.
+    type Cell;
+    /// Bytes in the file.
+    const LEN: usize = size_of::<Self>();
+    /// The value of an empty field.
+    const ZERO: Self;
+    /// Decodes from the front of `bytes`.
+    fn get(bytes: &[u8]) -> Self;
+    /// Encodes to the front of `bytes`.
+    fn put(self, bytes: &mut [u8]);
+}
+
+macro_rules! field {
+    ($int:ty, $cell:ty) => {
+        impl Field for $int {
+            type Cell = $cell;
+            const ZERO: Self = 0;
+            fn get(bytes: &[u8]) -> Self {
+                let mut array = [0; size_of::<Self>()];
+                array.copy_from_slice(&bytes[..size_of::<Self>()]);
+                Self::from_le_bytes(array)
+            }
+            fn put(self, bytes: &mut [u8]) {
+                bytes[..size_of::<Self>()].copy_from_slice(&self.to_le_bytes());
+            }
+        }
+    };
+}
+field!(u32, AtomicU32);
+field!(u64, AtomicU64);
+
+impl<const N: usize> Field for [u64; N] {
+    type Cell = [AtomicU64; N];
+    const ZERO: Self = [0; N];
+    fn get(bytes: &[u8]) -> Self {
+        core::array::from_fn(|i| u64::get(&bytes[i * u64::LEN..]))
+    }
+    fn put(self, bytes: &mut [u8]) {
+        for (i, part) in self.into_iter().enumerate() {
+            part.put(&mut bytes[i * u64::LEN..]);
+        }
+    }
+}
+
+macro_rules! record {
+    (
+        $(#[$meta:meta])*
+        $Plain:ident, $Cells:ident, $len:literal {
+            $( $(#[$field_meta:meta])* $field:ident: $ty:ty, )*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub struct $Plain { $( $(#[$field_meta])* pub $field: $ty, )* }
+
+        impl $Plain {
+            /// Bytes of one record.
+            pub const LEN: usize = $len;
+
+            /// A record of zeros.
+            pub const fn empty() -> Self {
+                Self { $( $field: <$ty as Field>::ZERO, )* }
+            }
+
+            /// Decodes one record.
+            pub fn from_bytes(bytes: &[u8; $len]) -> Self {
+                let mut rest = &bytes[..];
+                $(
+                    let $field = <$ty as Field>::get(rest);
+                    rest = &rest[<$ty as Field>::LEN..];
+                )*
+                debug_assert!(rest.is_empty());
+                Self { $($field),* }
+            }
+
+            /// Encodes one record, as the recorder would leave it in the file.
+            pub fn to_bytes(&self) -> [u8; $len] {
+                let mut bytes = [0; $len];
+                let mut at = 0;
+                $(
+                    self.$field.put(&mut bytes[at..]);
+                    at += <$ty as Field>::LEN;
+                )*
+                debug_assert_eq!(at, $len);
+                bytes
+            }
+        }
+
+        #[doc = concat!("A [`", stringify!($Plain), "`] in the shared file. All zero is valid.")]
+        #[repr(C)]
+        #[derive(Debug)]
+        pub struct $Cells { $( $(#[$field_meta])* pub $field: <$ty as Field>::Cell, )* }
+
+        const _: () = {
+            assert!($len == 0 $( + <$ty as Field>::LEN )*, "fields add up to the stated length");
+            assert!(size_of::<$Cells>() == $len, "no padding between fields");
+        };
+    };
+}
+
+record! {
+    /// What is known of the whole recording.
+    Header, HeaderCells, 512 {
+        /// [`MAGIC`](crate::MAGIC).
+        magic: u64,
+        /// [`VERSION`](crate::VERSION).
+        version: u32,
+        /// One of the `STATE_*` constants.
+        state: u32,
+        /// Process number of the recorded program.
+        pid: u32,
+        /// One of the `MODE_*` constants.
+        mode: u32,
+        /// The value of [`env::RUN_ID`](crate::env::RUN_ID), or 0.
+        run_id: u64,
+        /// Start of the recording, nanoseconds since 1970 (UTC).
+        started_unix_ns: u64,
+        /// Nanoseconds from the start to the last thing recorded.
+        updated_ns: u64,
+        /// Chunks in use.
+        chunk_count: u64,
+
+        /// Sampling interval now, in bytes; 0 is exact.
+        interval: u64,
+        /// Widest sampling interval used so far, in bytes.
+        interval_widest: u64,
+        /// Time budget, in millionths of the program's CPU time.
+        budget_ppm: u32,
+        /// Frames kept of one stack.
+        stack_depth: u32,
+        /// Time grant on top of the budget, in nanoseconds.
+        grant_ns: u64,
+
+        /// Heap in use when the recording started, in bytes. *Signed.*
+        heap_base: u64,
+        /// Heap in use in the whole process, as last published, in bytes. *Signed.*
+        heap: u64,
+        /// Highest heap in use since the start, in bytes. *Signed.*
+        peak: u64,
+        /// Time of the peak, nanoseconds since the start.
+        peak_ns: u64,
+        /// Number of the current peak; see [`Stack::peak_epoch`].
+        peak_epoch: u64,
+
+        /// Records in [`Table::Threads`](crate::Table::Threads).
+        thread_count: u64,
+        /// Records in [`Table::Nodes`](crate::Table::Nodes).
+        node_count: u64,
+        /// Records in [`Table::Stacks`](crate::Table::Stacks).
+        stack_count: u64,
+        /// Records in [`Table::Modules`](crate::Table::Modules).
+        module_count: u64,
+        /// Bytes in [`Table::Strings`](crate::Table::Strings).
+        string_bytes: u64,
+        /// Records in [`Table::Timeline`](crate::Table::Timeline).
+        timeline_count: u64,
+        /// Nanoseconds between two points of the timeline, doubled whenever it is thinned.
+        timeline_interval_ns: u64,
+
+        /// Allocations sampled.
+        alloc_samples: u64,
+        /// Frees of sampled blocks seen.
+        free_samples: u64,
+        /// Time the recorder spent on samples, measured, in nanoseconds.
+        own_ns: u64,
+        /// CPU time of the whole process when last looked at, in nanoseconds since the start.
+        cpu_ns: u64,
+        /// Memory the recorder holds beside the file, in bytes.
+        own_bytes: u64,
+        /// Stacks walked by frame pointers and confirmed.
+        frame_pointer_walks: u64,
+        /// Stacks walked by unwind tables.
+        table_walks: u64,
+
+        /// Loss: samples counted under "other" because a table was full.
+        lost_stacks: u64,
+        /// Loss: stacks whose outer end could not be walked.
+        lost_outer_frames: u64,
+        /// Loss: stacks so deep that their middle was left out.
+        lost_middle_frames: u64,
+        /// Loss: allocations and frees made while the recorder was at work in the same thread (counted, not sampled).
+        lost_reentrant: u64,
+        /// Loss: sampled blocks that could not be remembered, so their free is not charged to a line.
+        lost_blocks: u64,
+        /// Loss: frames whose address belonged to no known module.
+        lost_modules: u64,
+        /// Loss: threads that shared counter record 0.
+        lost_threads: u64,
+        /// Loss: attempts to grow the file that failed.
+        lost_growth: u64,
+        /// Forked children, which are not recorded.
+        forks: u64,
+
+        /// At the end: [`Thread::allocs`] summed.
+        final_allocs: u64,
+        /// At the end: [`Thread::frees`] summed.
+        final_frees: u64,
+        /// At the end: [`Thread::reallocs`] summed.
+        final_reallocs: u64,
+        /// At the end: bytes allocated, summed.
+        final_alloc_bytes: u64,
+        /// At the end: bytes freed, summed.
+        final_freed_bytes: u64,
+        /// At the end: [`Thread::realloc_new`] summed.
+        final_realloc_new: u64,
+        /// At the end: [`Thread::grown`] summed.
+        final_grown: u64,
+        /// At the end: [`Thread::shrunk`] summed.
+        final_shrunk: u64,
+        /// Clock time of the end of recording minus the start, in nanoseconds; 0 before.
+        final_ns: u64,
+        /// Number of pauses so far.
+        pauses: u64,
+        /// Not used.
+        reserved: [u64; 15],
+    }
+}
+
+record! {
+    /// Weighted number and bytes of the allocations of one power-of-two size class.
+    SizeClass, SizeClassCells, 16 {
+        /// Blocks, fixed-point.
+        count: u64,
+        /// Bytes.
+        bytes: u64,
+    }
+}
+
+record! {
+    /// Exact counters of one thread, and the thread's own working values.
+    ///
+    /// A record outlives its thread and is taken over by a later one, its counters running on; the `start_*` fields
+    /// tell the two apart. Sums over all records are the process's totals.
+    Thread, ThreadCells, 256 {
+        /// Bytes left until the thread looks up (samples, publishes). *Signed.*
+        alloc_left: u64,
+        /// Calls of `alloc` and `alloc_zeroed` that returned a block.
+        allocs: u64,
+        /// As `alloc_left`, for frees. *Signed.*
+        free_left: u64,
+        /// Calls of `dealloc`.
+        frees: u64,
+        /// Bytes allocated = `alloc_base - alloc_left`: alloc, alloc_zeroed, and the new size of every realloc.
+        alloc_base: u64,
+        /// Bytes freed = `free_base - free_left`: dealloc, and the old size of every realloc.
+        free_base: u64,
+        /// Calls of `realloc` that succeeded.
+        reallocs: u64,
+        /// New sizes of all reallocs, summed.
+        realloc_new: u64,
+        /// Bytes by which reallocs grew blocks.
+        grown: u64,
+        /// Bytes by which reallocs shrank blocks.
+        shrunk: u64,
+        /// 0 free, 1 in use.
+        state: u32,
+        /// The system's thread number.
+        tid: u32,
+        /// Name of the thread, zero-padded.
+        name: [u64; 2],
+        /// Bytes allocated in this record before its present thread.
+        start_alloc_bytes: u64,
+        /// Bytes freed in this record before its present thread.
+        start_freed_bytes: u64,
+        /// Node of the last stack sampled by this thread.
+        last_node: u32,
+        /// Number of samples so far; wraps.
+        sequence: u32,
+        /// Heap in use after the last sample of this thread. *Signed.*
+        last_heap: u64,
+        /// Working value: bytes from arming the countdown to the next sample.
+        gap: u64,
+        /// Working value: the sampling interval the gap was drawn for.
+        gap_interval: u64,
+        /// Working value: what the countdown was armed with. *Signed.*
+        armed: u64,
+        /// Working value: heap bytes of this thread already published. *Signed.*
+        published: u64,
+        /// Working value: `free_left` at which frees are published next. *Signed.*
+        free_floor: u64,
+        /// Working value: state of the random generator.
+        random: u64,
+        /// Working value: upper bound of the thread's stack.
+        stack_top: u64,
+        /// Working value: serial number of the recording this record joined.
+        generation: u64,
+        /// Not used.
+        reserved: [u64; 7],
+    }
+}
+
+record! {
+    /// One node of the trie of stacks: a frame and its caller's node.
+    Node, NodeCells, 24 {
+        /// Number of the caller's node; smaller than this node's own. The root is 0.
+        parent: u32,
+        /// Number of the stack that ends here (innermost frame), or 0.
+        stack: u32,
+        /// A [`Frame`](crate::Frame). 0 while the record is being made.
+        frame: u64,
+        /// Highest heap in use seen when a thread left this frame for another line, plus 1; 0 if never. *Signed.*
+        heap_after: u64,
+    }
+}
+
+record! {
+    /// Totals of one distinct stack. "Here" means: with this stack as the call stack.
+    Stack, StackCells, 168 {
+        /// Node of the innermost frame. 0 for "other" and while the record is being made.
+        node: u32,
+        /// Not used.
+        flags: u32,
+        /// Bytes allocated here.
+        alloc_bytes: u64,
+        /// Blocks allocated here, fixed-point.
+        alloc_count: u64,
+        /// Bytes freed here (of blocks allocated anywhere).
+        freed_bytes: u64,
+        /// Blocks freed here, fixed-point.
+        freed_count: u64,
+        /// Bytes allocated here and not yet freed. *Signed.*
+        live_bytes: u64,
+        /// Blocks allocated here and not yet freed, fixed-point. *Signed.*
+        live_count: u64,
+        /// `live_bytes` at the peak numbered `peak_epoch`. *Signed.*
+        peak_bytes: u64,
+        /// `live_count` at that peak. *Signed.*
+        peak_count: u64,
+        /// The peak `peak_bytes` belongs to; if it is not the header's, nothing changed since the peak and `live_*` holds.
+        peak_epoch: u64,
+        /// Bytes allocated here and freed before the thread's next sample.
+        temporary_bytes: u64,
+        /// Blocks allocated here and freed before the thread's next sample, fixed-point.
+        temporary_count: u64,
+        /// The part of `alloc_bytes` that came from `realloc`.
+        realloc_bytes: u64,
+        /// The part of `alloc_count` that came from `realloc`, fixed-point.
+        realloc_count: u64,
+        /// Samples behind the alloc fields.
+        alloc_samples: u64,
+        /// Samples behind the freed fields.
+        free_samples: u64,
+        /// Variance of `alloc_bytes`, as `f64` bits.
+        alloc_variance: u64,
+        /// Variance of `freed_bytes`, as `f64` bits.
+        freed_variance: u64,
+        /// Variance of `live_bytes`, as `f64` bits.
+        live_variance: u64,
+        /// `live_variance` at the peak, as `f64` bits.
+        peak_variance: u64,
+        /// Time of the last sample here, nanoseconds since the start.
+        last_ns: u64,
+    }
+}
+
+record! {
+    /// An executable or library that was loaded.
+    Module, ModuleCells, 96 {
+        /// First run-time address. 0 while the record is being made.
+        start: u64,
+        /// End of the run-time addresses.
+        end: u64,
+        /// Load bias: run-time address minus address in the file.
+        bias: u64,
+        /// Offset of the path in [`Table::Strings`](crate::Table::Strings).
+        path_at: u32,
+        /// Bytes of the path; 0 if unknown.
+        path_len: u32,
+        /// Build-id, zero-padded.
+        build_id: [u64; 4],
+        /// Bytes of the build-id in use, at most 32; 0 if the module has none.
+        build_id_len: u32,
+        /// Not used.
+        flags: u32,
+        /// Modification time of the file when it was recorded, nanoseconds since 1970; 0 if unknown.
+        modified_ns: u64,
+        /// Length of the file when it was recorded; 0 if unknown.
+        file_len: u64,
+        /// When it was first seen, nanoseconds since the start.
+        loaded_ns: u64,
+    }
+}
+
+record! {
+    /// One point of the timeline.
+    Point, PointCells, 32 {
+        /// Nanoseconds since the start, plus 1; 0 while the record is being made.
+        time_ns: u64,
+        /// Heap in use, bytes. *Signed.*
+        heap: u64,
+        /// Resident set size, bytes; 0 if unknown.
+        rss: u64,
+        /// Bytes allocated since the start.
+        alloc_bytes: u64,
+    }
+}
+
+impl Thread {
+    /// Bytes allocated by all threads this record has served.
+    pub const fn alloc_bytes(&self) -> u64 {
+        self.alloc_base.wrapping_sub(self.alloc_left)
+    }
+
+    /// Bytes freed by all threads this record has served.
+    pub const fn freed_bytes(&self) -> u64 {
+        self.free_base.wrapping_sub(self.free_left)
+    }
+
+    /// Name of the present (or last) thread, without the padding.
+    pub fn name_bytes(&self) -> [u8; 16] {
+        let mut name = [0; 16];
+        self.name.put(&mut name);
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_round_trip_through_bytes() {
+        let node = Node {
+            parent: 1,
+            stack: 2,
+            frame: 3 << 48 | 4,
+            heap_after: u64::MAX,
+        };
+        let bytes = node.to_bytes();
+        assert_eq!(bytes[..8], [1, 0, 0, 0, 2, 0, 0, 0]);
+        assert_eq!(Node::from_bytes(&bytes), node);
+        assert_eq!(Node::from_bytes(&[0; Node::LEN]), Node::empty());
+    }
+}

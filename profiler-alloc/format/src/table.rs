@@ -1,0 +1,50 @@
+//! The tables of a profile and the directory byte that names each.
+
+/// A table of records. The directory holds its number for every chunk that belongs to it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[repr(u8)]
+pub enum Table {
+    /// [`Thread`](crate::Thread) records: exact counters. Record 0 is shared by threads without one of their own.
+    Threads = 1,
+    /// [`Node`](crate::Node) records: the trie of stacks. Record 0 is the root.
+    Nodes = 2,
+    /// [`Stack`](crate::Stack) records: totals of each distinct stack. Record 0 is "other": what no longer fitted.
+    Stacks = 3,
+    /// [`Module`](crate::Module) records: executables and libraries.
+    Modules = 4,
+    /// UTF-8 text (or the bytes the system gave), referred to by offset and length.
+    Strings = 5,
+    /// [`Point`](crate::Point) records: heap and RSS over time. One chunk, thinned when full.
+    Timeline = 6,
+}
+
+impl Table {
+    /// All tables, in the order of their numbers.
+    pub const ALL: [Table; 6] = [
+        Table::Threads,
+        Table::Nodes,
+        Table::Stacks,
+        Table::Modules,
+        Table::Strings,
+        Table::Timeline,
+    ];
+
+    /// The table that a directory byte names.
+    pub fn from_byte(byte: u8) -> Option<Table> {
+        Self::ALL.into_iter().find(|&table| table as u8 == byte)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directory_bytes_round_trip() {
+        for table in Table::ALL {
+            assert_eq!(Table::from_byte(table as u8), Some(table));
+        }
+        assert_eq!(Table::from_byte(0), None);
+        assert_eq!(Table::from_byte(7), None);
+    }
+}

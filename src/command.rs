@@ -1,0 +1,31 @@
+//! The command line: which subcommand, with which options; the only place that prints errors and chooses exit codes.
+
+mod report;
+mod run;
+mod summary;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// A line-level memory profiler for Rust.
+#[derive(Parser, Debug)]
+#[command(name = "memprof", version, about)]
+enum Memprof {
+    Run(run::Args),
+    Report(report::Args),
+    Summary(summary::Args),
+}
+
+/// Runs the command and gives the process's exit code: 0, that of the program run, or 2 for an error of ours.
+pub fn main() -> ExitCode {
+    let result = match Memprof::parse() {
+        Memprof::Run(args) => run::run(args),
+        Memprof::Report(args) => report::run(args),
+        Memprof::Summary(args) => summary::run(args),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("memprof: {error:#}");
+        ExitCode::from(2)
+    })
+}

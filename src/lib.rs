@@ -1,0 +1,5 @@
+//! The analyst of memprof: reads profiles, symbolizes them offline, prints them.
+
+#![forbid(unsafe_code)]
+
+pub mod command;
