@@ -241,18 +241,18 @@ record! {
     /// A record outlives its thread and is taken over by a later one, its counters running on; the `start_*` fields
     /// tell the two apart. Sums over all records are the process's totals.
     Thread, ThreadCells, 256 {
-        /// Bytes left until the thread looks up (samples, publishes). *Signed.*
-        alloc_left: u64,
+        /// Bytes allocated: alloc, alloc_zeroed, and the new size of every realloc.
+        alloc_bytes: u64,
+        /// Working value: `alloc_bytes` at which the thread takes the slow path next; 0 is always.
+        alloc_next: u64,
         /// Calls of `alloc` and `alloc_zeroed` that returned a block.
         allocs: u64,
-        /// As `alloc_left`, for frees. *Signed.*
-        free_left: u64,
+        /// Bytes freed: dealloc, and the old size of every realloc.
+        freed_bytes: u64,
+        /// Working value: `freed_bytes` at which the thread takes the slow path next; 0 is always.
+        free_next: u64,
         /// Calls of `dealloc`.
         frees: u64,
-        /// Bytes allocated = `alloc_base - alloc_left`: alloc, alloc_zeroed, and the new size of every realloc.
-        alloc_base: u64,
-        /// Bytes freed = `free_base - free_left`: dealloc, and the old size of every realloc.
-        free_base: u64,
         /// Calls of `realloc` that succeeded.
         reallocs: u64,
         /// New sizes of all reallocs, summed.
@@ -277,18 +277,18 @@ record! {
         sequence: u32,
         /// Heap in use after the last sample of this thread. *Signed.*
         last_heap: u64,
-        /// Working value: bytes from arming the countdown to the next sample.
-        gap: u64,
-        /// Working value: the sampling interval the gap was drawn for.
-        gap_interval: u64,
-        /// Working value: what the countdown was armed with. *Signed.*
-        armed: u64,
+        /// Working value: `alloc_bytes` at which the next sample is taken.
+        sample_at: u64,
+        /// Working value: the sampling interval `sample_at` was drawn for.
+        sample_interval: u64,
         /// Working value: heap bytes of this thread already published. *Signed.*
         published: u64,
-        /// Working value: `free_left` at which frees are published next. *Signed.*
-        free_floor: u64,
+        /// Working value: `freed_bytes` at which frees are published next.
+        publish_frees_at: u64,
         /// Working value: state of the random generator.
         random: u64,
+        /// Working value: lower bound of the thread's stack.
+        stack_low: u64,
         /// Working value: upper bound of the thread's stack.
         stack_top: u64,
         /// Working value: serial number of the recording this record joined.
@@ -405,17 +405,7 @@ record! {
 }
 
 impl Thread {
-    /// Bytes allocated by all threads this record has served.
-    pub const fn alloc_bytes(&self) -> u64 {
-        self.alloc_base.wrapping_sub(self.alloc_left)
-    }
-
-    /// Bytes freed by all threads this record has served.
-    pub const fn freed_bytes(&self) -> u64 {
-        self.free_base.wrapping_sub(self.free_left)
-    }
-
-    /// Name of the present (or last) thread, without the padding.
+    /// Name of the present (or last) thread, zero-padded.
     pub fn name_bytes(&self) -> [u8; 16] {
         let mut name = [0; 16];
         self.name.put(&mut name);
