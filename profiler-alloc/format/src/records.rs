@@ -13,6 +13,12 @@ pub trait Field: Copy {
     const LEN: usize = size_of::<Self>();
     /// The value of an empty field.
     const ZERO: Self;
+    /// Its twin.
+    #[allow(
+        clippy::declare_interior_mutable_const,
+        reason = "used once per field, to make a new cell"
+    )]
+    const ZERO_CELL: Self::Cell;
     /// Decodes from the front of `bytes`.
     fn get(bytes: &[u8]) -> Self;
     /// Encodes to the front of `bytes`.
@@ -24,6 +30,7 @@ macro_rules! field {
         impl Field for $int {
             type Cell = $cell;
             const ZERO: Self = 0;
+            const ZERO_CELL: $cell = <$cell>::new(0);
             fn get(bytes: &[u8]) -> Self {
                 let mut array = [0; size_of::<Self>()];
                 array.copy_from_slice(&bytes[..size_of::<Self>()]);
@@ -41,6 +48,7 @@ field!(u64, AtomicU64);
 impl<const N: usize> Field for [u64; N] {
     type Cell = [AtomicU64; N];
     const ZERO: Self = [0; N];
+    const ZERO_CELL: Self::Cell = [const { AtomicU64::new(0) }; N];
     fn get(bytes: &[u8]) -> Self {
         core::array::from_fn(|i| u64::get(&bytes[i * u64::LEN..]))
     }
@@ -99,6 +107,14 @@ macro_rules! record {
         #[repr(C)]
         #[derive(Debug)]
         pub struct $Cells { $( $(#[$field_meta])* pub $field: <$ty as Field>::Cell, )* }
+
+        impl $Cells {
+            /// A record of zeros.
+            pub const fn empty() -> Self {
+                Self { $( $field: <$ty as Field>::ZERO_CELL, )* }
+            }
+        }
+
 
         const _: () = {
             assert!($len == 0 $( + <$ty as Field>::LEN )*, "fields add up to the stated length");
@@ -166,20 +182,12 @@ record! {
         /// Nanoseconds between two points of the timeline, doubled whenever it is thinned.
         timeline_interval_ns: u64,
 
-        /// Allocations sampled.
-        alloc_samples: u64,
-        /// Frees of sampled blocks seen.
-        free_samples: u64,
         /// Time the recorder spent on samples, measured, in nanoseconds.
         own_ns: u64,
         /// CPU time of the whole process when last looked at, in nanoseconds since the start.
         cpu_ns: u64,
         /// Memory the recorder holds beside the file, in bytes.
         own_bytes: u64,
-        /// Stacks walked by frame pointers and confirmed.
-        frame_pointer_walks: u64,
-        /// Stacks walked by unwind tables.
-        table_walks: u64,
 
         /// Loss: samples counted under "other" because a table was full.
         lost_stacks: u64,
@@ -221,7 +229,7 @@ record! {
         /// Number of pauses so far.
         pauses: u64,
         /// Not used.
-        reserved: [u64; 15],
+        reserved: [u64; 19],
     }
 }
 
@@ -277,6 +285,10 @@ record! {
         sequence: u32,
         /// Heap in use after the last sample of this thread. *Signed.*
         last_heap: u64,
+        /// Stacks found by frame pointers.
+        frame_pointer_walks: u64,
+        /// Stacks walked by unwind tables.
+        table_walks: u64,
         /// Working value: `alloc_bytes` at which the next sample is taken.
         sample_at: u64,
         /// Working value: the sampling interval `sample_at` was drawn for.
@@ -294,7 +306,7 @@ record! {
         /// Working value: serial number of the recording this record joined.
         generation: u64,
         /// Not used.
-        reserved: [u64; 7],
+        reserved: [u64; 5],
     }
 }
 
