@@ -3,6 +3,7 @@
 use core::alloc::{GlobalAlloc, Layout};
 use std::alloc::System;
 
+use crate::registers::Registers;
 use crate::{counters, hook};
 
 /// A global allocator that counts exactly what passes through it, and records stacks when asked to.
@@ -51,6 +52,9 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
     }
 }
 
+// Each method has a frame of its own (`inline(never)`) that lasts until the slow path has returned: stacks are walked from
+// there, so that the recorder's own frames are not in them.
+//
 // SAFETY: every method hands its arguments to the inner allocator unchanged and returns what that returns; what comes
 // before and after neither unwinds nor touches the block.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
@@ -70,7 +74,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         // Before the real free: from then on the address may be another thread's.
         if !counters::count_free_fast(layout.size()) {
-            hook::freeing(ptr.expose_provenance(), layout.size());
+            hook::freeing(Registers::capture(), ptr.expose_provenance(), layout.size());
         }
         // SAFETY: the caller's promises are passed on.
         unsafe { self.inner.dealloc(ptr, layout) }
@@ -85,7 +89,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
         if new.is_null() {
             hook::realloc_failed(address, old);
         } else if old.is_some() || !counters::count_realloc_fast(layout.size(), new_size) {
-            hook::reallocated(old, new.expose_provenance(), layout.size(), new_size);
+            let sizes = (layout.size(), new_size);
+            hook::reallocated(Registers::capture(), old, new.expose_provenance(), sizes);
         }
         new
     }
@@ -95,7 +100,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
 fn count_alloc(ptr: *mut u8, size: usize) -> *mut u8 {
     // A failed allocation is not counted.
     if !ptr.is_null() && !counters::count_alloc_fast(size) {
-        hook::allocated(ptr.expose_provenance(), size);
+        hook::allocated(Registers::capture(), ptr.expose_provenance(), size);
     }
     ptr
 }

@@ -10,6 +10,8 @@
 //! count ──▶ recording? ──▶ Recorder
 //!                └──no──▶ publish the heap
 //! ```
+//! `at` is where the allocator's method stands, which is where a stack is walked from.
+//!
 //! Rules: nothing here panics, allocates, or waits for a lock; `errno` stays as it was.
 
 use core::cell::Cell;
@@ -20,6 +22,7 @@ use profiler_alloc_format::ThreadCells;
 use crate::counters::{self, Operation};
 use crate::live::Block;
 use crate::recorder::{self, Recorder};
+use crate::registers::Registers;
 use crate::{fork, start, sys, thread_exit};
 
 thread_local! {
@@ -49,18 +52,18 @@ impl Drop for Inside {
 /// An allocation of `size` bytes succeeded at `address`.
 #[cold]
 #[inline(never)]
-pub fn allocated(address: usize, size: usize) {
+pub fn allocated(at: Registers, address: usize, size: usize) {
     let size = size as u64;
     settle(Operation::Alloc { size }, |recorder, cells| {
-        recorder.allocated(cells, address, size)
+        recorder.allocated(cells, at, address, size)
     });
 }
 
 /// The block at `address` is about to be freed.
 #[inline(never)]
-pub fn freeing(address: usize, size: usize) {
+pub fn freeing(at: Registers, address: usize, size: usize) {
     settle(Operation::Free { size: size as u64 }, |recorder, cells| {
-        recorder.freeing(cells, address)
+        recorder.freeing(cells, at, address)
     });
 }
 
@@ -82,17 +85,17 @@ pub fn realloc_failed(address: usize, old: Option<Block>) {
     }
 }
 
-/// A reallocation succeeded; `old` is what [`before_realloc`] gave.
+/// A reallocation succeeded; `old` is what [`before_realloc`] gave, `sizes` are the old and the new one.
 #[inline(never)]
-pub fn reallocated(old: Option<Block>, address: usize, old_size: usize, new_size: usize) {
-    let (old_size, size) = (old_size as u64, new_size as u64);
+pub fn reallocated(at: Registers, old: Option<Block>, address: usize, sizes: (usize, usize)) {
+    let (old_size, size) = (sizes.0 as u64, sizes.1 as u64);
     settle(
         Operation::Realloc {
             old: old_size,
             new: size,
         },
         |recorder, cells| {
-            recorder.reallocated(cells, old, address, size);
+            recorder.reallocated(cells, at, old, address, size);
         },
     );
 }

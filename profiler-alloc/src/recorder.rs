@@ -151,10 +151,10 @@ impl Recorder {
     }
 
     /// An allocation was made and counted.
-    pub fn allocated(&self, cells: &ThreadCells, address: usize, size: u64) {
+    pub fn allocated(&self, cells: &ThreadCells, at: Registers, address: usize, size: u64) {
         if self.is_due(cells) {
             self.timed(cells, cells.sequence.load(Ordering::Relaxed).into(), || {
-                let stack = self.stack(cells);
+                let stack = self.stack(cells, at);
                 self.sample_alloc(cells, stack, address, size, false);
                 self.enter(cells, stack);
             });
@@ -163,10 +163,10 @@ impl Recorder {
     }
 
     /// A block is about to be freed, and counted.
-    pub fn freeing(&self, cells: &ThreadCells, address: usize) {
+    pub fn freeing(&self, cells: &ThreadCells, at: Registers, address: usize) {
         if let Some(block) = self.take_block(address) {
             self.timed(cells, cells.frees.load(Ordering::Relaxed), || {
-                let stack = self.stack(cells);
+                let stack = self.stack(cells, at);
                 self.sample_free(cells, stack, block);
                 self.enter(cells, stack);
             });
@@ -197,11 +197,18 @@ impl Recorder {
     }
 
     /// A block was reallocated, and counted: the old one is freed and a new one allocated, both here.
-    pub fn reallocated(&self, cells: &ThreadCells, old: Option<Block>, address: usize, size: u64) {
+    pub fn reallocated(
+        &self,
+        cells: &ThreadCells,
+        at: Registers,
+        old: Option<Block>,
+        address: usize,
+        size: u64,
+    ) {
         let due = self.is_due(cells);
         if due || old.is_some() {
             self.timed(cells, cells.reallocs.load(Ordering::Relaxed), || {
-                let stack = self.stack(cells);
+                let stack = self.stack(cells, at);
                 if let Some(block) = old {
                     self.sample_free(cells, stack, block);
                 }
@@ -368,10 +375,8 @@ impl Recorder {
             .unwrap_or(&NOWHERE)
     }
 
-    /// The stack of the calling thread.
-    #[inline(never)]
-    fn stack(&self, cells: &ThreadCells) -> StackRef {
-        let registers = Registers::capture();
+    /// The calling thread's stack from `registers` outwards.
+    fn stack(&self, cells: &ThreadCells, registers: Registers) -> StackRef {
         let header = self.store.header();
         let (low, high) = bounds(cells);
         let mut memory = StackMemory::at(registers.sp, low, high);

@@ -48,6 +48,7 @@ field!(u64, AtomicU64);
 impl<const N: usize> Field for [u64; N] {
     type Cell = [AtomicU64; N];
     const ZERO: Self = [0; N];
+    #[allow(clippy::declare_interior_mutable_const, reason = "as in the trait")]
     const ZERO_CELL: Self::Cell = [const { AtomicU64::new(0) }; N];
     fn get(bytes: &[u8]) -> Self {
         core::array::from_fn(|i| u64::get(&bytes[i * u64::LEN..]))
