@@ -8,3 +8,5 @@
 pub mod command;
 pub mod defect;
 pub mod profile;
+pub mod source;
+pub mod symbolize;

@@ -122,7 +122,12 @@ fn hostile_counts_cost_no_more_than_the_file() {
     bytes[profiler_alloc_format::DIRECTORY_AT + 101] = 2;
     let (_, defects) = parse_bytes(&bytes).unwrap();
     let shown: Vec<String> = defects.iter().map(Defect::to_string).collect();
-    insta::assert_snapshot!(shown.join("\n"), @"");
+    insta::assert_snapshot!(shown.join("\n"), @r##"
+18446744073709547520 chunks of the profile belong to no known table
+the profile counts 9223372036854775417 more records of its Stacks table than it holds
+the profile is cut off: 1 of its chunks are missing
+the profile counts 18446744073709548885 more records of its Nodes table than it holds
+"##);
 }
 
 #[test]
@@ -133,7 +138,14 @@ fn says_what_is_not_a_profile_and_why() {
     newer[8] = 9;
     insta::assert_snapshot!(
         [error(b""), error(b"\x7fELF and more"), error(b"MEM"), error(&bytes[..100]), error(&newer), error(&[0; 9000])].join("\n"),
-        @""
+        @r##"
+x.memprof is empty: the recording never began; run the program again with `memprof run`
+x.memprof is not a profile; `memprof run -- PROGRAM` writes one
+x.memprof is cut off after 3 of the 8192 bytes of its header; copy it again or record again
+x.memprof is cut off after 100 of the 8192 bytes of its header; copy it again or record again
+x.memprof has format version 9, this memprof reads version 1; use the memprof of the same version as the program's profiler-alloc
+x.memprof is empty: the recording never began; run the program again with `memprof run`
+"##
     );
 }
 
