@@ -8,5 +8,7 @@
 pub mod command;
 pub mod defect;
 pub mod profile;
+pub mod render;
+pub mod report;
 pub mod source;
 pub mod symbolize;
