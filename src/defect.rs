@@ -94,7 +94,10 @@ impl fmt::Display for Defect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Defect::ChunksCutOff { chunks } => {
-                write!(f, "the profile is cut off: {chunks} of its chunks are missing")
+                write!(
+                    f,
+                    "the profile is cut off: {chunks} of its chunks are missing"
+                )
             }
             Defect::ChunksUnknown { chunks } => {
                 write!(f, "{chunks} chunks of the profile belong to no known table")
@@ -112,13 +115,22 @@ impl fmt::Display for Defect {
                 "{stacks} stacks of the profile end in no known frame; their bytes are not attributed"
             ),
             Defect::PathsDropped { modules } => {
-                write!(f, "the paths of {modules} modules are damaged in the profile")
+                write!(
+                    f,
+                    "the paths of {modules} modules are damaged in the profile"
+                )
             }
             Defect::PointsDropped { points } => {
-                write!(f, "{points} points of the timeline are out of order and were dropped")
+                write!(
+                    f,
+                    "{points} points of the timeline are out of order and were dropped"
+                )
             }
             Defect::VariancesDropped { figures } => {
-                write!(f, "{figures} standard errors of the profile are damaged and taken as 0")
+                write!(
+                    f,
+                    "{figures} standard errors of the profile are damaged and taken as 0"
+                )
             }
             Defect::ModuleMissing { path, reason } => write!(
                 f,

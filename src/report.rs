@@ -40,9 +40,11 @@ pub struct Report {
     pub recording: Recording,
     /// How it was sampled.
     pub sampling: Sampling,
+    /// Whose functions have tables.
+    pub scope: Scope,
     /// One for each function.
     pub tables: Vec<Table>,
-    /// What happened with no line of any of the tables on the stack, those left out by a selection included.
+    /// What happened with no function of this scope on the stack.
     pub elsewhere: Figures,
     /// What could not be charged to any stack.
     pub unattributed: Figures,
@@ -100,15 +102,16 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Note::SourceNotFound { path } => {
-                write!(f, "source not found: {path}; use --source-root or --path-map")
+                write!(
+                    f,
+                    "source not found: {path}; use --source-root or --path-map"
+                )
             }
             Note::SourceChanged => {
                 f.write_str("source changed since the build: lines may not belong to their text")
             }
             Note::NoLines => f.write_str("no line information: rows are addresses"),
-            Note::Unverified => {
-                f.write_str("unverified: the program changed since the recording")
-            }
+            Note::Unverified => f.write_str("unverified: the program changed since the recording"),
         }
     }
 }
@@ -120,7 +123,8 @@ impl Serialize for Note {
 }
 
 /// Whose functions get a table.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// The user's own.
     #[default]
@@ -146,6 +150,7 @@ impl Report {
             schema: SCHEMA,
             recording: Recording::of(profile),
             sampling: Sampling::of(profile),
+            scope,
             tables,
             elsewhere: Figures::of(&tally.elsewhere, None),
             unattributed: Figures::of(&profile.unattributed, None),

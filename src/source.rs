@@ -140,8 +140,11 @@ impl Sources {
     }
 
     fn map(&self, path: &Path) -> PathBuf {
-        let mapped = (self.places.maps.iter())
-            .find_map(|map| path.strip_prefix(&map.from).ok().map(|rest| map.to.join(rest)));
+        let mapped = (self.places.maps.iter()).find_map(|map| {
+            path.strip_prefix(&map.from)
+                .ok()
+                .map(|rest| map.to.join(rest))
+        });
         without_dots(&mapped.unwrap_or_else(|| path.to_owned()))
     }
 
@@ -169,7 +172,8 @@ impl Sources {
 /// Modification time of the file at `path`, if it can be source.
 fn source_file(path: &Path) -> Option<u64> {
     let metadata = fs::metadata(path).ok()?;
-    if !metadata.is_file() || metadata.len() > MAX_LEN {
+    // Files of no length are empty, or the system's, and those can be endless.
+    if !metadata.is_file() || !(1..=MAX_LEN).contains(&metadata.len()) {
         return None;
     }
     let since = metadata.modified().ok()?.duration_since(UNIX_EPOCH);
@@ -182,7 +186,9 @@ fn without_dots(path: &Path) -> PathBuf {
     for part in path.components() {
         match part {
             Component::CurDir => {}
-            Component::ParentDir if matches!(clean.components().next_back(), Some(Component::Normal(_))) => {
+            Component::ParentDir
+                if matches!(clean.components().next_back(), Some(Component::Normal(_))) =>
+            {
                 clean.pop();
             }
             part => clean.push(part),
@@ -214,7 +220,10 @@ mod tests {
         let source = sources.get(path.to_str().unwrap());
         assert_eq!(source.shown, "src/main.rs");
         let text = source.text.as_ref().unwrap();
-        assert_eq!((text.line(1), text.line(3), text.line(0)), (Some("fn main() {"), None, None));
+        assert_eq!(
+            (text.line(1), text.line(3), text.line(0)),
+            (Some("fn main() {"), None, None)
+        );
     }
 
     #[test]
@@ -239,6 +248,7 @@ mod tests {
     fn reads_only_files() {
         let mut sources = Sources::new(Places::default());
         assert!(sources.get("/dev/zero").text.is_none());
+        assert!(sources.get("/proc/self/status").text.is_none());
         assert!(sources.get("/").text.is_none());
         assert!(sources.get("").text.is_none());
     }

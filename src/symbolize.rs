@@ -10,6 +10,7 @@ mod origin;
 mod symbols;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -69,19 +70,20 @@ pub fn symbolize(
                         found,
                     });
                 }
-                defects.push(Defect::ModuleChanged {
-                    path,
-                    recorded,
-                    found,
-                });
+                if !is_system(&module.path) {
+                    defects.push(Defect::ModuleChanged {
+                        path,
+                        recorded,
+                        found,
+                    });
+                }
             }
             Identity::Changed { .. } => {
                 symbols.mark_unverified(number);
                 let path = module.path.clone();
                 defects.push(Defect::ModuleUnverified { path });
             }
-            // The system's own objects, such as the vdso, have no file, and nobody misses their lines.
-            Identity::Missing { reason } if is_main || module.path.is_absolute() => {
+            Identity::Missing { reason } if is_main || !is_system(&module.path) => {
                 defects.push(Defect::ModuleMissing {
                     path: module.path.clone(),
                     reason: reason.clone(),
@@ -104,22 +106,34 @@ pub fn symbolize(
 
     let total = work.iter().map(|work| work.frames.len()).sum();
     for found in look_up_all(&work, total, options) {
-        let work = &work[found.work];
-        symbols.note_lines(work.number, found.lines);
-        // Libraries without line information are the rule; only where the user's lines should be is it worth a word.
-        if work.readable && !found.lines && work.number == MAIN_MODULE {
-            let path = work.module.path.clone();
-            push_once(&mut defects, Defect::ModuleStripped { path });
-        }
         if found.split_missing {
-            let path = work.module.path.clone();
+            let path = work[found.work].module.path.clone();
             push_once(&mut defects, Defect::SplitDebugInfoMissing { path });
         }
         for (frame, code) in found.frames {
             symbols.insert(frame, code);
         }
     }
+    // Libraries without line information are the rule, and so are foreign programs that load a Rust library. It is worth
+    // a word only if the user's lines are nowhere else.
+    let main = work
+        .iter()
+        .find(|work| work.number == MAIN_MODULE && work.readable);
+    if let Some(main) = main
+        && !symbols.has_user_lines()
+        && !symbols.has_lines(MAIN_MODULE)
+    {
+        let path = main.module.path.clone();
+        defects.push(Defect::ModuleStripped { path });
+    }
     Ok((symbols, defects))
+}
+
+/// Whether the file belongs to the system. Nobody misses the lines of such files, nor those of objects that are no files
+/// at all, such as the vdso; and they are other ones wherever a profile is taken to.
+fn is_system(path: &Path) -> bool {
+    const FOLDERS: [&str; 4] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
+    !path.is_absolute() || FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
 
 fn push_once(defects: &mut Vec<Defect>, defect: Defect) {
@@ -153,7 +167,6 @@ struct Found {
     /// Index of the `Work`.
     work: usize,
     frames: Vec<(Frame, Vec<CodeFrame>)>,
-    lines: bool,
     split_missing: bool,
 }
 
@@ -178,7 +191,10 @@ fn look_up_all(work: &[Work<'_>], total: usize, options: &Options<'_>) -> Vec<Fo
                             progress(done, total);
                         }
                     });
-                    found.lock().unwrap_or_else(|held| held.into_inner()).push(part);
+                    found
+                        .lock()
+                        .unwrap_or_else(|held| held.into_inner())
+                        .push(part);
                 }
             });
         }
@@ -189,18 +205,15 @@ fn look_up_all(work: &[Work<'_>], total: usize, options: &Options<'_>) -> Vec<Fo
     found
 }
 
-fn look_up_part(
-    index: usize,
-    work: &Work<'_>,
-    frames: &[Frame],
-    count: &dyn Fn(usize),
-) -> Found {
+fn look_up_part(index: usize, work: &Work<'_>, frames: &[Frame], count: &dyn Fn(usize)) -> Found {
     let name = work.module.name();
-    let dwarf = (work.readable.then(|| dwarf::DebugInfo::open(&work.module.path))).flatten();
+    let dwarf = (work
+        .readable
+        .then(|| dwarf::DebugInfo::open(&work.module.path)))
+    .flatten();
     let mut found = Found {
         work: index,
         frames: Vec::with_capacity(frames.len()),
-        lines: false,
         split_missing: false,
     };
     for batch in frames.chunks(BATCH) {
@@ -209,7 +222,6 @@ fn look_up_part(
                 Some(dwarf) => dwarf.look_up(frame),
                 None => Vec::new(),
             };
-            found.lines |= code.iter().any(|frame| frame.line.is_some());
             if code.is_empty() {
                 let mut unknown = CodeFrame::unknown(&name, frame);
                 if let Some(symbol) = dwarf.as_ref().and_then(|dwarf| dwarf.symbol(frame)) {

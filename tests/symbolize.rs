@@ -50,7 +50,9 @@ struct Program {
 fn compile(flags: &[&str]) -> Program {
     let folder = tempfile::tempdir().unwrap();
     let library = flags.contains(&"--crate-type=cdylib");
-    let path = folder.path().join(if library { "libapp.so" } else { "app" });
+    let path = folder
+        .path()
+        .join(if library { "libapp.so" } else { "app" });
     fs::write(folder.path().join("app.rs"), PROGRAM).unwrap();
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc)
@@ -76,7 +78,9 @@ fn addresses(path: &Path) -> std::ops::Range<u64> {
     let object = object::File::parse(&*bytes).unwrap();
     (object.symbols())
         .find(|symbol| symbol.name() == Ok("memprof_test_outer"))
-        .map_or(0..0, |symbol| symbol.address()..symbol.address() + symbol.size())
+        .map_or(0..0, |symbol| {
+            symbol.address()..symbol.address() + symbol.size()
+        })
 }
 
 impl Program {
@@ -151,7 +155,10 @@ fn full() {
 
 #[test]
 fn compressed() {
-    gives_inlined_lines(&["-Cdebuginfo=2", "-Clink-arg=-Wl,--compress-debug-sections=zlib"]);
+    gives_inlined_lines(&[
+        "-Cdebuginfo=2",
+        "-Clink-arg=-Wl,--compress-debug-sections=zlib",
+    ]);
 }
 
 #[test]
@@ -169,7 +176,11 @@ fn fixed_address() {
     let program = gives_inlined_lines(&["-Cdebuginfo=1", "-Crelocation-model=static"]);
     let bytes = fs::read(&program.path).unwrap();
     let kind = object::File::parse(&*bytes).unwrap().kind();
-    assert_eq!(kind, object::ObjectKind::Executable, "not position-independent");
+    assert_eq!(
+        kind,
+        object::ObjectKind::Executable,
+        "not position-independent"
+    );
 }
 
 #[test]
@@ -186,7 +197,10 @@ fn split_packed_and_the_package_gone() {
     assert_eq!(defects, [Defect::SplitDebugInfoMissing { path }]);
     let answers = answers(program.addresses.clone(), &symbols);
     // The lines are in the program itself; which functions were inlined is not.
-    assert!(answers.contains("memprof_test_outer app.rs:4"), "{answers:#?}");
+    assert!(
+        answers.contains("memprof_test_outer app.rs:4"),
+        "{answers:#?}"
+    );
 }
 
 #[test]
@@ -210,12 +224,18 @@ fn missing() {
     let program = compile(&["-Cdebuginfo=1"]);
     fs::remove_file(&program.path).unwrap();
     let (_, defects) = program.symbolize();
-    assert!(matches!(&defects[..], [Defect::ModuleMissing { .. }]), "{defects:?}");
+    assert!(
+        matches!(&defects[..], [Defect::ModuleMissing { .. }]),
+        "{defects:?}"
+    );
 }
 
 #[test]
 fn another_build_is_refused_unless_forced() {
-    let program = compile(&["-Cdebuginfo=1", "-Clink-arg=-Wl,--build-id=0x0102030405060708"]);
+    let program = compile(&[
+        "-Cdebuginfo=1",
+        "-Clink-arg=-Wl,--build-id=0x0102030405060708",
+    ]);
     let mut builder = program.builder();
     let id = [1, 2, 3, 4, 5, 6, 7, 8];
     builder.modules[0].build_id[0] = u64::from_le_bytes(id);
@@ -224,7 +244,9 @@ fn another_build_is_refused_unless_forced() {
     assert_eq!(symbolize(&profile(&builder), &options).unwrap().1, []);
 
     builder.modules[0].build_id[0] = u64::from_le_bytes([9; 8]);
-    let error = symbolize(&profile(&builder), &options).unwrap_err().to_string();
+    let error = symbolize(&profile(&builder), &options)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("0909090909090909"), "{error}");
     assert!(error.contains("0102030405060708"), "{error}");
 
@@ -234,7 +256,10 @@ fn another_build_is_refused_unless_forced() {
     };
     let profile = profile(&builder);
     let (symbols, defects) = symbolize(&profile, &force).unwrap();
-    assert!(matches!(&defects[..], [Defect::ModuleUnverified { .. }]), "{defects:?}");
+    assert!(
+        matches!(&defects[..], [Defect::ModuleUnverified { .. }]),
+        "{defects:?}"
+    );
     let mut sources = Sources::new(Places::default());
     let report = Report::new(&profile, &symbols, &mut sources, Scope::User, defects);
     assert!(!report.tables.is_empty());
@@ -249,6 +274,8 @@ fn a_file_without_build_id_is_known_by_length_and_time() {
     let options = symbolize::Options::default();
     assert_eq!(symbolize(&profile(&builder), &options).unwrap().1, []);
     builder.modules[0].file_len += 1;
-    let error = symbolize(&profile(&builder), &options).unwrap_err().to_string();
+    let error = symbolize(&profile(&builder), &options)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("has changed since the recording"), "{error}");
 }

@@ -84,7 +84,10 @@ fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
     let mut newest: Option<(SystemTime, PathBuf)> = None;
     let entries = fs::read_dir(folder).context("cannot list the current folder")?;
     for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        if path.extension().is_none_or(|extension| extension != EXTENSION) {
+        if path
+            .extension()
+            .is_none_or(|extension| extension != EXTENSION)
+        {
             continue;
         }
         let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());

@@ -44,6 +44,28 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
+impl From<PathBuf> for Args {
+    /// The report of one profile, everything else as by default.
+    fn from(file: PathBuf) -> Args {
+        Args {
+            input: Input {
+                file: Some(file),
+                ..Input::default()
+            },
+            function: None,
+            file_name: None,
+            top: None,
+            all: false,
+            lines: Lines::default(),
+            columns: Vec::new(),
+            sort: Sort::default(),
+            precision: 1,
+            format: Format::default(),
+            output: None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
 enum Format {
     /// Tables for people

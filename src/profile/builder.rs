@@ -183,12 +183,21 @@ impl Builder {
             records.flatten().collect()
         }
         let tables = [
-            (Table::Threads, join(self.threads.iter().map(Thread::to_bytes))),
+            (
+                Table::Threads,
+                join(self.threads.iter().map(Thread::to_bytes)),
+            ),
             (Table::Nodes, join(self.nodes.iter().map(Node::to_bytes))),
             (Table::Stacks, join(self.stacks.iter().map(Stack::to_bytes))),
-            (Table::Modules, join(self.modules.iter().map(Module::to_bytes))),
+            (
+                Table::Modules,
+                join(self.modules.iter().map(Module::to_bytes)),
+            ),
             (Table::Strings, self.strings.clone()),
-            (Table::Timeline, join(self.timeline.iter().map(Point::to_bytes))),
+            (
+                Table::Timeline,
+                join(self.timeline.iter().map(Point::to_bytes)),
+            ),
         ];
         let mut directory = Vec::new();
         let mut chunks = Vec::new();

@@ -29,10 +29,7 @@ pub fn read(path: &Path) -> Result<(Profile, Vec<Defect>), ReadError> {
 }
 
 /// Reads a profile from `input`, which errors call `path`.
-pub fn parse(
-    path: &Path,
-    input: impl Read + Seek,
-) -> Result<(Profile, Vec<Defect>), ReadError> {
+pub fn parse(path: &Path, input: impl Read + Seek) -> Result<(Profile, Vec<Defect>), ReadError> {
     let mut reader = Reader {
         path,
         input,
@@ -135,7 +132,9 @@ impl<R: Read + Seek> Reader<'_, R> {
 
     fn sizes(&self) -> Vec<SizeClass> {
         (0..SIZE_CLASSES)
-            .map(|class| SizeClass::from_bytes(&first(&self.page[SIZES_AT + class * SizeClass::LEN..])))
+            .map(|class| {
+                SizeClass::from_bytes(&first(&self.page[SIZES_AT + class * SizeClass::LEN..]))
+            })
             .collect()
     }
 
@@ -257,7 +256,8 @@ impl<R: Read + Seek> Reader<'_, R> {
             self.defects.push(Defect::StacksDropped { stacks: dropped });
         }
         if damaged > 0 {
-            self.defects.push(Defect::VariancesDropped { figures: damaged });
+            self.defects
+                .push(Defect::VariancesDropped { figures: damaged });
         }
         (stacks, unattributed)
     }
@@ -294,7 +294,10 @@ impl<R: Read + Seek> Reader<'_, R> {
                 time_ns: record.time_ns - 1,
                 ..*record
             };
-            if points.last().is_some_and(|last| last.time_ns > point.time_ns) {
+            if points
+                .last()
+                .is_some_and(|last| last.time_ns > point.time_ns)
+            {
                 dropped += 1;
             } else {
                 points.push(point);
@@ -330,7 +333,10 @@ fn threads(records: &[format::Thread]) -> Vec<Thread> {
     (records.iter())
         .map(|record| {
             let name = record.name_bytes();
-            let len = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+            let len = name
+                .iter()
+                .position(|&byte| byte == 0)
+                .unwrap_or(name.len());
             Thread {
                 name: String::from_utf8_lossy(&name[..len]).into_owned(),
                 tid: record.tid,

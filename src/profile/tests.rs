@@ -79,7 +79,11 @@ fn the_line_a_thread_is_still_in_has_the_heap_of_its_last_sample() {
     builder.threads[0].last_heap = 600;
     let (profile, _) = parse_builder(&builder);
     assert_eq!(profile.nodes[2].heap_after, Some(600));
-    assert_eq!(profile.nodes[1].heap_after, Some(700), "it was higher before");
+    assert_eq!(
+        profile.nodes[1].heap_after,
+        Some(700),
+        "it was higher before"
+    );
 }
 
 #[test]

@@ -37,7 +37,9 @@ const BYTES: [(&str, &str, Figure); 7] = [
     ("live", "live_standard_error", |f| f.live),
     ("at_peak", "at_peak_standard_error", |f| f.at_peak),
     ("temporary", "temporary_standard_error", |f| f.temporary),
-    ("reallocated", "reallocated_standard_error", |f| f.reallocated),
+    ("reallocated", "reallocated_standard_error", |f| {
+        f.reallocated
+    }),
 ];
 
 fn row(table: &Table, line: &Line) -> Vec<String> {
@@ -67,7 +69,11 @@ fn row(table: &Table, line: &Line) -> Vec<String> {
 /// A cell of text. A spreadsheet would run a formula that comes from a profile or a source file: a quote mark before it
 /// makes it text.
 fn text(text: &str) -> String {
-    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        "'"
+    } else {
+        ""
+    };
     // Tabs are as common in source as they are harmless in a cell.
     let lines: Vec<Cow<'_, str>> = text.split('\t').map(escape).collect();
     format!("{guard}{}", lines.join("\t"))

@@ -44,7 +44,10 @@ mod tests {
 
     #[test]
     fn nothing_steers_the_terminal() {
-        assert_eq!(escape("a\x1b[2Jb\u{9b}c\u{202e}d\r\n"), r"a\u{1b}[2Jb\u{9b}c\u{202e}d\u{d}\u{a}");
+        assert_eq!(
+            escape("a\x1b[2Jb\u{9b}c\u{202e}d\r\n"),
+            r"a\u{1b}[2Jb\u{9b}c\u{202e}d\u{d}\u{a}"
+        );
         assert_eq!(escape("größe 日本"), "größe 日本");
         assert_eq!(escape_source("\tx\ty\u{7}"), r"    x   y\u{7}");
     }

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use super::escape::escape;
 use super::text::TITLE;
-use super::units::{bytes, count, date, seconds, unsigned_bytes, unsigned_count};
+use super::units::{self, bytes, count, date, seconds, unsigned_bytes, unsigned_count};
 use crate::defect::Defect;
 use crate::profile::State;
-use crate::report::{Bytes, Figures, Loss, Recording, Sampling, Summary};
+use crate::report::{Bytes, Figures, Loss, Recording, Sampling, Summary, TopLine};
 
 /// Characters of the longest bar.
 const BAR: usize = 40;
@@ -23,52 +23,53 @@ impl SummaryText {
     /// Writes `summary` to `out`.
     pub fn summary(&self, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         recording(&summary.recording, out)?;
-        let lists: [(&str, &str, fn(&Figures) -> Bytes, fn(&Figures) -> i64); 3] = [
-            ("Live at the end", "", |f| f.live, |f| f.live_count),
-            ("In use at the peak", "", |f| f.at_peak, |f| f.at_peak_count),
-            ("Allocated", "", |f| f.allocated, |f| f.count),
-        ];
-        for (title, _, figure, blocks) in lists {
-            self.lines(summary, title, figure, blocks, out)?;
-        }
+        self.lines(summary, "Live at the end", |f| (f.live, f.live_count), out)?;
+        let at_peak = |f: &Figures| (f.at_peak, f.at_peak_count);
+        self.lines(summary, "In use at the peak", at_peak, out)?;
+        self.lines(summary, "Allocated", |f| (f.allocated, f.count), out)?;
         sizes(summary, out)?;
         threads(summary, out)?;
         heading("Recorder", out)?;
         sampling(&summary.sampling, out)?;
         own_cost(summary, out)?;
-        faults(&summary.unattributed, &summary.losses, &summary.defects, out)
+        faults(
+            &summary.unattributed,
+            &summary.losses,
+            &summary.defects,
+            out,
+        )
     }
 
     fn lines(
         &self,
         summary: &Summary,
         title: &str,
-        figure: fn(&Figures) -> Bytes,
-        blocks: fn(&Figures) -> i64,
+        figure: impl Fn(&Figures) -> (Bytes, i64),
         out: &mut dyn Write,
     ) -> io::Result<()> {
         heading(title, out)?;
-        let mut lines: Vec<_> = (summary.lines.iter())
-            .filter(|line| figure(&line.figures).bytes > 0)
-            .collect();
-        lines.sort_by_key(|line| std::cmp::Reverse(figure(&line.figures).bytes));
+        let bytes = |line: &TopLine| figure(&line.figures).0.bytes;
+        let lines = summary.top(usize::MAX, |figures| figure(figures).0.bytes);
         for line in lines.iter().take(self.top) {
             let place = match line.line {
                 Some(number) => format!("{}:{number}", line.file),
                 None => line.file.clone(),
             };
             let place = format!("{place}  {}", line.function);
-            row(figure(&line.figures), blocks(&line.figures), &place, out)?;
+            row(figure(&line.figures), &place, out)?;
         }
-        let rest = lines.len().saturating_sub(self.top);
-        if rest > 0 {
-            writeln!(out, "{:>12}  … and {} more lines", "", unsigned_count(rest as u64))?;
+        if let Some(rest) = lines.get(self.top..).filter(|rest| !rest.is_empty()) {
+            let sum = rest
+                .iter()
+                .map(|line| bytes(line))
+                .fold(0, i64::saturating_add);
+            let (sum, rest) = (units::bytes(sum), rest.len());
+            writeln!(out, "{sum:>12}  in {rest} more lines")?;
         }
         let elsewhere = figure(&summary.elsewhere);
-        if elsewhere.bytes > 0 {
-            row(elsewhere, blocks(&summary.elsewhere), "outside the program's own source", out)?;
-        }
-        if lines.is_empty() && elsewhere.bytes <= 0 {
+        if elsewhere.0.bytes > 0 {
+            row(elsewhere, "outside the program's own source", out)?;
+        } else if lines.is_empty() {
             writeln!(out, "{:>12}", "nothing")?;
         }
         Ok(())
@@ -79,7 +80,7 @@ fn heading(title: &str, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n{TITLE}{title}{TITLE:#}")
 }
 
-fn row(figure: Bytes, blocks: i64, place: &str, out: &mut dyn Write) -> io::Result<()> {
+fn row((figure, blocks): (Bytes, i64), place: &str, out: &mut dyn Write) -> io::Result<()> {
     let mark = if figure.is_noise() { "~" } else { "" };
     let shown = format!("{mark}{}", bytes(figure.bytes));
     let exact = if figure.standard_error == 0.0 {
@@ -88,7 +89,11 @@ fn row(figure: Bytes, blocks: i64, place: &str, out: &mut dyn Write) -> io::Resu
         format!("± {:.0} %", figure.relative_error().min(9.99) * 100.0)
     };
     let blocks = format!("{} blocks", count(blocks));
-    writeln!(out, "{shown:>12}  {exact:>16}  {blocks:>14}  {}", escape(place))
+    writeln!(
+        out,
+        "{shown:>12}  {exact:>16}  {blocks:>14}  {}",
+        escape(place)
+    )
 }
 
 fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
@@ -102,7 +107,12 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
         State::Recording => "still running, or killed",
         State::Paused => "paused, or killed while it was",
     };
-    writeln!(out, "{TITLE}{}{TITLE:#} (process {}), {state}", escape(program), recording.pid)?;
+    writeln!(
+        out,
+        "{TITLE}{}{TITLE:#} (process {}), {state}",
+        escape(program),
+        recording.pid
+    )?;
     writeln!(out, "  started      {}", date(recording.started_unix_ns))?;
     writeln!(out, "  recorded     {}", seconds(recording.duration_ns))?;
     writeln!(
@@ -121,11 +131,14 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
         unsigned_count(counters.freed_bytes),
     )?;
     if recording.duration_ns > 0 {
-        let per_second = |number: u64| (number as f64 / (recording.duration_ns as f64 / 1e9)) as u64;
+        let per_second =
+            |number: u64| (number as f64 / (recording.duration_ns as f64 / 1e9)) as u64;
         writeln!(
             out,
             "  rate         {} allocations/s, {}/s",
-            unsigned_count(per_second(counters.allocs.saturating_add(counters.reallocs))),
+            unsigned_count(per_second(
+                counters.allocs.saturating_add(counters.reallocs)
+            )),
             unsigned_bytes(per_second(counters.alloc_bytes)),
         )?;
     }
@@ -234,7 +247,10 @@ pub(super) fn faults(
 ) -> io::Result<()> {
     if unattributed.allocated.bytes != 0 {
         let lost = bytes(unattributed.allocated.bytes);
-        writeln!(out, "Not attributed: {lost} allocated without a known stack.")?;
+        writeln!(
+            out,
+            "Not attributed: {lost} allocated without a known stack."
+        )?;
     }
     for loss in losses {
         writeln!(out, "Lost: {} {}.", unsigned_count(loss.count), loss.what)?;

@@ -8,7 +8,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::escape::{escape, escape_source};
 use super::{Renderer, units};
-use crate::report::{Bytes, Figures, Line, NOISE, Note, Report, Table};
+use crate::report::{Bytes, Figures, Line, NOISE, Note, Report, Scope, Table};
 
 pub(super) const TITLE: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
@@ -77,7 +77,11 @@ impl FromStr for Column {
                     "occurrences are known only for #[profile] functions, which this version does not record yet",
                 );
             }
-            _ => return Err("expected allocated, freed, live, peak, count, temporary or reallocated"),
+            _ => {
+                return Err(
+                    "expected allocated, freed, live, peak, count, temporary or reallocated",
+                );
+            }
         })
     }
 }
@@ -131,13 +135,17 @@ impl Text {
         writeln!(out)?;
 
         let headings = ["Mem usage", "Increment"].into_iter();
-        let headings: Vec<&str> =
-            headings.chain(self.columns.iter().map(|column| column.heading())).collect();
+        let headings: Vec<&str> = headings
+            .chain(self.columns.iter().map(|column| column.heading()))
+            .collect();
         let rows: Vec<Vec<Cell>> = table.lines.iter().map(|line| self.cells(line)).collect();
         let widths: Vec<usize> = (0..headings.len())
             .map(|column| {
                 let cells = rows.iter().map(|row| row[column].text.len());
-                cells.chain([COLUMN, headings[column].len()]).max().unwrap_or(COLUMN)
+                cells
+                    .chain([COLUMN, headings[column].len()])
+                    .max()
+                    .unwrap_or(COLUMN)
             })
             .collect();
 
@@ -162,7 +170,10 @@ impl Text {
         verified: bool,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        let number = line.number.map(|number| number.to_string()).unwrap_or_default();
+        let number = line
+            .number
+            .map(|number| number.to_string())
+            .unwrap_or_default();
         let mark = if verified { " " } else { "?" };
         let mut used = number.len().max(6) + 1;
         // Blanks are put out only before something, so that no line ends in them.
@@ -191,7 +202,9 @@ impl Text {
         let contents = escape_source(line.contents.as_deref().unwrap_or_default());
         let contents = match self.width {
             // Where there is hardly any room left, the terminal's own wrapping serves better.
-            Some(width) if width >= used + GAP + LEAST => cut(contents.trim_end(), width - used - GAP),
+            Some(width) if width >= used + GAP + LEAST => {
+                cut(contents.trim_end(), width - used - GAP)
+            }
             _ => contents.trim_end().to_owned(),
         };
         if contents.is_empty() {
@@ -202,7 +215,9 @@ impl Text {
 
     fn cells(&self, line: &Line) -> Vec<Cell> {
         let Some(figures) = &line.figures else {
-            return (0..2 + self.columns.len()).map(|_| Cell::default()).collect();
+            return (0..2 + self.columns.len())
+                .map(|_| Cell::default())
+                .collect();
         };
         let mem_usage = Cell {
             text: (figures.mem_usage)
@@ -210,8 +225,14 @@ impl Text {
                 .unwrap_or_default(),
             noise: false,
         };
-        let others = self.columns.iter().map(|&column| self.cell(column, figures));
-        [mem_usage, self.bytes(figures.increment)].into_iter().chain(others).collect()
+        let others = self
+            .columns
+            .iter()
+            .map(|&column| self.cell(column, figures));
+        [mem_usage, self.bytes(figures.increment)]
+            .into_iter()
+            .chain(others)
+            .collect()
     }
 
     fn cell(&self, column: Column, figures: &Figures) -> Cell {
@@ -259,12 +280,21 @@ fn foot(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     super::summary_text::sampling(&report.sampling, out)?;
     if !report.sampling.exact {
         let percent = NOISE * 100.0;
-        writeln!(out, "`~` marks figures whose standard error is above {percent:.0} %.")?;
-    }
-    if report.elsewhere.allocated.bytes != 0 {
         writeln!(
             out,
-            "{} were allocated with none of these functions on the stack; {} of them are live.",
+            "`~` marks figures whose standard error is above {percent:.0} %."
+        )?;
+    }
+    if report.elsewhere.allocated.bytes != 0 {
+        let whose = match report.scope {
+            Scope::User => {
+                "function of the program's own source on the stack (`--all` shows all functions)"
+            }
+            Scope::All => "known function on the stack",
+        };
+        writeln!(
+            out,
+            "Elsewhere: {} allocated with no {whose}; {} of it live.",
             units::bytes(report.elsewhere.allocated.bytes),
             units::bytes(report.elsewhere.live.bytes),
         )?;

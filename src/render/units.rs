@@ -17,7 +17,12 @@ pub(super) fn table_bytes(bytes: i64, precision: usize) -> String {
 pub(super) fn bytes(bytes: i64) -> String {
     let size = bytes.unsigned_abs();
     let sign = if bytes < 0 { "-" } else { "" };
-    let units = [(1_u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let units = [
+        (1_u64 << 40, "TiB"),
+        (1 << 30, "GiB"),
+        (1 << 20, "MiB"),
+        (1 << 10, "KiB"),
+    ];
     match units.into_iter().find(|&(unit, _)| size >= unit) {
         Some((unit, name)) => format!("{sign}{:.1} {name}", size as f64 / unit as f64),
         None => format!("{bytes} B"),
@@ -32,7 +37,11 @@ pub(super) fn unsigned_bytes(size: u64) -> String {
 /// A count with its thousands apart: `1,234,567`.
 pub(super) fn count(count: i64) -> String {
     let digits = count.unsigned_abs().to_string();
-    let mut shown = if count < 0 { "-".to_owned() } else { String::new() };
+    let mut shown = if count < 0 {
+        "-".to_owned()
+    } else {
+        String::new()
+    };
     for (index, digit) in digits.chars().enumerate() {
         if index > 0 && (digits.len() - index).is_multiple_of(3) {
             shown.push(',');
@@ -64,7 +73,11 @@ pub(super) fn date(unix_ns: u64) -> String {
     let day_of_year = day - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
     let year = era * 400 + year_of_era + u64::from(month <= 2);
     let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
     format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")

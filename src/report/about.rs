@@ -95,9 +95,18 @@ impl Loss {
     pub(super) fn of(profile: &Profile) -> Vec<Loss> {
         let header = &profile.header;
         let all = [
-            (header.lost_stacks, "samples without a stack, as a table was full"),
-            (header.lost_outer_frames, "stacks whose outer end could not be walked"),
-            (header.lost_middle_frames, "stacks too deep to keep their middle"),
+            (
+                header.lost_stacks,
+                "samples without a stack, as a table was full",
+            ),
+            (
+                header.lost_outer_frames,
+                "stacks whose outer end could not be walked",
+            ),
+            (
+                header.lost_middle_frames,
+                "stacks too deep to keep their middle",
+            ),
             (
                 header.lost_reentrant,
                 "allocations and frees made inside the recorder, counted but not sampled",
@@ -107,8 +116,14 @@ impl Loss {
                 "sampled blocks not remembered, whose free is charged to no line",
             ),
             (header.lost_modules, "frames of unknown modules"),
-            (header.lost_threads, "threads that shared one counter record"),
-            (header.lost_growth, "attempts to grow the profile that failed"),
+            (
+                header.lost_threads,
+                "threads that shared one counter record",
+            ),
+            (
+                header.lost_growth,
+                "attempts to grow the profile that failed",
+            ),
             (header.forks, "forked children, which were not recorded"),
             (header.pauses, "pauses, during which nothing was sampled"),
         ];

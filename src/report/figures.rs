@@ -120,14 +120,26 @@ mod tests {
             ..Totals::default()
         };
         let figures = Figures::of(&totals, None);
-        assert_eq!(figures.increment, Bytes { bytes: 80, standard_error: 5.0 });
+        assert_eq!(
+            figures.increment,
+            Bytes {
+                bytes: 80,
+                standard_error: 5.0
+            }
+        );
         assert_eq!(figures.temporary.standard_error, 1.5);
         assert_eq!(figures.live.relative_error(), 0.0);
     }
 
     #[test]
     fn noise_is_an_error_above_a_third() {
-        let noise = |bytes, standard_error| Bytes { bytes, standard_error }.is_noise();
+        let noise = |bytes, standard_error| {
+            Bytes {
+                bytes,
+                standard_error,
+            }
+            .is_noise()
+        };
         assert!(!noise(-90, 30.0));
         assert!(noise(-89, 30.0));
         assert!(noise(0, 1.0));

@@ -20,7 +20,9 @@ fn fold_within(name: &str, depth: u32) -> String {
     let parts: Vec<String> = (segments(name).into_iter().enumerate())
         .filter(|(_, segment)| !segment.starts_with('{'))
         .map(|(index, segment)| match segment.strip_prefix('<') {
-            Some(inside) if index == 0 => of_type(inside.strip_suffix('>').unwrap_or(inside), depth),
+            Some(inside) if index == 0 => {
+                of_type(inside.strip_suffix('>').unwrap_or(inside), depth)
+            }
             _ => before_generics(segment).to_owned(),
         })
         .filter(|part| !part.is_empty())
@@ -101,9 +103,15 @@ mod tests {
             ("app::run::{closure#0}::{closure_env#1}<u8>", "app::run"),
             ("app::run::{async_fn#0}", "app::run"),
             ("app::{impl#3}::visit", "app::visit"),
-            ("<app::Tree<T> as app::Visit<U>>::visit::<V>", "<app::Tree as app::Visit>::visit"),
+            (
+                "<app::Tree<T> as app::Visit<U>>::visit::<V>",
+                "<app::Tree as app::Visit>::visit",
+            ),
             ("<app::Tree>::new", "app::Tree::new"),
-            ("<&mut app::X as core::ops::Fn<(A,)>>::call", "<&mut app::X as core::ops::Fn>::call"),
+            (
+                "<&mut app::X as core::ops::Fn<(A,)>>::call",
+                "<&mut app::X as core::ops::Fn>::call",
+            ),
             ("app::run::{closure#0}::inner", "app::run::inner"),
             ("{closure#0}", "{closure#0}"),
             ("", ""),

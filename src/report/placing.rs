@@ -79,7 +79,8 @@ impl Placing {
         for id in symbols.ids() {
             let wanted = match symbols.origin(id) {
                 Origin::User => true,
-                Origin::Unknown => !symbols.has_lines(symbols.code(id).module) || scope == Scope::All,
+                // Addresses are for want of something better.
+                Origin::Unknown => !symbols.has_user_lines() || scope == Scope::All,
                 Origin::Dependency => scope == Scope::All,
                 Origin::Allocator => false,
             };
@@ -126,7 +127,9 @@ impl Placing {
         let item = (source.as_ref().zip(code.line))
             .and_then(|(source, line)| {
                 let outline = &source.text.as_ref()?.outline;
-                outline.enclosing(line).map(|index| (index, &outline.functions()[index]))
+                outline
+                    .enclosing(line)
+                    .map(|index| (index, &outline.functions()[index]))
             })
             .map(|(index, item)| (index, item.clone()));
         let file = source.as_ref().map(|source| source.shown.clone());
@@ -150,10 +153,17 @@ impl Placing {
             self.drafts.push(Draft {
                 key: self.key_count,
                 file: file.unwrap_or_else(|| {
-                    module.map_or("unknown module".to_owned(), |m| m.path.display().to_string())
+                    module.map_or("unknown module".to_owned(), |m| {
+                        m.path.display().to_string()
+                    })
                 }),
                 names: Vec::new(),
-                notes: notes(&code.file, source.as_deref(), unverified, module.map(|m| m.modified_ns)),
+                notes: notes(
+                    &code.file,
+                    source.as_deref(),
+                    unverified,
+                    module.map(|m| m.modified_ns),
+                ),
                 item: item.map(|(_, item)| item),
                 source,
                 rows: BTreeMap::new(),
@@ -164,7 +174,12 @@ impl Placing {
         });
         let draft = &mut self.drafts[table];
         if code.line.is_none() {
-            draft.names = profile.modules.get(usize::from(code.module)).map(|m| m.name()).into_iter().collect();
+            draft.names = profile
+                .modules
+                .get(usize::from(code.module))
+                .map(|m| m.name())
+                .into_iter()
+                .collect();
         } else if !draft.names.contains(&name) {
             draft.names.push(name);
         }
@@ -202,7 +217,10 @@ impl Placing {
 
     /// Fills the tables with what was summed for their keys.
     pub(super) fn into_tables(self, tally: &Tally) -> Vec<Table> {
-        self.drafts.into_iter().map(|draft| draft.into_table(tally)).collect()
+        self.drafts
+            .into_iter()
+            .map(|draft| draft.into_table(tally))
+            .collect()
     }
 }
 

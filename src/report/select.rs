@@ -85,14 +85,30 @@ fn list(nearest: &[String]) -> String {
 impl Report {
     /// Keeps what `selection` asks for.
     pub fn select(&mut self, selection: &Selection) -> Result<(), NoMatch> {
-        keep(&mut self.tables, "file", &selection.file, |table| &table.file)?;
-        keep(&mut self.tables, "function", &selection.function, |table| &table.function)?;
+        keep(&mut self.tables, "file", &selection.file, |table| {
+            &table.file
+        })?;
+        keep(&mut self.tables, "function", &selection.function, |table| {
+            &table.function
+        })?;
         self.tables.sort_by(|a, b| {
             let key = |table: &Table| {
                 let figure = selection.sort.figure(&table.total);
-                Reverse((figure, if selection.sort == Sort::Name { 0 } else { table.total.allocated.bytes }))
+                Reverse((
+                    figure,
+                    if selection.sort == Sort::Name {
+                        0
+                    } else {
+                        table.total.allocated.bytes
+                    },
+                ))
             };
-            let name = |table: &Table| (table.file.clone(), table.lines.first().and_then(|line| line.number));
+            let name = |table: &Table| {
+                (
+                    table.file.clone(),
+                    table.lines.first().and_then(|line| line.number),
+                )
+            };
             (key(a).cmp(&key(b)))
                 .then_with(|| name(a).cmp(&name(b)))
                 .then_with(|| a.function.cmp(&b.function))
@@ -134,10 +150,16 @@ fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a String>) -> Vec<Str
     let likeness = |name: &str| {
         let name = name.to_lowercase();
         let parts = name.split(['/', ':', '<', '>', ' ']).chain([name.as_str()]);
-        parts.map(|part| strsim::jaro_winkler(&wanted, part)).fold(0.0, f64::max)
+        parts
+            .map(|part| strsim::jaro_winkler(&wanted, part))
+            .fold(0.0, f64::max)
     };
     let mut names: Vec<(f64, &String)> = names.map(|name| (likeness(name), name)).collect();
     names.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
     names.dedup_by(|a, b| a.1 == b.1);
-    names.into_iter().take(SHOWN).map(|(_, name)| name.clone()).collect()
+    names
+        .into_iter()
+        .take(SHOWN)
+        .map(|(_, name)| name.clone())
+        .collect()
 }

@@ -131,7 +131,7 @@ impl Summary {
     }
 
     /// The `count` lines with the highest `figure`, highest first; lines where it is not above 0 are left out.
-    pub fn top(&self, count: usize, figure: fn(&Figures) -> i64) -> Vec<&TopLine> {
+    pub fn top(&self, count: usize, figure: impl Fn(&Figures) -> i64) -> Vec<&TopLine> {
         let mut lines: Vec<&TopLine> = (self.lines.iter())
             .filter(|line| figure(&line.figures) > 0)
             .collect();
@@ -171,7 +171,11 @@ fn sizes(profile: &Profile) -> Vec<SizeBar> {
     let bars: Vec<SizeBar> = (profile.sizes.iter().enumerate())
         .map(|(class, record)| SizeBar {
             from: if class == 0 { 0 } else { 1 << (class - 1) },
-            to: if class == 0 { 0 } else { u64::MAX >> (64 - class) },
+            to: if class == 0 {
+                0
+            } else {
+                u64::MAX >> (64 - class)
+            },
             count: BlockCount(record.count as i64).rounded(),
             bytes: record.bytes,
         })

@@ -4,9 +4,11 @@
 //! are recursion and are in that subtree already. So a stack counts once however often a line stands in it, and the walk
 //! costs the number of nodes, not the number of stacks times their depth.
 
+use std::collections::{BTreeMap, HashMap};
+
 use super::placing::{Key, Placing};
 use crate::profile::{NodeId, Profile, Totals};
-use crate::symbolize::Symbols;
+use crate::symbolize::{CodeFrameId, Symbols};
 
 /// The sums for every key.
 pub(super) struct Tally {
@@ -41,7 +43,7 @@ pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
     let enter = |node: NodeId| Step {
         node,
         next_child: tree.first_child(node),
-        subtree: tree.own[node as usize],
+        subtree: tree.own(node),
     };
     let mut path = vec![enter(0)];
     while let Some(step) = path.last_mut() {
@@ -54,7 +56,7 @@ pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
             }
             open_keys += keys(child).len();
             if open_keys == 0 {
-                tally.elsewhere.add(&tree.own[child as usize]);
+                tally.elsewhere.add(&tree.own(child));
             }
             path.push(enter(child));
             continue;
@@ -96,7 +98,7 @@ pub(super) fn exclusive(
         });
         places[number] = own.or(places[node.parent as usize]);
     }
-    let mut sums = std::collections::BTreeMap::new();
+    let mut sums = BTreeMap::new();
     for stack in &profile.stacks {
         let place = places[stack.node as usize];
         let (_, totals) = sums
@@ -112,15 +114,15 @@ pub(super) fn exclusive(
 pub(super) struct CodePlace {
     pub table: usize,
     key: Key,
-    pub code: crate::symbolize::CodeFrameId,
+    pub code: CodeFrameId,
 }
 
 /// The trie, to be walked downwards.
 struct Tree {
     first_child: Vec<NodeId>,
     next_sibling: Vec<NodeId>,
-    /// Totals of the stacks that end in each node.
-    own: Vec<Totals>,
+    /// Totals of the stacks that end in a node, for the few nodes where any does.
+    own: HashMap<NodeId, Totals>,
 }
 
 impl Tree {
@@ -129,7 +131,7 @@ impl Tree {
         let mut tree = Tree {
             first_child: vec![0; count],
             next_sibling: vec![0; count],
-            own: vec![Totals::default(); count],
+            own: HashMap::with_capacity(profile.stacks.len()),
         };
         // Backwards, so that the children of a node come out in the order of their numbers.
         for (number, node) in profile.nodes.iter().enumerate().skip(1).rev() {
@@ -137,9 +139,13 @@ impl Tree {
             tree.first_child[node.parent as usize] = number as NodeId;
         }
         for stack in &profile.stacks {
-            tree.own[stack.node as usize].add(&stack.totals);
+            tree.own.entry(stack.node).or_default().add(&stack.totals);
         }
         tree
+    }
+
+    fn own(&self, node: NodeId) -> Totals {
+        self.own.get(&node).copied().unwrap_or_default()
     }
 
     // The root is nobody's child or sibling, so 0 can stand for none.

@@ -39,7 +39,9 @@ impl Program {
     fn frame(&mut self, places: &[(&str, u32)]) -> Frame {
         let file = self.folder.path().join("src/main.rs");
         let file = file.to_str().unwrap();
-        let code = places.iter().map(|(function, line)| CodeFrame::new(function, file, *line));
+        let code = places
+            .iter()
+            .map(|(function, line)| CodeFrame::new(function, file, *line));
         self.frame_of(code.collect())
     }
 
@@ -153,7 +155,12 @@ Sampling: exact; every allocation was recorded.
 #[test]
 fn more_columns_stand_before_the_source() {
     let renderer = Text {
-        columns: vec![Column::Allocated, Column::Live, Column::AtPeak, Column::Count],
+        columns: vec![
+            Column::Allocated,
+            Column::Live,
+            Column::AtPeak,
+            Column::Count,
+        ],
         precision: 3,
         width: Some(120),
     };
@@ -180,7 +187,8 @@ Sampling: exact; every allocation was recorded.
 
 #[test]
 fn a_stack_counts_once_for_a_recursive_line() {
-    let mut program = Program::new("fn deep(n: u32) {\n    let _x = vec![n];\n    deep(n - 1);\n}\n");
+    let mut program =
+        Program::new("fn deep(n: u32) {\n    let _x = vec![n];\n    deep(n - 1);\n}\n");
     let allocate = program.frame(&[("app::deep", 2)]);
     let recurse = program.frame(&[("app::deep", 3)]);
     let mut path = Vec::new();
@@ -193,7 +201,11 @@ fn a_stack_counts_once_for_a_recursive_line() {
     }
     let report = program.selected();
     assert_eq!(report.tables.len(), 1);
-    let allocated = |row: usize| report.tables[0].lines[row].figures.map(|f| f.allocated.bytes);
+    let allocated = |row: usize| {
+        report.tables[0].lines[row]
+            .figures
+            .map(|f| f.allocated.bytes)
+    };
     assert_eq!(allocated(1), Some(2000), "all levels, each once");
     assert_eq!(allocated(2), Some(1990), "all but the outermost, each once");
     assert_eq!(report.tables[0].total.allocated.bytes, 2000);
@@ -201,9 +213,15 @@ fn a_stack_counts_once_for_a_recursive_line() {
 
 #[test]
 fn closures_instances_and_inlined_copies_are_one_table() {
-    let mut program = Program::new("fn run<T>() {\n    let f = || {\n        vec![1]\n    };\n}\nfn main() {\n    run();\n}\n");
+    let mut program = Program::new(
+        "fn run<T>() {\n    let f = || {\n        vec![1]\n    };\n}\nfn main() {\n    run();\n}\n",
+    );
     let frames = [
-        program.frame(&[("app::run<u8>::{{closure}}", 3), ("app::run<u8>", 2), ("app::main", 7)]),
+        program.frame(&[
+            ("app::run<u8>::{{closure}}", 3),
+            ("app::run<u8>", 2),
+            ("app::main", 7),
+        ]),
         program.frame(&[("{closure#0}<u16>", 3)]),
         program.frame(&[("run<u16>", 2)]),
     ];
@@ -212,8 +230,11 @@ fn closures_instances_and_inlined_copies_are_one_table() {
         program.builder.allocated(stack, 1 << 20, 1);
     }
     let report = program.selected();
-    let tables: Vec<_> =
-        report.tables.iter().map(|t| (t.function.as_str(), t.total.allocated.bytes >> 20)).collect();
+    let tables: Vec<_> = report
+        .tables
+        .iter()
+        .map(|t| (t.function.as_str(), t.total.allocated.bytes >> 20))
+        .collect();
     assert_eq!(tables, [("app::run", 3), ("app::main", 1)]);
 }
 
@@ -227,7 +248,10 @@ fn sampled_figures_state_their_error_and_noise_is_marked() {
     let line = report.tables[0].lines[1].figures.unwrap();
     assert_eq!(line.increment.standard_error, 3e5);
     let text = text(&report);
-    assert!(text.contains("     4      0.8 MiB     ~0.8 MiB       let a"), "{text}");
+    assert!(
+        text.contains("     4      0.8 MiB     ~0.8 MiB       let a"),
+        "{text}"
+    );
     let foot: Vec<&str> = text.lines().rev().take(2).collect();
     insta::assert_snapshot!(format!("{}\n{}", foot[1], foot[0]), @r##"
 Sampling: auto, one sample per 512.0 KiB on average (at most 1.0 MiB); 2 allocations and 1 frees sampled.
@@ -249,7 +273,12 @@ fn dependencies_are_shown_only_on_request() {
     assert_eq!(program.report(Scope::User).tables.len(), 2);
     let mut report = program.report(Scope::All);
     let function = Some("serde".to_owned());
-    report.select(&Selection { function, ..Selection::default() }).unwrap();
+    report
+        .select(&Selection {
+            function,
+            ..Selection::default()
+        })
+        .unwrap();
     insta::assert_snapshot!(text(&report), @r##"
 Filename: /root/.cargo/registry/src/index.crates.io-0000/serde-1.0.0/src/de.rs
 Function: serde::de::read
@@ -268,7 +297,9 @@ fn a_stripped_program_gives_addresses() {
     let mut program = Program::new("");
     for address in [0x1235, 0x1301] {
         let frame = Frame::new(0, address);
-        program.symbols.insert(frame, vec![CodeFrame::unknown("app", frame)]);
+        program
+            .symbols
+            .insert(frame, vec![CodeFrame::unknown("app", frame)]);
         let stack = program.builder.stack(&[frame]);
         program.builder.allocated(stack, 1 << 20, 1);
     }
@@ -293,14 +324,19 @@ fn nothing_from_a_profile_or_a_source_steers_the_terminal() {
     let stack = program.builder.stack(&[evil, main]);
     program.builder.allocated(stack, 1 << 20, 1);
     let report = program.selected();
-    let steering = |text: &str| text.chars().any(|c| (c.is_control() && c != '\n') || c == '\u{202e}');
+    let steering = |text: &str| {
+        text.chars()
+            .any(|c| (c.is_control() && c != '\n') || c == '\u{202e}')
+    };
     for renderer in [&Text::default() as &dyn Renderer, &Json, &Csv] {
         let mut out = Vec::new();
         renderer.report(&report, &mut out).unwrap();
         let written = String::from_utf8(out).unwrap();
         // Our own styles are the only escapes in the text, and they are gone when stripped as the bytes they are.
         let ours = ["\x1b[1m", "\x1b[2m", "\x1b[0m"];
-        let rest = ours.iter().fold(written, |text, style| text.replace(style, ""));
+        let rest = ours
+            .iter()
+            .fold(written, |text, style| text.replace(style, ""));
         assert!(!steering(&rest.replace('\t', "")), "{rest:?}");
     }
     insta::assert_snapshot!(text(&report), @r##"
@@ -352,7 +388,12 @@ file,function,line,contents,mem_usage,increment,increment_standard_error,allocat
 fn an_unknown_name_is_answered_with_the_nearest() {
     let mut report = lists().report(Scope::User);
     let function = Some("randm_lst".to_owned());
-    let error = report.select(&Selection { function, ..Selection::default() }).unwrap_err();
+    let error = report
+        .select(&Selection {
+            function,
+            ..Selection::default()
+        })
+        .unwrap_err();
     insta::assert_snapshot!(error.to_string(), @r##"
 no function matches `randm_lst`; the nearest are:
   app::random_list
@@ -374,7 +415,10 @@ fn a_leak_after_a_higher_peak_is_first_in_the_live_list() {
     let (profile, defects) = program.profile();
     let summary = Summary::new(&profile, &program.symbols, &mut program.sources(), defects);
     let live = summary.top(1, |figures| figures.live.bytes);
-    assert_eq!((live[0].line, live[0].figures.live.bytes), (Some(7), 12_345));
+    assert_eq!(
+        (live[0].line, live[0].figures.live.bytes),
+        (Some(7), 12_345)
+    );
     let mut out = Vec::new();
     SummaryText { top: 10 }.summary(&summary, &mut out).unwrap();
     let text = anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string();

@@ -66,7 +66,9 @@ impl Outline {
     /// Index of the innermost function that has `line`.
     pub fn enclosing(&self, line: u32) -> Option<usize> {
         let candidates = (self.functions).partition_point(|function| function.first_line <= line);
-        self.functions[..candidates].iter().rposition(|function| line <= function.last_line)
+        self.functions[..candidates]
+            .iter()
+            .rposition(|function| line <= function.last_line)
     }
 }
 
@@ -264,7 +266,10 @@ mod inner {
     #[test]
     fn sees_into_macros_and_survives_new_syntax() {
         let text = "macro! {\n fn inside(x in 0..9) {\n }\n}\nfn new() -> gen yeet { do }\n";
-        assert_eq!(outline(text), [("inside".into(), 2, 3), ("new".into(), 5, 5)]);
+        assert_eq!(
+            outline(text),
+            [("inside".into(), 2, 3), ("new".into(), 5, 5)]
+        );
     }
 
     #[test]
@@ -283,7 +288,11 @@ mod inner {
     #[test]
     fn the_innermost_function_has_the_line() {
         let outline = Outline::of("fn a() {\n fn b() {\n }\n}\n\nfn c() {}\n");
-        let name = |line| outline.enclosing(line).map(|i| outline.functions()[i].name().to_owned());
+        let name = |line| {
+            outline
+                .enclosing(line)
+                .map(|i| outline.functions()[i].name().to_owned())
+        };
         assert_eq!(name(1).as_deref(), Some("a"));
         assert_eq!(name(2).as_deref(), Some("b"));
         assert_eq!(name(4).as_deref(), Some("a"));

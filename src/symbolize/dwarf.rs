@@ -55,7 +55,10 @@ impl DebugInfo {
             code.push(CodeFrame {
                 module: frame.module(),
                 function: name.or_else(|| self.symbol(frame)).unwrap_or_default(),
-                file: location.and_then(|at| at.file).unwrap_or_default().to_owned(),
+                file: location
+                    .and_then(|at| at.file)
+                    .unwrap_or_default()
+                    .to_owned(),
                 line: location.and_then(|at| at.line).filter(|&line| line != 0),
                 offset: None,
             });

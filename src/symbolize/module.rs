@@ -77,7 +77,11 @@ pub(super) fn identify(module: &Module) -> Identity {
         return Identity::Same;
     }
     let shown = |len: u64, ns: u64| {
-        format!("{len} bytes of {}.{:09} s", ns / 1_000_000_000, ns % 1_000_000_000)
+        format!(
+            "{len} bytes of {}.{:09} s",
+            ns / 1_000_000_000,
+            ns % 1_000_000_000
+        )
     };
     Identity::Changed {
         recorded: shown(module.file_len, module.modified_ns),

@@ -97,18 +97,50 @@ mod tests {
             ("app::main", "/home/me/app/src/main.rs", User),
             ("app::main", "src/main.rs", User),
             ("main", "/home/me/app/csrc/main.c", Dependency),
-            ("alloc::vec::Vec<T>::push", "/rustc/abc/library/alloc/src/vec/mod.rs", Dependency),
+            (
+                "alloc::vec::Vec<T>::push",
+                "/rustc/abc/library/alloc/src/vec/mod.rs",
+                Dependency,
+            ),
             ("x", "/home/me/rustc/src/main.rs", User),
-            ("x", "/home/me/.cargo/registry/src/index.crates.io-1/serde-1.0.0/src/lib.rs", Dependency),
-            ("x", "/usr/local/cargo/git/checkouts/x-1/src/lib.rs", Dependency),
-            ("x", "/root/.rustup/toolchains/stable/lib/rustlib/src/rust/library/std/src/x.rs", Dependency),
+            (
+                "x",
+                "/home/me/.cargo/registry/src/index.crates.io-1/serde-1.0.0/src/lib.rs",
+                Dependency,
+            ),
+            (
+                "x",
+                "/usr/local/cargo/git/checkouts/x-1/src/lib.rs",
+                Dependency,
+            ),
+            (
+                "x",
+                "/root/.rustup/toolchains/stable/lib/rustlib/src/rust/library/std/src/x.rs",
+                Dependency,
+            ),
             ("x", "/home/me/memprof/profiler-alloc/src/lib.rs", Allocator),
-            ("x", "/root/.cargo/registry/src/i/profiler-alloc-0.1.0/src/hook.rs", Allocator),
+            (
+                "x",
+                "/root/.cargo/registry/src/i/profiler-alloc-0.1.0/src/hook.rs",
+                Allocator,
+            ),
             ("x", "/home/me/profiler-alloc/examples/x.rs", User),
             ("x", "/home/me/profiler-alloc-demo/src/main.rs", User),
-            ("<profiler_alloc::ProfilerAlloc as core::alloc::global::GlobalAlloc>::alloc", "", Allocator),
-            ("<app::X as profiler_alloc::Y>::z", "/home/me/app/src/main.rs", User),
-            ("__rustc::__rust_alloc", "/home/me/app/src/main.rs", Allocator),
+            (
+                "<profiler_alloc::ProfilerAlloc as core::alloc::global::GlobalAlloc>::alloc",
+                "",
+                Allocator,
+            ),
+            (
+                "<app::X as profiler_alloc::Y>::z",
+                "/home/me/app/src/main.rs",
+                User,
+            ),
+            (
+                "__rustc::__rust_alloc",
+                "/home/me/app/src/main.rs",
+                Allocator,
+            ),
             ("__rust_dealloc", "/home/me/app/src/main.rs", Allocator),
         ];
         for (function, file, expected) in cases {

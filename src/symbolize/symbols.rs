@@ -57,6 +57,7 @@ pub struct Symbols {
     ids: HashMap<CodeFrame, CodeFrameId>,
     frames: HashMap<Frame, Vec<CodeFrameId>>,
     with_lines: HashSet<u16>,
+    user_lines: bool,
     unverified: HashSet<u16>,
 }
 
@@ -73,15 +74,13 @@ impl Symbols {
         }
         let id = CodeFrameId(self.code.len() as u32);
         let origin = Origin::of(&code);
+        self.user_lines |= origin == Origin::User;
+        if code.line.is_some() {
+            self.with_lines.insert(code.module);
+        }
         self.ids.insert(code.clone(), id);
         self.code.push((code, origin));
         id
-    }
-
-    pub(super) fn note_lines(&mut self, module: u16, lines: bool) {
-        if lines {
-            self.with_lines.insert(module);
-        }
     }
 
     pub(super) fn mark_unverified(&mut self, module: u16) {
@@ -111,6 +110,11 @@ impl Symbols {
     /// Whether any line was found in `module`.
     pub fn has_lines(&self, module: u16) -> bool {
         self.with_lines.contains(&module)
+    }
+
+    /// Whether any line of the user's own source was found.
+    pub fn has_user_lines(&self) -> bool {
+        self.user_lines
     }
 
     /// Whether `module` was used although its file is not the recorded one.
