@@ -3,3 +3,5 @@
 #![forbid(unsafe_code)]
 
 pub mod command;
+pub mod run;
+pub mod units;
