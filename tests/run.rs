@@ -168,6 +168,34 @@ fn a_program_that_signals_its_group_gets_the_signal_once() {
 }
 
 #[test]
+fn ctrl_c_reaches_the_program_once() {
+    // Each side waits for the other: `typed` for the program's `ready`, the program for the key.
+    let program = "trap 'echo INT' INT; : > ready; sleep 10; sleep 0.5; exit 5";
+    let typed = "until [ -e ready ]; do sleep 0.01; done; printf '\\003'; sleep 1";
+    // `script`, of util-linux, gives the program a terminal to be typed at.
+    let run = format!(r#"{MEMPROF} run -- sh -c \"{program}\""#);
+    let terminal = format!(r#"({typed}) | script -qec "{run}" /dev/null"#);
+    if Command::new("script").arg("--version").output().is_err() {
+        eprintln!("not tested: there is no `script` on this machine");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut shell = Command::new("sh");
+    let output = shell
+        .args(["-c", &terminal])
+        .current_dir(&folder)
+        .output()
+        .unwrap();
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(5), "{said}");
+    assert_eq!(
+        said.lines().filter(|line| line.ends_with("INT")).count(),
+        1,
+        "{said}"
+    );
+}
+
+#[test]
 fn what_nohup_ignores_stays_ignored() {
     let script = format!("trap '' HUP; exec {MEMPROF} run -- sh -c 'kill -HUP $$; exit 5'");
     let folder = tempfile::tempdir().unwrap();
