@@ -10,5 +10,7 @@ pub mod defect;
 pub mod profile;
 pub mod render;
 pub mod report;
+pub mod run;
 pub mod source;
 pub mod symbolize;
+pub mod units;

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 pub use error::ReadError;
 pub use profiler_alloc_format::{Frame, Header, Point, SizeClass, UNKNOWN_MODULE};
-use profiler_alloc_format::{STATE_FINISHED, STATE_PAUSED};
+use profiler_alloc_format::{STATE_EXITED, STATE_FINISHED, STATE_PAUSED};
 pub use reader::{parse, read};
 pub use totals::{BlockCount, Totals};
 
@@ -101,6 +101,10 @@ pub struct Thread {
     pub own_alloc_bytes: u64,
     /// Bytes freed by the present or last thread.
     pub own_freed_bytes: u64,
+    /// Stacks found by frame pointers.
+    pub frame_pointer_walks: u64,
+    /// Stacks walked by unwind tables.
+    pub table_walks: u64,
 }
 
 /// Exact counts, from counters and not from samples.
@@ -136,8 +140,10 @@ pub enum State {
     Recording,
     /// Paused by the program, or killed while it was.
     Paused,
-    /// Ended in order.
+    /// The recording ended in order.
     Finished,
+    /// The program ended in order, or is about to.
+    Exited,
 }
 
 impl Profile {
@@ -146,11 +152,12 @@ impl Profile {
         match self.header.state {
             STATE_FINISHED => State::Finished,
             STATE_PAUSED => State::Paused,
+            STATE_EXITED => State::Exited,
             _ => State::Recording,
         }
     }
 
-    /// Exact totals of the process: those of the end if it ended in order, else the sum over its threads.
+    /// Exact totals of the process: those of the end if the recording ended in order, else the sum over its threads.
     pub fn counters(&self) -> Counters {
         if self.state() == State::Finished {
             let header = &self.header;

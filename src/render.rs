@@ -5,7 +5,7 @@ mod escape;
 mod json;
 mod summary_text;
 mod text;
-mod units;
+mod words;
 
 use std::io::{self, Write};
 

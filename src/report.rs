@@ -20,22 +20,18 @@ use serde::Serialize;
 pub use about::{Loss, Recording, Sampling};
 pub use figures::{Bytes, Figures, NOISE};
 pub use select::{Lines, NoMatch, Selection, Sort};
-pub use summary::{SizeBar, Summary, ThreadRow, TopLine};
+pub use summary::{OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 
 use crate::defect::Defect;
 use crate::profile::Profile;
+pub use crate::profile::{Counters, State};
 use crate::source::Sources;
 use crate::symbolize::Symbols;
 use placing::Placing;
 
-/// Name and version of the JSON form of [`Report`].
-pub const SCHEMA: &str = "memprof-report/1";
-
 /// Memory by source line, for every function that touched any.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Report {
-    /// [`SCHEMA`].
-    pub schema: &'static str,
     /// Which program and when.
     pub recording: Recording,
     /// How it was sampled.
@@ -55,7 +51,7 @@ pub struct Report {
 }
 
 /// The lines of one function.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Table {
     /// The source file, relative to the current folder when below it; a module's path where lines are not known.
     pub file: String,
@@ -72,7 +68,7 @@ pub struct Table {
 }
 
 /// One line of a function.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Line {
     /// From 1. `None` where lines are not known.
     pub number: Option<u32>,
@@ -116,12 +112,6 @@ impl fmt::Display for Note {
     }
 }
 
-impl Serialize for Note {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
 /// Whose functions get a table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -147,7 +137,6 @@ impl Report {
         let tables = placing.into_tables(&tally);
         defects.append(&mut sources.take_defects());
         Report {
-            schema: SCHEMA,
             recording: Recording::of(profile),
             sampling: Sampling::of(profile),
             scope,

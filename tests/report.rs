@@ -104,7 +104,7 @@ fn other_forms_and_files() {
         &["report", "app.memprof", "--format", "json"],
     ));
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
-    assert_eq!(json["tables"][0]["total"]["allocated"]["bytes"], 3 << 20);
+    assert_eq!(json["functions"][0]["total"]["allocated"], 3 << 20);
     let csv = stdout(&memprof(
         folder.path(),
         &["report", "--format", "csv", "--lines", "touched"],

@@ -140,9 +140,8 @@ impl Builder {
         class.count += count;
         self.header.final_allocs += blocks;
         self.header.final_alloc_bytes += bytes;
-        self.header.alloc_samples += blocks;
         self.threads[0].allocs += blocks;
-        self.threads[0].alloc_base += bytes;
+        self.threads[0].alloc_bytes += bytes;
         self.header.heap = self.header.heap.wrapping_add(bytes);
         if self.header.heap as i64 > self.header.peak as i64 {
             self.header.peak = self.header.heap;
@@ -165,9 +164,8 @@ impl Builder {
         record.live_count = record.live_count.wrapping_sub(count);
         self.header.final_frees += blocks;
         self.header.final_freed_bytes += bytes;
-        self.header.free_samples += blocks;
         self.threads[0].frees += blocks;
-        self.threads[0].free_base += bytes;
+        self.threads[0].freed_bytes += bytes;
         self.header.heap = self.header.heap.wrapping_sub(bytes);
     }
 

@@ -345,11 +345,13 @@ fn threads(records: &[format::Thread]) -> Vec<Thread> {
                     allocs: record.allocs,
                     frees: record.frees,
                     reallocs: record.reallocs,
-                    alloc_bytes: record.alloc_bytes(),
-                    freed_bytes: record.freed_bytes(),
+                    alloc_bytes: record.alloc_bytes,
+                    freed_bytes: record.freed_bytes,
                 },
-                own_alloc_bytes: record.alloc_bytes().wrapping_sub(record.start_alloc_bytes),
-                own_freed_bytes: record.freed_bytes().wrapping_sub(record.start_freed_bytes),
+                own_alloc_bytes: record.alloc_bytes.wrapping_sub(record.start_alloc_bytes),
+                own_freed_bytes: record.freed_bytes.wrapping_sub(record.start_freed_bytes),
+                frame_pointer_walks: record.frame_pointer_walks,
+                table_walks: record.table_walks,
             }
         })
         .collect()

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use super::escape::escape;
 use super::text::TITLE;
-use super::units::{self, bytes, count, date, seconds, unsigned_bytes, unsigned_count};
+use super::words::{self, bytes, count, date, seconds};
 use crate::defect::Defect;
-use crate::profile::State;
-use crate::report::{Bytes, Figures, Loss, Recording, Sampling, Summary, TopLine};
+use crate::report::{Bytes, Figures, Loss, Recording, Sampling, State, Summary, TopLine};
+use crate::units::{Bytes as Size, Count};
 
 /// Characters of the longest bar.
 const BAR: usize = 40;
@@ -63,7 +63,7 @@ impl SummaryText {
                 .iter()
                 .map(|line| bytes(line))
                 .fold(0, i64::saturating_add);
-            let (sum, rest) = (units::bytes(sum), rest.len());
+            let (sum, rest) = (words::bytes(sum), rest.len());
             writeln!(out, "{sum:>12}  in {rest} more lines")?;
         }
         let elsewhere = figure(&summary.elsewhere);
@@ -103,7 +103,8 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
         program => program,
     };
     let state = match recording.state {
-        State::Finished => "finished",
+        State::Finished => "recorded to its end",
+        State::Exited => "finished",
         State::Recording => "still running, or killed",
         State::Paused => "paused, or killed while it was",
     };
@@ -118,17 +119,17 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
         "  allocations  {} (and {} reallocations), {} ({} B)",
-        unsigned_count(counters.allocs),
-        unsigned_count(counters.reallocs),
-        unsigned_bytes(counters.alloc_bytes),
-        unsigned_count(counters.alloc_bytes),
+        Count(counters.allocs),
+        Count(counters.reallocs),
+        Size(counters.alloc_bytes),
+        Count(counters.alloc_bytes),
     )?;
     writeln!(
         out,
         "  frees        {}, {} ({} B)",
-        unsigned_count(counters.frees),
-        unsigned_bytes(counters.freed_bytes),
-        unsigned_count(counters.freed_bytes),
+        Count(counters.frees),
+        Size(counters.freed_bytes),
+        Count(counters.freed_bytes),
     )?;
     if recording.duration_ns > 0 {
         let per_second =
@@ -136,10 +137,10 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
         writeln!(
             out,
             "  rate         {} allocations/s, {}/s",
-            unsigned_count(per_second(
+            Count(per_second(
                 counters.allocs.saturating_add(counters.reallocs)
             )),
-            unsigned_bytes(per_second(counters.alloc_bytes)),
+            Size(per_second(counters.alloc_bytes)),
         )?;
     }
     writeln!(
@@ -167,7 +168,7 @@ fn sizes(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     for bar in &summary.sizes {
         let range = match bar.to {
             0 => "0 B".to_owned(),
-            _ => format!("from {}", unsigned_bytes(bar.from)),
+            _ => format!("from {}", Size(bar.from)),
         };
         let part = bar.count.max(0) as f64 / most as f64;
         // A class with anything in it has a mark.
@@ -175,7 +176,7 @@ fn sizes(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         let line = format!(
             "{range:>16} {:>14} {:>12}  {:#<len$}",
             count(bar.count),
-            unsigned_bytes(bar.bytes),
+            Size(bar.bytes),
             ""
         );
         writeln!(out, "{}", line.trim_end())?;
@@ -198,8 +199,8 @@ fn threads(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         writeln!(
             out,
             "{:>12} allocated  {:>12} freed  {}{earlier}{}",
-            unsigned_bytes(thread.alloc_bytes),
-            unsigned_bytes(thread.freed_bytes),
+            Size(thread.alloc_bytes),
+            Size(thread.freed_bytes),
             escape(name),
             if thread.running { "" } else { " (ended)" },
         )?;
@@ -215,10 +216,10 @@ pub(super) fn sampling(sampling: &Sampling, out: &mut dyn Write) -> io::Result<(
         out,
         "Sampling: {}, one sample per {} on average (at most {}); {} allocations and {} frees sampled.",
         sampling.mode,
-        unsigned_bytes(sampling.interval),
-        unsigned_bytes(sampling.interval_widest),
-        unsigned_count(sampling.alloc_samples),
-        unsigned_count(sampling.free_samples),
+        Size(sampling.interval),
+        Size(sampling.interval_widest),
+        Count(sampling.alloc_samples),
+        Count(sampling.free_samples),
     )
 }
 
@@ -229,12 +230,12 @@ fn own_cost(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         let percent = own.time_ns as f64 / own.cpu_ns as f64 * 100.0;
         write!(out, ", {percent:.1} % of {} CPU time", seconds(own.cpu_ns))?;
     }
-    writeln!(out, "; own memory: {}.", unsigned_bytes(own.bytes))?;
+    writeln!(out, "; own memory: {}.", Size(own.bytes))?;
     writeln!(
         out,
         "Stacks walked: {} by frame pointers, {} by unwind tables.",
-        unsigned_count(own.frame_pointer_walks),
-        unsigned_count(own.table_walks),
+        Count(own.frame_pointer_walks),
+        Count(own.table_walks),
     )
 }
 
@@ -253,7 +254,7 @@ pub(super) fn faults(
         )?;
     }
     for loss in losses {
-        writeln!(out, "Lost: {} {}.", unsigned_count(loss.count), loss.what)?;
+        writeln!(out, "Lost: {} {}.", Count(loss.count), loss.what)?;
     }
     for defect in defects {
         writeln!(out, "Note: {}.", escape(&defect.to_string()))?;

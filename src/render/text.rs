@@ -7,7 +7,7 @@ use anstyle::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::escape::{escape, escape_source};
-use super::{Renderer, units};
+use super::{Renderer, words};
 use crate::report::{Bytes, Figures, Line, NOISE, Note, Report, Scope, Table};
 
 pub(super) const TITLE: Style = Style::new().bold();
@@ -221,7 +221,7 @@ impl Text {
         };
         let mem_usage = Cell {
             text: (figures.mem_usage)
-                .map(|bytes| units::table_bytes(bytes, self.precision))
+                .map(|bytes| words::table_bytes(bytes, self.precision))
                 .unwrap_or_default(),
             noise: false,
         };
@@ -244,7 +244,7 @@ impl Text {
             Column::Temporary => self.bytes(figures.temporary),
             Column::Reallocated => self.bytes(figures.reallocated),
             Column::Count => Cell {
-                text: units::count(figures.count),
+                text: words::count(figures.count),
                 noise: false,
             },
         }
@@ -254,7 +254,7 @@ impl Text {
         let noise = bytes.is_noise();
         let mark = if noise { "~" } else { "" };
         Cell {
-            text: format!("{mark}{}", units::table_bytes(bytes.bytes, self.precision)),
+            text: format!("{mark}{}", words::table_bytes(bytes.bytes, self.precision)),
             noise,
         }
     }
@@ -295,8 +295,8 @@ fn foot(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         writeln!(
             out,
             "Elsewhere: {} allocated with no {whose}; {} of it live.",
-            units::bytes(report.elsewhere.allocated.bytes),
-            units::bytes(report.elsewhere.live.bytes),
+            words::bytes(report.elsewhere.allocated.bytes),
+            words::bytes(report.elsewhere.live.bytes),
         )?;
     }
     super::summary_text::faults(&report.unattributed, &report.losses, &report.defects, out)

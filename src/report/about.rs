@@ -3,7 +3,7 @@
 use profiler_alloc_format::{MODE_ALL, MODE_FIXED};
 use serde::Serialize;
 
-use crate::profile::{Counters, Profile, State};
+use crate::profile::{Counters, Profile, State, Totals};
 
 /// Which program was recorded, when, and its exact totals.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -67,6 +67,10 @@ pub struct Sampling {
 impl Sampling {
     pub(super) fn of(profile: &Profile) -> Sampling {
         let header = &profile.header;
+        let samples = |of: fn(&Totals) -> u64| {
+            let stacks = profile.stacks.iter().map(|stack| of(&stack.totals));
+            stacks.fold(of(&profile.unattributed), u64::saturating_add)
+        };
         Sampling {
             mode: match header.mode {
                 MODE_ALL => "all",
@@ -76,8 +80,8 @@ impl Sampling {
             exact: profile.is_exact(),
             interval: header.interval,
             interval_widest: header.interval_widest,
-            alloc_samples: header.alloc_samples,
-            free_samples: header.free_samples,
+            alloc_samples: samples(|totals| totals.alloc_samples),
+            free_samples: samples(|totals| totals.free_samples),
         }
     }
 }

@@ -5,18 +5,13 @@ use serde::Serialize;
 use super::placing::Placing;
 use super::{Figures, Loss, Recording, Sampling, Scope, tally};
 use crate::defect::Defect;
-use crate::profile::{BlockCount, Profile};
+use crate::profile::{BlockCount, Profile, Thread};
 use crate::source::Sources;
 use crate::symbolize::Symbols;
 
-/// Name and version of the JSON form of [`Summary`].
-pub const SCHEMA: &str = "memprof-summary/1";
-
 /// A recording at a glance.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Summary {
-    /// [`SCHEMA`].
-    pub schema: &'static str,
     /// Which program, when, and its exact totals.
     pub recording: Recording,
     /// How it was sampled.
@@ -41,7 +36,7 @@ pub struct Summary {
 }
 
 /// What a line allocated itself, or let a dependency allocate.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct TopLine {
     /// The source file.
     pub file: String,
@@ -107,10 +102,11 @@ impl Summary {
         mut defects: Vec<Defect>,
     ) -> Summary {
         let header = &profile.header;
+        let walks =
+            |of: fn(&Thread) -> u64| profile.threads.iter().map(of).fold(0, u64::saturating_add);
         let (lines, elsewhere) = lines(profile, symbols, sources);
         defects.append(&mut sources.take_defects());
         Summary {
-            schema: SCHEMA,
             recording: Recording::of(profile),
             sampling: Sampling::of(profile),
             lines,
@@ -122,8 +118,8 @@ impl Summary {
                 time_ns: header.own_ns,
                 cpu_ns: header.cpu_ns,
                 bytes: header.own_bytes,
-                frame_pointer_walks: header.frame_pointer_walks,
-                table_walks: header.table_walks,
+                frame_pointer_walks: walks(|thread| thread.frame_pointer_walks),
+                table_walks: walks(|thread| thread.table_walks),
             },
             losses: Loss::of(profile),
             defects,

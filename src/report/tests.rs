@@ -365,11 +365,11 @@ fn json_is_versioned_and_exact() {
     let report = lists().selected();
     let json: serde_json::Value = serde_json::from_str(&shown(&Json, &report)).unwrap();
     assert_eq!(json["schema"], "memprof-report/1");
-    let main = &json["tables"][0];
-    assert_eq!(main["function"], "app::main");
-    assert_eq!(main["lines"][3]["number"], 6);
-    assert_eq!(main["lines"][3]["figures"]["increment"]["bytes"], -800_000);
-    assert!(main["lines"][0]["figures"].is_null());
+    let main = &json["functions"][0];
+    assert_eq!(main["name"], "app::main");
+    assert_eq!(main["lines"][3]["line"], 6);
+    assert_eq!(main["lines"][3]["increment"], -800_000);
+    assert!(main["lines"][0].get("increment").is_none());
 }
 
 #[test]

@@ -1,4 +1,6 @@
-//! Bytes, times and counts in words. Units are binary.
+//! Figures in words, with their signs.
+
+use crate::units::{Bytes, Count};
 
 /// Bytes as in a table: in MiB, or in KiB or bytes where MiB would show nothing.
 pub(super) fn table_bytes(bytes: i64, precision: usize) -> String {
@@ -6,8 +8,7 @@ pub(super) fn table_bytes(bytes: i64, precision: usize) -> String {
     for (unit, name) in [(1 << 20, "MiB"), (1 << 10, "KiB")] {
         let shown = format!("{:.precision$}", size as f64 / f64::from(unit));
         if size == 0 || shown.contains(|digit| matches!(digit, '1'..='9')) {
-            let sign = if bytes < 0 { "-" } else { "" };
-            return format!("{sign}{shown} {name}");
+            return format!("{}{shown} {name}", sign(bytes));
         }
     }
     format!("{bytes} B")
@@ -15,45 +16,16 @@ pub(super) fn table_bytes(bytes: i64, precision: usize) -> String {
 
 /// Bytes in running text: in the largest unit that makes at least 1.
 pub(super) fn bytes(bytes: i64) -> String {
-    let size = bytes.unsigned_abs();
-    let sign = if bytes < 0 { "-" } else { "" };
-    let units = [
-        (1_u64 << 40, "TiB"),
-        (1 << 30, "GiB"),
-        (1 << 20, "MiB"),
-        (1 << 10, "KiB"),
-    ];
-    match units.into_iter().find(|&(unit, _)| size >= unit) {
-        Some((unit, name)) => format!("{sign}{:.1} {name}", size as f64 / unit as f64),
-        None => format!("{bytes} B"),
-    }
-}
-
-/// Bytes that have no sign.
-pub(super) fn unsigned_bytes(size: u64) -> String {
-    bytes(i64::try_from(size).unwrap_or(i64::MAX))
+    format!("{}{}", sign(bytes), Bytes(bytes.unsigned_abs()))
 }
 
 /// A count with its thousands apart: `1,234,567`.
 pub(super) fn count(count: i64) -> String {
-    let digits = count.unsigned_abs().to_string();
-    let mut shown = if count < 0 {
-        "-".to_owned()
-    } else {
-        String::new()
-    };
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
+    format!("{}{}", sign(count), Count(count.unsigned_abs()))
 }
 
-/// A count that has no sign.
-pub(super) fn unsigned_count(number: u64) -> String {
-    count(i64::try_from(number).unwrap_or(i64::MAX))
+fn sign(number: i64) -> &'static str {
+    if number < 0 { "-" } else { "" }
 }
 
 /// Nanoseconds as seconds: `1.234 s`.
