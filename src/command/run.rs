@@ -1,11 +1,146 @@
-//! `memprof run`.
+//! `memprof run`: runs a program with its recorder on, and says what was recorded.
 
-use std::process::ExitCode;
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
 
-/// Not written yet.
+use crate::run::{Output, Program, ProgramError, Recorded, Request, RunId, Sample, child, closing};
+use crate::units::parse_duration;
+
+/// Run a program and record its memory
+///
+/// The program must have the profiler allocator. Its input, output, signals and exit code pass through; programs it
+/// starts are recorded too, each to a profile of its own.
 #[derive(clap::Args, Debug)]
-pub struct Args {}
+pub struct Args {
+    /// Write the profile to FILE [default: PROGRAM.PID.memprof in the current folder]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
 
-pub fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not written yet")
+    /// Replace FILE if it exists
+    #[arg(long, requires = "output")]
+    force: bool,
+
+    /// Which allocations to take the stack of: `auto` (as many as the overhead allows), `all`, or one in SIZE bytes
+    #[arg(long, value_name = "auto|all|SIZE")]
+    sample: Option<Sample>,
+
+    /// Time `auto` may cost, in percent of the program's CPU time
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    overhead: Option<f64>,
+
+    /// Frames to keep of one stack
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    stack_depth: Option<u32>,
+
+    /// Time between two points of the timeline, such as 10ms
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    timeline_interval: Option<Duration>,
+
+    /// Print the report as soon as the program has ended
+    #[arg(long)]
+    report: bool,
+
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM")]
+    command: Vec<OsString>,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').trim().parse() {
+        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent),
+        _ => Err("write a number above 0 and up to 100, such as 2 or 0.5".to_owned()),
+    }
+}
+
+/// Runs the program; the exit code is the program's own.
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let (name, arguments) = args
+        .command
+        .split_first()
+        .ok_or_else(|| anyhow::anyhow!("no program given: write `memprof run -- PROGRAM`"))?;
+    let program = match Program::find(name, std::env::var_os("PATH").as_deref()) {
+        Ok(program) => program,
+        Err(error) => return Ok(cannot_run(&error)),
+    };
+    let run_id = RunId::random();
+    let output = Output::prepare(args.output.as_deref(), args.force, run_id)?;
+    let request = Request {
+        output: output.pattern(),
+        run_id,
+        sample: args.sample,
+        overhead: args.overhead,
+        stack_depth: args.stack_depth,
+        timeline_interval: args.timeline_interval,
+    };
+    let mut command = Command::new(&program.path);
+    command
+        .arg0(&program.name)
+        .args(arguments)
+        .envs(request.variables());
+    let code = match child::run(&mut command) {
+        Ok(status) => child::exit_code(status),
+        Err(error) => {
+            let path = program.path;
+            return Ok(cannot_run(&ProgramError::Refused { path, error }));
+        }
+    };
+    let reported = close(&output.profiles(run_id), args.report);
+    // The program's own failure matters more than ours.
+    if code == 0 {
+        reported?;
+    }
+    Ok(ExitCode::from(code))
+}
+
+fn cannot_run(error: &ProgramError) -> ExitCode {
+    say(&error.to_string());
+    ExitCode::from(error.exit_code())
+}
+
+/// Prints the reports if they are asked for, then the last lines.
+fn close(profiles: &[Recorded], report: bool) -> anyhow::Result<()> {
+    let Some(biggest) = profiles.first() else {
+        say(closing::NOTHING_RECORDED);
+        return Ok(());
+    };
+    let reported = if report {
+        profiles
+            .iter()
+            .try_for_each(|profile| print_report(&profile.path))
+    } else {
+        Ok(())
+    };
+    let folder = std::env::current_dir().unwrap_or_default();
+    let machine = machine_memory();
+    for profile in profiles {
+        say(&closing::recorded_line(profile, machine, &folder));
+    }
+    let next = if report { "summary" } else { "report" };
+    say(&closing::next_line(next, biggest, &folder));
+    reported
+}
+
+/// The machine's memory in bytes, 0 if unknown.
+fn machine_memory() -> u64 {
+    sysinfo::System::new().map_or(0, |mut system| {
+        system.refresh_memory();
+        system.total_memory()
+    })
+}
+
+/// Prints what `memprof report PATH` prints.
+fn print_report(path: &Path) -> anyhow::Result<()> {
+    anyhow::bail!(
+        "no report of {} from here: type the next command",
+        path.display()
+    )
+}
+
+/// Says a line of our own, beside whatever the program wrote. A closed stderr must not end the run.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "memprof: {text}");
 }

@@ -1,0 +1,18 @@
+//! Running a program under its recorder: everything of `memprof run` but its command line.
+//!
+//! ```text
+//! Program::find ──> Output::prepare ──> Request::variables ──> child::run ──> Output::profiles ──> closing
+//!  PATH, mode bits   folder, old file    MEMPROF_*              signals, wait   by run id            the last lines
+//! ```
+
+pub mod child;
+pub mod closing;
+mod output;
+mod program;
+mod recorded;
+mod request;
+
+pub use output::{Output, OutputError};
+pub use program::{Program, ProgramError};
+pub use recorded::{Recorded, recorded};
+pub use request::{Request, RunId, Sample, SampleError};

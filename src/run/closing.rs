@@ -1,0 +1,129 @@
+//! The last lines of a run: what was recorded and what to type next, or why there is nothing.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::Recorded;
+use crate::units::{Bytes, Count};
+
+/// What to say when no program of the run wrote a profile.
+pub const NOTHING_RECORDED: &str = "\
+nothing was recorded: no program of this run has the profiler allocator. Add it with `cargo add profiler-alloc`
+and two lines in main.rs, then build and run again:
+
+    use profiler_alloc::ProfilerAlloc;
+    #[global_allocator] static ALLOC: ProfilerAlloc = ProfilerAlloc::system();";
+
+/// One line for a profile: `recorded x.memprof: peak 12.3 MiB heap (0.2 % of this machine's memory), …`.
+///
+/// `machine` is the machine's memory in bytes, 0 if unknown; paths in `folder` are shown relative to it.
+pub fn recorded_line(profile: &Recorded, machine: u64, folder: &Path) -> String {
+    let mut line = format!(
+        "recorded {}: peak {} heap",
+        shown(&profile.path, folder),
+        Bytes(profile.peak)
+    );
+    if machine > 0 {
+        let percent = 100.0 * profile.peak as f64 / machine as f64;
+        let share = if percent < 0.1 {
+            "less than 0.1 %".to_owned()
+        } else {
+            format!("{percent:.1} %")
+        };
+        let _ = write!(line, " ({share} of this machine's memory)");
+    }
+    let _ = write!(
+        line,
+        ", {} allocations, {} stacks, {}",
+        Count(profile.allocations),
+        Count(profile.stacks),
+        losses(&profile.losses)
+    );
+    line
+}
+
+/// The line with the command to type next; `subcommand` is `report` or `summary`.
+pub fn next_line(subcommand: &str, profile: &Recorded, folder: &Path) -> String {
+    format!(
+        "next: memprof {subcommand} {}",
+        shown(&profile.path, folder)
+    )
+}
+
+fn losses(losses: &[(u64, &str)]) -> String {
+    if losses.is_empty() {
+        return "no losses".to_owned();
+    }
+    let each = losses
+        .iter()
+        .map(|&(times, what)| format!("{what} ({})", Count(times)));
+    format!("losses: {}", each.collect::<Vec<_>>().join(", "))
+}
+
+/// `path` as a word of a shell command: as it is, or quoted, so that it can be copied and cannot act on the terminal.
+fn shown(path: &Path, folder: &Path) -> String {
+    let path = path.strip_prefix(folder).unwrap_or(path);
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);
+    // A name that starts with a dash would be taken for an option.
+    let dash = path.as_os_str().as_encoded_bytes().starts_with(b"-");
+    let start = if dash { "./" } else { "" };
+    match path.to_str() {
+        Some(text) if text.chars().all(plain) => format!("{start}{text}"),
+        Some(text) if !text.chars().any(char::is_control) => {
+            format!("'{start}{}'", text.replace('\'', r"'\''"))
+        }
+        _ => {
+            let escaped = path.as_os_str().as_encoded_bytes().escape_ascii();
+            format!("$'{start}{escaped}'")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    use super::*;
+
+    fn profile() -> Recorded {
+        Recorded {
+            path: "/home/me/app.42.memprof".into(),
+            run_id: 1,
+            peak: 12_897_485,
+            allocations: 1_234_567,
+            stacks: 321,
+            losses: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn says_what_was_recorded_and_what_comes_next() {
+        let folder = Path::new("/home/me");
+        insta::assert_snapshot!(recorded_line(&profile(), 8 << 30, folder), @"recorded app.42.memprof: peak 12.3 MiB heap (0.2 % of this machine's memory), 1,234,567 allocations, 321 stacks, no losses");
+        insta::assert_snapshot!(next_line("report", &profile(), folder), @"next: memprof report app.42.memprof");
+    }
+
+    #[test]
+    fn says_every_loss() {
+        let losses = vec![
+            (2, "stacks cut at the outer end"),
+            (1, "failures to grow the file"),
+        ];
+        let profile = Recorded {
+            losses,
+            peak: 100,
+            ..profile()
+        };
+        insta::assert_snapshot!(recorded_line(&profile, 8 << 30, Path::new("/")), @"recorded home/me/app.42.memprof: peak 100 B heap (less than 0.1 % of this machine's memory), 1,234,567 allocations, 321 stacks, losses: stacks cut at the outer end (2), failures to grow the file (1)");
+    }
+
+    #[test]
+    fn paths_are_words_of_a_shell() {
+        let shown = |path: &[u8]| shown(Path::new(OsStr::from_bytes(path)), Path::new("/home"));
+        assert_eq!(shown(b"/home/a-b.1.memprof"), "a-b.1.memprof");
+        assert_eq!(shown(b"/tmp/it's here"), r"'/tmp/it'\''s here'");
+        assert_eq!(shown(b"/home/\x1b[2J"), r"$'\x1b[2J'");
+        assert_eq!(shown(b"/home/-o.memprof"), "./-o.memprof");
+    }
+}

@@ -1,0 +1,203 @@
+//! Where a run's profiles go: checked before the program starts, listed after it ended.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use profiler_alloc_format::EXTENSION;
+use thiserror::Error;
+
+use super::{Recorded, RunId, recorded};
+
+/// Why no profile could be written there.
+#[derive(Debug, Error)]
+pub enum OutputError {
+    /// The file is there already.
+    #[error("`{}` exists already: choose another name with -o, or replace it with --force", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A folder was named instead of a file.
+    #[error("`{path}` is a folder: name a file in it, such as -o {}", path.join("run.memprof").display(), path = path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder for the file is missing.
+    #[error("the output folder `{path}` does not exist: make it with `mkdir -p {path}`, or choose another with -o", path = folder.display())]
+    NoFolder {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The folder cannot be written to.
+    #[error("cannot write to the output folder `{}`: {error}; choose another with -o", folder.display())]
+    Unwritable {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The old file could not be removed.
+    #[error("cannot remove the old `{}`: {error}; choose another name with -o", path.display())]
+    Stuck {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The current folder is gone.
+    #[error("the current folder cannot be named: {0}; change to another, or choose a file with -o")]
+    NoCurrentFolder(io::Error),
+}
+
+/// The place of a run's profiles: one named file, or files named by program and process in a folder.
+#[derive(Debug)]
+pub struct Output {
+    folder: PathBuf,
+    file: Option<PathBuf>,
+}
+
+impl Output {
+    /// Makes sure that profiles can be written to `file`, or to the current folder if it is `None`.
+    ///
+    /// An existing file is refused, or removed when `force` is set.
+    pub fn prepare(file: Option<&Path>, force: bool, run_id: RunId) -> Result<Output, OutputError> {
+        let output = match file {
+            None => Output {
+                folder: std::env::current_dir().map_err(OutputError::NoCurrentFolder)?,
+                file: None,
+            },
+            Some(file) => Self::named(file)?,
+        };
+        output.check_folder(run_id)?;
+        output.make_way(force)?;
+        Ok(output)
+    }
+
+    fn named(file: &Path) -> Result<Output, OutputError> {
+        let names_folder = file.as_os_str().as_bytes().ends_with(b"/");
+        if names_folder || file.file_name().is_none() || file.is_dir() {
+            return Err(OutputError::Folder { path: file.into() });
+        }
+        // Absolute, because the program may change its folder before it starts to record.
+        let file = std::path::absolute(file).map_err(OutputError::NoCurrentFolder)?;
+        let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
+        Ok(Output {
+            folder,
+            file: Some(file),
+        })
+    }
+
+    /// Tries it: permission bits do not tell about read-only file systems, quotas and full disks.
+    fn check_folder(&self, run_id: RunId) -> Result<(), OutputError> {
+        let folder = self.folder.clone();
+        if !folder.is_dir() {
+            return Err(OutputError::NoFolder { folder });
+        }
+        let trial = folder.join(format!(".memprof-{run_id}"));
+        File::create_new(&trial)
+            .and_then(|_| fs::remove_file(&trial))
+            .map_err(|error| OutputError::Unwritable { folder, error })
+    }
+
+    fn make_way(&self, force: bool) -> Result<(), OutputError> {
+        let Some(path) = self.file.clone() else {
+            return Ok(());
+        };
+        if fs::symlink_metadata(&path).is_err() {
+            Ok(())
+        } else if force {
+            fs::remove_file(&path).map_err(|error| OutputError::Stuck { path, error })
+        } else {
+            Err(OutputError::Exists { path })
+        }
+    }
+
+    /// The value of [`OUTPUT`](profiler_alloc_format::env::OUTPUT).
+    pub fn pattern(&self) -> OsString {
+        match &self.file {
+            Some(file) => literal(file.as_os_str()),
+            None => {
+                let mut pattern = literal(self.folder.as_os_str());
+                pattern.push(format!("/%e.%p.{EXTENSION}"));
+                pattern
+            }
+        }
+    }
+
+    /// The profiles that programs of this run wrote, most memory first.
+    pub fn profiles(&self, run_id: RunId) -> Vec<Recorded> {
+        let mut profiles: Vec<_> = fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            // A regular file, so that opening a pipe named like a profile cannot hang.
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()))
+            .map(|entry| entry.path())
+            .filter(|path| {
+                Some(path) == self.file.as_ref() || path.extension() == Some(OsStr::new(EXTENSION))
+            })
+            .filter_map(|path| recorded(&path))
+            .filter(|profile| profile.run_id == run_id.get())
+            .collect();
+        profiles.sort_by(|a, b| b.peak.cmp(&a.peak).then_with(|| a.path.cmp(&b.path)));
+        profiles
+    }
+}
+
+/// `path` as a pattern that stands for itself.
+fn literal(path: &OsStr) -> OsString {
+    let mut bytes = Vec::with_capacity(path.len());
+    for &byte in path.as_bytes() {
+        bytes.push(byte);
+        if byte == b'%' {
+            bytes.push(b'%');
+        }
+    }
+    OsString::from_vec(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pattern_stands_for_the_named_file_alone() {
+        let output = Output::named(Path::new("/tmp/100%e.memprof")).unwrap();
+        assert_eq!(output.pattern(), "/tmp/100%%e.memprof");
+        assert_eq!(output.folder, Path::new("/tmp"));
+    }
+
+    #[test]
+    fn default_pattern_names_program_and_process() {
+        let output = Output {
+            folder: "/data/5%".into(),
+            file: None,
+        };
+        assert_eq!(output.pattern(), "/data/5%%/%e.%p.memprof");
+    }
+
+    #[test]
+    fn refuses_folders_as_files() {
+        for path in ["/tmp", "/tmp/", "no/such/", ".."] {
+            let error = Output::named(Path::new(path)).unwrap_err();
+            assert!(matches!(error, OutputError::Folder { .. }), "{path}");
+        }
+    }
+
+    #[test]
+    fn force_removes_the_old_file_and_leaves_no_trace_of_the_trial() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.memprof");
+        fs::write(&file, "old").unwrap();
+        let run_id = RunId::random();
+        let error = Output::prepare(Some(&file), false, run_id).unwrap_err();
+        assert!(matches!(error, OutputError::Exists { .. }));
+        assert!(file.exists());
+        Output::prepare(Some(&file), true, run_id).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
