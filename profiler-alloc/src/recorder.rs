@@ -22,7 +22,7 @@ use crate::output::Output;
 use crate::registers::Registers;
 use crate::sampling::{self, Weight};
 use crate::scratch::Pool;
-use crate::stack_memory::{self, StackMemory};
+use crate::stack_memory::{OwnStack, StackMemory};
 use crate::stacks::{self, StackRef, Stacks};
 use crate::store::Store;
 use crate::sys::{self, Statm};
@@ -385,8 +385,7 @@ impl Recorder {
     /// The calling thread's stack from `registers` outwards.
     fn stack(&self, cells: &ThreadCells, registers: Registers) -> StackRef {
         let header = self.store.header();
-        let (low, high) = bounds(cells);
-        let mut memory = StackMemory::at(registers.sp, low, high);
+        let mut memory = memory_at(cells, registers.sp);
         let guess = self.guess(registers, &mut memory);
         if guess.len > 0
             && let Some(stack) = self.stacks.guessed(guess.fingerprint)
@@ -656,15 +655,20 @@ impl Recorder {
 /// Takes what belongs to a file that has no room even for "other"; cannot happen, and is not worth a panic.
 static NOWHERE: StackCells = StackCells::empty();
 
-/// Bounds of the calling thread's stack, asked for once.
-fn bounds(cells: &ThreadCells) -> (usize, usize) {
-    if cells.stack_top.load(Ordering::Relaxed) == 0 {
-        let (low, high) = stack_memory::own_bounds();
-        cells.stack_low.store(low as u64, Ordering::Relaxed);
-        cells.stack_top.store(high as u64, Ordering::Relaxed);
-    }
+/// The stack around `sp`; what has become known of the thread's own stack is kept.
+fn memory_at(cells: &ThreadCells, sp: usize) -> StackMemory {
     let get = |cell: &AtomicU64| cell.load(Ordering::Relaxed) as usize;
-    (get(&cells.stack_low), get(&cells.stack_top))
+    let mut own = OwnStack {
+        low: get(&cells.stack_low),
+        high: get(&cells.stack_top),
+    };
+    if own.high == 0 {
+        own = OwnStack::find();
+    }
+    let memory = StackMemory::at(sp, &mut own);
+    cells.stack_low.store(own.low as u64, Ordering::Relaxed);
+    cells.stack_top.store(own.high as u64, Ordering::Relaxed);
+    memory
 }
 
 fn copy(from: &AtomicU64, to: &AtomicU64) {
