@@ -445,12 +445,6 @@ Top lines: allocated
 
 Sizes of the blocks allocated
     from 4.0 KiB              3     12.1 KiB  ########################################
-    from 8.0 KiB              0          0 B
-   from 16.0 KiB              0          0 B
-   from 32.0 KiB              0          0 B
-   from 64.0 KiB              0          0 B
-  from 128.0 KiB              0          0 B
-  from 256.0 KiB              0          0 B
   from 512.0 KiB              2      1.5 MiB  ###########################
 
 Threads

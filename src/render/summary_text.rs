@@ -171,14 +171,13 @@ fn sizes(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     if most <= 0 {
         return writeln!(out, "{:>12}", "nothing");
     }
-    for bar in &summary.sizes {
+    for bar in summary.sizes.iter().filter(|bar| bar.count > 0) {
         let range = match bar.to {
             0 => "0 B".to_owned(),
             _ => format!("from {}", size(bar.from)),
         };
-        let part = bar.count.max(0) as f64 / most as f64;
-        // A class with anything in it has a mark.
-        let len = ((part * BAR as f64).round() as usize).max(usize::from(bar.count > 0));
+        let part = bar.count as f64 / most as f64;
+        let len = ((part * BAR as f64).round() as usize).max(1);
         let line = format!(
             "{range:>16} {:>14} {:>12}  {:#<len$}",
             count(bar.count),
