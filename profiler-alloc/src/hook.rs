@@ -60,8 +60,25 @@ pub fn allocated(at: Registers, address: usize, size: usize) {
 }
 
 /// The block at `address` is about to be freed.
+///
+/// During a recording every free comes here, as the block may have been sampled; nearly all leave again at once.
 #[inline(never)]
 pub fn freeing(at: Registers, address: usize, size: usize) {
+    let cells = counters::current();
+    let is_settled = recorder::current().is_some_and(|recorder| {
+        recorder.is_ours()
+            && counters::has_joined(cells, Some(recorder))
+            && recorder.is_indifferent(cells, address, size as u64)
+    });
+    if is_settled {
+        return Operation::Free { size: size as u64 }.count(cells);
+    }
+    freeing_sampled(at, address, size);
+}
+
+#[cold]
+#[inline(never)]
+fn freeing_sampled(at: Registers, address: usize, size: usize) {
     settle(Operation::Free { size: size as u64 }, |recorder, cells| {
         recorder.freeing(cells, at, address)
     });

@@ -178,6 +178,13 @@ impl Recorder {
         }
     }
 
+    /// True if freeing `size` bytes at `address` is only to be counted: the block was not sampled, and nothing is due.
+    #[inline]
+    pub fn is_indifferent(&self, cells: &ThreadCells, address: usize, size: u64) -> bool {
+        let freed = cells.freed_bytes.load(Ordering::Relaxed).wrapping_add(size);
+        freed < cells.publish_frees_at.load(Ordering::Relaxed) && !self.filter.may_hold(address)
+    }
+
     /// Forgets the block at `address` before it goes away. To be followed by [`reallocated`](Self::reallocated) or
     /// [`put_back`](Self::put_back).
     pub fn take_block(&self, address: usize) -> Option<Block> {
