@@ -10,8 +10,6 @@ mod placing;
 mod select;
 mod summary;
 mod tally;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 

@@ -111,7 +111,10 @@ fn other_forms_and_files() {
     ));
     assert_eq!(csv.lines().count(), 2, "{csv}");
     let text = stdout(&memprof(folder.path(), &["summary"]));
-    assert!(text.contains("app (process 1), finished"), "{text}");
+    assert!(
+        text.contains("app (process 1), recording finished"),
+        "{text}"
+    );
     assert!(text.contains("app::grow"), "{text}");
     stdout(&memprof(
         folder.path(),

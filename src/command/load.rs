@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -14,6 +14,9 @@ use crate::defect::Defect;
 use crate::profile::{self, Profile};
 use crate::source::{PathMap, Places, Sources};
 use crate::symbolize::{self, Symbols, symbolize};
+
+/// Work shorter than this shows no progress.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// Options that say which profile, and where its source is.
 #[derive(clap::Args, Clone, Default, Debug)]
@@ -48,6 +51,7 @@ impl Input {
             None => newest(Path::new("."))?,
         };
         let (profile, mut defects) = profile::read(&path)?;
+        let started = Instant::now();
         let bar = ProgressBar::no_length().with_style(
             ProgressStyle::with_template("looking up lines {bar:30} {pos}/{len}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar()),
@@ -57,8 +61,10 @@ impl Input {
             &symbolize::Options {
                 force: self.force,
                 progress: Some(&|done, total| {
-                    bar.set_length(total as u64);
-                    bar.set_position(done as u64);
+                    if started.elapsed() > PATIENCE {
+                        bar.set_length(total as u64);
+                        bar.set_position(done as u64);
+                    }
                 }),
             },
         );

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use super::escape::escape;
 use super::text::TITLE;
-use super::words::{self, bytes, count, date, seconds};
+use super::words::{self, bytes, count, date, exact_bytes, exact_size, seconds, size};
 use crate::defect::Defect;
 use crate::report::{Bytes, Figures, Loss, Recording, Sampling, State, Summary, TopLine};
-use crate::units::{Bytes as Size, Count};
+use crate::units::Count;
 
 /// Characters of the longest bar.
 const BAR: usize = 40;
@@ -23,10 +23,20 @@ impl SummaryText {
     /// Writes `summary` to `out`.
     pub fn summary(&self, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         recording(&summary.recording, out)?;
-        self.lines(summary, "Live at the end", |f| (f.live, f.live_count), out)?;
+        self.lines(
+            summary,
+            "Top lines: live at the end",
+            |f| (f.live, f.live_count),
+            out,
+        )?;
         let at_peak = |f: &Figures| (f.at_peak, f.at_peak_count);
-        self.lines(summary, "In use at the peak", at_peak, out)?;
-        self.lines(summary, "Allocated", |f| (f.allocated, f.count), out)?;
+        self.lines(summary, "Top lines: in use at the peak", at_peak, out)?;
+        self.lines(
+            summary,
+            "Top lines: allocated",
+            |f| (f.allocated, f.count),
+            out,
+        )?;
         sizes(summary, out)?;
         threads(summary, out)?;
         heading("Recorder", out)?;
@@ -103,8 +113,8 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
         program => program,
     };
     let state = match recording.state {
-        State::Finished => "recorded to its end",
-        State::Exited => "finished",
+        State::Finished => "recording finished",
+        State::Exited => "program ended",
         State::Recording => "still running, or killed",
         State::Paused => "paused, or killed while it was",
     };
@@ -118,18 +128,16 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "  recorded     {}", seconds(recording.duration_ns))?;
     writeln!(
         out,
-        "  allocations  {} (and {} reallocations), {} ({} B)",
+        "  allocations  {} (and {} reallocations), {}",
         Count(counters.allocs),
         Count(counters.reallocs),
-        Size(counters.alloc_bytes),
-        Count(counters.alloc_bytes),
+        exact_size(counters.alloc_bytes),
     )?;
     writeln!(
         out,
-        "  frees        {}, {} ({} B)",
+        "  frees        {}, {}",
         Count(counters.frees),
-        Size(counters.freed_bytes),
-        Count(counters.freed_bytes),
+        exact_size(counters.freed_bytes),
     )?;
     if recording.duration_ns > 0 {
         let per_second =
@@ -140,21 +148,19 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
             Count(per_second(
                 counters.allocs.saturating_add(counters.reallocs)
             )),
-            Size(per_second(counters.alloc_bytes)),
+            size(per_second(counters.alloc_bytes)),
         )?;
     }
     writeln!(
         out,
-        "  peak         {} ({} B) after {}",
-        bytes(recording.peak),
-        count(recording.peak),
+        "  peak         {} after {}",
+        exact_bytes(recording.peak),
         seconds(recording.peak_ns)
     )?;
     writeln!(
         out,
-        "  heap in use  {} ({} B) at the end, {} at the start",
-        bytes(recording.heap),
-        count(recording.heap),
+        "  heap in use  {} at the end, {} at the start",
+        exact_bytes(recording.heap),
         bytes(recording.heap_at_start),
     )
 }
@@ -165,18 +171,17 @@ fn sizes(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     if most <= 0 {
         return writeln!(out, "{:>12}", "nothing");
     }
-    for bar in &summary.sizes {
+    for bar in summary.sizes.iter().filter(|bar| bar.count > 0) {
         let range = match bar.to {
             0 => "0 B".to_owned(),
-            _ => format!("from {}", Size(bar.from)),
+            _ => format!("from {}", size(bar.from)),
         };
-        let part = bar.count.max(0) as f64 / most as f64;
-        // A class with anything in it has a mark.
-        let len = ((part * BAR as f64).round() as usize).max(usize::from(bar.count > 0));
+        let part = bar.count as f64 / most as f64;
+        let len = ((part * BAR as f64).round() as usize).max(1);
         let line = format!(
             "{range:>16} {:>14} {:>12}  {:#<len$}",
             count(bar.count),
-            Size(bar.bytes),
+            size(bar.bytes),
             ""
         );
         writeln!(out, "{}", line.trim_end())?;
@@ -199,8 +204,8 @@ fn threads(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         writeln!(
             out,
             "{:>12} allocated  {:>12} freed  {}{earlier}{}",
-            Size(thread.alloc_bytes),
-            Size(thread.freed_bytes),
+            size(thread.alloc_bytes),
+            size(thread.freed_bytes),
             escape(name),
             if thread.running { "" } else { " (ended)" },
         )?;
@@ -216,8 +221,8 @@ pub(super) fn sampling(sampling: &Sampling, out: &mut dyn Write) -> io::Result<(
         out,
         "Sampling: {}, one sample per {} on average (at most {}); {} allocations and {} frees sampled.",
         sampling.mode,
-        Size(sampling.interval),
-        Size(sampling.interval_widest),
+        size(sampling.interval),
+        size(sampling.interval_widest),
         Count(sampling.alloc_samples),
         Count(sampling.free_samples),
     )
@@ -230,7 +235,7 @@ fn own_cost(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         let percent = own.time_ns as f64 / own.cpu_ns as f64 * 100.0;
         write!(out, ", {percent:.1} % of {} CPU time", seconds(own.cpu_ns))?;
     }
-    writeln!(out, "; own memory: {}.", Size(own.bytes))?;
+    writeln!(out, "; own memory: {}.", size(own.bytes))?;
     writeln!(
         out,
         "Stacks walked: {} by frame pointers, {} by unwind tables.",

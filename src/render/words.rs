@@ -19,6 +19,26 @@ pub(super) fn bytes(bytes: i64) -> String {
     format!("{}{}", sign(bytes), Bytes(bytes.unsigned_abs()))
 }
 
+/// Bytes that have no sign, as [`bytes`].
+pub(super) fn size(size: u64) -> String {
+    Bytes(size).to_string()
+}
+
+/// Bytes to the byte: `9.8 MiB (10,240,620 B)`.
+pub(super) fn exact_bytes(number: i64) -> String {
+    format!("{}{}", sign(number), exact_size(number.unsigned_abs()))
+}
+
+/// Bytes that have no sign, as [`exact_bytes`].
+pub(super) fn exact_size(number: u64) -> String {
+    let exact = if number < 1024 {
+        String::new()
+    } else {
+        format!(" ({} B)", Count(number))
+    };
+    format!("{}{exact}", Bytes(number))
+}
+
 /// A count with its thousands apart: `1,234,567`.
 pub(super) fn count(count: i64) -> String {
     format!("{}{}", sign(count), Count(count.unsigned_abs()))

@@ -7,84 +7,91 @@
 /// <app::Tree<T> as app::Visit>::visit::<U> → <app::Tree as app::Visit>::visit
 /// ```
 pub(super) fn fold(name: &str) -> String {
-    fold_within(name, 0)
-}
-
-/// How deep types nest in `<… as …>` before they are taken as they are: names come from files of any origin.
-const DEEPEST: u32 = 32;
-
-fn fold_within(name: &str, depth: u32) -> String {
-    if depth > DEEPEST {
+    let mut folder = Folder::default();
+    let mut before = ' ';
+    for char in name.chars() {
+        folder.pass(char, before);
+        before = char;
+    }
+    let folded = folder.kept.trim_matches([':', ' ']);
+    if folded.is_empty() {
         return name.to_owned();
     }
-    let parts: Vec<String> = (segments(name).into_iter().enumerate())
-        .filter(|(_, segment)| !segment.starts_with('{'))
-        .map(|(index, segment)| match segment.strip_prefix('<') {
-            Some(inside) if index == 0 => {
-                of_type(inside.strip_suffix('>').unwrap_or(inside), depth)
-            }
-            _ => before_generics(segment).to_owned(),
-        })
-        .filter(|part| !part.is_empty())
-        .collect();
-    if parts.is_empty() {
-        return name.to_owned();
-    }
-    parts.join("::")
+    folded.to_owned()
 }
 
 /// The last part of a folded name.
 pub(super) fn last(name: &str) -> &str {
-    segments(name).last().copied().unwrap_or(name)
+    name.rsplit("::").next().unwrap_or(name)
 }
 
-/// The parts between the `::` that stand in no bracket.
-fn segments(name: &str) -> Vec<&str> {
-    let mut segments = Vec::new();
-    let mut start = 0;
-    scan(name, |at, depth| {
-        if depth == 0 && name[at..].starts_with("::") {
-            segments.push(&name[start..at]);
-            start = at + 2;
-        }
-    });
-    segments.push(&name[start.min(name.len())..]);
-    segments
+/// An open bracket, and what is done with it.
+enum Open {
+    /// `<` of `<Type as Trait>`, kept at this place.
+    Qualified(usize),
+    /// Generic arguments, or a part that the compiler made: left out.
+    LeftOut,
 }
 
-/// What stands before the generic arguments of `name<…>`; nothing for the `<…>` of `name::<…>`.
-fn before_generics(segment: &str) -> &str {
-    segment.split('<').next().unwrap_or_default().trim()
+#[derive(Default)]
+struct Folder {
+    kept: String,
+    open: Vec<Open>,
+    /// How many of `open` are left out.
+    left_out: usize,
+    /// Right behind a part that the compiler made: a `<` is its arguments.
+    after_made: bool,
 }
 
-/// The inside of `<Type as Trait>` or of `<Type>`.
-fn of_type(inside: &str, depth: u32) -> String {
-    let mut split = None;
-    scan(inside, |at, depth| {
-        if depth == 0 && split.is_none() && inside[at..].starts_with(" as ") {
-            split = Some(at);
-        }
-    });
-    let fold = |part| fold_within(part, depth + 1);
-    match split {
-        Some(at) => format!("<{} as {}>", fold(&inside[..at]), fold(&inside[at + 4..])),
-        None => fold(inside),
-    }
-}
-
-/// Calls `at` with every character's offset and the depth of brackets it stands in.
-fn scan(text: &str, mut at: impl FnMut(usize, u32)) {
-    let mut depth: u32 = 0;
-    let mut before = ' ';
-    for (offset, char) in text.char_indices() {
-        at(offset, depth);
+impl Folder {
+    fn pass(&mut self, char: char, before: char) {
+        let after_made = std::mem::take(&mut self.after_made);
         match char {
-            '<' | '(' | '[' | '{' => depth += 1,
-            '>' if before == '-' => {}
-            '>' | ')' | ']' | '}' => depth = depth.saturating_sub(1),
-            _ => {}
+            '<' if after_made || self.is_behind_name() => self.leave_out(),
+            '<' => self.open_qualified(),
+            '{' => self.leave_out(),
+            '>' if before != '-' => self.close(),
+            '}' => {
+                self.close();
+                self.after_made = true;
+            }
+            _ if self.left_out > 0 => {}
+            char => self.kept.push(char),
         }
-        before = char;
+    }
+
+    /// Generic arguments stand behind a name or `::`; a qualified path stands first or behind `&`, `(` and the like.
+    fn is_behind_name(&self) -> bool {
+        self.left_out > 0
+            || self
+                .kept
+                .ends_with(|char: char| char.is_alphanumeric() || "_:>])".contains(char))
+    }
+
+    fn leave_out(&mut self) {
+        if self.left_out == 0 {
+            let len = self.kept.trim_end_matches("::").len();
+            self.kept.truncate(len);
+        }
+        self.open.push(Open::LeftOut);
+        self.left_out += 1;
+    }
+
+    fn open_qualified(&mut self) {
+        self.open.push(Open::Qualified(self.kept.len()));
+        self.kept.push('<');
+    }
+
+    fn close(&mut self) {
+        match self.open.pop() {
+            Some(Open::LeftOut) => self.left_out -= 1,
+            Some(Open::Qualified(at)) if self.kept[at..].contains(" as ") => self.kept.push('>'),
+            // `<app::Type>::method` is `app::Type::method`.
+            Some(Open::Qualified(at)) => {
+                self.kept.remove(at);
+            }
+            None => {}
+        }
     }
 }
 
@@ -115,9 +122,18 @@ mod tests {
             ("app::run::{closure#0}::inner", "app::run::inner"),
             ("{closure#0}", "{closure#0}"),
             ("", ""),
-            ("<<<", "<"),
+            ("<<<", "<<<"),
             ("<app::X<u8>>::run::<u8>", "app::X::run"),
             ("a->b<c", "a->b"),
+            ("a}>}b", "ab"),
+            (
+                "<&dyn core::ops::Fn<()>+Output = i32 + core::marker::Sync as core::ops::FnOnce<()>>::call_once",
+                "<&dyn core::ops::Fn+Output = i32 + core::marker::Sync as core::ops::FnOnce>::call_once",
+            ),
+            (
+                "<<alloc::Box<E> as core::From<&str>>::from as core::FnOnce<(&str,)>>::call_once",
+                "<<alloc::Box as core::From>::from as core::FnOnce>::call_once",
+            ),
         ];
         for (name, folded) in cases {
             assert_eq!(fold(name), folded, "{name}");

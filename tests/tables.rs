@@ -5,11 +5,12 @@ use std::path::Path;
 
 use profiler_alloc_format::Frame;
 
-use super::*;
-use crate::profile::{self, builder::Builder};
-use crate::render::{Column, Csv, Json, Renderer, SummaryText, Text};
-use crate::source::Places;
-use crate::symbolize::CodeFrame;
+use memprof::defect::Defect;
+use memprof::profile::{self, Profile, builder::Builder};
+use memprof::render::{Column, Csv, Json, Renderer, SummaryText, Text};
+use memprof::report::{Lines, Report, Scope, Selection, Summary};
+use memprof::source::{Places, Sources};
+use memprof::symbolize::{CodeFrame, Symbols};
 
 /// A program whose source is in a folder of its own.
 struct Program {
@@ -423,7 +424,7 @@ fn a_leak_after_a_higher_peak_is_first_in_the_live_list() {
     SummaryText { top: 10 }.summary(&summary, &mut out).unwrap();
     let text = anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string();
     insta::assert_snapshot!(text, @r##"
-app (process 1), finished
+app (process 1), recording finished
   started      1970-01-01 00:00:00 UTC
   recorded     2.000 s
   allocations  5 (and 0 reallocations), 1.5 MiB (1,612,345 B)
@@ -432,24 +433,18 @@ app (process 1), finished
   peak         1.5 MiB (1,600,000 B) after 0.000 s
   heap in use  12.1 KiB (12,345 B) at the end, 0 B at the start
 
-Live at the end
+Top lines: live at the end
     12.1 KiB          12,345 B        3 blocks  src/main.rs:7  app::main
 
-In use at the peak
+Top lines: in use at the peak
      1.5 MiB       1,600,000 B        2 blocks  src/main.rs:12  app::random_list
 
-Allocated
+Top lines: allocated
      1.5 MiB       1,600,000 B        2 blocks  src/main.rs:12  app::random_list
     12.1 KiB          12,345 B        3 blocks  src/main.rs:7  app::main
 
 Sizes of the blocks allocated
     from 4.0 KiB              3     12.1 KiB  ########################################
-    from 8.0 KiB              0          0 B
-   from 16.0 KiB              0          0 B
-   from 32.0 KiB              0          0 B
-   from 64.0 KiB              0          0 B
-  from 128.0 KiB              0          0 B
-  from 256.0 KiB              0          0 B
   from 512.0 KiB              2      1.5 MiB  ###########################
 
 Threads
