@@ -3,7 +3,7 @@
 //! Killed while it waits, it leaves a profile that reads the same as a moment before.
 
 use std::hint::black_box;
-use std::io;
+use std::io::{self, BufRead};
 
 use profiler_alloc::ProfilerAlloc;
 
@@ -21,10 +21,10 @@ fn fill() -> Vec<Vec<u8>> {
     blocks
 }
 
-fn main() -> io::Result<()> {
+fn main() {
     let blocks = fill();
+    let stdin = io::stdin().lock();
     println!("ready");
-    io::stdin().read_line(&mut String::new())?;
+    stdin.lines().next();
     black_box(blocks);
-    Ok(())
 }

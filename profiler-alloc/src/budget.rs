@@ -9,8 +9,8 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sampling::{NARROWEST, WIDEST};
 use crate::sys;
 
-/// Time granted on top of the share, nanoseconds: enough for some 50,000 samples.
-pub const GRANT_NS: u64 = 20_000_000;
+/// Time granted on top of the share, nanoseconds: enough for some 100,000 samples.
+pub const GRANT_NS: u64 = 50_000_000;
 /// The budget is looked at whenever the recorder has used this much more, nanoseconds.
 const CHECK_NS: u64 = 500_000;
 /// One sample in so many is timed; its time stands for all of them.
@@ -112,25 +112,25 @@ mod tests {
 
     #[test]
     fn stays_exact_within_the_grant() {
-        assert_eq!(next_interval(20_000, 19 * MS, 10 * MS, MS, MS, 0), 0);
+        assert_eq!(next_interval(20_000, 49 * MS, 10 * MS, MS, MS, 0), 0);
     }
 
     #[test]
     fn widens_with_the_excess() {
         assert_eq!(
-            next_interval(20_000, 30 * MS, 60 * MS, MS, 2 * MS, 0),
+            next_interval(20_000, 60 * MS, 60 * MS, MS, 2 * MS, 0),
             NARROWEST
         );
         assert_eq!(
-            next_interval(20_000, 30 * MS, 60 * MS, MS, 2 * MS, 64),
+            next_interval(20_000, 60 * MS, 60 * MS, MS, 2 * MS, 64),
             64 * 16
         );
         assert_eq!(
-            next_interval(20_000, 30 * MS, 60 * MS, MS, 40 * MS, 1024),
+            next_interval(20_000, 60 * MS, 60 * MS, MS, 40 * MS, 1024),
             2048
         );
         assert_eq!(
-            next_interval(20_000, 30 * MS, 60 * MS, MS, MS, WIDEST),
+            next_interval(20_000, 60 * MS, 60 * MS, MS, MS, WIDEST),
             WIDEST
         );
     }

@@ -18,7 +18,7 @@
 //! # What a recording costs
 //!
 //! The recorder measures its own time and stays within a budget, 2 % of the program's CPU time by default, after a grant of
-//! 20 ms: small programs are recorded exactly, large ones by weighted samples. See [`Sample`].
+//! 50 ms: small programs are recorded exactly, large ones by weighted samples. See [`Sample`].
 //!
 //! # What can go wrong
 //!
