@@ -9,7 +9,6 @@ use core::cell::Cell;
 use core::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use profiler_alloc_format::ThreadCells;
-use stats_alloc::Stats;
 
 use crate::memory::LazySlice;
 use crate::recorder::{self, Recorder};
@@ -338,69 +337,6 @@ pub fn for_each(mut visit: impl FnMut(&ThreadCells)) {
     while let Some(each) = recorder {
         each.for_each_thread(&mut visit);
         recorder = each.previous;
-    }
-}
-
-/// Sums over records.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct Totals {
-    pub allocs: u64,
-    pub frees: u64,
-    pub reallocs: u64,
-    pub alloc_bytes: u64,
-    pub freed_bytes: u64,
-    pub realloc_new: u64,
-    pub grown: u64,
-    pub shrunk: u64,
-}
-
-impl Totals {
-    pub fn add(&mut self, cells: &ThreadCells) {
-        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        self.allocs += get(&cells.allocs);
-        self.frees += get(&cells.frees);
-        self.reallocs += get(&cells.reallocs);
-        self.alloc_bytes = self.alloc_bytes.wrapping_add(get(&cells.alloc_bytes));
-        self.freed_bytes = self.freed_bytes.wrapping_add(get(&cells.freed_bytes));
-        self.realloc_new = self.realloc_new.wrapping_add(get(&cells.realloc_new));
-        self.grown = self.grown.wrapping_add(get(&cells.grown));
-        self.shrunk = self.shrunk.wrapping_add(get(&cells.shrunk));
-    }
-
-    /// Of the whole process.
-    pub fn of_process() -> Totals {
-        let mut totals = Totals::default();
-        for_each(|cells| totals.add(cells));
-        totals
-    }
-
-    /// Heap in use: bytes allocated minus bytes freed.
-    pub fn heap(&self) -> i64 {
-        self.alloc_bytes.wrapping_sub(self.freed_bytes) as i64
-    }
-
-    /// In the vocabulary of `stats_alloc`, where a realloc allocates only what it grows and frees what it shrinks.
-    pub fn to_stats(self) -> Stats {
-        let realloc_old = self
-            .realloc_new
-            .wrapping_sub(self.grown)
-            .wrapping_add(self.shrunk);
-        let allocated = self
-            .alloc_bytes
-            .wrapping_sub(self.realloc_new)
-            .wrapping_add(self.grown);
-        let freed = self
-            .freed_bytes
-            .wrapping_sub(realloc_old)
-            .wrapping_add(self.shrunk);
-        Stats {
-            allocations: self.allocs as usize,
-            deallocations: self.frees as usize,
-            reallocations: self.reallocs as usize,
-            bytes_allocated: allocated as usize,
-            bytes_deallocated: freed as usize,
-            bytes_reallocated: self.grown.wrapping_sub(self.shrunk) as isize,
-        }
     }
 }
 

@@ -64,6 +64,7 @@ mod store;
 mod sys;
 mod thread_exit;
 mod timeline;
+mod totals;
 mod unwind;
 
 pub use allocator::ProfilerAlloc;
@@ -78,12 +79,12 @@ pub use stats_alloc::Stats;
 /// Exact for everything that happened before the call in this thread, and in threads it has synchronised with. All zero if
 /// [`ProfilerAlloc`] is not the global allocator.
 pub fn stats() -> Stats {
-    counters::Totals::of_process().to_stats()
+    totals::Totals::of_process().to_stats()
 }
 
 /// Heap in use in the whole process, in bytes as requested: allocated minus freed.
 pub fn heap_in_use() -> usize {
-    counters::Totals::of_process().heap().max(0) as usize
+    totals::Totals::of_process().heap().max(0) as usize
 }
 
 /// Highest heap in use so far, in bytes as requested.

@@ -5,11 +5,11 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use profiler_alloc_format::{MAGIC, STATE_EXITED, STATE_RECORDING, VERSION, env};
 
 use crate::budget::{self, Budget};
-use crate::counters::Totals;
 use crate::output::Output;
 use crate::recorder::{self, Recorder};
 use crate::settings::{STACK_DEPTHS, Sample, Settings};
 use crate::store::{OpenFailure, Store};
+use crate::totals::Totals;
 use crate::{fork, memory, sys};
 
 static ASKED: AtomicBool = AtomicBool::new(false);

@@ -1,0 +1,253 @@
+//! What one sample adds: to the totals of the stack that took or gave back a block, and to the blocks that are live.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use profiler_alloc_format::{StackCells, ThreadCells, size_class};
+
+use super::Recorder;
+use crate::counters;
+use crate::live::{self, Block};
+use crate::registers::Registers;
+use crate::sampling::{self, Weight};
+use crate::stacks::{self, StackRef};
+
+impl Recorder {
+    /// An allocation was made and counted.
+    pub fn allocated(&self, cells: &ThreadCells, at: Registers, address: usize, size: u64) {
+        if self.is_due(cells) {
+            self.timed(cells, cells.sequence.load(Ordering::Relaxed).into(), || {
+                let (stack, walked) = self.stack(cells, at);
+                self.sample_alloc(cells, stack, address, size, false);
+                self.enter(cells, stack);
+                walked
+            });
+        }
+        self.settle(cells);
+    }
+
+    /// A block is about to be freed, and counted.
+    pub fn freeing(&self, cells: &ThreadCells, at: Registers, address: usize) {
+        if let Some(block) = self.take_block(address) {
+            self.timed(cells, cells.frees.load(Ordering::Relaxed), || {
+                let (stack, walked) = self.stack(cells, at);
+                self.sample_free(cells, stack, block);
+                self.enter(cells, stack);
+                walked
+            });
+            self.settle(cells);
+        } else if cells.freed_bytes.load(Ordering::Relaxed)
+            >= cells.publish_frees_at.load(Ordering::Relaxed)
+        {
+            self.settle(cells);
+        }
+    }
+
+    /// True if freeing `size` bytes at `address` is only to be counted: the block was not sampled, and nothing is due.
+    #[inline]
+    pub fn is_indifferent(&self, cells: &ThreadCells, address: usize, size: u64) -> bool {
+        let freed = cells.freed_bytes.load(Ordering::Relaxed).wrapping_add(size);
+        freed < cells.publish_frees_at.load(Ordering::Relaxed) && !self.filter.may_hold(address)
+    }
+
+    /// Forgets the block at `address` before it goes away. To be followed by [`reallocated`](Self::reallocated) or
+    /// [`put_back`](Self::put_back).
+    pub fn take_block(&self, address: usize) -> Option<Block> {
+        if !self.filter.may_hold(address) {
+            return None;
+        }
+        let block = self.live.remove(address)?;
+        self.filter.remove(address);
+        Some(block)
+    }
+
+    /// The reallocation failed and the block is where it was.
+    pub fn put_back(&self, address: usize, block: Block) {
+        if !self.remember(address, block) {
+            self.lose(block);
+        }
+    }
+
+    /// A block was reallocated, and counted: the old one is freed and a new one allocated, both here.
+    pub fn reallocated(
+        &self,
+        cells: &ThreadCells,
+        at: Registers,
+        old: Option<Block>,
+        address: usize,
+        size: u64,
+    ) {
+        let due = self.is_due(cells);
+        if due || old.is_some() {
+            self.timed(cells, cells.reallocs.load(Ordering::Relaxed), || {
+                let (stack, walked) = self.stack(cells, at);
+                if let Some(block) = old {
+                    self.sample_free(cells, stack, block);
+                }
+                if due {
+                    self.sample_alloc(cells, stack, address, size, true);
+                }
+                self.enter(cells, stack);
+                walked
+            });
+        }
+        self.settle(cells);
+    }
+
+    fn sample_alloc(
+        &self,
+        cells: &ThreadCells,
+        at: StackRef,
+        address: usize,
+        size: u64,
+        is_realloc: bool,
+    ) {
+        let interval = cells.sample_interval.load(Ordering::Relaxed);
+        let weight = sampling::weight(size, interval);
+        let sequence = cells.sequence.load(Ordering::Relaxed).wrapping_add(1);
+        cells.sequence.store(sequence, Ordering::Relaxed);
+        self.draw(cells);
+
+        let stack = self.stack_cells(at);
+        stack.alloc_bytes.fetch_add(weight.bytes, Ordering::Relaxed);
+        stack.alloc_count.fetch_add(weight.count, Ordering::Relaxed);
+        stack.alloc_samples.fetch_add(1, Ordering::Relaxed);
+        add_variance(&stack.alloc_variance, weight.variance);
+        if is_realloc {
+            stack
+                .realloc_bytes
+                .fetch_add(weight.bytes, Ordering::Relaxed);
+            stack
+                .realloc_count
+                .fetch_add(weight.count, Ordering::Relaxed);
+        }
+        let class = self.store.size_class(size_class(size));
+        class.count.fetch_add(weight.count, Ordering::Relaxed);
+        class.bytes.fetch_add(weight.bytes, Ordering::Relaxed);
+
+        let thread = counters::number();
+        let block = Block {
+            size,
+            stack: at.stack,
+            interval: interval as u32,
+            thread,
+            sequence,
+        };
+        if self.remember(address, block) {
+            self.change_live(stack, weight, 1);
+        } else {
+            self.store
+                .header()
+                .lost_blocks
+                .fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn sample_free(&self, cells: &ThreadCells, at: StackRef, block: Block) {
+        let weight = sampling::weight(block.size, u64::from(block.interval));
+        let taker = self.stack_cells(StackRef {
+            stack: block.stack,
+            node: 0,
+        });
+        self.change_live(taker, weight, -1);
+        if block.thread == counters::number()
+            && block.sequence == cells.sequence.load(Ordering::Relaxed)
+        {
+            taker
+                .temporary_bytes
+                .fetch_add(weight.bytes, Ordering::Relaxed);
+            taker
+                .temporary_count
+                .fetch_add(weight.count, Ordering::Relaxed);
+        }
+        let stack = self.stack_cells(at);
+        stack.freed_bytes.fetch_add(weight.bytes, Ordering::Relaxed);
+        stack.freed_count.fetch_add(weight.count, Ordering::Relaxed);
+        stack.free_samples.fetch_add(1, Ordering::Relaxed);
+        add_variance(&stack.freed_variance, weight.variance);
+    }
+
+    /// Adds or takes away `weight` of what a stack has live, after keeping the values of the peak before.
+    ///
+    /// A peak only gets a new number; each stack looks at it when it is about to change, and copies its live values if
+    /// they are still those of that peak. Of two threads that find a stack stale at once, one copies.
+    fn change_live(&self, stack: &StackCells, weight: Weight, sign: i64) {
+        let epoch = self.store.header().peak_epoch.load(Ordering::Acquire);
+        let seen = stack.peak_epoch.load(Ordering::Acquire);
+        if seen != epoch
+            && stack
+                .peak_epoch
+                .compare_exchange(seen, epoch, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
+        {
+            copy(&stack.live_bytes, &stack.peak_bytes);
+            copy(&stack.live_count, &stack.peak_count);
+            copy(&stack.live_variance, &stack.peak_variance);
+        }
+        let signed = |value: u64| (value as i64).wrapping_mul(sign) as u64;
+        stack
+            .live_bytes
+            .fetch_add(signed(weight.bytes), Ordering::Relaxed);
+        stack
+            .live_count
+            .fetch_add(signed(weight.count), Ordering::Relaxed);
+        add_variance(&stack.live_variance, weight.variance * sign as f64);
+    }
+
+    fn remember(&self, address: usize, block: Block) -> bool {
+        let header = self.store.header();
+        let heap = header.heap.load(Ordering::Relaxed) as i64;
+        // A budgeted recording may take 3 % of the heap for this, or 8 MiB; one that was told what to sample, anything.
+        let limit = match self.budget.widen(0) {
+            Some(_) if heap < 1 << 30 => live::MODEST,
+            Some(_) => live::MODEST + 1,
+            None => live::LARGEST,
+        };
+        self.filter.add(address);
+        let kept = self.live.insert(address, block, limit);
+        if !kept {
+            self.filter.remove(address);
+            self.change_interval(self.budget.widen(u64::from(block.interval)));
+        }
+        kept
+    }
+
+    fn lose(&self, block: Block) {
+        let weight = sampling::weight(block.size, u64::from(block.interval));
+        self.change_live(
+            self.stack_cells(StackRef {
+                stack: block.stack,
+                node: 0,
+            }),
+            weight,
+            -1,
+        );
+        self.store
+            .header()
+            .lost_blocks
+            .fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn stack_cells(&self, at: StackRef) -> &'static StackCells {
+        let other = || self.store.stacks.get(stacks::OTHER as usize);
+        self.store
+            .stacks
+            .get(at.stack as usize)
+            .or_else(other)
+            .unwrap_or(&NOWHERE)
+    }
+}
+
+/// Takes what belongs to a file that has no room even for "other"; cannot happen, and is not worth a panic.
+static NOWHERE: StackCells = StackCells::empty();
+
+fn copy(from: &AtomicU64, to: &AtomicU64) {
+    to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+}
+
+fn add_variance(cell: &AtomicU64, variance: f64) {
+    if variance != 0.0 {
+        let _ = cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
+            Some((f64::from_bits(bits) + variance).max(0.0).to_bits())
+        });
+    }
+}

@@ -1,0 +1,91 @@
+//! The end of every slow path, and of a recording: published heap, peak, timeline, totals.
+
+use core::sync::atomic::Ordering;
+
+use profiler_alloc_format::{Point, ThreadCells};
+
+use super::Recorder;
+use crate::counters;
+use crate::sys;
+use crate::totals::Totals;
+
+impl Recorder {
+    /// The end of every slow path: publishes the heap, keeps the peak and the timeline, sets the thresholds.
+    pub(super) fn settle(&self, cells: &ThreadCells) {
+        let header = self.store.header();
+        let heap = counters::publish(cells);
+        header.heap.store(heap as u64, Ordering::Relaxed);
+        let now_ns = self.elapsed();
+        header.updated_ns.fetch_max(now_ns, Ordering::Relaxed);
+        let peak = header.peak.load(Ordering::Relaxed) as i64;
+        if heap > peak
+            && header
+                .peak
+                .compare_exchange(
+                    peak as u64,
+                    heap as u64,
+                    Ordering::AcqRel,
+                    Ordering::Relaxed,
+                )
+                .is_ok()
+        {
+            header.peak_ns.store(now_ns, Ordering::Relaxed);
+            header.peak_epoch.fetch_add(1, Ordering::AcqRel);
+        }
+        if self.timeline.is_due(now_ns) {
+            self.add_point(now_ns, heap);
+            counters::set_name(cells);
+        }
+        self.rearm(cells);
+    }
+
+    #[cold]
+    pub(super) fn add_point(&self, now_ns: u64, heap: i64) {
+        let header = self.store.header();
+        header.cpu_ns.store(self.budget.cpu_ns(), Ordering::Relaxed);
+        header.own_bytes.store(self.own_bytes(), Ordering::Relaxed);
+        self.timeline.add(&self.store, now_ns, || Point {
+            time_ns: now_ns + 1,
+            heap: heap as u64,
+            rss: self.statm.rss(),
+            alloc_bytes: self.totals().alloc_bytes,
+        });
+    }
+
+    /// Adds a last point to the timeline, and brings the header up to date.
+    pub fn bring_up_to_date(&self) {
+        let now_ns = sys::now_ns().saturating_sub(self.started_ns);
+        self.store
+            .header()
+            .updated_ns
+            .fetch_max(now_ns, Ordering::Relaxed);
+        self.add_point(now_ns, Totals::of_process().heap());
+    }
+
+    /// Fixes the totals: what threads count from now on, until they have noticed, is not part of the recording.
+    pub fn finish(&self) {
+        let totals = self.totals();
+        let header = self.store.header();
+        for (cell, value) in [
+            (&header.final_allocs, totals.allocs),
+            (&header.final_frees, totals.frees),
+            (&header.final_reallocs, totals.reallocs),
+            (&header.final_alloc_bytes, totals.alloc_bytes),
+            (&header.final_freed_bytes, totals.freed_bytes),
+            (&header.final_realloc_new, totals.realloc_new),
+            (&header.final_grown, totals.grown),
+            (&header.final_shrunk, totals.shrunk),
+            (
+                &header.final_ns,
+                sys::now_ns().saturating_sub(self.started_ns),
+            ),
+        ] {
+            cell.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes of address space the recorder has taken beside the file; the part it touched is less.
+    pub(super) fn own_bytes(&self) -> u64 {
+        (self.live.bytes() + self.stacks.bytes() + self.rules.bytes()) as u64
+    }
+}
