@@ -107,12 +107,12 @@ fn a_block_is_another_threads_as_soon_as_it_is_freed() {
 
     let block = allocate(HANDED_OVER);
     assert_eq!(live(&read(&path)), HANDED_OVER as i64);
+    ARMED.store(true, SeqCst);
     let taker = std::thread::spawn(|| {
         let block = allocate(HANDED_OVER);
         TRACKED.store(true, SeqCst);
         block.expose_provenance()
     });
-    ARMED.store(true, SeqCst);
     free(block, HANDED_OVER);
     let taken = taker.join().unwrap();
     ARMED.store(false, SeqCst);
