@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use profiler_alloc_format::Header;
-use recording::{Recording, line_number};
+use recording::{Line, Recording, line_number};
 use rustix::process::{Pid, Signal, kill_process};
 
 const KIB: i64 = 1024;
@@ -239,6 +239,23 @@ fn growth_by_push_is_reallocated() {
         table.line("drop(black_box(numbers))").increment,
         Some(-last)
     );
+}
+
+#[test]
+fn the_allocators_own_line_is_never_the_programs() {
+    // Debug info gives the compiler's allocator functions the line of the `static`.
+    for example in ["lists", "push", "take_and_give"] {
+        let report = Recording::of(example, &[]).report();
+        for table in &report.functions {
+            let allocator = line_number(&table.file, "static ALLOC");
+            let shown = table.lines.iter().find(|line| line.line == allocator);
+            assert!(
+                shown.is_none_or(Line::is_blank),
+                "{}: {shown:?}",
+                table.name
+            );
+        }
+    }
 }
 
 fn header(profile: &Path) -> Header {
