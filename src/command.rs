@@ -1,5 +1,6 @@
 //! The command line: which subcommand, with which options; the only place that prints errors and chooses exit codes.
 
+mod load;
 mod report;
 mod run;
 mod summary;

@@ -1,7 +1,16 @@
 //! The analyst of memprof: reads profiles, symbolizes them offline, prints them.
+//!
+//! One direction: [`profile`] (bytes to owned tables) → symbolize → report (model) → render. A lossy stage returns its
+//! value and the [`Defect`](defect::Defect)s it met.
 
 #![forbid(unsafe_code)]
 
 pub mod command;
+pub mod defect;
+pub mod profile;
+pub mod render;
+pub mod report;
 pub mod run;
+pub mod source;
+pub mod symbolize;
 pub mod units;

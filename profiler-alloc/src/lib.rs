@@ -1,29 +1,105 @@
-//! A stand-in with the final names, so that the examples compile on this branch: forwards, records nothing.
+//! The recorder of memprof: a global allocator that counts exactly, and records who took which memory when asked to.
+//!
+//! Two lines make a program ready:
+//!
+//! ```
+//! use profiler_alloc::ProfilerAlloc;
+//!
+//! #[global_allocator]
+//! static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
+//! # fn main() {}
+//! ```
+//!
+//! From then on every allocation is counted, exactly and at the cost of a few instructions: see [`stats`], [`heap_in_use`],
+//! [`peak`] and [`Region`]. Nothing is recorded until somebody asks: `memprof run -- ./app` does through the environment
+//! (variables in [`profiler_alloc_format::env`]), [`Recording::builder`] from code. A recording is a file that `memprof
+//! report` turns into a table of the program's own source lines, also while the program runs and after it was killed.
+//!
+//! # What a recording costs
+//!
+//! The recorder measures its own time and stays within a budget, 2 % of the program's CPU time by default, after a grant of
+//! 20 ms: small programs are recorded exactly, large ones by weighted samples. See [`Sample`].
+//!
+//! # What can go wrong
+//!
+//! The program never fails because of the recorder. If a profile cannot be written, one line on stderr says so and the
+//! program runs on; what is lost during a recording is counted in the file and shown with every report.
+//!
+//! Runs on Linux. Stacks are walked by our own unwinder on x86-64, by the `backtrace` crate on other machines.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[cfg(not(all(
+    target_os = "linux",
+    target_pointer_width = "64",
+    target_endian = "little"
+)))]
+compile_error!("profiler-alloc runs on 64-bit little-endian Linux");
 
-/// The allocator to register.
-#[derive(Debug, Default)]
-pub struct ProfilerAlloc<A = System> {
-    inner: A,
+mod allocator;
+mod budget;
+#[cfg(not(portable_unwinder))]
+mod cfi;
+mod counters;
+mod filter;
+mod fork;
+mod frames;
+mod hook;
+mod index;
+mod live;
+mod memory;
+mod modules;
+mod output;
+#[cfg(portable_unwinder)]
+mod portable;
+mod recorder;
+mod recording;
+mod region;
+mod registers;
+mod sampling;
+mod scratch;
+mod settings;
+mod stack_memory;
+mod stacks;
+mod start;
+mod store;
+mod sys;
+mod thread_exit;
+mod timeline;
+mod unwind;
+
+pub use allocator::ProfilerAlloc;
+pub use recording::{Builder, Recording, StartError};
+pub use region::Region;
+pub use settings::Sample;
+pub use stats_alloc::Stats;
+
+/// Exact counts of the whole process so far, in `stats_alloc`'s vocabulary: a `realloc` counts as one reallocation, and as
+/// allocating what it grows or freeing what it shrinks.
+///
+/// Exact for everything that happened before the call in this thread, and in threads it has synchronised with. All zero if
+/// [`ProfilerAlloc`] is not the global allocator.
+pub fn stats() -> Stats {
+    counters::Totals::of_process().to_stats()
 }
 
-impl ProfilerAlloc {
-    /// Over the system's allocator.
-    pub const fn system() -> Self {
-        Self { inner: System }
-    }
+/// Heap in use in the whole process, in bytes as requested: allocated minus freed.
+pub fn heap_in_use() -> usize {
+    counters::Totals::of_process().heap().max(0) as usize
 }
 
-// SAFETY: every call goes to the inner allocator unchanged.
-unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as promised by our caller.
-        unsafe { self.inner.alloc(layout) }
-    }
+/// Highest heap in use so far, in bytes as requested.
+///
+/// A thread publishes its heap at least every 64 KiB that it allocates or frees, so the peak is exact to 64 KiB for each
+/// thread that allocated or freed around it; a single thread recorded exactly has an exact peak.
+pub fn peak() -> usize {
+    counters::peak().max(0) as usize
+}
 
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as promised by our caller.
-        unsafe { self.inner.dealloc(block, layout) }
-    }
+/// True if the program's global allocator is a [`ProfilerAlloc`].
+pub fn is_installed() -> bool {
+    let allocate = || drop(core::hint::black_box(Box::new(0u8)));
+    // The first one may make the thread join a new pool of records, whose counts are others.
+    allocate();
+    let before = counters::own_allocs();
+    allocate();
+    counters::own_allocs() != before
 }

@@ -1,11 +1,117 @@
-//! `memprof report`.
+//! `memprof report`: the line tables of a profile.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Not written yet.
-#[derive(clap::Args, Debug)]
-pub struct Args {}
+use super::load::{Input, Output};
+use crate::render::{Column, Csv, Json, Renderer, Text};
+use crate::report::{Lines, Report, Scope, Selection, Sort};
 
-pub fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not written yet")
+/// Prints how much memory every source line took and gave back.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    input: Input,
+    /// Only functions whose name contains NAME
+    #[arg(long, value_name = "NAME")]
+    function: Option<String>,
+    /// Only files whose path contains PATH
+    #[arg(long = "file", value_name = "PATH")]
+    file_name: Option<String>,
+    /// Only the first N functions
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
+    /// Also functions of dependencies and of std
+    #[arg(long)]
+    all: bool,
+    /// Which lines of a function
+    #[arg(long, value_enum, default_value_t)]
+    lines: Lines,
+    /// More columns: allocated, freed, live, peak, count, temporary, reallocated
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    columns: Vec<Column>,
+    /// Order of the functions
+    #[arg(long, value_enum, default_value_t)]
+    sort: Sort,
+    /// Decimal places of MiB
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
+    precision: u8,
+    /// Form of the report
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Write to FILE instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl From<PathBuf> for Args {
+    /// The report of one profile, everything else as by default.
+    fn from(file: PathBuf) -> Args {
+        Args {
+            input: Input {
+                file: Some(file),
+                ..Input::default()
+            },
+            function: None,
+            file_name: None,
+            top: None,
+            all: false,
+            lines: Lines::default(),
+            columns: Vec::new(),
+            sort: Sort::default(),
+            precision: 1,
+            format: Format::default(),
+            output: None,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Format {
+    /// Tables for people
+    #[default]
+    Text,
+    /// For programs; see docs/json.md
+    Json,
+    /// For spreadsheets
+    Csv,
+}
+
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut loaded = args.input.load()?;
+    let scope = if args.all { Scope::All } else { Scope::User };
+    let mut report = Report::new(
+        &loaded.profile,
+        &loaded.symbols,
+        &mut loaded.sources,
+        scope,
+        loaded.defects,
+    );
+    report.select(&Selection {
+        function: args.function,
+        file: args.file_name,
+        top: args.top,
+        sort: args.sort,
+        lines: args.lines,
+    })?;
+    let renderer: Box<dyn Renderer> = match args.format {
+        Format::Text => Box::new(Text {
+            columns: args.columns,
+            precision: usize::from(args.precision),
+            width: args.output.is_none().then(terminal_width).flatten(),
+        }),
+        Format::Json => Box::new(Json),
+        Format::Csv => Box::new(Csv),
+    };
+    let output = match &args.output {
+        Some(path) => Output::File(path),
+        None => Output::Stdout,
+    };
+    output.write(|out| renderer.report(&report, out))
+}
+
+/// Characters of a line, if standard output is a terminal.
+fn terminal_width() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(std::io::stdout())?;
+    Some(usize::from(width.0))
 }

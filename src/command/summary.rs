@@ -1,11 +1,51 @@
-//! `memprof summary`.
+//! `memprof summary`: a profile at a glance.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Not written yet.
-#[derive(clap::Args, Debug)]
-pub struct Args {}
+use super::load::{Input, Output};
+use crate::render::{Json, SummaryText};
+use crate::report::Summary;
 
-pub fn run(_args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not written yet")
+/// Prints totals, peak, the lines that matter most, sizes, threads and losses.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    input: Input,
+    /// Lines in each list of lines
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
+    /// Form of the summary
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Write to FILE instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// For programs; see docs/json.md
+    Json,
+}
+
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let mut loaded = args.input.load()?;
+    let summary = Summary::new(
+        &loaded.profile,
+        &loaded.symbols,
+        &mut loaded.sources,
+        loaded.defects,
+    );
+    let output = match &args.output {
+        Some(path) => Output::File(path),
+        None => Output::Stdout,
+    };
+    output.write(|out| match args.format {
+        Format::Text => SummaryText { top: args.top }.summary(&summary, out),
+        Format::Json => Json.summary(&summary, out),
+    })
 }

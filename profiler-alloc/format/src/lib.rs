@@ -94,6 +94,8 @@ pub const STATE_RECORDING: u32 = 1;
 pub const STATE_PAUSED: u32 = 2;
 /// Ended in order; the `final_*` totals are valid.
 pub const STATE_FINISHED: u32 = 3;
+/// The program called `exit` or returned from main; whatever came after that is recorded too.
+pub const STATE_EXITED: u32 = 4;
 
 /// Sampling chosen by the time budget (the default).
 pub const MODE_AUTO: u32 = 0;

@@ -13,6 +13,12 @@ pub trait Field: Copy {
     const LEN: usize = size_of::<Self>();
     /// The value of an empty field.
     const ZERO: Self;
+    /// Its twin.
+    #[allow(
+        clippy::declare_interior_mutable_const,
+        reason = "used once per field, to make a new cell"
+    )]
+    const ZERO_CELL: Self::Cell;
     /// Decodes from the front of `bytes`.
     fn get(bytes: &[u8]) -> Self;
     /// Encodes to the front of `bytes`.
@@ -24,6 +30,7 @@ macro_rules! field {
         impl Field for $int {
             type Cell = $cell;
             const ZERO: Self = 0;
+            const ZERO_CELL: $cell = <$cell>::new(0);
             fn get(bytes: &[u8]) -> Self {
                 let mut array = [0; size_of::<Self>()];
                 array.copy_from_slice(&bytes[..size_of::<Self>()]);
@@ -41,6 +48,8 @@ field!(u64, AtomicU64);
 impl<const N: usize> Field for [u64; N] {
     type Cell = [AtomicU64; N];
     const ZERO: Self = [0; N];
+    #[allow(clippy::declare_interior_mutable_const, reason = "as in the trait")]
+    const ZERO_CELL: Self::Cell = [const { AtomicU64::new(0) }; N];
     fn get(bytes: &[u8]) -> Self {
         core::array::from_fn(|i| u64::get(&bytes[i * u64::LEN..]))
     }
@@ -99,6 +108,14 @@ macro_rules! record {
         #[repr(C)]
         #[derive(Debug)]
         pub struct $Cells { $( $(#[$field_meta])* pub $field: <$ty as Field>::Cell, )* }
+
+        impl $Cells {
+            /// A record of zeros.
+            pub const fn empty() -> Self {
+                Self { $( $field: <$ty as Field>::ZERO_CELL, )* }
+            }
+        }
+
 
         const _: () = {
             assert!($len == 0 $( + <$ty as Field>::LEN )*, "fields add up to the stated length");
@@ -166,20 +183,12 @@ record! {
         /// Nanoseconds between two points of the timeline, doubled whenever it is thinned.
         timeline_interval_ns: u64,
 
-        /// Allocations sampled.
-        alloc_samples: u64,
-        /// Frees of sampled blocks seen.
-        free_samples: u64,
         /// Time the recorder spent on samples, measured, in nanoseconds.
         own_ns: u64,
         /// CPU time of the whole process when last looked at, in nanoseconds since the start.
         cpu_ns: u64,
         /// Memory the recorder holds beside the file, in bytes.
         own_bytes: u64,
-        /// Stacks walked by frame pointers and confirmed.
-        frame_pointer_walks: u64,
-        /// Stacks walked by unwind tables.
-        table_walks: u64,
 
         /// Loss: samples counted under "other" because a table was full.
         lost_stacks: u64,
@@ -221,7 +230,7 @@ record! {
         /// Number of pauses so far.
         pauses: u64,
         /// Not used.
-        reserved: [u64; 15],
+        reserved: [u64; 19],
     }
 }
 
@@ -241,18 +250,18 @@ record! {
     /// A record outlives its thread and is taken over by a later one, its counters running on; the `start_*` fields
     /// tell the two apart. Sums over all records are the process's totals.
     Thread, ThreadCells, 256 {
-        /// Bytes left until the thread looks up (samples, publishes). *Signed.*
-        alloc_left: u64,
+        /// Bytes allocated: alloc, alloc_zeroed, and the new size of every realloc.
+        alloc_bytes: u64,
+        /// Working value: `alloc_bytes` at which the thread takes the slow path next; 0 is always.
+        alloc_next: u64,
         /// Calls of `alloc` and `alloc_zeroed` that returned a block.
         allocs: u64,
-        /// As `alloc_left`, for frees. *Signed.*
-        free_left: u64,
+        /// Bytes freed: dealloc, and the old size of every realloc.
+        freed_bytes: u64,
+        /// Working value: `freed_bytes` at which the thread takes the slow path next; 0 is always.
+        free_next: u64,
         /// Calls of `dealloc`.
         frees: u64,
-        /// Bytes allocated = `alloc_base - alloc_left`: alloc, alloc_zeroed, and the new size of every realloc.
-        alloc_base: u64,
-        /// Bytes freed = `free_base - free_left`: dealloc, and the old size of every realloc.
-        free_base: u64,
         /// Calls of `realloc` that succeeded.
         reallocs: u64,
         /// New sizes of all reallocs, summed.
@@ -277,24 +286,28 @@ record! {
         sequence: u32,
         /// Heap in use after the last sample of this thread. *Signed.*
         last_heap: u64,
-        /// Working value: bytes from arming the countdown to the next sample.
-        gap: u64,
-        /// Working value: the sampling interval the gap was drawn for.
-        gap_interval: u64,
-        /// Working value: what the countdown was armed with. *Signed.*
-        armed: u64,
+        /// Stacks found by frame pointers.
+        frame_pointer_walks: u64,
+        /// Stacks walked by unwind tables.
+        table_walks: u64,
+        /// Working value: `alloc_bytes` at which the next sample is taken.
+        sample_at: u64,
+        /// Working value: the sampling interval `sample_at` was drawn for.
+        sample_interval: u64,
         /// Working value: heap bytes of this thread already published. *Signed.*
         published: u64,
-        /// Working value: `free_left` at which frees are published next. *Signed.*
-        free_floor: u64,
+        /// Working value: `freed_bytes` at which frees are published next.
+        publish_frees_at: u64,
         /// Working value: state of the random generator.
         random: u64,
+        /// Working value: lower bound of the thread's stack.
+        stack_low: u64,
         /// Working value: upper bound of the thread's stack.
         stack_top: u64,
         /// Working value: serial number of the recording this record joined.
         generation: u64,
         /// Not used.
-        reserved: [u64; 7],
+        reserved: [u64; 5],
     }
 }
 
@@ -405,17 +418,7 @@ record! {
 }
 
 impl Thread {
-    /// Bytes allocated by all threads this record has served.
-    pub const fn alloc_bytes(&self) -> u64 {
-        self.alloc_base.wrapping_sub(self.alloc_left)
-    }
-
-    /// Bytes freed by all threads this record has served.
-    pub const fn freed_bytes(&self) -> u64 {
-        self.free_base.wrapping_sub(self.free_left)
-    }
-
-    /// Name of the present (or last) thread, without the padding.
+    /// Name of the present (or last) thread, zero-padded.
     pub fn name_bytes(&self) -> [u8; 16] {
         let mut name = [0; 16];
         self.name.put(&mut name);

@@ -1,0 +1,106 @@
+//! The global allocator: forwards every call to the allocator inside it, and counts.
+
+use core::alloc::{GlobalAlloc, Layout};
+use std::alloc::System;
+
+use crate::registers::Registers;
+use crate::{counters, hook};
+
+/// A global allocator that counts exactly what passes through it, and records stacks when asked to.
+///
+/// Wraps the system's allocator by default, or any other. All four methods are forwarded as they are: `alloc_zeroed` stays
+/// a `calloc`, `realloc` a `realloc`, and layouts are never changed.
+///
+/// ```
+/// use profiler_alloc::ProfilerAlloc;
+///
+/// #[global_allocator]
+/// static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
+///
+/// # fn main() {
+/// let before = profiler_alloc::stats();
+/// let list = vec![0u8; 1000];
+/// assert_eq!((profiler_alloc::stats() - before).bytes_allocated, 1000);
+/// # drop(list);
+/// # }
+/// ```
+#[derive(Debug, Default)]
+pub struct ProfilerAlloc<A: GlobalAlloc = System> {
+    inner: A,
+}
+
+impl ProfilerAlloc<System> {
+    /// Over the system's allocator.
+    pub const fn system() -> Self {
+        Self::new(System)
+    }
+}
+
+impl<A: GlobalAlloc> ProfilerAlloc<A> {
+    /// Over another allocator, such as mimalloc or jemalloc.
+    ///
+    /// ```
+    /// use profiler_alloc::ProfilerAlloc;
+    /// use std::alloc::System; // stands for mimalloc::MiMalloc, tikv_jemallocator::Jemalloc, …
+    ///
+    /// #[global_allocator]
+    /// static ALLOC: ProfilerAlloc<System> = ProfilerAlloc::new(System);
+    /// # fn main() {}
+    /// ```
+    pub const fn new(inner: A) -> Self {
+        ProfilerAlloc { inner }
+    }
+}
+
+// Each method has a frame of its own (`inline(never)`) that lasts until the slow path has returned: stacks are walked from
+// there, so that the recorder's own frames are not in them.
+//
+// SAFETY: every method hands its arguments to the inner allocator unchanged and returns what that returns; what comes
+// before and after neither unwinds nor touches the block.
+unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
+    #[inline(never)]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are passed on.
+        count_alloc(unsafe { self.inner.alloc(layout) }, layout.size())
+    }
+
+    #[inline(never)]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are passed on.
+        count_alloc(unsafe { self.inner.alloc_zeroed(layout) }, layout.size())
+    }
+
+    #[inline(never)]
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // Before the real free: from then on the address may be another thread's.
+        if !counters::count_free_fast(layout.size()) {
+            hook::freeing(Registers::capture(), ptr.expose_provenance(), layout.size());
+        }
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.inner.dealloc(ptr, layout) }
+    }
+
+    #[inline(never)]
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let address = ptr.expose_provenance();
+        let old = hook::before_realloc(address);
+        // SAFETY: the caller's promises are passed on.
+        let new = unsafe { self.inner.realloc(ptr, layout, new_size) };
+        if new.is_null() {
+            hook::realloc_failed(address, old);
+        } else if old.is_some() || !counters::count_realloc_fast(layout.size(), new_size) {
+            let sizes = (layout.size(), new_size);
+            hook::reallocated(Registers::capture(), old, new.expose_provenance(), sizes);
+        }
+        new
+    }
+}
+
+#[inline(always)]
+fn count_alloc(ptr: *mut u8, size: usize) -> *mut u8 {
+    // A failed allocation is not counted.
+    if !ptr.is_null() && !counters::count_alloc_fast(size) {
+        hook::allocated(Registers::capture(), ptr.expose_provenance(), size);
+    }
+    ptr
+}

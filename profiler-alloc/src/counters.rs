@@ -1,0 +1,419 @@
+//! Exact counts: one record of plain counters per thread, written by that thread alone.
+//!
+//! A thread finds its record through a thread-local; one without a record finds [`UNSET`], whose thresholds send every
+//! operation down the slow path, so the fast path needs no check. Records stand in a pool: in private memory when nothing
+//! is recorded, in the profile file during a recording. They outlive their threads and are taken over by later ones, so
+//! the sum over all records of all pools is what the process has ever allocated and freed.
+
+use core::cell::Cell;
+use core::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+
+use profiler_alloc_format::ThreadCells;
+use stats_alloc::Stats;
+
+use crate::memory::LazySlice;
+use crate::recorder::{self, Recorder};
+use crate::sys;
+
+/// Bytes a thread may allocate or free before it publishes its heap and looks up.
+pub const STEP: u64 = 64 << 10;
+
+const FREE: u32 = 0;
+pub const TAKEN: u32 = 1;
+/// Generation of [`UNSET`], which no recording has.
+const NOBODY: u64 = u64::MAX;
+
+static UNSET: ThreadCells = {
+    let mut cells = ThreadCells::empty();
+    cells.generation = AtomicU64::new(NOBODY);
+    cells
+};
+
+/// Records for when nothing is recorded.
+static PRIVATE: LazySlice<ThreadCells> = LazySlice::new(16 << 10);
+static PRIVATE_COUNT: AtomicU64 = AtomicU64::new(1);
+static PRIVATE_FREE: FreeRecords = FreeRecords::new();
+
+/// Heap in use in the whole process, as published, and its highest value.
+static HEAP: AtomicI64 = AtomicI64::new(0);
+static PEAK: AtomicI64 = AtomicI64::new(0);
+
+thread_local! {
+    static CELLS: Cell<&'static ThreadCells> = const { Cell::new(&UNSET) };
+    static NUMBER: Cell<u32> = const { Cell::new(0) };
+}
+
+/// How many records of a pool are free, and where to look first.
+pub struct FreeRecords {
+    count: AtomicUsize,
+    hint: AtomicUsize,
+}
+
+impl FreeRecords {
+    pub const fn new() -> FreeRecords {
+        FreeRecords {
+            count: AtomicUsize::new(0),
+            hint: AtomicUsize::new(1),
+        }
+    }
+}
+
+/// Adds to a counter that only this thread writes: a load and a store, no locked instruction.
+#[inline(always)]
+pub fn bump(counter: &AtomicU64, by: u64) {
+    counter.store(
+        counter.load(Ordering::Relaxed).wrapping_add(by),
+        Ordering::Relaxed,
+    );
+}
+
+/// The calling thread's record, or [`UNSET`].
+#[inline(always)]
+pub fn current() -> &'static ThreadCells {
+    CELLS.try_with(Cell::get).unwrap_or(&UNSET)
+}
+
+/// Counts an allocation if that is all there is to do. False: nothing is counted, take the slow path.
+#[inline(always)]
+pub fn count_alloc_fast(size: usize) -> bool {
+    let cells = current();
+    let total = cells
+        .alloc_bytes
+        .load(Ordering::Relaxed)
+        .wrapping_add(size as u64);
+    if total >= cells.alloc_next.load(Ordering::Relaxed) {
+        return false;
+    }
+    cells.alloc_bytes.store(total, Ordering::Relaxed);
+    bump(&cells.allocs, 1);
+    true
+}
+
+/// As [`count_alloc_fast`], for a free.
+#[inline(always)]
+pub fn count_free_fast(size: usize) -> bool {
+    let cells = current();
+    let total = cells
+        .freed_bytes
+        .load(Ordering::Relaxed)
+        .wrapping_add(size as u64);
+    if total >= cells.free_next.load(Ordering::Relaxed) {
+        return false;
+    }
+    cells.freed_bytes.store(total, Ordering::Relaxed);
+    bump(&cells.frees, 1);
+    true
+}
+
+/// As [`count_alloc_fast`], for a reallocation.
+#[inline(always)]
+pub fn count_realloc_fast(old: usize, new: usize) -> bool {
+    let cells = current();
+    let allocated = cells
+        .alloc_bytes
+        .load(Ordering::Relaxed)
+        .wrapping_add(new as u64);
+    let freed = cells
+        .freed_bytes
+        .load(Ordering::Relaxed)
+        .wrapping_add(old as u64);
+    let is_settled = allocated < cells.alloc_next.load(Ordering::Relaxed)
+        && freed < cells.free_next.load(Ordering::Relaxed);
+    if is_settled {
+        Operation::Realloc {
+            old: old as u64,
+            new: new as u64,
+        }
+        .count(cells);
+    }
+    is_settled
+}
+
+/// One operation on the heap.
+#[derive(Clone, Copy, Debug)]
+pub enum Operation {
+    Alloc { size: u64 },
+    Free { size: u64 },
+    Realloc { old: u64, new: u64 },
+}
+
+impl Operation {
+    /// Counts it in a record of the calling thread.
+    #[inline]
+    pub fn count(self, cells: &ThreadCells) {
+        self.add_to(cells, bump);
+    }
+
+    /// Counts it in the record shared by threads that have none: slower, and as exact.
+    #[cold]
+    pub fn count_shared(self) {
+        let number = |counter: &AtomicU64, by| {
+            counter.fetch_add(by, Ordering::Relaxed);
+        };
+        let shared = match recorder::current() {
+            Some(recorder) => recorder.store.threads.get(0),
+            None => PRIVATE.open().map(|cells| &cells[0]),
+        };
+        if let Some(cells) = shared {
+            self.add_to(cells, number);
+        }
+    }
+
+    #[inline]
+    fn add_to(self, cells: &ThreadCells, add: impl Fn(&AtomicU64, u64)) {
+        match self {
+            Operation::Alloc { size } => {
+                add(&cells.alloc_bytes, size);
+                add(&cells.allocs, 1);
+            }
+            Operation::Free { size } => {
+                add(&cells.freed_bytes, size);
+                add(&cells.frees, 1);
+            }
+            Operation::Realloc { old, new } => {
+                add(&cells.alloc_bytes, new);
+                add(&cells.freed_bytes, old);
+                add(&cells.realloc_new, new);
+                add(&cells.grown, new.saturating_sub(old));
+                add(&cells.shrunk, old.saturating_sub(new));
+                add(&cells.reallocs, 1);
+            }
+        }
+    }
+}
+
+/// True if the calling thread has a record of the pool in force.
+#[inline]
+pub fn has_joined(cells: &ThreadCells, recorder: Option<&Recorder>) -> bool {
+    cells.generation.load(Ordering::Relaxed) == recorder.map_or(0, |recorder| recorder.generation)
+}
+
+/// Gives the calling thread a record of the pool in force, and the old one back. `None` if there is none left.
+#[cold]
+pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells> {
+    leave();
+    let (number, cells) = match recorder {
+        Some(recorder) => recorder.take_thread(),
+        None => take_private(),
+    }?;
+    cells.generation.store(
+        recorder.map_or(0, |recorder| recorder.generation),
+        Ordering::Relaxed,
+    );
+    cells.tid.store(sys::thread_id(), Ordering::Relaxed);
+    set_name(cells);
+    cells
+        .start_alloc_bytes
+        .store(cells.alloc_bytes.load(Ordering::Relaxed), Ordering::Relaxed);
+    cells
+        .start_freed_bytes
+        .store(cells.freed_bytes.load(Ordering::Relaxed), Ordering::Relaxed);
+    let seed = sys::now_ns() ^ u64::from(sys::thread_id()) << 32 ^ (&raw const *cells as u64);
+    cells.random.store(seed, Ordering::Relaxed);
+    cells.last_node.store(0, Ordering::Relaxed);
+    cells.stack_top.store(0, Ordering::Relaxed);
+    match recorder {
+        Some(recorder) => recorder.welcome(cells),
+        None => rearm(cells),
+    }
+    CELLS.try_with(|current| current.set(cells)).ok()?;
+    NUMBER.try_with(|current| current.set(number)).ok()?;
+    Some(cells)
+}
+
+/// True for the record of threads that have none.
+pub fn is_nobody(cells: &ThreadCells) -> bool {
+    core::ptr::eq(cells, &UNSET)
+}
+
+/// Number of the calling thread's record.
+pub fn number() -> u32 {
+    NUMBER.try_with(Cell::get).unwrap_or(0)
+}
+
+/// Gives the calling thread's record back, its counts published.
+pub fn leave() {
+    let cells = current();
+    if is_nobody(cells) {
+        return;
+    }
+    publish(cells);
+    let _ = CELLS.try_with(|current| current.set(&UNSET));
+    let free = match recorder::with_generation(cells.generation.load(Ordering::Relaxed)) {
+        Some(recorder) => &recorder.free_threads,
+        None => &PRIVATE_FREE,
+    };
+    let number = number() as usize;
+    cells.state.store(FREE, Ordering::Release);
+    free.hint.store(number, Ordering::Relaxed);
+    free.count.fetch_add(1, Ordering::Release);
+}
+
+/// In a forked child: forgets the parent's records without giving them back.
+pub fn forget() {
+    let _ = CELLS.try_with(|current| current.set(&UNSET));
+}
+
+/// Thread names may be set after the first allocation; look again now and then.
+pub fn set_name(cells: &ThreadCells) {
+    let name = sys::thread_name();
+    for (cell, part) in cells.name.iter().zip(name.chunks_exact(8)) {
+        let word = u64::from_le_bytes(part.try_into().unwrap_or_default());
+        cell.store(word, Ordering::Relaxed);
+    }
+}
+
+fn take_private() -> Option<(u32, &'static ThreadCells)> {
+    let records = PRIVATE.open()?;
+    let get = |at: usize| records.get(at);
+    let count = || PRIVATE_COUNT.load(Ordering::Acquire) as usize;
+    take_free(&PRIVATE_FREE, count(), get).or_else(|| {
+        let at = PRIVATE_COUNT
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |count| {
+                (count < records.len() as u64).then_some(count + 1)
+            })
+            .ok()? as usize;
+        records[at].state.store(TAKEN, Ordering::Relaxed);
+        Some((at as u32, &records[at]))
+    })
+}
+
+/// Takes over a free record numbered 1 to `count - 1`.
+pub fn take_free(
+    free: &FreeRecords,
+    count: usize,
+    get: impl Fn(usize) -> Option<&'static ThreadCells>,
+) -> Option<(u32, &'static ThreadCells)> {
+    if free.count.load(Ordering::Acquire) == 0 {
+        return None;
+    }
+    let hint = free.hint.load(Ordering::Relaxed).clamp(1, count.max(1));
+    (hint..count).chain(1..hint).find_map(|at| {
+        let cells = get(at)?;
+        let taken = cells.state.load(Ordering::Relaxed) == FREE
+            && cells
+                .state
+                .compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed)
+                .is_ok();
+        if taken {
+            free.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        taken.then_some((at as u32, cells))
+    })
+}
+
+/// Adds what this thread has allocated and freed since the last time to the process's heap, and gives that. *Bytes.*
+pub fn publish(cells: &ThreadCells) -> i64 {
+    let alloc = cells.alloc_bytes.load(Ordering::Relaxed);
+    let freed = cells.freed_bytes.load(Ordering::Relaxed);
+    let net = alloc.wrapping_sub(freed);
+    let change = net.wrapping_sub(cells.published.load(Ordering::Relaxed)) as i64;
+    cells.published.store(net, Ordering::Relaxed);
+    let heap = HEAP
+        .fetch_add(change, Ordering::Relaxed)
+        .wrapping_add(change);
+    if heap > PEAK.load(Ordering::Relaxed) {
+        PEAK.fetch_max(heap, Ordering::Relaxed);
+    }
+    heap
+}
+
+/// Sets the thresholds for a thread that only counts.
+pub fn rearm(cells: &ThreadCells) {
+    let alloc_next = cells.alloc_bytes.load(Ordering::Relaxed).wrapping_add(STEP);
+    let free_next = cells.freed_bytes.load(Ordering::Relaxed).wrapping_add(STEP);
+    cells.alloc_next.store(alloc_next, Ordering::Relaxed);
+    cells.free_next.store(free_next, Ordering::Relaxed);
+}
+
+/// Calls `visit` with every record of every pool, used or free.
+pub fn for_each(mut visit: impl FnMut(&ThreadCells)) {
+    if let Some(records) = PRIVATE.get() {
+        let count = PRIVATE_COUNT.load(Ordering::Acquire) as usize;
+        records[..count.min(records.len())]
+            .iter()
+            .for_each(&mut visit);
+    }
+    let mut recorder = recorder::latest();
+    while let Some(each) = recorder {
+        each.for_each_thread(&mut visit);
+        recorder = each.previous;
+    }
+}
+
+/// Sums over records.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Totals {
+    pub allocs: u64,
+    pub frees: u64,
+    pub reallocs: u64,
+    pub alloc_bytes: u64,
+    pub freed_bytes: u64,
+    pub realloc_new: u64,
+    pub grown: u64,
+    pub shrunk: u64,
+}
+
+impl Totals {
+    pub fn add(&mut self, cells: &ThreadCells) {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        self.allocs += get(&cells.allocs);
+        self.frees += get(&cells.frees);
+        self.reallocs += get(&cells.reallocs);
+        self.alloc_bytes = self.alloc_bytes.wrapping_add(get(&cells.alloc_bytes));
+        self.freed_bytes = self.freed_bytes.wrapping_add(get(&cells.freed_bytes));
+        self.realloc_new = self.realloc_new.wrapping_add(get(&cells.realloc_new));
+        self.grown = self.grown.wrapping_add(get(&cells.grown));
+        self.shrunk = self.shrunk.wrapping_add(get(&cells.shrunk));
+    }
+
+    /// Of the whole process.
+    pub fn of_process() -> Totals {
+        let mut totals = Totals::default();
+        for_each(|cells| totals.add(cells));
+        totals
+    }
+
+    /// Heap in use: bytes allocated minus bytes freed.
+    pub fn heap(&self) -> i64 {
+        self.alloc_bytes.wrapping_sub(self.freed_bytes) as i64
+    }
+
+    /// In the vocabulary of `stats_alloc`, where a realloc allocates only what it grows and frees what it shrinks.
+    pub fn to_stats(self) -> Stats {
+        let realloc_old = self
+            .realloc_new
+            .wrapping_sub(self.grown)
+            .wrapping_add(self.shrunk);
+        let allocated = self
+            .alloc_bytes
+            .wrapping_sub(self.realloc_new)
+            .wrapping_add(self.grown);
+        let freed = self
+            .freed_bytes
+            .wrapping_sub(realloc_old)
+            .wrapping_add(self.shrunk);
+        Stats {
+            allocations: self.allocs as usize,
+            deallocations: self.frees as usize,
+            reallocations: self.reallocs as usize,
+            bytes_allocated: allocated as usize,
+            bytes_deallocated: freed as usize,
+            bytes_reallocated: self.grown.wrapping_sub(self.shrunk) as isize,
+        }
+    }
+}
+
+/// Allocations counted for the calling thread.
+pub fn own_allocs() -> u64 {
+    current().allocs.load(Ordering::Relaxed)
+}
+
+/// Highest heap in use so far, in bytes, the calling thread's latest included.
+pub fn peak() -> i64 {
+    let cells = current();
+    if !is_nobody(cells) {
+        publish(cells);
+    }
+    PEAK.load(Ordering::Relaxed)
+}

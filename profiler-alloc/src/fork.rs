@@ -1,0 +1,44 @@
+//! A forked child leaves its parent's profile alone.
+//!
+//! `fork` runs a handler in the child, which puts private memory where the file was mapped, so that counting goes on and no
+//! byte reaches the parent's file. A child made behind the C library's back is found out by a page that the kernel empties
+//! in it, at its first operation on the slow path. Either way the child is not recorded; programs it executes are.
+
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::{counters, recorder};
+
+static WATCHING: AtomicBool = AtomicBool::new(false);
+
+/// Installs the handlers, once.
+pub fn watch() {
+    if !WATCHING.swap(true, Ordering::AcqRel) {
+        // SAFETY: both handlers have the type asked for and call only what is safe after fork.
+        unsafe { libc::pthread_atfork(None, Some(in_parent), Some(in_child)) };
+    }
+}
+
+extern "C" fn in_parent() {
+    if let Some(recorder) = recorder::current() {
+        recorder
+            .store
+            .header()
+            .forks
+            .fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+extern "C" fn in_child() {
+    become_child();
+}
+
+/// In the child: makes every profile's memory private and stops recording. Runs in the child's only thread.
+pub fn become_child() {
+    recorder::retire();
+    let mut each = recorder::latest();
+    while let Some(recorder) = each {
+        recorder.store.make_private();
+        each = recorder.previous;
+    }
+    counters::forget();
+}

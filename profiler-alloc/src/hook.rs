@@ -1,0 +1,172 @@
+//! The slow path of every allocator method: what the fast path could not settle by two additions.
+//!
+//! ```text
+//! counted fast ──yes──▶ done
+//!      │no
+//! already in here (signal, our own doing)? ──yes──▶ count, note the loss, done
+//!      │no
+//! record of the pool in force? ──no──▶ join it ──none left──▶ count in the shared record
+//!      │
+//! count ──▶ recording? ──▶ Recorder
+//!                └──no──▶ publish the heap
+//! ```
+//! `at` is where the allocator's method stands, which is where a stack is walked from.
+//!
+//! Rules: nothing here panics, allocates, or waits for a lock; `errno` stays as it was.
+
+use core::cell::Cell;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use profiler_alloc_format::ThreadCells;
+
+use crate::counters::{self, Operation};
+use crate::live::Block;
+use crate::recorder::{self, Recorder};
+use crate::registers::Registers;
+use crate::{fork, start, sys, thread_exit};
+
+thread_local! {
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
+
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+/// Keeps a thread from entering the slow path while it is in it.
+pub struct Inside(());
+
+impl Inside {
+    pub fn enter() -> Option<Inside> {
+        let was_inside = INSIDE
+            .try_with(|inside| inside.replace(true))
+            .unwrap_or(true);
+        (!was_inside).then_some(Inside(()))
+    }
+}
+
+impl Drop for Inside {
+    fn drop(&mut self) {
+        let _ = INSIDE.try_with(|inside| inside.set(false));
+    }
+}
+
+/// An allocation of `size` bytes succeeded at `address`.
+#[cold]
+#[inline(never)]
+pub fn allocated(at: Registers, address: usize, size: usize) {
+    let size = size as u64;
+    settle(Operation::Alloc { size }, |recorder, cells| {
+        recorder.allocated(cells, at, address, size)
+    });
+}
+
+/// The block at `address` is about to be freed.
+///
+/// During a recording every free comes here, as the block may have been sampled; nearly all leave again at once.
+#[inline(never)]
+pub fn freeing(at: Registers, address: usize, size: usize) {
+    let cells = counters::current();
+    let is_settled = recorder::current().is_some_and(|recorder| {
+        recorder.is_ours()
+            && counters::has_joined(cells, Some(recorder))
+            && recorder.is_indifferent(cells, address, size as u64)
+    });
+    if is_settled {
+        return Operation::Free { size: size as u64 }.count(cells);
+    }
+    freeing_sampled(at, address, size);
+}
+
+#[cold]
+#[inline(never)]
+fn freeing_sampled(at: Registers, address: usize, size: usize) {
+    settle(Operation::Free { size: size as u64 }, |recorder, cells| {
+        recorder.freeing(cells, at, address)
+    });
+}
+
+/// The block at `address` is about to be reallocated: forgets it, so that whoever gets the address next is not confused.
+pub fn before_realloc(address: usize) -> Option<Block> {
+    let recorder = recorder::current().filter(|recorder| recorder.is_ours())?;
+    let _errno = sys::Errno::keep();
+    let _inside = Inside::enter()?;
+    recorder.take_block(address)
+}
+
+/// The reallocation failed; the block at `address` is as it was.
+#[cold]
+pub fn realloc_failed(address: usize, old: Option<Block>) {
+    if let (Some(block), Some(recorder)) = (old, recorder::current()) {
+        let _errno = sys::Errno::keep();
+        let _inside = Inside::enter();
+        recorder.put_back(address, block);
+    }
+}
+
+/// A reallocation succeeded; `old` is what [`before_realloc`] gave, `sizes` are the old and the new one.
+#[inline(never)]
+pub fn reallocated(at: Registers, old: Option<Block>, address: usize, sizes: (usize, usize)) {
+    let (old_size, size) = (sizes.0 as u64, sizes.1 as u64);
+    settle(
+        Operation::Realloc {
+            old: old_size,
+            new: size,
+        },
+        |recorder, cells| {
+            recorder.reallocated(cells, at, old, address, size);
+        },
+    );
+}
+
+fn settle(operation: Operation, record: impl FnOnce(&'static Recorder, &'static ThreadCells)) {
+    let _errno = sys::Errno::keep();
+    let Some(_inside) = Inside::enter() else {
+        return count_inside(operation);
+    };
+    if !STARTED.load(Ordering::Relaxed) {
+        STARTED.store(true, Ordering::Relaxed);
+        start::from_env();
+    }
+    let recorder = recorder_in_force();
+    let cells = counters::current();
+    let cells = match counters::has_joined(cells, recorder) {
+        true => Some(cells),
+        false => counters::join(recorder).inspect(|cells| thread_exit::watch(cells)),
+    };
+    let Some(cells) = cells else {
+        return operation.count_shared();
+    };
+    operation.count(cells);
+    match recorder {
+        Some(recorder) => record(recorder, cells),
+        None => {
+            counters::publish(cells);
+            counters::rearm(cells);
+        }
+    }
+}
+
+/// The recording in force, unless this is a child of the process it belongs to.
+fn recorder_in_force() -> Option<&'static Recorder> {
+    let recorder = recorder::current()?;
+    if recorder.is_ours() {
+        return Some(recorder);
+    }
+    fork::become_child();
+    None
+}
+
+/// The same thread is in the slow path already: the operation is counted, and not sampled.
+#[cold]
+fn count_inside(operation: Operation) {
+    let recorder = recorder::current();
+    let cells = counters::current();
+    if counters::is_nobody(cells) {
+        operation.count_shared();
+    } else {
+        operation.count(cells);
+    }
+    if let Some(recorder) = recorder {
+        let lost: &AtomicU64 = &recorder.store.header().lost_reentrant;
+        lost.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,209 @@
+//! The sampled blocks that are still allocated: which stack took each, and with what weight.
+//!
+//! ```text
+//! bucket (256 bytes)   │ key 0 … key 7 │ words of block 0 │ … │ words of block 7 │
+//!                        one cache line  3 words each
+//! ```
+//! Lock-free because of who may touch an address: only its owner, from the moment the inner allocator hands it out until
+//! the moment it is given back. So a key is never inserted and looked up at once, and removal is one store. A block may
+//! stand in either of two buckets of any level; when both are full in the newest level, the next level, four times as
+//! large, is opened.
+
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use crate::memory::LazySlice;
+
+const LEVELS: usize = 7;
+const WAYS: usize = 8;
+const BLOCK_WORDS: usize = 3;
+const BUCKET_WORDS: usize = WAYS * (1 + BLOCK_WORDS);
+const FIRST_BUCKETS: usize = 512;
+
+/// Level that is enough for 256 thousand blocks, in 8 MiB.
+pub const MODEST: usize = 3;
+/// The last level there is.
+pub const LARGEST: usize = LEVELS - 1;
+
+/// What is remembered of a sampled block.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Block {
+    /// Bytes asked for.
+    pub size: u64,
+    /// Number of the stack that took it.
+    pub stack: u32,
+    /// Sampling interval that was in force; 0 is exact.
+    pub interval: u32,
+    /// Number of the thread record that took it.
+    pub thread: u32,
+    /// That thread's sample number.
+    pub sequence: u32,
+}
+
+impl Block {
+    fn to_words(self) -> [u64; BLOCK_WORDS] {
+        [
+            self.size,
+            u64::from(self.stack) << 32 | u64::from(self.interval),
+            u64::from(self.thread) << 32 | u64::from(self.sequence),
+        ]
+    }
+
+    fn from_words(words: [u64; BLOCK_WORDS]) -> Block {
+        Block {
+            size: words[0],
+            stack: (words[1] >> 32) as u32,
+            interval: words[1] as u32,
+            thread: (words[2] >> 32) as u32,
+            sequence: words[2] as u32,
+        }
+    }
+}
+
+/// The table of live sampled blocks.
+pub struct LiveBlocks {
+    levels: [LazySlice<AtomicU64>; LEVELS],
+    newest: AtomicUsize,
+}
+
+impl LiveBlocks {
+    pub const fn new() -> LiveBlocks {
+        LiveBlocks {
+            levels: [
+                LazySlice::new(words(0)),
+                LazySlice::new(words(1)),
+                LazySlice::new(words(2)),
+                LazySlice::new(words(3)),
+                LazySlice::new(words(4)),
+                LazySlice::new(words(5)),
+                LazySlice::new(words(6)),
+            ],
+            newest: AtomicUsize::new(0),
+        }
+    }
+
+    /// Remembers `block` at `address`. `false` if that would open a level above `limit`, or memory is refused.
+    pub fn insert(&self, address: usize, block: Block, limit: usize) -> bool {
+        loop {
+            let number = self.newest.load(Ordering::Acquire);
+            let Some(level) = self.levels[number].open() else {
+                return false;
+            };
+            for bucket in buckets(level, address) {
+                for way in 0..WAYS {
+                    let free = bucket[way].load(Ordering::Relaxed) == 0
+                        && bucket[way]
+                            .compare_exchange(
+                                0,
+                                address as u64,
+                                Ordering::Acquire,
+                                Ordering::Relaxed,
+                            )
+                            .is_ok();
+                    if free {
+                        for (cell, word) in bucket[WAYS + way * BLOCK_WORDS..]
+                            .iter()
+                            .zip(block.to_words())
+                        {
+                            cell.store(word, Ordering::Relaxed);
+                        }
+                        return true;
+                    }
+                }
+            }
+            if number >= limit.min(LARGEST) || self.levels[number + 1].open().is_none() {
+                return false;
+            }
+            self.newest.fetch_max(number + 1, Ordering::AcqRel);
+        }
+    }
+
+    /// Forgets the block at `address` and gives what was remembered, if it was sampled.
+    pub fn remove(&self, address: usize) -> Option<Block> {
+        for number in (0..=self.newest.load(Ordering::Acquire)).rev() {
+            let Some(level) = self.levels[number].get() else {
+                continue;
+            };
+            for bucket in buckets(level, address) {
+                for way in 0..WAYS {
+                    if bucket[way].load(Ordering::Relaxed) == address as u64 {
+                        let at = WAYS + way * BLOCK_WORDS;
+                        let words =
+                            core::array::from_fn(|i| bucket[at + i].load(Ordering::Relaxed));
+                        bucket[way].store(0, Ordering::Release);
+                        return Some(Block::from_words(words));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// Bytes of address space of all levels.
+    pub fn bytes(&self) -> usize {
+        self.levels
+            .iter()
+            .filter_map(LazySlice::get)
+            .map(size_of_val)
+            .sum()
+    }
+}
+
+const fn words(number: usize) -> usize {
+    (FIRST_BUCKETS << (2 * number)) * BUCKET_WORDS
+}
+
+fn buckets(level: &'static [AtomicU64], address: usize) -> [&'static [AtomicU64]; 2] {
+    let mask = level.len() / BUCKET_WORDS - 1;
+    let mixed = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    [(mixed >> 40) as usize, (mixed >> 16) as usize].map(|hash| {
+        let at = (hash & mask) * BUCKET_WORDS;
+        &level[at..at + BUCKET_WORDS]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(n: u64) -> Block {
+        Block {
+            size: n,
+            stack: n as u32 + 1,
+            interval: 2,
+            thread: 3,
+            sequence: 4,
+        }
+    }
+
+    #[test]
+    fn remembers_and_forgets_through_all_levels() {
+        let live = LiveBlocks::new();
+        for n in 1..=100_000usize {
+            assert!(live.insert(n * 16, block(n as u64), LARGEST));
+        }
+        for n in 1..=100_000usize {
+            assert_eq!(live.remove(n * 16), Some(block(n as u64)));
+            assert_eq!(live.remove(n * 16), None);
+        }
+    }
+
+    #[test]
+    fn stays_within_its_limit() {
+        let live = LiveBlocks::new();
+        let kept = (1..=100_000usize)
+            .filter(|n| live.insert(n * 48, block(0), 1))
+            .count();
+        assert!((10_000..20_480).contains(&kept), "{kept}");
+        assert!(live.bytes() < 700 << 10);
+    }
+
+    #[test]
+    fn freed_places_are_used_again() {
+        let live = LiveBlocks::new();
+        for n in 0..1_000_000usize {
+            assert!(live.insert(64 + n * 32, block(0), 0));
+            assert!(live.remove(64 + n * 32).is_some());
+        }
+        assert_eq!(live.newest.load(Ordering::Relaxed), 0);
+    }
+}

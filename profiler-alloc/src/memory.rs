@@ -1,0 +1,121 @@
+//! Memory the recorder takes straight from the system, never from an allocator.
+//!
+//! Everything handed out here lives until the process ends: threads may still be looking at it after a recording is
+//! over, and waiting for them is what the hook must never do.
+
+use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+use profiler_alloc_format::{
+    HeaderCells, ModuleCells, NodeCells, PointCells, SizeClassCells, StackCells, ThreadCells,
+};
+
+/// Types for which all-zero bytes are a valid value that may be shared between threads.
+///
+/// # Safety
+/// Every bit pattern of zeros must be a valid value, and the type must be `Sync` through interior atomics only.
+pub unsafe trait Zeroed: Sync + 'static {}
+
+macro_rules! zeroed {
+    ($($ty:ty),*) => {
+        $(
+            // SAFETY: made of atomic integers (and arrays of them) only, for which zero is a value.
+            unsafe impl Zeroed for $ty {}
+        )*
+    };
+}
+zeroed!(
+    AtomicU8,
+    AtomicU32,
+    AtomicU64,
+    HeaderCells,
+    SizeClassCells,
+    ThreadCells,
+    NodeCells,
+    StackCells,
+    ModuleCells,
+    PointCells
+);
+
+/// `count` zeros, whose pages take memory only once they are touched. `None` if the system refuses.
+pub fn zeroed<T: Zeroed>(count: usize) -> Option<&'static [T]> {
+    let len = count.checked_mul(size_of::<T>())?;
+    let base = map(len, libc::PROT_READ | libc::PROT_WRITE)?;
+    // SAFETY: the mapping is fresh, page-aligned, `len` bytes long and never unmapped; T allows zeros.
+    Some(unsafe { core::slice::from_raw_parts(base.cast::<T>(), count) })
+}
+
+/// Moves `value` to memory of its own that lives as long as the process.
+pub fn leak<T: Sync>(value: T) -> Option<&'static T> {
+    let base = map(size_of::<T>().max(1), libc::PROT_READ | libc::PROT_WRITE)?.cast::<T>();
+    // SAFETY: the mapping is fresh, page-aligned (no type here needs more), large enough and never unmapped.
+    unsafe {
+        base.write(value);
+        Some(&*base)
+    }
+}
+
+/// Address space without memory behind it, to be filled in by the file's chunks.
+pub fn reserve(len: usize) -> Option<*mut u8> {
+    map(len, libc::PROT_NONE)
+}
+
+/// A page that a forked child finds empty: holds 1 here, 0 in the child, whatever way it was forked.
+pub fn wiped_on_fork() -> Option<&'static AtomicU64> {
+    let page: &'static [AtomicU64] = zeroed(512)?;
+    // SAFETY: the page was just mapped private and anonymous, as MADV_WIPEONFORK asks.
+    let advised =
+        unsafe { libc::madvise(page.as_ptr().cast_mut().cast(), 4096, libc::MADV_WIPEONFORK) };
+    if advised != 0 {
+        return None;
+    }
+    page[0].store(1, Ordering::Relaxed);
+    Some(&page[0])
+}
+
+fn map(len: usize, protection: i32) -> Option<*mut u8> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing that exists.
+    let base = unsafe { libc::mmap(core::ptr::null_mut(), len, protection, flags, -1, 0) };
+    (base != libc::MAP_FAILED).then_some(base.cast())
+}
+
+/// `len` zeros that are mapped when first opened, by whichever thread comes first; nobody waits.
+pub struct LazySlice<T: Zeroed> {
+    base: AtomicPtr<T>,
+    len: usize,
+}
+
+impl<T: Zeroed> LazySlice<T> {
+    pub const fn new(len: usize) -> LazySlice<T> {
+        LazySlice {
+            base: AtomicPtr::new(core::ptr::null_mut()),
+            len,
+        }
+    }
+
+    /// The slice, if it has been opened.
+    pub fn get(&self) -> Option<&'static [T]> {
+        let base = self.base.load(Ordering::Acquire);
+        if base.is_null() {
+            return None;
+        }
+        // SAFETY: `base` is set only by `open`, to a slice of `len` values that lives as long as the process.
+        Some(unsafe { core::slice::from_raw_parts(base, self.len) })
+    }
+
+    /// The slice, mapped now if need be. `None` if the system refuses the memory.
+    pub fn open(&self) -> Option<&'static [T]> {
+        if let Some(slice) = self.get() {
+            return Some(slice);
+        }
+        let fresh: &'static [T] = zeroed(self.len)?;
+        // The loser of a race leaves its mapping unused: untouched pages take no memory.
+        let _ = self.base.compare_exchange(
+            core::ptr::null_mut(),
+            fresh.as_ptr().cast_mut(),
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        self.get()
+    }
+}

@@ -1,0 +1,251 @@
+//! Recordings started from code: a builder that gives a guard.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use core::sync::atomic::Ordering;
+
+use profiler_alloc_format::{STATE_FINISHED, STATE_PAUSED, STATE_RECORDING};
+
+use crate::hook::Inside;
+use crate::output::Output;
+use crate::recorder::{self, Recorder};
+use crate::settings::{Sample, Settings};
+use crate::start::{self, Refusal};
+use crate::store::OpenFailure;
+use crate::{is_installed, sys};
+
+/// Settings of a recording to be started from code.
+///
+/// ```
+/// use profiler_alloc::{ProfilerAlloc, Recording, Sample};
+///
+/// #[global_allocator]
+/// static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
+///
+/// # fn main() -> Result<(), profiler_alloc::StartError> {
+/// # let folder = std::env::temp_dir();
+/// # let path = folder.join(format!("doc-{}.memprof", std::process::id()));
+/// let recording = Recording::builder().path(&path).sample(Sample::All).start()?;
+/// let list = vec![1u8; 1 << 20];
+/// assert_eq!(recording.path(), path);
+/// drop(list);
+/// drop(recording); // ends it; `memprof report` reads the file
+/// # std::fs::remove_file(path).unwrap();
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a recording begins with `start`"]
+pub struct Builder {
+    path: PathBuf,
+    settings: Settings,
+}
+
+impl Builder {
+    /// Where to write the profile. `%e` stands for the program's file name, `%p` for its process number, `%%` for `%`. The
+    /// default is `%e.%p.memprof` in the current folder. An existing file is never overwritten: `.NAME.PID.memprof` is
+    /// appended instead.
+    pub fn path(mut self, path: impl AsRef<Path>) -> Self {
+        self.path = path.as_ref().to_owned();
+        self
+    }
+
+    /// Which allocations to record with their stack. The default is [`Sample::Auto`].
+    pub fn sample(mut self, sample: Sample) -> Self {
+        self.settings.sample = sample;
+        self
+    }
+
+    /// Time the recorder may take under [`Sample::Auto`], in percent of the program's CPU time, after a grant of 20 ms.
+    /// The default is 2; values are kept between 0 and 100.
+    pub fn overhead(mut self, percent: f64) -> Self {
+        self.settings.overhead_ppm = (percent.clamp(0.0, 100.0) * 10_000.0).round() as u32;
+        self
+    }
+
+    /// Frames to keep of one stack, 16 to 8192. The default is 512; of a deeper stack both ends are kept.
+    pub fn stack_depth(mut self, frames: u32) -> Self {
+        self.settings.stack_depth = frames;
+        self
+    }
+
+    /// First time between two points of the timeline. It doubles each time the timeline is full, at 2,048 points. The
+    /// default is 1 ms; the system's tick (1 to 4 ms) bounds it from below.
+    pub fn timeline(mut self, interval: Duration) -> Self {
+        self.settings.timeline_ns = u64::try_from(interval.as_nanos())
+            .unwrap_or(u64::MAX)
+            .max(1);
+        self
+    }
+
+    /// Starts recording. Threads that run already join at their next look-up, at most 64 KiB of allocations or frees
+    /// later; the calling thread and new ones join at once.
+    ///
+    /// # Errors
+    /// [`StartError`] says what stands in the way and what to do about it. Nothing is written then.
+    pub fn start(self) -> Result<Recording, StartError> {
+        if !is_installed() {
+            return Err(StartError::NotInstalled);
+        }
+        let path = std::path::absolute(&self.path).unwrap_or(self.path);
+        let output = Output::expand(path.as_os_str().as_bytes());
+        let result = {
+            let _inside = Inside::enter();
+            output
+                .ok_or(Refusal::PathTooLong)
+                .and_then(|output| start::start(output, &self.settings))
+        };
+        match result {
+            Ok(recorder) => Ok(Recording { recorder }),
+            Err(refusal) => Err(StartError::from_refusal(refusal, path)),
+        }
+    }
+}
+
+/// A recording under way; ends when dropped.
+#[derive(Debug)]
+#[must_use = "the recording ends when this is dropped"]
+pub struct Recording {
+    recorder: &'static Recorder,
+}
+
+impl Recording {
+    /// Settings to start from.
+    pub fn builder() -> Builder {
+        Builder {
+            path: PathBuf::from("%e.%p.memprof"),
+            settings: Settings::DEFAULT,
+        }
+    }
+
+    /// Path of the profile, as opened.
+    pub fn path(&self) -> PathBuf {
+        PathBuf::from(OsStr::from_bytes(self.recorder.path()))
+    }
+
+    /// Stops taking samples. Exact counts go on, and frees of blocks sampled before are still seen.
+    pub fn pause(&self) {
+        self.recorder.paused.store(true, Ordering::Relaxed);
+        let header = self.recorder.store.header();
+        header.pauses.fetch_add(1, Ordering::Relaxed);
+        header.state.store(STATE_PAUSED, Ordering::Relaxed);
+    }
+
+    /// Takes samples again.
+    pub fn resume(&self) {
+        self.recorder.paused.store(false, Ordering::Relaxed);
+        self.recorder
+            .store
+            .header()
+            .state
+            .store(STATE_RECORDING, Ordering::Relaxed);
+    }
+
+    /// Brings the timeline up to date and writes the file to disk. Readers on the same machine need no flush: the file is
+    /// always current for them.
+    ///
+    /// # Errors
+    /// What the system says if the disk cannot be written.
+    pub fn flush(&self) -> io::Result<()> {
+        let _inside = Inside::enter();
+        self.recorder.bring_up_to_date();
+        self.recorder
+            .store
+            .sync()
+            .map_err(io::Error::from_raw_os_error)
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        let _errno = sys::Errno::keep();
+        let _inside = Inside::enter();
+        // A forked child that drops its copy of the guard leaves the parent's recording alone.
+        if !self.recorder.is_ours() {
+            return;
+        }
+        self.recorder.bring_up_to_date();
+        recorder::retire();
+        self.recorder.finish();
+        self.recorder
+            .store
+            .header()
+            .state
+            .store(STATE_FINISHED, Ordering::Release);
+    }
+}
+
+/// Why a recording could not be started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The program's global allocator is not a [`ProfilerAlloc`](crate::ProfilerAlloc).
+    NotInstalled,
+    /// A recording is under way, perhaps started by `memprof run`.
+    AlreadyRecording,
+    /// The program runs with more rights than its caller (setuid and the like).
+    Privileged,
+    /// The profile could not be made.
+    File {
+        /// Where.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The system refuses memory for the recorder's tables.
+    Memory,
+}
+
+impl StartError {
+    fn from_refusal(refusal: Refusal, path: PathBuf) -> StartError {
+        let number = match refusal {
+            Refusal::AlreadyRecording => return StartError::AlreadyRecording,
+            Refusal::Privileged => return StartError::Privileged,
+            Refusal::Memory => return StartError::Memory,
+            Refusal::PathTooLong => libc::ENAMETOOLONG,
+            Refusal::File(OpenFailure::Exists) => libc::EEXIST,
+            Refusal::File(
+                OpenFailure::Create(number)
+                | OpenFailure::Reserve(number)
+                | OpenFailure::Map(number),
+            ) => number,
+        };
+        StartError::File {
+            path,
+            error: io::Error::from_raw_os_error(number),
+        }
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::NotInstalled => f.write_str(
+                "the program's allocator is not ProfilerAlloc; add to main.rs: \
+                 #[global_allocator] static ALLOC: profiler_alloc::ProfilerAlloc = profiler_alloc::ProfilerAlloc::system();",
+            ),
+            StartError::AlreadyRecording => {
+                f.write_str("a recording is under way already; end it first, or run without `memprof run`")
+            }
+            StartError::Privileged => f.write_str("a program with raised privileges is not recorded"),
+            StartError::File { path, error } => {
+                write!(f, "cannot make the profile {}: {error}; choose another path", path.display())
+            }
+            StartError::Memory => f.write_str("the system refuses memory for recording; raise the limit on address space"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            StartError::File { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! From the frames of a walk to the number of their stack: the trie of nodes and the table of stacks in the file.
+//!
+//! Two indexes lead there without walking the trie again: from the fingerprint of a whole walk to its stack, and from
+//! (parent, frame) to a node. Numbers are given upwards and a parent exists before its children, so parents come first.
+
+use core::sync::atomic::Ordering;
+
+use profiler_alloc_format::{Frame, UNKNOWN_MODULE};
+
+use crate::frames::Frames;
+use crate::index::Index;
+use crate::modules::Modules;
+use crate::store::Store;
+use crate::unwind::Fingerprint;
+
+/// Number of the stack that takes what no longer fits.
+pub const OTHER: u32 = 0;
+
+/// The interned stacks.
+pub struct Stacks {
+    walks: Index,
+    guesses: Index,
+    nodes: Index,
+}
+
+/// A stack's number, and its innermost node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StackRef {
+    pub stack: u32,
+    pub node: u32,
+}
+
+impl StackRef {
+    pub const OTHER: StackRef = StackRef {
+        stack: OTHER,
+        node: 0,
+    };
+
+    fn to_bits(self) -> u64 {
+        u64::from(self.stack) << 32 | u64::from(self.node)
+    }
+
+    fn from_bits(bits: u64) -> StackRef {
+        StackRef {
+            stack: (bits >> 32) as u32,
+            node: bits as u32,
+        }
+    }
+}
+
+impl Stacks {
+    pub const fn new() -> Stacks {
+        Stacks {
+            walks: Index::new(12),
+            guesses: Index::new(10),
+            nodes: Index::new(13),
+        }
+    }
+
+    /// The stack that a confirmed frame-pointer walk has led to before.
+    pub fn guessed(&self, fingerprint: Fingerprint) -> Option<StackRef> {
+        self.guesses
+            .find(fingerprint.to_bits(), |_| true)
+            .map(StackRef::from_bits)
+    }
+
+    /// Remembers that a confirmed frame-pointer walk leads to `stack`.
+    pub fn confirm(&self, fingerprint: Fingerprint, stack: StackRef) {
+        if stack != StackRef::OTHER {
+            self.guesses.insert(fingerprint.to_bits(), stack.to_bits());
+        }
+    }
+
+    /// The stack of a table walk, made if it is new. [`StackRef::OTHER`] if a table is full.
+    pub fn intern(
+        &self,
+        store: &Store,
+        modules: &Modules,
+        frames: &Frames,
+        now_ns: u64,
+    ) -> StackRef {
+        let key = frames.fingerprint().to_bits();
+        if let Some(bits) = self.walks.find(key, |_| true) {
+            return StackRef::from_bits(bits);
+        }
+        let Some(stack) = self.add(store, modules, frames, now_ns) else {
+            return StackRef::OTHER;
+        };
+        self.walks.insert(key, stack.to_bits());
+        stack
+    }
+
+    /// Bytes of address space of the indexes.
+    pub fn bytes(&self) -> usize {
+        self.walks.bytes() + self.guesses.bytes() + self.nodes.bytes()
+    }
+
+    fn add(
+        &self,
+        store: &Store,
+        modules: &Modules,
+        frames: &Frames,
+        now_ns: u64,
+    ) -> Option<StackRef> {
+        let mut node = 0;
+        for address in frames.outermost_first() {
+            let frame = match address {
+                Some(address) => frame_of(store, modules, address, now_ns),
+                None => Frame::ELIDED,
+            };
+            node = self.child(store, node, frame)?;
+        }
+        if node == 0 {
+            return None;
+        }
+        let cells = store.nodes.get(node as usize)?;
+        let known = cells.stack.load(Ordering::Acquire);
+        if known != 0 {
+            return Some(StackRef { stack: known, node });
+        }
+        let stack = store.take(&store.stacks, &store.header().stack_count)? as u32;
+        store
+            .stacks
+            .get(stack as usize)?
+            .node
+            .store(node, Ordering::Relaxed);
+        // The loser of a race leaves an empty stack record behind, which readers skip.
+        match cells
+            .stack
+            .compare_exchange(0, stack, Ordering::AcqRel, Ordering::Acquire)
+        {
+            Ok(_) => Some(StackRef { stack, node }),
+            Err(other) => Some(StackRef { stack: other, node }),
+        }
+    }
+
+    fn child(&self, store: &Store, parent: u32, frame: Frame) -> Option<u32> {
+        let key = (frame.to_bits() ^ u64::from(parent).rotate_left(40))
+            .wrapping_mul(0x9fb2_1c65_1e98_df25);
+        let is_it = |number: u64| {
+            store.nodes.get(number as usize).is_some_and(|cells| {
+                cells.parent.load(Ordering::Relaxed) == parent
+                    && cells.frame.load(Ordering::Relaxed) == frame.to_bits()
+            })
+        };
+        if let Some(node) = self.nodes.find(key, is_it) {
+            return Some(node as u32);
+        }
+        let number = store.take(&store.nodes, &store.header().node_count)?;
+        let cells = store.nodes.get(number)?;
+        cells.parent.store(parent, Ordering::Relaxed);
+        cells.frame.store(frame.to_bits(), Ordering::Release);
+        self.nodes
+            .insert(key, number as u64)
+            .then_some(number as u32)
+    }
+}
+
+fn frame_of(store: &Store, modules: &Modules, address: usize, now_ns: u64) -> Frame {
+    match modules.find(store, address - 1, now_ns) {
+        Some(module) => Frame::new(module.number, (address - module.bias) as u64),
+        None => {
+            store.header().lost_modules.fetch_add(1, Ordering::Relaxed);
+            Frame::new(UNKNOWN_MODULE, address as u64)
+        }
+    }
+}
+
+/// A thread went on from the stack ending at `left` to the one ending at `entered`, with `heap` bytes in use in between:
+/// every frame that is no longer on the stack, or stands at another line, has then been left with that heap.
+pub fn leave(store: &Store, left: u32, entered: u32, heap: i64) {
+    let mark = heap.max(0) as u64 + 1;
+    let (mut left, mut entered) = (left, entered);
+    // A parent's number is below its children's, so stepping the larger of the two ends at their common ancestor.
+    while left != entered {
+        let Some(cells) = store.nodes.get(left.max(entered) as usize) else {
+            return;
+        };
+        let parent = cells.parent.load(Ordering::Relaxed);
+        if left > entered {
+            cells.heap_after.fetch_max(mark, Ordering::Relaxed);
+            left = parent;
+        } else {
+            entered = parent;
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! The profile file as memory: created, reserved and mapped chunk by chunk, so that it is current at every moment.
+//!
+//! Every table has its own range of addresses, reserved at the start. Growing a table reserves the next chunk of the
+//! file (so that no later store can meet a full disk) and maps it at the end of the table's range:
+//!
+//! ```text
+//! file       │ header │ nodes │ stacks │ nodes │ …
+//! addresses  │ header │   │ nodes nodes ······ │   │ stacks ············· │
+//!                           committed   reserved
+//! ```
+
+use core::ffi::CStr;
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+use profiler_alloc_format::{
+    CHUNK_LEN, DIRECTORY_AT, HEADER_LEN, HeaderCells, MAX_CHUNKS, ModuleCells, NodeCells,
+    PointCells, SIZE_CLASSES, SIZES_AT, SizeClassCells, StackCells, Table, ThreadCells,
+};
+
+use crate::memory::{self, Zeroed};
+use crate::sys;
+
+/// Most records of each table, which bounds the file at about 64 MiB.
+const MAX_THREADS: usize = 16 << 10;
+const MAX_NODES: usize = 1 << 20;
+const MAX_STACKS: usize = 1 << 17;
+const MAX_MODULES: usize = 4 << 10;
+const MAX_STRING_BYTES: usize = 1 << 20;
+
+/// Why no profile could be opened. The number is the system's `errno`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OpenFailure {
+    /// The file exists already.
+    Exists,
+    /// The file could not be created.
+    Create(i32),
+    /// The file's first chunks could not be reserved: disk full, or a limit on file size.
+    Reserve(i32),
+    /// The file could not be mapped.
+    Map(i32),
+}
+
+/// One table: a range of addresses, of which the first `committed` bytes are backed by the file.
+pub struct Records<T: 'static> {
+    table: Table,
+    base: *mut u8,
+    max: usize,
+    committed: AtomicUsize,
+    record: PhantomData<&'static T>,
+}
+
+// SAFETY: the pointer is only read, and what it leads to is shared through atomics (`T: Zeroed`).
+unsafe impl<T: Zeroed> Sync for Records<T> {}
+
+impl<T: Zeroed> Records<T> {
+    fn reserve(table: Table, max: usize) -> Option<Records<T>> {
+        let max_bytes = (max * size_of::<T>()).next_multiple_of(CHUNK_LEN);
+        let base = memory::reserve(max_bytes)?;
+        Some(Records {
+            table,
+            base,
+            max,
+            committed: AtomicUsize::new(0),
+            record: PhantomData,
+        })
+    }
+
+    /// Record number `at`, if the file reaches that far.
+    #[inline]
+    pub fn get(&self, at: usize) -> Option<&'static T> {
+        if at >= self.capacity() {
+            return None;
+        }
+        // SAFETY: the bytes below `committed` are mapped readable and writable until the process ends, zero or
+        // written through T's atomics, and `base` is page-aligned.
+        Some(unsafe { &*self.base.cast::<T>().add(at) })
+    }
+
+    /// Records that the file has room for now.
+    #[inline]
+    fn capacity(&self) -> usize {
+        self.committed.load(Ordering::Acquire) / size_of::<T>()
+    }
+
+    fn range(&self) -> (*mut u8, usize) {
+        (self.base, self.committed.load(Ordering::Acquire))
+    }
+}
+
+/// The open profile file.
+pub struct Store {
+    base: *mut u8,
+    fd: i32,
+    identity: (u64, u64),
+    growing: AtomicBool,
+    refused: AtomicBool,
+    pub threads: Records<ThreadCells>,
+    pub nodes: Records<NodeCells>,
+    pub stacks: Records<StackCells>,
+    pub modules: Records<ModuleCells>,
+    pub strings: Records<AtomicU8>,
+    pub timeline: Records<PointCells>,
+}
+
+// SAFETY: `base` is only read, and leads to atomics.
+unsafe impl Sync for Store {}
+
+impl Store {
+    /// Creates `path`, which must not exist, and reserves one chunk for every table.
+    pub fn create(path: &CStr) -> Result<Store, OpenFailure> {
+        let flags =
+            libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+        // SAFETY: the path ends with a zero.
+        let fd = unsafe { libc::open(path.as_ptr(), flags, 0o600) };
+        if fd < 0 {
+            return Err(match sys::last_error() {
+                libc::EEXIST => OpenFailure::Exists,
+                error => OpenFailure::Create(error),
+            });
+        }
+        Self::fill(sys::out_of_the_way(fd)).inspect_err(|_| {
+            // SAFETY: removes the file just created; the path ends with a zero.
+            unsafe { libc::unlink(path.as_ptr()) };
+        })
+    }
+
+    fn fill(fd: i32) -> Result<Store, OpenFailure> {
+        let Some(identity) = identity(fd) else {
+            return Err(OpenFailure::Create(sys::last_error()));
+        };
+        let opened = reserve(fd, 0, HEADER_LEN)
+            .map_err(OpenFailure::Reserve)
+            .and_then(|()| {
+                Self::map(fd, identity).ok_or_else(|| OpenFailure::Map(sys::last_error()))
+            });
+        let opened = opened.and_then(|store| {
+            let first = store.grow(&store.threads)
+                && store.grow(&store.nodes)
+                && store.grow(&store.stacks)
+                && store.grow(&store.modules)
+                && store.grow(&store.strings)
+                && store.grow(&store.timeline);
+            if first {
+                Ok(store)
+            } else {
+                Err(OpenFailure::Reserve(sys::last_error()))
+            }
+        });
+        opened.inspect_err(|_| {
+            // SAFETY: closes the descriptor that `create` opened; no store exists that could use it.
+            unsafe { libc::close(fd) };
+        })
+    }
+
+    fn map(fd: i32, identity: (u64, u64)) -> Option<Store> {
+        let base = memory::reserve(HEADER_LEN)?;
+        if !map_file(base, HEADER_LEN, fd, 0) {
+            return None;
+        }
+        Some(Store {
+            base,
+            fd,
+            identity,
+            growing: AtomicBool::new(false),
+            refused: AtomicBool::new(false),
+            threads: Records::reserve(Table::Threads, MAX_THREADS)?,
+            nodes: Records::reserve(Table::Nodes, MAX_NODES)?,
+            stacks: Records::reserve(Table::Stacks, MAX_STACKS)?,
+            modules: Records::reserve(Table::Modules, MAX_MODULES)?,
+            strings: Records::reserve(Table::Strings, MAX_STRING_BYTES)?,
+            timeline: Records::reserve(Table::Timeline, CHUNK_LEN / size_of::<PointCells>())?,
+        })
+    }
+
+    pub fn header(&self) -> &'static HeaderCells {
+        // SAFETY: the header is mapped until the process ends and made of atomics.
+        unsafe { &*self.base.cast::<HeaderCells>() }
+    }
+
+    /// The class of the size histogram numbered `class`, below [`SIZE_CLASSES`].
+    pub fn size_class(&self, class: usize) -> &'static SizeClassCells {
+        // SAFETY: as for the header; the array stands at SIZES_AT and `class` is kept within it.
+        unsafe {
+            &*self
+                .base
+                .add(SIZES_AT)
+                .cast::<SizeClassCells>()
+                .add(class.min(SIZE_CLASSES - 1))
+        }
+    }
+
+    /// Takes the next record number of a table, whose count stands at `count`. Never waits: if the table is full and
+    /// cannot be grown at this moment, there is none.
+    pub fn take<T: Zeroed>(&self, records: &Records<T>, count: &AtomicU64) -> Option<usize> {
+        self.take_many(records, count, 1)
+    }
+
+    /// As [`take`](Self::take), for `many` records in a row; gives the first one's number.
+    pub fn take_many<T: Zeroed>(
+        &self,
+        records: &Records<T>,
+        count: &AtomicU64,
+        many: usize,
+    ) -> Option<usize> {
+        loop {
+            let at = count.load(Ordering::Relaxed);
+            let end = at as usize + many;
+            let room = records.capacity();
+            // Grow a little early, so that other threads seldom find the table full while one of them grows it.
+            if end + room.min(64) > room && !self.grow(records) && end > records.capacity() {
+                return None;
+            }
+            if end <= records.capacity()
+                && count
+                    .compare_exchange(at, end as u64, Ordering::AcqRel, Ordering::Relaxed)
+                    .is_ok()
+            {
+                return Some(at as usize);
+            }
+        }
+    }
+
+    fn grow<T: Zeroed>(&self, records: &Records<T>) -> bool {
+        if self.growing.swap(true, Ordering::Acquire) {
+            return false;
+        }
+        let grown = self.grow_alone(records);
+        self.growing.store(false, Ordering::Release);
+        grown
+    }
+
+    fn grow_alone<T: Zeroed>(&self, records: &Records<T>) -> bool {
+        let header = self.header();
+        let chunk = header.chunk_count.load(Ordering::Relaxed) as usize;
+        let committed = records.committed.load(Ordering::Relaxed);
+        if self.refused.load(Ordering::Relaxed)
+            || chunk >= MAX_CHUNKS
+            || committed >= (records.max * size_of::<T>()).next_multiple_of(CHUNK_LEN)
+        {
+            return false;
+        }
+        let at = HEADER_LEN + chunk * CHUNK_LEN;
+        // The program may have closed our descriptor and opened a file of its own under the same number.
+        let ours = identity(self.fd) == Some(self.identity);
+        // SAFETY: the address is within the range reserved for this table.
+        let end = unsafe { records.base.add(committed) };
+        if !ours
+            || reserve(self.fd, at, CHUNK_LEN).is_err()
+            || !map_file(end, CHUNK_LEN, self.fd, at)
+        {
+            self.refused.store(true, Ordering::Relaxed);
+            header.lost_growth.fetch_add(1, Ordering::Relaxed);
+            sys::warn(&[b"the profile cannot grow any more (disk full, a limit on file size, or its descriptor closed); \
+                new stacks are counted as \"other\""]);
+            return false;
+        }
+        // SAFETY: the directory is mapped with the header and `chunk` is below MAX_CHUNKS.
+        let entry = unsafe { &*self.base.add(DIRECTORY_AT + chunk).cast::<AtomicU8>() };
+        entry.store(records.table as u8, Ordering::Relaxed);
+        header
+            .chunk_count
+            .store(chunk as u64 + 1, Ordering::Release);
+        records
+            .committed
+            .store(committed + CHUNK_LEN, Ordering::Release);
+        true
+    }
+
+    /// Asks the system to write the file to disk, and waits for it.
+    pub fn sync(&self) -> Result<(), i32> {
+        for (base, len) in self.ranges() {
+            // SAFETY: the range is mapped.
+            if len > 0 && unsafe { libc::msync(base.cast(), len, libc::MS_SYNC) } != 0 {
+                return Err(sys::last_error());
+            }
+        }
+        Ok(())
+    }
+
+    /// In a forked child: puts private memory where the parent's file was mapped, keeping the thread records' values.
+    pub fn make_private(&self) {
+        for (base, len) in self.ranges() {
+            if len > 0 {
+                privatize(base, len, base == self.threads.base);
+            }
+        }
+        // SAFETY: closes the child's copy of our descriptor, if it still is ours.
+        unsafe {
+            if identity(self.fd) == Some(self.identity) {
+                libc::close(self.fd);
+            }
+        }
+    }
+
+    fn ranges(&self) -> [(*mut u8, usize); 7] {
+        [
+            (self.base, HEADER_LEN),
+            self.threads.range(),
+            self.nodes.range(),
+            self.stacks.range(),
+            self.modules.range(),
+            self.strings.range(),
+            self.timeline.range(),
+        ]
+    }
+}
+
+/// Device and inode of an open file.
+fn identity(fd: i32) -> Option<(u64, u64)> {
+    let mut stat = core::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: `stat` is written whole if the call succeeds.
+    unsafe {
+        if libc::fstat(fd, stat.as_mut_ptr()) != 0 {
+            return None;
+        }
+        let stat = stat.assume_init();
+        Some((stat.st_dev, stat.st_ino))
+    }
+}
+
+/// Reserves disk space for `len` bytes at `at`. Looks at the limit on file size first: exceeding it raises a signal.
+fn reserve(fd: i32, at: usize, len: usize) -> Result<(), i32> {
+    let end = (at + len) as u64;
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: `limit` is a valid rlimit to write to.
+    unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
+    if limit.rlim_cur != libc::RLIM_INFINITY && limit.rlim_cur < end {
+        return Err(libc::EFBIG);
+    }
+    // SAFETY: has no preconditions on memory.
+    if unsafe { libc::fallocate(fd, 0, at as i64, len as i64) } == 0 {
+        return Ok(());
+    }
+    match sys::last_error() {
+        libc::EOPNOTSUPP => write_zeros(fd, at, len),
+        error => Err(error),
+    }
+}
+
+/// Reserves space on file systems without fallocate.
+fn write_zeros(fd: i32, at: usize, len: usize) -> Result<(), i32> {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    for offset in (at..at + len).step_by(ZEROS.len()) {
+        // SAFETY: the buffer is as long as stated.
+        let written =
+            unsafe { libc::pwrite(fd, ZEROS.as_ptr().cast(), ZEROS.len(), offset as i64) };
+        if written != ZEROS.len() as isize {
+            return Err(if written < 0 {
+                sys::last_error()
+            } else {
+                libc::ENOSPC
+            });
+        }
+    }
+    Ok(())
+}
+
+fn map_file(base: *mut u8, len: usize, fd: i32, at: usize) -> bool {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_SHARED | libc::MAP_FIXED;
+    // SAFETY: replaces address space that this store has reserved and not used yet.
+    unsafe { libc::mmap(base.cast(), len, protection, flags, fd, at as i64) != libc::MAP_FAILED }
+}
+
+fn privatize(base: *mut u8, len: usize, keep: bool) {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: the range is mapped and this is the only thread of a forked child, so nobody sees the moment between
+    // copying out and copying back. A mapping that fails leaves the old one in place.
+    unsafe {
+        let copy = libc::mmap(core::ptr::null_mut(), len, protection, flags, -1, 0);
+        if copy == libc::MAP_FAILED {
+            return;
+        }
+        if keep {
+            core::ptr::copy_nonoverlapping(base, copy.cast(), len);
+        }
+        libc::mremap(
+            copy,
+            len,
+            len,
+            libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
+            base,
+        );
+    }
+}

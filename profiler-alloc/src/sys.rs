@@ -1,0 +1,271 @@
+//! The few questions the recorder asks the system: clocks, numbers, names, one line on stderr.
+//!
+//! Nothing here allocates, and everything but [`Errno`] may change `errno`.
+
+use core::ffi::CStr;
+
+/// Puts `errno` back to what it was, when dropped: the program must not notice the hook.
+pub struct Errno(i32);
+
+impl Errno {
+    pub fn keep() -> Errno {
+        // SAFETY: the location of this thread's errno is always valid.
+        Errno(unsafe { *libc::__errno_location() })
+    }
+}
+
+impl Drop for Errno {
+    fn drop(&mut self) {
+        // SAFETY: as in `keep`.
+        unsafe { *libc::__errno_location() = self.0 };
+    }
+}
+
+/// The value of `errno` now.
+pub fn last_error() -> i32 {
+    Errno::keep().0
+}
+
+fn clock(id: libc::clockid_t) -> u64 {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a valid timespec to write to.
+    unsafe { libc::clock_gettime(id, &mut time) };
+    (time.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(time.tv_nsec as u64)
+}
+
+/// Monotonic clock, nanoseconds; about 20 ns a call.
+pub fn now_ns() -> u64 {
+    clock(libc::CLOCK_MONOTONIC)
+}
+
+/// Monotonic clock at the resolution of the system's tick (1-4 ms), nanoseconds; about 5 ns a call.
+pub fn coarse_ns() -> u64 {
+    clock(libc::CLOCK_MONOTONIC_COARSE)
+}
+
+/// Nanoseconds since 1970, UTC.
+pub fn unix_ns() -> u64 {
+    clock(libc::CLOCK_REALTIME)
+}
+
+/// CPU time of the whole process, nanoseconds; a system call.
+pub fn cpu_ns() -> u64 {
+    clock(libc::CLOCK_PROCESS_CPUTIME_ID)
+}
+
+pub fn process_id() -> u32 {
+    // SAFETY: has no preconditions.
+    unsafe { libc::getpid() as u32 }
+}
+
+pub fn thread_id() -> u32 {
+    // SAFETY: has no preconditions.
+    unsafe { libc::syscall(libc::SYS_gettid) as u32 }
+}
+
+/// Name of the calling thread, zero-padded.
+pub fn thread_name() -> [u8; 16] {
+    let mut name = [0u8; 16];
+    // SAFETY: PR_GET_NAME writes at most 16 bytes.
+    unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    name
+}
+
+/// True for a program that runs with more rights than its caller (setuid and the like).
+pub fn is_privileged() -> bool {
+    // SAFETY: has no preconditions.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// The value of an environment variable, valid until the program changes its environment: copy it at once.
+pub fn env(name: &str) -> Option<&'static [u8]> {
+    let mut c_name = [0u8; 64];
+    c_name[..name.len()].copy_from_slice(name.as_bytes());
+    // SAFETY: the name ends with a zero, being shorter than its buffer; called before main or by the thread that starts
+    // a recording, and callers copy the bytes before they do anything else.
+    unsafe {
+        let value = libc::getenv(c_name.as_ptr().cast());
+        (!value.is_null()).then(|| CStr::from_ptr(value).to_bytes())
+    }
+}
+
+/// Target of a symbolic link, cut off at the buffer's length.
+pub fn read_link<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    // SAFETY: `path` ends with a zero and the buffer is as long as stated.
+    let len = unsafe { libc::readlink(path.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    (len >= 0).then(|| &buffer[..len as usize])
+}
+
+/// Length and time of the last change (nanoseconds since 1970) of a file.
+pub fn file_stamp(path: &CStr) -> Option<(u64, u64)> {
+    let mut stat = core::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: `path` ends with a zero; `stat` is written whole if the call succeeds.
+    let stat = unsafe {
+        if libc::stat(path.as_ptr(), stat.as_mut_ptr()) != 0 {
+            return None;
+        }
+        stat.assume_init()
+    };
+    let modified = (stat.st_mtime as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(stat.st_mtime_nsec as u64);
+    Some((stat.st_size as u64, modified))
+}
+
+/// Writes one line to stderr: `profiler-alloc: ` and the parts.
+pub fn warn(parts: &[&[u8]]) {
+    let mut line = [0u8; 512];
+    let mut len = 0;
+    let texts = [b"profiler-alloc: ".as_slice()]
+        .into_iter()
+        .chain(parts.iter().copied());
+    for text in texts {
+        let take = text.len().min(line.len() - 1 - len);
+        line[len..len + take].copy_from_slice(&text[..take]);
+        len += take;
+    }
+    line[len] = b'\n';
+    // SAFETY: the buffer holds len + 1 bytes. A failed or short write loses a warning, nothing else.
+    unsafe { libc::write(2, line.as_ptr().cast(), len + 1) };
+}
+
+/// What an `errno` means, in words.
+pub fn error_text(error: i32, buffer: &mut [u8; 96]) -> &[u8] {
+    // SAFETY: the buffer is as long as stated, and the text ends with a zero if the call succeeds.
+    let failed = unsafe { libc::strerror_r(error, buffer.as_mut_ptr().cast(), buffer.len()) } != 0;
+    if failed {
+        return b"unknown error";
+    }
+    CStr::from_bytes_until_nul(buffer).map_or(b"", CStr::to_bytes)
+}
+
+/// An unsigned number as decimal digits.
+pub struct Decimal {
+    digits: [u8; 20],
+    start: usize,
+}
+
+impl Decimal {
+    pub fn new(mut value: u64) -> Decimal {
+        let mut digits = [b'0'; 20];
+        let mut start = digits.len();
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (value % 10) as u8;
+            value /= 10;
+            if value == 0 {
+                return Decimal { digits, start };
+            }
+        }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.digits[self.start..]
+    }
+}
+
+/// `/proc/self/statm`, kept open: resident set size in bytes for one `pread`.
+pub struct Statm {
+    fd: i32,
+    page: u64,
+}
+
+impl Statm {
+    pub fn open() -> Statm {
+        // SAFETY: the path ends with a zero; sysconf has no preconditions.
+        unsafe {
+            let fd = libc::open(
+                c"/proc/self/statm".as_ptr(),
+                libc::O_RDONLY | libc::O_CLOEXEC,
+            );
+            Statm {
+                fd: out_of_the_way(fd),
+                page: libc::sysconf(libc::_SC_PAGESIZE).max(1) as u64,
+            }
+        }
+    }
+
+    /// Resident set size in bytes; 0 where the system does not tell.
+    pub fn rss(&self) -> u64 {
+        let mut text = [0u8; 64];
+        if self.fd < 0 {
+            return 0;
+        }
+        // SAFETY: the buffer is as long as stated. Should the program have closed or reused the descriptor, the text
+        // does not parse or is a wrong number on the timeline; nothing is written anywhere.
+        let len = unsafe { libc::pread(self.fd, text.as_mut_ptr().cast(), text.len(), 0) };
+        let text = &text[..len.max(0) as usize];
+        let mut fields = text.split(|&byte| byte == b' ').skip(1);
+        let digits = fields.next().unwrap_or_default();
+        let pages = digits
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .fold(0u64, |sum, byte| {
+                sum.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'))
+            });
+        pages.wrapping_mul(self.page)
+    }
+}
+
+/// Moves a descriptor to a high number, so that the program's own keep the numbers they would have without us.
+pub fn out_of_the_way(fd: i32) -> i32 {
+    if fd < 0 {
+        return fd;
+    }
+    // SAFETY: duplicates and closes a descriptor that this crate has just opened.
+    unsafe {
+        let high = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 200);
+        if high < 0 {
+            return fd;
+        }
+        libc::close(fd);
+        high
+    }
+}
+
+/// True if the 8 bytes at `address` can be read: asks the kernel to copy them, which fails with EFAULT instead of a fault.
+pub fn is_readable(address: usize) -> bool {
+    // SAFETY: an invalid `how` makes the call fail with EINVAL after the copy; no signal mask is changed.
+    let result = unsafe { libc::syscall(libc::SYS_rt_sigprocmask, -1, address, 0usize, 8usize) };
+    result == 0 || last_error() != libc::EFAULT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimal_prints_all_digits() {
+        assert_eq!(Decimal::new(0).bytes(), b"0");
+        assert_eq!(Decimal::new(u64::MAX).bytes(), b"18446744073709551615");
+    }
+
+    #[test]
+    fn readable_tells_mapped_from_unmapped() {
+        let value = 0u64;
+        assert!(is_readable(&raw const value as usize));
+        assert!(!is_readable(8));
+    }
+
+    #[test]
+    fn statm_gives_a_plausible_rss() {
+        let rss = Statm::open().rss();
+        assert!(rss > 100_000 && rss < 1 << 40, "{rss}");
+    }
+
+    #[test]
+    fn errno_is_put_back() {
+        // SAFETY: sets this thread's errno.
+        unsafe { *libc::__errno_location() = 77 };
+        {
+            let _errno = Errno::keep();
+            assert!(!is_readable(8));
+        }
+        assert_eq!(last_error(), 77);
+    }
+}

@@ -1,0 +1,146 @@
+//! What `report` and `summary` share: finding a profile, reading it, symbolizing it, and writing to where it was asked for.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use profiler_alloc_format::EXTENSION;
+
+use crate::defect::Defect;
+use crate::profile::{self, Profile};
+use crate::source::{PathMap, Places, Sources};
+use crate::symbolize::{self, Symbols, symbolize};
+
+/// Work shorter than this shows no progress.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Options that say which profile, and where its source is.
+#[derive(clap::Args, Clone, Default, Debug)]
+pub struct Input {
+    /// The profile [default: the newest *.memprof in this folder]
+    pub file: Option<PathBuf>,
+    /// Folder to look for source files in
+    #[arg(long, value_name = "DIR")]
+    pub source_root: Option<PathBuf>,
+    /// Read source files below FROM from below TO; may be given several times
+    #[arg(long, value_name = "FROM=TO")]
+    pub path_map: Vec<PathMap>,
+    /// Use the program's file although it changed since the recording
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// A profile, ready to be reported.
+pub struct Loaded {
+    pub profile: Profile,
+    pub symbols: Symbols,
+    pub sources: Sources,
+    pub defects: Vec<Defect>,
+}
+
+impl Input {
+    /// Reads and symbolizes the profile. Long work is shown on a terminal.
+    pub fn load(&self) -> anyhow::Result<Loaded> {
+        let current_dir = std::env::current_dir().context("cannot tell the current folder")?;
+        let path = match &self.file {
+            Some(path) => path.clone(),
+            None => newest(Path::new("."))?,
+        };
+        let (profile, mut defects) = profile::read(&path)?;
+        let started = Instant::now();
+        let bar = ProgressBar::no_length().with_style(
+            ProgressStyle::with_template("looking up lines {bar:30} {pos}/{len}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
+        let result = symbolize(
+            &profile,
+            &symbolize::Options {
+                force: self.force,
+                progress: Some(&|done, total| {
+                    if started.elapsed() > PATIENCE {
+                        bar.set_length(total as u64);
+                        bar.set_position(done as u64);
+                    }
+                }),
+            },
+        );
+        bar.finish_and_clear();
+        let (symbols, more) = result?;
+        defects.extend(more);
+        let sources = Sources::new(Places {
+            current_dir,
+            root: self.source_root.clone(),
+            maps: self.path_map.clone(),
+        });
+        Ok(Loaded {
+            profile,
+            symbols,
+            sources,
+            defects,
+        })
+    }
+}
+
+/// The profile in `folder` that was modified last.
+fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
+    let mut newest: Option<(SystemTime, PathBuf)> = None;
+    let entries = fs::read_dir(folder).context("cannot list the current folder")?;
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if path
+            .extension()
+            .is_none_or(|extension| extension != EXTENSION)
+        {
+            continue;
+        }
+        let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
+        if let Ok(modified) = modified
+            && newest.as_ref().is_none_or(|(before, _)| *before < modified)
+        {
+            newest = Some((modified, path));
+        }
+    }
+    match newest {
+        Some((_, path)) => Ok(path.strip_prefix(".").map(Path::to_owned).unwrap_or(path)),
+        None => bail!(
+            "no *.{EXTENSION} file in this folder; record one with `memprof run -- PROGRAM`, or name a file"
+        ),
+    }
+}
+
+/// Where output goes.
+pub enum Output<'a> {
+    /// Standard output, in colour if it is a terminal that wants it.
+    Stdout,
+    /// A file, in plain text.
+    File(&'a Path),
+}
+
+impl Output<'_> {
+    /// Lets `write` write. A reader that went away, as in `memprof report | head`, is no error.
+    pub fn write(
+        &self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> anyhow::Result<ExitCode> {
+        let result = match self {
+            Output::Stdout => {
+                let mut out = BufWriter::new(anstream::stdout().lock());
+                write(&mut out).and_then(|()| out.flush())
+            }
+            Output::File(path) => {
+                let file = File::create(path)
+                    .with_context(|| format!("cannot create {}", path.display()))?;
+                let mut out = BufWriter::new(anstream::StripStream::new(file));
+                write(&mut out).and_then(|()| out.flush())
+            }
+        };
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+            Err(error) => Err(error).context("cannot write the output"),
+            Ok(()) => Ok(ExitCode::SUCCESS),
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! A profile as owned tables, whatever the state of the file it came from.
+//!
+//! [`read`] is the way in; [`builder::Builder`] makes synthetic profiles for tests.
+
+pub mod builder;
+mod error;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod totals;
+
+use std::path::PathBuf;
+
+pub use error::ReadError;
+pub use profiler_alloc_format::{Frame, Header, Point, SizeClass, UNKNOWN_MODULE};
+use profiler_alloc_format::{STATE_EXITED, STATE_FINISHED, STATE_PAUSED};
+pub use reader::{parse, read};
+pub use totals::{BlockCount, Totals};
+
+/// Everything that a profile's file says, checked: every number that points into a table points to a record of it.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// The header as it stands in the file.
+    pub header: Header,
+    /// Size histogram: class `c` holds the sizes with `c` significant bits.
+    pub sizes: Vec<SizeClass>,
+    /// Threads, present and past.
+    pub threads: Vec<Thread>,
+    /// The trie of stacks; the root is number 0, and a parent's number is below its children's.
+    pub nodes: Vec<Node>,
+    /// Totals of each distinct stack.
+    pub stacks: Vec<Stack>,
+    /// Totals that belong to no stack: what no longer fitted, and what is damaged.
+    pub unattributed: Totals,
+    /// Executables and libraries, by module number. The first is the main executable.
+    pub modules: Vec<Module>,
+    /// Heap and RSS over time, in the order of time; `time_ns` counts from the start.
+    pub timeline: Vec<Point>,
+}
+
+/// Number of a [`Node`] in [`Profile::nodes`].
+pub type NodeId = u32;
+
+/// A frame and its caller's node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Node {
+    /// The caller's node, below this one's own number. The root is its own parent.
+    pub parent: NodeId,
+    /// The frame. `None` for the root, for a node being made, and for a damaged one.
+    pub frame: Option<Frame>,
+    /// Heap in use in bytes after the line this frame stands on ran (the highest, if it ran more than once).
+    pub heap_after: Option<i64>,
+}
+
+/// Totals of one distinct stack.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Stack {
+    /// Its innermost frame.
+    pub node: NodeId,
+    /// What was allocated, freed and kept with this call stack.
+    pub totals: Totals,
+    /// Time of the last sample, nanoseconds since the start.
+    pub last_ns: u64,
+}
+
+/// An executable or library.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Module {
+    /// Path of its file; empty if unknown.
+    pub path: PathBuf,
+    /// Build-id; empty if it has none.
+    pub build_id: Vec<u8>,
+    /// Modification time of the file when it was recorded, nanoseconds since 1970; 0 if unknown.
+    pub modified_ns: u64,
+    /// Length of the file when it was recorded, in bytes; 0 if unknown.
+    pub file_len: u64,
+}
+
+impl Module {
+    /// File name without folders, for names such as `app+0x1234`.
+    pub fn name(&self) -> String {
+        match self.path.file_name() {
+            Some(name) => name.to_string_lossy().into_owned(),
+            None => "unknown".to_owned(),
+        }
+    }
+}
+
+/// The exact counters of one thread record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Thread {
+    /// Name of the present or last thread; empty if unknown.
+    pub name: String,
+    /// The system's thread number.
+    pub tid: u32,
+    /// Whether the thread still ran when the profile was read or cut off.
+    pub running: bool,
+    /// What all threads this record has served did.
+    pub counters: Counters,
+    /// Bytes allocated by the present or last thread.
+    pub own_alloc_bytes: u64,
+    /// Bytes freed by the present or last thread.
+    pub own_freed_bytes: u64,
+    /// Stacks found by frame pointers.
+    pub frame_pointer_walks: u64,
+    /// Stacks walked by unwind tables.
+    pub table_walks: u64,
+}
+
+/// Exact counts, from counters and not from samples.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+pub struct Counters {
+    /// Calls of `alloc` and `alloc_zeroed` that returned a block.
+    pub allocs: u64,
+    /// Calls of `dealloc`.
+    pub frees: u64,
+    /// Calls of `realloc` that succeeded.
+    pub reallocs: u64,
+    /// Bytes allocated, the new size of every realloc included.
+    pub alloc_bytes: u64,
+    /// Bytes freed, the old size of every realloc included.
+    pub freed_bytes: u64,
+}
+
+impl Counters {
+    fn add(&mut self, other: &Counters) {
+        self.allocs = self.allocs.saturating_add(other.allocs);
+        self.frees = self.frees.saturating_add(other.frees);
+        self.reallocs = self.reallocs.saturating_add(other.reallocs);
+        self.alloc_bytes = self.alloc_bytes.saturating_add(other.alloc_bytes);
+        self.freed_bytes = self.freed_bytes.saturating_add(other.freed_bytes);
+    }
+}
+
+/// How a recording stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Under way, or the program was killed.
+    Recording,
+    /// Paused by the program, or killed while it was.
+    Paused,
+    /// The recording ended in order.
+    Finished,
+    /// The program ended in order, or is about to.
+    Exited,
+}
+
+impl Profile {
+    /// How the recording stood when the file was read.
+    pub fn state(&self) -> State {
+        match self.header.state {
+            STATE_FINISHED => State::Finished,
+            STATE_PAUSED => State::Paused,
+            STATE_EXITED => State::Exited,
+            _ => State::Recording,
+        }
+    }
+
+    /// Exact totals of the process: those of the end if the recording ended in order, else the sum over its threads.
+    pub fn counters(&self) -> Counters {
+        if self.state() == State::Finished {
+            let header = &self.header;
+            return Counters {
+                allocs: header.final_allocs,
+                frees: header.final_frees,
+                reallocs: header.final_reallocs,
+                alloc_bytes: header.final_alloc_bytes,
+                freed_bytes: header.final_freed_bytes,
+            };
+        }
+        let mut sum = Counters::default();
+        for thread in &self.threads {
+            sum.add(&thread.counters);
+        }
+        sum
+    }
+
+    /// Heap in use at the end or now, in bytes.
+    pub fn heap(&self) -> i64 {
+        self.header.heap as i64
+    }
+
+    /// Highest heap in use, in bytes.
+    pub fn peak(&self) -> i64 {
+        self.header.peak as i64
+    }
+
+    /// Nanoseconds from the start to the end, or to the last thing recorded.
+    pub fn duration_ns(&self) -> u64 {
+        match self.state() {
+            State::Finished => self.header.final_ns,
+            _ => self.header.updated_ns,
+        }
+    }
+
+    /// The program's file name; empty if unknown.
+    pub fn program(&self) -> String {
+        self.modules.first().map(Module::name).unwrap_or_default()
+    }
+
+    /// Whether every allocation was recorded, so that no figure has an error.
+    pub fn is_exact(&self) -> bool {
+        self.header.interval_widest == 0 && self.header.interval == 0
+    }
+}

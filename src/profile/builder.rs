@@ -1,0 +1,233 @@
+//! Makes synthetic profiles: the tests of every stage say with it what a recorder would have written.
+//!
+//! ```
+//! use memprof::profile::{Frame, builder::Builder, parse};
+//!
+//! let mut builder = Builder::new();
+//! builder.module("/bin/app");
+//! let stack = builder.stack(&[Frame::new(0, 0x10), Frame::new(0, 0x20)]);
+//! builder.allocated(stack, 4096, 1);
+//! let (profile, defects) = parse("app.memprof".as_ref(), builder.to_input()).unwrap();
+//! assert_eq!(profile.stacks[0].totals.live_bytes, 4096);
+//! assert!(defects.is_empty());
+//! ```
+
+use std::io::Cursor;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use profiler_alloc_format::{
+    CHUNK_LEN, COUNT_FRACTION_BITS, DIRECTORY_AT, Frame, HEADER_LEN, Header, MAGIC, Module, Node,
+    Point, SIZES_AT, STATE_FINISHED, SizeClass, Stack, Table, Thread, VERSION, size_class,
+};
+
+/// A profile in the making. Its records are public, for tests that damage them.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    /// The header; counts of tables and chunks are filled in by [`to_bytes`](Builder::to_bytes).
+    pub header: Header,
+    /// The size histogram.
+    pub sizes: Vec<SizeClass>,
+    /// Thread records.
+    pub threads: Vec<Thread>,
+    /// Nodes; the first is the root.
+    pub nodes: Vec<Node>,
+    /// Stacks; the first is "other".
+    pub stacks: Vec<Stack>,
+    /// Modules.
+    pub modules: Vec<Module>,
+    /// Text that modules refer to.
+    pub strings: Vec<u8>,
+    /// The timeline.
+    pub timeline: Vec<Point>,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Builder {
+    /// A finished, exact profile of one thread that did nothing.
+    pub fn new() -> Builder {
+        let mut thread = Thread {
+            state: 1,
+            tid: 1,
+            ..Thread::empty()
+        };
+        thread.name[0] = u64::from_le_bytes(*b"main\0\0\0\0");
+        Builder {
+            header: Header {
+                magic: MAGIC,
+                version: VERSION,
+                state: STATE_FINISHED,
+                pid: 1,
+                ..Header::empty()
+            },
+            sizes: vec![SizeClass::empty(); profiler_alloc_format::SIZE_CLASSES],
+            threads: vec![thread],
+            nodes: vec![Node::empty()],
+            stacks: vec![Stack::empty()],
+            modules: Vec::new(),
+            strings: Vec::new(),
+            timeline: Vec::new(),
+        }
+    }
+
+    /// Adds a module and gives its number.
+    pub fn module(&mut self, path: impl AsRef<Path>) -> u16 {
+        let path = path.as_ref().as_os_str().as_bytes();
+        self.modules.push(Module {
+            start: 1,
+            path_at: self.strings.len() as u32,
+            path_len: path.len() as u32,
+            ..Module::empty()
+        });
+        self.strings.extend_from_slice(path);
+        (self.modules.len() - 1) as u16
+    }
+
+    /// The node of a call stack, innermost frame first, made if need be.
+    pub fn node(&mut self, frames: &[Frame]) -> u32 {
+        let mut parent = 0;
+        for frame in frames.iter().rev() {
+            let found = (self.nodes.iter())
+                .skip(1)
+                .position(|node| node.parent == parent && node.frame == frame.to_bits());
+            parent = match found {
+                Some(before) => before as u32 + 1,
+                None => {
+                    self.nodes.push(Node {
+                        parent,
+                        frame: frame.to_bits(),
+                        ..Node::empty()
+                    });
+                    self.nodes.len() as u32 - 1
+                }
+            };
+        }
+        parent
+    }
+
+    /// The number of a call stack, innermost frame first, made if need be.
+    pub fn stack(&mut self, frames: &[Frame]) -> usize {
+        let node = self.node(frames);
+        let known = self.nodes[node as usize].stack as usize;
+        if known != 0 {
+            return known;
+        }
+        self.stacks.push(Stack {
+            node,
+            peak_epoch: self.header.peak_epoch,
+            ..Stack::empty()
+        });
+        self.nodes[node as usize].stack = self.stacks.len() as u32 - 1;
+        self.stacks.len() - 1
+    }
+
+    /// Stack `stack` allocated `blocks` blocks, `bytes` bytes in all, and keeps them.
+    pub fn allocated(&mut self, stack: usize, bytes: u64, blocks: u64) {
+        let record = &mut self.stacks[stack];
+        let count = blocks << COUNT_FRACTION_BITS;
+        record.alloc_bytes += bytes;
+        record.alloc_count += count;
+        record.alloc_samples += blocks;
+        record.live_bytes += bytes;
+        record.live_count += count;
+        let class = &mut self.sizes[size_class(bytes / blocks.max(1))];
+        class.bytes += bytes;
+        class.count += count;
+        self.header.final_allocs += blocks;
+        self.header.final_alloc_bytes += bytes;
+        self.threads[0].allocs += blocks;
+        self.threads[0].alloc_bytes += bytes;
+        self.header.heap = self.header.heap.wrapping_add(bytes);
+        if self.header.heap as i64 > self.header.peak as i64 {
+            self.header.peak = self.header.heap;
+            for stack in &mut self.stacks {
+                stack.peak_bytes = stack.live_bytes;
+                stack.peak_count = stack.live_count;
+            }
+        }
+    }
+
+    /// Stack `by` freed `blocks` blocks, `bytes` bytes in all, that stack `of` had allocated.
+    pub fn freed(&mut self, by: usize, of: usize, bytes: u64, blocks: u64) {
+        let count = blocks << COUNT_FRACTION_BITS;
+        let record = &mut self.stacks[by];
+        record.freed_bytes += bytes;
+        record.freed_count += count;
+        record.free_samples += blocks;
+        let record = &mut self.stacks[of];
+        record.live_bytes = record.live_bytes.wrapping_sub(bytes);
+        record.live_count = record.live_count.wrapping_sub(count);
+        self.header.final_frees += blocks;
+        self.header.final_freed_bytes += bytes;
+        self.threads[0].frees += blocks;
+        self.threads[0].freed_bytes += bytes;
+        self.header.heap = self.header.heap.wrapping_sub(bytes);
+    }
+
+    /// After the line of the innermost of `frames` ran, `heap` bytes were in use.
+    pub fn heap_after(&mut self, frames: &[Frame], heap: i64) {
+        let node = self.node(frames) as usize;
+        self.nodes[node].heap_after = (heap + 1) as u64;
+    }
+
+    /// The profile's bytes, as the file would hold them.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        fn join<const N: usize>(records: impl Iterator<Item = [u8; N]>) -> Vec<u8> {
+            records.flatten().collect()
+        }
+        let tables = [
+            (
+                Table::Threads,
+                join(self.threads.iter().map(Thread::to_bytes)),
+            ),
+            (Table::Nodes, join(self.nodes.iter().map(Node::to_bytes))),
+            (Table::Stacks, join(self.stacks.iter().map(Stack::to_bytes))),
+            (
+                Table::Modules,
+                join(self.modules.iter().map(Module::to_bytes)),
+            ),
+            (Table::Strings, self.strings.clone()),
+            (
+                Table::Timeline,
+                join(self.timeline.iter().map(Point::to_bytes)),
+            ),
+        ];
+        let mut directory = Vec::new();
+        let mut chunks = Vec::new();
+        for (table, bytes) in &tables {
+            for chunk in bytes.chunks(CHUNK_LEN) {
+                directory.push(*table as u8);
+                chunks.extend_from_slice(chunk);
+                chunks.resize(directory.len() * CHUNK_LEN, 0);
+            }
+        }
+        let header = Header {
+            chunk_count: directory.len() as u64,
+            thread_count: self.threads.len() as u64,
+            node_count: self.nodes.len() as u64,
+            stack_count: self.stacks.len() as u64,
+            module_count: self.modules.len() as u64,
+            string_bytes: self.strings.len() as u64,
+            timeline_count: self.timeline.len() as u64,
+            ..self.header
+        };
+        let mut bytes = header.to_bytes().to_vec();
+        bytes.resize(SIZES_AT, 0);
+        bytes.extend(self.sizes.iter().flat_map(SizeClass::to_bytes));
+        bytes.resize(DIRECTORY_AT, 0);
+        bytes.extend(directory);
+        bytes.resize(HEADER_LEN, 0);
+        bytes.extend(chunks);
+        bytes
+    }
+
+    /// The profile's bytes, as [`parse`](super::parse) wants them.
+    pub fn to_input(&self) -> Cursor<Vec<u8>> {
+        Cursor::new(self.to_bytes())
+    }
+}

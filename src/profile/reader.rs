@@ -1,0 +1,384 @@
+//! Reads a profile with ordinary reads, every offset checked, from a file that may be live, cut off or hostile.
+//!
+//! A live file grows while it is read. So what refers is read before what it refers to (threads and stacks, then
+//! nodes, then modules, then strings), and each table is read by a header read just before it: whatever a record
+//! points to is then there.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use profiler_alloc_format as format;
+use profiler_alloc_format::{
+    CHUNK_LEN, DIRECTORY_AT, HEADER_LEN, Header, MAGIC, MAX_CHUNKS, SIZE_CLASSES, SIZES_AT,
+    SizeClass, Table, VERSION,
+};
+
+use super::{Counters, Frame, Module, Node, Profile, ReadError, Stack, Thread, Totals};
+use crate::defect::Defect;
+
+/// Reads the profile in the file at `path`.
+pub fn read(path: &Path) -> Result<(Profile, Vec<Defect>), ReadError> {
+    let file = File::open(path).map_err(|source| ReadError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    parse(path, file)
+}
+
+/// Reads a profile from `input`, which errors call `path`.
+pub fn parse(path: &Path, input: impl Read + Seek) -> Result<(Profile, Vec<Defect>), ReadError> {
+    let mut reader = Reader {
+        path,
+        input,
+        page: Vec::new(),
+        defects: Vec::new(),
+    };
+    let profile = reader.profile()?;
+    Ok((profile, reader.defects))
+}
+
+struct Reader<'a, R> {
+    path: &'a Path,
+    input: R,
+    /// The bytes before the first chunk: header, size histogram, directory.
+    page: Vec<u8>,
+    defects: Vec<Defect>,
+}
+
+impl<R: Read + Seek> Reader<'_, R> {
+    fn profile(&mut self) -> Result<Profile, ReadError> {
+        self.read_page()?;
+        self.check_page()?;
+        let header = self.header();
+        let sizes = self.sizes();
+        self.report_unknown_chunks();
+
+        let threads = self.records(Table::Threads, |h| h.thread_count)?;
+        let stacks = self.records(Table::Stacks, |h| h.stack_count)?;
+        let nodes = self.records(Table::Nodes, |h| h.node_count)?;
+        let modules = self.records(Table::Modules, |h| h.module_count)?;
+        let strings = self.bytes(Table::Strings, 1, |h| h.string_bytes)?;
+        let timeline = self.records(Table::Timeline, |h| h.timeline_count)?;
+
+        let mut nodes = self.nodes(&nodes);
+        fold_last_paths(&mut nodes, &threads);
+        let (stacks, unattributed) = self.stacks(&stacks, nodes.len(), header.peak_epoch);
+        Ok(Profile {
+            header,
+            sizes,
+            threads: self::threads(&threads),
+            nodes,
+            stacks,
+            unattributed,
+            modules: self.modules(&modules, &strings),
+            timeline: self.timeline(&timeline),
+        })
+    }
+
+    fn unreadable(&self, source: io::Error) -> ReadError {
+        ReadError::Unreadable {
+            path: self.path.to_owned(),
+            source,
+        }
+    }
+
+    /// Reads at most `len` bytes from offset `at`; fewer at the end of the file.
+    fn read_at(&mut self, at: u64, len: usize, into: &mut Vec<u8>) -> Result<usize, ReadError> {
+        self.input
+            .seek(SeekFrom::Start(at))
+            .and_then(|_| (&mut self.input).take(len as u64).read_to_end(into))
+            .map_err(|source| self.unreadable(source))
+    }
+
+    fn read_page(&mut self) -> Result<(), ReadError> {
+        let mut page = Vec::with_capacity(HEADER_LEN);
+        self.read_at(0, HEADER_LEN, &mut page)?;
+        self.page = page;
+        Ok(())
+    }
+
+    fn check_page(&self) -> Result<(), ReadError> {
+        let path = self.path.to_owned();
+        let page = &self.page;
+        if page.is_empty() {
+            return Err(ReadError::Empty { path });
+        }
+        let magic = MAGIC.to_le_bytes();
+        let shared = page.len().min(magic.len());
+        if page[..shared] != magic[..shared] {
+            // The recorder writes the magic last: zeros there are a recording that never began.
+            return Err(if page.iter().all(|&byte| byte == 0) {
+                ReadError::Empty { path }
+            } else {
+                ReadError::NotAProfile { path }
+            });
+        }
+        if page.len() < HEADER_LEN {
+            let len = page.len();
+            return Err(ReadError::Truncated { path, len });
+        }
+        match self.header().version {
+            VERSION => Ok(()),
+            found => Err(ReadError::WrongVersion { path, found }),
+        }
+    }
+
+    fn header(&self) -> Header {
+        Header::from_bytes(&first(&self.page))
+    }
+
+    fn sizes(&self) -> Vec<SizeClass> {
+        (0..SIZE_CLASSES)
+            .map(|class| {
+                SizeClass::from_bytes(&first(&self.page[SIZES_AT + class * SizeClass::LEN..]))
+            })
+            .collect()
+    }
+
+    fn directory(&self) -> &[u8] {
+        let chunks = self.header().chunk_count.min(MAX_CHUNKS as u64) as usize;
+        &self.page[DIRECTORY_AT..DIRECTORY_AT + chunks]
+    }
+
+    fn report_unknown_chunks(&mut self) {
+        // Zero is a chunk about to be given to a table.
+        let unknown = |&&byte: &&u8| byte != 0 && Table::from_byte(byte).is_none();
+        let in_directory = self.directory().iter().filter(unknown).count() as u64;
+        let beyond = self.header().chunk_count.saturating_sub(MAX_CHUNKS as u64);
+        let chunks = in_directory.saturating_add(beyond);
+        if chunks > 0 {
+            self.defects.push(Defect::ChunksUnknown { chunks });
+        }
+    }
+
+    /// The bytes of `table`, whole records of `record_len` bytes, no more than the header counts.
+    fn bytes(
+        &mut self,
+        table: Table,
+        record_len: usize,
+        count: fn(&Header) -> u64,
+    ) -> Result<Vec<u8>, ReadError> {
+        self.read_page()?;
+        // A file that became shorter since it was checked has nothing more to give.
+        self.page.resize(HEADER_LEN, 0);
+        let chunks: Vec<usize> = (self.directory().iter().enumerate())
+            .filter(|&(_, &byte)| byte == table as u8)
+            .map(|(chunk, _)| chunk)
+            .collect();
+        let counted = count(&self.header());
+        let wanted = counted.saturating_mul(record_len as u64);
+
+        let mut bytes = Vec::new();
+        for (i, &chunk) in chunks.iter().enumerate() {
+            if bytes.len() as u64 >= wanted {
+                break;
+            }
+            let at = HEADER_LEN + chunk * CHUNK_LEN;
+            // Chunks are in file order, so after a short one comes nothing.
+            if self.read_at(at as u64, CHUNK_LEN, &mut bytes)? < CHUNK_LEN {
+                let chunks = (chunks.len() - i) as u64;
+                self.defects.push(Defect::ChunksCutOff { chunks });
+                break;
+            }
+        }
+        let held = (bytes.len() / record_len) as u64;
+        if counted > held {
+            let records = counted - held;
+            self.defects.push(Defect::RecordsMissing { table, records });
+        }
+        bytes.truncate(counted.min(held) as usize * record_len);
+        Ok(bytes)
+    }
+
+    fn records<T: Record>(
+        &mut self,
+        table: Table,
+        count: fn(&Header) -> u64,
+    ) -> Result<Vec<T>, ReadError> {
+        let bytes = self.bytes(table, T::LEN, count)?;
+        Ok(bytes.chunks_exact(T::LEN).map(T::decode).collect())
+    }
+
+    fn nodes(&mut self, records: &[format::Node]) -> Vec<Node> {
+        let mut dropped = 0;
+        let mut nodes = Vec::with_capacity(records.len().max(1));
+        nodes.push(Node {
+            parent: 0,
+            frame: None,
+            heap_after: None,
+        });
+        for (number, record) in records.iter().enumerate().skip(1) {
+            let in_order = (record.parent as usize) < number;
+            dropped += u64::from(!in_order);
+            let known = in_order && record.frame != 0;
+            nodes.push(Node {
+                parent: if in_order { record.parent } else { 0 },
+                frame: known.then(|| Frame::from_bits(record.frame)),
+                heap_after: (known && record.heap_after != 0)
+                    .then(|| (record.heap_after as i64).wrapping_sub(1)),
+            });
+        }
+        if dropped > 0 {
+            self.defects.push(Defect::NodesDropped { nodes: dropped });
+        }
+        nodes
+    }
+
+    fn stacks(
+        &mut self,
+        records: &[format::Stack],
+        node_count: usize,
+        peak_epoch: u64,
+    ) -> (Vec<Stack>, Totals) {
+        let mut stacks = Vec::with_capacity(records.len());
+        let mut unattributed = Totals::default();
+        let (mut dropped, mut damaged) = (0, 0);
+        for (number, record) in records.iter().enumerate() {
+            let (totals, bad_variances) = Totals::from_record(record, peak_epoch);
+            damaged += bad_variances;
+            let missing = record.node as usize >= node_count;
+            if record.node != 0 && !missing {
+                stacks.push(Stack {
+                    node: record.node,
+                    totals,
+                    last_ns: record.last_ns,
+                });
+                continue;
+            }
+            // Number 0 is "other". Any other without a node is being made, and empty, or damaged.
+            dropped += u64::from(missing || (number > 0 && !totals.is_empty()));
+            unattributed.add(&totals);
+        }
+        if dropped > 0 {
+            self.defects.push(Defect::StacksDropped { stacks: dropped });
+        }
+        if damaged > 0 {
+            self.defects
+                .push(Defect::VariancesDropped { figures: damaged });
+        }
+        (stacks, unattributed)
+    }
+
+    fn modules(&mut self, records: &[format::Module], strings: &[u8]) -> Vec<Module> {
+        let mut dropped = 0;
+        let modules = (records.iter())
+            .map(|record| {
+                let start = record.path_at as usize;
+                let path = strings.get(start..start.saturating_add(record.path_len as usize));
+                dropped += u64::from(path.is_none());
+                let mut build_id: Vec<u8> =
+                    (record.build_id.iter().flat_map(|part| part.to_le_bytes())).collect();
+                build_id.truncate(record.build_id_len as usize);
+                Module {
+                    path: PathBuf::from(OsString::from_vec(path.unwrap_or_default().to_owned())),
+                    build_id,
+                    modified_ns: record.modified_ns,
+                    file_len: record.file_len,
+                }
+            })
+            .collect();
+        if dropped > 0 {
+            self.defects.push(Defect::PathsDropped { modules: dropped });
+        }
+        modules
+    }
+
+    fn timeline(&mut self, records: &[format::Point]) -> Vec<format::Point> {
+        let mut points: Vec<format::Point> = Vec::with_capacity(records.len());
+        let mut dropped = 0;
+        for record in records.iter().filter(|record| record.time_ns != 0) {
+            let point = format::Point {
+                time_ns: record.time_ns - 1,
+                ..*record
+            };
+            if points
+                .last()
+                .is_some_and(|last| last.time_ns > point.time_ns)
+            {
+                dropped += 1;
+            } else {
+                points.push(point);
+            }
+        }
+        if dropped > 0 {
+            self.defects.push(Defect::PointsDropped { points: dropped });
+        }
+        points
+    }
+}
+
+/// A thread has not left the line it is in, so what that line and its callers' lines left behind is not in the nodes
+/// yet: it is the heap after the thread's last sample.
+fn fold_last_paths(nodes: &mut [Node], threads: &[format::Thread]) {
+    for thread in threads {
+        if thread.sequence == 0 {
+            continue;
+        }
+        let heap = thread.last_heap as i64;
+        let mut number = thread.last_node as usize;
+        // Parents come before children, so this ends at the root.
+        while number != 0
+            && let Some(node) = nodes.get_mut(number)
+        {
+            node.heap_after = node.heap_after.max(Some(heap));
+            number = node.parent as usize;
+        }
+    }
+}
+
+fn threads(records: &[format::Thread]) -> Vec<Thread> {
+    (records.iter())
+        .map(|record| {
+            let name = record.name_bytes();
+            let len = name
+                .iter()
+                .position(|&byte| byte == 0)
+                .unwrap_or(name.len());
+            Thread {
+                name: String::from_utf8_lossy(&name[..len]).into_owned(),
+                tid: record.tid,
+                running: record.state == 1,
+                counters: Counters {
+                    allocs: record.allocs,
+                    frees: record.frees,
+                    reallocs: record.reallocs,
+                    alloc_bytes: record.alloc_bytes,
+                    freed_bytes: record.freed_bytes,
+                },
+                own_alloc_bytes: record.alloc_bytes.wrapping_sub(record.start_alloc_bytes),
+                own_freed_bytes: record.freed_bytes.wrapping_sub(record.start_freed_bytes),
+                frame_pointer_walks: record.frame_pointer_walks,
+                table_walks: record.table_walks,
+            }
+        })
+        .collect()
+}
+
+/// A record that a table holds, of fixed length.
+trait Record {
+    const LEN: usize;
+    /// Decodes exactly `LEN` bytes.
+    fn decode(bytes: &[u8]) -> Self;
+}
+
+macro_rules! record {
+    ($($record:ident)*) => {$(
+        impl Record for format::$record {
+            const LEN: usize = format::$record::LEN;
+            fn decode(bytes: &[u8]) -> Self {
+                Self::from_bytes(&first(bytes))
+            }
+        }
+    )*};
+}
+record!(Thread Node Stack Module Point);
+
+/// The first `N` bytes of `bytes`, which has as many.
+fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut array = [0; N];
+    array.copy_from_slice(&bytes[..N]);
+    array
+}

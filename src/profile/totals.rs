@@ -1,0 +1,141 @@
+//! The sums that samples add up to, for one stack or for any set of stacks.
+
+use profiler_alloc_format::{COUNT_FRACTION_BITS, Stack};
+
+/// A number of blocks, fixed-point, as sampling weights are not whole.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub struct BlockCount(pub i64);
+
+impl BlockCount {
+    /// The nearest whole number of blocks.
+    pub fn rounded(self) -> i64 {
+        let half = 1 << (COUNT_FRACTION_BITS - 1);
+        self.0.saturating_add(half) >> COUNT_FRACTION_BITS
+    }
+
+    /// `blocks` blocks.
+    pub fn whole(blocks: i64) -> BlockCount {
+        BlockCount(blocks << COUNT_FRACTION_BITS)
+    }
+}
+
+/// What a set of stacks allocated, freed and kept. Sums saturate, so that no damaged profile can overflow them.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Totals {
+    /// Bytes allocated.
+    pub alloc_bytes: i64,
+    /// Blocks allocated.
+    pub alloc_count: BlockCount,
+    /// Bytes freed, of blocks allocated anywhere.
+    pub freed_bytes: i64,
+    /// Blocks freed.
+    pub freed_count: BlockCount,
+    /// Bytes allocated here and not yet freed.
+    pub live_bytes: i64,
+    /// Blocks allocated here and not yet freed.
+    pub live_count: BlockCount,
+    /// `live_bytes` at the peak.
+    pub peak_bytes: i64,
+    /// `live_count` at the peak.
+    pub peak_count: BlockCount,
+    /// Bytes freed before the thread's next sample.
+    pub temporary_bytes: i64,
+    /// Blocks freed before the thread's next sample.
+    pub temporary_count: BlockCount,
+    /// The part of `alloc_bytes` that came from `realloc`.
+    pub realloc_bytes: i64,
+    /// The part of `alloc_count` that came from `realloc`.
+    pub realloc_count: BlockCount,
+    /// Allocations sampled.
+    pub alloc_samples: u64,
+    /// Frees sampled.
+    pub free_samples: u64,
+    /// Variance of `alloc_bytes`, in bytes squared.
+    pub alloc_variance: f64,
+    /// Variance of `freed_bytes`, in bytes squared.
+    pub freed_variance: f64,
+    /// Variance of `live_bytes`, in bytes squared.
+    pub live_variance: f64,
+    /// Variance of `peak_bytes`, in bytes squared.
+    pub peak_variance: f64,
+}
+
+impl Totals {
+    /// Decodes a record of a profile whose current peak is number `peak_epoch`.
+    ///
+    /// The second value counts variances that are no finite, positive number.
+    pub(super) fn from_record(record: &Stack, peak_epoch: u64) -> (Totals, u64) {
+        let mut damaged = 0;
+        let mut variance = |bits| {
+            let value = f64::from_bits(bits);
+            if value.is_finite() && value >= 0.0 {
+                value
+            } else {
+                damaged += 1;
+                0.0
+            }
+        };
+        let count = |bits: u64| BlockCount(bits as i64);
+        // A stack that did not change since the peak has no copy of what it held then: it still holds it. An epoch
+        // above the header's is a peak set while a live file was being read.
+        let (peak_bytes, peak_count, peak_variance) = if record.peak_epoch >= peak_epoch {
+            (record.peak_bytes, record.peak_count, record.peak_variance)
+        } else {
+            (record.live_bytes, record.live_count, record.live_variance)
+        };
+        let totals = Totals {
+            alloc_bytes: record.alloc_bytes as i64,
+            alloc_count: count(record.alloc_count),
+            freed_bytes: record.freed_bytes as i64,
+            freed_count: count(record.freed_count),
+            live_bytes: record.live_bytes as i64,
+            live_count: count(record.live_count),
+            peak_bytes: peak_bytes as i64,
+            peak_count: count(peak_count),
+            temporary_bytes: record.temporary_bytes as i64,
+            temporary_count: count(record.temporary_count),
+            realloc_bytes: record.realloc_bytes as i64,
+            realloc_count: count(record.realloc_count),
+            alloc_samples: record.alloc_samples,
+            free_samples: record.free_samples,
+            alloc_variance: variance(record.alloc_variance),
+            freed_variance: variance(record.freed_variance),
+            live_variance: variance(record.live_variance),
+            peak_variance: variance(peak_variance),
+        };
+        (totals, damaged)
+    }
+
+    /// Adds `other` to this sum.
+    pub fn add(&mut self, other: &Totals) {
+        fn bytes(sum: &mut i64, more: i64) {
+            *sum = sum.saturating_add(more);
+        }
+        fn count(sum: &mut BlockCount, more: BlockCount) {
+            bytes(&mut sum.0, more.0);
+        }
+        bytes(&mut self.alloc_bytes, other.alloc_bytes);
+        count(&mut self.alloc_count, other.alloc_count);
+        bytes(&mut self.freed_bytes, other.freed_bytes);
+        count(&mut self.freed_count, other.freed_count);
+        bytes(&mut self.live_bytes, other.live_bytes);
+        count(&mut self.live_count, other.live_count);
+        bytes(&mut self.peak_bytes, other.peak_bytes);
+        count(&mut self.peak_count, other.peak_count);
+        bytes(&mut self.temporary_bytes, other.temporary_bytes);
+        count(&mut self.temporary_count, other.temporary_count);
+        bytes(&mut self.realloc_bytes, other.realloc_bytes);
+        count(&mut self.realloc_count, other.realloc_count);
+        self.alloc_samples = self.alloc_samples.saturating_add(other.alloc_samples);
+        self.free_samples = self.free_samples.saturating_add(other.free_samples);
+        self.alloc_variance += other.alloc_variance;
+        self.freed_variance += other.freed_variance;
+        self.live_variance += other.live_variance;
+        self.peak_variance += other.peak_variance;
+    }
+
+    /// Whether anything at all was seen.
+    pub fn is_empty(&self) -> bool {
+        *self == Totals::default()
+    }
+}

@@ -1,0 +1,23 @@
+//! Reports as text, JSON and CSV. Renderers know the report's model and nothing else.
+
+mod csv;
+mod escape;
+mod json;
+mod summary_text;
+mod text;
+mod words;
+
+use std::io::{self, Write};
+
+pub use csv::Csv;
+pub use json::Json;
+pub use summary_text::SummaryText;
+pub use text::{Column, Text};
+
+use crate::report::Report;
+
+/// A form that a report can take.
+pub trait Renderer {
+    /// Writes `report` to `out`.
+    fn report(&self, report: &Report, out: &mut dyn Write) -> io::Result<()>;
+}

@@ -1,0 +1,210 @@
+//! Reports and summaries as JSON, for programs. `docs/json.md` describes the shape; it is this file's, so that the model
+//! may change without it. Bytes are exact integers.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::Renderer;
+use super::escape::is_steering;
+use crate::defect::Defect;
+use crate::report::{
+    Bytes, Figures, Line, Loss, OwnCost, Recording, Report, Sampling, Scope, SizeBar, Summary,
+    Table, ThreadRow,
+};
+
+/// Name and version of a report's shape.
+const REPORT: &str = "memprof-report/1";
+/// Name and version of a summary's shape.
+const SUMMARY: &str = "memprof-summary/1";
+
+/// JSON for programs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Json;
+
+impl Renderer for Json {
+    fn report(&self, report: &Report, out: &mut dyn Write) -> io::Result<()> {
+        let shape = ReportShape {
+            schema: REPORT,
+            recording: &report.recording,
+            sampling: &report.sampling,
+            scope: report.scope,
+            functions: report.tables.iter().map(FunctionShape::of).collect(),
+            elsewhere: FiguresShape::of(&report.elsewhere),
+            unattributed: FiguresShape::of(&report.unattributed),
+            losses: &report.losses,
+            defects: &report.defects,
+        };
+        write(&shape, out)
+    }
+}
+
+impl Json {
+    /// Writes `summary` to `out`.
+    pub fn summary(&self, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+        let lines = summary.lines.iter().map(|line| TopShape {
+            file: &line.file,
+            line: line.line,
+            function: &line.function,
+            figures: FiguresShape::of(&line.figures),
+        });
+        let shape = SummaryShape {
+            schema: SUMMARY,
+            recording: &summary.recording,
+            sampling: &summary.sampling,
+            lines: lines.collect(),
+            elsewhere: FiguresShape::of(&summary.elsewhere),
+            unattributed: FiguresShape::of(&summary.unattributed),
+            sizes: &summary.sizes,
+            threads: &summary.threads,
+            recorder: &summary.own,
+            losses: &summary.losses,
+            defects: &summary.defects,
+        };
+        write(&shape, out)
+    }
+}
+
+#[derive(Serialize)]
+struct ReportShape<'a> {
+    schema: &'static str,
+    recording: &'a Recording,
+    sampling: &'a Sampling,
+    scope: Scope,
+    functions: Vec<FunctionShape<'a>>,
+    elsewhere: FiguresShape,
+    unattributed: FiguresShape,
+    losses: &'a [Loss],
+    defects: &'a [Defect],
+}
+
+#[derive(Serialize)]
+struct FunctionShape<'a> {
+    name: &'a str,
+    file: &'a str,
+    verified: bool,
+    notes: Vec<String>,
+    total: FiguresShape,
+    lines: Vec<LineShape<'a>>,
+}
+
+#[derive(Serialize)]
+struct LineShape<'a> {
+    line: Option<u32>,
+    source: Option<&'a str>,
+    #[serde(flatten)]
+    figures: Option<FiguresShape>,
+}
+
+#[derive(Serialize)]
+struct FiguresShape {
+    mem_usage: Option<i64>,
+    increment: i64,
+    allocated: i64,
+    freed: i64,
+    live: i64,
+    peak: i64,
+    temporary: i64,
+    reallocated: i64,
+    count: i64,
+    freed_count: i64,
+    live_count: i64,
+    peak_count: i64,
+    samples: u64,
+    /// Of the figures that have one; exact ones are left out.
+    standard_error: BTreeMap<&'static str, f64>,
+}
+
+#[derive(Serialize)]
+struct SummaryShape<'a> {
+    schema: &'static str,
+    recording: &'a Recording,
+    sampling: &'a Sampling,
+    lines: Vec<TopShape<'a>>,
+    elsewhere: FiguresShape,
+    unattributed: FiguresShape,
+    sizes: &'a [SizeBar],
+    threads: &'a [ThreadRow],
+    recorder: &'a OwnCost,
+    losses: &'a [Loss],
+    defects: &'a [Defect],
+}
+
+#[derive(Serialize)]
+struct TopShape<'a> {
+    file: &'a str,
+    line: Option<u32>,
+    function: &'a str,
+    #[serde(flatten)]
+    figures: FiguresShape,
+}
+
+impl<'a> FunctionShape<'a> {
+    fn of(table: &'a Table) -> Self {
+        let line = |line: &'a Line| LineShape {
+            line: line.number,
+            source: line.contents.as_deref(),
+            figures: line.figures.as_ref().map(FiguresShape::of),
+        };
+        FunctionShape {
+            name: &table.function,
+            file: &table.file,
+            verified: table.verified,
+            notes: table.notes.iter().map(ToString::to_string).collect(),
+            total: FiguresShape::of(&table.total),
+            lines: table.lines.iter().map(line).collect(),
+        }
+    }
+}
+
+impl FiguresShape {
+    fn of(figures: &Figures) -> Self {
+        let bytes = [
+            ("increment", figures.increment),
+            ("allocated", figures.allocated),
+            ("freed", figures.freed),
+            ("live", figures.live),
+            ("peak", figures.at_peak),
+            ("temporary", figures.temporary),
+            ("reallocated", figures.reallocated),
+        ];
+        let error = |(name, bytes): (&'static str, Bytes)| {
+            (bytes.standard_error > 0.0).then_some((name, bytes.standard_error))
+        };
+        FiguresShape {
+            mem_usage: figures.mem_usage,
+            increment: figures.increment.bytes,
+            allocated: figures.allocated.bytes,
+            freed: figures.freed.bytes,
+            live: figures.live.bytes,
+            peak: figures.at_peak.bytes,
+            temporary: figures.temporary.bytes,
+            reallocated: figures.reallocated.bytes,
+            count: figures.count,
+            freed_count: figures.freed_count,
+            live_count: figures.live_count,
+            peak_count: figures.at_peak_count,
+            samples: figures.samples,
+            standard_error: bytes.into_iter().filter_map(error).collect(),
+        }
+    }
+}
+
+fn write(shape: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    let json = serde_json::to_string_pretty(shape)?;
+    let mut shown = String::with_capacity(json.len());
+    for char in json.chars() {
+        // What JSON leaves alone may still steer a terminal. Such characters stand only within strings, where they may be
+        // written by number as well; the line ends between values are the exception.
+        if is_steering(char) && char != '\n' {
+            for unit in char.encode_utf16(&mut [0; 2]) {
+                let _ = write!(shown, "\\u{unit:04x}");
+            }
+        } else {
+            shown.push(char);
+        }
+    }
+    writeln!(out, "{shown}")
+}

@@ -1,0 +1,268 @@
+//! Summaries as text, and the lines about sampling and faults that end every text.
+
+use std::io::{self, Write};
+
+use super::escape::escape;
+use super::text::TITLE;
+use super::words::{self, bytes, count, date, exact_bytes, exact_size, seconds, size};
+use crate::defect::Defect;
+use crate::report::{Bytes, Figures, Loss, Recording, Sampling, State, Summary, TopLine};
+use crate::units::Count;
+
+/// Characters of the longest bar.
+const BAR: usize = 40;
+
+/// A summary for people.
+#[derive(Clone, Copy, Debug)]
+pub struct SummaryText {
+    /// Lines shown in each list of lines.
+    pub top: usize,
+}
+
+impl SummaryText {
+    /// Writes `summary` to `out`.
+    pub fn summary(&self, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+        recording(&summary.recording, out)?;
+        self.lines(
+            summary,
+            "Top lines: live at the end",
+            |f| (f.live, f.live_count),
+            out,
+        )?;
+        let at_peak = |f: &Figures| (f.at_peak, f.at_peak_count);
+        self.lines(summary, "Top lines: in use at the peak", at_peak, out)?;
+        self.lines(
+            summary,
+            "Top lines: allocated",
+            |f| (f.allocated, f.count),
+            out,
+        )?;
+        sizes(summary, out)?;
+        threads(summary, out)?;
+        heading("Recorder", out)?;
+        sampling(&summary.sampling, out)?;
+        own_cost(summary, out)?;
+        faults(
+            &summary.unattributed,
+            &summary.losses,
+            &summary.defects,
+            out,
+        )
+    }
+
+    fn lines(
+        &self,
+        summary: &Summary,
+        title: &str,
+        figure: impl Fn(&Figures) -> (Bytes, i64),
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        heading(title, out)?;
+        let bytes = |line: &TopLine| figure(&line.figures).0.bytes;
+        let lines = summary.top(usize::MAX, |figures| figure(figures).0.bytes);
+        for line in lines.iter().take(self.top) {
+            let place = match line.line {
+                Some(number) => format!("{}:{number}", line.file),
+                None => line.file.clone(),
+            };
+            let place = format!("{place}  {}", line.function);
+            row(figure(&line.figures), &place, out)?;
+        }
+        if let Some(rest) = lines.get(self.top..).filter(|rest| !rest.is_empty()) {
+            let sum = rest
+                .iter()
+                .map(|line| bytes(line))
+                .fold(0, i64::saturating_add);
+            let (sum, rest) = (words::bytes(sum), rest.len());
+            writeln!(out, "{sum:>12}  in {rest} more lines")?;
+        }
+        let elsewhere = figure(&summary.elsewhere);
+        if elsewhere.0.bytes > 0 {
+            row(elsewhere, "outside the program's own source", out)?;
+        } else if lines.is_empty() {
+            writeln!(out, "{:>12}", "nothing")?;
+        }
+        Ok(())
+    }
+}
+
+fn heading(title: &str, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\n{TITLE}{title}{TITLE:#}")
+}
+
+fn row((figure, blocks): (Bytes, i64), place: &str, out: &mut dyn Write) -> io::Result<()> {
+    let mark = if figure.is_noise() { "~" } else { "" };
+    let shown = format!("{mark}{}", bytes(figure.bytes));
+    let exact = if figure.standard_error == 0.0 {
+        format!("{} B", count(figure.bytes))
+    } else {
+        format!("± {:.0} %", figure.relative_error().min(9.99) * 100.0)
+    };
+    let blocks = format!("{} blocks", count(blocks));
+    writeln!(
+        out,
+        "{shown:>12}  {exact:>16}  {blocks:>14}  {}",
+        escape(place)
+    )
+}
+
+fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
+    let counters = &recording.counters;
+    let program = match recording.program.as_str() {
+        "" => "unknown program",
+        program => program,
+    };
+    let state = match recording.state {
+        State::Finished => "recording finished",
+        State::Exited => "program ended",
+        State::Recording => "still running, or killed",
+        State::Paused => "paused, or killed while it was",
+    };
+    writeln!(
+        out,
+        "{TITLE}{}{TITLE:#} (process {}), {state}",
+        escape(program),
+        recording.pid
+    )?;
+    writeln!(out, "  started      {}", date(recording.started_unix_ns))?;
+    writeln!(out, "  recorded     {}", seconds(recording.duration_ns))?;
+    writeln!(
+        out,
+        "  allocations  {} (and {} reallocations), {}",
+        Count(counters.allocs),
+        Count(counters.reallocs),
+        exact_size(counters.alloc_bytes),
+    )?;
+    writeln!(
+        out,
+        "  frees        {}, {}",
+        Count(counters.frees),
+        exact_size(counters.freed_bytes),
+    )?;
+    if recording.duration_ns > 0 {
+        let per_second =
+            |number: u64| (number as f64 / (recording.duration_ns as f64 / 1e9)) as u64;
+        writeln!(
+            out,
+            "  rate         {} allocations/s, {}/s",
+            Count(per_second(
+                counters.allocs.saturating_add(counters.reallocs)
+            )),
+            size(per_second(counters.alloc_bytes)),
+        )?;
+    }
+    writeln!(
+        out,
+        "  peak         {} after {}",
+        exact_bytes(recording.peak),
+        seconds(recording.peak_ns)
+    )?;
+    writeln!(
+        out,
+        "  heap in use  {} at the end, {} at the start",
+        exact_bytes(recording.heap),
+        bytes(recording.heap_at_start),
+    )
+}
+
+fn sizes(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    heading("Sizes of the blocks allocated", out)?;
+    let most = summary.sizes.iter().map(|bar| bar.count).max().unwrap_or(0);
+    if most <= 0 {
+        return writeln!(out, "{:>12}", "nothing");
+    }
+    for bar in summary.sizes.iter().filter(|bar| bar.count > 0) {
+        let range = match bar.to {
+            0 => "0 B".to_owned(),
+            _ => format!("from {}", size(bar.from)),
+        };
+        let part = bar.count as f64 / most as f64;
+        let len = ((part * BAR as f64).round() as usize).max(1);
+        let line = format!(
+            "{range:>16} {:>14} {:>12}  {:#<len$}",
+            count(bar.count),
+            size(bar.bytes),
+            ""
+        );
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn threads(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    heading("Threads", out)?;
+    for thread in &summary.threads {
+        let name = match thread.name.as_str() {
+            "" => "unnamed",
+            name => name,
+        };
+        let earlier = if thread.own_alloc_bytes == thread.alloc_bytes {
+            ""
+        } else {
+            " and threads before it"
+        };
+        writeln!(
+            out,
+            "{:>12} allocated  {:>12} freed  {}{earlier}{}",
+            size(thread.alloc_bytes),
+            size(thread.freed_bytes),
+            escape(name),
+            if thread.running { "" } else { " (ended)" },
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn sampling(sampling: &Sampling, out: &mut dyn Write) -> io::Result<()> {
+    if sampling.exact {
+        return writeln!(out, "Sampling: exact; every allocation was recorded.");
+    }
+    writeln!(
+        out,
+        "Sampling: {}, one sample per {} on average (at most {}); {} allocations and {} frees sampled.",
+        sampling.mode,
+        size(sampling.interval),
+        size(sampling.interval_widest),
+        Count(sampling.alloc_samples),
+        Count(sampling.free_samples),
+    )
+}
+
+fn own_cost(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let own = &summary.own;
+    write!(out, "Own time: {} measured", seconds(own.time_ns))?;
+    if own.cpu_ns > 0 {
+        let percent = own.time_ns as f64 / own.cpu_ns as f64 * 100.0;
+        write!(out, ", {percent:.1} % of {} CPU time", seconds(own.cpu_ns))?;
+    }
+    writeln!(out, "; own memory: {}.", size(own.bytes))?;
+    writeln!(
+        out,
+        "Stacks walked: {} by frame pointers, {} by unwind tables.",
+        Count(own.frame_pointer_walks),
+        Count(own.table_walks),
+    )
+}
+
+/// What was lost or is wrong; nothing if all is well.
+pub(super) fn faults(
+    unattributed: &Figures,
+    losses: &[Loss],
+    defects: &[Defect],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    if unattributed.allocated.bytes != 0 {
+        let lost = bytes(unattributed.allocated.bytes);
+        writeln!(
+            out,
+            "Not attributed: {lost} allocated without a known stack."
+        )?;
+    }
+    for loss in losses {
+        writeln!(out, "Lost: {} {}.", Count(loss.count), loss.what)?;
+    }
+    for defect in defects {
+        writeln!(out, "Note: {}.", escape(&defect.to_string()))?;
+    }
+    Ok(())
+}

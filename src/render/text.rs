@@ -1,0 +1,303 @@
+//! Reports as line tables, in memory_profiler's layout.
+
+use std::io::{self, Write};
+use std::str::FromStr;
+
+use anstyle::Style;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::escape::{escape, escape_source};
+use super::{Renderer, words};
+use crate::report::{Bytes, Figures, Line, NOISE, Note, Report, Scope, Table};
+
+pub(super) const TITLE: Style = Style::new().bold();
+const FAINT: Style = Style::new().dimmed();
+
+/// Least width of a column of figures.
+const COLUMN: usize = 12;
+/// Between the last figure and the source line.
+const GAP: usize = 3;
+/// Least room for a source line that is cut.
+const LEAST: usize = 16;
+
+/// Line tables for people. Styles are written always: what `out` is decides whether they are kept.
+#[derive(Clone, Debug)]
+pub struct Text {
+    /// Columns after the usual ones.
+    pub columns: Vec<Column>,
+    /// Decimal places of bytes.
+    pub precision: usize,
+    /// Characters of a line of the terminal; source lines are cut there. `None` keeps them whole.
+    pub width: Option<usize>,
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Text {
+            columns: Vec::new(),
+            precision: 1,
+            width: None,
+        }
+    }
+}
+
+/// A column beside mem usage and increment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Column {
+    /// Bytes allocated.
+    Allocated,
+    /// Bytes freed.
+    Freed,
+    /// Bytes live at the end.
+    Live,
+    /// Bytes in use at the peak.
+    AtPeak,
+    /// Blocks allocated.
+    Count,
+    /// Bytes freed at once.
+    Temporary,
+    /// Bytes from `realloc`.
+    Reallocated,
+}
+
+impl FromStr for Column {
+    type Err = &'static str;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Ok(match name {
+            "allocated" => Column::Allocated,
+            "freed" => Column::Freed,
+            "live" => Column::Live,
+            "peak" => Column::AtPeak,
+            "count" => Column::Count,
+            "temporary" => Column::Temporary,
+            "reallocated" => Column::Reallocated,
+            "occurrences" => {
+                return Err(
+                    "occurrences are known only for #[profile] functions, which this version does not record yet",
+                );
+            }
+            _ => {
+                return Err(
+                    "expected allocated, freed, live, peak, count, temporary or reallocated",
+                );
+            }
+        })
+    }
+}
+
+impl Column {
+    fn heading(self) -> &'static str {
+        match self {
+            Column::Allocated => "Allocated",
+            Column::Freed => "Freed",
+            Column::Live => "Live",
+            Column::AtPeak => "At peak",
+            Column::Count => "Count",
+            Column::Temporary => "Temporary",
+            Column::Reallocated => "Reallocated",
+        }
+    }
+}
+
+/// What stands in one place of a table.
+#[derive(Default)]
+struct Cell {
+    text: String,
+    noise: bool,
+}
+
+impl Renderer for Text {
+    fn report(&self, report: &Report, out: &mut dyn Write) -> io::Result<()> {
+        for table in &report.tables {
+            self.table(table, out)?;
+            writeln!(out)?;
+        }
+        if report.tables.is_empty() {
+            writeln!(out, "No line of the program's own source touched memory.\n")?;
+        }
+        foot(report, out)
+    }
+}
+
+impl Text {
+    fn table(&self, table: &Table, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{TITLE}Filename: {}{TITLE:#}", escape(&table.file))?;
+        // A table that begins with its signature needs no other name.
+        let named = (table.lines.first().and_then(|line| line.contents.as_ref()))
+            .is_some_and(|line| line.contains("fn "));
+        if !named && !table.notes.contains(&Note::NoLines) {
+            writeln!(out, "Function: {}", escape(&table.function))?;
+        }
+        for note in &table.notes {
+            writeln!(out, "({})", escape(&note.to_string()))?;
+        }
+        writeln!(out)?;
+
+        let headings = ["Mem usage", "Increment"].into_iter();
+        let headings: Vec<&str> = headings
+            .chain(self.columns.iter().map(|column| column.heading()))
+            .collect();
+        let rows: Vec<Vec<Cell>> = table.lines.iter().map(|line| self.cells(line)).collect();
+        let widths: Vec<usize> = (0..headings.len())
+            .map(|column| {
+                let cells = rows.iter().map(|row| row[column].text.len());
+                cells
+                    .chain([COLUMN, headings[column].len()])
+                    .max()
+                    .unwrap_or(COLUMN)
+            })
+            .collect();
+
+        let mut header = "Line #".to_owned();
+        for (heading, &width) in headings.iter().zip(&widths) {
+            header.push_str(&format!(" {heading:>width$}"));
+        }
+        header.push_str(&format!("{:GAP$}Line Contents", ""));
+        writeln!(out, "{TITLE}{header}{TITLE:#}")?;
+        writeln!(out, "{FAINT}{:=<1$}{FAINT:#}", "", header.len())?;
+        for (line, cells) in table.lines.iter().zip(rows) {
+            self.row(line, &cells, &widths, table.verified, out)?;
+        }
+        Ok(())
+    }
+
+    fn row(
+        &self,
+        line: &Line,
+        cells: &[Cell],
+        widths: &[usize],
+        verified: bool,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let number = line
+            .number
+            .map(|number| number.to_string())
+            .unwrap_or_default();
+        let mark = if verified { " " } else { "?" };
+        let mut used = number.len().max(6) + 1;
+        // Blanks are put out only before something, so that no line ends in them.
+        let mut blanks = 0;
+        write!(out, "{number:>6}")?;
+        if !verified {
+            write!(out, "{mark}")?;
+        } else {
+            blanks = 1;
+        }
+        for (index, (cell, &width)) in cells.iter().zip(widths).enumerate() {
+            let separator = usize::from(index > 0);
+            used += separator + width;
+            blanks += separator + width - cell.text.len();
+            if cell.text.is_empty() {
+                continue;
+            }
+            write!(out, "{:blanks$}", "")?;
+            blanks = 0;
+            if cell.noise {
+                write!(out, "{FAINT}{}{FAINT:#}", cell.text)?;
+            } else {
+                write!(out, "{}", cell.text)?;
+            }
+        }
+        let contents = escape_source(line.contents.as_deref().unwrap_or_default());
+        let contents = match self.width {
+            // Where there is hardly any room left, the terminal's own wrapping serves better.
+            Some(width) if width >= used + GAP + LEAST => {
+                cut(contents.trim_end(), width - used - GAP)
+            }
+            _ => contents.trim_end().to_owned(),
+        };
+        if contents.is_empty() {
+            return writeln!(out);
+        }
+        writeln!(out, "{:1$}{contents}", "", blanks + GAP)
+    }
+
+    fn cells(&self, line: &Line) -> Vec<Cell> {
+        let Some(figures) = &line.figures else {
+            return (0..2 + self.columns.len())
+                .map(|_| Cell::default())
+                .collect();
+        };
+        let mem_usage = Cell {
+            text: (figures.mem_usage)
+                .map(|bytes| words::table_bytes(bytes, self.precision))
+                .unwrap_or_default(),
+            noise: false,
+        };
+        let others = self
+            .columns
+            .iter()
+            .map(|&column| self.cell(column, figures));
+        [mem_usage, self.bytes(figures.increment)]
+            .into_iter()
+            .chain(others)
+            .collect()
+    }
+
+    fn cell(&self, column: Column, figures: &Figures) -> Cell {
+        match column {
+            Column::Allocated => self.bytes(figures.allocated),
+            Column::Freed => self.bytes(figures.freed),
+            Column::Live => self.bytes(figures.live),
+            Column::AtPeak => self.bytes(figures.at_peak),
+            Column::Temporary => self.bytes(figures.temporary),
+            Column::Reallocated => self.bytes(figures.reallocated),
+            Column::Count => Cell {
+                text: words::count(figures.count),
+                noise: false,
+            },
+        }
+    }
+
+    fn bytes(&self, bytes: Bytes) -> Cell {
+        let noise = bytes.is_noise();
+        let mark = if noise { "~" } else { "" };
+        Cell {
+            text: format!("{mark}{}", words::table_bytes(bytes.bytes, self.precision)),
+            noise,
+        }
+    }
+}
+
+/// `text` cut to `width` columns of a terminal.
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut used = 1;
+    let mut shown: String = (text.chars())
+        .take_while(|char| {
+            used += char.width().unwrap_or(0);
+            used <= width
+        })
+        .collect();
+    shown.push('…');
+    shown
+}
+
+fn foot(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    super::summary_text::sampling(&report.sampling, out)?;
+    if !report.sampling.exact {
+        let percent = NOISE * 100.0;
+        writeln!(
+            out,
+            "`~` marks figures whose standard error is above {percent:.0} %."
+        )?;
+    }
+    if report.elsewhere.allocated.bytes != 0 {
+        let whose = match report.scope {
+            Scope::User => {
+                "function of the program's own source on the stack (`--all` shows all functions)"
+            }
+            Scope::All => "known function on the stack",
+        };
+        writeln!(
+            out,
+            "Elsewhere: {} allocated with no {whose}; {} of it live.",
+            words::bytes(report.elsewhere.allocated.bytes),
+            words::bytes(report.elsewhere.live.bytes),
+        )?;
+    }
+    super::summary_text::faults(&report.unattributed, &report.losses, &report.defects, out)
+}

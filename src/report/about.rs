@@ -1,0 +1,139 @@
+//! What a report says about the recording itself: program, sampling, losses.
+
+use profiler_alloc_format::{MODE_ALL, MODE_FIXED};
+use serde::Serialize;
+
+use crate::profile::{Counters, Profile, State, Totals};
+
+/// Which program was recorded, when, and its exact totals.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Recording {
+    /// The program's file name; empty if unknown.
+    pub program: String,
+    /// Its process number.
+    pub pid: u32,
+    /// Whether the recording ended in order.
+    pub state: State,
+    /// Start, nanoseconds since 1970 (UTC).
+    pub started_unix_ns: u64,
+    /// Nanoseconds from the start to the end, or to the last thing recorded.
+    pub duration_ns: u64,
+    /// Exact totals of the process.
+    pub counters: Counters,
+    /// Heap in use when the recording started, in bytes.
+    pub heap_at_start: i64,
+    /// Heap in use at the end, or as last recorded, in bytes.
+    pub heap: i64,
+    /// Highest heap in use, in bytes.
+    pub peak: i64,
+    /// Time of the peak, nanoseconds since the start.
+    pub peak_ns: u64,
+}
+
+impl Recording {
+    pub(super) fn of(profile: &Profile) -> Recording {
+        Recording {
+            program: profile.program(),
+            pid: profile.header.pid,
+            state: profile.state(),
+            started_unix_ns: profile.header.started_unix_ns,
+            duration_ns: profile.duration_ns(),
+            counters: profile.counters(),
+            heap_at_start: profile.header.heap_base as i64,
+            heap: profile.heap(),
+            peak: profile.peak(),
+            peak_ns: profile.header.peak_ns,
+        }
+    }
+}
+
+/// How the program was sampled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Sampling {
+    /// `auto`, `all` or `fixed`.
+    pub mode: &'static str,
+    /// Whether every allocation was recorded.
+    pub exact: bool,
+    /// Sampling interval at the end, in bytes; 0 is exact.
+    pub interval: u64,
+    /// Widest sampling interval used, in bytes; 0 is exact.
+    pub interval_widest: u64,
+    /// Allocations sampled.
+    pub alloc_samples: u64,
+    /// Frees sampled.
+    pub free_samples: u64,
+}
+
+impl Sampling {
+    pub(super) fn of(profile: &Profile) -> Sampling {
+        let header = &profile.header;
+        let samples = |of: fn(&Totals) -> u64| {
+            let stacks = profile.stacks.iter().map(|stack| of(&stack.totals));
+            stacks.fold(of(&profile.unattributed), u64::saturating_add)
+        };
+        Sampling {
+            mode: match header.mode {
+                MODE_ALL => "all",
+                MODE_FIXED => "fixed",
+                _ => "auto",
+            },
+            exact: profile.is_exact(),
+            interval: header.interval,
+            interval_widest: header.interval_widest,
+            alloc_samples: samples(|totals| totals.alloc_samples),
+            free_samples: samples(|totals| totals.free_samples),
+        }
+    }
+}
+
+/// Something the recorder could not keep, and how often.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Loss {
+    /// How often.
+    pub count: u64,
+    /// What, in words that follow the number.
+    pub what: &'static str,
+}
+
+impl Loss {
+    pub(super) fn of(profile: &Profile) -> Vec<Loss> {
+        let header = &profile.header;
+        let all = [
+            (
+                header.lost_stacks,
+                "samples without a stack, as a table was full",
+            ),
+            (
+                header.lost_outer_frames,
+                "stacks whose outer end could not be walked",
+            ),
+            (
+                header.lost_middle_frames,
+                "stacks too deep to keep their middle",
+            ),
+            (
+                header.lost_reentrant,
+                "allocations and frees made inside the recorder, counted but not sampled",
+            ),
+            (
+                header.lost_blocks,
+                "sampled blocks not remembered, whose free is charged to no line",
+            ),
+            (header.lost_modules, "frames of unknown modules"),
+            (
+                header.lost_threads,
+                "threads that shared one counter record",
+            ),
+            (
+                header.lost_growth,
+                "attempts to grow the profile that failed",
+            ),
+            (header.forks, "forked children, which were not recorded"),
+            (header.pauses, "pauses, during which nothing was sampled"),
+        ];
+        (all.into_iter())
+            .filter(|&(count, _)| count > 0)
+            .map(|(count, what)| Loss { count, what })
+            .collect()
+    }
+}

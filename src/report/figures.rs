@@ -1,0 +1,146 @@
+//! The figures of a line or a function, each with its standard error.
+
+use crate::profile::Totals;
+
+/// A figure is mostly noise if its standard error is above this part of it.
+pub const NOISE: f64 = 1.0 / 3.0;
+
+/// A number of bytes as estimated from samples.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Bytes {
+    /// The estimate; exact if the standard error is 0.
+    pub bytes: i64,
+    /// Standard error, in bytes.
+    pub standard_error: f64,
+}
+
+impl Bytes {
+    fn new(bytes: i64, variance: f64) -> Bytes {
+        Bytes {
+            bytes,
+            standard_error: variance.max(0.0).sqrt(),
+        }
+    }
+
+    /// The part `bytes` of `whole`. Its samples are not counted apart, so it is given its share of the whole's variance.
+    fn part(bytes: i64, whole: i64, variance: f64) -> Bytes {
+        let share = if whole > 0 {
+            (bytes as f64 / whole as f64).clamp(0.0, 1.0)
+        } else {
+            0.0
+        };
+        Bytes::new(bytes, variance * share)
+    }
+
+    /// Standard error over value; 0 if exact, infinite for an estimate of 0.
+    pub fn relative_error(self) -> f64 {
+        if self.standard_error == 0.0 {
+            0.0
+        } else {
+            self.standard_error / (self.bytes as f64).abs()
+        }
+    }
+
+    /// Whether the figure is mostly noise.
+    pub fn is_noise(self) -> bool {
+        self.relative_error() > NOISE
+    }
+}
+
+/// What happened on a line or in a function, callees included.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Figures {
+    /// Heap in use in the whole process after the line ran, the highest if it ran more than once, in bytes.
+    /// `None` if it is not known, and for whole functions.
+    pub mem_usage: Option<i64>,
+    /// Allocated minus freed.
+    pub increment: Bytes,
+    /// Allocated.
+    pub allocated: Bytes,
+    /// Freed, of blocks allocated anywhere.
+    pub freed: Bytes,
+    /// Allocated here and not yet freed when the profile ends.
+    pub live: Bytes,
+    /// Allocated here and in use when the whole process was at its peak.
+    pub at_peak: Bytes,
+    /// Freed before the thread's next sample; part of `allocated`.
+    pub temporary: Bytes,
+    /// Came from `realloc`; part of `allocated`.
+    pub reallocated: Bytes,
+    /// Blocks allocated.
+    pub count: i64,
+    /// Blocks freed.
+    pub freed_count: i64,
+    /// Blocks live.
+    pub live_count: i64,
+    /// Blocks at the peak.
+    pub at_peak_count: i64,
+    /// Samples behind these figures.
+    pub samples: u64,
+}
+
+impl Figures {
+    pub(super) fn of(totals: &Totals, mem_usage: Option<i64>) -> Figures {
+        let t = totals;
+        Figures {
+            mem_usage,
+            increment: Bytes::new(
+                t.alloc_bytes.saturating_sub(t.freed_bytes),
+                t.alloc_variance + t.freed_variance,
+            ),
+            allocated: Bytes::new(t.alloc_bytes, t.alloc_variance),
+            freed: Bytes::new(t.freed_bytes, t.freed_variance),
+            live: Bytes::new(t.live_bytes, t.live_variance),
+            at_peak: Bytes::new(t.peak_bytes, t.peak_variance),
+            temporary: Bytes::part(t.temporary_bytes, t.alloc_bytes, t.alloc_variance),
+            reallocated: Bytes::part(t.realloc_bytes, t.alloc_bytes, t.alloc_variance),
+            count: t.alloc_count.rounded(),
+            freed_count: t.freed_count.rounded(),
+            live_count: t.live_count.rounded(),
+            at_peak_count: t.peak_count.rounded(),
+            samples: t.alloc_samples.saturating_add(t.free_samples),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_add_up_in_squares() {
+        let totals = Totals {
+            alloc_bytes: 100,
+            freed_bytes: 20,
+            alloc_variance: 9.0,
+            freed_variance: 16.0,
+            temporary_bytes: 25,
+            ..Totals::default()
+        };
+        let figures = Figures::of(&totals, None);
+        assert_eq!(
+            figures.increment,
+            Bytes {
+                bytes: 80,
+                standard_error: 5.0
+            }
+        );
+        assert_eq!(figures.temporary.standard_error, 1.5);
+        assert_eq!(figures.live.relative_error(), 0.0);
+    }
+
+    #[test]
+    fn noise_is_an_error_above_a_third() {
+        let noise = |bytes, standard_error| {
+            Bytes {
+                bytes,
+                standard_error,
+            }
+            .is_noise()
+        };
+        assert!(!noise(-90, 30.0));
+        assert!(noise(-89, 30.0));
+        assert!(noise(0, 1.0));
+        assert!(!noise(0, 0.0));
+    }
+}

@@ -1,0 +1,201 @@
+//! The summary's model: the recording as a whole, and the lines that matter most.
+
+use serde::Serialize;
+
+use super::placing::Placing;
+use super::{Figures, Loss, Recording, Sampling, Scope, tally};
+use crate::defect::Defect;
+use crate::profile::{BlockCount, Profile, Thread};
+use crate::source::Sources;
+use crate::symbolize::Symbols;
+
+/// A recording at a glance.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Summary {
+    /// Which program, when, and its exact totals.
+    pub recording: Recording,
+    /// How it was sampled.
+    pub sampling: Sampling,
+    /// Every line that allocated, by the innermost frame of the user's own source; most allocated first. Each block counts
+    /// for one line only, so that these add up to the whole.
+    pub lines: Vec<TopLine>,
+    /// What was allocated with no frame of the user's own source on the stack.
+    pub elsewhere: Figures,
+    /// What could not be charged to any stack.
+    pub unattributed: Figures,
+    /// Size histogram, smallest first, without the empty classes at both ends.
+    pub sizes: Vec<SizeBar>,
+    /// Threads, most allocated first.
+    pub threads: Vec<ThreadRow>,
+    /// The recorder's own cost.
+    pub own: OwnCost,
+    /// What the recorder could not keep.
+    pub losses: Vec<Loss>,
+    /// What is wrong with the profile, or missing beside it.
+    pub defects: Vec<Defect>,
+}
+
+/// What a line allocated itself, or let a dependency allocate.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TopLine {
+    /// The source file.
+    pub file: String,
+    /// From 1. `None` where lines are not known.
+    pub line: Option<u32>,
+    /// The function, or `module+0xoffset` where lines are not known.
+    pub function: String,
+    /// The figures of this line alone.
+    pub figures: Figures,
+}
+
+/// Blocks of one power-of-two range of sizes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct SizeBar {
+    /// Smallest size, in bytes.
+    pub from: u64,
+    /// Largest size, in bytes.
+    pub to: u64,
+    /// Blocks allocated.
+    pub count: i64,
+    /// Bytes allocated.
+    pub bytes: u64,
+}
+
+/// What a thread did. A record is taken over by a later thread when its own has ended: then the name is the latest.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ThreadRow {
+    /// Name; empty if unknown.
+    pub name: String,
+    /// The system's thread number.
+    pub tid: u32,
+    /// Whether it still ran when the profile ends.
+    pub running: bool,
+    /// Exact bytes allocated, those of earlier threads of the same record included.
+    pub alloc_bytes: u64,
+    /// Exact bytes freed, those of earlier threads of the same record included.
+    pub freed_bytes: u64,
+    /// Exact bytes allocated by the thread of this name alone.
+    pub own_alloc_bytes: u64,
+}
+
+/// What the recorder cost the program.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+pub struct OwnCost {
+    /// Measured time on samples, in nanoseconds.
+    pub time_ns: u64,
+    /// CPU time of the whole process, in nanoseconds; 0 if unknown.
+    pub cpu_ns: u64,
+    /// Memory beside the profile's file, in bytes.
+    pub bytes: u64,
+    /// Stacks walked by frame pointers.
+    pub frame_pointer_walks: u64,
+    /// Stacks walked by unwind tables.
+    pub table_walks: u64,
+}
+
+impl Summary {
+    /// The summary of a profile. `defects` are those of the stages before.
+    pub fn new(
+        profile: &Profile,
+        symbols: &Symbols,
+        sources: &mut Sources,
+        mut defects: Vec<Defect>,
+    ) -> Summary {
+        let header = &profile.header;
+        let walks =
+            |of: fn(&Thread) -> u64| profile.threads.iter().map(of).fold(0, u64::saturating_add);
+        let (lines, elsewhere) = lines(profile, symbols, sources);
+        defects.append(&mut sources.take_defects());
+        Summary {
+            recording: Recording::of(profile),
+            sampling: Sampling::of(profile),
+            lines,
+            elsewhere,
+            unattributed: Figures::of(&profile.unattributed, None),
+            sizes: sizes(profile),
+            threads: threads(profile),
+            own: OwnCost {
+                time_ns: header.own_ns,
+                cpu_ns: header.cpu_ns,
+                bytes: header.own_bytes,
+                frame_pointer_walks: walks(|thread| thread.frame_pointer_walks),
+                table_walks: walks(|thread| thread.table_walks),
+            },
+            losses: Loss::of(profile),
+            defects,
+        }
+    }
+
+    /// The `count` lines with the highest `figure`, highest first; lines where it is not above 0 are left out.
+    pub fn top(&self, count: usize, figure: impl Fn(&Figures) -> i64) -> Vec<&TopLine> {
+        let mut lines: Vec<&TopLine> = (self.lines.iter())
+            .filter(|line| figure(&line.figures) > 0)
+            .collect();
+        lines.sort_by_key(|line| std::cmp::Reverse(figure(&line.figures)));
+        lines.truncate(count);
+        lines
+    }
+}
+
+fn lines(profile: &Profile, symbols: &Symbols, sources: &mut Sources) -> (Vec<TopLine>, Figures) {
+    let placing = Placing::new(profile, symbols, sources, Scope::User);
+    let mut lines = Vec::new();
+    let mut elsewhere = Figures::default();
+    for (place, totals) in tally::exclusive(profile, symbols, &placing) {
+        let figures = Figures::of(&totals, None);
+        let Some(place) = place else {
+            elsewhere = figures;
+            continue;
+        };
+        let code = symbols.code(place.code);
+        let (file, function) = placing.title(place.table);
+        lines.push(TopLine {
+            file: file.to_owned(),
+            line: code.line,
+            function: code.offset.clone().unwrap_or(function),
+            figures,
+        });
+    }
+    lines.sort_by(|a, b| {
+        let allocated = |line: &TopLine| std::cmp::Reverse(line.figures.allocated.bytes);
+        (allocated(a).cmp(&allocated(b))).then_with(|| (&a.file, a.line).cmp(&(&b.file, b.line)))
+    });
+    (lines, elsewhere)
+}
+
+fn sizes(profile: &Profile) -> Vec<SizeBar> {
+    let bars: Vec<SizeBar> = (profile.sizes.iter().enumerate())
+        .map(|(class, record)| SizeBar {
+            from: if class == 0 { 0 } else { 1 << (class - 1) },
+            to: if class == 0 {
+                0
+            } else {
+                u64::MAX >> (64 - class)
+            },
+            count: BlockCount(record.count as i64).rounded(),
+            bytes: record.bytes,
+        })
+        .collect();
+    let used = |bar: &SizeBar| bar.count != 0 || bar.bytes != 0;
+    let Some(first) = bars.iter().position(used) else {
+        return Vec::new();
+    };
+    let last = bars.iter().rposition(used).unwrap_or(first);
+    bars[first..=last].to_vec()
+}
+
+fn threads(profile: &Profile) -> Vec<ThreadRow> {
+    let mut rows: Vec<ThreadRow> = (profile.threads.iter())
+        .filter(|thread| thread.tid != 0 || thread.counters != Default::default())
+        .map(|thread| ThreadRow {
+            name: thread.name.clone(),
+            tid: thread.tid,
+            running: thread.running,
+            alloc_bytes: thread.counters.alloc_bytes,
+            freed_bytes: thread.counters.freed_bytes,
+            own_alloc_bytes: thread.own_alloc_bytes,
+        })
+        .collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(row.alloc_bytes));
+    rows
+}

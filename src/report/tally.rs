@@ -1,0 +1,159 @@
+//! Sums the stacks of a profile, each once for every line and function on it, in one walk over the trie.
+//!
+//! A key (a line, a function) gets the whole subtree of the *outermost* node that has it. Deeper nodes with the same key
+//! are recursion and are in that subtree already. So a stack counts once however often a line stands in it, and the walk
+//! costs the number of nodes, not the number of stacks times their depth.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::placing::{Key, Placing};
+use crate::profile::{NodeId, Profile, Totals};
+use crate::symbolize::{CodeFrameId, Symbols};
+
+/// The sums for every key.
+pub(super) struct Tally {
+    pub totals: Vec<Totals>,
+    /// Highest heap in use after a line ran.
+    pub heap_after: Vec<Option<i64>>,
+    /// What happened with no key on the stack.
+    pub elsewhere: Totals,
+}
+
+/// Callees included.
+pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
+    let mut tally = Tally {
+        totals: vec![Totals::default(); placing.key_count()],
+        heap_after: vec![None; placing.key_count()],
+        elsewhere: Totals::default(),
+    };
+    let tree = Tree::of(profile);
+    let keys = |node: NodeId| match profile.nodes[node as usize].frame {
+        Some(frame) => placing.keys(frame),
+        None => &[],
+    };
+    // How often each key stands on the path from the root, and how many keys do.
+    let mut open = vec![0_u32; placing.key_count()];
+    let mut open_keys = 0_usize;
+
+    struct Step {
+        node: NodeId,
+        next_child: Option<NodeId>,
+        subtree: Totals,
+    }
+    let enter = |node: NodeId| Step {
+        node,
+        next_child: tree.first_child(node),
+        subtree: tree.own(node),
+    };
+    let mut path = vec![enter(0)];
+    while let Some(step) = path.last_mut() {
+        if let Some(child) = step.next_child {
+            step.next_child = tree.next_sibling(child);
+            for &key in keys(child) {
+                open[key] += 1;
+                let heap = profile.nodes[child as usize].heap_after;
+                tally.heap_after[key] = tally.heap_after[key].max(heap);
+            }
+            open_keys += keys(child).len();
+            if open_keys == 0 {
+                tally.elsewhere.add(&tree.own(child));
+            }
+            path.push(enter(child));
+            continue;
+        }
+        let Some(done) = path.pop() else { break };
+        for &key in keys(done.node) {
+            open[key] -= 1;
+            if open[key] == 0 {
+                tally.totals[key].add(&done.subtree);
+            }
+        }
+        open_keys -= keys(done.node).len();
+        if let Some(parent) = path.last_mut() {
+            parent.subtree.add(&done.subtree);
+        }
+    }
+    tally
+}
+
+/// The sums of stacks by the place of their innermost frame that has one: every stack counts for one key only, so these
+/// sums add up to the whole. `None` holds stacks without any.
+pub(super) fn exclusive(
+    profile: &Profile,
+    symbols: &Symbols,
+    placing: &Placing,
+) -> Vec<(Option<CodePlace>, Totals)> {
+    let mut places: Vec<Option<CodePlace>> = vec![None; profile.nodes.len()];
+    // Parents come before children, so a caller's place is known when a node asks for it.
+    for (number, node) in profile.nodes.iter().enumerate() {
+        let own = node.frame.and_then(|frame| {
+            symbols.of(frame).iter().find_map(|&id| {
+                let place = placing.place_of(id)?;
+                Some(CodePlace {
+                    table: place.table,
+                    key: place.row_key,
+                    code: id,
+                })
+            })
+        });
+        places[number] = own.or(places[node.parent as usize]);
+    }
+    let mut sums = BTreeMap::new();
+    for stack in &profile.stacks {
+        let place = places[stack.node as usize];
+        let (_, totals) = sums
+            .entry(place.map(|place| place.key))
+            .or_insert((place, Totals::default()));
+        totals.add(&stack.totals);
+    }
+    sums.into_values().collect()
+}
+
+/// A row of a table, and a code frame on it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CodePlace {
+    pub table: usize,
+    key: Key,
+    pub code: CodeFrameId,
+}
+
+/// The trie, to be walked downwards.
+struct Tree {
+    first_child: Vec<NodeId>,
+    next_sibling: Vec<NodeId>,
+    /// Totals of the stacks that end in a node, for the few nodes where any does.
+    own: HashMap<NodeId, Totals>,
+}
+
+impl Tree {
+    fn of(profile: &Profile) -> Tree {
+        let count = profile.nodes.len();
+        let mut tree = Tree {
+            first_child: vec![0; count],
+            next_sibling: vec![0; count],
+            own: HashMap::with_capacity(profile.stacks.len()),
+        };
+        // Backwards, so that the children of a node come out in the order of their numbers.
+        for (number, node) in profile.nodes.iter().enumerate().skip(1).rev() {
+            tree.next_sibling[number] = tree.first_child[node.parent as usize];
+            tree.first_child[node.parent as usize] = number as NodeId;
+        }
+        for stack in &profile.stacks {
+            tree.own.entry(stack.node).or_default().add(&stack.totals);
+        }
+        tree
+    }
+
+    fn own(&self, node: NodeId) -> Totals {
+        self.own.get(&node).copied().unwrap_or_default()
+    }
+
+    // The root is nobody's child or sibling, so 0 can stand for none.
+    fn first_child(&self, node: NodeId) -> Option<NodeId> {
+        Some(self.first_child[node as usize]).filter(|&child| child != 0)
+    }
+
+    fn next_sibling(&self, node: NodeId) -> Option<NodeId> {
+        Some(self.next_sibling[node as usize]).filter(|&sibling| sibling != 0)
+    }
+}

@@ -1,0 +1,255 @@
+//! Finds source files and gives their lines and the functions in them.
+
+mod outline;
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
+use std::str::FromStr;
+use std::time::UNIX_EPOCH;
+
+pub use outline::{FunctionItem, Outline};
+
+use crate::defect::Defect;
+
+/// Longest file that is taken for source, in bytes. Guards against paths in a profile that name something else.
+const MAX_LEN: u64 = 64 << 20;
+
+/// A rewriting of paths that begin with `from`, as given by `--path-map FROM=TO`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PathMap {
+    /// Folder as the compiler wrote it.
+    pub from: PathBuf,
+    /// The same folder here.
+    pub to: PathBuf,
+}
+
+impl FromStr for PathMap {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((from, to)) if !from.is_empty() => Ok(PathMap {
+                from: from.into(),
+                to: to.into(),
+            }),
+            _ => Err("expected FROM=TO"),
+        }
+    }
+}
+
+/// Where to look for source files.
+#[derive(Clone, Default, Debug)]
+pub struct Places {
+    /// Paths are shown relative to this folder, and relative ones are looked for in it.
+    pub current_dir: PathBuf,
+    /// Where to look for files that are not at their path, by ever shorter ends of the path.
+    pub root: Option<PathBuf>,
+    /// The first that fits a path rewrites it.
+    pub maps: Vec<PathMap>,
+}
+
+/// A source file that a profile names, found or not.
+#[derive(Debug)]
+pub struct Source {
+    /// Path to show: relative to the current folder when below it.
+    pub shown: String,
+    /// The text, if the file was found.
+    pub text: Option<Text>,
+}
+
+/// A source file that was found.
+#[derive(Debug)]
+pub struct Text {
+    /// Its lines, without line ends; the first is line 1.
+    pub lines: Vec<String>,
+    /// Its functions; none if it does not parse.
+    pub outline: Outline,
+    /// Modification time, nanoseconds since 1970; 0 if unknown.
+    pub modified_ns: u64,
+}
+
+impl Text {
+    /// Line number `line`, from 1.
+    pub fn line(&self, line: u32) -> Option<&str> {
+        let index = (line as usize).checked_sub(1)?;
+        self.lines.get(index).map(String::as_str)
+    }
+}
+
+/// The source files asked for so far.
+#[derive(Debug)]
+pub struct Sources {
+    places: Places,
+    known: HashMap<String, Rc<Source>>,
+    defects: Vec<Defect>,
+}
+
+impl Sources {
+    /// No files yet, and where to look for them.
+    pub fn new(places: Places) -> Sources {
+        Sources {
+            places,
+            known: HashMap::new(),
+            defects: Vec::new(),
+        }
+    }
+
+    /// The file that the compiler called `path`.
+    pub fn get(&mut self, path: &str) -> Rc<Source> {
+        if let Some(source) = self.known.get(path) {
+            return Rc::clone(source);
+        }
+        let source = Rc::new(self.load(path));
+        self.known.insert(path.to_owned(), Rc::clone(&source));
+        source
+    }
+
+    /// What went wrong so far.
+    pub fn take_defects(&mut self) -> Vec<Defect> {
+        std::mem::take(&mut self.defects)
+    }
+
+    fn load(&mut self, path: &str) -> Source {
+        let mapped = self.map(Path::new(path));
+        let found = self.find(&mapped);
+        let text = found.as_ref().and_then(|(path, modified_ns)| {
+            let bytes = match fs::read(path) {
+                Ok(bytes) => bytes,
+                Err(error) => {
+                    self.defects.push(Defect::SourceUnreadable {
+                        path: path.clone(),
+                        reason: error.to_string(),
+                    });
+                    return None;
+                }
+            };
+            let text = String::from_utf8_lossy(&bytes);
+            Some(Text {
+                lines: text.lines().map(str::to_owned).collect(),
+                outline: Outline::of(&text),
+                modified_ns: *modified_ns,
+            })
+        });
+        let path = found.map_or(mapped, |(path, _)| path);
+        Source {
+            shown: self.shown(&path),
+            text,
+        }
+    }
+
+    fn map(&self, path: &Path) -> PathBuf {
+        let mapped = (self.places.maps.iter()).find_map(|map| {
+            path.strip_prefix(&map.from)
+                .ok()
+                .map(|rest| map.to.join(rest))
+        });
+        without_dots(&mapped.unwrap_or_else(|| path.to_owned()))
+    }
+
+    /// The first place where there is such a file, and when it was modified.
+    fn find(&self, path: &Path) -> Option<(PathBuf, u64)> {
+        let direct = self.places.current_dir.join(path);
+        if let Some(modified_ns) = source_file(&direct) {
+            return Some((direct, modified_ns));
+        }
+        let root = self.places.root.as_ref()?;
+        let names: Vec<_> = (path.components())
+            .filter(|part| matches!(part, Component::Normal(_)))
+            .collect();
+        (0..names.len())
+            .map(|start| root.join(names[start..].iter().collect::<PathBuf>()))
+            .find_map(|path| source_file(&path).map(|modified_ns| (path, modified_ns)))
+    }
+
+    fn shown(&self, path: &Path) -> String {
+        let below = path.strip_prefix(&self.places.current_dir).unwrap_or(path);
+        below.to_string_lossy().into_owned()
+    }
+}
+
+/// Modification time of the file at `path`, if it can be source.
+fn source_file(path: &Path) -> Option<u64> {
+    let metadata = fs::metadata(path).ok()?;
+    // Files of no length are empty, or the system's, and those can be endless.
+    if !metadata.is_file() || !(1..=MAX_LEN).contains(&metadata.len()) {
+        return None;
+    }
+    let since = metadata.modified().ok()?.duration_since(UNIX_EPOCH);
+    Some(since.map_or(0, |since| since.as_nanos() as u64))
+}
+
+/// `path` without `.` and `..`, as text: `a/./b/../c` is `a/c`, so that one file has one name.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir
+                if matches!(clean.components().next_back(), Some(Component::Normal(_))) =>
+            {
+                clean.pop();
+            }
+            part => clean.push(part),
+        }
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, Places) {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("app/src")).unwrap();
+        fs::write(folder.path().join("app/src/main.rs"), "fn main() {\n}\n").unwrap();
+        let places = Places {
+            current_dir: folder.path().join("app"),
+            ..Places::default()
+        };
+        (folder, places)
+    }
+
+    #[test]
+    fn shows_paths_relative_to_the_current_folder() {
+        let (folder, places) = folder();
+        let mut sources = Sources::new(places);
+        let path = folder.path().join("app/./src/../src/main.rs");
+        let source = sources.get(path.to_str().unwrap());
+        assert_eq!(source.shown, "src/main.rs");
+        let text = source.text.as_ref().unwrap();
+        assert_eq!(
+            (text.line(1), text.line(3), text.line(0)),
+            (Some("fn main() {"), None, None)
+        );
+    }
+
+    #[test]
+    fn finds_moved_files_by_map_and_by_root() {
+        let (folder, places) = folder();
+        let moved = "/builds/ci/app/src/main.rs";
+        assert!(Sources::new(places.clone()).get(moved).text.is_none());
+        let map = PathMap::from_str(&format!("/builds/ci={}", folder.path().display())).unwrap();
+        let mapped = Places {
+            maps: vec![map],
+            ..places.clone()
+        };
+        assert!(Sources::new(mapped).get(moved).text.is_some());
+        let rooted = Places {
+            root: Some(folder.path().join("app")),
+            ..places
+        };
+        assert_eq!(Sources::new(rooted).get(moved).shown, "src/main.rs");
+    }
+
+    #[test]
+    fn reads_only_files() {
+        let mut sources = Sources::new(Places::default());
+        assert!(sources.get("/dev/zero").text.is_none());
+        assert!(sources.get("/proc/self/status").text.is_none());
+        assert!(sources.get("/").text.is_none());
+        assert!(sources.get("").text.is_none());
+    }
+}

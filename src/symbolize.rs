@@ -1,0 +1,238 @@
+//! Names and source lines for the addresses of a profile, offline, from the modules' files.
+//!
+//! ```text
+//! Frame ── module ──▶ module::check ──▶ dwarf::look_up ──▶ [CodeFrame], inlined ones included
+//! ```
+
+mod dwarf;
+mod module;
+mod origin;
+mod symbols;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+pub use module::SymbolizeError;
+pub use origin::{Origin, is_allocator_function};
+use profiler_alloc_format::{Frame, UNKNOWN_MODULE};
+pub use symbols::{CodeFrame, CodeFrameId, Symbols};
+
+use crate::defect::Defect;
+use crate::profile::{Module, Profile};
+use module::{Identity, identify};
+
+/// Addresses looked up between two calls of the progress hook, and the least that is worth a thread.
+const BATCH: usize = 512;
+
+/// Number of the main executable's module.
+const MAIN_MODULE: u16 = 0;
+
+/// How to symbolize.
+#[derive(Clone, Copy, Default)]
+pub struct Options<'a> {
+    /// Use modules whose files are not those recorded, and mark their rows unverified.
+    pub force: bool,
+    /// Called now and then with the number of addresses looked up and the number of all, from any thread.
+    pub progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
+}
+
+/// Looks up every frame of `profile`.
+///
+/// A main executable that is not the recorded one is an error, unless forced.
+pub fn symbolize(
+    profile: &Profile,
+    options: &Options<'_>,
+) -> Result<(Symbols, Vec<Defect>), SymbolizeError> {
+    let mut defects = Vec::new();
+    let mut symbols = Symbols::default();
+    let mut work = Vec::new();
+    for (number, frames) in frames_by_module(profile) {
+        let Some(module) = profile.modules.get(usize::from(number)) else {
+            for frame in frames {
+                symbols.insert(frame, vec![CodeFrame::unknown("unknown", frame)]);
+            }
+            continue;
+        };
+        let identity = identify(module);
+        let is_main = number == MAIN_MODULE;
+        match &identity {
+            Identity::Same => {}
+            Identity::Changed { recorded, found } if !options.force => {
+                let (path, recorded, found) =
+                    (module.path.clone(), recorded.clone(), found.clone());
+                if is_main {
+                    return Err(SymbolizeError::ModuleChanged {
+                        path,
+                        recorded,
+                        found,
+                    });
+                }
+                if !is_system(&module.path) {
+                    defects.push(Defect::ModuleChanged {
+                        path,
+                        recorded,
+                        found,
+                    });
+                }
+            }
+            Identity::Changed { .. } => {
+                symbols.mark_unverified(number);
+                let path = module.path.clone();
+                defects.push(Defect::ModuleUnverified { path });
+            }
+            Identity::Missing { reason } if is_main || !is_system(&module.path) => {
+                defects.push(Defect::ModuleMissing {
+                    path: module.path.clone(),
+                    reason: reason.clone(),
+                });
+            }
+            Identity::Missing { .. } => {}
+        }
+        let readable = match identity {
+            Identity::Same => true,
+            Identity::Changed { .. } => options.force,
+            Identity::Missing { .. } => false,
+        };
+        work.push(Work {
+            number,
+            module,
+            readable,
+            frames: frames.into_iter().collect(),
+        });
+    }
+
+    let total = work.iter().map(|work| work.frames.len()).sum();
+    for found in look_up_all(&work, total, options) {
+        if found.split_missing {
+            let path = work[found.work].module.path.clone();
+            push_once(&mut defects, Defect::SplitDebugInfoMissing { path });
+        }
+        for (frame, code) in found.frames {
+            symbols.insert(frame, code);
+        }
+    }
+    // Libraries without line information are the rule, and so are foreign programs that load a Rust library. It is worth
+    // a word only if the user's lines are nowhere else.
+    let main = work
+        .iter()
+        .find(|work| work.number == MAIN_MODULE && work.readable);
+    if let Some(main) = main
+        && !symbols.has_user_lines()
+        && !symbols.has_lines(MAIN_MODULE)
+    {
+        let path = main.module.path.clone();
+        defects.push(Defect::ModuleStripped { path });
+    }
+    Ok((symbols, defects))
+}
+
+/// Whether the file belongs to the system. Nobody misses the lines of such files, nor those of objects that are no files
+/// at all, such as the vdso; and they are other ones wherever a profile is taken to.
+fn is_system(path: &Path) -> bool {
+    const FOLDERS: [&str; 4] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
+    !path.is_absolute() || FOLDERS.iter().any(|folder| path.starts_with(folder))
+}
+
+fn push_once(defects: &mut Vec<Defect>, defect: Defect) {
+    if !defects.contains(&defect) {
+        defects.push(defect);
+    }
+}
+
+/// The distinct frames of each module, sorted by address, so that neighbours in the debug info are looked up together.
+fn frames_by_module(profile: &Profile) -> BTreeMap<u16, BTreeSet<Frame>> {
+    let mut modules: BTreeMap<u16, BTreeSet<Frame>> = BTreeMap::new();
+    for frame in profile.nodes.iter().filter_map(|node| node.frame) {
+        if frame != Frame::ELIDED {
+            modules.entry(frame.module()).or_default().insert(frame);
+        }
+    }
+    debug_assert!(UNKNOWN_MODULE as usize >= profile.modules.len());
+    modules
+}
+
+/// The frames of one module.
+struct Work<'a> {
+    number: u16,
+    module: &'a Module,
+    readable: bool,
+    frames: Vec<Frame>,
+}
+
+/// What a thread found out about a part of a module's frames.
+struct Found {
+    /// Index of the `Work`.
+    work: usize,
+    frames: Vec<(Frame, Vec<CodeFrame>)>,
+    split_missing: bool,
+}
+
+/// Shares the frames out to a few threads. Each thread opens a module's debug info for itself: it is not `Sync`, and
+/// what is costly in it, the units, is only read where an address falls.
+fn look_up_all(work: &[Work<'_>], total: usize, options: &Options<'_>) -> Vec<Found> {
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let part_len = (total / threads + 1).max(BATCH);
+    let parts: Vec<(usize, &[Frame])> = (work.iter().enumerate())
+        .flat_map(|(index, work)| work.frames.chunks(part_len).map(move |part| (index, part)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    let done = AtomicUsize::new(0);
+    let found = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..threads.min(parts.len()) {
+            scope.spawn(|| {
+                while let Some(&(index, frames)) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let part = look_up_part(index, &work[index], frames, &|count| {
+                        let done = done.fetch_add(count, Ordering::Relaxed) + count;
+                        if let Some(progress) = options.progress {
+                            progress(done, total);
+                        }
+                    });
+                    found
+                        .lock()
+                        .unwrap_or_else(|held| held.into_inner())
+                        .push(part);
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner().unwrap_or_else(|held| held.into_inner());
+    // Threads end in any order; the numbers of code frames are not to depend on it.
+    found.sort_by_key(|part| (part.work, part.frames.first().map(|(frame, _)| *frame)));
+    found
+}
+
+fn look_up_part(index: usize, work: &Work<'_>, frames: &[Frame], count: &dyn Fn(usize)) -> Found {
+    let name = work.module.name();
+    let dwarf = (work
+        .readable
+        .then(|| dwarf::DebugInfo::open(&work.module.path)))
+    .flatten();
+    let mut found = Found {
+        work: index,
+        frames: Vec::with_capacity(frames.len()),
+        split_missing: false,
+    };
+    for batch in frames.chunks(BATCH) {
+        for &frame in batch {
+            let mut code = match &dwarf {
+                Some(dwarf) => dwarf.look_up(frame),
+                None => Vec::new(),
+            };
+            if code.is_empty() {
+                let mut unknown = CodeFrame::unknown(&name, frame);
+                if let Some(symbol) = dwarf.as_ref().and_then(|dwarf| dwarf.symbol(frame)) {
+                    unknown.function = symbol;
+                }
+                code.push(unknown);
+            }
+            found.frames.push((frame, code));
+        }
+        count(batch.len());
+    }
+    found.split_missing = dwarf.is_some_and(|dwarf| dwarf.split_part_is_missing());
+    found
+}

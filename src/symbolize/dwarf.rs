@@ -1,0 +1,99 @@
+//! Looks one address up in a module's debug info, inlined frames included.
+
+use std::cell::Cell;
+use std::path::Path;
+
+use addr2line::Loader;
+use profiler_alloc_format::Frame;
+
+use super::CodeFrame;
+
+/// The address of the call that `frame` will return to.
+///
+/// A return address is that of the instruction after the call, which may belong to the next line, to another inlined
+/// function or even to another function. One byte before it is always within the call. No other code subtracts.
+pub(super) fn call_address(frame: Frame) -> u64 {
+    frame.address().saturating_sub(1)
+}
+
+/// The debug info and symbol table of one module's file.
+pub(super) struct DebugInfo {
+    loader: Loader,
+    /// Whether the file's debug info is a skeleton of parts that lie in other files.
+    split: bool,
+    /// Whether a line without a function was met: its part lies in a file that is not there.
+    nameless: Cell<bool>,
+}
+
+impl DebugInfo {
+    /// Opens the file at `path`, and the `.dwp` file beside it. `None` if it is no object file.
+    pub(super) fn open(path: &Path) -> Option<DebugInfo> {
+        let loader = Loader::new(path).ok()?;
+        let split = loader.get_section_range(b".debug_addr").is_some();
+        Some(DebugInfo {
+            loader,
+            split,
+            nameless: Cell::new(false),
+        })
+    }
+
+    /// The frames at `frame`'s call, innermost first; empty if there is no line information.
+    pub(super) fn look_up(&self, frame: Frame) -> Vec<CodeFrame> {
+        let address = call_address(frame);
+        let mut code = Vec::new();
+        let Ok(mut frames) = self.loader.find_frames(address) else {
+            return code;
+        };
+        while let Ok(Some(found)) = frames.next() {
+            let name = (found.function.as_ref())
+                .and_then(|function| function.raw_name().ok())
+                .map(|name| demangle(&name));
+            if name.is_none() {
+                self.nameless.set(true);
+            }
+            let location = found.location.as_ref();
+            code.push(CodeFrame {
+                module: frame.module(),
+                function: name.or_else(|| self.symbol(frame)).unwrap_or_default(),
+                file: location
+                    .and_then(|at| at.file)
+                    .unwrap_or_default()
+                    .to_owned(),
+                line: location.and_then(|at| at.line).filter(|&line| line != 0),
+                offset: None,
+            });
+        }
+        code
+    }
+
+    /// Name of the function around `frame`, from the symbol table.
+    pub(super) fn symbol(&self, frame: Frame) -> Option<String> {
+        self.loader.find_symbol(call_address(frame)).map(demangle)
+    }
+
+    pub(super) fn split_part_is_missing(&self) -> bool {
+        self.split && self.nameless.get()
+    }
+}
+
+/// The name without the hash. A name that is not mangled, as in C, stays as it is.
+fn demangle(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_call_is_before_the_return_address() {
+        assert_eq!(call_address(Frame::new(1, 0x20)), 0x1f);
+        assert_eq!(call_address(Frame::new(1, 0)), 0);
+    }
+
+    #[test]
+    fn names_lose_their_hash() {
+        assert_eq!(demangle("_ZN3app4main17h0123456789abcdefE"), "app::main");
+        assert_eq!(demangle("malloc"), "malloc");
+    }
+}

@@ -1,0 +1,158 @@
+//! Whose code a frame is: the user's own, a dependency's or the system's, or the allocator's.
+
+use super::CodeFrame;
+
+/// Whose code a frame is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// The user's own source.
+    User,
+    /// The user's program, but without line information.
+    Unknown,
+    /// A dependency, std, or a system library.
+    Dependency,
+    /// The profiler's allocator and the compiler's shims around it: in no report.
+    Allocator,
+}
+
+impl Origin {
+    pub(super) fn of(code: &CodeFrame) -> Origin {
+        if is_allocator_function(&code.function) || is_allocator_file(&code.file) {
+            Origin::Allocator
+        } else if code.line.is_none() {
+            match code.module {
+                super::MAIN_MODULE if code.offset.is_some() => Origin::Unknown,
+                _ => Origin::Dependency,
+            }
+        } else if is_user_file(&code.file) {
+            Origin::User
+        } else {
+            Origin::Dependency
+        }
+    }
+}
+
+/// Whether `function` stands between a program's call of the allocator and the allocator's work.
+pub fn is_allocator_function(function: &str) -> bool {
+    const OURS: [&str; 2] = ["profiler_alloc::", "<profiler_alloc::"];
+    /// What the compiler calls in place of `alloc::alloc::alloc` and the like; since 2025 in a crate `__rustc`.
+    const SHIMS: [&str; 5] = [
+        "__rust_alloc",
+        "__rust_dealloc",
+        "__rust_realloc",
+        "__rg_",
+        "__rdl_",
+    ];
+    let shim = function.strip_prefix("__rustc::").unwrap_or(function);
+    OURS.iter().any(|ours| function.starts_with(ours))
+        || SHIMS.iter().any(|prefix| shim.starts_with(prefix))
+}
+
+/// Whether `file` is source of the allocator itself.
+fn is_allocator_file(file: &str) -> bool {
+    let mut folders = file.split('/').peekable();
+    while let Some(folder) = folders.next() {
+        let rest = folder.strip_prefix("profiler-alloc");
+        let ours = rest.is_some_and(|rest| {
+            rest.is_empty()
+                || (rest.starts_with('-') && rest[1..].starts_with(|c: char| c.is_ascii_digit()))
+        });
+        if ours && folders.peek() == Some(&"src") {
+            return true;
+        }
+    }
+    false
+}
+
+/// Whether `file` is Rust source that belongs neither to std nor to a dependency.
+fn is_user_file(file: &str) -> bool {
+    const OTHERS: [&str; 9] = [
+        "/.cargo/registry/",
+        "/.cargo/git/",
+        "/cargo/registry/src/",
+        "/cargo/git/checkouts/",
+        "/rustlib/src/",
+        "/.rustup/toolchains/",
+        "/rustup/toolchains/",
+        "/registry/src/index.crates.io-",
+        "/registry/src/github.com-",
+    ];
+    file.ends_with(".rs")
+        && !file.starts_with("/rustc/")
+        && !OTHERS.iter().any(|part| file.contains(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(function: &str, file: &str) -> Origin {
+        Origin::of(&CodeFrame::new(function, file, 1))
+    }
+
+    #[test]
+    fn tells_the_users_source_from_the_rest() {
+        use Origin::*;
+        let cases = [
+            ("app::main", "/home/me/app/src/main.rs", User),
+            ("app::main", "src/main.rs", User),
+            ("main", "/home/me/app/csrc/main.c", Dependency),
+            (
+                "alloc::vec::Vec<T>::push",
+                "/rustc/abc/library/alloc/src/vec/mod.rs",
+                Dependency,
+            ),
+            ("x", "/home/me/rustc/src/main.rs", User),
+            (
+                "x",
+                "/home/me/.cargo/registry/src/index.crates.io-1/serde-1.0.0/src/lib.rs",
+                Dependency,
+            ),
+            (
+                "x",
+                "/usr/local/cargo/git/checkouts/x-1/src/lib.rs",
+                Dependency,
+            ),
+            (
+                "x",
+                "/root/.rustup/toolchains/stable/lib/rustlib/src/rust/library/std/src/x.rs",
+                Dependency,
+            ),
+            ("x", "/home/me/memprof/profiler-alloc/src/lib.rs", Allocator),
+            (
+                "x",
+                "/root/.cargo/registry/src/i/profiler-alloc-0.1.0/src/hook.rs",
+                Allocator,
+            ),
+            ("x", "/home/me/profiler-alloc/examples/x.rs", User),
+            ("x", "/home/me/profiler-alloc-demo/src/main.rs", User),
+            (
+                "<profiler_alloc::ProfilerAlloc as core::alloc::global::GlobalAlloc>::alloc",
+                "",
+                Allocator,
+            ),
+            (
+                "<app::X as profiler_alloc::Y>::z",
+                "/home/me/app/src/main.rs",
+                User,
+            ),
+            (
+                "__rustc::__rust_alloc",
+                "/home/me/app/src/main.rs",
+                Allocator,
+            ),
+            ("__rust_dealloc", "/home/me/app/src/main.rs", Allocator),
+        ];
+        for (function, file, expected) in cases {
+            assert_eq!(origin(function, file), expected, "{function} in {file}");
+        }
+    }
+
+    #[test]
+    fn a_frame_without_a_line_is_the_users_only_in_the_main_executable() {
+        let frame = profiler_alloc_format::Frame::new;
+        let origin = |module| Origin::of(&CodeFrame::unknown("m", frame(module, 16)));
+        assert_eq!(origin(0), Origin::Unknown);
+        assert_eq!(origin(1), Origin::Dependency);
+    }
+}

@@ -1,0 +1,97 @@
+//! No bytes, wherever they come from, make the analyst panic, hang or eat the machine's memory.
+
+use std::io::{self, Cursor};
+use std::path::Path;
+
+use memprof::profile::{self, Frame, builder::Builder};
+use memprof::render::{Column, Csv, Json, Renderer, SummaryText, Text};
+use memprof::report::{Report, Scope, Selection, Sort, Summary};
+use memprof::source::{Places, Sources};
+use memprof::symbolize::{self, symbolize};
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+const HEADER: usize = profiler_alloc_format::HEADER_LEN;
+const CHUNK: usize = profiler_alloc_format::CHUNK_LEN;
+
+fn profile() -> Vec<u8> {
+    let mut builder = Builder::new();
+    // A module that is a file, but no program.
+    builder.module(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"));
+    builder.module("/nowhere/lib.so");
+    for address in 1..20 {
+        let caller = Frame::new((address % 3) as u16, address * 7);
+        let stack = builder.stack(&[Frame::new(0, address), caller]);
+        builder.allocated(stack, address * 1000, address);
+        builder.heap_after(&[caller], 5);
+    }
+    builder.to_bytes()
+}
+
+/// Does everything that the commands do with a profile.
+fn show_everything(bytes: &[u8]) {
+    let Ok((profile, defects)) = profile::parse("x.memprof".as_ref(), Cursor::new(bytes)) else {
+        return;
+    };
+    let force = symbolize::Options {
+        force: true,
+        ..symbolize::Options::default()
+    };
+    let (symbols, more) = symbolize(&profile, &force).expect("forced");
+    let defects = [defects, more].concat();
+    let mut sources = Sources::new(Places::default());
+    let mut report = Report::new(
+        &profile,
+        &symbols,
+        &mut sources,
+        Scope::All,
+        defects.clone(),
+    );
+    let selection = Selection {
+        sort: Sort::Increment,
+        ..Selection::default()
+    };
+    report.select(&selection).expect("nothing was asked for");
+    let text = Text {
+        columns: vec![Column::Temporary, Column::Count],
+        precision: 9,
+        width: Some(20),
+    };
+    for renderer in [&text as &dyn Renderer, &Json, &Csv] {
+        renderer.report(&report, &mut io::sink()).expect("written");
+    }
+    let summary = Summary::new(&profile, &symbols, &mut sources, defects);
+    (SummaryText { top: 3 }.summary(&summary, &mut io::sink())).expect("written");
+    Json.summary(&summary, &mut io::sink()).expect("written");
+}
+
+proptest! {
+    #[test]
+    fn flipped_bytes_are_shown_or_refused(
+        flips in prop::collection::vec((any::<Index>(), any::<u8>()), 1..60),
+        ones in prop::collection::vec(any::<Index>(), 0..4),
+    ) {
+        let mut bytes = profile();
+        // Most of a small profile is unused chunk: flip where the records are.
+        let used: Vec<usize> = (16..HEADER)
+            .chain((0..5).flat_map(|chunk| (0..900).map(move |at| HEADER + chunk * CHUNK + at)))
+            .collect();
+        for (index, value) in flips {
+            bytes[used[index.index(used.len())]] = value;
+        }
+        for index in ones {
+            let at = used[index.index(used.len())] & !7;
+            bytes[at..at + 8].fill(0xff);
+        }
+        show_everything(&bytes);
+    }
+
+    #[test]
+    fn any_bytes_behind_a_good_header_are_shown(body in prop::collection::vec(any::<u8>(), 0..4000)) {
+        let mut bytes = profile();
+        let len = bytes.len().min(HEADER + body.len());
+        bytes.truncate(len);
+        bytes[HEADER..].copy_from_slice(&body[..len - HEADER]);
+        show_everything(&bytes);
+    }
+}

@@ -1,0 +1,173 @@
+//! `memprof report` and `memprof summary` as a user runs them, on a profile of a small compiled program.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use memprof::profile::{Frame, builder::Builder};
+use object::{Object, ObjectSymbol};
+use tempfile::TempDir;
+
+const PROGRAM: &str = "\
+#[inline(never)]
+fn grow() -> Vec<u8> {
+    vec![0; 3 << 20]
+}
+
+fn main() {
+    drop(std::hint::black_box(grow()));
+}
+";
+
+/// A folder with `app.rs`, `app`, and `app.memprof`, which says that the first call in `grow` allocated 3 MiB.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("app.rs"), PROGRAM).unwrap();
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let status = Command::new(rustc)
+        .current_dir(folder.path())
+        .args(["--edition=2021", "-Cdebuginfo=1", "app.rs", "-o", "app"])
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let app = folder.path().join("app");
+    let bytes = fs::read(&app).unwrap();
+    let object = object::File::parse(&*bytes).unwrap();
+    let grow = object
+        .symbols()
+        .find(|symbol| symbol.name().is_ok_and(|name| name.contains("grow")));
+    let grow = grow.unwrap();
+    let last = grow.address() + grow.size() - 1;
+
+    let mut builder = Builder::new();
+    builder.module(&app);
+    // Any address of the function will do: all of them are on its lines.
+    let frame = Frame::new(0, last);
+    let stack = builder.stack(&[frame]);
+    builder.allocated(stack, 3 << 20, 1);
+    builder.heap_after(&[frame], 3 << 20);
+    fs::write(folder.path().join("app.memprof"), builder.to_bytes()).unwrap();
+    folder
+}
+
+fn memprof(folder: &Path, args: &[&str]) -> Output {
+    (Command::new(env!("CARGO_BIN_EXE_memprof"))
+        .current_dir(folder)
+        .args(args))
+    .output()
+    .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn refusal(output: &Output) -> String {
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn reports_the_newest_profile_of_the_folder() {
+    let folder = folder();
+    let text = stdout(&memprof(folder.path(), &["report"]));
+    assert!(
+        text.starts_with("Filename: app.rs\n\nLine #    Mem usage    Increment   Line Contents\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("     2                             fn grow() -> Vec<u8> {\n"),
+        "{text}"
+    );
+    assert!(text.contains("      3.0 MiB      3.0 MiB   "), "{text}");
+    assert!(!text.contains('\x1b'), "no colour into a pipe");
+
+    let older = folder.path().join("older.memprof");
+    fs::write(&older, "not a profile").unwrap();
+    let long_ago = std::time::SystemTime::UNIX_EPOCH;
+    fs::File::open(&older)
+        .unwrap()
+        .set_modified(long_ago)
+        .unwrap();
+    assert_eq!(stdout(&memprof(folder.path(), &["report"])), text);
+}
+
+#[test]
+fn other_forms_and_files() {
+    let folder = folder();
+    let json = stdout(&memprof(
+        folder.path(),
+        &["report", "app.memprof", "--format", "json"],
+    ));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["functions"][0]["total"]["allocated"], 3 << 20);
+    let csv = stdout(&memprof(
+        folder.path(),
+        &["report", "--format", "csv", "--lines", "touched"],
+    ));
+    assert_eq!(csv.lines().count(), 2, "{csv}");
+    let text = stdout(&memprof(folder.path(), &["summary"]));
+    assert!(
+        text.contains("app (process 1), recording finished"),
+        "{text}"
+    );
+    assert!(text.contains("app::grow"), "{text}");
+    stdout(&memprof(
+        folder.path(),
+        &["summary", "--format", "json", "-o", "out.json"],
+    ));
+    let json = fs::read_to_string(folder.path().join("out.json")).unwrap();
+    assert!(json.contains("\"schema\": \"memprof-summary/1\""));
+    let coloured = (Command::new(env!("CARGO_BIN_EXE_memprof")).current_dir(folder.path()))
+        .args(["report", "--columns", "peak,count"])
+        .env("CLICOLOR_FORCE", "1")
+        .output()
+        .unwrap();
+    assert!(stdout(&coloured).contains("\x1b[1mFilename"));
+}
+
+#[test]
+fn errors_are_one_line_with_a_remedy() {
+    let folder = folder();
+    let empty = tempfile::tempdir().unwrap();
+    let error = refusal(&memprof(empty.path(), &["report"]));
+    assert!(error.contains("memprof run -- PROGRAM"), "{error}");
+    let error = refusal(&memprof(folder.path(), &["report", "app.rs"]));
+    assert_eq!(
+        error,
+        "memprof: app.rs is not a profile; `memprof run -- PROGRAM` writes one\n"
+    );
+    let error = refusal(&memprof(folder.path(), &["report", "--function", "grwo"]));
+    assert!(error.contains("nearest are:\n  app::grow"), "{error}");
+    let error = refusal(&memprof(
+        folder.path(),
+        &["report", "--columns", "occurrences"],
+    ));
+    assert!(
+        error.contains("known only for #[profile] functions"),
+        "{error}"
+    );
+
+    let error = refusal(&memprof(folder.path(), &["report", "gone.memprof"]));
+    assert!(error.contains("cannot read gone.memprof"), "{error}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let folder = folder();
+    let mut child = (Command::new(env!("CARGO_BIN_EXE_memprof")).current_dir(folder.path()))
+        .args(["report", "--format", "json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+    let mut errors = String::new();
+    child.stderr.unwrap().read_to_string(&mut errors).unwrap();
+    assert_eq!(errors, "");
+}
