@@ -132,15 +132,16 @@ fn recursion_is_one_table_and_counts_a_stack_once() {
 
 #[test]
 fn recursion_costs_what_its_depth_costs() {
-    let own_time = |levels| {
+    let cpu_time = |levels| {
         let options = ["--sample", "all"];
         let recording = Recording::with_arguments("recursion", &options, &[levels]);
-        header(&recording.profile()).own_ns.max(1)
+        // The whole program's, which does little else than being recorded.
+        header(&recording.profile()).cpu_ns.max(1)
     };
-    let (shallow, deep) = (own_time("1000"), own_time("10000"));
+    let (shallow, deep) = (cpu_time("1000"), cpu_time("10000"));
     // Ten times the levels: ten times the time if it is linear, a hundred times if every level walks all of them.
     assert!(
-        deep < 40 * shallow,
+        deep < 30 * shallow,
         "{shallow} ns for 1,000 levels, {deep} ns for 10,000"
     );
 }
@@ -162,7 +163,7 @@ fn transient_buffers_show_within_the_time_budget_too() {
     let report = Recording::of("transient", &[]).report();
     let taken = report.function("transient::churn").line("let buffer");
     let error = (taken.allocated.expect("seen") - 6_000_000_000).abs();
-    assert!(error < 60_000_000, "{taken:?}");
+    assert!(error < 600_000_000, "within 10 %: {taken:?}");
     assert_eq!(taken.live, Some(0));
 }
 
