@@ -1,5 +1,6 @@
 //! Records an example under `memprof run` and reads the JSON report of it, as the tests see it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -122,6 +123,9 @@ pub struct Line {
     pub temporary: Option<i64>,
     pub reallocated: Option<i64>,
     pub samples: Option<u64>,
+    /// Of each figure that is an estimate.
+    #[serde(default)]
+    pub standard_error: BTreeMap<String, f64>,
 }
 
 impl Line {
