@@ -141,9 +141,11 @@ impl Line {
 }
 
 impl Report {
-    /// The one table of the function.
-    pub fn function(&self, name: &str) -> &Function {
-        let mut tables = self.functions.iter().filter(|table| table.name == name);
+    /// The one table of the function. Its path may be missing: `line-tables-only` keeps only the last part of the name of
+    /// a function that was inlined.
+    pub fn function(&self, path: &str) -> &Function {
+        let is_it = |name: &str| path == name || path.ends_with(&format!("::{name}"));
+        let mut tables = self.functions.iter().filter(|table| is_it(&table.name));
         let names = || {
             self.functions
                 .iter()
@@ -151,8 +153,8 @@ impl Report {
                 .collect::<Vec<_>>()
         };
         let table = tables.next();
-        assert!(tables.next().is_none(), "one table for {name}");
-        table.unwrap_or_else(|| panic!("no table for {name}, but for {:?}", names()))
+        assert!(tables.next().is_none(), "one table for {path}");
+        table.unwrap_or_else(|| panic!("no table for {path}, but for {:?}", names()))
     }
 }
 
