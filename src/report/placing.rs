@@ -1,7 +1,7 @@
 //! Which table and row each code frame belongs to.
 //!
 //! A function is what the source says it is: the innermost `fn` around the line, so that closures, async bodies,
-//! generic instances and inlined copies all meet in one table. Where the source is missing, the function's name decides.
+//! generic instances and inlined copies all meet in one table; likewise for statics, macros and what is derived for types. Where the source is missing, the function's name decides.
 
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use profiler_alloc_format::Frame;
 use super::tally::Tally;
 use super::{Figures, Line, Note, Scope, Table, naming};
 use crate::profile::Profile;
-use crate::source::{FunctionItem, Source, Sources};
+use crate::source::{Item, ItemKind, Source, Sources};
 use crate::symbolize::{CodeFrame, CodeFrameId, Origin, Symbols};
 
 /// Number of something figures are summed for: a table or one of its rows.
@@ -36,8 +36,14 @@ pub(super) struct Place {
 /// What makes frames members of one table.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum TableId {
-    /// A `fn` of a source file, by its index in the outline.
+    /// An item of a source file, by its index in the outline.
     Item { file: String, index: usize },
+    /// A function that was derived for a type.
+    Derived {
+        file: String,
+        index: usize,
+        function: String,
+    },
     /// A function of a source file that is not there.
     Named { file: String, function: String },
     /// A module without line information.
@@ -55,7 +61,7 @@ pub(super) struct Draft {
     key: Key,
     file: String,
     names: Vec<String>,
-    item: Option<FunctionItem>,
+    item: Option<Item>,
     source: Option<Rc<Source>>,
     rows: BTreeMap<RowId, Key>,
     notes: Vec<Note>,
@@ -129,12 +135,17 @@ impl Placing {
                 let outline = &source.text.as_ref()?.outline;
                 outline
                     .enclosing(line)
-                    .map(|index| (index, &outline.functions()[index]))
+                    .map(|index| (index, &outline.items()[index]))
             })
             .map(|(index, item)| (index, item.clone()));
         let file = source.as_ref().map(|source| source.shown.clone());
         let name = naming::fold(&code.function);
         let id = match (&file, &item) {
+            (Some(file), Some((index, item))) if item.kind == ItemKind::Type => TableId::Derived {
+                file: file.clone(),
+                index: *index,
+                function: naming::last(&name).to_owned(),
+            },
             (Some(file), Some((index, _))) => TableId::Item {
                 file: file.clone(),
                 index: *index,
@@ -261,18 +272,24 @@ fn notes(
 }
 
 impl Draft {
-    /// The best name: the source knows the function's own, the debug info may know its path, unless it was inlined.
+    /// The best name: the source knows an item's own, the debug info may know its path, unless it was inlined.
     fn function(&self) -> String {
         let fits = |name: &&String| match &self.item {
-            Some(item) => naming::last(name) == item.name(),
-            None => true,
+            Some(item) if item.kind != ItemKind::Type => naming::last(name) == item.name(),
+            _ => true,
         };
-        let known = (self.names.iter().filter(fits))
-            .max_by(|a, b| (a.len(), b).cmp(&(b.len(), a)))
-            .filter(|name| self.item.is_none() || name.contains("::"));
-        match (known, &self.item) {
-            (Some(name), _) => name.clone(),
-            (None, Some(item)) => item.path.clone(),
+        let longest = self
+            .names
+            .iter()
+            .filter(fits)
+            .max_by_key(|name| (name.len(), *name));
+        match (longest, &self.item) {
+            (Some(name), Some(_)) if name.contains("::") => name.clone(),
+            (Some(name), Some(item)) if item.kind == ItemKind::Type => {
+                format!("{}::{name}", item.path)
+            }
+            (_, Some(item)) => item.path.clone(),
+            (Some(name), None) => name.clone(),
             (None, None) => "unknown function".to_owned(),
         }
     }
