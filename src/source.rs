@@ -59,6 +59,13 @@ pub struct Source {
     pub text: Option<Text>,
 }
 
+impl Source {
+    /// Item number `index` of the outline.
+    pub fn item(&self, index: usize) -> Option<&Item> {
+        self.text.as_ref()?.outline.items().get(index)
+    }
+}
+
 /// A source file that was found.
 #[derive(Debug)]
 pub struct Text {

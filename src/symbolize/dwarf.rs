@@ -48,17 +48,16 @@ impl DebugInfo {
             let name = (found.function.as_ref())
                 .and_then(|function| function.raw_name().ok())
                 .map(|name| demangle(&name));
-            if name.is_none() {
+            let location = found.location.as_ref();
+            // Assembly has no functions either, so only Rust counts.
+            let file = location.and_then(|at| at.file).unwrap_or_default();
+            if name.is_none() && file.ends_with(".rs") {
                 self.nameless.set(true);
             }
-            let location = found.location.as_ref();
             code.push(CodeFrame {
                 module: frame.module(),
                 function: name.or_else(|| self.symbol(frame)).unwrap_or_default(),
-                file: location
-                    .and_then(|at| at.file)
-                    .unwrap_or_default()
-                    .to_owned(),
+                file: file.to_owned(),
                 line: location.and_then(|at| at.line).filter(|&line| line != 0),
                 offset: None,
             });
