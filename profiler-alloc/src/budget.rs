@@ -15,8 +15,10 @@ pub const GRANT_NS: u64 = 20_000_000;
 const CHECK_NS: u64 = 500_000;
 /// One sample in so many is timed; its time stands for all of them.
 pub const TIMED: u64 = 8;
-/// A timed sample that took longer was interrupted; what exceeds this is not the recorder's time.
+/// A timed sample that took longer than this, and so much for every frame walked, was interrupted: what exceeds it is
+/// not the recorder's time.
 pub const LONGEST_NS: u64 = 50_000;
+pub const LONGEST_FRAME_NS: u64 = 1_000;
 
 pub struct Budget {
     /// Share of the CPU time, in millionths; `None` for a sampling that is not to change.

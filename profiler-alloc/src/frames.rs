@@ -4,10 +4,13 @@
 //! innermost                                          outermost
 //! │ kept in order ············ │ … left out … │ ring of the last ones │
 //! ```
+//! The outer end of a deep stack is remembered. The next deep walk of the same thread stops as soon as it has frames enough
+//! of its own and the remembered return addresses are still where they were: recursion costs the same at every depth.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::unwind::{Fingerprint, Guess};
+use crate::stack_memory::StackMemory;
+use crate::unwind::{Fingerprint, Guess, Visit};
 
 /// Part of the kept frames that is for the outer end, where `main` and the thread's start are.
 const OUTER_SHARE: usize = 8;
@@ -15,46 +18,135 @@ const OUTER_SHARE: usize = 8;
 /// Frames of the program's start above the last frame pointer: the C library's, and `_start`.
 const START_FRAMES: usize = 2;
 
-/// A buffer of `depth` frames, filled innermost first.
-pub struct Frames {
+/// Room for the frames of one walk, and the outer end of the last deep one.
+pub struct FrameBuffer {
     kept: &'static [AtomicU64],
-    ring_start: usize,
+    /// Where on the stack each frame of the ring stands.
+    places: &'static [AtomicU64],
+    outer: OuterEnd,
+}
+
+/// The outermost frames of a deep stack: place and return address in turn, outermost first.
+struct OuterEnd {
+    /// Number of the thread's record, 0 if there is none.
+    thread: u32,
+    words: &'static [AtomicU64],
+}
+
+impl FrameBuffer {
+    /// Words of memory for `depth` frames, which must be at least 2.
+    pub const fn words(depth: usize) -> usize {
+        depth + 3 * ring_len(depth)
+    }
+
+    /// Divides `memory`, of [`words`](Self::words) words.
+    pub fn new(memory: &'static [AtomicU64], depth: usize) -> FrameBuffer {
+        let (kept, rest) = memory.split_at(depth);
+        let (places, words) = rest.split_at(ring_len(depth));
+        FrameBuffer {
+            kept,
+            places,
+            outer: OuterEnd { thread: 0, words },
+        }
+    }
+}
+
+const fn ring_len(depth: usize) -> usize {
+    if depth < OUTER_SHARE {
+        1
+    } else {
+        depth / OUTER_SHARE
+    }
+}
+
+/// A walk under way, or done.
+pub struct Frames<'a> {
+    buffer: &'a mut FrameBuffer,
+    thread: u32,
     len: usize,
+    /// The outer end is the remembered one, not the ring.
+    is_spliced: bool,
     fingerprint: Fingerprint,
     guess: Guess,
     guess_agreed: bool,
 }
 
-impl Frames {
-    /// Starts a walk that is to be compared with `guess`, in a buffer of at least two places.
-    pub fn new(buffer: &'static [AtomicU64], guess: Guess) -> Frames {
+impl<'a> Frames<'a> {
+    /// Starts a walk of the thread with record number `thread`, to be compared with `guess`.
+    pub fn new(buffer: &'a mut FrameBuffer, thread: u32, guess: Guess) -> Frames<'a> {
         Frames {
-            ring_start: buffer.len() - (buffer.len() / OUTER_SHARE).max(1),
-            kept: buffer,
+            buffer,
+            thread,
             len: 0,
+            is_spliced: false,
             fingerprint: Fingerprint::EMPTY,
             guess,
             guess_agreed: false,
         }
     }
 
-    /// Adds the next frame outwards.
+    fn ring_start(&self) -> usize {
+        self.buffer.kept.len() - self.buffer.places.len()
+    }
+
+    /// Adds the next frame outwards, whose return address stands at `place`.
     #[inline]
-    pub fn push(&mut self, return_address: usize) {
-        let at = if self.len < self.ring_start {
+    pub fn push(&mut self, return_address: usize, place: usize, memory: &mut StackMemory) -> Visit {
+        let ring_start = self.ring_start();
+        let at = if self.len < ring_start {
             self.len
         } else {
-            self.ring_start + (self.len - self.ring_start) % (self.kept.len() - self.ring_start)
+            let at = (self.len - ring_start) % self.buffer.places.len();
+            self.buffer.places[at].store(place as u64, Ordering::Relaxed);
+            ring_start + at
         };
-        self.kept[at].store(return_address as u64, Ordering::Relaxed);
+        self.buffer.kept[at].store(return_address as u64, Ordering::Relaxed);
         self.fingerprint.push(return_address);
         self.len += 1;
         if self.len == self.guess.len {
             self.guess_agreed = self.fingerprint == self.guess.fingerprint;
         }
+        if self.len == self.buffer.kept.len() + 1 && self.splice(place, memory) {
+            return Visit::Enough;
+        }
+        Visit::GoOn
     }
 
-    /// Hash of the whole walk.
+    /// Takes the remembered outer end if it still stands above `place`.
+    fn splice(&mut self, place: usize, memory: &mut StackMemory) -> bool {
+        let outer = &self.buffer.outer;
+        if outer.thread != self.thread || self.thread == 0 {
+            return false;
+        }
+        let mut fingerprint = self.fingerprint;
+        for frame in outer.words.chunks_exact(2) {
+            let (at, address) = (load(&frame[0]), load(&frame[1]));
+            if at <= place || memory.read(at) != Some(address) {
+                return false;
+            }
+            fingerprint.push(address);
+        }
+        self.fingerprint = fingerprint;
+        self.is_spliced = true;
+        true
+    }
+
+    /// The walk reached the outermost frame: remembers the outer end of a deep stack.
+    pub fn complete(&mut self) {
+        if !self.is_deep() || self.is_spliced {
+            return;
+        }
+        self.buffer.outer.thread = self.thread;
+        for (frame, words) in self.ring().zip(self.buffer.outer.words.chunks_exact(2)) {
+            words[0].store(load(&self.buffer.places[frame]) as u64, Ordering::Relaxed);
+            words[1].store(
+                load(&self.buffer.kept[self.ring_start() + frame]) as u64,
+                Ordering::Relaxed,
+            );
+        }
+    }
+
+    /// Hash of what is kept.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
@@ -62,51 +154,98 @@ impl Frames {
     /// True if the frame-pointer walk went the same way, up to the frames before `main` or a thread's first function,
     /// which are C.
     pub fn is_confirmed(&self) -> bool {
-        self.guess_agreed && self.len - self.guess.len <= START_FRAMES
+        self.guess_agreed && !self.is_spliced && self.len - self.guess.len <= START_FRAMES
     }
 
-    /// Number of frames left out in the middle.
-    pub fn left_out(&self) -> usize {
-        self.len.saturating_sub(self.kept.len())
+    /// Frames walked.
+    pub fn walked(&self) -> usize {
+        self.len
+    }
+
+    /// True if frames in the middle are left out.
+    pub fn is_deep(&self) -> bool {
+        self.len > self.buffer.kept.len()
+    }
+
+    /// Places in the ring, from the outermost frame inwards.
+    fn ring(&self) -> impl Iterator<Item = usize> + use<> {
+        let (start, len, walked) = (self.ring_start(), self.buffer.places.len(), self.len);
+        let outer = walked.saturating_sub(start).min(len);
+        (walked - outer..walked)
+            .rev()
+            .map(move |frame| (frame - start) % len)
     }
 
     /// The kept return addresses from the outermost inwards; `None` stands where frames were left out.
     pub fn outermost_first(&self) -> impl Iterator<Item = Option<usize>> {
-        let ring_len = self.kept.len() - self.ring_start;
-        let outer = self.len.saturating_sub(self.ring_start).min(ring_len);
-        let ring = (self.len - outer..self.len).rev().map(move |frame| {
-            let at = self.ring_start + (frame - self.ring_start) % ring_len;
-            Some(self.kept[at].load(Ordering::Relaxed) as usize)
-        });
-        let gap = (self.left_out() > 0).then_some(None);
-        let inner = (0..self.len.min(self.ring_start)).rev();
-        ring.chain(gap)
-            .chain(inner.map(|at| Some(self.kept[at].load(Ordering::Relaxed) as usize)))
+        let spliced = self
+            .buffer
+            .outer
+            .words
+            .chunks_exact(2)
+            .map(|frame| load(&frame[1]));
+        let spliced = spliced.take(if self.is_spliced { usize::MAX } else { 0 });
+        let walked = self
+            .ring()
+            .map(|at| load(&self.buffer.kept[self.ring_start() + at]));
+        let walked = walked.take(if self.is_spliced { 0 } else { usize::MAX });
+        let gap = self.is_deep().then_some(None);
+        let inner = (0..self.len.min(self.ring_start())).rev();
+        let inner = inner.map(|at| Some(load(&self.buffer.kept[at])));
+        spliced.chain(walked).map(Some).chain(gap).chain(inner)
     }
+}
+
+fn load(word: &AtomicU64) -> usize {
+    word.load(Ordering::Relaxed) as usize
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::memory;
+    use crate::stack_memory::OwnStack;
 
-    fn filled(depth: usize, len: usize) -> Frames {
-        let guess = Guess {
-            fingerprint: Fingerprint::EMPTY,
-            len: 0,
+    fn buffer(depth: usize) -> FrameBuffer {
+        FrameBuffer::new(memory::zeroed(FrameBuffer::words(depth)).unwrap(), depth)
+    }
+
+    /// Walks the return addresses in `stack`, each standing where it is in memory.
+    fn walk<'a>(buffer: &'a mut FrameBuffer, guess: Guess, stack: &[usize]) -> Frames<'a> {
+        let mut own = OwnStack {
+            low: stack.as_ptr_range().start as usize,
+            high: stack.as_ptr_range().end as usize,
         };
-        let mut frames = Frames::new(memory::zeroed(depth).unwrap(), guess);
-        (1..=len).for_each(|address| frames.push(address));
+        let mut memory = StackMemory::at(own.low, &mut own);
+        let mut frames = Frames::new(buffer, 1, guess);
+        for address in stack {
+            if let Visit::Enough = frames.push(*address, &raw const *address as usize, &mut memory)
+            {
+                return frames;
+            }
+        }
+        frames.complete();
         frames
+    }
+
+    fn kept(frames: &Frames<'_>) -> Vec<Option<usize>> {
+        frames.outermost_first().collect()
+    }
+
+    fn both_ends(len: usize) -> Vec<Option<usize>> {
+        let mut ends = vec![Some(len), Some(len - 1), None];
+        ends.extend((1..=14).rev().map(Some));
+        ends
     }
 
     #[test]
     fn keeps_an_ordinary_stack_whole() {
         for len in [0, 1, 13, 14, 15, 16] {
-            let frames = filled(16, len);
-            let kept: Vec<_> = frames.outermost_first().collect();
+            let stack: Vec<usize> = (1..=len).collect();
+            let mut buffer = buffer(16);
+            let frames = walk(&mut buffer, Guess::NONE, &stack);
             assert_eq!(
-                kept,
+                kept(&frames),
                 (1..=len).rev().map(Some).collect::<Vec<_>>(),
                 "{len} frames"
             );
@@ -115,30 +254,38 @@ mod tests {
 
     #[test]
     fn keeps_both_ends_of_a_deep_stack() {
-        let frames = filled(16, 1001);
-        let kept: Vec<_> = frames.outermost_first().collect();
-        let mut expected = vec![Some(1001), Some(1000), None];
-        expected.extend((1..=14).rev().map(Some));
-        assert_eq!(kept, expected);
-        assert_eq!(frames.left_out(), 985);
+        let stack: Vec<usize> = (1..=1001).collect();
+        let mut buffer = buffer(16);
+        let frames = walk(&mut buffer, Guess::NONE, &stack);
+        assert_eq!(kept(&frames), both_ends(1001));
+        assert_eq!(frames.walked(), 1001);
+    }
+
+    #[test]
+    fn a_known_outer_end_is_not_walked_again() {
+        let mut stack: Vec<usize> = (1..=1001).collect();
+        let mut buffer = buffer(16);
+        walk(&mut buffer, Guess::NONE, &stack);
+        let again = walk(&mut buffer, Guess::NONE, &stack);
+        assert_eq!((again.walked(), kept(&again)), (17, both_ends(1001)));
+        // Someone else was called from main: walk it all.
+        stack[999] = 5;
+        let changed = walk(&mut buffer, Guess::NONE, &stack);
+        assert_eq!(changed.walked(), 1001);
+        assert_eq!(kept(&changed)[..3], [Some(1001), Some(5), None]);
     }
 
     #[test]
     fn a_guess_is_confirmed_only_if_every_frame_agrees() {
-        let guess_of = |addresses: &[usize]| {
+        let confirmed = |addresses: &[usize], stack: &[usize]| {
             let mut guess = Guess {
-                fingerprint: Fingerprint::EMPTY,
                 len: addresses.len(),
+                ..Guess::NONE
             };
             addresses
                 .iter()
                 .for_each(|&address| guess.fingerprint.push(address));
-            guess
-        };
-        let confirmed = |guess: &[usize], walk: &[usize]| {
-            let mut frames = Frames::new(memory::zeroed(16).unwrap(), guess_of(guess));
-            walk.iter().for_each(|&address| frames.push(address));
-            frames.is_confirmed()
+            walk(&mut buffer(16), guess, stack).is_confirmed()
         };
         assert!(confirmed(&[1, 2, 3], &[1, 2, 3]));
         assert!(confirmed(&[1, 2, 3], &[1, 2, 3, 4, 5]));

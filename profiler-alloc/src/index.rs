@@ -97,10 +97,17 @@ impl Index {
 
     fn neighbourhood(&self, number: usize, key: u64) -> impl Iterator<Item = usize> + use<> {
         let mask = words(self.first_bits, number) / 2 - 1;
-        // Keys may be addresses: the multiplication spreads them, and its high bits are the good ones.
-        let home = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20) as usize;
+        let home = mix(key) as usize;
         (0..PROBES).map(move |step| 2 * (home.wrapping_add(step) & mask))
     }
+}
+
+/// Spreads every bit of a key over the low bits (the finalizer of MurmurHash3).
+#[inline]
+pub fn mix(key: u64) -> u64 {
+    let mixed = (key ^ (key >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    mixed ^ (mixed >> 33)
 }
 
 /// Words of a level: a key and a value for each entry.
@@ -123,6 +130,21 @@ mod tests {
         }
         assert_eq!(index.find(3, |_| true), None);
         assert!(index.newest.load(Ordering::Relaxed) > 2);
+    }
+
+    #[test]
+    fn keys_that_differ_in_a_few_bits_only_do_not_crowd() {
+        for shift in [0, 8, 24, 40, 48] {
+            let index = Index::new(13);
+            for key in 1..=2_000u64 {
+                assert!(index.insert(key << shift, key));
+            }
+            assert_eq!(
+                index.newest.load(Ordering::Relaxed),
+                0,
+                "shifted by {shift}"
+            );
+        }
     }
 
     #[test]

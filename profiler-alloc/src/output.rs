@@ -40,15 +40,23 @@ impl Output {
         Some(output)
     }
 
-    /// The path to use if this one exists: `PATH.NAME.PID.memprof`.
-    pub fn with_program_and_number(mut self) -> Option<Output> {
-        self.push(b".")?;
-        self.push_program()?;
-        self.push(b".")?;
-        self.push(Decimal::new(sys::process_id().into()).bytes())?;
-        self.push(b".")?;
-        self.push(EXTENSION.as_bytes())?;
-        Some(self)
+    /// The path to use if this one exists: `PATH.NAME.PID.memprof`, or `PATH.NAME.PID.TIMES.memprof` from the second time on.
+    pub fn beside(&self, times: u32) -> Option<Output> {
+        let mut output = Output {
+            bytes: self.bytes,
+            len: self.len,
+        };
+        output.push(b".")?;
+        output.push_program()?;
+        output.push(b".")?;
+        output.push(Decimal::new(sys::process_id().into()).bytes())?;
+        if times > 1 {
+            output.push(b".")?;
+            output.push(Decimal::new(times.into()).bytes())?;
+        }
+        output.push(b".")?;
+        output.push(EXTENSION.as_bytes())?;
+        Some(output)
     }
 
     pub fn as_c_str(&self) -> &CStr {
@@ -91,13 +99,11 @@ mod tests {
         assert_eq!(text(b"/a/%e.%p.x").unwrap(), format!("/a/{exe}.{pid}.x"));
         assert_eq!(text(b"100%%, %q%").unwrap(), "100%, %q%");
         assert_eq!(text(&[b'a'; MAX]), None);
-        let again = Output::expand(b"f")
-            .unwrap()
-            .with_program_and_number()
-            .unwrap();
-        assert_eq!(
-            again.as_c_str().to_str().unwrap(),
-            format!("f.{exe}.{pid}.memprof")
-        );
+        let beside = |times| {
+            let output = Output::expand(b"f").unwrap().beside(times).unwrap();
+            output.as_c_str().to_str().unwrap().to_owned()
+        };
+        assert_eq!(beside(1), format!("f.{exe}.{pid}.memprof"));
+        assert_eq!(beside(2), format!("f.{exe}.{pid}.2.memprof"));
     }
 }

@@ -21,8 +21,8 @@ use crate::modules::Modules;
 use crate::output::Output;
 use crate::registers::Registers;
 use crate::sampling::{self, Weight};
-use crate::scratch::Pool;
-use crate::stack_memory::{self, StackMemory};
+use crate::scratch::{Pool, Scratch};
+use crate::stack_memory::{OwnStack, StackMemory};
 use crate::stacks::{self, StackRef, Stacks};
 use crate::store::Store;
 use crate::sys::{self, Statm};
@@ -56,6 +56,7 @@ pub struct Recorder {
     stacks: Stacks,
     rules: Index,
     modules: Modules,
+    depth: usize,
     scratch: &'static Pool,
     timeline: Timeline,
     statm: Statm,
@@ -128,6 +129,7 @@ impl Recorder {
             stacks: Stacks::new(),
             rules: Index::new(13),
             modules: Modules::new()?,
+            depth,
             scratch: Pool::new(depth)?,
             timeline: Timeline::new(),
             statm: Statm::open(),
@@ -154,9 +156,10 @@ impl Recorder {
     pub fn allocated(&self, cells: &ThreadCells, at: Registers, address: usize, size: u64) {
         if self.is_due(cells) {
             self.timed(cells, cells.sequence.load(Ordering::Relaxed).into(), || {
-                let stack = self.stack(cells, at);
+                let (stack, walked) = self.stack(cells, at);
                 self.sample_alloc(cells, stack, address, size, false);
                 self.enter(cells, stack);
+                walked
             });
         }
         self.settle(cells);
@@ -166,9 +169,10 @@ impl Recorder {
     pub fn freeing(&self, cells: &ThreadCells, at: Registers, address: usize) {
         if let Some(block) = self.take_block(address) {
             self.timed(cells, cells.frees.load(Ordering::Relaxed), || {
-                let stack = self.stack(cells, at);
+                let (stack, walked) = self.stack(cells, at);
                 self.sample_free(cells, stack, block);
                 self.enter(cells, stack);
+                walked
             });
             self.settle(cells);
         } else if cells.freed_bytes.load(Ordering::Relaxed)
@@ -215,7 +219,7 @@ impl Recorder {
         let due = self.is_due(cells);
         if due || old.is_some() {
             self.timed(cells, cells.reallocs.load(Ordering::Relaxed), || {
-                let stack = self.stack(cells, at);
+                let (stack, walked) = self.stack(cells, at);
                 if let Some(block) = old {
                     self.sample_free(cells, stack, block);
                 }
@@ -223,6 +227,7 @@ impl Recorder {
                     self.sample_alloc(cells, stack, address, size, true);
                 }
                 self.enter(cells, stack);
+                walked
             });
         }
         self.settle(cells);
@@ -352,7 +357,7 @@ impl Recorder {
         let kept = self.live.insert(address, block, limit);
         if !kept {
             self.filter.remove(address);
-            self.widen(self.budget.widen(u64::from(block.interval)));
+            self.change_interval(self.budget.widen(u64::from(block.interval)));
         }
         kept
     }
@@ -382,40 +387,44 @@ impl Recorder {
             .unwrap_or(&NOWHERE)
     }
 
-    /// The calling thread's stack from `registers` outwards.
-    fn stack(&self, cells: &ThreadCells, registers: Registers) -> StackRef {
+    /// The calling thread's stack from `registers` outwards, and the number of frames walked.
+    fn stack(&self, cells: &ThreadCells, registers: Registers) -> (StackRef, usize) {
         let header = self.store.header();
-        let (low, high) = bounds(cells);
-        let mut memory = StackMemory::at(registers.sp, low, high);
+        let mut memory = memory_at(cells, registers.sp);
         let guess = self.guess(registers, &mut memory);
         if guess.len > 0
             && let Some(stack) = self.stacks.guessed(guess.fingerprint)
         {
             bump(&cells.frame_pointer_walks, 1);
             self.trust_frame_pointers();
-            return stack;
+            return (stack, guess.len);
         }
         let Some(mut scratch) = self.scratch.take(counters::number() as usize) else {
             header.lost_stacks.fetch_add(1, Ordering::Relaxed);
-            return StackRef::OTHER;
+            return (StackRef::OTHER, 0);
         };
         bump(&cells.table_walks, 1);
         let now_ns = self.elapsed();
-        let mut frames = Frames::new(scratch.frames, guess);
+        let Scratch { context, frames } = &mut *scratch;
+        let mut frames = Frames::new(frames, counters::number(), guess);
         let mut tables = Tables {
             rules: &self.rules,
             modules: &self.modules,
             store: &self.store,
-            context: &mut scratch.context,
+            context,
             now_ns,
         };
-        let end = unwind::walk(registers, &mut memory, &mut tables, |address| {
-            frames.push(address)
-        });
-        if end == End::CutOff {
-            header.lost_outer_frames.fetch_add(1, Ordering::Relaxed);
+        let end = unwind::walk(
+            registers,
+            &mut memory,
+            &mut tables,
+            |address, place, memory| frames.push(address, place, memory),
+        );
+        match end {
+            End::Complete => frames.complete(),
+            End::CutOff => drop(header.lost_outer_frames.fetch_add(1, Ordering::Relaxed)),
         }
-        if frames.left_out() > 0 {
+        if frames.is_deep() {
             header.lost_middle_frames.fetch_add(1, Ordering::Relaxed);
         }
         let stack = self
@@ -432,12 +441,12 @@ impl Recorder {
                 self.frame_pointer_credit.fetch_sub(1, Ordering::Relaxed);
             }
         }
-        stack
+        (stack, frames.walked())
     }
 
     fn guess(&self, registers: Registers, memory: &mut StackMemory) -> Guess {
         if self.frame_pointer_credit.load(Ordering::Relaxed) > 0 {
-            unwind::walk_frame_pointers(registers, memory)
+            unwind::walk_frame_pointers(registers, memory, self.depth)
         } else {
             Guess::NONE
         }
@@ -459,37 +468,29 @@ impl Recorder {
         }
     }
 
-    /// Runs one sample's work; times one in [`budget::TIMED`], and looks at the budget.
-    fn timed(&self, cells: &ThreadCells, number: u64, work: impl FnOnce()) {
-        if !number.is_multiple_of(budget::TIMED) {
-            work();
-            cells
-                .last_heap
-                .store(self.heap_with(cells) as u64, Ordering::Relaxed);
-            return;
-        }
-        let start = sys::now_ns();
-        work();
+    /// Runs one sample's work, which gives the frames walked; times one in [`budget::TIMED`], and looks at the budget.
+    fn timed(&self, cells: &ThreadCells, number: u64, work: impl FnOnce() -> usize) {
+        let is_timed = number.is_multiple_of(budget::TIMED);
+        let start = if is_timed { sys::now_ns() } else { 0 };
+        let walked = work();
         cells
             .last_heap
-            .store(self.heap_with(cells) as u64, Ordering::Relaxed);
-        let taken = sys::now_ns().saturating_sub(start).min(budget::LONGEST_NS);
-        let header = self.store.header();
-        let own = header
-            .own_ns
-            .fetch_add(taken * budget::TIMED, Ordering::Relaxed);
-        self.widen(
-            self.budget
-                .check(own, header.interval.load(Ordering::Relaxed)),
-        );
+            .store(counters::publish(cells) as u64, Ordering::Relaxed);
+        if is_timed {
+            let longest = budget::LONGEST_NS + budget::LONGEST_FRAME_NS * walked as u64;
+            let taken = sys::now_ns().saturating_sub(start).min(longest);
+            let header = self.store.header();
+            let own = header
+                .own_ns
+                .fetch_add(taken * budget::TIMED, Ordering::Relaxed);
+            self.change_interval(
+                self.budget
+                    .check(own, header.interval.load(Ordering::Relaxed)),
+            );
+        }
     }
 
-    /// The process's heap, this thread's latest included.
-    fn heap_with(&self, cells: &ThreadCells) -> i64 {
-        counters::publish(cells)
-    }
-
-    fn widen(&self, interval: Option<u64>) {
+    fn change_interval(&self, interval: Option<u64>) {
         if let Some(interval) = interval {
             let header = self.store.header();
             header.interval.store(interval, Ordering::Relaxed);
@@ -656,15 +657,20 @@ impl Recorder {
 /// Takes what belongs to a file that has no room even for "other"; cannot happen, and is not worth a panic.
 static NOWHERE: StackCells = StackCells::empty();
 
-/// Bounds of the calling thread's stack, asked for once.
-fn bounds(cells: &ThreadCells) -> (usize, usize) {
-    if cells.stack_top.load(Ordering::Relaxed) == 0 {
-        let (low, high) = stack_memory::own_bounds();
-        cells.stack_low.store(low as u64, Ordering::Relaxed);
-        cells.stack_top.store(high as u64, Ordering::Relaxed);
-    }
+/// The stack around `sp`; what has become known of the thread's own stack is kept.
+fn memory_at(cells: &ThreadCells, sp: usize) -> StackMemory {
     let get = |cell: &AtomicU64| cell.load(Ordering::Relaxed) as usize;
-    (get(&cells.stack_low), get(&cells.stack_top))
+    let mut own = OwnStack {
+        low: get(&cells.stack_low),
+        high: get(&cells.stack_top),
+    };
+    if own.high == 0 {
+        own = OwnStack::find();
+    }
+    let memory = StackMemory::at(sp, &mut own);
+    cells.stack_low.store(own.low as u64, Ordering::Relaxed);
+    cells.stack_top.store(own.high as u64, Ordering::Relaxed);
+    memory
 }
 
 fn copy(from: &AtomicU64, to: &AtomicU64) {

@@ -3,9 +3,10 @@
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::cfi::Context;
+use crate::frames::FrameBuffer;
 use crate::memory;
 
 /// Threads that can take a sample at the same moment; one more finds no set and loses its sample.
@@ -15,7 +16,7 @@ const SETS: usize = 32;
 pub struct Scratch {
     pub context: Context,
     /// Room for the frames kept of one stack.
-    pub frames: &'static [AtomicU64],
+    pub frames: FrameBuffer,
 }
 
 struct Set {
@@ -44,7 +45,7 @@ impl Pool {
         };
         let pool = memory::leak(empty)?;
         for set in &pool.sets {
-            let frames = memory::zeroed(depth)?;
+            let frames = FrameBuffer::new(memory::zeroed(FrameBuffer::words(depth))?, depth);
             // SAFETY: the set is marked taken, so nobody else reaches it yet.
             unsafe {
                 (*set.scratch.get()).write(Scratch {
@@ -105,7 +106,6 @@ mod tests {
         let pool = Pool::new(16).unwrap();
         let mut taken: Vec<_> = (0..SETS).map(|first| pool.take(first).unwrap()).collect();
         assert!(pool.take(0).is_none());
-        taken[5].frames[0].store(1, Ordering::Relaxed);
         taken.pop();
         assert!(pool.take(0).is_some());
     }

@@ -6,6 +6,42 @@ use crate::sys;
 const FOREIGN_LIMIT: usize = 1 << 20;
 const PAGE: usize = 4096;
 
+/// Pages that are tried at most to reach the known part of the thread's own stack: 16 MiB.
+const MOST_NEW_PAGES: usize = 4096;
+
+/// The part of the thread's own stack that is known to be readable. Empty at first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OwnStack {
+    pub low: usize,
+    pub high: usize,
+}
+
+impl OwnStack {
+    /// The calling thread's, as far as it is known without asking: where it ends.
+    ///
+    /// The C library's own question (`pthread_getattr_np`) allocates, and costs 100 us on the main thread.
+    pub fn find() -> OwnStack {
+        let high = top();
+        OwnStack { low: high, high }
+    }
+
+    /// Makes everything from `sp` upwards known, each page tried once. False if `sp` is on another stack.
+    pub fn reach(&mut self, sp: usize) -> bool {
+        if (self.low..self.high).contains(&sp) {
+            return true;
+        }
+        if sp >= self.high || (self.low - sp) / PAGE > MOST_NEW_PAGES {
+            return false;
+        }
+        let page = sp & !(PAGE - 1);
+        let is_whole = (page..self.low).step_by(PAGE).all(sys::is_readable);
+        if is_whole {
+            self.low = page;
+        }
+        is_whole
+    }
+}
+
 /// The part of memory a walk may read.
 pub struct StackMemory {
     low: usize,
@@ -14,15 +50,15 @@ pub struct StackMemory {
 }
 
 impl StackMemory {
-    /// The stack that `sp` points into, for a thread whose own stack is `low..high`.
+    /// The stack that `sp` points into.
     ///
-    /// On another stack nothing is known of the bounds, so each page is tried before it is read.
-    pub fn at(sp: usize, low: usize, high: usize) -> StackMemory {
-        if (low..high).contains(&sp) {
+    /// On a stack that is not the thread's own (signal stack, coroutine), each page is tried before it is read.
+    pub fn at(sp: usize, own: &mut OwnStack) -> StackMemory {
+        if own.reach(sp) {
             StackMemory {
                 low: sp,
-                high,
-                limit: high,
+                high: own.high,
+                limit: own.high,
             }
         } else {
             let page_end = (sp | (PAGE - 1)).wrapping_add(1);
@@ -65,54 +101,30 @@ impl StackMemory {
     }
 }
 
-/// Bounds of the calling thread's own stack: 0.6 us on most threads, 100 us on the main thread of some systems, so ask
-/// once. Empty if the system does not tell.
-pub fn own_bounds() -> (usize, usize) {
-    if let Some(bounds) = main_thread_bounds() {
-        return bounds;
+/// An address above all frames of the calling thread's stack and on that stack; 0 if there is none to be had.
+///
+/// The main thread's stack begins at an address that the dynamic linker keeps. The stacks of other threads have the
+/// thread's control block at their upper end, and its address is the thread's handle (glibc and musl).
+fn top() -> usize {
+    if sys::thread_id() == sys::process_id() {
+        return main_top();
     }
-    let mut attributes = core::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
-    let (mut base, mut size) = (core::ptr::null_mut(), 0);
-    // SAFETY: the attributes are initialised by the first call if it succeeds, and destroyed after use.
-    unsafe {
-        if libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) != 0 {
-            return (0, 0);
-        }
-        libc::pthread_attr_getstack(attributes.as_ptr(), &mut base, &mut size);
-        libc::pthread_attr_destroy(attributes.as_mut_ptr());
-    }
-    let low = base as usize;
-    (low, low.saturating_add(size))
+    // SAFETY: has no preconditions.
+    unsafe { libc::pthread_self() as usize }
 }
 
-/// The main thread's stack begins at an address the dynamic linker keeps, and may grow to the limit on stack size.
 #[cfg(target_env = "gnu")]
-fn main_thread_bounds() -> Option<(usize, usize)> {
+fn main_top() -> usize {
     unsafe extern "C" {
         static __libc_stack_end: *const u8;
     }
-    if sys::thread_id() != sys::process_id() {
-        return None;
-    }
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: `limit` is valid to write to; the linker sets `__libc_stack_end` before any code of the program runs.
-    let high = unsafe {
-        libc::getrlimit(libc::RLIMIT_STACK, &mut limit);
-        __libc_stack_end as usize
-    };
-    let size = usize::try_from(limit.rlim_cur)
-        .unwrap_or(usize::MAX)
-        .min(1 << 32);
-    // `__libc_stack_end` lies below the program's arguments; nothing above it is a frame.
-    (high != 0).then(|| (high.saturating_sub(size), high))
+    // SAFETY: the linker sets it before any code of the program runs.
+    unsafe { __libc_stack_end as usize }
 }
 
 #[cfg(not(target_env = "gnu"))]
-fn main_thread_bounds() -> Option<(usize, usize)> {
-    None
+fn main_top() -> usize {
+    0
 }
 
 #[cfg(test)]
@@ -120,17 +132,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn own_bounds_hold_a_local() {
+    fn reaches_a_local_on_the_own_stack() {
         let local = 5usize;
         let address = &raw const local as usize;
-        let (low, high) = own_bounds();
-        assert!((low..high).contains(&address));
-        assert_eq!(StackMemory::at(address, low, high).read(address), Some(5));
+        let mut own = OwnStack::find();
+        assert_eq!(StackMemory::at(address, &mut own).read(address), Some(5));
+        assert!(own.low <= address && address < own.high && own.high - address < 8 << 20);
     }
 
     #[test]
     fn refuses_what_is_not_the_stack() {
-        let mut memory = StackMemory::at(0x10_0000, 0x8_0000, 0x20_0000);
+        let mut own = OwnStack {
+            low: 0x10_0000,
+            high: 0x20_0000,
+        };
+        let mut memory = StackMemory::at(0x10_0000, &mut own);
         assert_eq!(memory.read(0x10_0004), None);
         assert_eq!(memory.read(0xf_fff8), None);
         assert_eq!(memory.read(0x20_0000), None);
@@ -140,7 +156,7 @@ mod tests {
     fn explores_an_unknown_stack_page_by_page() {
         let block = vec![9usize; 4096];
         let address = block.as_ptr() as usize;
-        let mut memory = StackMemory::at(address, 0, 0);
+        let mut memory = StackMemory::at(address, &mut OwnStack { low: 0, high: 0 });
         assert_eq!(memory.read(address + 4096 * 4), Some(9));
         assert_eq!(memory.read(address + (2 << 20)), None);
     }

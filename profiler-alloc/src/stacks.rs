@@ -8,7 +8,7 @@ use core::sync::atomic::Ordering;
 use profiler_alloc_format::{Frame, UNKNOWN_MODULE};
 
 use crate::frames::Frames;
-use crate::index::Index;
+use crate::index::{Index, mix};
 use crate::modules::Modules;
 use crate::store::Store;
 use crate::unwind::Fingerprint;
@@ -135,8 +135,7 @@ impl Stacks {
     }
 
     fn child(&self, store: &Store, parent: u32, frame: Frame) -> Option<u32> {
-        let key = (frame.to_bits() ^ u64::from(parent).rotate_left(40))
-            .wrapping_mul(0x9fb2_1c65_1e98_df25);
+        let key = mix(frame.to_bits()) ^ u64::from(parent);
         let is_it = |number: u64| {
             store.nodes.get(number as usize).is_some_and(|cells| {
                 cells.parent.load(Ordering::Relaxed) == parent

@@ -64,16 +64,7 @@ pub fn start(output: Output, settings: &Settings) -> Result<&'static Recorder, R
 }
 
 fn open(output: Output, settings: &Settings) -> Result<&'static Recorder, Refusal> {
-    let (store, output) = match Store::create(output.as_c_str()) {
-        Err(OpenFailure::Exists) => {
-            let beside = output
-                .with_program_and_number()
-                .ok_or(Refusal::PathTooLong)?;
-            (Store::create(beside.as_c_str()), beside)
-        }
-        other => (other, output),
-    };
-    let store = store.map_err(Refusal::File)?;
+    let (store, output) = create(output)?;
     write_header(&store, settings);
     let share = (settings.sample == Sample::Auto).then_some(u64::from(settings.overhead_ppm));
     let depth = settings
@@ -86,6 +77,23 @@ fn open(output: Output, settings: &Settings) -> Result<&'static Recorder, Refusa
     watch_exit();
     recorder::publish(recorder);
     Ok(recorder)
+}
+
+/// Creates the file, or one beside it if that exists; nothing is ever overwritten.
+fn create(output: Output) -> Result<(Store, Output), Refusal> {
+    const MOST: u32 = 1000;
+    match Store::create(output.as_c_str()) {
+        Err(OpenFailure::Exists) => {}
+        other => return Ok((other.map_err(Refusal::File)?, output)),
+    }
+    for times in 1..=MOST {
+        let beside = output.beside(times).ok_or(Refusal::PathTooLong)?;
+        match Store::create(beside.as_c_str()) {
+            Err(OpenFailure::Exists) => {}
+            other => return Ok((other.map_err(Refusal::File)?, beside)),
+        }
+    }
+    Err(Refusal::File(OpenFailure::Exists))
 }
 
 /// Notes in the profile when the program ends in order. Recording goes on to the very end.

@@ -35,8 +35,17 @@ impl Timeline {
         }
         let header = store.header();
         let count = header.timeline_count.load(Ordering::Relaxed) as usize;
-        let count = if count >= POINTS { thin(store) } else { count };
-        if let Some(cells) = store.timeline.get(count) {
+        let last = count
+            .checked_sub(1)
+            .and_then(|last| store.timeline.get(last));
+        // Another thread may have added a later point while this one was on its way.
+        let is_later = last.is_none_or(|last| read(last).time_ns <= now_ns);
+        let count = if is_later && count >= POINTS {
+            thin(store)
+        } else {
+            count
+        };
+        if let Some(cells) = store.timeline.get(count).filter(|_| is_later) {
             write(cells, make());
             header
                 .timeline_count

@@ -26,6 +26,14 @@ pub enum End {
     CutOff,
 }
 
+/// Whether a walk is to go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Visit {
+    GoOn,
+    /// What lies further out is known.
+    Enough,
+}
+
 /// Hash of a sequence of return addresses, innermost first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fingerprint(u64);
@@ -68,13 +76,13 @@ pub struct Tables<'a> {
     pub now_ns: u64,
 }
 
-/// Walks by unwind tables from `registers`, giving every return address to `visit`, innermost first.
+/// Walks by unwind tables from `registers`, giving every return address and its place to `visit`, innermost first.
 #[cfg(not(portable_unwinder))]
 pub fn walk(
     registers: Registers,
     memory: &mut StackMemory,
     tables: &mut Tables<'_>,
-    mut visit: impl FnMut(usize),
+    mut visit: impl FnMut(usize, usize, &mut StackMemory) -> Visit,
 ) -> End {
     let Registers {
         mut pc,
@@ -111,7 +119,9 @@ pub fn walk(
         if return_address == 0 {
             return End::Complete;
         }
-        visit(return_address);
+        if visit(return_address, frame_end - 8, memory) == Visit::Enough {
+            return End::Complete;
+        }
         // The call ends where the return address begins, perhaps beyond the caller's last instruction.
         pc = return_address - 1;
         sp = frame_end;
@@ -123,11 +133,12 @@ pub fn walk(
 #[cfg(portable_unwinder)]
 pub fn walk(
     _: Registers,
-    _: &mut StackMemory,
+    memory: &mut StackMemory,
     _: &mut Tables<'_>,
-    visit: impl FnMut(usize),
+    mut visit: impl FnMut(usize, usize, &mut StackMemory) -> Visit,
 ) -> End {
-    crate::portable::walk(visit)
+    // Places are not known, so no outer end is ever found again.
+    crate::portable::walk(|return_address| visit(return_address, 0, memory))
 }
 
 #[cfg(not(portable_unwinder))]
@@ -152,12 +163,13 @@ impl Tables<'_> {
     }
 }
 
-/// Walks by frame pointers: at each, the caller's frame pointer and, above it, the return address.
+/// Walks by frame pointers: at each, the caller's frame pointer and, above it, the return address. A stack of more than
+/// `most` frames is left to the tables, which need not walk all of it.
 #[inline]
-pub fn walk_frame_pointers(registers: Registers, memory: &mut StackMemory) -> Guess {
+pub fn walk_frame_pointers(registers: Registers, memory: &mut StackMemory, most: usize) -> Guess {
     let mut guess = Guess::NONE;
     let (mut low, mut fp) = (registers.sp, registers.fp);
-    while fp > low && memory.holds(fp.wrapping_add(8)) && guess.len < MAX_WALK {
+    while fp > low && memory.holds(fp.wrapping_add(8)) {
         let (Some(caller_fp), Some(return_address)) = (memory.read(fp), memory.read(fp + 8)) else {
             break;
         };
@@ -166,6 +178,9 @@ pub fn walk_frame_pointers(registers: Registers, memory: &mut StackMemory) -> Gu
         }
         guess.fingerprint.push(return_address);
         guess.len += 1;
+        if guess.len > most {
+            return Guess::NONE;
+        }
         low = fp;
         fp = caller_fp;
     }

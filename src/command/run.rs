@@ -3,10 +3,11 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use super::report;
 use crate::run::{Output, Program, ProgramError, Recorded, Request, RunId, Sample, child, closing};
 use crate::units::parse_duration;
 
@@ -110,7 +111,7 @@ fn close(profiles: &[Recorded], report: bool) -> anyhow::Result<()> {
     let reported = if report {
         profiles
             .iter()
-            .try_for_each(|profile| print_report(&profile.path))
+            .try_for_each(|profile| report::run(report::Args::from(profile.path.clone())).map(drop))
     } else {
         Ok(())
     };
@@ -130,14 +131,6 @@ fn machine_memory() -> u64 {
         system.refresh_memory();
         system.total_memory()
     })
-}
-
-/// Prints what `memprof report PATH` prints.
-fn print_report(path: &Path) -> anyhow::Result<()> {
-    anyhow::bail!(
-        "no report of {} from here: type the next command",
-        path.display()
-    )
 }
 
 /// Says a line of our own, beside whatever the program wrote. A closed stderr must not end the run.

@@ -1,0 +1,134 @@
+//! Rules 1, 3 and 6 of the hook: it allocates nothing, from the program's allocator or the system's; it may be entered
+//! while it is at work; `errno` stays as it was.
+
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::UnsafeCell;
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+
+use profiler_alloc::{ProfilerAlloc, Recording, Sample};
+
+/// Takes memory from an array and never gives it back: may be called from a signal handler, and never calls malloc.
+struct Bump(UnsafeCell<[u8; ARENA]>);
+
+const ARENA: usize = 512 << 20;
+
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+static CALLS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: blocks are disjoint parts of the array.
+unsafe impl Sync for Bump {}
+
+// SAFETY: every block is a part of the array that no other block overlaps.
+unsafe impl GlobalAlloc for Bump {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        CALLS.fetch_add(1, SeqCst);
+        let base = self.0.get().addr();
+        let size = layout.size() + layout.align();
+        let at = NEXT.fetch_add(size, SeqCst);
+        if at + size > ARENA {
+            return std::ptr::null_mut();
+        }
+        let offset = (base + at).next_multiple_of(layout.align()) - base;
+        // SAFETY: within the array, as just checked.
+        unsafe { self.0.get().cast::<u8>().add(offset) }
+    }
+
+    unsafe fn dealloc(&self, _: *mut u8, _: Layout) {}
+}
+
+#[global_allocator]
+static ALLOC: ProfilerAlloc<Bump> = ProfilerAlloc::new(Bump(UnsafeCell::new([0; ARENA])));
+
+static IN_HANDLER: AtomicU64 = AtomicU64::new(0);
+
+extern "C" fn allocate_in_handler(_: libc::c_int) {
+    drop(black_box(Box::new([0u8; 40])));
+    IN_HANDLER.fetch_add(1, SeqCst);
+}
+
+/// Bytes that the C library's malloc has handed out.
+fn malloc_in_use() -> usize {
+    // SAFETY: has no preconditions.
+    unsafe { libc::mallinfo2() }.uordblks
+}
+
+#[test]
+fn allocates_nothing_keeps_errno_and_may_be_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.memprof");
+    let recording = Recording::builder()
+        .path(&path)
+        .sample(Sample::All)
+        .start()
+        .unwrap();
+    drop(black_box(vec![1u8; 10]));
+
+    let (calls, malloc) = (CALLS.load(SeqCst), malloc_in_use());
+    for size in 1..=1_000usize {
+        // SAFETY: sets and reads this thread's errno.
+        unsafe {
+            *libc::__errno_location() = 4242;
+            let mut block = black_box(Vec::<u8>::with_capacity(size));
+            block.reserve_exact(size + 1);
+            drop(block);
+            assert_eq!(*libc::__errno_location(), 4242);
+        }
+    }
+    // A realloc here is the trait's own: an allocation, a copy and a free inside the inner allocator.
+    assert_eq!(
+        CALLS.load(SeqCst) - calls,
+        2_000,
+        "one call for each of the program's own"
+    );
+    assert_eq!(malloc_in_use(), malloc);
+
+    // Every 50 us a signal whose handler allocates, perhaps in the middle of the hook.
+    let before = profiler_alloc::stats();
+    let every = libc::timeval {
+        tv_sec: 0,
+        tv_usec: 50,
+    };
+    let off = libc::timeval {
+        tv_sec: 0,
+        tv_usec: 0,
+    };
+    let timer = |interval| libc::itimerval {
+        it_interval: interval,
+        it_value: interval,
+    };
+    // SAFETY: the handler is a function of the right type, and only does what this allocator allows in a signal.
+    unsafe {
+        libc::signal(
+            libc::SIGALRM,
+            allocate_in_handler as *const () as libc::sighandler_t,
+        );
+        libc::setitimer(libc::ITIMER_REAL, &timer(every), std::ptr::null_mut());
+    }
+    let start = Instant::now();
+    let mut own = 0;
+    while start.elapsed() < Duration::from_secs(1) {
+        (0..100).for_each(|size| drop(black_box(vec![1u8; 1 + size])));
+        own += 100;
+    }
+    // SAFETY: as above.
+    unsafe { libc::setitimer(libc::ITIMER_REAL, &timer(off), std::ptr::null_mut()) };
+    let handled = IN_HANDLER.load(SeqCst);
+    assert!(handled > 100, "{handled} signals");
+    let counted = (profiler_alloc::stats() - before).allocations as u64;
+    // A handler that lands between a counter's load and its store may hide one operation of its own.
+    let expected = own + handled;
+    assert!(
+        counted.abs_diff(expected) <= handled,
+        "{counted} counted, {expected} made"
+    );
+
+    let (profile, defects) = memprof::profile::read(&path).unwrap();
+    assert_eq!(defects, []);
+    assert!(
+        profile.header.lost_reentrant > 0,
+        "some signals came while the hook was at work"
+    );
+    drop(recording);
+}

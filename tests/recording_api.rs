@@ -1,0 +1,91 @@
+//! Recordings from code: start, pause, resume, flush, end, start again; and what is refused.
+
+use std::hint::black_box;
+
+use memprof::profile::{self, State};
+use profiler_alloc::{ProfilerAlloc, Recording, Sample, StartError};
+
+#[global_allocator]
+static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
+
+fn allocated(path: &std::path::Path, size: i64) -> i64 {
+    let (profile, defects) = profile::read(path).unwrap();
+    assert_eq!(defects, []);
+    let bytes = profile.stacks.iter().map(|stack| stack.totals.alloc_bytes);
+    bytes.filter(|&bytes| bytes >= size).sum()
+}
+
+#[test]
+fn the_life_of_a_recording() {
+    const SIZE: usize = 3 << 20;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("%e.memprof");
+    let before = black_box(vec![1u8; SIZE]);
+    let recording = Recording::builder()
+        .path(&path)
+        .sample(Sample::All)
+        .start()
+        .unwrap();
+    let file = recording.path();
+    let exe = std::env::current_exe().unwrap();
+    let name = exe.file_name().unwrap().to_str().unwrap();
+    assert_eq!(file, folder.path().join(format!("{name}.memprof")));
+
+    let again = Recording::builder()
+        .path(folder.path().join("other"))
+        .start();
+    assert!(matches!(again, Err(StartError::AlreadyRecording)));
+    assert!(
+        !folder.path().join("other").exists(),
+        "nothing is written when refused"
+    );
+
+    let first = black_box(vec![1u8; SIZE]);
+    assert_eq!(allocated(&file, 1 << 20), SIZE as i64);
+    recording.pause();
+    let unseen = black_box(vec![1u8; SIZE]);
+    assert_eq!(allocated(&file, 1 << 20), SIZE as i64, "paused");
+    assert_eq!(profile::read(&file).unwrap().0.state(), State::Paused);
+    recording.resume();
+    drop(black_box(vec![1u8; SIZE]));
+    assert_eq!(allocated(&file, 1 << 20), 2 * SIZE as i64, "resumed");
+    recording.flush().unwrap();
+    drop((first, unseen, before));
+    drop(recording);
+
+    let (profile, _) = profile::read(&file).unwrap();
+    assert_eq!(profile.state(), State::Finished);
+    let counters = profile.counters();
+    drop(black_box(vec![1u8; SIZE]));
+    assert_eq!(
+        profile::read(&file).unwrap().0.counters(),
+        counters,
+        "what comes later is not in it"
+    );
+    assert!(
+        counters.alloc_bytes >= 3 * SIZE as u64,
+        "what was paused is counted"
+    );
+    assert!(profile.header.heap_base as usize >= SIZE);
+    let live: i64 = profile
+        .stacks
+        .iter()
+        .map(|stack| stack.totals.live_bytes)
+        .sum();
+    assert!(live < 1 << 20, "freed blocks are not live: {live}");
+
+    // The name is taken now: the second profile goes beside the first.
+    let second = Recording::builder().path(&path).start().unwrap();
+    assert_ne!(second.path(), file);
+    assert!(second.path().exists());
+    drop(second);
+
+    let nowhere = Recording::builder()
+        .path(folder.path().join("no/such/folder/x"))
+        .start();
+    let error = nowhere.unwrap_err().to_string();
+    assert!(
+        error.contains("no/such/folder/x") && error.contains("choose another path"),
+        "{error}"
+    );
+}
