@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use profiler_alloc_format::Header;
-use recording::{Recording, line_number};
+use recording::{Line, Recording, line_number};
 use rustix::process::{Pid, Signal, kill_process};
 
 const KIB: i64 = 1024;
@@ -132,15 +132,16 @@ fn recursion_is_one_table_and_counts_a_stack_once() {
 
 #[test]
 fn recursion_costs_what_its_depth_costs() {
-    let own_time = |levels| {
+    let cpu_time = |levels| {
         let options = ["--sample", "all"];
         let recording = Recording::with_arguments("recursion", &options, &[levels]);
-        header(&recording.profile()).own_ns.max(1)
+        // The whole program's, which does little else than being recorded.
+        header(&recording.profile()).cpu_ns.max(1)
     };
-    let (shallow, deep) = (own_time("1000"), own_time("10000"));
+    let (shallow, deep) = (cpu_time("1000"), cpu_time("10000"));
     // Ten times the levels: ten times the time if it is linear, a hundred times if every level walks all of them.
     assert!(
-        deep < 40 * shallow,
+        deep < 30 * shallow,
         "{shallow} ns for 1,000 levels, {deep} ns for 10,000"
     );
 }
@@ -162,7 +163,7 @@ fn transient_buffers_show_within_the_time_budget_too() {
     let report = Recording::of("transient", &[]).report();
     let taken = report.function("transient::churn").line("let buffer");
     let error = (taken.allocated.expect("seen") - 6_000_000_000).abs();
-    assert!(error < 60_000_000, "{taken:?}");
+    assert!(error < 600_000_000, "within 10 %: {taken:?}");
     assert_eq!(taken.live, Some(0));
 }
 
@@ -239,6 +240,23 @@ fn growth_by_push_is_reallocated() {
         table.line("drop(black_box(numbers))").increment,
         Some(-last)
     );
+}
+
+#[test]
+fn the_allocators_own_line_is_never_the_programs() {
+    // Debug info gives the compiler's allocator functions the line of the `static`.
+    for example in ["lists", "push", "take_and_give"] {
+        let report = Recording::of(example, &[]).report();
+        for table in &report.functions {
+            let allocator = line_number(&table.file, "static ALLOC");
+            let shown = table.lines.iter().find(|line| line.line == allocator);
+            assert!(
+                shown.is_none_or(Line::is_blank),
+                "{}: {shown:?}",
+                table.name
+            );
+        }
+    }
 }
 
 fn header(profile: &Path) -> Header {

@@ -31,6 +31,10 @@ fn ended(arguments: &[&str]) -> Output {
     output
 }
 
+/// Says `ready`, then waits for signals; not for ever, lest a lost signal hang the test.
+const LINGER: &str =
+    "echo ready; i=0; while [ $i -lt 500 ]; do i=$((i+1)); sleep 0.01; done; exit 99";
+
 /// A shell script under `memprof run` that has said its first line.
 struct Running {
     memprof: Child,
@@ -126,9 +130,8 @@ fn signals_sent_to_memprof_reach_the_program() {
         ("WINCH", Signal::WINCH),
     ];
     for (name, signal) in signals {
-        let running = Running::script(&format!(
-            "trap 'echo {name}; exit 3' {name}; echo ready; while :; do sleep 0.01; done"
-        ));
+        let trap = format!("trap 'echo {name}; exit 3' {name}");
+        let running = Running::script(&format!("{trap}; {LINGER}"));
         running.send(signal);
         assert_eq!(running.end(), (format!("{name}\n"), Some(3)));
     }
@@ -136,9 +139,8 @@ fn signals_sent_to_memprof_reach_the_program() {
 
 #[test]
 fn a_signal_is_passed_on_once_and_the_program_may_live_on() {
-    let mut running = Running::script(
-        "trap 'echo INT' INT; trap 'echo bye; exit 0' TERM; echo ready; while :; do sleep 0.01; done",
-    );
+    let traps = "trap 'echo INT' INT; trap 'echo bye; exit 0' TERM";
+    let mut running = Running::script(&format!("{traps}; {LINGER}"));
     running.send(Signal::INT);
     assert_eq!(running.line(), "INT\n");
     running.send(Signal::TERM);

@@ -162,6 +162,8 @@ fn literal(path: &OsStr) -> OsString {
 
 #[cfg(test)]
 mod tests {
+    use profiler_alloc_format::{Header, MAGIC, VERSION};
+
     use super::*;
 
     #[test]
@@ -186,6 +188,31 @@ mod tests {
             let error = Output::named(Path::new(path)).unwrap_err();
             assert!(matches!(error, OutputError::Folder { .. }), "{path}");
         }
+    }
+
+    #[test]
+    fn lists_the_profiles_of_this_run_alone_most_memory_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let run_id = RunId::random();
+        let write = |name: &str, run_id, peak| {
+            let header = Header {
+                magic: MAGIC,
+                version: VERSION,
+                run_id,
+                peak,
+                ..Header::empty()
+            };
+            fs::write(folder.path().join(name), header.to_bytes()).unwrap();
+        };
+        write("small.1.memprof", run_id.get(), 10);
+        write("x.prof", run_id.get(), 20);
+        write("x.prof.big.2.memprof", run_id.get(), 30);
+        write("other.3.memprof", run_id.get() ^ 1, 40);
+        fs::write(folder.path().join("notes.memprof"), "no profile").unwrap();
+        let output = Output::named(&folder.path().join("x.prof")).unwrap();
+        let found = output.profiles(run_id).into_iter();
+        let peaks: Vec<_> = found.map(|profile| profile.peak).collect();
+        assert_eq!(peaks, [30, 20, 10]);
     }
 
     #[test]
