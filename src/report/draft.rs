@@ -19,6 +19,8 @@ pub(super) struct Draft {
     file: String,
     /// What the debug info calls the function, in all ways.
     names: Vec<String>,
+    /// Path of the module that the source file is, if known.
+    prefix: Option<String>,
     item: Option<Item>,
     source: Option<Rc<Source>>,
     notes: Vec<Note>,
@@ -74,6 +76,7 @@ impl Draft {
             rows: BTreeMap::new(),
             file,
             names,
+            prefix: None,
             item: item.cloned(),
             notes: notes(&code.file, source.as_deref(), module, verified),
             source,
@@ -94,25 +97,38 @@ impl Draft {
         &self.file
     }
 
+    /// Path of the module that the source file is, if one of the function's names tells.
+    pub(super) fn module_path(&self) -> Option<&str> {
+        let item = self.item.as_ref()?;
+        let path_before = |name: &'_ String| Some(name.strip_suffix(&item.path)?.len());
+        (self.names.iter()).find_map(|name| name[..path_before(name)?].strip_suffix("::"))
+    }
+
+    /// Says in which module the source file's functions are, for those whose own names do not tell.
+    pub(super) fn set_module_path(&mut self, path: &str) {
+        self.prefix = Some(path.to_owned());
+    }
+
     /// The best name: the source knows an item's own, the debug info may know its path, unless it was inlined.
     pub(super) fn function(&self) -> String {
         let fits = |name: &&String| match &self.item {
             Some(item) if item.kind != ItemKind::Type => naming::last(name) == item.name(),
             _ => true,
         };
-        let longest = self
-            .names
-            .iter()
-            .filter(fits)
-            .max_by_key(|name| (name.len(), *name));
-        match (longest, &self.item) {
-            (Some(name), Some(_)) if name.contains("::") => name.clone(),
-            (Some(name), Some(item)) if item.kind == ItemKind::Type => {
-                format!("{}::{name}", item.path)
-            }
-            (_, Some(item)) => item.path.clone(),
-            (Some(name), None) => name.clone(),
-            (None, None) => "unknown function".to_owned(),
+        let longest = (self.names.iter().filter(fits)).max_by_key(|name| (name.len(), *name));
+        let Some(item) = &self.item else {
+            return longest
+                .map_or("unknown function", String::as_str)
+                .to_owned();
+        };
+        let own = match longest {
+            Some(name) if name.contains("::") => return name.clone(),
+            Some(name) if item.kind == ItemKind::Type => format!("{}::{name}", item.path),
+            _ => item.path.clone(),
+        };
+        match &self.prefix {
+            Some(prefix) => format!("{prefix}::{own}"),
+            None => own,
         }
     }
 

@@ -95,6 +95,7 @@ impl Placing {
                 .then(|| placing.place(profile, symbols, sources, &mut tables, symbols.code(id)));
             placing.by_code.push(place.flatten());
         }
+        placing.share_module_paths();
         for frame in profile.nodes.iter().filter_map(|node| node.frame) {
             if !placing.by_frame.contains_key(&frame) {
                 let keys = placing.frame_keys(symbols.of(frame));
@@ -102,6 +103,21 @@ impl Placing {
             }
         }
         placing
+    }
+
+    /// A function that was inlined everywhere has lost its path, but not its neighbours in the file.
+    fn share_module_paths(&mut self) {
+        let mut paths: HashMap<String, String> = HashMap::new();
+        for draft in &self.drafts {
+            if let Some(path) = draft.module_path() {
+                paths.insert(draft.file().to_owned(), path.to_owned());
+            }
+        }
+        for draft in &mut self.drafts {
+            if let Some(path) = paths.get(draft.file()) {
+                draft.set_module_path(path);
+            }
+        }
     }
 
     fn frame_keys(&self, code: &[CodeFrameId]) -> Vec<Key> {

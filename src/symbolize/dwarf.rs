@@ -62,7 +62,24 @@ impl DebugInfo {
                 offset: None,
             });
         }
+        self.qualify_outermost(frame, &mut code);
         code
+    }
+
+    /// Line tables alone name functions without their path. The outermost frame is the one that was not inlined, so the
+    /// symbol table knows it too, and by its whole name.
+    fn qualify_outermost(&self, frame: Frame, code: &mut [CodeFrame]) {
+        let Some(outermost) = code.last_mut() else {
+            return;
+        };
+        let own_name = outermost.function.split('<').next().unwrap_or_default();
+        if own_name.is_empty() || own_name.contains("::") {
+            return;
+        }
+        let is_same = |symbol: &String| symbol.contains(&format!("::{own_name}"));
+        if let Some(symbol) = self.symbol(frame).filter(is_same) {
+            outermost.function = symbol;
+        }
     }
 
     /// Name of the function around `frame`, from the symbol table.
