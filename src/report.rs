@@ -4,6 +4,7 @@
 //! what stands here.
 
 mod about;
+mod draft;
 mod figures;
 mod naming;
 mod placing;

@@ -1,4 +1,4 @@
-//! Finds source files and gives their lines and the functions in them.
+//! Finds source files and gives their lines and the items in them.
 
 mod outline;
 
@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::str::FromStr;
 use std::time::UNIX_EPOCH;
 
-pub use outline::{FunctionItem, Outline};
+pub use outline::{Item, ItemKind, Outline};
 
 use crate::defect::Defect;
 
@@ -59,12 +59,19 @@ pub struct Source {
     pub text: Option<Text>,
 }
 
+impl Source {
+    /// Item number `index` of the outline.
+    pub fn item(&self, index: usize) -> Option<&Item> {
+        self.text.as_ref()?.outline.items().get(index)
+    }
+}
+
 /// A source file that was found.
 #[derive(Debug)]
 pub struct Text {
     /// Its lines, without line ends; the first is line 1.
     pub lines: Vec<String>,
-    /// Its functions; none if it does not parse.
+    /// Its items; none if it does not parse.
     pub outline: Outline,
     /// Modification time, nanoseconds since 1970; 0 if unknown.
     pub modified_ns: u64,

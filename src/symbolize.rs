@@ -17,7 +17,7 @@ use std::thread;
 
 pub use module::SymbolizeError;
 pub use origin::{Origin, is_allocator_function};
-use profiler_alloc_format::{Frame, UNKNOWN_MODULE};
+use profiler_alloc_format::Frame;
 pub use symbols::{CodeFrame, CodeFrameId, Symbols};
 
 use crate::defect::Defect;
@@ -57,51 +57,17 @@ pub fn symbolize(
             continue;
         };
         let identity = identify(module);
-        let is_main = number == MAIN_MODULE;
-        match &identity {
-            Identity::Same => {}
-            Identity::Changed { recorded, found } if !options.force => {
-                let (path, recorded, found) =
-                    (module.path.clone(), recorded.clone(), found.clone());
-                if is_main {
-                    return Err(SymbolizeError::ModuleChanged {
-                        path,
-                        recorded,
-                        found,
-                    });
-                }
-                if !is_system(&module.path) {
-                    defects.push(Defect::ModuleChanged {
-                        path,
-                        recorded,
-                        found,
-                    });
-                }
-            }
-            Identity::Changed { .. } => {
-                symbols.mark_unverified(number);
-                let path = module.path.clone();
-                defects.push(Defect::ModuleUnverified { path });
-            }
-            Identity::Missing { reason } if is_main || !is_system(&module.path) => {
-                defects.push(Defect::ModuleMissing {
-                    path: module.path.clone(),
-                    reason: reason.clone(),
-                });
-            }
-            Identity::Missing { .. } => {}
+        let changed = matches!(identity, Identity::Changed { .. });
+        if changed && options.force {
+            symbols.mark_unverified(number);
         }
-        let readable = match identity {
-            Identity::Same => true,
-            Identity::Changed { .. } => options.force,
-            Identity::Missing { .. } => false,
-        };
         work.push(Work {
             number,
             module,
-            readable,
+            readable: matches!(identity, Identity::Same) || (changed && options.force),
             frames: frames.into_iter().collect(),
         });
+        defects.extend(fault(number, module, identity, options.force)?);
     }
 
     let total = work.iter().map(|work| work.frames.len()).sum();
@@ -129,6 +95,35 @@ pub fn symbolize(
     Ok((symbols, defects))
 }
 
+/// What is to be said of a module whose file is not the recorded one.
+fn fault(
+    number: u16,
+    module: &Module,
+    identity: Identity,
+    force: bool,
+) -> Result<Option<Defect>, SymbolizeError> {
+    let path = module.path.clone();
+    let is_main = number == MAIN_MODULE;
+    let defect = match identity {
+        Identity::Same => return Ok(None),
+        Identity::Changed { .. } if force => return Ok(Some(Defect::ModuleUnverified { path })),
+        Identity::Changed { recorded, found } if is_main => {
+            return Err(SymbolizeError::ModuleChanged {
+                path,
+                recorded,
+                found,
+            });
+        }
+        Identity::Changed { recorded, found } => Defect::ModuleChanged {
+            path,
+            recorded,
+            found,
+        },
+        Identity::Missing { reason } => Defect::ModuleMissing { path, reason },
+    };
+    Ok((is_main || !is_system(&module.path)).then_some(defect))
+}
+
 /// Whether the file belongs to the system. Nobody misses the lines of such files, nor those of objects that are no files
 /// at all, such as the vdso; and they are other ones wherever a profile is taken to.
 fn is_system(path: &Path) -> bool {
@@ -150,7 +145,6 @@ fn frames_by_module(profile: &Profile) -> BTreeMap<u16, BTreeSet<Frame>> {
             modules.entry(frame.module()).or_default().insert(frame);
         }
     }
-    debug_assert!(UNKNOWN_MODULE as usize >= profile.modules.len());
     modules
 }
 

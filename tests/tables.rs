@@ -240,6 +240,43 @@ fn closures_instances_and_inlined_copies_are_one_table() {
 }
 
 #[test]
+fn code_outside_functions_has_tables_of_its_own() {
+    let mut program = Program::new(
+        "static TABLE: LazyLock<Vec<u8>> = LazyLock::new(|| {\n    vec![1]\n});\n\
+         #[derive(Clone)]\nstruct Big {\n    data: Vec<u8>,\n}\n\
+         macro_rules! make {\n    () => { vec![2] };\n}\n",
+    );
+    let places = [
+        ("{closure#0}", 2),
+        ("<app::Big as core::clone::Clone>::clone", 6),
+        ("clone", 6),
+        ("app::main", 9),
+    ];
+    for place in places {
+        let frame = program.frame(&[place]);
+        let stack = program.builder.stack(&[frame]);
+        program.builder.allocated(stack, 1 << 20, 1);
+    }
+    let report = program.selected();
+    let tables = report.tables.iter().map(|table| {
+        let lines: Vec<_> = table.lines.iter().filter_map(|line| line.number).collect();
+        (table.function.as_str(), lines, table.total.count)
+    });
+    assert_eq!(
+        tables.collect::<Vec<_>>(),
+        [
+            (
+                "<app::Big as core::clone::Clone>::clone",
+                vec![4, 5, 6, 7],
+                2
+            ),
+            ("TABLE", vec![1, 2, 3], 1),
+            ("make!", vec![8, 9, 10], 1),
+        ]
+    );
+}
+
+#[test]
 fn sampled_figures_state_their_error_and_noise_is_marked() {
     let mut program = lists();
     program.builder.header.interval = 512 << 10;

@@ -8,7 +8,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::escape::{escape, escape_source};
 use super::{Renderer, words};
-use crate::report::{Bytes, Figures, Line, NOISE, Note, Report, Scope, Table};
+use crate::report::{Bytes, Figures, Line, NOISE, Note, Report, Scope, State, Table};
 
 pub(super) const TITLE: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
@@ -277,6 +277,9 @@ fn cut(text: &str, width: usize) -> String {
 }
 
 fn foot(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    if report.recording.state == State::Recording {
+        writeln!(out, "The program still runs, or was killed.")?;
+    }
     super::summary_text::sampling(&report.sampling, out)?;
     if !report.sampling.exact {
         let percent = NOISE * 100.0;

@@ -1,17 +1,19 @@
 //! Which table and row each code frame belongs to.
 //!
 //! A function is what the source says it is: the innermost `fn` around the line, so that closures, async bodies,
-//! generic instances and inlined copies all meet in one table. Where the source is missing, the function's name decides.
+//! generic instances and inlined copies all meet in one table; likewise for statics, macros and what is derived for types.
+//! Where the source is missing, the function's name decides.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use profiler_alloc_format::Frame;
 
+use super::draft::{Draft, RowId};
 use super::tally::Tally;
-use super::{Figures, Line, Note, Scope, Table, naming};
+use super::{Scope, Table, naming};
 use crate::profile::Profile;
-use crate::source::{FunctionItem, Source, Sources};
+use crate::source::{ItemKind, Source, Sources};
 use crate::symbolize::{CodeFrame, CodeFrameId, Origin, Symbols};
 
 /// Number of something figures are summed for: a table or one of its rows.
@@ -34,32 +36,44 @@ pub(super) struct Place {
 }
 
 /// What makes frames members of one table.
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(PartialEq, Eq, Hash)]
 enum TableId {
-    /// A `fn` of a source file, by its index in the outline.
+    /// An item of a source file, by its index in the outline.
     Item { file: String, index: usize },
+    /// A function that was derived for a type.
+    Derived {
+        file: String,
+        index: usize,
+        function: String,
+    },
     /// A function of a source file that is not there.
     Named { file: String, function: String },
     /// A module without line information.
     Module { module: u16 },
 }
 
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum RowId {
-    Line(u32),
-    Offset(String),
-}
-
-/// A table in the making.
-pub(super) struct Draft {
-    key: Key,
-    file: String,
-    names: Vec<String>,
-    item: Option<FunctionItem>,
-    source: Option<Rc<Source>>,
-    rows: BTreeMap<RowId, Key>,
-    notes: Vec<Note>,
-    verified: bool,
+impl TableId {
+    /// The table of `code`, whose source is `source` and whose item there is number `index`.
+    fn of(code: &CodeFrame, source: Option<&Source>, index: Option<usize>) -> TableId {
+        let Some(source) = source else {
+            let module = code.module;
+            return TableId::Module { module };
+        };
+        let file = source.shown.clone();
+        let name = naming::fold(&code.function);
+        let Some((index, item)) = index.zip(index.and_then(|index| source.item(index))) else {
+            let function = name;
+            return TableId::Named { file, function };
+        };
+        match item.kind {
+            ItemKind::Type => TableId::Derived {
+                file,
+                index,
+                function: naming::last(&name).to_owned(),
+            },
+            _ => TableId::Item { file, index },
+        }
+    }
 }
 
 impl Placing {
@@ -77,19 +91,11 @@ impl Placing {
         };
         let mut tables = HashMap::new();
         for id in symbols.ids() {
-            let wanted = match symbols.origin(id) {
-                Origin::User => true,
-                // Addresses are for want of something better.
-                Origin::Unknown => !symbols.has_user_lines() || scope == Scope::All,
-                Origin::Dependency => scope == Scope::All,
-                Origin::Allocator => false,
-            };
-            let code = symbols.code(id);
-            let place = wanted
-                .then(|| placing.place(profile, symbols, sources, &mut tables, code))
-                .flatten();
-            placing.by_code.push(place);
+            let place = is_wanted(symbols, id, scope)
+                .then(|| placing.place(profile, symbols, sources, &mut tables, symbols.code(id)));
+            placing.by_code.push(place.flatten());
         }
+        placing.share_module_paths();
         for frame in profile.nodes.iter().filter_map(|node| node.frame) {
             if !placing.by_frame.contains_key(&frame) {
                 let keys = placing.frame_keys(symbols.of(frame));
@@ -97,6 +103,21 @@ impl Placing {
             }
         }
         placing
+    }
+
+    /// A function that was inlined everywhere has lost its path, but not its neighbours in the file.
+    fn share_module_paths(&mut self) {
+        let mut paths: HashMap<String, String> = HashMap::new();
+        for draft in &self.drafts {
+            if let Some(path) = draft.module_path() {
+                paths.insert(draft.file().to_owned(), path.to_owned());
+            }
+        }
+        for draft in &mut self.drafts {
+            if let Some(path) = paths.get(draft.file()) {
+                draft.set_module_path(path);
+            }
+        }
     }
 
     fn frame_keys(&self, code: &[CodeFrameId]) -> Vec<Key> {
@@ -117,81 +138,33 @@ impl Placing {
         tables: &mut HashMap<TableId, usize>,
         code: &CodeFrame,
     ) -> Option<Place> {
-        let row = match (code.line, &code.offset) {
-            (Some(line), _) => RowId::Line(line),
-            (None, Some(_)) => RowId::Offset(offset_row(code)),
-            // The compiler made this code: it is on no line.
-            (None, None) => return None,
-        };
-        let source = code.line.is_some().then(|| sources.get(&code.file));
-        let item = (source.as_ref().zip(code.line))
-            .and_then(|(source, line)| {
-                let outline = &source.text.as_ref()?.outline;
-                outline
-                    .enclosing(line)
-                    .map(|index| (index, &outline.functions()[index]))
-            })
-            .map(|(index, item)| (index, item.clone()));
-        let file = source.as_ref().map(|source| source.shown.clone());
-        let name = naming::fold(&code.function);
-        let id = match (&file, &item) {
-            (Some(file), Some((index, _))) => TableId::Item {
-                file: file.clone(),
-                index: *index,
-            },
-            (Some(file), None) => TableId::Named {
-                file: file.clone(),
-                function: name.clone(),
-            },
-            (None, _) => TableId::Module {
-                module: code.module,
-            },
-        };
+        let row = RowId::of(code)?;
+        let source: Option<Rc<Source>> = code.line.map(|_| sources.get(&code.file));
+        let index = (source.as_ref().zip(code.line))
+            .and_then(|(source, line)| source.text.as_ref()?.outline.enclosing(line));
+        let id = TableId::of(code, source.as_deref(), index);
         let table = *tables.entry(id).or_insert_with(|| {
             let module = profile.modules.get(usize::from(code.module));
-            let unverified = symbols.is_unverified(code.module);
-            self.drafts.push(Draft {
-                key: self.key_count,
-                file: file.unwrap_or_else(|| {
-                    module.map_or("unknown module".to_owned(), |m| {
-                        m.path.display().to_string()
-                    })
-                }),
-                names: Vec::new(),
-                notes: notes(
-                    &code.file,
-                    source.as_deref(),
-                    unverified,
-                    module.map(|m| m.modified_ns),
-                ),
-                item: item.map(|(_, item)| item),
-                source,
-                rows: BTreeMap::new(),
-                verified: !unverified,
-            });
-            self.key_count += 1;
+            let verified = !symbols.is_unverified(code.module);
+            let key = self.new_key();
+            (self.drafts).push(Draft::new(key, code, source, index, module, verified));
             self.drafts.len() - 1
         });
+        let known = self.drafts[table].rows.get(&row).copied();
+        let row_key = known.unwrap_or_else(|| self.new_key());
         let draft = &mut self.drafts[table];
-        if code.line.is_none() {
-            draft.names = profile
-                .modules
-                .get(usize::from(code.module))
-                .map(|m| m.name())
-                .into_iter()
-                .collect();
-        } else if !draft.names.contains(&name) {
-            draft.names.push(name);
-        }
-        let row_key = *draft.rows.entry(row).or_insert_with(|| {
-            self.key_count += 1;
-            self.key_count - 1
-        });
+        draft.rows.insert(row, row_key);
+        draft.note_name(code);
         Some(Place {
             table,
             table_key: draft.key,
             row_key,
         })
+    }
+
+    fn new_key(&mut self) -> Key {
+        self.key_count += 1;
+        self.key_count - 1
     }
 
     /// How many keys there are.
@@ -212,7 +185,7 @@ impl Placing {
     /// File and function of table number `table`.
     pub(super) fn title(&self, table: usize) -> (&str, String) {
         let draft = &self.drafts[table];
-        (&draft.file, draft.function())
+        (draft.file(), draft.function())
     }
 
     /// Fills the tables with what was summed for their keys.
@@ -224,100 +197,16 @@ impl Placing {
     }
 }
 
-/// What an address is called in a table of addresses: with its function, where the symbol table knows it.
-fn offset_row(code: &CodeFrame) -> String {
-    match &code.offset {
-        Some(offset) if *offset != code.function => {
-            format!("{offset} ({})", naming::fold(&code.function))
-        }
-        Some(offset) => offset.clone(),
-        None => String::new(),
-    }
-}
-
-fn notes(
-    path: &str,
-    source: Option<&Source>,
-    unverified: bool,
-    built_ns: Option<u64>,
-) -> Vec<Note> {
-    let mut notes = Vec::new();
-    match source.map(|source| (&source.text, &source.shown)) {
-        None => notes.push(Note::NoLines),
-        Some((None, shown)) => notes.push(Note::SourceNotFound {
-            path: if shown.is_empty() { path } else { shown }.to_owned(),
-        }),
-        Some((Some(text), _)) => {
-            let built_ns = built_ns.unwrap_or(0);
-            if built_ns != 0 && text.modified_ns > built_ns {
-                notes.push(Note::SourceChanged);
-            }
-        }
-    }
-    if unverified {
-        notes.push(Note::Unverified);
-    }
-    notes
-}
-
-impl Draft {
-    /// The best name: the source knows the function's own, the debug info may know its path, unless it was inlined.
-    fn function(&self) -> String {
-        let fits = |name: &&String| match &self.item {
-            Some(item) => naming::last(name) == item.name(),
-            None => true,
-        };
-        let known = (self.names.iter().filter(fits))
-            .max_by(|a, b| (a.len(), b).cmp(&(b.len(), a)))
-            .filter(|name| self.item.is_none() || name.contains("::"));
-        match (known, &self.item) {
-            (Some(name), _) => name.clone(),
-            (None, Some(item)) => item.path.clone(),
-            (None, None) => "unknown function".to_owned(),
-        }
-    }
-
-    fn into_table(self, tally: &Tally) -> Table {
-        let function = self.function();
-        let text = self.source.as_ref().and_then(|source| source.text.as_ref());
-        let figures = |key: Key| {
-            let totals = &tally.totals[key];
-            let figures = Figures::of(totals, tally.heap_after[key]);
-            (!totals.is_empty()).then_some(figures)
-        };
-        let contents = |line| text.and_then(|text| text.line(line)).map(str::to_owned);
-        let mut lines: BTreeMap<RowId, Line> = BTreeMap::new();
-        if let Some(item) = &self.item {
-            for number in item.first_line..=item.last_line {
-                lines.insert(
-                    RowId::Line(number),
-                    Line {
-                        number: Some(number),
-                        contents: contents(number),
-                        figures: None,
-                    },
-                );
-            }
-        }
-        for (row, key) in self.rows {
-            let (number, contents) = match &row {
-                RowId::Line(number) => (Some(*number), contents(*number)),
-                RowId::Offset(offset) => (None, Some(offset.clone())),
-            };
-            let line = Line {
-                number,
-                contents,
-                figures: figures(key),
-            };
-            lines.insert(row, line);
-        }
-        Table {
-            file: self.file,
-            function,
-            total: Figures::of(&tally.totals[self.key], None),
-            lines: lines.into_values().collect(),
-            notes: self.notes,
-            verified: self.verified,
+/// Whether a frame of this origin gets a table.
+fn is_wanted(symbols: &Symbols, id: CodeFrameId, scope: Scope) -> bool {
+    match symbols.origin(id) {
+        Origin::User => true,
+        Origin::Allocator => false,
+        Origin::Dependency => scope == Scope::All,
+        // Addresses are for want of something better.
+        Origin::Unknown => {
+            let module = symbols.code(id).module;
+            scope == Scope::All || !(symbols.has_user_lines() || symbols.has_lines(module))
         }
     }
 }

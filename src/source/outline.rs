@@ -1,4 +1,4 @@
-//! The functions of a source file: name, first line, last line.
+//! The items of a source file that can run code: name, kind, first line, last line.
 //!
 //! It looks at tokens, not at a syntax tree: so it also sees functions inside macro calls, and does not mind syntax
 //! that is newer than itself. A function is `fn NAME … { … }`:
@@ -8,32 +8,50 @@
 //! ^ first line      └─ angle brackets are skipped ──────────┘                        ^ last line
 //! ```
 
+#[cfg(test)]
+mod tests;
+
 use std::str::FromStr;
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
-/// A function with a body.
+/// What an item is, and so what code on its lines is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ItemKind {
+    /// A function: the code is its own.
+    Function,
+    /// A `static`: the code sets it up.
+    Static,
+    /// A struct, enum or union: the code was derived for it.
+    Type,
+    /// A `macro_rules!`: the code belongs to whoever uses it, which the debug info does not say.
+    Macro,
+}
+
+/// An item that can run code.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FunctionItem {
+pub struct Item {
+    /// What it is.
+    pub kind: ItemKind,
     /// Its name with those of the modules, types and functions around it in this file.
     pub path: String,
-    /// Line of its signature, after attributes and comments.
+    /// Line of its signature, after attributes and comments; that of the first attribute for types.
     pub first_line: u32,
-    /// Line of its closing brace.
+    /// Line of its end.
     pub last_line: u32,
 }
 
-impl FunctionItem {
+impl Item {
     /// Its own name.
     pub fn name(&self) -> &str {
         self.path.rsplit("::").next().unwrap_or(&self.path)
     }
 }
 
-/// The functions of a file, in the order of their first lines.
+/// The items of a file, in the order of their first lines.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Outline {
-    functions: Vec<FunctionItem>,
+    items: Vec<Item>,
 }
 
 impl Outline {
@@ -48,57 +66,81 @@ impl Outline {
         let Ok(tokens) = TokenStream::from_str(text) else {
             return Outline::default();
         };
-        let mut functions = Vec::new();
+        let mut items = Vec::new();
         // A list instead of recursion: source nested ten thousand deep is no reason to overflow.
         let mut scopes = vec![(String::new(), tokens)];
         while let Some((path, tokens)) = scopes.pop() {
-            scan(&path, tokens, &mut functions, &mut scopes);
+            scan(&path, tokens, &mut items, &mut scopes);
         }
-        functions.sort_by_key(|function| (function.first_line, function.last_line));
-        Outline { functions }
+        items.sort_by_key(|item| (item.first_line, item.last_line));
+        Outline { items }
     }
 
-    /// All functions.
-    pub fn functions(&self) -> &[FunctionItem] {
-        &self.functions
+    /// All items.
+    pub fn items(&self) -> &[Item] {
+        &self.items
     }
 
-    /// Index of the innermost function that has `line`.
+    /// Index of the innermost item that has `line`.
     pub fn enclosing(&self, line: u32) -> Option<usize> {
-        let candidates = (self.functions).partition_point(|function| function.first_line <= line);
-        self.functions[..candidates]
+        let candidates = self.items.partition_point(|item| item.first_line <= line);
+        self.items[..candidates]
             .iter()
-            .rposition(|function| line <= function.last_line)
+            .rposition(|item| line <= item.last_line)
     }
 }
 
-/// Finds the functions that stand directly in `tokens`, and the scopes within.
+/// Finds the items that stand directly in `tokens`, and the scopes within.
 fn scan(
     path: &str,
     tokens: TokenStream,
-    functions: &mut Vec<FunctionItem>,
+    items: &mut Vec<Item>,
     scopes: &mut Vec<(String, TokenStream)>,
 ) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
     let mut at = 0;
     while at < tokens.len() {
-        let scope = match &tokens[at] {
-            TokenTree::Ident(word) if word == "fn" => function(path, &tokens, at, functions),
-            TokenTree::Ident(word) if word == "mod" || word == "trait" => named(&tokens, at),
-            TokenTree::Ident(word) if word == "impl" => implementation(&tokens, at),
+        let word = match &tokens[at] {
+            TokenTree::Ident(word) => word.to_string(),
+            _ => String::new(),
+        };
+        let found = match word.as_str() {
+            "fn" => function(&tokens, at),
+            "static" => static_item(&tokens, at),
+            "struct" | "enum" | "union" => type_item(&tokens, at),
+            "macro_rules" => macro_item(&tokens, at),
             _ => None,
         };
-        // What stands between a signature's name and its body is left to the loop, as it may hold scopes too.
-        if let Some((name, body)) = scope {
-            if let TokenTree::Group(group) = &tokens[body] {
-                scopes.push((join(path, &name), group.stream()));
-            }
-            at = body;
-        } else if let TokenTree::Group(group) = &tokens[at] {
-            scopes.push((path.to_owned(), group.stream()));
+        if let Some(found) = &found {
+            items.push(Item {
+                kind: found.kind,
+                path: join(path, &found.name),
+                first_line: tokens[found.first].span().start().line as u32,
+                last_line: tokens[found.last].span().end().line as u32,
+            });
         }
-        at += 1;
+        let scope = match word.as_str() {
+            "fn" => found.map(|found| (found.name, found.last)),
+            "mod" | "trait" => named(&tokens, at),
+            "impl" => implementation(&tokens, at),
+            _ => None,
+        };
+        // What stands between a scope's name and its body is types: passed over.
+        let body = scope.as_ref().map_or(at, |&(_, body)| body);
+        if let TokenTree::Group(group) = &tokens[body] {
+            let name = scope.map(|(name, _)| name).unwrap_or_default();
+            scopes.push((join(path, &name), group.stream()));
+        }
+        at = body + 1;
     }
+}
+
+/// An item found among tokens: its first and last one.
+struct Found {
+    kind: ItemKind,
+    name: String,
+    first: usize,
+    last: usize,
 }
 
 fn join(path: &str, name: &str) -> String {
@@ -109,27 +151,85 @@ fn join(path: &str, name: &str) -> String {
     }
 }
 
-/// If a function with a body starts at `at`: notes it, and gives its name and where its body is.
-fn function(
-    path: &str,
-    tokens: &[TokenTree],
-    at: usize,
-    functions: &mut Vec<FunctionItem>,
-) -> Option<(String, usize)> {
-    let TokenTree::Ident(name) = tokens.get(at + 1)? else {
-        return None; // The type `fn(u8)`.
-    };
-    let name = name.to_string();
-    let (body, group) = brace(tokens, at + 2)?;
-    functions.push(FunctionItem {
-        path: join(path, &name),
-        first_line: tokens[signature(tokens, at)].span().start().line as u32,
-        last_line: group.span_close().end().line as u32,
-    });
-    Some((name, body))
+/// `fn name … { … }`; not the type `fn(u8)`, nor a function without a body.
+fn function(tokens: &[TokenTree], at: usize) -> Option<Found> {
+    let name = ident(tokens, at + 1)?;
+    let (last, _) = brace(tokens, at + 2)?;
+    Some(Found {
+        kind: ItemKind::Function,
+        name,
+        first: signature(tokens, at),
+        last,
+    })
 }
 
-/// Where the signature with its `fn` at `at` starts.
+/// `static NAME: Type = …;`; not the lifetime `'static`.
+fn static_item(tokens: &[TokenTree], at: usize) -> Option<Found> {
+    if at > 0 && is_punct(tokens.get(at - 1), '\'') {
+        return None;
+    }
+    let name_at = if ident(tokens, at + 1)? == "mut" {
+        at + 2
+    } else {
+        at + 1
+    };
+    let name = ident(tokens, name_at)?;
+    if !is_punct(tokens.get(name_at + 1), ':') {
+        return None;
+    }
+    // The last static of a `thread_local!` may do without a semicolon.
+    let end = (name_at..tokens.len()).find(|&at| is_punct(tokens.get(at), ';'));
+    Some(Found {
+        kind: ItemKind::Static,
+        name,
+        first: signature(tokens, at),
+        last: end.unwrap_or(tokens.len() - 1),
+    })
+}
+
+/// `struct Name … { … }` and the like, from its first attribute on: code for a `derive` may be on that line.
+fn type_item(tokens: &[TokenTree], at: usize) -> Option<Found> {
+    let name = ident(tokens, at + 1)?;
+    let brace = brace(tokens, at + 2).map(|(last, _)| last);
+    let last = brace.or_else(|| (at..tokens.len()).find(|&at| is_punct(tokens.get(at), ';')))?;
+    let mut first = signature(tokens, at);
+    while first >= 2
+        && is_punct(tokens.get(first - 2), '#')
+        && matches!(&tokens[first - 1], TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket)
+    {
+        first -= 2;
+    }
+    Some(Found {
+        kind: ItemKind::Type,
+        name,
+        first,
+        last,
+    })
+}
+
+/// `macro_rules! name { … }`.
+fn macro_item(tokens: &[TokenTree], at: usize) -> Option<Found> {
+    let name = ident(tokens, at + 2)?;
+    matches!(tokens.get(at + 3)?, TokenTree::Group(_)).then(|| Found {
+        kind: ItemKind::Macro,
+        name: format!("{name}!"),
+        first: at,
+        last: at + 3,
+    })
+}
+
+fn ident(tokens: &[TokenTree], at: usize) -> Option<String> {
+    match tokens.get(at)? {
+        TokenTree::Ident(ident) => Some(ident.to_string()),
+        _ => None,
+    }
+}
+
+fn is_punct(token: Option<&TokenTree>, sign: char) -> bool {
+    matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == sign)
+}
+
+/// Where the signature with its `fn`, `static` or `struct` at `at` starts.
 fn signature(tokens: &[TokenTree], at: usize) -> usize {
     const QUALIFIERS: [&str; 8] = [
         "pub", "default", "const", "async", "unsafe", "safe", "extern", "gen",
@@ -151,11 +251,9 @@ fn signature(tokens: &[TokenTree], at: usize) -> usize {
 
 /// The scope of `mod name { … }` or `trait Name: … { … }`.
 fn named(tokens: &[TokenTree], at: usize) -> Option<(String, usize)> {
-    let TokenTree::Ident(name) = tokens.get(at + 1)? else {
-        return None;
-    };
+    let name = ident(tokens, at + 1)?;
     let (body, _) = brace(tokens, at + 2)?;
-    Some((name.to_string(), body))
+    Some((name, body))
 }
 
 /// The scope of `impl<…> Trait for path::Type<…> where … { … }`, named after the type.
@@ -216,87 +314,5 @@ impl Angles {
 
     fn is_outside(&self) -> bool {
         self.depth == 0
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn outline(text: &str) -> Vec<(String, u32, u32)> {
-        (Outline::of(text).functions().iter())
-            .map(|f| (f.path.clone(), f.first_line, f.last_line))
-            .collect()
-    }
-
-    #[test]
-    fn finds_free_nested_and_inherent_functions() {
-        let text = "\
-#!/usr/bin/env cargo's
-/// Doc.
-#[inline]
-pub(crate) async unsafe
-fn free<const N: usize>(f: fn(u8) -> u8) -> Foo<{ N }>
-where
-    [(); { N }]:,
-{
-    let closure = || {
-        fn nested() {}
-    };
-}
-mod inner {
-    impl<T: Fn() -> u8> super::Trait<T> for deep::Type<T> where T: Copy {
-        extern \"C\" fn method(&self) {
-        }
-    }
-    trait Tr { fn required(&self); fn given(&self) { } }
-}
-";
-        assert_eq!(
-            outline(text),
-            [
-                ("free".into(), 4, 12),
-                ("free::nested".into(), 10, 10),
-                ("inner::Type::method".into(), 15, 16),
-                ("inner::Tr::given".into(), 18, 18),
-            ]
-        );
-    }
-
-    #[test]
-    fn sees_into_macros_and_survives_new_syntax() {
-        let text = "macro! {\n fn inside(x in 0..9) {\n }\n}\nfn new() -> gen yeet { do }\n";
-        assert_eq!(
-            outline(text),
-            [("inside".into(), 2, 3), ("new".into(), 5, 5)]
-        );
-    }
-
-    #[test]
-    fn gives_nothing_for_what_is_not_rust() {
-        assert_eq!(outline("fn broken( {"), []);
-        assert_eq!(outline("it's \" prose"), []);
-        assert_eq!(outline(""), []);
-    }
-
-    #[test]
-    fn deep_nesting_does_not_overflow() {
-        let deep = "(".repeat(20_000) + &")".repeat(20_000);
-        assert_eq!(outline(&format!("fn f() {{ {deep} }}")).len(), 1);
-    }
-
-    #[test]
-    fn the_innermost_function_has_the_line() {
-        let outline = Outline::of("fn a() {\n fn b() {\n }\n}\n\nfn c() {}\n");
-        let name = |line| {
-            outline
-                .enclosing(line)
-                .map(|i| outline.functions()[i].name().to_owned())
-        };
-        assert_eq!(name(1).as_deref(), Some("a"));
-        assert_eq!(name(2).as_deref(), Some("b"));
-        assert_eq!(name(4).as_deref(), Some("a"));
-        assert_eq!(name(5), None);
-        assert_eq!(name(6).as_deref(), Some("c"));
     }
 }

@@ -48,22 +48,38 @@ impl DebugInfo {
             let name = (found.function.as_ref())
                 .and_then(|function| function.raw_name().ok())
                 .map(|name| demangle(&name));
-            if name.is_none() {
+            let location = found.location.as_ref();
+            // Assembly has no functions either, so only Rust counts.
+            let file = location.and_then(|at| at.file).unwrap_or_default();
+            if name.is_none() && file.ends_with(".rs") {
                 self.nameless.set(true);
             }
-            let location = found.location.as_ref();
             code.push(CodeFrame {
                 module: frame.module(),
                 function: name.or_else(|| self.symbol(frame)).unwrap_or_default(),
-                file: location
-                    .and_then(|at| at.file)
-                    .unwrap_or_default()
-                    .to_owned(),
+                file: file.to_owned(),
                 line: location.and_then(|at| at.line).filter(|&line| line != 0),
                 offset: None,
             });
         }
+        self.qualify_outermost(frame, &mut code);
         code
+    }
+
+    /// Line tables alone name functions without their path. The outermost frame is the one that was not inlined, so the
+    /// symbol table knows it too, and by its whole name.
+    fn qualify_outermost(&self, frame: Frame, code: &mut [CodeFrame]) {
+        let Some(outermost) = code.last_mut() else {
+            return;
+        };
+        let own_name = outermost.function.split('<').next().unwrap_or_default();
+        if own_name.is_empty() || own_name.contains("::") {
+            return;
+        }
+        let is_same = |symbol: &String| symbol.contains(&format!("::{own_name}"));
+        if let Some(symbol) = self.symbol(frame).filter(is_same) {
+            outermost.function = symbol;
+        }
     }
 
     /// Name of the function around `frame`, from the symbol table.

@@ -79,6 +79,8 @@ fn is_user_file(file: &str) -> bool {
     ];
     file.ends_with(".rs")
         && !file.starts_with("/rustc/")
+        // Where std's own dependencies were when it was built.
+        && !file.starts_with("/rust/deps/")
         && !OTHERS.iter().any(|part| file.contains(part))
 }
 

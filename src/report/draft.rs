@@ -1,0 +1,204 @@
+//! A table in the making: a function's name, its source, and the rows seen so far.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::placing::Key;
+use super::tally::Tally;
+use super::{Figures, Line, Note, Table, naming};
+use crate::profile::Module;
+use crate::source::{Item, ItemKind, Source};
+use crate::symbolize::CodeFrame;
+
+/// A table in the making.
+pub(super) struct Draft {
+    /// What the whole table is summed for.
+    pub key: Key,
+    /// The rows seen, and what each is summed for.
+    pub rows: BTreeMap<RowId, Key>,
+    file: String,
+    /// What the debug info calls the function, in all ways.
+    names: Vec<String>,
+    /// Path of the module that the source file is, if known.
+    prefix: Option<String>,
+    item: Option<Item>,
+    source: Option<Rc<Source>>,
+    notes: Vec<Note>,
+    verified: bool,
+}
+
+/// What tells the rows of a table apart, and orders them.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum RowId {
+    Line(u32),
+    /// An address, as it is shown.
+    Offset(String),
+}
+
+impl RowId {
+    /// The row of `code`. `None` if the compiler made it: then it is on no line.
+    pub(super) fn of(code: &CodeFrame) -> Option<RowId> {
+        match (code.line, &code.offset) {
+            (Some(line), _) => Some(RowId::Line(line)),
+            (None, Some(offset)) if *offset == code.function => Some(RowId::Offset(offset.clone())),
+            // The symbol table knows the function.
+            (None, Some(offset)) => {
+                let function = naming::fold(&code.function);
+                Some(RowId::Offset(format!("{offset} ({function})")))
+            }
+            (None, None) => None,
+        }
+    }
+}
+
+impl Draft {
+    /// The table that `code` is the first to belong to. `index` is that of its item in `source`.
+    pub(super) fn new(
+        key: Key,
+        code: &CodeFrame,
+        source: Option<Rc<Source>>,
+        index: Option<usize>,
+        module: Option<&Module>,
+        verified: bool,
+    ) -> Draft {
+        let file = match (&source, module) {
+            (Some(source), _) => source.shown.clone(),
+            (None, Some(module)) => module.path.display().to_string(),
+            (None, None) => "unknown module".to_owned(),
+        };
+        let names = match (&source, module) {
+            (None, Some(module)) => vec![module.name()],
+            _ => Vec::new(),
+        };
+        let item = (source.as_ref().zip(index)).and_then(|(source, index)| source.item(index));
+        Draft {
+            key,
+            rows: BTreeMap::new(),
+            file,
+            names,
+            prefix: None,
+            item: item.cloned(),
+            notes: notes(&code.file, source.as_deref(), module, verified),
+            source,
+            verified,
+        }
+    }
+
+    /// Remembers what the debug info calls the function.
+    pub(super) fn note_name(&mut self, code: &CodeFrame) {
+        let name = naming::fold(&code.function);
+        if self.source.is_some() && !self.names.contains(&name) {
+            self.names.push(name);
+        }
+    }
+
+    /// The source file.
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// Path of the module that the source file is, if one of the function's names tells.
+    pub(super) fn module_path(&self) -> Option<&str> {
+        let item = self.item.as_ref()?;
+        let path_before = |name: &'_ String| Some(name.strip_suffix(&item.path)?.len());
+        (self.names.iter()).find_map(|name| name[..path_before(name)?].strip_suffix("::"))
+    }
+
+    /// Says in which module the source file's functions are, for those whose own names do not tell.
+    pub(super) fn set_module_path(&mut self, path: &str) {
+        self.prefix = Some(path.to_owned());
+    }
+
+    /// The best name: the source knows an item's own, the debug info may know its path, unless it was inlined.
+    pub(super) fn function(&self) -> String {
+        let fits = |name: &&String| match &self.item {
+            Some(item) if item.kind != ItemKind::Type => naming::last(name) == item.name(),
+            _ => true,
+        };
+        let longest = (self.names.iter().filter(fits)).max_by_key(|name| (name.len(), *name));
+        let Some(item) = &self.item else {
+            return longest
+                .map_or("unknown function", String::as_str)
+                .to_owned();
+        };
+        let own = match longest {
+            Some(name) if name.contains("::") => return name.clone(),
+            Some(name) if item.kind == ItemKind::Type => format!("{}::{name}", item.path),
+            _ => item.path.clone(),
+        };
+        match &self.prefix {
+            Some(prefix) => format!("{prefix}::{own}"),
+            None => own,
+        }
+    }
+
+    /// The table, with what was summed for its keys.
+    pub(super) fn into_table(self, tally: &Tally) -> Table {
+        let function = self.function();
+        let text = self.source.as_ref().and_then(|source| source.text.as_ref());
+        let figures = |key: Key| {
+            let totals = &tally.totals[key];
+            let figures = Figures::of(totals, tally.heap_after[key]);
+            (!totals.is_empty()).then_some(figures)
+        };
+        let contents = |line| text.and_then(|text| text.line(line)).map(str::to_owned);
+        let mut lines: BTreeMap<RowId, Line> = BTreeMap::new();
+        if let Some(item) = &self.item {
+            for number in item.first_line..=item.last_line {
+                lines.insert(
+                    RowId::Line(number),
+                    Line {
+                        number: Some(number),
+                        contents: contents(number),
+                        figures: None,
+                    },
+                );
+            }
+        }
+        for (row, key) in self.rows {
+            let (number, contents) = match &row {
+                RowId::Line(number) => (Some(*number), contents(*number)),
+                RowId::Offset(offset) => (None, Some(offset.clone())),
+            };
+            let line = Line {
+                number,
+                contents,
+                figures: figures(key),
+            };
+            lines.insert(row, line);
+        }
+        Table {
+            file: self.file,
+            function,
+            total: Figures::of(&tally.totals[self.key], None),
+            lines: lines.into_values().collect(),
+            notes: self.notes,
+            verified: self.verified,
+        }
+    }
+}
+
+fn notes(
+    path: &str,
+    source: Option<&Source>,
+    module: Option<&Module>,
+    verified: bool,
+) -> Vec<Note> {
+    let mut notes = Vec::new();
+    match source.map(|source| (&source.text, &source.shown)) {
+        None => notes.push(Note::NoLines),
+        Some((None, shown)) => notes.push(Note::SourceNotFound {
+            path: if shown.is_empty() { path } else { shown }.to_owned(),
+        }),
+        Some((Some(text), _)) => {
+            let built_ns = module.map_or(0, |module| module.modified_ns);
+            if built_ns != 0 && text.modified_ns > built_ns {
+                notes.push(Note::SourceChanged);
+            }
+        }
+    }
+    if !verified {
+        notes.push(Note::Unverified);
+    }
+    notes
+}
