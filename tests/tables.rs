@@ -240,6 +240,22 @@ fn closures_instances_and_inlined_copies_are_one_table() {
 }
 
 #[test]
+fn an_inlined_function_gets_its_path_from_its_neighbours() {
+    let mut program = Program::new("impl Tree {\n    fn new() {}\n}\nfn plant() {}\n");
+    for place in [("app::garden::Tree::new", 2), ("plant<u8>", 4)] {
+        let frame = program.frame(&[place]);
+        let stack = program.builder.stack(&[frame]);
+        program.builder.allocated(stack, 1, 1);
+    }
+    let report = program.selected();
+    let names = report.tables.iter().map(|table| table.function.as_str());
+    assert_eq!(
+        names.collect::<Vec<_>>(),
+        ["app::garden::Tree::new", "app::garden::plant"]
+    );
+}
+
+#[test]
 fn code_outside_functions_has_tables_of_its_own() {
     let mut program = Program::new(
         "static TABLE: LazyLock<Vec<u8>> = LazyLock::new(|| {\n    vec![1]\n});\n\
