@@ -1,6 +1,7 @@
 //! Reports of synthetic profiles, as a user would read them.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use profiler_alloc_format::Frame;
@@ -84,6 +85,34 @@ fn shown(renderer: &dyn Renderer, report: &Report) -> String {
 
 fn text(report: &Report) -> String {
     shown(&Text::default(), report)
+}
+
+/// Output whose reader has gone away.
+struct Gone;
+
+impl io::Write for Gone {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn every_renderer_says_that_its_reader_went_away() {
+    // Longer than what a renderer may keep back.
+    let mut program = Program::new(&format!("fn main() {{\n{}}}\n", "    a();\n".repeat(2000)));
+    let frame = program.frame(&[("app::main", 2)]);
+    let stack = program.builder.stack(&[frame]);
+    program.builder.allocated(stack, 1 << 20, 1);
+    let report = program.selected();
+    let text = Text::default();
+    for renderer in [&text as &dyn Renderer, &Json, &Csv] {
+        let error = renderer.report(&report, &mut Gone).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
 }
 
 const LISTS: &str = "\
