@@ -123,7 +123,7 @@ fn other_forms_and_files() {
     let json = fs::read_to_string(folder.path().join("out.json")).unwrap();
     assert!(json.contains("\"schema\": \"memprof-summary/1\""));
     let coloured = (Command::new(env!("CARGO_BIN_EXE_memprof")).current_dir(folder.path()))
-        .args(["report", "--columns", "peak,count"])
+        .args(["report", "--columns", "At peak,count,at_peak"])
         .env("CLICOLOR_FORCE", "1")
         .output()
         .unwrap();
