@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Repeats docs/programs.md: records two programs from crates.io that nobody here wrote, and checks five lines of each.
 #
-#   docs/programs/repeat.sh FOLDER     about three minutes on two cores; FOLDER is made if need be and may be kept for
+#   docs/programs/repeat.sh FOLDER     about four minutes on two cores; FOLDER is made if need be and may be kept for
 #                                      the next time; everything that is fetched, built or written goes there
 #
 # For each program: cargo gets the published source at a pinned version; the two lines that register the allocator are
