@@ -27,8 +27,8 @@ const LEVEL_PART: u64 = 8;
 pub const TIMED: u64 = 8;
 /// A timed sample that took longer than this, and so much for every frame walked, was interrupted: what exceeds it is
 /// not the recorder's time.
-pub const LONGEST_NS: u64 = 50_000;
-pub const LONGEST_FRAME_NS: u64 = 1_000;
+const LONGEST_NS: u64 = 50_000;
+const LONGEST_FRAME_NS: u64 = 1_000;
 
 pub struct Budget {
     /// Share of the CPU time, in millionths; `None` for a sampling that is not to change.
@@ -39,6 +39,8 @@ pub struct Budget {
     last_cpu: AtomicU64,
     level_end: AtomicU64,
     checking: AtomicBool,
+    /// What timing itself adds to a time, nanoseconds.
+    clock_ns: u64,
 }
 
 /// Where the budget stands at one look at it. Times in nanoseconds.
@@ -66,7 +68,15 @@ impl Budget {
             last_cpu: AtomicU64::new(0),
             level_end: AtomicU64::new(GRANT_NS / LEVEL_PART),
             checking: AtomicBool::new(false),
+            clock_ns: clock_cost(),
         }
+    }
+
+    /// The time that one timed sample stands for, nanoseconds, having started at `start` and walked `frames`.
+    pub fn time_since(&self, start: u64, frames: usize) -> u64 {
+        let longest = LONGEST_NS + LONGEST_FRAME_NS * frames as u64;
+        let taken = sys::now_ns().saturating_sub(start).min(longest);
+        taken.saturating_sub(self.clock_ns) * TIMED
     }
 
     /// CPU time of the process since the recording started, nanoseconds.
@@ -130,6 +140,15 @@ impl Look {
             interval
         }
     }
+}
+
+/// Nanoseconds between two looks at the clock with nothing in between.
+fn clock_cost() -> u64 {
+    let between = |_| {
+        let start = sys::now_ns();
+        sys::now_ns().saturating_sub(start)
+    };
+    (0..16).map(between).min().unwrap_or(0)
 }
 
 /// Twice as wide; from exact to where about half of the allocations are sampled.

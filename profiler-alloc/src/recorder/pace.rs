@@ -29,10 +29,9 @@ impl Recorder {
         let heap = self.settle(cells);
         cells.last_heap.store(heap as u64, Ordering::Relaxed);
         if is_timed {
-            let longest = budget::LONGEST_NS + budget::LONGEST_FRAME_NS * walked as u64;
-            let taken = sys::now_ns().saturating_sub(start).min(longest) * budget::TIMED;
+            let taken = self.budget.time_since(start, walked);
             let header = self.store.header();
-            let own = header.own_ns.fetch_add(taken, Ordering::Relaxed);
+            let own = header.own_ns.fetch_add(taken, Ordering::Relaxed) + taken;
             let interval = header.interval.load(Ordering::Relaxed);
             self.change_interval(self.budget.check(own, interval, mean_size(cells)));
         }
