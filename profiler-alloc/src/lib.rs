@@ -36,7 +36,10 @@ compile_error!("profiler-alloc runs on 64-bit little-endian Linux");
 
 mod allocator;
 mod budget;
-#[cfg(not(portable_unwinder))]
+#[cfg_attr(
+    portable_unwinder,
+    allow(dead_code, reason = "the portable unwinder needs no rules")
+)]
 mod cfi;
 mod counters;
 mod filter;
@@ -46,6 +49,10 @@ mod hook;
 mod index;
 mod live;
 mod memory;
+#[cfg_attr(
+    portable_unwinder,
+    allow(dead_code, reason = "the portable unwinder needs no unwind tables")
+)]
 mod modules;
 mod output;
 #[cfg(portable_unwinder)]
@@ -65,6 +72,10 @@ mod sys;
 mod thread_exit;
 mod timeline;
 mod totals;
+#[cfg_attr(
+    portable_unwinder,
+    allow(dead_code, reason = "the portable unwinder needs no tables")
+)]
 mod unwind;
 
 pub use allocator::ProfilerAlloc;

@@ -2,6 +2,10 @@
 
 /// The three registers an unwinder needs on x86-64.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    portable_unwinder,
+    allow(dead_code, reason = "the portable unwinder finds its own start")
+)]
 pub struct Registers {
     pub pc: usize,
     pub sp: usize,

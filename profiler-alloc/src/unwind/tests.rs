@@ -1,0 +1,182 @@
+//! The table walk against the system's unwinder, on stacks of many shapes.
+
+use std::ffi::{CString, c_int, c_void};
+use std::hint::black_box;
+
+use super::*;
+use crate::memory;
+use crate::stack_memory::OwnStack;
+
+/// A place to compare the two unwinders from anywhere.
+struct Oracle {
+    store: Store,
+    rules: Index,
+    modules: Modules,
+    compared: usize,
+}
+
+impl Oracle {
+    fn new(name: &str) -> Oracle {
+        let path = std::env::temp_dir().join(format!("unwind-{name}-{}", std::process::id()));
+        let store = Store::create(&CString::new(path.to_str().unwrap()).unwrap()).unwrap();
+        std::fs::remove_file(path).unwrap();
+        let modules = Modules::new().unwrap();
+        modules.add_all(&store, 0);
+        Oracle {
+            store,
+            rules: Index::new(10),
+            modules,
+            compared: 0,
+        }
+    }
+
+    /// Walks from here both ways; the frames must be the same, and the walk complete.
+    #[inline(never)]
+    fn compare(&mut self) {
+        let registers = Registers::capture();
+        let mut memory = StackMemory::at(registers.sp, &mut OwnStack::find());
+        let mut context = Context::new_in();
+        let mut tables = Tables {
+            rules: &self.rules,
+            modules: &self.modules,
+            store: &self.store,
+            context: &mut context,
+            now_ns: 0,
+        };
+        let mut ours = Vec::new();
+        let end = walk(registers, &mut memory, &mut tables, |address, _, _| {
+            ours.push(address);
+            Visit::GoOn
+        });
+        let mut theirs = Vec::new();
+        // SAFETY: only symbol lookup shares state, and no symbol is looked up.
+        unsafe {
+            backtrace::trace_unsynchronized(|frame| {
+                // Theirs ends with a frame of address 0.
+                theirs.extend(Some(frame.ip() as usize).filter(|&address| address != 0));
+                true
+            });
+        }
+        // Theirs begins within the library and this function, ours at this function's caller.
+        let start = theirs
+            .iter()
+            .position(|address| Some(address) == ours.first());
+        let theirs = &theirs[start.expect("the caller is in both")..];
+        assert_eq!(ours, *theirs);
+        assert_eq!(end, End::Complete);
+        self.compared += 1;
+    }
+}
+
+/// Recursion through frames of different sizes, closures, trait objects and iterators.
+#[inline(never)]
+fn descend(oracle: &mut Oracle, depth: usize) -> usize {
+    let room = black_box([depth; 37]);
+    if depth == 0 {
+        oracle.compare();
+        return room.len();
+    }
+    let next: Box<dyn FnOnce(&mut Oracle) -> usize> = match depth % 3 {
+        0 => Box::new(move |oracle| descend(oracle, depth - 1)),
+        1 => Box::new(move |oracle| (0..1).map(|_| descend(oracle, depth - 1)).sum()),
+        _ => Box::new(move |oracle| {
+            let wide = black_box([1u8; 5000]);
+            descend(oracle, depth - 1) + wide.len()
+        }),
+    };
+    next(oracle) + room[1]
+}
+
+#[test]
+fn agrees_with_the_systems_unwinder_at_every_depth() {
+    let mut oracle = Oracle::new("depth");
+    for depth in 0..200 {
+        descend(&mut oracle, depth);
+    }
+    assert_eq!(oracle.compared, 200);
+}
+
+#[test]
+fn goes_through_c_code_without_frame_pointers() {
+    unsafe extern "C" fn order(a: *const c_void, b: *const c_void) -> c_int {
+        ORACLE.with_borrow_mut(Oracle::compare);
+        // SAFETY: qsort passes two elements of the array.
+        unsafe { (*a.cast::<u32>()).cmp(&*b.cast::<u32>()) as c_int }
+    }
+    thread_local! {
+        static ORACLE: std::cell::RefCell<Oracle> = std::cell::RefCell::new(Oracle::new("qsort"));
+    }
+    let mut numbers = [5u32, 3, 9, 1, 7, 2];
+    // SAFETY: the array is as described, and the order is total.
+    unsafe { libc::qsort(numbers.as_mut_ptr().cast(), numbers.len(), 4, Some(order)) };
+    assert_eq!(numbers, [1, 2, 3, 5, 7, 9]);
+    ORACLE.with_borrow(|oracle| assert!(oracle.compared >= 6));
+}
+
+#[test]
+fn goes_through_panics_and_destructors() {
+    struct Compare<'a>(&'a mut Oracle);
+    impl Drop for Compare<'_> {
+        fn drop(&mut self) {
+            self.0.compare();
+        }
+    }
+    let mut oracle = Oracle::new("panic");
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _compare = Compare(&mut oracle);
+        std::panic::resume_unwind(Box::new(()));
+    }));
+    assert!(caught.is_err());
+    assert_eq!(oracle.compared, 1);
+}
+
+#[test]
+fn fingerprints_depend_on_order() {
+    let of = |addresses: &[usize]| {
+        let mut fingerprint = Fingerprint::EMPTY;
+        addresses
+            .iter()
+            .for_each(|&address| fingerprint.push(address));
+        fingerprint
+    };
+    assert_eq!(of(&[1, 2, 3]), of(&[1, 2, 3]));
+    assert_ne!(of(&[1, 2, 3]), of(&[3, 2, 1]));
+    assert_ne!(of(&[1, 2]), of(&[1, 2, 0]));
+}
+
+#[test]
+fn a_chain_of_frame_pointers_is_followed_to_its_end() {
+    // Two frames on a stack made by hand: saved frame pointer, return address.
+    let stack = memory::zeroed::<core::sync::atomic::AtomicU64>(64).unwrap();
+    let address = |at: usize| &raw const stack[at] as usize;
+    let set = |at: usize, value: usize| {
+        stack[at].store(value as u64, core::sync::atomic::Ordering::Relaxed)
+    };
+    set(10, address(30));
+    set(11, 0x1111);
+    set(30, 0);
+    set(31, 0x2222);
+    let registers = Registers {
+        pc: 0,
+        sp: address(5),
+        fp: address(10),
+    };
+    let mut own = OwnStack {
+        low: address(0),
+        high: address(63),
+    };
+    let mut memory = StackMemory::at(registers.sp, &mut own);
+    let mut expected = Fingerprint::EMPTY;
+    expected.push(0x1111);
+    expected.push(0x2222);
+    let guess = walk_frame_pointers(registers, &mut memory, 100);
+    assert_eq!((guess.fingerprint, guess.len), (expected, 2));
+    assert_eq!(
+        walk_frame_pointers(registers, &mut memory, 0).len,
+        0,
+        "too deep to guess"
+    );
+    // A frame pointer that does not rise ends the walk.
+    set(30, address(20));
+    assert_eq!(walk_frame_pointers(registers, &mut memory, 100).len, 2);
+}

@@ -1,0 +1,346 @@
+//! One small program, built in many ways: its lines must come out the same.
+//!
+//! Each build is a package of its own below the target folder, made by cargo as a user would.
+
+#[allow(dead_code, reason = "each test uses a part")]
+mod built;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use built::{MEMPROF, text};
+use serde_json::Value;
+
+const MAIN: &str = r#"//! The program under test.
+use std::hint::black_box;
+use profiler_alloc::ProfilerAlloc;
+
+ALLOCATOR
+
+#[inline(never)]
+fn take(bytes: usize) -> Vec<u8> {
+    black_box(Vec::with_capacity(bytes)) // takes
+}
+
+#[inline(always)]
+fn inlined() -> Vec<u8> {
+    black_box(Vec::with_capacity(3_000_000)) // takes inlined
+}
+
+fn generic<T>(value: T, bytes: usize) -> (T, Vec<u8>) {
+    (value, black_box(Vec::with_capacity(bytes))) // takes generic
+}
+
+fn main() {
+    let mut numbers = vec![3u32, 1, 2];
+    numbers.sort_by_key(|&number| {
+        drop(take(100_000)); // within a sort
+        number
+    });
+    let first = take(1_000_000); // first
+    let second = inlined(); // second
+    let third = (generic(1u8, 10_000), generic("x", 20_000), generic(1.5, 30_000)); // third
+    drop(first); // gives back
+    match std::env::args().nth(1).as_deref() {
+        Some("exit") => std::process::exit(3),
+        Some("panic") => panic!("on purpose"),
+        Some("abort") => std::process::abort(),
+        _ => {}
+    }
+    black_box((second, third, numbers));
+}
+"#;
+
+const SYSTEM: &str = "#[global_allocator] static ALLOC: ProfilerAlloc = ProfilerAlloc::system();";
+
+/// A package built in one way.
+struct Kind {
+    name: &'static str,
+    /// The `[profile.release]` section.
+    profile: &'static str,
+    rustflags: &'static str,
+    allocator: &'static str,
+    dependencies: &'static str,
+}
+
+/// Builds that share a target folder put their program in the same place: one at a time builds and runs.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const PLAIN: Kind = Kind {
+    name: "plain",
+    profile: "debug = 1",
+    rustflags: "",
+    allocator: SYSTEM,
+    dependencies: "",
+};
+
+impl Kind {
+    fn folder(&self) -> PathBuf {
+        Path::new(env!("CARGO_TARGET_TMPDIR"))
+            .join("kinds")
+            .join(self.name)
+    }
+
+    /// The built program.
+    fn build(&self) -> PathBuf {
+        let folder = self.folder();
+        fs::create_dir_all(folder.join("src")).unwrap();
+        let recorder = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiler-alloc");
+        let manifest = format!(
+            "[package]\nname = \"kind\"\nedition = \"2024\"\n\n[dependencies]\nprofiler-alloc = {{ path = {recorder:?} }}\n{}\n\
+             [profile.release]\n{}\n\n[workspace]\n",
+            self.dependencies, self.profile
+        );
+        fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+        fs::write(
+            folder.join("src/main.rs"),
+            MAIN.replace("ALLOCATOR", self.allocator),
+        )
+        .unwrap();
+        let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
+        fs::copy(lock, folder.join("Cargo.lock")).unwrap();
+        // Kinds with the same flags share what they depend on.
+        let shared = if self.rustflags.is_empty() {
+            "shared"
+        } else {
+            self.name
+        };
+        let target = folder.parent().unwrap().join("target").join(shared);
+        let build = Command::new(env!("CARGO"))
+            .args(["build", "--release", "--quiet", "--target-dir"])
+            .arg(&target)
+            .current_dir(&folder)
+            .env("RUSTFLAGS", self.rustflags)
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .output()
+            .unwrap();
+        assert!(
+            build.status.success(),
+            "{}: {}",
+            self.name,
+            text(&build.stderr)
+        );
+        target.join("release/kind")
+    }
+
+    /// The profile of one run, which ended with `code`.
+    fn record(&self, program: &Path, how: &str, code: i32) -> PathBuf {
+        let profile = self.folder().join(format!("{how}.memprof"));
+        let output = Command::new(MEMPROF)
+            .args(["run", "--sample", "all", "--force", "-o"])
+            .arg(&profile)
+            .arg("--")
+            .arg(program)
+            .arg(how)
+            .output()
+            .unwrap();
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{}: {}",
+            self.name,
+            text(&output.stderr)
+        );
+        profile
+    }
+
+    fn check(&self) {
+        let _alone = alone();
+        let program = self.build();
+        let report = report(&self.record(&program, "end", 0));
+        check(&report, self.name);
+    }
+}
+
+fn report(profile: &Path) -> Value {
+    let output = Command::new(MEMPROF)
+        .args(["report", "--format", "json"])
+        .arg(profile)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// A figure of the line that ends with the comment `marker`; 0 if nothing was seen there.
+fn figure(report: &Value, marker: &str, figure: &str) -> i64 {
+    let ending = format!("// {marker}");
+    let tables = report["functions"].as_array().unwrap().iter();
+    let lines = tables.flat_map(|table| table["lines"].as_array().unwrap());
+    let lines = lines.filter(|line| {
+        line["source"]
+            .as_str()
+            .is_some_and(|text| text.ends_with(&ending))
+    });
+    lines.map(|line| line[figure].as_i64().unwrap_or(0)).sum()
+}
+
+fn check(report: &Value, kind: &str) {
+    let expected = [
+        ("takes inlined", "allocated", 3_000_000),
+        ("takes generic", "allocated", 60_000),
+        ("first", "increment", 1_000_000),
+        ("second", "increment", 3_000_000),
+        ("third", "increment", 60_000),
+        ("gives back", "increment", -1_000_000),
+        ("within a sort", "increment", 0),
+    ];
+    for (marker, what, bytes) in expected {
+        assert_eq!(
+            figure(report, marker, what),
+            bytes,
+            "{kind}: {marker}, {what}"
+        );
+    }
+    let sorted = figure(report, "within a sort", "allocated");
+    assert!(
+        sorted >= 300_000 && sorted % 100_000 == 0,
+        "{kind}: {sorted}"
+    );
+    assert_eq!(
+        figure(report, "takes", "allocated"),
+        1_000_000 + sorted,
+        "{kind}: takes"
+    );
+    // Three instances of one function are one table.
+    let generic = report["functions"].as_array().unwrap().iter();
+    assert_eq!(
+        generic
+            .filter(|table| table["name"] == "kind::generic")
+            .count(),
+        1,
+        "{kind}"
+    );
+}
+
+#[test]
+fn plain_release_builds() {
+    PLAIN.check();
+}
+
+#[test]
+fn line_tables_only() {
+    Kind {
+        name: "lines",
+        profile: "debug = \"line-tables-only\"",
+        ..PLAIN
+    }
+    .check();
+}
+
+#[test]
+fn full_debug_information_split_off() {
+    Kind {
+        name: "packed",
+        profile: "debug = 2\nsplit-debuginfo = \"packed\"",
+        ..PLAIN
+    }
+    .check();
+    Kind {
+        name: "unpacked",
+        profile: "debug = 2\nsplit-debuginfo = \"unpacked\"",
+        ..PLAIN
+    }
+    .check();
+}
+
+#[test]
+fn link_time_optimization() {
+    Kind {
+        name: "fat",
+        profile: "debug = 1\nlto = \"fat\"\ncodegen-units = 1",
+        ..PLAIN
+    }
+    .check();
+    Kind {
+        name: "thin",
+        profile: "debug = 1\nlto = \"thin\"\npanic = \"abort\"",
+        ..PLAIN
+    }
+    .check();
+}
+
+#[test]
+fn not_position_independent() {
+    Kind {
+        name: "static",
+        rustflags: "-Crelocation-model=static",
+        ..PLAIN
+    }
+    .check();
+}
+
+#[test]
+fn frame_pointers_are_used_where_they_are_kept() {
+    let kind = Kind {
+        name: "pointers",
+        rustflags: "-Cforce-frame-pointers=yes",
+        ..PLAIN
+    };
+    let _alone = alone();
+    let program = kind.build();
+    let profile = kind.record(&program, "end", 0);
+    check(&report(&profile), kind.name);
+    let (profile, _) = memprof::profile::read(&profile).unwrap();
+    let walks: u64 = profile
+        .threads
+        .iter()
+        .map(|thread| thread.frame_pointer_walks)
+        .sum();
+    assert!(walks > 0, "stacks seen before are found by frame pointers");
+}
+
+#[test]
+fn the_portable_unwinder() {
+    Kind {
+        name: "portable",
+        rustflags: "--cfg portable_unwinder",
+        ..PLAIN
+    }
+    .check();
+}
+
+#[test]
+fn over_mimalloc() {
+    let allocator = "#[global_allocator] static ALLOC: ProfilerAlloc<mimalloc::MiMalloc> = \
+                     ProfilerAlloc::new(mimalloc::MiMalloc);";
+    Kind {
+        name: "mimalloc",
+        allocator,
+        dependencies: "mimalloc = \"0.1\"",
+        ..PLAIN
+    }
+    .check();
+}
+
+#[test]
+fn over_jemalloc() {
+    let allocator = "#[global_allocator] static ALLOC: ProfilerAlloc<tikv_jemallocator::Jemalloc> = \
+                     ProfilerAlloc::new(tikv_jemallocator::Jemalloc);";
+    Kind {
+        name: "jemalloc",
+        allocator,
+        dependencies: "tikv-jemallocator = \"0.6\"",
+        ..PLAIN
+    }
+    .check();
+}
+
+#[test]
+fn whatever_the_end_the_profile_is_the_same() {
+    let kind = Kind {
+        name: "ends",
+        ..PLAIN
+    };
+    let _alone = alone();
+    let program = kind.build();
+    for (how, code) in [("exit", 3), ("panic", 101), ("abort", 128 + 6)] {
+        let report = report(&kind.record(&program, how, code));
+        check(&report, how);
+    }
+}
