@@ -48,6 +48,7 @@ mod live;
 mod memory;
 mod modules;
 mod output;
+mod own_counts;
 #[cfg(portable_unwinder)]
 mod portable;
 mod recorder;
@@ -66,12 +67,17 @@ mod thread_exit;
 mod timeline;
 mod totals;
 mod unwind;
+mod watch;
+pub mod wrappers;
 
 pub use allocator::ProfilerAlloc;
+#[cfg(feature = "macros")]
+pub use profiler_alloc_macros::{budget, elapsed_timer, profile, profile_block, ram_profiler};
 pub use recording::{Builder, Recording, StartError};
 pub use region::Region;
 pub use settings::Sample;
 pub use stats_alloc::Stats;
+pub use wrappers::{elapsed_timer, ram_profiler};
 
 /// Exact counts of the whole process so far, in `stats_alloc`'s vocabulary: a `realloc` counts as one reallocation, and as
 /// allocating what it grows or freeing what it shrinks.
