@@ -73,11 +73,23 @@ fn future_of(stmt: &Stmt) -> Option<&Expr> {
 
 /// True for a statement that an attribute has put there.
 pub fn is_generated(stmt: &Stmt) -> bool {
+    is_scope(stmt) || is_inside_scope(stmt)
+}
+
+/// Part of a scope that an attribute has put around the body.
+fn is_scope(stmt: &Stmt) -> bool {
     match stmt {
         Stmt::Local(local) => {
-            let is_ours = matches!(&local.pat, Pat::Ident(pat) if pat.ident.to_string().starts_with("__memprof"));
-            is_ours || local.init.as_ref().is_some_and(|init| is_argument(&init.expr))
+            matches!(&local.pat, Pat::Ident(pat) if pat.ident.to_string().starts_with("__memprof"))
         }
+        other => is_generated_item(other),
+    }
+}
+
+/// What stands between the scopes and the body: the hint, and the arguments.
+fn is_inside_scope(stmt: &Stmt) -> bool {
+    match stmt {
+        Stmt::Local(local) => local.init.as_ref().is_some_and(|init| is_argument(&init.expr)),
         // The return type's hint; nobody writes that.
         Stmt::Expr(Expr::If(hint), _) => is_false(&hint.cond) && hint.else_branch.is_none(),
         _ => false,
@@ -92,10 +104,10 @@ fn is_argument(expr: &Expr) -> bool {
         && path.path.segments.last().is_some_and(|last| last.ident == "argument"))
 }
 
-/// Splits off what other attributes have put at the beginning.
+/// Splits off the scopes that other attributes have put around the body.
 fn split_leading(block: &mut Block) -> (Vec<Stmt>, Vec<Stmt>) {
     let stmts = core::mem::take(&mut block.stmts);
-    let first = stmts.iter().position(|stmt| !is_generated(stmt) && !is_generated_item(stmt));
+    let first = stmts.iter().position(|stmt| !is_scope(stmt));
     let mut leading = stmts;
     let body = leading.split_off(first.unwrap_or(leading.len()));
     (leading, body)
@@ -127,8 +139,13 @@ pub fn wrap(
     } = addition;
     let private = quote!(#krate::wrappers::private);
     let is_async = function.sig.asyncness.is_some();
-    let hint = is_async.then(|| return_hint(&function.sig.output)).flatten();
-    let arguments = take_arguments(&mut function.sig, &private);
+    // Another attribute may have done both already.
+    let is_first = !innermost(&mut function.block).stmts.iter().any(is_inside_scope);
+    let hint = (is_async && is_first).then(|| return_hint(&function.sig.output)).flatten();
+    let arguments = match is_first {
+        true => take_arguments(&mut function.sig, &private),
+        false => Vec::new(),
+    };
     let block = innermost(&mut function.block);
     let brace = block.brace_token;
     let (mut stmts, body) = split_leading(block);
@@ -176,7 +193,9 @@ fn return_tail(body: &mut Block) {
     );
     let has_attributes = tail.to_token_stream().to_string().starts_with('#');
     if !is_simple && !is_block && !has_attributes {
-        let returned = quote_spanned!(Span::mixed_site()=> return);
+        // On the line of the expression, where a later attribute looks for it.
+        let returned = Span::mixed_site().located_at(tail.span());
+        let returned = quote_spanned!(returned=> return);
         *tail = syn::parse_quote!(#returned #tail);
     }
 }

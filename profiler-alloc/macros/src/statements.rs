@@ -138,7 +138,7 @@ impl<'a> Probes<'a> {
     fn probe(&mut self, line: u32, is_run: bool) -> Stmt {
         let (slot, private) = (self.slots.of(line), &self.private);
         let name = syn::Ident::new(if is_run { "at" } else { "pass" }, Span::mixed_site());
-        syn::parse_quote_spanned!(Span::mixed_site()=> #private::#name(&__MEMPROF_LOCAL, #slot);)
+        syn::parse_quote_spanned!(Span::mixed_site()=> #[allow(unreachable_code)] #private::#name(&__MEMPROF_LOCAL, #slot);)
     }
 
     /// A value that probes when it is dropped.
@@ -148,7 +148,7 @@ impl<'a> Probes<'a> {
         let kind = syn::Ident::new(kind, span);
         let is_run = is_run.map(|is_run| quote_spanned!(span=> , #is_run));
         let name = syn::Ident::new("__memprof_guard", span);
-        syn::parse_quote_spanned!(span=> let #name = #private::#kind::new(&__MEMPROF_LOCAL, #slot #is_run);)
+        syn::parse_quote_spanned!(span=> #[allow(unreachable_code)] let #name = #private::#kind::new(&__MEMPROF_LOCAL, #slot #is_run);)
     }
 }
 

@@ -133,6 +133,8 @@ impl Drop for ElapsedScope {
         };
         let (end, end_cpu) = (sys::now_ns(), sys::cpu_ns());
         let _excused = Excused::begin();
+        // Taken out, so that it is dropped here.
+        let label = core::mem::take(&mut self.label);
         let duration_ns = end.saturating_sub(start);
         let site = self.site.and_then(|site| Some((site, site.series.as_ref()?)));
         if let Some((site, series)) = site {
@@ -141,7 +143,7 @@ impl Drop for ElapsedScope {
             return series.add(i64::try_from(duration_ns).unwrap_or(i64::MAX));
         }
         output::send(&Report::Elapsed(ElapsedReport {
-            label: self.label.to_string(),
+            label: label.into_owned(),
             start_ns: start.saturating_sub(origin()),
             end_ns: end.saturating_sub(origin()),
             duration_ns,

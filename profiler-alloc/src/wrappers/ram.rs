@@ -148,7 +148,8 @@ impl RamScope {
             own_peak: self.meter.peak(),
         });
         RamReport {
-            label: self.label.to_string(),
+            // Taken out, so that it is dropped while the thread is excused.
+            label: core::mem::take(&mut self.label).into_owned(),
             before,
             after,
             heap,
