@@ -83,11 +83,13 @@ fn attributes_stack_on_async_functions() {
     set_output(Output::callback(move |report| {
         sink.lock().unwrap().push(report.clone());
     }));
-    run((1..=16).map(|rounds| -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(async move {
-            assert_eq!(all_four("label", rounds).await, rounds * 100 + 5);
-        })
-    }));
+    run(
+        (1..=16).map(|rounds| -> Pin<Box<dyn Future<Output = ()> + Send>> {
+            Box::pin(async move {
+                assert_eq!(all_four("label", rounds).await, rounds * 100 + 5);
+            })
+        }),
+    );
     let reports = reports.lock().unwrap();
     let mut own: Vec<u64> = Vec::new();
     let mut lines: Vec<i64> = Vec::new();
@@ -99,7 +101,10 @@ fn attributes_stack_on_async_functions() {
             }
             Report::Profile(report) if report.function.ends_with("all_four") => {
                 lines.extend(report.lines.iter().filter_map(|line| {
-                    line.contents.as_ref()?.contains("let own").then_some(line.increment?)
+                    line.contents
+                        .as_ref()?
+                        .contains("let own")
+                        .then_some(line.increment?)
                 }));
             }
             Report::Elapsed(_) => elapsed += 1,
@@ -108,8 +113,14 @@ fn attributes_stack_on_async_functions() {
     }
     own.sort_unstable();
     lines.sort_unstable();
-    assert_eq!(own, (1..=16).map(|rounds| rounds * 100).collect::<Vec<u64>>());
-    assert_eq!(lines, (1..=16).map(|rounds| rounds * 100).collect::<Vec<i64>>());
+    assert_eq!(
+        own,
+        (1..=16).map(|rounds| rounds * 100).collect::<Vec<u64>>()
+    );
+    assert_eq!(
+        lines,
+        (1..=16).map(|rounds| rounds * 100).collect::<Vec<i64>>()
+    );
     assert_eq!(elapsed, 16);
 }
 
@@ -169,11 +180,17 @@ fn a_future_dropped_half_way_leaves_no_traces() {
         assert!(future.as_mut().poll(&mut context).is_pending());
     }
     let table = LineTable::of("is_cancelled");
-    assert_eq!(table.increments(["let held", "drop(held)", "}"]), [1000, 0, 0]);
+    assert_eq!(
+        table.increments(["let held", "drop(held)", "}"]),
+        [1000, 0, 0]
+    );
     {
         let mut future = pin!(is_cancelled());
         assert!(future.as_mut().poll(&mut context).is_pending());
     }
-    assert_eq!(LineTable::of("is_cancelled").increment("let held"), Some(2000));
+    assert_eq!(
+        LineTable::of("is_cancelled").increment("let held"),
+        Some(2000)
+    );
     assert!(profiles().iter().all(|table| table.calls > 0));
 }

@@ -18,7 +18,13 @@ static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
 /// Runs one of the programs below in a process of its own.
 fn program(name: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "--nocapture", "--test-threads=1", name]);
+    command.args([
+        "--ignored",
+        "--exact",
+        "--nocapture",
+        "--test-threads=1",
+        name,
+    ]);
     command
 }
 
@@ -119,11 +125,19 @@ fn exit_and_panics_print_them_too() {
     let output = run(&mut program("exits"));
     assert_eq!(output.status.code(), Some(5));
     let row = "5.0 MiB           let taken";
-    assert!(text(&output.stderr).contains(row), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains(row),
+        "{}",
+        text(&output.stderr)
+    );
 
     let output = run(&mut program("panics"));
     assert!(!output.status.success());
-    assert!(text(&output.stderr).contains(row), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains(row),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
@@ -138,10 +152,16 @@ fn tables_come_on_request_and_not_twice() {
 #[test]
 fn many_calls_are_summed_up() {
     let stderr = text(&run(&mut program("sums_up")).stderr);
-    assert!(stderr.contains("===== often memory usage summary =====\nMEMORY :: calls: 5\n"), "{stderr}");
+    assert!(
+        stderr.contains("===== often memory usage summary =====\nMEMORY :: calls: 5\n"),
+        "{stderr}"
+    );
     let rise = "MEMORY :: Heap in use, rise to peak  : min    +1.000 MiB  median    +3.000 MiB  max    +5.000 MiB  total   +15.000 MiB";
     assert!(stderr.contains(rise), "{stderr}");
-    assert!(stderr.contains("===== often elapsed time summary =====\nELAPSED :: calls:  5\n"), "{stderr}");
+    assert!(
+        stderr.contains("===== often elapsed time summary =====\nELAPSED :: calls:  5\n"),
+        "{stderr}"
+    );
     assert_eq!(stderr.matches("often").count(), 2, "{stderr}");
 }
 
@@ -157,7 +177,16 @@ fn json_is_one_object_a_line() {
             value["kind"].as_str().unwrap().to_owned()
         })
         .collect();
-    assert_eq!(kinds, ["ram", "elapsed", "profile", "elapsed_summary", "ram_summary"]);
+    assert_eq!(
+        kinds,
+        [
+            "ram",
+            "elapsed",
+            "profile",
+            "elapsed_summary",
+            "ram_summary"
+        ]
+    );
 }
 
 #[test]
@@ -174,10 +203,18 @@ fn one_switch_turns_all_of_it_off() {
 fn without_figures(text: &str) -> String {
     let mut shown = String::new();
     for line in text.lines() {
-        let is_system = ["ELAPSED", "percentage", "percent:", "Current memory", "Heap in use"];
+        let is_system = [
+            "ELAPSED",
+            "percentage",
+            "percent:",
+            "Current memory",
+            "Heap in use",
+        ];
         if is_system.iter().any(|part| line.contains(part)) {
             let words = line.split_ascii_whitespace().map(|word| {
-                let is_figure = word.trim_start_matches(['+', '-']).starts_with(|c: char| c.is_ascii_digit());
+                let is_figure = word
+                    .trim_start_matches(['+', '-'])
+                    .starts_with(|c: char| c.is_ascii_digit());
                 if is_figure { "#" } else { word }
             });
             shown.push_str(&words.collect::<Vec<_>>().join(" "));
@@ -204,7 +241,11 @@ fn the_classic_example_looks_like_this() {
 #[test]
 fn a_stripped_release_binary_shows_the_same_table() {
     let stripped = example("lists_profiled").with_file_name("lists_profiled_stripped");
-    let status = Command::new("strip").arg("-o").arg(&stripped).arg(example("lists_profiled")).status();
+    let status = Command::new("strip")
+        .arg("-o")
+        .arg(&stripped)
+        .arg(example("lists_profiled"))
+        .status();
     assert!(status.expect("binutils").success());
     let tables = [example("lists_profiled"), stripped].map(|program| {
         let stderr = text(&run(&mut Command::new(program)).stderr);

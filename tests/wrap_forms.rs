@@ -89,7 +89,11 @@ fn cow<'a>(text: Cow<'a, str>, upper: bool) -> Cow<'a, str> {
         true => &text.to_uppercase(),
         false => "x",
     };
-    if extended.is_empty() { text } else { Cow::Owned(extended.to_owned()) }
+    if extended.is_empty() {
+        text
+    } else {
+        Cow::Owned(extended.to_owned())
+    }
 }
 
 #[profile]
@@ -102,7 +106,9 @@ extern "C" fn foreign(number: i32) -> i32 {
 fn empty() {}
 
 #[profile]
-fn on_one_line() -> Vec<u8> { vec![1; 100] }
+fn on_one_line() -> Vec<u8> {
+    vec![1; 100]
+}
 
 #[profile]
 fn configured(on: bool) -> i32 {
@@ -192,6 +198,7 @@ impl<T: Display> Square<T> {
     }
 
     #[profile]
+    #[allow(clippy::boxed_local)]
     fn boxed(self: Box<Self>) -> T {
         self.0
     }
@@ -219,10 +226,15 @@ fn functions_do_what_they_did() {
     empty();
     assert_eq!(on_one_line().len(), 100);
     let tables = profiles();
-    let one_line = tables.iter().find(|table| table.function.ends_with("::on_one_line"));
+    let one_line = tables
+        .iter()
+        .find(|table| table.function.ends_with("::on_one_line"));
     assert_eq!(one_line.unwrap().lines[0].increment, Some(100));
     assert_eq!(configured(true), 1);
-    assert_eq!(in_sequence((1, "b".to_owned()), [1, 2, 3, 4]), "static353b142");
+    assert_eq!(
+        in_sequence((1, "b".to_owned()), [1, 2, 3, 4]),
+        "static353b142"
+    );
     assert!(std::panic::catch_unwind(|| never("x")).is_err());
 }
 
@@ -240,6 +252,7 @@ fn methods_do_what_they_did() {
 fn errors_leave_by_the_question_mark() {
     quiet();
     // What a function returns is not freed in it.
-    let error = std::panic::catch_unwind(|| asks("x", 0)).map(|result| result.unwrap_err().to_string());
+    let error =
+        std::panic::catch_unwind(|| asks("x", 0)).map(|result| result.unwrap_err().to_string());
     assert!(error.is_err(), "the boxed error is left over");
 }

@@ -56,11 +56,17 @@ fn taking_and_giving_back_are_separate() {
     take_and_give();
     let table = LineTable::of("take_and_give");
     let (take, give) = (table.line("let taken"), table.line("drop(taken)"));
-    assert_eq!((take.increment, give.increment), (Some(250 * MIB), Some(-250 * MIB)));
+    assert_eq!(
+        (take.increment, give.increment),
+        (Some(250 * MIB), Some(-250 * MIB))
+    );
     assert_eq!((take.allocated, take.freed), (Some(250 << 20), Some(0)));
     assert_eq!((give.allocated, give.freed), (Some(0), Some(250 << 20)));
     let text = table.0.to_string();
-    assert!(text.contains("Occurrences    Allocated        Freed   Line Contents"), "{text}");
+    assert!(
+        text.contains("Occurrences    Allocated        Freed   Line Contents"),
+        "{text}"
+    );
 }
 
 #[profile]
@@ -101,7 +107,7 @@ fn many_calls(rounds: usize) -> usize {
 #[test]
 fn thousands_of_calls_from_many_threads_make_one_exact_table() {
     // More threads than there are blocks of counters.
-    let work = || (0..200).for_each(|_| drop(black_box(many_calls(10))));
+    let work = || (0..200).map(|_| many_calls(10)).sum::<usize>();
     thread::scope(|scope| {
         (0..40).for_each(|_| drop(scope.spawn(work)));
     });
@@ -123,7 +129,10 @@ fn recurse(depth: u64) -> u64 {
 }
 
 fn on_a_large_stack<R: Send + 'static>(work: impl FnOnce() -> R + Send + 'static) -> R {
-    let thread = thread::Builder::new().stack_size(1 << 30).spawn(work).unwrap();
+    let thread = thread::Builder::new()
+        .stack_size(1 << 30)
+        .spawn(work)
+        .unwrap();
     thread.join().unwrap()
 }
 
@@ -210,8 +219,7 @@ fn shapes(choice: Option<u32>, list: Vec<u8>) -> Result<usize, String> {
             let small = block(100);
             small.len()
         }
-        1 => block(200)
-            .len(),
+        1 => block(200).len(),
         2 => return Ok(list.len()),
         _ => "not a number".parse::<usize>().map_err(|e| e.to_string())?,
     };
@@ -221,10 +229,13 @@ fn shapes(choice: Option<u32>, list: Vec<u8>) -> Result<usize, String> {
     } else {
         block(400)
     };
-    let held = kept.iter().map(|byte| {
-        let boxed = Box::new(*byte);
-        usize::from(*boxed)
-    }).sum::<usize>();
+    let held = kept
+        .iter()
+        .map(|byte| {
+            let boxed = Box::new(*byte);
+            usize::from(*boxed)
+        })
+        .sum::<usize>();
     let labelled = 'outer: {
         let scratch = block(500);
         if scratch.len() > held {
@@ -248,8 +259,17 @@ fn statements_of_all_blocks_have_their_lines() {
     assert!(shapes(Some(3), block(1 << 10)).is_err());
     assert_eq!(shapes(None, block(1 << 10)).unwrap_err().len(), 100);
     let table = LineTable::of("shapes");
-    let markers = ["let small", "let inner", "block(400)", "let scratch", "let each"];
-    assert_eq!(table.increments(markers), [100, 300, 400, 500 * 2, 7 * 3 * 2]);
+    let markers = [
+        "let small",
+        "let inner",
+        "block(400)",
+        "let scratch",
+        "let each",
+    ];
+    assert_eq!(
+        table.increments(markers),
+        [100, 300, 400, 500 * 2, 7 * 3 * 2]
+    );
     assert_eq!(table.increment("\"none\".repeat"), Some(100));
     // What a return in the middle of a statement drops stands on the statement; two calls left by it.
     assert_eq!(table.increment("let sized"), Some(-(2 << 10)));
@@ -260,7 +280,11 @@ fn statements_of_all_blocks_have_their_lines() {
     assert_eq!(table.line("let held").allocated, Some(700));
     assert_eq!(table.occurrences("while times"), 2 * 4);
     let arm = table.line("let small").number + 2;
-    assert_eq!(table.0.line(arm).unwrap().increment, Some(-100), "the arm's brace");
+    assert_eq!(
+        table.0.line(arm).unwrap().increment,
+        Some(-100),
+        "the arm's brace"
+    );
 }
 
 #[profile]
@@ -273,7 +297,10 @@ fn consumes(list: Vec<u8>, (left, _right): (Vec<u8>, u8)) -> usize {
 fn arguments_are_dropped_on_the_closing_brace() {
     assert_eq!(consumes(block(1000), (block(500), 0)), 1500);
     let table = LineTable::of("consumes");
-    assert_eq!(table.increments(["let sum", "sum + left", "}"]), [0, 0, -1500]);
+    assert_eq!(
+        table.increments(["let sum", "sum + left", "}"]),
+        [0, 0, -1500]
+    );
 }
 
 #[profile]
@@ -290,7 +317,10 @@ fn bindings_of_loops(lists: Vec<Vec<u8>>) -> usize {
 
 #[test]
 fn what_a_loop_binds_is_dropped_in_its_body() {
-    assert_eq!(bindings_of_loops(vec![block(10), block(100), block(200)]), 300);
+    assert_eq!(
+        bindings_of_loops(vec![block(10), block(100), block(200)]),
+        300
+    );
     let table = LineTable::of("bindings_of_loops");
     assert_eq!(table.increment("continue;"), Some(-10));
     let close = table.line("sum += list").number + 1;
@@ -356,7 +386,10 @@ fn a_panic_leaves_a_table() {
 #[profile]
 fn records_meanwhile(path: &std::path::Path) {
     let before = block(1000);
-    let recording = profiler_alloc::Recording::builder().path(path).start().unwrap();
+    let recording = profiler_alloc::Recording::builder()
+        .path(path)
+        .start()
+        .unwrap();
     let during = block(2000);
     drop(recording);
     let after = block(3000);

@@ -9,7 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use profiler_alloc::wrappers::{
-    ElapsedReport, ElapsedTimer, Format, Output, RamProfiler, RamReport, Report, set_format, set_output,
+    ElapsedReport, ElapsedTimer, Format, Output, RamProfiler, RamReport, Report, set_format,
+    set_output,
 };
 use profiler_alloc::{ProfilerAlloc, elapsed_timer, ram_profiler};
 
@@ -26,7 +27,9 @@ fn turn() -> MutexGuard<'static, ()> {
 fn reports_of(work: impl FnOnce()) -> Vec<Report> {
     let reports: Arc<Mutex<Vec<Report>>> = Arc::default();
     let sink = Arc::clone(&reports);
-    set_output(Output::callback(move |report| sink.lock().unwrap().push(report.clone())));
+    set_output(Output::callback(move |report| {
+        sink.lock().unwrap().push(report.clone())
+    }));
     work();
     set_output(Output::Stderr);
     let reports = reports.lock().unwrap();
@@ -62,8 +65,14 @@ fn the_heap_is_exact_before_after_and_at_its_peak() {
     })
     .heap
     .unwrap();
-    assert_eq!((heap.own_allocated, heap.own_freed, heap.own_peak), (5500, 4500, 3000));
-    assert!(heap.peak >= heap.before + 3000 && heap.peak < heap.before + (64 << 10), "{heap:?}");
+    assert_eq!(
+        (heap.own_allocated, heap.own_freed, heap.own_peak),
+        (5500, 4500, 3000)
+    );
+    assert!(
+        heap.peak >= heap.before + 3000 && heap.peak < heap.before + (64 << 10),
+        "{heap:?}"
+    );
     drop(kept);
 }
 
@@ -96,7 +105,10 @@ fn the_system_is_asked_for_its_peak_too() {
     };
     let rises: Vec<u64> = reports.iter().map(rise).collect();
     // The inner scope sets the mark back, and the outer one keeps what it was.
-    assert!((35..50).contains(&rises[0]) && (75..90).contains(&rises[1]), "{rises:?}");
+    assert!(
+        (35..50).contains(&rises[0]) && (75..90).contains(&rises[1]),
+        "{rises:?}"
+    );
 }
 
 #[test]
@@ -127,7 +139,10 @@ struct Writes(Arc<Mutex<Vec<String>>>);
 
 impl Write for Writes {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().push(String::from_utf8(bytes.to_vec()).unwrap());
+        self.0
+            .lock()
+            .unwrap()
+            .push(String::from_utf8(bytes.to_vec()).unwrap());
         Ok(bytes.len())
     }
 
@@ -154,8 +169,10 @@ fn a_report_is_one_write() {
     let writes = writes.0.lock().unwrap();
     assert_eq!(writes.len(), 8 * 10 * 2);
     for write in writes.iter() {
-        let is_whole = write.starts_with("===== memory usage check =====\n") && write.contains("PEAK INSIDE")
-            || write.starts_with("===== nested elapsed time check =====\n") && write.contains("CPU time");
+        let is_whole = write.starts_with("===== memory usage check =====\n")
+            && write.contains("PEAK INSIDE")
+            || write.starts_with("===== nested elapsed time check =====\n")
+                && write.contains("CPU time");
         assert!(is_whole && write.ends_with('\n'), "{write}");
     }
 }
@@ -171,7 +188,9 @@ fn reports_go_to_a_file_as_json() {
     set_format(Format::Text);
     set_output(Output::Stderr);
     let text = std::fs::read_to_string(path).unwrap();
-    let kinds = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let kinds = text
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     let kinds: Vec<_> = kinds.map(|value| value["kind"].clone()).collect();
     assert_eq!(kinds, ["ram", "elapsed"]);
 }

@@ -24,10 +24,16 @@ fn takes_too() -> usize {
 #[ignore = "a program for the test below"]
 fn program() {
     takes_too();
-    let table = profiles().into_iter().find(|table| table.function.ends_with("takes")).unwrap();
+    let table = profiles()
+        .into_iter()
+        .find(|table| table.function.ends_with("takes"))
+        .unwrap();
     assert_eq!(table.metric, Metric::Rss);
     let mib = |line: u32| table.lines[line as usize].increment.unwrap() >> 20;
-    assert!((60..70).contains(&mib(1)) && (-70..=-60).contains(&mib(3)), "{table}");
+    assert!(
+        (60..70).contains(&mib(1)) && (-70..=-60).contains(&mib(3)),
+        "{table}"
+    );
     let broken = Budget::new().max_heap(1).check(|| ()).unwrap_err();
     assert_eq!(broken.limits, [Limit::Unknown]);
 }
@@ -40,7 +46,17 @@ fn is_said_once_and_rss_is_shown() {
         .unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{stderr}");
-    assert_eq!(stderr.matches("profiler-alloc: ProfilerAlloc is not the global allocator").count(), 1, "{stderr}");
-    assert_eq!(stderr.matches("(memory of the whole process:").count(), 2, "{stderr}");
+    assert_eq!(
+        stderr
+            .matches("profiler-alloc: ProfilerAlloc is not the global allocator")
+            .count(),
+        1,
+        "{stderr}"
+    );
+    assert_eq!(
+        stderr.matches("(memory of the whole process:").count(),
+        2,
+        "{stderr}"
+    );
     assert!(stderr.contains("(heap unknown: "), "{stderr}");
 }

@@ -38,6 +38,7 @@ pub use series::Spread;
 /// What the attributes expand to; no part of the interface.
 #[doc(hidden)]
 pub mod private {
+    pub use super::budget::Budget;
     pub use super::budget::scope as budget_scope;
     pub use super::elapsed::{ElapsedSite, scope as elapsed_scope};
     pub use super::profile::{
@@ -46,7 +47,6 @@ pub mod private {
     };
     pub use super::ram::{RamOptions, RamSite, scope as ram_scope};
     pub use super::scope::{Entered, Polled};
-    pub use super::budget::Budget;
 
     /// Hands an argument to the scope in which it is dropped.
     #[inline(always)]

@@ -45,7 +45,11 @@ impl Queue {
             let waker = Waker::from(Arc::clone(&task));
             let mut slot = task.work.lock().unwrap();
             let work = slot.as_mut().expect("a task that is ready has work");
-            if work.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+            if work
+                .as_mut()
+                .poll(&mut Context::from_waker(&waker))
+                .is_ready()
+            {
                 *slot = None;
                 self.ready.lock().unwrap().1 -= 1;
                 self.changed.notify_all();

@@ -33,13 +33,18 @@ pub struct Addition {
 
 /// Reads the function, or says what the attribute is for.
 pub fn parse(attribute: &str, item: TokenStream) -> Result<ItemFn> {
-    let span = item.clone().into_iter().next().map_or(Span::call_site(), |tree| tree.span());
+    let span = item
+        .clone()
+        .into_iter()
+        .next()
+        .map_or(Span::call_site(), |tree| tree.span());
     let function: ItemFn = syn::parse2(item).map_err(|error| {
         let message = format!("#[{attribute}] stands on a function with a body ({error})");
         Error::new(span, message)
     })?;
     if let Some(constness) = &function.sig.constness {
-        let message = format!("#[{attribute}] cannot measure a `const fn`: it may run in the compiler");
+        let message =
+            format!("#[{attribute}] cannot measure a `const fn`: it may run in the compiler");
         return Err(Error::new(constness.span(), message));
     }
     Ok(function)
@@ -89,7 +94,10 @@ fn is_scope(stmt: &Stmt) -> bool {
 /// What stands between the scopes and the body: the hint, and the arguments.
 fn is_inside_scope(stmt: &Stmt) -> bool {
     match stmt {
-        Stmt::Local(local) => local.init.as_ref().is_some_and(|init| is_argument(&init.expr)),
+        Stmt::Local(local) => local
+            .init
+            .as_ref()
+            .is_some_and(|init| is_argument(&init.expr)),
         // The return type's hint; nobody writes that.
         Stmt::Expr(Expr::If(hint), _) => is_false(&hint.cond) && hint.else_branch.is_none(),
         _ => false,
@@ -140,8 +148,13 @@ pub fn wrap(
     let private = quote!(#krate::wrappers::private);
     let is_async = function.sig.asyncness.is_some();
     // Another attribute may have done both already.
-    let is_first = !innermost(&mut function.block).stmts.iter().any(is_inside_scope);
-    let hint = (is_async && is_first).then(|| return_hint(&function.sig.output)).flatten();
+    let is_first = !innermost(&mut function.block)
+        .stmts
+        .iter()
+        .any(is_inside_scope);
+    let hint = (is_async && is_first)
+        .then(|| return_hint(&function.sig.output))
+        .flatten();
     let arguments = match is_first {
         true => take_arguments(&mut function.sig, &private),
         false => Vec::new(),
@@ -187,10 +200,7 @@ fn return_tail(body: &mut Block) {
         return;
     };
     let is_simple = matches!(tail, Expr::Path(_) | Expr::Lit(_) | Expr::Return(_));
-    let is_block = matches!(
-        tail,
-        Expr::ForLoop(_) | Expr::While(_) | Expr::Loop(_)
-    );
+    let is_block = matches!(tail, Expr::ForLoop(_) | Expr::While(_) | Expr::Loop(_));
     let has_attributes = tail.to_token_stream().to_string().starts_with('#');
     if !is_simple && !is_block && !has_attributes {
         // On the line of the expression, where a later attribute looks for it.
@@ -207,7 +217,8 @@ fn take_arguments(signature: &mut Signature, private: &TokenStream) -> Vec<Token
         let FnArg::Typed(argument) = input else {
             continue;
         };
-        if matches!(&*argument.ty, Type::Reference(_) | Type::Ptr(_)) || !argument.attrs.is_empty() {
+        if matches!(&*argument.ty, Type::Reference(_) | Type::Ptr(_)) || !argument.attrs.is_empty()
+        {
             continue;
         }
         let outer = match &mut *argument.pat {
@@ -227,9 +238,7 @@ fn take_arguments(signature: &mut Signature, private: &TokenStream) -> Vec<Token
         *argument.pat = syn::parse_quote!(#outer);
         moved.push((pattern, outer));
     }
-    let statement = |(pattern, outer): (TokenStream, syn::Ident)| {
-        quote_spanned!(Span::mixed_site()=> let #pattern = #private::argument(#outer);)
-    };
+    let statement = |(pattern, outer): (TokenStream, syn::Ident)| quote_spanned!(Span::mixed_site()=> let #pattern = #private::argument(#outer););
     moved.into_iter().map(statement).collect()
 }
 

@@ -86,5 +86,7 @@ pub fn budget(options: TokenStream, function: TokenStream) -> TokenStream {
 }
 
 fn give(result: syn::Result<proc_macro2::TokenStream>) -> TokenStream {
-    result.unwrap_or_else(|error| error.into_compile_error()).into()
+    result
+        .unwrap_or_else(|error| error.into_compile_error())
+        .into()
 }

@@ -54,7 +54,10 @@ impl Named<'_, '_> {
 
     fn once(&mut self) -> Result<()> {
         if self.seen.contains(&self.name) {
-            return Err(Error::new(self.span, format!("`{}` is given twice", self.name)));
+            return Err(Error::new(
+                self.span,
+                format!("`{}` is given twice", self.name),
+            ));
         }
         self.seen.push(self.name.clone());
         Ok(())

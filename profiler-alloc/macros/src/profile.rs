@@ -89,7 +89,8 @@ fn instrument(function: &mut ItemFn, krate: &Path, options: &Options) {
         quote_spanned!(Span::mixed_site()=> let __memprof_unmute = #outer_private::Unmute::new(&__MEMPROF_LOCAL);)
     });
     let stmts = core::mem::take(&mut function.block.stmts);
-    let block: Block = syn::parse_quote_spanned!(Span::mixed_site()=> { #items #unmute #(#stmts)* });
+    let block: Block =
+        syn::parse_quote_spanned!(Span::mixed_site()=> { #items #unmute #(#stmts)* });
     function.block.stmts = block.stmts;
 }
 
@@ -142,7 +143,10 @@ fn text_of_lines(first: u32, last: u32) -> Option<String> {
     let path = Span::call_site().local_file()?;
     let file = std::fs::read_to_string(path).ok()?;
     let count = (last + 1).checked_sub(first)? as usize;
-    let lines = file.lines().skip(first.checked_sub(1)? as usize).take(count);
+    let lines = file
+        .lines()
+        .skip(first.checked_sub(1)? as usize)
+        .take(count);
     Some(lines.flat_map(|line| [line, "\n"]).collect())
 }
 

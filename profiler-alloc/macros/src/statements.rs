@@ -230,7 +230,8 @@ impl Inside<'_, '_> {
                 if line == self.line || line == 0 || is_simple {
                     return self.visit_expr_mut(body);
                 }
-                let back = (self.is_nested).then(|| self.probes.guard("Back", self.line, Some(false)));
+                let back =
+                    (self.is_nested).then(|| self.probes.guard("Back", self.line, Some(false)));
                 let probe = self.probes.probe(line, true);
                 let mut inside = Inside {
                     probes: self.probes,
@@ -249,7 +250,8 @@ impl Inside<'_, '_> {
         };
         let block = &mut body.block;
         let (open, close) = slots::braces(block.brace_token);
-        let is_plain = closure.asyncness.is_none() && closure.constness.is_none() && body.attrs.is_empty();
+        let is_plain =
+            closure.asyncness.is_none() && closure.constness.is_none() && body.attrs.is_empty();
         if open == close || block.stmts.is_empty() || !is_plain {
             return;
         }

@@ -50,7 +50,13 @@ pub fn elapsed(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
 pub fn budget(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let span = proc_macro2::Span::call_site();
     let mut limits = Vec::new();
-    let names = ["max_heap", "max_allocations", "max_time", "no_leaks", "name"];
+    let names = [
+        "max_heap",
+        "max_allocations",
+        "max_time",
+        "no_leaks",
+        "name",
+    ];
     let shared = options::read(options, &names, |option| {
         limits.push(match option.name.as_str() {
             "max_heap" => {
@@ -71,12 +77,16 @@ pub fn budget(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
         Ok(true)
     })?;
     if limits.is_empty() {
-        let message = "a budget needs a limit: `max_heap`, `max_allocations`, `max_time` or `no_leaks`";
+        let message =
+            "a budget needs a limit: `max_heap`, `max_allocations`, `max_time` or `no_leaks`";
         return Err(syn::Error::new(span, message));
     }
-    around("budget", &shared, item, |private, label| {
-        quote!(#private::budget_scope(#label, #private::Budget::new() #(.#limits)*))
-    })
+    around(
+        "budget",
+        &shared,
+        item,
+        |private, label| quote!(#private::budget_scope(#label, #private::Budget::new() #(.#limits)*)),
+    )
 }
 
 /// The function with a scope around its body, which `scope` makes of the runtime's path and the label.

@@ -112,7 +112,11 @@ impl fmt::Display for Broken {
         }
         for line in &self.lines {
             let bytes = words::table_bytes(line.bytes, 1);
-            write!(f, "\n  {bytes:>10}  {}:{} ({})", line.file, line.line, line.function)?;
+            write!(
+                f,
+                "\n  {bytes:>10}  {}:{} ({})",
+                line.file, line.line, line.function
+            )?;
         }
         Ok(())
     }
@@ -122,7 +126,11 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = |bytes: u64| {
             let short = words::table_bytes(bytes as i64, 1);
-            if short.ends_with(" B") { short } else { format!("{short} ({bytes} B)") }
+            if short.ends_with(" B") {
+                short
+            } else {
+                format!("{short} ({bytes} B)")
+            }
         };
         match *self {
             Limit::Heap { limit, used } => {
@@ -277,7 +285,10 @@ impl Scope for Used {
 
     fn pause(&mut self) {
         self.meter.pause();
-        self.time += self.resumed.take().map_or(Duration::ZERO, |start| start.elapsed());
+        self.time += self
+            .resumed
+            .take()
+            .map_or(Duration::ZERO, |start| start.elapsed());
         let _excused = Excused::begin();
         WATCHING.with(|watching| watching.set(watching.get().saturating_sub(1)));
         let lines = with_lines(|open| {
@@ -411,7 +422,10 @@ macro_rules! assert_no_leaks {
 #[macro_export]
 macro_rules! assert_max_heap {
     ($bytes:expr, $scope:expr $(,)?) => {
-        match $crate::wrappers::Budget::new().max_heap($bytes).check(|| $scope) {
+        match $crate::wrappers::Budget::new()
+            .max_heap($bytes)
+            .check(|| $scope)
+        {
             ::core::result::Result::Ok(result) => result,
             ::core::result::Result::Err(broken) => ::core::panic!("{broken}"),
         }

@@ -136,7 +136,9 @@ impl Drop for ElapsedScope {
         // Taken out, so that it is dropped here.
         let label = core::mem::take(&mut self.label);
         let duration_ns = end.saturating_sub(start);
-        let site = self.site.and_then(|site| Some((site, site.series.as_ref()?)));
+        let site = self
+            .site
+            .and_then(|site| Some((site, site.series.as_ref()?)));
         if let Some((site, series)) = site {
             ending::register(site, &site.registered);
             let mut series = series.lock().unwrap_or_else(PoisonError::into_inner);
@@ -272,5 +274,30 @@ impl ElapsedSummary {
             .text("label", &self.label)
             .number("calls", self.duration_ns.count)
             .object("duration_ns", self.duration_ns.json())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_layout_is_that_of_the_ancestor() {
+        let report = ElapsedReport {
+            label: "pre_allot_offering".to_owned(),
+            start_ns: 8_705_878_000,
+            end_ns: 8_724_493_750,
+            duration_ns: 18_615_750,
+            thread_cpu_ns: 18_000_000,
+            process_cpu_ns: 36_000_000,
+        };
+        let expected = "\
+===== pre_allot_offering elapsed time check =====
+ELAPSED :: total:   start: 8.705878 sec - end: 8.72449375 sec
+ELAPSED :: duration: 0.018615750 sec
+ELAPSED :: duration in minutes : 0:00:00.018616 mins
+ELAPSED :: CPU time: thread: 0.018000000 sec - process: 0.036000000 sec
+";
+        assert_eq!(report.to_string(), expected);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::own_counts::Excused;
+use crate::own_counts::{self, Excused};
 use crate::sys;
 
 /// Something with a last word.
@@ -52,11 +52,18 @@ pub(super) fn all() -> Vec<&'static dyn Ending> {
 }
 
 extern "C" fn at_exit() {
-    // A forked child inherits the handler; what was measured is its parent's. A thread that is registering just now may
-    // have been ended by exit with the lock held.
-    let list = match ENDINGS.try_lock() {
-        Ok(endings) if endings.process == sys::process_id() => endings.list.clone(),
-        Ok(_) | Err(_) => return,
+    // An output that calls exit holds its own lock.
+    if own_counts::is_excused() {
+        return;
+    }
+    let _excused = Excused::begin();
+    let list = {
+        let endings = ENDINGS.lock().unwrap_or_else(PoisonError::into_inner);
+        // A forked child inherits the handler; what was measured is its parent's.
+        if endings.process != sys::process_id() {
+            return;
+        }
+        endings.list.clone()
     };
     list.iter().for_each(|ending| ending.at_end());
 }

@@ -194,8 +194,7 @@ impl Drop for RamScope {
 /// One call of a function with the attribute.
 #[doc(hidden)]
 pub fn scope(site: &'static RamSite) -> Option<RamScope> {
-    switch::is_on()
-        .then(|| RamScope::new(Cow::Borrowed(site.label), site.options, Some(site)))
+    switch::is_on().then(|| RamScope::new(Cow::Borrowed(site.label), site.options, Some(site)))
 }
 
 /// Runs a closure and reports the memory before and after it under `label`.

@@ -15,9 +15,12 @@ pub fn of_process() -> u64 {
 /// Share of the system's memory that is not available, in percent.
 #[cfg(feature = "sysinfo")]
 pub fn system_percent() -> Option<f64> {
-    static SYSTEM: OnceLock<Mutex<sysinfo::System>> = OnceLock::new();
-    let system = SYSTEM.get_or_init(|| Mutex::new(sysinfo::System::new()));
-    let mut system = system.lock().unwrap_or_else(PoisonError::into_inner);
+    static SYSTEM: OnceLock<Option<Mutex<sysinfo::System>>> = OnceLock::new();
+    let system = SYSTEM.get_or_init(|| sysinfo::System::new().ok().map(Mutex::new));
+    let mut system = system
+        .as_ref()?
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
     system.refresh_memory();
     percent_of(system.total_memory(), system.available_memory())
 }
@@ -67,7 +70,9 @@ impl RssPeak {
     pub fn open() -> Option<RssPeak> {
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         let mark = high_water()?;
-        open.peaks.values_mut().for_each(|peak| *peak = mark.max(*peak));
+        open.peaks
+            .values_mut()
+            .for_each(|peak| *peak = mark.max(*peak));
         fs::write("/proc/self/clear_refs", "5").ok()?;
         let id = open.next;
         open.next += 1;

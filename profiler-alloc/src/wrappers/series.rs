@@ -100,7 +100,13 @@ mod tests {
         [5, -1, 3].into_iter().for_each(|number| series.add(number));
         let spread = series.spread().unwrap();
         assert_eq!(
-            (spread.count, spread.min, spread.median, spread.max, spread.total),
+            (
+                spread.count,
+                spread.min,
+                spread.median,
+                spread.max,
+                spread.total
+            ),
             (3, -1, 3, 5, 7)
         );
     }
@@ -112,6 +118,10 @@ mod tests {
         assert!(series.kept.len() <= KEPT);
         let spread = series.spread().unwrap();
         assert_eq!((spread.count, spread.max), (1_000_000, 999_999));
-        assert!((490_000..510_000).contains(&spread.median), "{}", spread.median);
+        assert!(
+            (490_000..510_000).contains(&spread.median),
+            "{}",
+            spread.median
+        );
     }
 }

@@ -102,12 +102,19 @@ impl<const W: usize> Local<W> {
     #[inline(never)]
     fn charge(&self, line: &LineCells, more: u64, less: u64) {
         let (word, bit) = place(self.slot.get());
-        let is_suspended = self.suspended.get(word).is_some_and(|bits| bits.get() & bit != 0);
+        let is_suspended = self
+            .suspended
+            .get(word)
+            .is_some_and(|bits| bits.get() & bit != 0);
         if !is_suspended {
             self.add(&line.allocated, more);
             self.add(&line.freed, less);
             if let Some(table) = line.watched_by() {
-                crate::wrappers::budget::used(table, self.slot.get(), more.wrapping_sub(less) as i64);
+                crate::wrappers::budget::used(
+                    table,
+                    self.slot.get(),
+                    more.wrapping_sub(less) as i64,
+                );
             }
         }
     }

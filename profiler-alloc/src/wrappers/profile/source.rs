@@ -49,7 +49,10 @@ pub(super) fn lines_of(about: &About) -> Text {
 /// The file, relative to the present folder, or to the package's or a folder around it.
 fn find(about: &About) -> Option<PathBuf> {
     let file = Path::new(about.file);
-    let around = about.manifest_dir.into_iter().flat_map(|dir| Path::new(dir).ancestors());
+    let around = about
+        .manifest_dir
+        .into_iter()
+        .flat_map(|dir| Path::new(dir).ancestors());
     // Folders of the build first: the present folder may hold another file of that name.
     let mut places = around.map(|dir| dir.join(file)).chain([file.to_owned()]);
     places.find(|path| {

@@ -169,7 +169,10 @@ static TABLES: Mutex<Vec<&'static Table>> = Mutex::new(Vec::new());
 
 /// All tables of functions that were called, in the order of their first calls.
 pub(super) fn all() -> Vec<&'static Table> {
-    TABLES.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    TABLES
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone()
 }
 
 impl Table {

@@ -17,7 +17,10 @@ impl fmt::Display for ProfileReport {
             writeln!(f, "Function: {}", words::harmless(&self.function))?;
         }
         if self.metric == Metric::Rss {
-            writeln!(f, "(memory of the whole process: ProfilerAlloc is not the global allocator)")?;
+            writeln!(
+                f,
+                "(memory of the whole process: ProfilerAlloc is not the global allocator)"
+            )?;
         }
         if let Some(note) = &self.note {
             writeln!(f, "({})", words::harmless(note))?;

@@ -127,17 +127,41 @@ impl fmt::Display for RamReport {
         };
         let rss = |moment: &Moment| words::mib(moment.rss as i64);
         writeln!(f, "===== memory usage check =====")?;
-        writeln!(f, "BEFORE CODE :: memory_usage_percent: {}", percent(&self.before))?;
-        writeln!(f, "BEFORE CODE :: Current memory MiB  : {}", rss(&self.before))?;
+        writeln!(
+            f,
+            "BEFORE CODE :: memory_usage_percent: {}",
+            percent(&self.before)
+        )?;
+        writeln!(
+            f,
+            "BEFORE CODE :: Current memory MiB  : {}",
+            rss(&self.before)
+        )?;
         if let Some(heap) = &self.heap {
-            writeln!(f, "BEFORE CODE :: Heap in use         : {}", words::mib(heap.before))?;
+            writeln!(
+                f,
+                "BEFORE CODE :: Heap in use         : {}",
+                words::mib(heap.before)
+            )?;
         }
         writeln!(f, "========================================")?;
         writeln!(f, "== {label} memory usage check ==")?;
-        writeln!(f, "AFTER  CODE :: memory_usage_percent: {}", percent(&self.after))?;
-        writeln!(f, "AFTER  CODE :: Current memory MiB  : {}", rss(&self.after))?;
+        writeln!(
+            f,
+            "AFTER  CODE :: memory_usage_percent: {}",
+            percent(&self.after)
+        )?;
+        writeln!(
+            f,
+            "AFTER  CODE :: Current memory MiB  : {}",
+            rss(&self.after)
+        )?;
         if let Some(heap) = &self.heap {
-            writeln!(f, "AFTER  CODE :: Heap in use         : {}", words::mib(heap.after))?;
+            writeln!(
+                f,
+                "AFTER  CODE :: Heap in use         : {}",
+                words::mib(heap.after)
+            )?;
         }
         let change = words::mib_change(self.rss_change());
         writeln!(f, "DIFFERENCE  :: Current memory MiB  : {change}")?;
@@ -145,9 +169,16 @@ impl fmt::Display for RamReport {
             Some(heap) => {
                 let change = words::mib_change(heap.change());
                 writeln!(f, "DIFFERENCE  :: Heap in use         : {change}")?;
-                writeln!(f, "PEAK INSIDE :: Heap in use         : {}", words::mib(heap.peak))?;
+                writeln!(
+                    f,
+                    "PEAK INSIDE :: Heap in use         : {}",
+                    words::mib(heap.peak)
+                )?;
             }
-            None => writeln!(f, "(heap unknown: ProfilerAlloc is not the global allocator)")?,
+            None => writeln!(
+                f,
+                "(heap unknown: ProfilerAlloc is not the global allocator)"
+            )?,
         }
         if let Some(peak) = self.peak_rss {
             let peak = words::mib(peak as i64);
@@ -156,7 +187,10 @@ impl fmt::Display for RamReport {
         if let Some(kept) = self.kept() {
             let kept = words::mib(kept);
             let kept = kept.trim_start();
-            writeln!(f, "(the heap gave back {kept} that the process's memory kept)")?;
+            writeln!(
+                f,
+                "(the heap gave back {kept} that the process's memory kept)"
+            )?;
         }
         Ok(())
     }
@@ -170,7 +204,10 @@ impl RamSummary {
             .text("label", &self.label)
             .number("calls", self.rss_change.count)
             .object("rss_change", self.rss_change.json());
-        for (name, spread) in [("heap_change", self.heap_change), ("heap_rise", self.heap_rise)] {
+        for (name, spread) in [
+            ("heap_change", self.heap_change),
+            ("heap_rise", self.heap_rise),
+        ] {
             if let Some(spread) = spread {
                 object = object.object(name, spread.json());
             }
@@ -181,7 +218,11 @@ impl RamSummary {
 
 impl fmt::Display for RamSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "===== {} memory usage summary =====", words::harmless(&self.label))?;
+        writeln!(
+            f,
+            "===== {} memory usage summary =====",
+            words::harmless(&self.label)
+        )?;
         writeln!(f, "MEMORY :: calls: {}", self.rss_change.count)?;
         let rows = [
             ("Current memory MiB, change", Some(self.rss_change)),
@@ -199,5 +240,50 @@ impl fmt::Display for RamSummary {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_layout_is_that_of_the_ancestor() {
+        const MIB: i64 = 1 << 20;
+        let moment = |rss| Moment {
+            system_percent: Some(79.7),
+            rss,
+        };
+        let report = RamReport {
+            label: "pre_allot_offering".to_owned(),
+            before: moment(206_831_616),
+            after: moment(248_774_656),
+            heap: Some(Heap {
+                before: 12 * MIB,
+                after: 12 * MIB - MIB / 2,
+                peak: 52 * MIB,
+                own_allocated: 0,
+                own_freed: 0,
+                own_peak: 0,
+            }),
+            peak_rss: Some(300 << 20),
+        };
+        let expected = "\
+===== memory usage check =====
+BEFORE CODE :: memory_usage_percent: 79.7%
+BEFORE CODE :: Current memory MiB  :   197.250 MiB
+BEFORE CODE :: Heap in use         :    12.000 MiB
+========================================
+== pre_allot_offering memory usage check ==
+AFTER  CODE :: memory_usage_percent: 79.7%
+AFTER  CODE :: Current memory MiB  :   237.250 MiB
+AFTER  CODE :: Heap in use         :    11.500 MiB
+DIFFERENCE  :: Current memory MiB  :   +40.000 MiB
+DIFFERENCE  :: Heap in use         :    -0.500 MiB
+PEAK INSIDE :: Heap in use         :    52.000 MiB
+PEAK INSIDE :: Current memory MiB  :   300.000 MiB
+(the heap gave back 40.000 MiB that the process's memory kept)
+";
+        assert_eq!(report.to_string(), expected);
     }
 }
