@@ -164,6 +164,7 @@ fn methods_and_recursion_wait_too() {
     assert_eq!((table.0.calls, table.sum()), (51, 0));
 }
 
+#[budget(no_leaks)]
 #[profile]
 async fn is_cancelled() {
     let held = block(1000);

@@ -106,9 +106,8 @@ extern "C" fn foreign(number: i32) -> i32 {
 fn empty() {}
 
 #[profile]
-fn on_one_line() -> Vec<u8> {
-    vec![1; 100]
-}
+#[rustfmt::skip]
+fn on_one_line() -> Vec<u8> { vec![1; 100] }
 
 #[profile]
 fn configured(on: bool) -> i32 {

@@ -420,3 +420,119 @@ fn reports_are_not_charged_to_the_program() {
         assert_eq!(line.allocated.unwrap_or(0), 0, "{line:?}");
     }
 }
+
+#[profile(embed)]
+fn embedded() {
+    block(1);
+}
+
+#[test]
+fn the_text_may_be_embedded() {
+    embedded();
+    let table = LineTable::of("embedded");
+    assert_eq!(table.0.note, None);
+    let contents = table.0.lines.iter().map(|line| line.contents.as_deref());
+    let expected = ["fn embedded() {", "    block(1);", "}"];
+    assert!(contents.eq(expected.map(Some)));
+}
+
+#[profile]
+fn is_long(depth: u32) -> Vec<Vec<u8>> {
+    let mut kept = Vec::with_capacity(200);
+    kept.push(block(1));
+    kept.push(block(2));
+    kept.push(block(3));
+    kept.push(block(4));
+    kept.push(block(5));
+    kept.push(block(6));
+    kept.push(block(7));
+    kept.push(block(8));
+    kept.push(block(9));
+    kept.push(block(10));
+    kept.push(block(11));
+    kept.push(block(12));
+    kept.push(block(13));
+    kept.push(block(14));
+    kept.push(block(15));
+    kept.push(block(16));
+    kept.push(block(17));
+    kept.push(block(18));
+    kept.push(block(19));
+    kept.push(block(20));
+    kept.push(block(21));
+    kept.push(block(22));
+    kept.push(block(23));
+    kept.push(block(24));
+    kept.push(block(25));
+    kept.push(block(26));
+    kept.push(block(27));
+    kept.push(block(28));
+    kept.push(block(29));
+    kept.push(block(30));
+    kept.push(block(31));
+    kept.push(block(32));
+    kept.push(block(33));
+    kept.push(block(34));
+    kept.push(block(35));
+    kept.push(block(36));
+    kept.push(block(37));
+    kept.push(block(38));
+    kept.push(block(39));
+    kept.push(block(40));
+    kept.push(block(41));
+    kept.push(block(42));
+    kept.push(block(43));
+    kept.push(block(44));
+    kept.push(block(45));
+    kept.push(block(46));
+    kept.push(block(47));
+    kept.push(block(48));
+    kept.push(block(49));
+    kept.push(block(50));
+    kept.push(block(51));
+    kept.push(block(52));
+    kept.push(block(53));
+    kept.push(block(54));
+    kept.push(block(55));
+    kept.push(block(56));
+    kept.push(block(57));
+    kept.push(block(58));
+    kept.push(block(59));
+    kept.push(block(60));
+    kept.push(block(61));
+    kept.push(block(62));
+    kept.push(block(63));
+    kept.push(block(64));
+    kept.push(block(65));
+    kept.push(block(66));
+    kept.push(block(67));
+    kept.push(block(68));
+    kept.push(block(69));
+    kept.push(block(70));
+    kept.push(block(71));
+    kept.push(block(72));
+    kept.push(block(73));
+    kept.push(block(74));
+    kept.push(block(75));
+    kept.push(block(76));
+    kept.push(block(77));
+    kept.push(block(78));
+    kept.push(block(79));
+    kept.push(block(80));
+    if depth > 0 {
+        kept.extend(is_long(depth - 1));
+    }
+    kept
+}
+
+#[test]
+fn long_functions_may_recurse() {
+    drop(is_long(1));
+    let table = LineTable::of("is_long");
+    assert_eq!(
+        table.increments(["block(1))", "block(64))", "block(80))"]),
+        [2, 128, 160]
+    );
+    // The first 80 blocks of the inner call; its list was freed by the line that took it apart.
+    assert_eq!(table.increment("kept.extend"), Some(80 * 81 / 2));
+}

@@ -166,10 +166,10 @@ pub fn wrap(
         brace_token: brace,
         stmts: body,
     };
+    change(&mut body);
     if !is_async && !arguments.is_empty() {
         return_tail(&mut body);
     }
-    change(&mut body);
     let body = body.stmts;
     stmts.extend(before);
     let span = Span::mixed_site();
@@ -193,21 +193,26 @@ pub fn wrap(
     block.stmts = stmts;
 }
 
-/// The expression a body ends with is returned: in editions before 2024 its temporaries would outlive the arguments that
-/// were moved into the body.
+/// The expression a body ends with becomes a `return` statement: in editions before 2024 its temporaries would outlive the
+/// arguments that were moved into the body.
 fn return_tail(body: &mut Block) {
-    let Some(Stmt::Expr(tail, None)) = body.stmts.last_mut() else {
+    let Some(Stmt::Expr(tail, None)) = body.stmts.last() else {
         return;
     };
-    let is_simple = matches!(tail, Expr::Path(_) | Expr::Lit(_) | Expr::Return(_));
-    let is_block = matches!(tail, Expr::ForLoop(_) | Expr::While(_) | Expr::Loop(_));
+    let is_simple = matches!(tail, Expr::Path(_) | Expr::Lit(_));
+    let is_loop = matches!(tail, Expr::ForLoop(_) | Expr::While(_) | Expr::Loop(_));
     let has_attributes = tail.to_token_stream().to_string().starts_with('#');
-    if !is_simple && !is_block && !has_attributes {
-        // On the line of the expression, where a later attribute looks for it.
-        let returned = Span::mixed_site().located_at(tail.span());
-        let returned = quote_spanned!(returned=> return);
-        *tail = syn::parse_quote!(#returned #tail);
+    if is_simple || is_loop || has_attributes {
+        return;
     }
+    // On the line of the expression, where a later attribute looks for it.
+    let returned = Span::mixed_site().located_at(tail.span());
+    let returned = match tail {
+        Expr::Return(_) => quote_spanned!(returned=> #tail;),
+        _ => quote_spanned!(returned=> return #tail;),
+    };
+    body.stmts.pop();
+    body.stmts.push(syn::parse_quote!(#returned));
 }
 
 /// For every argument taken by value, a statement that moves it into the body.

@@ -36,6 +36,8 @@ struct Place {
     close: u32,
     /// Statements before all others.
     first: Vec<Stmt>,
+    /// The body of the function: a `return` at its end is its value.
+    is_body: bool,
 }
 
 impl<'a> Probes<'a> {
@@ -50,6 +52,7 @@ impl<'a> Probes<'a> {
             outer,
             close,
             first: Vec::new(),
+            is_body: true,
         };
         self.place(body, place);
     }
@@ -65,6 +68,7 @@ impl<'a> Probes<'a> {
             outer,
             close: if open == close { 0 } else { close },
             first,
+            is_body: false,
         };
         self.place(block, place);
     }
@@ -95,7 +99,8 @@ impl<'a> Probes<'a> {
             let is_new = line != previous;
             previous = line;
             new.push(self.probe(line, is_new));
-            let is_tail = index + 1 == count && has_value(&stmt);
+            let is_return = place.is_body && matches!(stmt, Stmt::Expr(Expr::Return(_), _));
+            let is_tail = index + 1 == count && (is_return || has_value(&stmt));
             if is_tail && place.close != 0 {
                 has_tail = true;
                 new.push(self.guard("Brace", place.close, None));

@@ -345,6 +345,7 @@ pub struct BudgetScope {
     label: &'static str,
     budget: Budget,
     used: Used,
+    is_complete: bool,
 }
 
 impl Scope for BudgetScope {
@@ -355,12 +356,16 @@ impl Scope for BudgetScope {
     fn pause(&mut self) {
         self.used.pause();
     }
+
+    fn complete(&mut self) {
+        self.is_complete = true;
+    }
 }
 
 impl Drop for BudgetScope {
     fn drop(&mut self) {
-        // A test that fails already says why.
-        if std::thread::panicking() {
+        // A test that fails already says why; a future that is given up half-way has not freed what it will.
+        if std::thread::panicking() || !self.is_complete {
             return;
         }
         let broken = {
@@ -380,6 +385,7 @@ pub fn scope(label: &'static str, budget: Budget) -> Option<BudgetScope> {
         label,
         budget,
         used: Used::default(),
+        is_complete: false,
     })
 }
 

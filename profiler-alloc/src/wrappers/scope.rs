@@ -11,6 +11,8 @@ pub trait Scope {
     fn resume(&mut self);
     /// The measured code stops, on the same thread.
     fn pause(&mut self);
+    /// The measured code came to its end: after the last pause, unless a future is given up half-way.
+    fn complete(&mut self) {}
 }
 
 /// `None` is a scope that is switched off.
@@ -26,6 +28,13 @@ impl<S: Scope> Scope for Option<S> {
     fn pause(&mut self) {
         if let Some(scope) = self {
             scope.pause();
+        }
+    }
+
+    #[inline]
+    fn complete(&mut self) {
+        if let Some(scope) = self {
+            scope.complete();
         }
     }
 }
@@ -47,6 +56,7 @@ impl<S: Scope> Drop for Entered<S> {
     #[inline]
     fn drop(&mut self) {
         self.0.pause();
+        self.0.complete();
     }
 }
 
@@ -69,20 +79,29 @@ impl<S: Scope + Unpin, F: Future> Future for Polled<'_, S, F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let Polled { scope, future } = self.get_mut();
-        let _poll = Entered::new(One(scope));
-        future.as_mut().poll(context)
+        let result = {
+            let _poll = Running::new(scope);
+            future.as_mut().poll(context)
+        };
+        if result.is_ready() {
+            scope.complete();
+        }
+        result
     }
 }
 
 /// One poll.
-struct One<'a, S: Scope>(&'a mut S);
+struct Running<'a, S: Scope>(&'a mut S);
 
-impl<S: Scope> Scope for One<'_, S> {
-    fn resume(&mut self) {
-        self.0.resume();
+impl<'a, S: Scope> Running<'a, S> {
+    fn new(scope: &'a mut S) -> Self {
+        scope.resume();
+        Running(scope)
     }
+}
 
-    fn pause(&mut self) {
+impl<S: Scope> Drop for Running<'_, S> {
+    fn drop(&mut self) {
         self.0.pause();
     }
 }

@@ -68,3 +68,40 @@ fn hash(lines: &[String]) -> u64 {
     });
     hash.max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wrappers::profile::Columns;
+
+    fn about(file: &'static str, source_hash: u64) -> About {
+        About {
+            function: "app::f",
+            file,
+            manifest_dir: option_env!("CARGO_MANIFEST_DIR"),
+            span: (1, 1),
+            lines: &[1],
+            source: None,
+            source_hash,
+            columns: Columns::default(),
+            precision: 1,
+            each_call: false,
+        }
+    }
+
+    #[test]
+    fn a_file_is_found_around_the_package() {
+        let text = lines_of(&about(file!(), 0));
+        assert!(text.lines[0].starts_with("//! The text of a function"));
+        assert_eq!(text.note, None);
+        assert_eq!(lines_of(&about(file!(), hash(&text.lines))).note, None);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_or_changed_is_noted() {
+        let note = |about: About| lines_of(&about).note.unwrap();
+        assert!(note(about("src/gone.rs", 0)).starts_with("source not found: src/gone.rs"));
+        assert!(note(about(file!(), 1)).contains("changed since"));
+        assert!(lines_of(&about("/dev/zero", 0)).lines.is_empty());
+    }
+}
