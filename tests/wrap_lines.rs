@@ -5,6 +5,7 @@
 mod line_table;
 
 use std::hint::black_box;
+use std::sync::Barrier;
 use std::thread;
 
 use line_table::LineTable;
@@ -115,6 +116,27 @@ fn thousands_of_calls_from_many_threads_make_one_exact_table() {
     assert_eq!(table.0.calls, 40 * 200 * 10);
     assert_eq!(table.increment("let taken"), Some(40 * 200 * 55));
     assert_eq!(table.sum(), 0);
+}
+
+#[profile]
+fn meets(others: &Barrier) {
+    let taken = block(100);
+    others.wait();
+    drop(taken);
+}
+
+#[test]
+fn more_threads_at_once_than_blocks_of_counters_share_one() {
+    let all = Barrier::new(48);
+    thread::scope(|scope| {
+        (0..48).for_each(|_| drop(scope.spawn(|| meets(&all))));
+    });
+    let table = LineTable::of("meets");
+    assert_eq!(
+        table.increments(["let taken", "drop(taken)"]),
+        [4800, -4800]
+    );
+    assert_eq!(table.occurrences("let taken"), 48);
 }
 
 #[profile]

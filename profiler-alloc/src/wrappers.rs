@@ -31,7 +31,7 @@ pub use budget::{Broken, Budget, Limit, LineUse};
 pub use elapsed::{ElapsedReport, ElapsedSummary, ElapsedTimer, elapsed_timer};
 pub use output::{Format, Output, set_format, set_output};
 pub use profile::{Line, Metric, ProfileReport, profiles, report};
-pub use ram::{RamProfiler, RamReport, RamSummary, ram_profiler};
+pub use ram::{Heap, Moment, RamProfiler, RamReport, RamSummary, ram_profiler};
 pub use report::Report;
 pub use series::Spread;
 

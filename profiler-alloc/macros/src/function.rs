@@ -25,9 +25,8 @@ use crate::options::is_false;
 pub struct Addition {
     /// The scope: an expression that gives a `Scope`.
     pub scope: TokenStream,
-    /// Items and statements before it.
-    pub before: Vec<Stmt>,
-    /// Of an `async fn`: statements after the future is made.
+    /// Of an `async fn`: statements before and after the future is made.
+    pub before_future: Vec<Stmt>,
     pub after_future: Vec<Stmt>,
 }
 
@@ -133,6 +132,47 @@ fn is_generated_item(stmt: &Stmt) -> bool {
     macro_tokens.to_string().contains("__MEMPROF_LOCAL")
 }
 
+/// The block of `Box::pin(async move { … })`, if that is all that a body does, and what it gives: what is left of an
+/// `async fn` where another macro, such as `async_trait`, has made it a function that returns a future.
+fn boxed_future<'a>(body: &'a mut Block, output: &ReturnType) -> Option<(&'a mut Block, Type)> {
+    let (last, others) = body.stmts.split_last_mut()?;
+    let Stmt::Expr(Expr::Call(call), None) = last else {
+        return None;
+    };
+    let Expr::Path(called) = &*call.func else {
+        return None;
+    };
+    let names: Vec<String> = (called.path.segments.iter())
+        .map(|part| part.ident.to_string())
+        .collect();
+    let is_pin = names.ends_with(&["Box".to_owned(), "pin".to_owned()]);
+    if !is_pin || !others.iter().all(is_scope) {
+        return None;
+    }
+    let ReturnType::Type(_, ty) = output else {
+        return None;
+    };
+    let mut found = FindOutput(None);
+    found.visit_type_mut(&mut ty.clone());
+    match call.args.first_mut() {
+        Some(Expr::Async(future)) if future.capture.is_some() => {
+            Some((&mut future.block, found.0?))
+        }
+        _ => None,
+    }
+}
+
+/// Finds the type of `Output = type`.
+struct FindOutput(Option<Type>);
+
+impl VisitMut for FindOutput {
+    fn visit_assoc_type_mut(&mut self, found: &mut syn::AssocType) {
+        if found.ident == "Output" {
+            self.0 = Some(found.ty.clone());
+        }
+    }
+}
+
 /// Puts a scope around the body of `function`; `change` may work on the body's own statements first.
 pub fn wrap(
     function: &mut ItemFn,
@@ -142,24 +182,33 @@ pub fn wrap(
 ) {
     let Addition {
         scope,
-        before,
+        before_future,
         after_future,
     } = addition;
     let private = quote!(#krate::wrappers::private);
-    let is_async = function.sig.asyncness.is_some();
+    let ItemFn { sig, block, .. } = function;
+    let boxed = match sig.asyncness {
+        Some(_) => None,
+        None => boxed_future(block, &sig.output).map(|(_, output)| output),
+    };
+    let is_async = sig.asyncness.is_some() || boxed.is_some();
+    let block = match &boxed {
+        Some(_) => boxed_future(block, &sig.output)
+            .map_or_else(|| unreachable!("found above"), |(block, _)| block),
+        None => block,
+    };
+    let block = innermost(block);
     // Another attribute may have done both already.
-    let is_first = !innermost(&mut function.block)
-        .stmts
-        .iter()
-        .any(is_inside_scope);
-    let hint = (is_async && is_first)
-        .then(|| return_hint(&function.sig.output))
-        .flatten();
-    let arguments = match is_first {
-        true => take_arguments(&mut function.sig, &private),
+    let is_first = !block.stmts.iter().any(is_inside_scope);
+    let hint = match (is_first && is_async, &boxed) {
+        (true, Some(output)) => Some(hint_of(&output.to_token_stream())),
+        (true, None) => return_hint(&sig.output),
+        (false, _) => None,
+    };
+    let arguments = match is_first && boxed.is_none() {
+        true => take_arguments(sig, &private),
         false => Vec::new(),
     };
-    let block = innermost(&mut function.block);
     let brace = block.brace_token;
     let (mut stmts, body) = split_leading(block);
     let mut body = Block {
@@ -171,11 +220,11 @@ pub fn wrap(
         return_tail(&mut body);
     }
     let body = body.stmts;
-    stmts.extend(before);
     let span = Span::mixed_site();
     let new: Block = if is_async {
         let future = quote_spanned!(span=> let __memprof_future = async move { #hint #(#arguments)* #(#body)* };);
         syn::parse_quote_spanned!(span=> {
+            #(#before_future)*
             #future
             let __memprof_pinned = ::core::pin::pin!(__memprof_future);
             #(#after_future)*
@@ -260,13 +309,17 @@ fn return_hint(output: &ReturnType) -> Option<TokenStream> {
             ty.to_token_stream()
         }
     };
-    Some(quote_spanned! {Span::mixed_site()=>
+    Some(hint_of(&ty))
+}
+
+fn hint_of(ty: &TokenStream) -> TokenStream {
+    quote_spanned! {Span::mixed_site()=>
         #[allow(unreachable_code, clippy::diverging_sub_expression, clippy::empty_loop, clippy::let_unit_value, clippy::unused_unit)]
         if false {
             let __memprof_return: #ty = loop {};
             return __memprof_return;
         }
-    })
+    }
 }
 
 struct FindImpl(bool);

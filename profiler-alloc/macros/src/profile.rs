@@ -73,24 +73,20 @@ fn instrument(function: &mut ItemFn, krate: &Path, options: &Options) {
     // The body is changed by `wrap`, which knows where it is; the table is made of what that finds.
     let addition = Addition {
         scope: quote!(#private::profile_call(&__MEMPROF_TABLE, &__MEMPROF_LOCAL)),
-        before: Vec::new(),
+        before_future: vec![
+            syn::parse_quote_spanned!(Span::mixed_site()=> let __memprof_unmute = #private::Unmute::new(&__MEMPROF_LOCAL);),
+        ],
         after_future: vec![
             syn::parse_quote_spanned!(Span::mixed_site()=> let __memprof_mute = #private::Mute::new(&__MEMPROF_LOCAL);),
         ],
     };
     let label = function::path_of(&function.sig);
-    let is_async = function.sig.asyncness.is_some();
-    let outer_private = private.clone();
     function::wrap(function, krate, addition, |body| {
         Probes::new(&mut slots, private).body(body, first, original_close);
     });
     let items = items(krate, &slots, &label, (first, last), options);
-    let unmute = is_async.then(|| {
-        quote_spanned!(Span::mixed_site()=> let __memprof_unmute = #outer_private::Unmute::new(&__MEMPROF_LOCAL);)
-    });
     let stmts = core::mem::take(&mut function.block.stmts);
-    let block: Block =
-        syn::parse_quote_spanned!(Span::mixed_site()=> { #items #unmute #(#stmts)* });
+    let block: Block = syn::parse_quote_spanned!(Span::mixed_site()=> { #items #(#stmts)* });
     function.block.stmts = block.stmts;
 }
 

@@ -107,7 +107,7 @@ fn around(
     };
     let addition = Addition {
         scope: scope(&quote!(#krate::wrappers::private), &label),
-        before: Vec::new(),
+        before_future: Vec::new(),
         after_future: Vec::new(),
     };
     function::wrap(&mut function, krate, addition, |_| {});

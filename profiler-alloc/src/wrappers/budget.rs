@@ -304,6 +304,14 @@ impl Scope for Used {
     }
 }
 
+impl Drop for Used {
+    fn drop(&mut self) {
+        // The list is memprof's own, also when it goes.
+        let _excused = Excused::begin();
+        self.lines = Vec::new();
+    }
+}
+
 impl Used {
     fn broken(&self, budget: &Budget) -> Option<Broken> {
         let mut limits = Vec::new();

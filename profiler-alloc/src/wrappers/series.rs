@@ -16,7 +16,7 @@ pub(super) struct Series {
     stride: u64,
 }
 
-/// What [`Series`] comes to.
+/// What numbers from many calls come to.
 #[derive(Clone, Copy, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct Spread {
