@@ -69,10 +69,9 @@ fn the_heap_is_exact_before_after_and_at_its_peak() {
         (heap.own_allocated, heap.own_freed, heap.own_peak),
         (5500, 4500, 3000)
     );
-    assert!(
-        heap.peak >= heap.before + 3000 && heap.peak < heap.before + (64 << 10),
-        "{heap:?}"
-    );
+    // The process's own peak, to what the harness's other threads do meanwhile.
+    let rise = heap.peak - heap.before;
+    assert!((rise - 3000).abs() < 64 << 10, "{heap:?}");
     drop(kept);
 }
 
@@ -84,7 +83,8 @@ fn the_peak_sees_other_threads() {
     })
     .heap
     .unwrap();
-    assert!(heap.peak - heap.before >= 90 << 20, "{heap:?}");
+    let rise = heap.peak - heap.before;
+    assert!((rise - (90 << 20)).abs() < 64 << 10, "{heap:?}");
     assert!(heap.own_peak < 1 << 20, "{heap:?}");
 }
 
