@@ -140,7 +140,7 @@ impl fmt::Display for Defect {
             Defect::ModuleStripped { path } => write!(
                 f,
                 "{} has no line information: its frames are shown as addresses; \
-                 rebuild with `debug = \"line-tables-only\"` in the profile section of Cargo.toml, and without `strip`",
+                 rebuild with `debug = 1` in the profile section of Cargo.toml, and without `strip`",
                 path.display()
             ),
             Defect::ModuleChanged {

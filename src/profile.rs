@@ -4,6 +4,7 @@
 
 pub mod builder;
 mod error;
+mod loss;
 mod reader;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod totals;
 use std::path::PathBuf;
 
 pub use error::ReadError;
+pub use loss::Loss;
 pub use profiler_alloc_format::{Frame, Header, Point, SizeClass, UNKNOWN_MODULE};
 use profiler_alloc_format::{STATE_EXITED, STATE_FINISHED, STATE_PAUSED};
 pub use reader::{parse, read};
@@ -176,9 +178,11 @@ impl Profile {
         sum
     }
 
-    /// Heap in use at the end or now, in bytes.
+    /// Heap in use at the end or now, in bytes: what was there at the start, and what was allocated and not freed since.
     pub fn heap(&self) -> i64 {
-        self.header.heap as i64
+        let counters = self.counters();
+        let change = counters.alloc_bytes.wrapping_sub(counters.freed_bytes) as i64;
+        (self.header.heap_base as i64).wrapping_add(change)
     }
 
     /// Highest heap in use, in bytes.

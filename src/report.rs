@@ -16,7 +16,8 @@ use std::fmt;
 
 use serde::Serialize;
 
-pub use about::{Loss, Recording, Sampling};
+pub use crate::profile::Loss;
+pub use about::{Recording, Sampling};
 pub use figures::{Bytes, Figures, NOISE};
 pub use select::{Lines, NoMatch, Selection, Sort};
 pub use summary::{OwnCost, SizeBar, Summary, ThreadRow, TopLine};

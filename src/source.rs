@@ -55,6 +55,8 @@ pub struct Places {
 pub struct Source {
     /// Path to show: relative to the current folder when below it.
     pub shown: String,
+    /// Where it is, or should be after `--path-map`: what another `--path-map` has to begin with.
+    pub path: PathBuf,
     /// The text, if the file was found.
     pub text: Option<Text>,
 }
@@ -142,15 +144,18 @@ impl Sources {
         let path = found.map_or(mapped, |(path, _)| path);
         Source {
             shown: self.shown(&path),
+            path,
             text,
         }
     }
 
     fn map(&self, path: &Path) -> PathBuf {
         let mapped = (self.places.maps.iter()).find_map(|map| {
-            path.strip_prefix(&map.from)
-                .ok()
-                .map(|rest| map.to.join(rest))
+            // Reports show paths relative to the current folder, so they are given in that form too.
+            let from_here = self.places.current_dir.join(&map.from);
+            let rest = path.strip_prefix(&map.from);
+            let rest = rest.or_else(|_| path.strip_prefix(without_dots(&from_here)));
+            rest.ok().map(|rest| map.to.join(rest))
         });
         without_dots(&mapped.unwrap_or_else(|| path.to_owned()))
     }
@@ -237,13 +242,22 @@ mod tests {
     fn finds_moved_files_by_map_and_by_root() {
         let (folder, places) = folder();
         let moved = "/builds/ci/app/src/main.rs";
-        assert!(Sources::new(places.clone()).get(moved).text.is_none());
+        let lost = Sources::new(places.clone()).get(moved);
+        assert!(lost.text.is_none());
+        assert_eq!(lost.path, Path::new(moved));
         let map = PathMap::from_str(&format!("/builds/ci={}", folder.path().display())).unwrap();
         let mapped = Places {
             maps: vec![map],
             ..places.clone()
         };
         assert!(Sources::new(mapped).get(moved).text.is_some());
+        let relative = Places {
+            maps: vec![PathMap::from_str("../gone/src=src").unwrap()],
+            ..places.clone()
+        };
+        let gone = folder.path().join("gone/src/main.rs");
+        let source = Sources::new(relative).get(gone.to_str().unwrap());
+        assert_eq!(source.shown, "src/main.rs");
         let rooted = Places {
             root: Some(folder.path().join("app")),
             ..places

@@ -1,6 +1,7 @@
 //! Reports of synthetic profiles, as a user would read them.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use profiler_alloc_format::Frame;
@@ -84,6 +85,34 @@ fn shown(renderer: &dyn Renderer, report: &Report) -> String {
 
 fn text(report: &Report) -> String {
     shown(&Text::default(), report)
+}
+
+/// Output whose reader has gone away.
+struct Gone;
+
+impl io::Write for Gone {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn every_renderer_says_that_its_reader_went_away() {
+    // Longer than what a renderer may keep back.
+    let mut program = Program::new(&format!("fn main() {{\n{}}}\n", "    a();\n".repeat(2000)));
+    let frame = program.frame(&[("app::main", 2)]);
+    let stack = program.builder.stack(&[frame]);
+    program.builder.allocated(stack, 1 << 20, 1);
+    let report = program.selected();
+    let text = Text::default();
+    for renderer in [&text as &dyn Renderer, &Json, &Csv] {
+        let error = renderer.report(&report, &mut Gone).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
 }
 
 const LISTS: &str = "\
@@ -308,7 +337,7 @@ fn sampled_figures_state_their_error_and_noise_is_marked() {
     );
     let foot: Vec<&str> = text.lines().rev().take(2).collect();
     insta::assert_snapshot!(format!("{}\n{}", foot[1], foot[0]), @r##"
-Sampling: auto, one sample per 512.0 KiB on average (at most 1.0 MiB); 2 allocations and 1 frees sampled.
+Sampling: auto: every allocation at first, at the widest one in 1.0 MiB on average, one in 512.0 KiB at the end; 2 allocations and 1 frees sampled.
 `~` marks figures whose standard error is above 33 %.
 "##);
 }

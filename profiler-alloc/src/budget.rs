@@ -1,24 +1,34 @@
-//! The time budget: widens the sampling interval when the recorder takes more of the program's time than it may, and
-//! narrows it again when there is room.
+//! The time budget: how wide the sampling interval must be for the recorder to take no more of the program's time than it
+//! may.
 //!
 //! Allowed is `grant + share * cpu time`. Sampling starts exact (interval 0); programs that allocate little never leave
-//! that. Since every sample carries its own weight, the interval may change at any time without bias.
+//! that. Nobody knows how long a program will run, so the budget is spent in levels: each may use up an eighth of what is
+//! left, then the interval doubles. So every doubling of the run gets about as many samples as the one before, and the
+//! figures of the whole run are as good as if its length had been known. Since every sample carries its own weight, the
+//! interval may change at any time without bias.
+//!
+//! ```text
+//! interval   exact      64 KiB                       a level ends when it has spent its part,
+//!            ├────────┤├─────────┤├──────────┤…      or when the budget is overdrawn and the pace too high
+//! ```
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::sampling::{NARROWEST, WIDEST};
 use crate::sys;
 
-/// Time granted on top of the share, nanoseconds: enough for some 100,000 samples.
-pub const GRANT_NS: u64 = 50_000_000;
+/// Time granted on top of the share, nanoseconds: some 300,000 samples.
+pub const GRANT_NS: u64 = 100_000_000;
 /// The budget is looked at whenever the recorder has used this much more, nanoseconds.
 const CHECK_NS: u64 = 500_000;
+/// A level may use this part of what is left.
+const LEVEL_PART: u64 = 8;
 /// One sample in so many is timed; its time stands for all of them.
 pub const TIMED: u64 = 8;
 /// A timed sample that took longer than this, and so much for every frame walked, was interrupted: what exceeds it is
 /// not the recorder's time.
-pub const LONGEST_NS: u64 = 50_000;
-pub const LONGEST_FRAME_NS: u64 = 1_000;
+const LONGEST_NS: u64 = 50_000;
+const LONGEST_FRAME_NS: u64 = 1_000;
 
 pub struct Budget {
     /// Share of the CPU time, in millionths; `None` for a sampling that is not to change.
@@ -27,7 +37,25 @@ pub struct Budget {
     next_check: AtomicU64,
     last_own: AtomicU64,
     last_cpu: AtomicU64,
+    level_end: AtomicU64,
     checking: AtomicBool,
+    /// What timing itself adds to a time, nanoseconds.
+    clock_ns: u64,
+}
+
+/// Where the budget stands at one look at it. Times in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    /// Used so far.
+    own: u64,
+    /// May be used so far.
+    allowed: u64,
+    /// Used since the last look.
+    own_step: u64,
+    /// The share of the time since the last look.
+    pace: u64,
+    /// The present level ends when so much is used.
+    level_end: u64,
 }
 
 impl Budget {
@@ -38,8 +66,17 @@ impl Budget {
             next_check: AtomicU64::new(CHECK_NS),
             last_own: AtomicU64::new(0),
             last_cpu: AtomicU64::new(0),
+            level_end: AtomicU64::new(GRANT_NS / LEVEL_PART),
             checking: AtomicBool::new(false),
+            clock_ns: clock_cost(),
         }
+    }
+
+    /// The time that one timed sample stands for, nanoseconds, having started at `start` and walked `frames`.
+    pub fn time_since(&self, start: u64, frames: usize) -> u64 {
+        let longest = LONGEST_NS + LONGEST_FRAME_NS * frames as u64;
+        let taken = sys::now_ns().saturating_sub(start).min(longest);
+        taken.saturating_sub(self.clock_ns) * TIMED
     }
 
     /// CPU time of the process since the recording started, nanoseconds.
@@ -47,8 +84,9 @@ impl Budget {
         sys::cpu_ns().saturating_sub(self.cpu_at_start)
     }
 
-    /// The interval to go on with, if it is to change, after the recorder has used `own` nanoseconds in all.
-    pub fn check(&self, own: u64, interval: u64) -> Option<u64> {
+    /// The interval to go on with, if it is to change, after the recorder has used `own` nanoseconds in all. `mean` is the
+    /// mean size of the program's allocations, in bytes.
+    pub fn check(&self, own: u64, interval: u64, mean: u64) -> Option<u64> {
         let share = self.share_ppm?;
         if own < self.next_check.load(Ordering::Relaxed)
             || self.checking.swap(true, Ordering::Acquire)
@@ -56,52 +94,71 @@ impl Budget {
             return None;
         }
         let cpu = self.cpu_ns();
-        let own_step = own.saturating_sub(self.last_own.swap(own, Ordering::Relaxed));
-        let cpu_step = cpu.saturating_sub(self.last_cpu.swap(cpu, Ordering::Relaxed));
+        let part = |time: u64| (u128::from(time) * u128::from(share) / 1_000_000) as u64;
+        let look = Look {
+            own,
+            allowed: GRANT_NS + part(cpu),
+            own_step: own.saturating_sub(self.last_own.swap(own, Ordering::Relaxed)),
+            pace: part(cpu.saturating_sub(self.last_cpu.swap(cpu, Ordering::Relaxed))),
+            level_end: self.level_end.load(Ordering::Relaxed),
+        };
+        let next = look.next_interval(interval, mean);
+        if next != interval {
+            let left = look.allowed.saturating_sub(own);
+            self.level_end
+                .store(own + left / LEVEL_PART, Ordering::Relaxed);
+        }
         self.next_check.store(own + CHECK_NS, Ordering::Relaxed);
         self.checking.store(false, Ordering::Release);
-        let next = next_interval(share, own, cpu, own_step, cpu_step, interval);
         (next != interval).then_some(next)
     }
 
     /// The next wider interval, for when memory runs short; `None` if sampling is not to change.
-    pub fn widen(&self, interval: u64) -> Option<u64> {
-        self.share_ppm.map(|_| wider(interval, 2))
+    pub fn widen(&self, interval: u64, mean: u64) -> Option<u64> {
+        self.share_ppm.map(|_| wider(interval, mean))
+    }
+
+    /// True if the interval may change.
+    pub fn is_flexible(&self) -> bool {
+        self.share_ppm.is_some()
     }
 }
 
-/// Pure: `own` and `cpu` are nanoseconds since the start, the steps since the last look.
-fn next_interval(
-    share_ppm: u64,
-    own: u64,
-    cpu: u64,
-    own_step: u64,
-    cpu_step: u64,
-    interval: u64,
-) -> u64 {
-    let part = |cpu: u64| (u128::from(cpu) * u128::from(share_ppm) / 1_000_000) as u64;
-    let allowed = GRANT_NS + part(cpu);
-    if own > allowed {
-        // How many times too fast it went lately tells how far to widen; doubling would take too long from exact.
-        let excess = own_step / part(cpu_step).max(1);
-        wider(interval, excess.clamp(2, 16))
-    } else if interval > 0 && own < allowed - allowed / 4 && own_step < part(cpu_step) {
-        if interval <= NARROWEST {
-            0
+impl Look {
+    fn next_interval(&self, interval: u64, mean: u64) -> u64 {
+        let is_overdrawn = self.own > self.allowed && self.own_step > self.pace;
+        let left = self.allowed.saturating_sub(self.own);
+        if is_overdrawn || (self.own > self.level_end && self.own_step > self.pace) {
+            wider(interval, mean)
+        } else if interval > 0 && left > self.allowed / 4 && self.own_step < self.pace / 2 {
+            if interval <= NARROWEST.max(mean) {
+                0
+            } else {
+                interval / 2
+            }
         } else {
-            interval / 2
+            interval
         }
-    } else {
-        interval
     }
 }
 
-fn wider(interval: u64, times: u64) -> u64 {
-    if interval == 0 {
-        NARROWEST
+/// Nanoseconds between two looks at the clock with nothing in between.
+fn clock_cost() -> u64 {
+    let between = |_| {
+        let start = sys::now_ns();
+        sys::now_ns().saturating_sub(start)
+    };
+    (0..16).map(between).min().unwrap_or(0)
+}
+
+/// Twice as wide; from exact to where about half of the allocations are sampled.
+fn wider(interval: u64, mean: u64) -> u64 {
+    let next = if interval == 0 {
+        mean.max(NARROWEST).next_power_of_two()
     } else {
-        (interval * times.next_power_of_two()).min(WIDEST)
-    }
+        interval * 2
+    };
+    next.min(WIDEST)
 }
 
 #[cfg(test)]
@@ -110,50 +167,72 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
+    /// In the middle of a level, within the budget, at a high pace.
+    const LOOK: Look = Look {
+        own: 10 * MS,
+        allowed: 100 * MS,
+        own_step: MS,
+        pace: MS / 10,
+        level_end: 12 * MS,
+    };
+
     #[test]
-    fn stays_exact_within_the_grant() {
-        assert_eq!(next_interval(20_000, 49 * MS, 10 * MS, MS, MS, 0), 0);
+    fn stays_exact_within_the_first_level() {
+        assert_eq!(LOOK.next_interval(0, 100), 0);
     }
 
     #[test]
-    fn widens_with_the_excess() {
+    fn a_level_that_has_spent_its_part_is_followed_by_one_twice_as_wide() {
+        let spent = Look {
+            own: 13 * MS,
+            ..LOOK
+        };
+        assert_eq!(spent.next_interval(0, 100), 128);
+        assert_eq!(spent.next_interval(0, 1), NARROWEST);
+        assert_eq!(spent.next_interval(128, 100), 256);
+        assert_eq!(spent.next_interval(WIDEST, 100), WIDEST);
+    }
+
+    #[test]
+    fn holds_when_the_pace_is_right_whatever_was_spent_before() {
+        let slow = Look {
+            own: 110 * MS,
+            pace: 2 * MS,
+            ..LOOK
+        };
+        assert_eq!(slow.next_interval(4096, 100), 4096);
         assert_eq!(
-            next_interval(20_000, 60 * MS, 60 * MS, MS, 2 * MS, 0),
-            NARROWEST
-        );
-        assert_eq!(
-            next_interval(20_000, 60 * MS, 60 * MS, MS, 2 * MS, 64),
-            64 * 16
-        );
-        assert_eq!(
-            next_interval(20_000, 60 * MS, 60 * MS, MS, 40 * MS, 1024),
-            2048
-        );
-        assert_eq!(
-            next_interval(20_000, 60 * MS, 60 * MS, MS, MS, WIDEST),
-            WIDEST
+            Look {
+                pace: MS / 2,
+                ..slow
+            }
+            .next_interval(4096, 100),
+            8192
         );
     }
 
     #[test]
     fn narrows_when_there_is_room_and_the_pace_allows() {
+        let idle = Look {
+            own: 50 * MS,
+            pace: 4 * MS,
+            ..LOOK
+        };
+        assert_eq!(idle.next_interval(4096, 100), 2048);
+        assert_eq!(idle.next_interval(64, 100), 0);
         assert_eq!(
-            next_interval(20_000, 20 * MS, 10_000 * MS, MS, 100 * MS, 4096),
-            2048
-        );
-        assert_eq!(
-            next_interval(20_000, 20 * MS, 10_000 * MS, MS, 10 * MS, 4096),
+            Look {
+                own: 80 * MS,
+                ..idle
+            }
+            .next_interval(4096, 100),
             4096
-        );
-        assert_eq!(
-            next_interval(20_000, 20 * MS, 10_000 * MS, MS, 100 * MS, 64),
-            0
         );
     }
 
     #[test]
     fn a_fixed_sampling_never_changes() {
-        assert_eq!(Budget::new(None).check(1 << 40, 0), None);
-        assert_eq!(Budget::new(None).widen(0), None);
+        assert_eq!(Budget::new(None).check(1 << 40, 0, 100), None);
+        assert_eq!(Budget::new(None).widen(0, 100), None);
     }
 }

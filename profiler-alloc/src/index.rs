@@ -40,9 +40,26 @@ impl Index {
     }
 
     /// The first value under `key` that `accept` takes.
+    #[inline]
     pub fn find(&self, key: u64, accept: impl Fn(u64) -> bool) -> Option<u64> {
         let key = key.max(1);
-        for number in (0..=self.newest.load(Ordering::Acquire)).rev() {
+        let newest = self.newest.load(Ordering::Acquire);
+        // Nearly always the key stands at its home in the newest level.
+        if let Some(level) = self.levels[newest].get() {
+            let home = 2 * (mix(key) as usize & (level.len() / 2 - 1));
+            if level[home].load(Ordering::Acquire) == key {
+                let value = level[home + 1].load(Ordering::Acquire);
+                if value != 0 && accept(value) {
+                    return Some(value);
+                }
+            }
+        }
+        self.search(key, newest, accept)
+    }
+
+    #[inline(never)]
+    fn search(&self, key: u64, newest: usize, accept: impl Fn(u64) -> bool) -> Option<u64> {
+        for number in (0..=newest).rev() {
             let Some(level) = self.levels[number].get() else {
                 continue;
             };

@@ -135,17 +135,15 @@ impl Store {
                 Self::map(fd, identity).ok_or_else(|| OpenFailure::Map(sys::last_error()))
             });
         let opened = opened.and_then(|store| {
-            let first = store.grow(&store.threads)
-                && store.grow(&store.nodes)
-                && store.grow(&store.stacks)
-                && store.grow(&store.modules)
-                && store.grow(&store.strings)
-                && store.grow(&store.timeline);
-            if first {
-                Ok(store)
-            } else {
-                Err(OpenFailure::Reserve(sys::last_error()))
-            }
+            store
+                .extend(&store.threads)
+                .and_then(|()| store.extend(&store.nodes))
+                .and_then(|()| store.extend(&store.stacks))
+                .and_then(|()| store.extend(&store.modules))
+                .and_then(|()| store.extend(&store.strings))
+                .and_then(|()| store.extend(&store.timeline))
+                .map_err(OpenFailure::Reserve)?;
+            Ok(store)
         });
         opened.inspect_err(|_| {
             // SAFETY: closes the descriptor that `create` opened; no store exists that could use it.
@@ -221,39 +219,50 @@ impl Store {
         }
     }
 
+    /// Adds a chunk to a table, if no other thread is adding one and the table may have more. Once the system has refused,
+    /// it is not asked again.
     fn grow<T: Zeroed>(&self, records: &Records<T>) -> bool {
         if self.growing.swap(true, Ordering::Acquire) {
             return false;
         }
-        let grown = self.grow_alone(records);
+        let most = (records.max * size_of::<T>()).next_multiple_of(CHUNK_LEN);
+        let may_grow = !self.refused.load(Ordering::Relaxed)
+            && records.committed.load(Ordering::Relaxed) < most
+            && self.header().chunk_count.load(Ordering::Relaxed) < MAX_CHUNKS as u64;
+        let result = if may_grow {
+            self.extend(records)
+        } else {
+            Ok(())
+        };
+        if let Err(error) = result {
+            self.refused.store(true, Ordering::Relaxed);
+            self.header().lost_growth.fetch_add(1, Ordering::Relaxed);
+            sys::warn(&[
+                b"the profile cannot grow (",
+                sys::error_text(error, &mut [0; 96]),
+                b"); new stacks are counted as \"other\"",
+            ]);
+        }
         self.growing.store(false, Ordering::Release);
-        grown
+        may_grow && result.is_ok()
     }
 
-    fn grow_alone<T: Zeroed>(&self, records: &Records<T>) -> bool {
+    /// Reserves and maps the next chunk of the file at the end of a table. One thread at a time; gives the `errno` of what
+    /// was refused.
+    fn extend<T: Zeroed>(&self, records: &Records<T>) -> Result<(), i32> {
         let header = self.header();
         let chunk = header.chunk_count.load(Ordering::Relaxed) as usize;
         let committed = records.committed.load(Ordering::Relaxed);
-        if self.refused.load(Ordering::Relaxed)
-            || chunk >= MAX_CHUNKS
-            || committed >= (records.max * size_of::<T>()).next_multiple_of(CHUNK_LEN)
-        {
-            return false;
-        }
         let at = HEADER_LEN + chunk * CHUNK_LEN;
         // The program may have closed our descriptor and opened a file of its own under the same number.
-        let ours = identity(self.fd) == Some(self.identity);
+        if identity(self.fd) != Some(self.identity) {
+            return Err(libc::EBADF);
+        }
+        reserve(self.fd, at, CHUNK_LEN)?;
         // SAFETY: the address is within the range reserved for this table.
         let end = unsafe { records.base.add(committed) };
-        if !ours
-            || reserve(self.fd, at, CHUNK_LEN).is_err()
-            || !map_file(end, CHUNK_LEN, self.fd, at)
-        {
-            self.refused.store(true, Ordering::Relaxed);
-            header.lost_growth.fetch_add(1, Ordering::Relaxed);
-            sys::warn(&[b"the profile cannot grow any more (disk full, a limit on file size, or its descriptor closed); \
-                new stacks are counted as \"other\""]);
-            return false;
+        if !map_file(end, CHUNK_LEN, self.fd, at) {
+            return Err(sys::last_error());
         }
         // SAFETY: the directory is mapped with the header and `chunk` is below MAX_CHUNKS.
         let entry = unsafe { &*self.base.add(DIRECTORY_AT + chunk).cast::<AtomicU8>() };
@@ -264,7 +273,7 @@ impl Store {
         records
             .committed
             .store(committed + CHUNK_LEN, Ordering::Release);
-        true
+        Ok(())
     }
 
     /// Asks the system to write the file to disk, and waits for it.

@@ -9,7 +9,7 @@ use profiler_alloc_format::{HEADER_LEN, VERSION};
 #[derive(thiserror::Error, Debug)]
 pub enum ReadError {
     /// The file is not there or may not be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

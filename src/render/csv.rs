@@ -18,13 +18,22 @@ impl Renderer for Csv {
             (["file", "function", "line", "contents", "mem_usage"].into_iter())
                 .chain(BYTES.iter().flat_map(|&(name, error, _)| [name, error]))
                 .chain(["count", "freed_count", "samples", "verified"]),
-        )?;
+        )
+        .map_err(unwrapped)?;
         for table in &report.tables {
             for line in &table.lines {
-                rows.write_record(row(table, line))?;
+                rows.write_record(row(table, line)).map_err(unwrapped)?;
             }
         }
         rows.flush()
+    }
+}
+
+/// What the system said. As it is converted by default, a reader that went away (a broken pipe) is not recognised.
+fn unwrapped(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
     }
 }
 

@@ -217,12 +217,21 @@ pub(super) fn sampling(sampling: &Sampling, out: &mut dyn Write) -> io::Result<(
     if sampling.exact {
         return writeln!(out, "Sampling: exact; every allocation was recorded.");
     }
+    let last = match sampling.interval {
+        0 => "every allocation at the end".to_owned(),
+        interval => format!("one in {} at the end", size(interval)),
+    };
+    let interval = match sampling.mode {
+        // It starts with every allocation, so the interval at the end says little of how much was seen.
+        "auto" => format!(
+            "auto: every allocation at first, at the widest one in {} on average, {last}",
+            size(sampling.interval_widest)
+        ),
+        mode => format!("{mode}: one in {} on average", size(sampling.interval)),
+    };
     writeln!(
         out,
-        "Sampling: {}, one sample per {} on average (at most {}); {} allocations and {} frees sampled.",
-        sampling.mode,
-        size(sampling.interval),
-        size(sampling.interval_widest),
+        "Sampling: {interval}; {} allocations and {} frees sampled.",
         Count(sampling.alloc_samples),
         Count(sampling.free_samples),
     )

@@ -64,25 +64,28 @@ impl FromStr for Column {
     type Err = &'static str;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Ok(match name {
-            "allocated" => Column::Allocated,
-            "freed" => Column::Freed,
-            "live" => Column::Live,
-            "peak" => Column::AtPeak,
-            "count" => Column::Count,
-            "temporary" => Column::Temporary,
-            "reallocated" => Column::Reallocated,
-            "occurrences" => {
-                return Err(
-                    "occurrences are known only for #[profile] functions, which this version does not record yet",
-                );
-            }
-            _ => {
-                return Err(
-                    "expected allocated, freed, live, peak, count, temporary or reallocated",
-                );
-            }
-        })
+        // As it stands in the heading of the table is as good.
+        Ok(
+            match name.to_lowercase().replace(['-', '_'], " ").as_str() {
+                "allocated" => Column::Allocated,
+                "freed" => Column::Freed,
+                "live" => Column::Live,
+                "peak" | "at peak" => Column::AtPeak,
+                "count" => Column::Count,
+                "temporary" => Column::Temporary,
+                "reallocated" => Column::Reallocated,
+                "occurrences" => {
+                    return Err(
+                        "occurrences are known only for #[profile] functions, which this version does not record yet",
+                    );
+                }
+                _ => {
+                    return Err(
+                        "expected allocated, freed, live, peak, count, temporary or reallocated",
+                    );
+                }
+            },
+        )
     }
 }
 

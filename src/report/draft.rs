@@ -52,10 +52,9 @@ impl RowId {
 }
 
 impl Draft {
-    /// The table that `code` is the first to belong to. `index` is that of its item in `source`.
+    /// A table without rows. `index` is that of its item in `source`.
     pub(super) fn new(
         key: Key,
-        code: &CodeFrame,
         source: Option<Rc<Source>>,
         index: Option<usize>,
         module: Option<&Module>,
@@ -78,7 +77,7 @@ impl Draft {
             names,
             prefix: None,
             item: item.cloned(),
-            notes: notes(&code.file, source.as_deref(), module, verified),
+            notes: notes(source.as_deref(), module, verified),
             source,
             verified,
         }
@@ -178,17 +177,12 @@ impl Draft {
     }
 }
 
-fn notes(
-    path: &str,
-    source: Option<&Source>,
-    module: Option<&Module>,
-    verified: bool,
-) -> Vec<Note> {
+fn notes(source: Option<&Source>, module: Option<&Module>, verified: bool) -> Vec<Note> {
     let mut notes = Vec::new();
-    match source.map(|source| (&source.text, &source.shown)) {
+    match source.map(|source| (&source.text, &source.path)) {
         None => notes.push(Note::NoLines),
-        Some((None, shown)) => notes.push(Note::SourceNotFound {
-            path: if shown.is_empty() { path } else { shown }.to_owned(),
+        Some((None, looked_for)) => notes.push(Note::SourceNotFound {
+            path: looked_for.display().to_string(),
         }),
         Some((Some(text), _)) => {
             let built_ns = module.map_or(0, |module| module.modified_ns);

@@ -147,7 +147,7 @@ impl Placing {
             let module = profile.modules.get(usize::from(code.module));
             let verified = !symbols.is_unverified(code.module);
             let key = self.new_key();
-            (self.drafts).push(Draft::new(key, code, source, index, module, verified));
+            (self.drafts).push(Draft::new(key, source, index, module, verified));
             self.drafts.len() - 1
         });
         let known = self.drafts[table].rows.get(&row).copied();

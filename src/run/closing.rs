@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use super::Recorded;
+use crate::profile::Loss;
 use crate::units::{Bytes, Count};
 
 /// What to say when no program of the run wrote a profile.
@@ -50,13 +51,11 @@ pub fn next_line(subcommand: &str, profile: &Recorded, folder: &Path) -> String 
     )
 }
 
-fn losses(losses: &[(u64, &str)]) -> String {
+fn losses(losses: &[Loss]) -> String {
     if losses.is_empty() {
         return "no losses".to_owned();
     }
-    let each = losses
-        .iter()
-        .map(|&(times, what)| format!("{what} ({})", Count(times)));
+    let each = (losses.iter()).map(|loss| format!("{} {}", Count(loss.count), loss.what));
     format!("losses: {}", each.collect::<Vec<_>>().join(", "))
 }
 
@@ -89,7 +88,6 @@ mod tests {
     fn profile() -> Recorded {
         Recorded {
             path: "/home/me/app.42.memprof".into(),
-            run_id: 1,
             peak: 12_897_485,
             allocations: 1_234_567,
             stacks: 321,
@@ -107,15 +105,21 @@ mod tests {
     #[test]
     fn says_every_loss() {
         let losses = vec![
-            (2, "stacks cut at the outer end"),
-            (1, "failures to grow the file"),
+            Loss {
+                count: 2000,
+                what: "frames of unknown modules",
+            },
+            Loss {
+                count: 1,
+                what: "attempts to grow the profile that failed",
+            },
         ];
         let profile = Recorded {
             losses,
             peak: 100,
             ..profile()
         };
-        insta::assert_snapshot!(recorded_line(&profile, 8 << 30, Path::new("/")), @"recorded home/me/app.42.memprof: peak 100 B heap (less than 0.1 % of this machine's memory), 1,234,567 allocations, 321 stacks, losses: stacks cut at the outer end (2), failures to grow the file (1)");
+        insta::assert_snapshot!(recorded_line(&profile, 8 << 30, Path::new("/")), @"recorded home/me/app.42.memprof: peak 100 B heap (less than 0.1 % of this machine's memory), 1,234,567 allocations, 321 stacks, losses: 2,000 frames of unknown modules, 1 attempts to grow the profile that failed");
     }
 
     #[test]

@@ -140,8 +140,7 @@ impl Output {
             .filter(|path| {
                 Some(path) == self.file.as_ref() || path.extension() == Some(OsStr::new(EXTENSION))
             })
-            .filter_map(|path| recorded(&path))
-            .filter(|profile| profile.run_id == run_id.get())
+            .filter_map(|path| recorded(&path, run_id))
             .collect();
         profiles.sort_by(|a, b| b.peak.cmp(&a.peak).then_with(|| a.path.cmp(&b.path)));
         profiles
@@ -162,9 +161,8 @@ fn literal(path: &OsStr) -> OsString {
 
 #[cfg(test)]
 mod tests {
-    use profiler_alloc_format::{Header, MAGIC, VERSION};
-
     use super::*;
+    use crate::profile::builder::Builder;
 
     #[test]
     fn pattern_stands_for_the_named_file_alone() {
@@ -195,14 +193,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let run_id = RunId::random();
         let write = |name: &str, run_id, peak| {
-            let header = Header {
-                magic: MAGIC,
-                version: VERSION,
-                run_id,
-                peak,
-                ..Header::empty()
-            };
-            fs::write(folder.path().join(name), header.to_bytes()).unwrap();
+            let mut profile = Builder::new();
+            (profile.header.run_id, profile.header.peak) = (run_id, peak);
+            fs::write(folder.path().join(name), profile.to_bytes()).unwrap();
         };
         write("small.1.memprof", run_id.get(), 10);
         write("x.prof", run_id.get(), 20);

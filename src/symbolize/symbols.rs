@@ -1,10 +1,14 @@
 //! What each address of a profile means: a table from frames to functions and lines.
 
 use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use profiler_alloc_format::Frame;
 
 use super::Origin;
+
+/// What `cargo vendor` puts into the folder of every dependency.
+const CHECKSUMS: &str = ".cargo-checksum.json";
 
 /// A place in the code: one frame as the program's author sees it. An address that was inlined into has several.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -59,6 +63,7 @@ pub struct Symbols {
     with_lines: HashSet<u16>,
     user_lines: bool,
     unverified: HashSet<u16>,
+    vendored: HashMap<PathBuf, bool>,
 }
 
 impl Symbols {
@@ -73,7 +78,10 @@ impl Symbols {
             return id;
         }
         let id = CodeFrameId(self.code.len() as u32);
-        let origin = Origin::of(&code);
+        let origin = match Origin::of(&code) {
+            Origin::User if self.is_vendored(Path::new(&code.file)) => Origin::Dependency,
+            origin => origin,
+        };
         self.user_lines |= origin == Origin::User;
         if code.line.is_some() {
             self.with_lines.insert(code.module);
@@ -81,6 +89,20 @@ impl Symbols {
         self.ids.insert(code.clone(), id);
         self.code.push((code, origin));
         id
+    }
+
+    /// Whether `file` is below a folder that `cargo vendor` made of a dependency. Such folders may have any name and be in
+    /// the midst of the user's source: what tells them is the list of checksums in them.
+    fn is_vendored(&mut self, file: &Path) -> bool {
+        let Some(folder) = file.parent().filter(|folder| folder.is_absolute()) else {
+            return false;
+        };
+        if let Some(&known) = self.vendored.get(folder) {
+            return known;
+        }
+        let vendored = (folder.ancestors()).any(|above| above.join(CHECKSUMS).is_file());
+        self.vendored.insert(folder.to_owned(), vendored);
+        vendored
     }
 
     pub(super) fn mark_unverified(&mut self, module: u16) {
@@ -127,5 +149,28 @@ impl CodeFrameId {
     /// As an index into a table with one entry for each code frame.
     pub fn index(self) -> usize {
         self.0 as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn what_cargo_vendored_is_a_dependency() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("third-party/dep")).unwrap();
+        fs::write(folder.path().join("third-party/dep").join(CHECKSUMS), "{}").unwrap();
+        let mut symbols = Symbols::default();
+        let mut origin = |file: &str| {
+            let file = folder.path().join(file);
+            let id = symbols.intern(CodeFrame::new("f", file.to_str().unwrap(), 1));
+            symbols.origin(id)
+        };
+        assert_eq!(origin("third-party/dep/src/lib.rs"), Origin::Dependency);
+        assert_eq!(origin("third-party/own/src/lib.rs"), Origin::User);
+        assert_eq!(origin("src/main.rs"), Origin::User);
     }
 }

@@ -5,7 +5,7 @@ use core::sync::atomic::Ordering;
 use profiler_alloc_format::ThreadCells;
 
 use super::Recorder;
-use crate::counters::{self, STEP};
+use crate::counters::STEP;
 use crate::{budget, sampling, sys, watch};
 
 impl Recorder {
@@ -20,29 +20,29 @@ impl Recorder {
         due
     }
 
-    /// Runs one sample's work, which gives the frames walked; times one in [`budget::TIMED`], and looks at the budget.
+    /// Runs one sample's work, which gives the frames walked, and settles; times one in [`budget::TIMED`], and looks at the
+    /// budget.
     pub(super) fn timed(&self, cells: &ThreadCells, number: u64, work: impl FnOnce() -> usize) {
         let is_timed = number.is_multiple_of(budget::TIMED);
         let start = if is_timed { sys::now_ns() } else { 0 };
         let walked = work();
-        cells
-            .last_heap
-            .store(counters::publish(cells) as u64, Ordering::Relaxed);
+        let heap = self.settle(cells);
+        cells.last_heap.store(heap as u64, Ordering::Relaxed);
         if is_timed {
-            let longest = budget::LONGEST_NS + budget::LONGEST_FRAME_NS * walked as u64;
-            let taken = sys::now_ns().saturating_sub(start).min(longest);
+            let taken = self.budget.time_since(start, walked);
             let header = self.store.header();
-            let own = header
-                .own_ns
-                .fetch_add(taken * budget::TIMED, Ordering::Relaxed);
-            self.change_interval(
-                self.budget
-                    .check(own, header.interval.load(Ordering::Relaxed)),
-            );
+            let own = header.own_ns.fetch_add(taken, Ordering::Relaxed) + taken;
+            let interval = header.interval.load(Ordering::Relaxed);
+            self.change_interval(self.budget.check(own, interval, mean_size(cells)));
         }
     }
 
-    pub(super) fn change_interval(&self, interval: Option<u64>) {
+    /// Takes fewer samples from now on, if the interval may change.
+    pub(super) fn widen(&self, cells: &ThreadCells, interval: u64) {
+        self.change_interval(self.budget.widen(interval, mean_size(cells)));
+    }
+
+    fn change_interval(&self, interval: Option<u64>) {
         if let Some(interval) = interval {
             let header = self.store.header();
             header.interval.store(interval, Ordering::Relaxed);
@@ -90,4 +90,10 @@ impl Recorder {
         self.draw(cells);
         self.rearm(cells);
     }
+}
+
+/// Mean size of what the thread has allocated, in bytes.
+fn mean_size(cells: &ThreadCells) -> u64 {
+    let blocks = cells.allocs.load(Ordering::Relaxed) + cells.reallocs.load(Ordering::Relaxed);
+    cells.alloc_bytes.load(Ordering::Relaxed) / blocks.max(1)
 }

@@ -21,8 +21,9 @@ impl Recorder {
                 self.enter(cells, stack);
                 walked
             });
+        } else {
+            self.settle(cells);
         }
-        self.settle(cells);
     }
 
     /// A block is about to be freed, and counted.
@@ -34,7 +35,6 @@ impl Recorder {
                 self.enter(cells, stack);
                 walked
             });
-            self.settle(cells);
         } else if cells.freed_bytes.load(Ordering::Relaxed)
             >= cells.publish_frees_at.load(Ordering::Relaxed)
         {
@@ -89,8 +89,9 @@ impl Recorder {
                 self.enter(cells, stack);
                 walked
             });
+        } else {
+            self.settle(cells);
         }
-        self.settle(cells);
     }
 
     fn sample_alloc(
@@ -135,6 +136,7 @@ impl Recorder {
         if self.remember(address, block) {
             self.change_live(stack, weight, 1);
         } else {
+            self.widen(cells, interval);
             self.store
                 .header()
                 .lost_blocks
@@ -197,16 +199,15 @@ impl Recorder {
         let header = self.store.header();
         let heap = header.heap.load(Ordering::Relaxed) as i64;
         // A budgeted recording may take 3 % of the heap for this, or 8 MiB; one that was told what to sample, anything.
-        let limit = match self.budget.widen(0) {
-            Some(_) if heap < 1 << 30 => live::MODEST,
-            Some(_) => live::MODEST + 1,
-            None => live::LARGEST,
+        let limit = match self.budget.is_flexible() {
+            true if heap < 1 << 30 => live::MODEST,
+            true => live::MODEST + 1,
+            false => live::LARGEST,
         };
         self.filter.add(address);
         let kept = self.live.insert(address, block, limit);
         if !kept {
             self.filter.remove(address);
-            self.change_interval(self.budget.widen(u64::from(block.interval)));
         }
         kept
     }

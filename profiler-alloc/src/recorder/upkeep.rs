@@ -10,8 +10,8 @@ use crate::sys;
 use crate::totals::Totals;
 
 impl Recorder {
-    /// The end of every slow path: publishes the heap, keeps the peak and the timeline, sets the thresholds.
-    pub(super) fn settle(&self, cells: &ThreadCells) {
+    /// The end of every slow path: publishes the heap, which it gives, keeps the peak and the timeline, sets the thresholds.
+    pub(super) fn settle(&self, cells: &ThreadCells) -> i64 {
         let header = self.store.header();
         let heap = counters::publish(cells);
         header.heap.store(heap as u64, Ordering::Relaxed);
@@ -37,6 +37,7 @@ impl Recorder {
             counters::set_name(cells);
         }
         self.rearm(cells);
+        heap
     }
 
     #[cold]

@@ -1,0 +1,58 @@
+//! What the recorder could not keep, in words.
+
+use serde::Serialize;
+
+use super::Profile;
+
+/// Something the recorder could not keep, and how often.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct Loss {
+    /// How often.
+    pub count: u64,
+    /// What, in words that follow the number.
+    pub what: &'static str,
+}
+
+impl Loss {
+    /// All that were, those that did not happen left out.
+    pub fn of(profile: &Profile) -> Vec<Loss> {
+        let header = &profile.header;
+        let all = [
+            (
+                header.lost_stacks,
+                "samples without a stack, as a table was full",
+            ),
+            (
+                header.lost_outer_frames,
+                "stacks whose outer end could not be walked",
+            ),
+            (
+                header.lost_middle_frames,
+                "stacks too deep to keep their middle",
+            ),
+            (
+                header.lost_reentrant,
+                "allocations and frees made inside the recorder, counted but not sampled",
+            ),
+            (
+                header.lost_blocks,
+                "sampled blocks not remembered, whose free is charged to no line",
+            ),
+            (header.lost_modules, "frames of unknown modules"),
+            (
+                header.lost_threads,
+                "threads that shared one counter record",
+            ),
+            (
+                header.lost_growth,
+                "attempts to grow the profile that failed",
+            ),
+            (header.forks, "forked children, which were not recorded"),
+            (header.pauses, "pauses, during which nothing was sampled"),
+        ];
+        (all.into_iter())
+            .filter(|&(count, _)| count > 0)
+            .map(|(count, what)| Loss { count, what })
+            .collect()
+    }
+}

@@ -1,0 +1,106 @@
+//! Sampled figures against exact ones: close to them, without bias, and honest about their error.
+
+#[allow(dead_code, reason = "each test uses a part")]
+mod built;
+#[allow(dead_code, reason = "each test uses a part")]
+mod recording;
+
+use recording::{Line, Recording};
+
+/// Runs of each kind; an unoptimized recorder is some ten times slower.
+const RUNS: usize = if cfg!(debug_assertions) { 8 } else { 100 };
+
+/// How the sampled figures of many runs compare with the exact ones, over all lines with 1 % of the bytes or more.
+#[derive(Default, Debug)]
+struct Comparison {
+    figures: usize,
+    within_10_percent: usize,
+    /// Within 1.96 stated standard errors.
+    covered: usize,
+    /// Relative errors with their signs, summed.
+    bias: f64,
+}
+
+impl Comparison {
+    fn add(&mut self, exact: &Line, sampled: &Line) {
+        let truth = exact.allocated.expect("seen") as f64;
+        let error = sampled.allocated.unwrap_or(0) as f64 - truth;
+        let stated = sampled
+            .standard_error
+            .get("allocated")
+            .copied()
+            .unwrap_or(0.0);
+        self.figures += 1;
+        self.within_10_percent += usize::from(error.abs() <= 0.1 * truth);
+        // A weight is rounded to a byte.
+        self.covered += usize::from(error.abs() <= 1.96 * stated + 1.0);
+        self.bias += error / truth;
+    }
+
+    fn share(&self, of: usize) -> f64 {
+        of as f64 / self.figures as f64
+    }
+}
+
+fn lines(options: &[&str]) -> Vec<Line> {
+    let mut report = Recording::of("accuracy", options).report();
+    let at = report
+        .functions
+        .iter()
+        .position(|table| table.name == "accuracy::turns");
+    report.functions.swap_remove(at.expect("its table")).lines
+}
+
+fn compare(options: &[&str]) -> Comparison {
+    let exact = lines(&["--sample", "all"]);
+    let total: i64 = exact.iter().filter_map(|line| line.allocated).sum();
+    let mut comparison = Comparison::default();
+    for _ in 0..RUNS {
+        let sampled = lines(options);
+        let large = exact
+            .iter()
+            .zip(&sampled)
+            .filter(|(line, _)| line.allocated.is_some_and(|bytes| bytes * 100 >= total));
+        large.for_each(|(exact, sampled)| comparison.add(exact, sampled));
+    }
+    println!("{options:?}: {comparison:?}");
+    comparison
+}
+
+#[test]
+fn one_sample_in_4_kib_is_within_10_percent_99_times_in_100() {
+    let comparison = compare(&["--sample", "4KiB"]);
+    assert_eq!(comparison.figures, 12 * RUNS);
+    assert!(
+        comparison.share(comparison.within_10_percent) >= 0.99,
+        "{comparison:?}"
+    );
+    assert!(
+        (0.90..=0.99).contains(&comparison.share(comparison.covered)),
+        "{comparison:?}"
+    );
+    assert!(
+        (comparison.bias / comparison.figures as f64).abs() < 0.01,
+        "{comparison:?}"
+    );
+}
+
+#[test]
+fn the_default_budget_states_its_error_honestly() {
+    let comparison = compare(&[]);
+    // How many samples the budget buys depends on the machine; that the stated error is right does not.
+    assert!(
+        comparison.share(comparison.covered) >= 0.85,
+        "{comparison:?}"
+    );
+    assert!(
+        (comparison.bias / comparison.figures as f64).abs() < 0.05,
+        "{comparison:?}"
+    );
+    if !cfg!(debug_assertions) {
+        assert!(
+            comparison.share(comparison.within_10_percent) >= 0.97,
+            "{comparison:?}"
+        );
+    }
+}
