@@ -54,11 +54,13 @@ const UNSAFE_FILES: &[&str] = &[
     "tests/hook_fork.rs",
     "tests/hook_order.rs",
     "tests/hook_quiet.rs",
+    "tests/wrap_unsafe.rs",
 ];
 
 /// The roots of crates without any.
 const SAFE_ROOTS: &[&str] = &[
     "profiler-alloc/format/src/lib.rs",
+    "profiler-alloc/macros/src/lib.rs",
     "src/lib.rs",
     "src/main.rs",
 ];
@@ -182,7 +184,12 @@ fn the_halves_share_the_format_and_it_stands_alone() {
 fn no_dependency_needs_a_newer_rust_than_stated() {
     let metadata = Metadata::load();
     let mut newer = Vec::new();
-    for package in ["profiler-alloc-format", "profiler-alloc", "memprof"] {
+    for package in [
+        "profiler-alloc-format",
+        "profiler-alloc-macros",
+        "profiler-alloc",
+        "memprof",
+    ] {
         let id = metadata.id_of(package);
         let stated = metadata.rust_of(id);
         assert!(stated > (0, 0), "{package} states its Rust version");

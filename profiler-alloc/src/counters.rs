@@ -11,8 +11,9 @@ use core::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use profiler_alloc_format::ThreadCells;
 
 use crate::memory::LazySlice;
+use crate::own_counts::{self, OwnCounts};
 use crate::recorder::{self, Recorder};
-use crate::sys;
+use crate::{sys, watch};
 
 /// Bytes a thread may allocate or free before it publishes its heap and looks up.
 pub const STEP: u64 = 64 << 10;
@@ -215,7 +216,7 @@ pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells>
         Some(recorder) => recorder.welcome(cells),
         None => rearm(cells),
     }
-    CELLS.try_with(|current| current.set(cells)).ok()?;
+    change_to(cells);
     NUMBER.try_with(|current| current.set(number)).ok()?;
     Some(cells)
 }
@@ -237,7 +238,7 @@ pub fn leave() {
         return;
     }
     publish(cells);
-    let _ = CELLS.try_with(|current| current.set(&UNSET));
+    change_to(&UNSET);
     let free = match recorder::with_generation(cells.generation.load(Ordering::Relaxed)) {
         Some(recorder) => &recorder.free_threads,
         None => &PRIVATE_FREE,
@@ -250,7 +251,14 @@ pub fn leave() {
 
 /// In a forked child: forgets the parent's records without giving them back.
 pub fn forget() {
-    let _ = CELLS.try_with(|current| current.set(&UNSET));
+    change_to(&UNSET);
+}
+
+/// The calling thread counts in `cells` from now on.
+fn change_to(cells: &'static ThreadCells) {
+    let own = OwnCounts::now();
+    let _ = CELLS.try_with(|current| current.set(cells));
+    own_counts::carry_over(own, cells);
 }
 
 /// Thread names may be set after the first allocation; look again now and then.
@@ -314,12 +322,26 @@ pub fn publish(cells: &ThreadCells) -> i64 {
     if heap > PEAK.load(Ordering::Relaxed) {
         PEAK.fetch_max(heap, Ordering::Relaxed);
     }
+    watch::saw(cells, heap);
     heap
+}
+
+/// Heap in use in the whole process, in bytes: exact for the calling thread, and to [`STEP`] for each other one.
+#[inline]
+pub fn heap() -> i64 {
+    let cells = current();
+    let net = (cells.alloc_bytes.load(Ordering::Relaxed))
+        .wrapping_sub(cells.freed_bytes.load(Ordering::Relaxed));
+    let unpublished = net.wrapping_sub(cells.published.load(Ordering::Relaxed)) as i64;
+    HEAP.load(Ordering::Relaxed).wrapping_add(unpublished)
 }
 
 /// Sets the thresholds for a thread that only counts.
 pub fn rearm(cells: &ThreadCells) {
-    let alloc_next = cells.alloc_bytes.load(Ordering::Relaxed).wrapping_add(STEP);
+    let alloc_next = match watch::is_open() {
+        true => 0,
+        false => cells.alloc_bytes.load(Ordering::Relaxed).wrapping_add(STEP),
+    };
     let free_next = cells.freed_bytes.load(Ordering::Relaxed).wrapping_add(STEP);
     cells.alloc_next.store(alloc_next, Ordering::Relaxed);
     cells.free_next.store(free_next, Ordering::Relaxed);

@@ -15,6 +15,36 @@
 //! (variables in [`profiler_alloc_format::env`]), [`Recording::builder`] from code. A recording is a file that `memprof
 //! report` turns into a table of the program's own source lines, also while the program runs and after it was killed.
 //!
+//! # One function, exactly
+//!
+//! Attributes measure a function without any recording, in every build: `#[profile]` prints the memory of each of its lines,
+//! `#[ram_profiler]` and `#[elapsed_timer]` what a call took, and `#[budget]` holds a test to limits. See [`wrappers`].
+//!
+#![cfg_attr(
+    feature = "macros",
+    doc = r#"
+```
+use profiler_alloc::{ProfilerAlloc, profile};
+
+#[global_allocator]
+static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
+
+#[profile]
+fn squares(count: u64) -> u64 {
+    let list: Vec<u64> = (0..count).map(|number| number * number).collect();
+    list.iter().sum()
+}
+
+# fn main() {
+squares(1000);
+let table = &profiler_alloc::wrappers::profiles()[0];
+assert_eq!(table.lines[1].increment, Some(8000));
+assert_eq!(table.lines[3].increment, Some(-8000)); // the list is dropped on the closing brace
+# }
+```
+"#
+)]
+//!
 //! # What a recording costs
 //!
 //! The recorder measures its own time and stays within a budget, 2 % of the program's CPU time by default, after a grant of
@@ -55,6 +85,7 @@ mod memory;
 )]
 mod modules;
 mod output;
+mod own_counts;
 #[cfg(portable_unwinder)]
 mod portable;
 mod recorder;
@@ -77,12 +108,17 @@ mod totals;
     allow(dead_code, reason = "the portable unwinder needs no tables")
 )]
 mod unwind;
+mod watch;
+pub mod wrappers;
 
 pub use allocator::ProfilerAlloc;
+#[cfg(feature = "macros")]
+pub use profiler_alloc_macros::{budget, elapsed_timer, profile, profile_block, ram_profiler};
 pub use recording::{Builder, Recording, StartError};
 pub use region::Region;
 pub use settings::Sample;
 pub use stats_alloc::Stats;
+pub use wrappers::{elapsed_timer, ram_profiler};
 
 /// Exact counts of the whole process so far, in `stats_alloc`'s vocabulary: a `realloc` counts as one reallocation, and as
 /// allocating what it grows or freeing what it shrinks.

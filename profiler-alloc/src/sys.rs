@@ -58,6 +58,30 @@ pub fn cpu_ns() -> u64 {
     clock(libc::CLOCK_PROCESS_CPUTIME_ID)
 }
 
+/// CPU time of the calling thread, nanoseconds; a system call.
+pub fn thread_cpu_ns() -> u64 {
+    clock(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+/// When the process started, on the clock of [`now_ns`], to the system's tick (10 ms). `None` without /proc.
+pub fn started_ns() -> Option<u64> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    // The program's name, in parentheses, may hold anything.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let ticks: u64 = fields.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    // SAFETY: has no preconditions.
+    let hertz = unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1) as u64;
+    let started = ticks.saturating_mul(1_000_000_000 / hertz);
+    let age = clock(libc::CLOCK_BOOTTIME).saturating_sub(started);
+    Some(now_ns().saturating_sub(age))
+}
+
+/// Has `handler` called when the program ends in order. False if the system refuses.
+pub fn at_exit(handler: extern "C" fn()) -> bool {
+    // SAFETY: the handler has the type asked for; it must not unwind, which an `extern "C" fn` of Rust never does.
+    unsafe { libc::atexit(handler) == 0 }
+}
+
 pub fn process_id() -> u32 {
     // SAFETY: has no preconditions.
     unsafe { libc::getpid() as u32 }

@@ -6,7 +6,7 @@ use profiler_alloc_format::ThreadCells;
 
 use super::Recorder;
 use crate::counters::STEP;
-use crate::{budget, sampling, sys};
+use crate::{budget, sampling, sys, watch};
 
 impl Recorder {
     pub(super) fn is_due(&self, cells: &ThreadCells) -> bool {
@@ -69,7 +69,7 @@ impl Recorder {
     pub fn rearm(&self, cells: &ThreadCells) {
         let alloc_bytes = cells.alloc_bytes.load(Ordering::Relaxed);
         let exact = cells.sample_interval.load(Ordering::Relaxed) == 0;
-        let sample_at = if exact {
+        let sample_at = if exact || watch::is_open() {
             0
         } else {
             cells.sample_at.load(Ordering::Relaxed)

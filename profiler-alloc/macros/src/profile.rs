@@ -1,0 +1,193 @@
+//! `#[profile]` and `profile_block!`: the table and the thread-local of a function, and its body with probes.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::parse::{Parse, ParseStream};
+use syn::{Block, Error, ItemFn, LitStr, Path, Result, Token};
+
+use crate::function::{self, Addition};
+use crate::options;
+use crate::slots::{self, Slots};
+use crate::statements::Probes;
+
+#[derive(Default)]
+struct Options {
+    occurrences: bool,
+    allocated: bool,
+    freed: bool,
+    each_call: bool,
+    embed: bool,
+    precision: Option<usize>,
+}
+
+/// `#[profile]`.
+pub fn attribute(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let mut wanted = Options::default();
+    let names = ["columns(…)", "each_call", "embed", "precision"];
+    let shared = options::read(options, &names, |option| {
+        match option.name.as_str() {
+            "each_call" => wanted.each_call = true,
+            "embed" => wanted.embed = true,
+            "precision" => {
+                let places: usize = option.integer()?;
+                if places > 9 {
+                    return Err(Error::new(option.span, "at most 9 decimal places"));
+                }
+                wanted.precision = Some(places);
+            }
+            "columns" => {
+                for column in option.list()? {
+                    match column.to_string().as_str() {
+                        "occurrences" => wanted.occurrences = true,
+                        "allocated" => wanted.allocated = true,
+                        "freed" => wanted.freed = true,
+                        other => {
+                            let message = format!(
+                                "unknown column `{other}`: expected `occurrences`, `allocated` or `freed`"
+                            );
+                            return Err(Error::new(column.span(), message));
+                        }
+                    }
+                }
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    let mut function = function::parse("profile", item.clone())?;
+    if cfg!(feature = "off") {
+        return Ok(item);
+    }
+    instrument(&mut function, &shared.krate, &wanted);
+    Ok(function.into_token_stream())
+}
+
+fn instrument(function: &mut ItemFn, krate: &Path, options: &Options) {
+    let private = quote!(#krate::wrappers::private);
+    let first = slots::first_line(&function.sig);
+    let last = slots::last_line(&function.block.to_token_stream());
+    let mut slots = Slots::default();
+    // Slot 0 is the line of the `fn`.
+    slots.of(first);
+    let (_, original_close) = slots::braces(function.block.brace_token);
+    // The body is changed by `wrap`, which knows where it is; the table is made of what that finds.
+    let addition = Addition {
+        scope: quote!(#private::profile_call(&__MEMPROF_TABLE, &__MEMPROF_LOCAL)),
+        before_future: vec![
+            syn::parse_quote_spanned!(Span::mixed_site()=> let __memprof_unmute = #private::Unmute::new(&__MEMPROF_LOCAL);),
+        ],
+        after_future: vec![
+            syn::parse_quote_spanned!(Span::mixed_site()=> let __memprof_mute = #private::Mute::new(&__MEMPROF_LOCAL);),
+        ],
+    };
+    let label = function::path_of(&function.sig);
+    function::wrap(function, krate, addition, |body| {
+        Probes::new(&mut slots, private).body(body, first, original_close);
+    });
+    let items = items(krate, &slots, &label, (first, last), options);
+    let stmts = core::mem::take(&mut function.block.stmts);
+    let block: Block = syn::parse_quote_spanned!(Span::mixed_site()=> { #items #(#stmts)* });
+    function.block.stmts = block.stmts;
+}
+
+/// The table and the thread-local of a function.
+fn items(
+    krate: &Path,
+    slots: &Slots,
+    label: &TokenStream,
+    (first, last): (u32, u32),
+    options: &Options,
+) -> TokenStream {
+    let private = quote!(#krate::wrappers::private);
+    let lines = &slots.lines;
+    let words = slots.words();
+    let text = text_of_lines(first, last);
+    let hash = text.as_deref().map_or(0, hash);
+    let source = match (&text, options.embed) {
+        (Some(text), true) => quote!(::core::option::Option::Some(#text)),
+        _ => quote!(::core::option::Option::None),
+    };
+    let Options {
+        occurrences,
+        allocated,
+        freed,
+        each_call,
+        ..
+    } = options;
+    let precision = options.precision.unwrap_or(1);
+    quote_spanned! {Span::mixed_site()=>
+        static __MEMPROF_TABLE: #private::Table = #private::Table::new(#private::About {
+            function: #label,
+            file: ::core::file!(),
+            manifest_dir: ::core::option_env!("CARGO_MANIFEST_DIR"),
+            span: (#first, #last),
+            lines: &[#(#lines),*],
+            source: #source,
+            source_hash: #hash,
+            columns: #private::Columns { occurrences: #occurrences, allocated: #allocated, freed: #freed },
+            precision: #precision,
+            each_call: #each_call,
+        });
+        ::std::thread_local! {
+            static __MEMPROF_LOCAL: #private::Local<#words> = const { #private::Local::new() };
+        }
+    }
+}
+
+/// The lines of the function as they are compiled, each with a line end. `None` if the compiler has no file for them.
+fn text_of_lines(first: u32, last: u32) -> Option<String> {
+    let path = Span::call_site().local_file()?;
+    let file = std::fs::read_to_string(path).ok()?;
+    let count = (last + 1).checked_sub(first)? as usize;
+    let lines = file
+        .lines()
+        .skip(first.checked_sub(1)? as usize)
+        .take(count);
+    Some(lines.flat_map(|line| [line, "\n"]).collect())
+}
+
+/// FNV-1a; the runtime does the same to tell whether the file was changed since.
+fn hash(text: &str) -> u64 {
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash.max(1)
+}
+
+/// `"label", { … }`.
+struct LabelledBlock {
+    label: LitStr,
+    block: Block,
+}
+
+impl Parse for LabelledBlock {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let label = input.parse()?;
+        input.parse::<Token![,]>()?;
+        let block = input.parse()?;
+        input.parse::<Option<Token![,]>>()?;
+        Ok(LabelledBlock { label, block })
+    }
+}
+
+/// `profile_block!`.
+pub fn block(input: TokenStream) -> Result<TokenStream> {
+    let LabelledBlock { label, mut block } = syn::parse2(input)?;
+    if cfg!(feature = "off") {
+        return Ok(block.into_token_stream());
+    }
+    let krate: Path = syn::parse_quote!(::profiler_alloc);
+    let private = quote!(#krate::wrappers::private);
+    let (first, last) = slots::braces(block.brace_token);
+    let mut slots = Slots::default();
+    slots.of(first);
+    Probes::new(&mut slots, private.clone()).body(&mut block, first, last);
+    let label = quote!(::core::concat!(::core::module_path!(), "::", #label));
+    let items = items(&krate, &slots, &label, (first, last), &Options::default());
+    let stmts = &block.stmts;
+    Ok(quote_spanned! {Span::mixed_site()=> {
+        #items
+        let __memprof_scope = #private::Entered::new(#private::profile_call(&__MEMPROF_TABLE, &__MEMPROF_LOCAL));
+        #(#stmts)*
+    }})
+}

@@ -1,0 +1,134 @@
+//! What the calling thread has allocated and freed, exactly, whichever record it counts in at the moment.
+//!
+//! A thread changes its record when a recording starts or ends. What it had counted until then is carried over, so that
+//! the difference of two readings is what happened in between. What the wrappers allocate for themselves is taken out.
+
+use core::cell::Cell;
+use core::sync::atomic::Ordering;
+
+use profiler_alloc_format::ThreadCells;
+
+use crate::counters;
+
+/// Counts of one thread since it began; only differences mean anything.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct OwnCounts {
+    /// Bytes allocated, the new size of every realloc included.
+    pub allocated: u64,
+    /// Bytes freed, the old size of every realloc included.
+    pub freed: u64,
+    /// Calls of `alloc`, `alloc_zeroed` and `realloc`.
+    pub allocations: u64,
+}
+
+struct Carry {
+    allocated: Cell<u64>,
+    freed: Cell<u64>,
+    allocations: Cell<u64>,
+    is_excused: Cell<bool>,
+}
+
+thread_local! {
+    static CARRY: Carry = const {
+        Carry {
+            allocated: Cell::new(0),
+            freed: Cell::new(0),
+            allocations: Cell::new(0),
+            is_excused: Cell::new(false),
+        }
+    };
+}
+
+impl OwnCounts {
+    /// Of the calling thread, now.
+    #[inline]
+    pub fn now() -> OwnCounts {
+        let cells = counters::current();
+        let (allocated, freed) = bytes_with(cells);
+        OwnCounts {
+            allocated,
+            freed,
+            allocations: CARRY
+                .with(|carry| carry.allocations.get())
+                .wrapping_add(raw_allocations(cells)),
+        }
+    }
+
+    /// What has happened since an earlier reading.
+    pub fn since(self, earlier: OwnCounts) -> OwnCounts {
+        OwnCounts {
+            allocated: self.allocated.wrapping_sub(earlier.allocated),
+            freed: self.freed.wrapping_sub(earlier.freed),
+            allocations: self.allocations.wrapping_sub(earlier.allocations),
+        }
+    }
+
+    /// Bytes allocated minus bytes freed.
+    pub fn net(self) -> i64 {
+        self.allocated.wrapping_sub(self.freed) as i64
+    }
+}
+
+/// Bytes allocated and freed by the calling thread, whose record is `cells`.
+#[inline]
+pub fn bytes_with(cells: &ThreadCells) -> (u64, u64) {
+    CARRY.with(|carry| {
+        let allocated = cells.alloc_bytes.load(Ordering::Relaxed);
+        let freed = cells.freed_bytes.load(Ordering::Relaxed);
+        (
+            carry.allocated.get().wrapping_add(allocated),
+            carry.freed.get().wrapping_add(freed),
+        )
+    })
+}
+
+fn raw_allocations(cells: &ThreadCells) -> u64 {
+    let reallocs = cells.reallocs.load(Ordering::Relaxed);
+    cells.allocs.load(Ordering::Relaxed).wrapping_add(reallocs)
+}
+
+/// The calling thread counts in `to` from now on: whatever `to` stands at already is not its doing.
+pub fn carry_over(from: OwnCounts, to: &ThreadCells) {
+    let raw = OwnCounts {
+        allocated: to.alloc_bytes.load(Ordering::Relaxed),
+        freed: to.freed_bytes.load(Ordering::Relaxed),
+        allocations: raw_allocations(to),
+    };
+    set_carry(from.since(raw));
+}
+
+fn set_carry(counts: OwnCounts) {
+    CARRY.with(|carry| {
+        carry.allocated.set(counts.allocated);
+        carry.freed.set(counts.freed);
+        carry.allocations.set(counts.allocations);
+    });
+}
+
+/// While it lives, what the calling thread allocates and frees is memprof's own, and does not count as the program's.
+#[derive(Debug)]
+pub struct Excused {
+    before: OwnCounts,
+}
+
+impl Excused {
+    /// `None` if the thread is excused already.
+    pub fn begin() -> Option<Excused> {
+        let was = CARRY.with(|carry| carry.is_excused.replace(true));
+        (!was).then(|| Excused {
+            before: OwnCounts::now(),
+        })
+    }
+}
+
+/// True while the calling thread does memprof's own work.
+pub fn is_excused() -> bool {
+    CARRY.with(|carry| carry.is_excused.get())
+}
+
+impl Drop for Excused {
+    fn drop(&mut self) {
+        carry_over(self.before, counters::current());
+        CARRY.with(|carry| carry.is_excused.set(false));
+    }
+}

@@ -1,0 +1,56 @@
+//! Wrappers: measuring one function, one closure, or the middle of a function, exactly.
+//!
+//! | attribute | closure | scope | says |
+//! |---|---|---|---|
+//! | `#[profile]` | [`profile_block!`](crate::profile_block) | | the memory of every line, at the end of the program |
+//! | `#[ram_profiler]` | [`ram_profiler`](crate::ram_profiler()) | [`RamProfiler`] | memory before and after |
+//! | `#[elapsed_timer]` | [`elapsed_timer`](crate::elapsed_timer()) | [`ElapsedTimer`] | wall-clock and CPU time |
+//! | `#[budget]` | [`Budget::check`] | | nothing, unless the limit is broken: then it panics |
+//!
+//! They stack in any order, and keep the function's signature. An `async fn` is measured over its own polls only, on
+//! whichever thread they happen. Reports go to stderr; [`set_output`] and [`set_format`] change that.
+//!
+//! `MEMPROF_OFF=1` in the environment turns all of them off, the feature `off` removes them.
+
+mod budget;
+mod elapsed;
+mod ending;
+mod json;
+mod meter;
+mod output;
+mod profile;
+mod ram;
+mod report;
+mod rss;
+mod scope;
+mod series;
+mod switch;
+mod words;
+
+pub use budget::{Broken, Budget, Limit, LineUse};
+pub use elapsed::{ElapsedReport, ElapsedSummary, ElapsedTimer, elapsed_timer};
+pub use output::{Format, Output, set_format, set_output};
+pub use profile::{Line, Metric, ProfileReport, profiles, report};
+pub use ram::{Heap, Moment, RamProfiler, RamReport, RamSummary, ram_profiler};
+pub use report::Report;
+pub use series::Spread;
+
+/// What the attributes expand to; no part of the interface.
+#[doc(hidden)]
+pub mod private {
+    pub use super::budget::Budget;
+    pub use super::budget::scope as budget_scope;
+    pub use super::elapsed::{ElapsedSite, scope as elapsed_scope};
+    pub use super::profile::{
+        About, Back, Brace, Columns, Local, Mute, Nested, Table, Unmute, at, call as profile_call,
+        pass,
+    };
+    pub use super::ram::{RamOptions, RamSite, scope as ram_scope};
+    pub use super::scope::{Entered, Polled};
+
+    /// Hands an argument to the scope in which it is dropped.
+    #[inline(always)]
+    pub fn argument<T>(argument: T) -> T {
+        argument
+    }
+}

@@ -1,0 +1,447 @@
+//! Budgets: limits on what a scope may use, for tests. Only the scope's own threads of execution count, so tests that run
+//! beside each other do not disturb each other.
+
+use core::cell::{Cell, RefCell};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::meter::Meter;
+use super::profile::{self, Table};
+use super::scope::{Entered, Scope};
+use super::{switch, words};
+use crate::own_counts::Excused;
+
+/// Lines that a failure names.
+const NAMED: usize = 5;
+
+/// What a scope may use; nothing is limited that is not named.
+///
+/// ```
+/// use profiler_alloc::ProfilerAlloc;
+/// use profiler_alloc::wrappers::Budget;
+///
+/// #[global_allocator]
+/// static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
+///
+/// # fn main() {
+/// let budget = Budget::new().max_heap(1 << 20).no_leaks();
+/// assert!(budget.check(|| vec![0u8; 1 << 19].len()).is_ok());
+/// let broken = budget.check(|| vec![0u8; 1 << 21].len()).unwrap_err();
+/// assert!(broken.to_string().contains("2.0 MiB"));
+/// # }
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[must_use = "a budget does nothing until something is checked against it"]
+pub struct Budget {
+    max_heap: Option<u64>,
+    max_allocations: Option<u64>,
+    max_time: Option<Duration>,
+    no_leaks: bool,
+}
+
+/// A limit that was broken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Limit {
+    /// Most heap that the scope held of what it took itself. *Bytes.*
+    Heap {
+        /// Allowed.
+        limit: u64,
+        /// Used.
+        used: u64,
+    },
+    /// Calls of `alloc` and `realloc`.
+    Allocations {
+        /// Allowed.
+        limit: u64,
+        /// Used.
+        used: u64,
+    },
+    /// Wall-clock time, of an `async fn` that of its polls.
+    Time {
+        /// Allowed.
+        limit: Duration,
+        /// Used.
+        used: Duration,
+    },
+    /// Memory that the scope allocated and did not free. *Bytes.*
+    Leak {
+        /// Left over.
+        bytes: u64,
+    },
+    /// `ProfilerAlloc` is not the global allocator, so limits of memory cannot be checked.
+    Unknown,
+}
+
+/// A line of a `#[profile]` function, and what it allocated minus what it freed inside the scope.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct LineUse {
+    /// Path of the function.
+    pub function: &'static str,
+    /// Its file.
+    pub file: &'static str,
+    /// Number of the line.
+    pub line: u32,
+    /// Bytes, callees included.
+    pub bytes: i64,
+}
+
+/// A budget that was not kept.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct Broken {
+    /// What was broken.
+    pub limits: Vec<Limit>,
+    /// The lines that used most, of functions with `#[profile]`, the greatest first.
+    pub lines: Vec<LineUse>,
+}
+
+impl std::error::Error for Broken {}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, limit) in self.limits.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{limit}")?;
+        }
+        if !self.lines.is_empty() {
+            write!(f, "\nlines that used most:")?;
+        }
+        for line in &self.lines {
+            let bytes = words::table_bytes(line.bytes, 1);
+            write!(
+                f,
+                "\n  {bytes:>10}  {}:{} ({})",
+                line.file, line.line, line.function
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = |bytes: u64| {
+            let short = words::table_bytes(bytes as i64, 1);
+            if short.ends_with(" B") {
+                short
+            } else {
+                format!("{short} ({bytes} B)")
+            }
+        };
+        match *self {
+            Limit::Heap { limit, used } => {
+                write!(f, "max_heap: limit {}, used {}", size(limit), size(used))
+            }
+            Limit::Allocations { limit, used } => {
+                write!(f, "max_allocations: limit {limit}, used {used}")
+            }
+            Limit::Time { limit, used } => write!(f, "max_time: limit {limit:?}, used {used:?}"),
+            Limit::Leak { bytes } => write!(f, "no_leaks: {} not freed", size(bytes)),
+            Limit::Unknown => write!(
+                f,
+                "memory cannot be checked: ProfilerAlloc is not the global allocator of this program; add \
+                 `#[global_allocator] static ALLOC: profiler_alloc::ProfilerAlloc = profiler_alloc::ProfilerAlloc::system();`"
+            ),
+        }
+    }
+}
+
+impl Budget {
+    /// Without limits.
+    pub const fn new() -> Budget {
+        Budget {
+            max_heap: None,
+            max_allocations: None,
+            max_time: None,
+            no_leaks: false,
+        }
+    }
+
+    /// The scope may hold at most so many bytes of what it takes itself, at any moment. Exact.
+    pub const fn max_heap(mut self, bytes: u64) -> Budget {
+        self.max_heap = Some(bytes);
+        self
+    }
+
+    /// The scope may allocate, or reallocate, at most so often.
+    pub const fn max_allocations(mut self, count: u64) -> Budget {
+        self.max_allocations = Some(count);
+        self
+    }
+
+    /// The scope may take at most so long. Machines are noisy: leave room, or a busy machine breaks the budget.
+    pub const fn max_time(mut self, time: Duration) -> Budget {
+        self.max_time = Some(time);
+        self
+    }
+
+    /// The scope must free as many bytes as it allocates. What it returns to its caller counts as not freed.
+    pub const fn no_leaks(mut self) -> Budget {
+        self.no_leaks = true;
+        self
+    }
+
+    /// Runs `scope` and says whether it kept to the budget. If wrappers are switched off it did.
+    ///
+    /// # Errors
+    /// If a limit was broken, or cannot be checked.
+    pub fn check<R>(self, scope: impl FnOnce() -> R) -> Result<R, Broken> {
+        if !switch::is_on() {
+            return Ok(scope());
+        }
+        let mut used = Used::default();
+        let result = {
+            let _running = Entered::new(&mut used);
+            scope()
+        };
+        match used.broken(&self) {
+            Some(broken) => Err(broken),
+            None => Ok(result),
+        }
+    }
+
+    fn limits_memory(&self) -> bool {
+        self.max_heap.is_some() || self.max_allocations.is_some() || self.no_leaks
+    }
+}
+
+/// What a scope has used so far.
+#[derive(Default, Debug)]
+struct Used {
+    meter: Meter,
+    time: Duration,
+    resumed: Option<Instant>,
+    lines: Vec<(&'static Table, u32, i64)>,
+}
+
+thread_local! {
+    static WATCHING: Cell<u32> = const { Cell::new(0) };
+    /// Lines that used memory, for each open budget of the thread, the innermost last.
+    static LINES: RefCell<Vec<Lines>> = const { RefCell::new(Vec::new()) };
+}
+
+type Lines = Vec<(&'static Table, u32, i64)>;
+
+/// True if a budget of the calling thread is open.
+#[inline]
+pub(super) fn is_watching() -> bool {
+    WATCHING.with(|watching| watching.get() > 0)
+}
+
+/// A line of a `#[profile]` function used so many bytes.
+#[cold]
+pub(super) fn used(table: &'static Table, slot: u32, bytes: i64) {
+    let _excused = Excused::begin();
+    with_lines(|open| {
+        if let Some(lines) = open.last_mut() {
+            add(lines, table, slot, bytes);
+        }
+    });
+}
+
+fn add(lines: &mut Lines, table: &'static Table, slot: u32, bytes: i64) {
+    let known = lines
+        .iter_mut()
+        .find(|(other, at, _)| core::ptr::eq(*other, table) && *at == slot);
+    match known {
+        Some((_, _, sum)) => *sum = sum.wrapping_add(bytes),
+        None => lines.push((table, slot, bytes)),
+    }
+}
+
+/// At the very end of a thread there is no list any more, and nothing is noted.
+fn with_lines<R>(change: impl FnOnce(&mut Vec<Lines>) -> R) -> Option<R> {
+    let changed = LINES.try_with(|open| {
+        let mut open = open.try_borrow_mut().ok()?;
+        Some(change(&mut open))
+    });
+    changed.ok().flatten()
+}
+
+impl Scope for &mut Used {
+    fn resume(&mut self) {
+        Scope::resume(*self);
+    }
+
+    fn pause(&mut self) {
+        Scope::pause(*self);
+    }
+}
+
+impl Scope for Used {
+    fn resume(&mut self) {
+        let excused = Excused::begin();
+        WATCHING.with(|watching| watching.set(watching.get() + 1));
+        let lines = core::mem::take(&mut self.lines);
+        with_lines(|open| open.push(lines));
+        drop(excused);
+        self.resumed = Some(Instant::now());
+        self.meter.resume();
+    }
+
+    fn pause(&mut self) {
+        self.meter.pause();
+        self.time += self
+            .resumed
+            .take()
+            .map_or(Duration::ZERO, |start| start.elapsed());
+        let _excused = Excused::begin();
+        WATCHING.with(|watching| watching.set(watching.get().saturating_sub(1)));
+        let lines = with_lines(|open| {
+            let lines = open.pop().unwrap_or_default();
+            if let Some(outer) = open.last_mut() {
+                for &(table, slot, bytes) in &lines {
+                    add(outer, table, slot, bytes);
+                }
+            }
+            lines
+        });
+        self.lines = lines.unwrap_or_default();
+    }
+}
+
+impl Drop for Used {
+    fn drop(&mut self) {
+        // The list is memprof's own, also when it goes.
+        let _excused = Excused::begin();
+        self.lines = Vec::new();
+    }
+}
+
+impl Used {
+    fn broken(&self, budget: &Budget) -> Option<Broken> {
+        let mut limits = Vec::new();
+        if budget.limits_memory() && !profile::is_heap_known() {
+            limits.push(Limit::Unknown);
+        } else {
+            let counts = self.meter.counts();
+            let used = self.meter.peak().max(0) as u64;
+            let heap = budget.max_heap.filter(|&limit| used > limit);
+            limits.extend(heap.map(|limit| Limit::Heap { limit, used }));
+            let used = counts.allocations;
+            let allocations = budget.max_allocations.filter(|&limit| used > limit);
+            limits.extend(allocations.map(|limit| Limit::Allocations { limit, used }));
+            let bytes = counts.net().max(0) as u64;
+            limits.extend((budget.no_leaks && bytes > 0).then_some(Limit::Leak { bytes }));
+        }
+        let used = self.time;
+        let time = budget.max_time.filter(|&limit| used > limit);
+        limits.extend(time.map(|limit| Limit::Time { limit, used }));
+        if limits.is_empty() {
+            return None;
+        }
+        let mut lines: Vec<LineUse> = self
+            .lines
+            .iter()
+            .filter(|(_, _, bytes)| *bytes > 0)
+            .map(|&(table, slot, bytes)| table.line_use(slot, bytes))
+            .collect();
+        lines.sort_by_key(|line| core::cmp::Reverse(line.bytes));
+        lines.truncate(NAMED);
+        Some(Broken { limits, lines })
+    }
+}
+
+/// One call of a function with the attribute.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct BudgetScope {
+    label: &'static str,
+    budget: Budget,
+    used: Used,
+    is_complete: bool,
+}
+
+impl Scope for BudgetScope {
+    fn resume(&mut self) {
+        self.used.resume();
+    }
+
+    fn pause(&mut self) {
+        self.used.pause();
+    }
+
+    fn complete(&mut self) {
+        self.is_complete = true;
+    }
+}
+
+impl Drop for BudgetScope {
+    fn drop(&mut self) {
+        // A test that fails already says why; a future that is given up half-way has not freed what it will.
+        if std::thread::panicking() || !self.is_complete {
+            return;
+        }
+        let broken = {
+            let _excused = Excused::begin();
+            self.used.broken(&self.budget)
+        };
+        if let Some(broken) = broken {
+            panic!("{} broke its budget\n{broken}", self.label);
+        }
+    }
+}
+
+/// One call of a function with the attribute.
+#[doc(hidden)]
+pub fn scope(label: &'static str, budget: Budget) -> Option<BudgetScope> {
+    switch::is_on().then(|| BudgetScope {
+        label,
+        budget,
+        used: Used::default(),
+        is_complete: false,
+    })
+}
+
+/// Panics unless the block frees all the memory that it allocates. Gives what the block gives, which must own none.
+///
+/// ```
+/// use profiler_alloc::{ProfilerAlloc, assert_no_leaks};
+///
+/// #[global_allocator]
+/// static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
+///
+/// # fn main() {
+/// let length = assert_no_leaks!({ vec![0u8; 1000].len() });
+/// assert_eq!(length, 1000);
+/// # }
+/// ```
+#[macro_export]
+macro_rules! assert_no_leaks {
+    ($scope:expr $(,)?) => {
+        match $crate::wrappers::Budget::new().no_leaks().check(|| $scope) {
+            ::core::result::Result::Ok(result) => result,
+            ::core::result::Result::Err(broken) => ::core::panic!("{broken}"),
+        }
+    };
+}
+
+/// Panics if the block holds more than so many bytes of its own at any moment. Gives what the block gives.
+///
+/// ```
+/// use profiler_alloc::{ProfilerAlloc, assert_max_heap};
+///
+/// #[global_allocator]
+/// static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
+///
+/// # fn main() {
+/// let list = assert_max_heap!(64 << 10, { vec![0u8; 1000] });
+/// assert_eq!(list.len(), 1000);
+/// # }
+/// ```
+#[macro_export]
+macro_rules! assert_max_heap {
+    ($bytes:expr, $scope:expr $(,)?) => {
+        match $crate::wrappers::Budget::new()
+            .max_heap($bytes)
+            .check(|| $scope)
+        {
+            ::core::result::Result::Ok(result) => result,
+            ::core::result::Result::Err(broken) => ::core::panic!("{broken}"),
+        }
+    };
+}

@@ -1,0 +1,49 @@
+//! What wrappers say, as values.
+
+use std::fmt;
+
+use super::elapsed::{ElapsedReport, ElapsedSummary};
+use super::profile::ProfileReport;
+use super::ram::{RamReport, RamSummary};
+
+/// One report of one wrapper; its `Display` is the text that goes to stderr.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum Report {
+    /// The line table of a function.
+    Profile(ProfileReport),
+    /// Memory before and after a call.
+    Ram(RamReport),
+    /// Memory of many calls.
+    RamSummary(RamSummary),
+    /// Time of a call.
+    Elapsed(ElapsedReport),
+    /// Time of many calls.
+    ElapsedSummary(ElapsedSummary),
+}
+
+impl Report {
+    /// The report as one JSON object, on one line. `kind` says which report it is, `version` is 1.
+    pub fn to_json(&self) -> String {
+        match self {
+            Report::Profile(report) => report.json(),
+            Report::Ram(report) => report.json(),
+            Report::RamSummary(report) => report.json(),
+            Report::Elapsed(report) => report.json(),
+            Report::ElapsedSummary(report) => report.json(),
+        }
+        .end()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Report::Profile(report) => report.fmt(f),
+            Report::Ram(report) => report.fmt(f),
+            Report::RamSummary(report) => report.fmt(f),
+            Report::Elapsed(report) => report.fmt(f),
+            Report::ElapsedSummary(report) => report.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! The shape all wrappers share: a scope that is running or paused, entered by a function or by the polls of a future.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll};
+
+/// Something that measures the calling thread while it runs, and may move to another thread while it is paused. It says
+/// what it has measured when it is dropped.
+pub trait Scope {
+    /// The measured code goes on, on the calling thread.
+    fn resume(&mut self);
+    /// The measured code stops, on the same thread.
+    fn pause(&mut self);
+    /// The measured code came to its end: after the last pause, unless a future is given up half-way.
+    fn complete(&mut self) {}
+}
+
+/// `None` is a scope that is switched off.
+impl<S: Scope> Scope for Option<S> {
+    #[inline]
+    fn resume(&mut self) {
+        if let Some(scope) = self {
+            scope.resume();
+        }
+    }
+
+    #[inline]
+    fn pause(&mut self) {
+        if let Some(scope) = self {
+            scope.pause();
+        }
+    }
+
+    #[inline]
+    fn complete(&mut self) {
+        if let Some(scope) = self {
+            scope.complete();
+        }
+    }
+}
+
+/// A scope that runs until it is dropped.
+#[derive(Debug)]
+pub struct Entered<S: Scope>(S);
+
+impl<S: Scope> Entered<S> {
+    /// Lets `scope` run.
+    #[inline]
+    pub fn new(mut scope: S) -> Entered<S> {
+        scope.resume();
+        Entered(scope)
+    }
+}
+
+impl<S: Scope> Drop for Entered<S> {
+    #[inline]
+    fn drop(&mut self) {
+        self.0.pause();
+        self.0.complete();
+    }
+}
+
+/// A future, with a scope that runs whenever it is polled.
+#[derive(Debug)]
+pub struct Polled<'a, S, F> {
+    scope: S,
+    future: Pin<&'a mut F>,
+}
+
+impl<'a, S: Scope + Unpin, F: Future> Polled<'a, S, F> {
+    /// `scope` will measure the polls of `future`.
+    pub fn new(scope: S, future: Pin<&'a mut F>) -> Self {
+        Polled { scope, future }
+    }
+}
+
+impl<S: Scope + Unpin, F: Future> Future for Polled<'_, S, F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let Polled { scope, future } = self.get_mut();
+        let result = {
+            let _poll = Running::new(scope);
+            future.as_mut().poll(context)
+        };
+        if result.is_ready() {
+            scope.complete();
+        }
+        result
+    }
+}
+
+/// One poll.
+struct Running<'a, S: Scope>(&'a mut S);
+
+impl<'a, S: Scope> Running<'a, S> {
+    fn new(scope: &'a mut S) -> Self {
+        scope.resume();
+        Running(scope)
+    }
+}
+
+impl<S: Scope> Drop for Running<'_, S> {
+    fn drop(&mut self) {
+        self.0.pause();
+    }
+}

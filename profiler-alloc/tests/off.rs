@@ -1,0 +1,31 @@
+//! With the feature `off` the wrappers measure nothing, and functions are what they were.
+
+#![cfg(feature = "off")]
+#![forbid(unsafe_code)]
+
+use profiler_alloc::wrappers::{Budget, Output, profiles, report, set_output};
+use profiler_alloc::{ProfilerAlloc, budget, elapsed_timer, profile, profile_block, ram_profiler};
+
+#[global_allocator]
+static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
+
+#[profile(each_call)]
+#[ram_profiler]
+#[elapsed_timer]
+#[budget(max_heap = 1)]
+fn measured() -> usize {
+    let list = vec![1u8; 1000];
+    list.len()
+}
+
+#[test]
+fn nothing_is_reported() {
+    set_output(Output::callback(|report| panic!("{report}")));
+    assert_eq!(measured(), 1000);
+    assert_eq!(profile_block!("block", { measured() + 1 }), 1001);
+    assert_eq!(ram_profiler("closure", measured), 1000);
+    assert_eq!(elapsed_timer("closure", measured), 1000);
+    assert_eq!(Budget::new().max_heap(1).check(measured), Ok(1000));
+    report();
+    assert!(profiles().is_empty());
+}
