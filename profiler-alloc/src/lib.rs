@@ -48,7 +48,7 @@ assert_eq!(table.lines[3].increment, Some(-8000)); // the list is dropped on the
 //! # What a recording costs
 //!
 //! The recorder measures its own time and stays within a budget, 2 % of the program's CPU time by default, after a grant of
-//! 50 ms: small programs are recorded exactly, large ones by weighted samples. See [`Sample`].
+//! 0.1 s: small programs are recorded exactly, large ones by weighted samples. See [`Sample`].
 //!
 //! # What can go wrong
 //!

@@ -61,7 +61,7 @@ impl Builder {
         self
     }
 
-    /// Time the recorder may take under [`Sample::Auto`], in percent of the program's CPU time, after a grant of 50 ms.
+    /// Time the recorder may take under [`Sample::Auto`], in percent of the program's CPU time, after a grant of a tenth of a second.
     /// The default is 2; values are kept between 0 and 100.
     pub fn overhead(mut self, percent: f64) -> Self {
         self.settings.overhead_ppm = (percent.clamp(0.0, 100.0) * 10_000.0).round() as u32;
