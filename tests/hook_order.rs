@@ -108,14 +108,18 @@ fn a_block_is_another_threads_as_soon_as_it_is_freed() {
     let block = allocate(HANDED_OVER);
     assert_eq!(live(&read(&path)), HANDED_OVER as i64);
     ARMED.store(true, SeqCst);
-    let taker = std::thread::spawn(|| {
+    let profile = path.clone();
+    let taker = std::thread::spawn(move || {
+        wait_for(|| (!OFFERED.load(SeqCst).is_null()).then_some(()));
+        let live_during_free = live(&read(&profile));
         let block = allocate(HANDED_OVER);
         TRACKED.store(true, SeqCst);
-        block.expose_provenance()
+        (block.expose_provenance(), live_during_free)
     });
     free(block, HANDED_OVER);
-    let taken = taker.join().unwrap();
+    let (taken, live_during_free) = taker.join().unwrap();
     ARMED.store(false, SeqCst);
+    assert_eq!(live_during_free, 0, "untracked before the real free");
     assert_eq!(taken, block.addr(), "the block changed hands");
     assert_eq!(
         live(&read(&path)),
