@@ -92,7 +92,7 @@ impl Kind {
         fs::create_dir_all(folder.join("src")).unwrap();
         let recorder = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiler-alloc");
         let manifest = format!(
-            "[package]\nname = \"kind\"\nedition = \"2024\"\n\n[dependencies]\nprofiler-alloc = {{ path = {recorder:?} }}\n{}\n\
+            "[package]\nname = \"kind\"\nedition = \"2024\"\n\n[dependencies]\nprofiler-alloc = {{ path = {recorder:?}, default-features = false }}\n{}\n\
              [profile.release]\n{}\n\n[workspace]\n",
             self.dependencies, self.profile
         );
