@@ -12,9 +12,16 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use built::{MEMPROF, example, text};
 use rustix::process::{Pid, Signal, kill_process};
 
+/// A command that finds no signal ignored, even where these tests run under `nohup` or in a shell's background.
+fn with_default_signals(program: &str) -> Command {
+    let mut command = Command::new("env");
+    command.args(["--default-signal", program]);
+    command
+}
+
 /// `memprof run` with the arguments given, in `folder`.
 fn memprof_run(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(MEMPROF);
+    let mut command = with_default_signals(MEMPROF);
     command.arg("run").args(arguments).current_dir(folder);
     command
 }
@@ -182,7 +189,7 @@ fn ctrl_c_reaches_the_program_once() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let mut shell = Command::new("sh");
+    let mut shell = with_default_signals("sh");
     let output = shell
         .args(["-c", &terminal])
         .current_dir(&folder)
