@@ -143,6 +143,18 @@ impl<R: Read + Seek> Reader<'_, R> {
         &self.page[DIRECTORY_AT..DIRECTORY_AT + chunks]
     }
 
+    /// The chunks missing from all tables are one defect.
+    fn report_cut_off(&mut self, missing: u64) {
+        let known = self.defects.iter_mut().find_map(|defect| match defect {
+            Defect::ChunksCutOff { chunks } => Some(chunks),
+            _ => None,
+        });
+        match known {
+            Some(chunks) => *chunks += missing,
+            None => self.defects.push(Defect::ChunksCutOff { chunks: missing }),
+        }
+    }
+
     fn report_unknown_chunks(&mut self) {
         // Zero is a chunk about to be given to a table.
         let unknown = |&&byte: &&u8| byte != 0 && Table::from_byte(byte).is_none();
@@ -179,8 +191,7 @@ impl<R: Read + Seek> Reader<'_, R> {
             let at = HEADER_LEN + chunk * CHUNK_LEN;
             // Chunks are in file order, so after a short one comes nothing.
             if self.read_at(at as u64, CHUNK_LEN, &mut bytes)? < CHUNK_LEN {
-                let chunks = (chunks.len() - i) as u64;
-                self.defects.push(Defect::ChunksCutOff { chunks });
+                self.report_cut_off((chunks.len() - i) as u64);
                 break;
             }
         }

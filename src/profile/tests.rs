@@ -135,6 +135,24 @@ the profile counts 18446744073709548885 more records of its Nodes table than it 
 }
 
 #[test]
+fn a_file_cut_off_is_one_defect_for_all_its_tables() {
+    let mut bytes = small().to_bytes();
+    bytes.truncate(profiler_alloc_format::HEADER_LEN);
+    let (_, defects) = parse_bytes(&bytes).unwrap();
+    let cut_off = defects
+        .iter()
+        .filter(|defect| matches!(defect, Defect::ChunksCutOff { .. }));
+    assert_eq!(cut_off.count(), 1, "{defects:?}");
+    let header = Header::from_bytes(bytes.first_chunk().unwrap());
+    assert!(header.chunk_count > 1);
+    let chunks = header.chunk_count;
+    assert!(
+        defects.contains(&Defect::ChunksCutOff { chunks }),
+        "{defects:?}"
+    );
+}
+
+#[test]
 fn says_what_is_not_a_profile_and_why() {
     let error = |bytes: &[u8]| parse_bytes(bytes).unwrap_err().to_string();
     let bytes = small().to_bytes();
