@@ -181,8 +181,9 @@ fn ctrl_c_reaches_the_program_once() {
     // Each side waits for the other: `typed` for the program's `ready`, the program for the key.
     let program = "trap 'echo INT' INT; : > ready; sleep 10; sleep 0.5; exit 5";
     let typed = "until [ -e ready ]; do sleep 0.01; done; printf '\\003'; sleep 1";
-    // `script`, of util-linux, gives the program a terminal to be typed at.
-    let run = format!(r#"{MEMPROF} run -- sh -c \"{program}\""#);
+    // `script`, of util-linux, gives the program a terminal to be typed at. A shell that stayed in between would get the
+    // signal too, and end by it.
+    let run = format!(r#"exec {MEMPROF} run -- sh -c \"{program}\""#);
     let terminal = format!(r#"({typed}) | script -qec "{run}" /dev/null"#);
     if Command::new("script").arg("--version").output().is_err() {
         eprintln!("not tested: there is no `script` on this machine");
