@@ -155,7 +155,8 @@ fn errors_are_one_line_with_a_remedy() {
     let error = refusal(&memprof(folder.path(), &["report", "gone.memprof"]));
     assert_eq!(
         error,
-        "memprof: cannot read gone.memprof: No such file or directory (os error 2)\n"
+        "memprof: cannot read gone.memprof: No such file or directory (os error 2); \
+         `memprof run -- PROGRAM` writes a profile, `ls *.memprof` lists those of this folder\n"
     );
 }
 

@@ -337,7 +337,7 @@ fn sampled_figures_state_their_error_and_noise_is_marked() {
     );
     let foot: Vec<&str> = text.lines().rev().take(2).collect();
     insta::assert_snapshot!(format!("{}\n{}", foot[1], foot[0]), @r##"
-Sampling: auto: every allocation at first, at the widest one in 1.0 MiB on average, one in 512.0 KiB at the end; 2 allocations and 1 frees sampled.
+Sampling: auto: every allocation at first, one in 1.0 MiB at the sparsest, one in 512.0 KiB at the end; 2 allocations and 1 frees sampled.
 `~` marks figures whose standard error is above 33 %.
 "##);
 }

@@ -9,12 +9,12 @@ use profiler_alloc_format::{HEADER_LEN, VERSION};
 #[derive(thiserror::Error, Debug)]
 pub enum ReadError {
     /// The file is not there or may not be read.
-    #[error("cannot read {}", path.display())]
+    #[error("cannot read {}: {error}; {}", path.display(), remedy(error))]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// The file has no bytes.
     #[error("{} is empty: the recording never began; run the program again with `memprof run`", path.display())]
@@ -47,4 +47,11 @@ pub enum ReadError {
         /// The version it states.
         found: u32,
     },
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "profiles belong to the user who ran the program",
+        _ => "`memprof run -- PROGRAM` writes a profile, `ls *.memprof` lists those of this folder",
+    }
 }

@@ -21,9 +21,9 @@ use crate::defect::Defect;
 
 /// Reads the profile in the file at `path`.
 pub fn read(path: &Path) -> Result<(Profile, Vec<Defect>), ReadError> {
-    let file = File::open(path).map_err(|source| ReadError::Unreadable {
+    let file = File::open(path).map_err(|error| ReadError::Unreadable {
         path: path.to_owned(),
-        source,
+        error,
     })?;
     parse(path, file)
 }
@@ -78,10 +78,10 @@ impl<R: Read + Seek> Reader<'_, R> {
         })
     }
 
-    fn unreadable(&self, source: io::Error) -> ReadError {
+    fn unreadable(&self, error: io::Error) -> ReadError {
         ReadError::Unreadable {
             path: self.path.to_owned(),
-            source,
+            error,
         }
     }
 
@@ -90,7 +90,7 @@ impl<R: Read + Seek> Reader<'_, R> {
         self.input
             .seek(SeekFrom::Start(at))
             .and_then(|_| (&mut self.input).take(len as u64).read_to_end(into))
-            .map_err(|source| self.unreadable(source))
+            .map_err(|error| self.unreadable(error))
     }
 
     fn read_page(&mut self) -> Result<(), ReadError> {

@@ -218,15 +218,20 @@ pub(super) fn sampling(sampling: &Sampling, out: &mut dyn Write) -> io::Result<(
         return writeln!(out, "Sampling: exact; every allocation was recorded.");
     }
     let last = match sampling.interval {
-        0 => "every allocation at the end".to_owned(),
-        interval => format!("one in {} at the end", size(interval)),
+        0 => "every allocation".to_owned(),
+        interval => format!("one in {}", size(interval)),
+    };
+    let sparsest = if sampling.interval_widest == sampling.interval {
+        String::new()
+    } else {
+        format!(
+            "one in {} at the sparsest, ",
+            size(sampling.interval_widest)
+        )
     };
     let interval = match sampling.mode {
         // It starts with every allocation, so the interval at the end says little of how much was seen.
-        "auto" => format!(
-            "auto: every allocation at first, at the widest one in {} on average, {last}",
-            size(sampling.interval_widest)
-        ),
+        "auto" => format!("auto: every allocation at first, {sparsest}{last} at the end"),
         mode => format!("{mode}: one in {} on average", size(sampling.interval)),
     };
     writeln!(
