@@ -117,7 +117,10 @@ impl Renderer for Text {
             writeln!(out)?;
         }
         if report.tables.is_empty() {
-            writeln!(out, "No line of the program's own source touched memory.\n")?;
+            writeln!(
+                out,
+                "No line of the program's own source touched memory; `--all` shows dependencies and std.\n"
+            )?;
         }
         foot(report, out)
     }

@@ -20,9 +20,10 @@ impl Origin {
         if is_allocator_function(&code.function) || is_allocator_file(&code.file) {
             Origin::Allocator
         } else if code.line.is_none() {
-            match code.module {
-                super::MAIN_MODULE if code.offset.is_some() => Origin::Unknown,
-                _ => Origin::Dependency,
+            let is_own = code.module == super::MAIN_MODULE && code.offset.is_some();
+            match is_own && !is_std_function(&code.function) {
+                true => Origin::Unknown,
+                false => Origin::Dependency,
             }
         } else if is_user_file(&code.file) {
             Origin::User
@@ -64,6 +65,23 @@ fn is_allocator_file(file: &str) -> bool {
     false
 }
 
+/// Whether `function` is one of std's, or of what starts a program. For want of a file, its name tells.
+fn is_std_function(function: &str) -> bool {
+    const CRATES: [&str; 5] = ["std::", "core::", "alloc::", "hashbrown::", "__rustc::"];
+    const START: [&str; 2] = ["_start", "main"];
+    // `<alloc::vec::Vec<T> as Trait>::f`, `<&T as Trait>::f`
+    let path = function.trim_start_matches(['<', '&', '[', '(']);
+    CRATES.iter().any(|name| path.starts_with(name)) || START.contains(&function)
+}
+
+/// Whether `file` is std's own source. It comes with line information, whatever the program was built with.
+pub(super) fn is_std_file(file: &str) -> bool {
+    file.starts_with("/rustc/")
+        // Where std's own dependencies were when it was built.
+        || file.starts_with("/rust/deps/")
+        || file.contains("/rustlib/src/rust/")
+}
+
 /// Whether `file` is Rust source that belongs neither to std nor to a dependency.
 fn is_user_file(file: &str) -> bool {
     const OTHERS: [&str; 9] = [
@@ -77,11 +95,7 @@ fn is_user_file(file: &str) -> bool {
         "/registry/src/index.crates.io-",
         "/registry/src/github.com-",
     ];
-    file.ends_with(".rs")
-        && !file.starts_with("/rustc/")
-        // Where std's own dependencies were when it was built.
-        && !file.starts_with("/rust/deps/")
-        && !OTHERS.iter().any(|part| file.contains(part))
+    file.ends_with(".rs") && !is_std_file(file) && !OTHERS.iter().any(|part| file.contains(part))
 }
 
 #[cfg(test)]
@@ -156,5 +170,36 @@ mod tests {
         let origin = |module| Origin::of(&CodeFrame::unknown("m", frame(module, 16)));
         assert_eq!(origin(0), Origin::Unknown);
         assert_eq!(origin(1), Origin::Dependency);
+    }
+
+    #[test]
+    fn a_function_of_std_is_known_by_its_name_where_there_are_no_lines() {
+        let frame = profiler_alloc_format::Frame::new(0, 16);
+        let origin = |function: &str| {
+            let function = function.to_owned();
+            let code = CodeFrame {
+                function,
+                ..CodeFrame::unknown("app", frame)
+            };
+            Origin::of(&code)
+        };
+        let of_std = [
+            "std::sys::backtrace::__rust_begin_short_backtrace",
+            "<alloc::vec::Vec<T> as core::clone::Clone>::clone",
+            "<&alloc::string::String as core::fmt::Display>::fmt",
+            "core::ptr::drop_in_place<app::Cache>",
+            "_start",
+            "main",
+        ];
+        for function in of_std {
+            assert_eq!(origin(function), Origin::Dependency, "{function}");
+        }
+        for function in [
+            "app::main",
+            "<app::Cache as core::ops::Drop>::drop",
+            "stdx::f",
+        ] {
+            assert_eq!(origin(function), Origin::Unknown, "{function}");
+        }
     }
 }

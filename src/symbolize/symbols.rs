@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use profiler_alloc_format::Frame;
 
 use super::Origin;
+use super::origin::is_std_file;
 
 /// What `cargo vendor` puts into the folder of every dependency.
 const CHECKSUMS: &str = ".cargo-checksum.json";
@@ -83,7 +84,7 @@ impl Symbols {
             origin => origin,
         };
         self.user_lines |= origin == Origin::User;
-        if code.line.is_some() {
+        if code.line.is_some() && !is_std_file(&code.file) {
             self.with_lines.insert(code.module);
         }
         self.ids.insert(code.clone(), id);
@@ -129,7 +130,7 @@ impl Symbols {
         (0..self.code.len() as u32).map(CodeFrameId)
     }
 
-    /// Whether any line was found in `module`.
+    /// Whether any line was found in `module`, other than of std.
     pub fn has_lines(&self, module: u16) -> bool {
         self.with_lines.contains(&module)
     }
