@@ -15,6 +15,11 @@ fn allocated(path: &std::path::Path, size: i64) -> i64 {
     bytes.filter(|&bytes| bytes >= size).sum()
 }
 
+/// How many files this process has open, other than by looking.
+fn open_files() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
 #[test]
 fn the_life_of_a_recording() {
     const SIZE: usize = 3 << 20;
@@ -79,6 +84,14 @@ fn the_life_of_a_recording() {
     assert_ne!(second.path(), file);
     assert!(second.path().exists());
     drop(second);
+
+    let open = open_files();
+    for _ in 0..20 {
+        let next = Recording::builder().path(&path).start().unwrap();
+        drop(black_box(vec![1u8; SIZE]));
+        drop(next);
+    }
+    assert_eq!(open_files(), open, "what is over holds no file open");
 
     let nowhere = Recording::builder()
         .path(folder.path().join("no/such/folder/x"))

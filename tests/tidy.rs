@@ -38,6 +38,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const UNSAFE_FILES: &[&str] = &[
     "profiler-alloc/src/allocator.rs",
     "profiler-alloc/src/cfi.rs",
+    "profiler-alloc/src/descriptor.rs",
     "profiler-alloc/src/fork.rs",
     "profiler-alloc/src/memory.rs",
     "profiler-alloc/src/modules.rs",

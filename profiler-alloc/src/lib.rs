@@ -72,6 +72,7 @@ mod budget;
 )]
 mod cfi;
 mod counters;
+mod descriptor;
 mod filter;
 mod fork;
 mod frames;

@@ -1,7 +1,7 @@
 //! Memory the recorder takes straight from the system, never from an allocator.
 //!
-//! Everything handed out here lives until the process ends: threads may still be looking at it after a recording is
-//! over, and waiting for them is what the hook must never do.
+//! Memory handed out here lives until the process ends: threads may still be looking at it after a recording is over, and
+//! waiting for them is what the hook must never do. Addresses that nothing was put behind can be given back.
 
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
@@ -57,6 +57,17 @@ pub fn leak<T: Sync>(value: T) -> Option<&'static T> {
 /// Address space without memory behind it, to be filled in by the file's chunks.
 pub fn reserve(len: usize) -> Option<*mut u8> {
     map(len, libc::PROT_NONE)
+}
+
+/// Gives back the end of what [`reserve`] gave.
+///
+/// # Safety
+/// Nothing was ever filled in there, and nothing will be.
+pub unsafe fn give_back(base: *mut u8, len: usize) {
+    if len > 0 {
+        // SAFETY: as the caller promises, nobody can be looking at it.
+        unsafe { libc::munmap(base.cast(), len) };
+    }
 }
 
 /// A page that a forked child finds empty: holds 1 here, 0 in the child, whatever way it was forked.

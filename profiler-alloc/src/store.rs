@@ -18,6 +18,7 @@ use profiler_alloc_format::{
     PointCells, SIZE_CLASSES, SIZES_AT, SizeClassCells, StackCells, Table, ThreadCells,
 };
 
+use crate::descriptor::Descriptor;
 use crate::memory::{self, Zeroed};
 use crate::sys;
 
@@ -83,6 +84,14 @@ impl<T: Zeroed> Records<T> {
         self.committed.load(Ordering::Acquire) / size_of::<T>()
     }
 
+    /// Gives back the addresses reserved for chunks, of which no more may come.
+    fn shrink(&self) {
+        let committed = self.committed.load(Ordering::Acquire);
+        let reserved = (self.max * size_of::<T>()).next_multiple_of(CHUNK_LEN);
+        // SAFETY: what is reserved and not committed has no record behind it, and `close` has ended growth.
+        unsafe { memory::give_back(self.base.wrapping_add(committed), reserved - committed) };
+    }
+
     fn range(&self) -> (*mut u8, usize) {
         (self.base, self.committed.load(Ordering::Acquire))
     }
@@ -91,8 +100,7 @@ impl<T: Zeroed> Records<T> {
 /// The open profile file.
 pub struct Store {
     base: *mut u8,
-    fd: i32,
-    identity: (u64, u64),
+    file: Descriptor,
     growing: AtomicBool,
     refused: AtomicBool,
     pub threads: Records<ThreadCells>,
@@ -119,47 +127,37 @@ impl Store {
                 error => OpenFailure::Create(error),
             });
         }
-        Self::fill(sys::out_of_the_way(fd)).inspect_err(|_| {
+        Self::fill(Descriptor::new(fd)).inspect_err(|_| {
             // SAFETY: removes the file just created; the path ends with a zero.
             unsafe { libc::unlink(path.as_ptr()) };
         })
     }
 
-    fn fill(fd: i32) -> Result<Store, OpenFailure> {
-        let Some(identity) = identity(fd) else {
-            return Err(OpenFailure::Create(sys::last_error()));
-        };
-        let opened = reserve(fd, 0, HEADER_LEN)
-            .map_err(OpenFailure::Reserve)
-            .and_then(|()| {
-                Self::map(fd, identity).ok_or_else(|| OpenFailure::Map(sys::last_error()))
-            });
-        let opened = opened.and_then(|store| {
-            store
-                .extend(&store.threads)
-                .and_then(|()| store.extend(&store.nodes))
-                .and_then(|()| store.extend(&store.stacks))
-                .and_then(|()| store.extend(&store.modules))
-                .and_then(|()| store.extend(&store.strings))
-                .and_then(|()| store.extend(&store.timeline))
-                .map_err(OpenFailure::Reserve)?;
-            Ok(store)
-        });
-        opened.inspect_err(|_| {
-            // SAFETY: closes the descriptor that `create` opened; no store exists that could use it.
-            unsafe { libc::close(fd) };
-        })
+    fn fill(file: Descriptor) -> Result<Store, OpenFailure> {
+        let fd = file
+            .ours()
+            .ok_or_else(|| OpenFailure::Create(sys::last_error()))?;
+        reserve(fd, 0, HEADER_LEN).map_err(OpenFailure::Reserve)?;
+        let store = Self::map(fd, file).ok_or_else(|| OpenFailure::Map(sys::last_error()))?;
+        store
+            .extend(&store.threads)
+            .and_then(|()| store.extend(&store.nodes))
+            .and_then(|()| store.extend(&store.stacks))
+            .and_then(|()| store.extend(&store.modules))
+            .and_then(|()| store.extend(&store.strings))
+            .and_then(|()| store.extend(&store.timeline))
+            .map_err(OpenFailure::Reserve)?;
+        Ok(store)
     }
 
-    fn map(fd: i32, identity: (u64, u64)) -> Option<Store> {
+    fn map(fd: i32, file: Descriptor) -> Option<Store> {
         let base = memory::reserve(HEADER_LEN)?;
         if !map_file(base, HEADER_LEN, fd, 0) {
             return None;
         }
         Some(Store {
             base,
-            fd,
-            identity,
+            file,
             growing: AtomicBool::new(false),
             refused: AtomicBool::new(false),
             threads: Records::reserve(Table::Threads, MAX_THREADS)?,
@@ -254,14 +252,11 @@ impl Store {
         let chunk = header.chunk_count.load(Ordering::Relaxed) as usize;
         let committed = records.committed.load(Ordering::Relaxed);
         let at = HEADER_LEN + chunk * CHUNK_LEN;
-        // The program may have closed our descriptor and opened a file of its own under the same number.
-        if identity(self.fd) != Some(self.identity) {
-            return Err(libc::EBADF);
-        }
-        reserve(self.fd, at, CHUNK_LEN)?;
+        let fd = self.file.ours().ok_or(libc::EBADF)?;
+        reserve(fd, at, CHUNK_LEN)?;
         // SAFETY: the address is within the range reserved for this table.
         let end = unsafe { records.base.add(committed) };
-        if !map_file(end, CHUNK_LEN, self.fd, at) {
+        if !map_file(end, CHUNK_LEN, fd, at) {
             return Err(sys::last_error());
         }
         // SAFETY: the directory is mapped with the header and `chunk` is below MAX_CHUNKS.
@@ -287,6 +282,20 @@ impl Store {
         Ok(())
     }
 
+    /// Ends growth for good, and gives back what was kept for it; what is mapped stays so. If a thread is growing it right
+    /// now, nothing happens: waiting for that thread is not worth one descriptor.
+    pub fn close(&self) {
+        if !self.growing.swap(true, Ordering::Acquire) {
+            self.file.close();
+            self.threads.shrink();
+            self.nodes.shrink();
+            self.stacks.shrink();
+            self.modules.shrink();
+            self.strings.shrink();
+            self.timeline.shrink();
+        }
+    }
+
     /// In a forked child: puts private memory where the parent's file was mapped, keeping the thread records' values.
     pub fn make_private(&self) {
         for (base, len) in self.ranges() {
@@ -294,12 +303,7 @@ impl Store {
                 privatize(base, len, base == self.threads.base);
             }
         }
-        // SAFETY: closes the child's copy of our descriptor, if it still is ours.
-        unsafe {
-            if identity(self.fd) == Some(self.identity) {
-                libc::close(self.fd);
-            }
-        }
+        self.file.close();
     }
 
     fn ranges(&self) -> [(*mut u8, usize); 7] {
@@ -312,19 +316,6 @@ impl Store {
             self.strings.range(),
             self.timeline.range(),
         ]
-    }
-}
-
-/// Device and inode of an open file.
-fn identity(fd: i32) -> Option<(u64, u64)> {
-    let mut stat = core::mem::MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: `stat` is written whole if the call succeeds.
-    unsafe {
-        if libc::fstat(fd, stat.as_mut_ptr()) != 0 {
-            return None;
-        }
-        let stat = stat.assume_init();
-        Some((stat.st_dev, stat.st_ino))
     }
 }
 

@@ -4,6 +4,8 @@
 
 use core::ffi::CStr;
 
+use crate::descriptor::Descriptor;
+
 /// Puts `errno` back to what it was, when dropped: the program must not notice the hook.
 pub struct Errno(i32);
 
@@ -195,7 +197,7 @@ impl Decimal {
 
 /// `/proc/self/statm`, kept open: resident set size in bytes for one `pread`.
 pub struct Statm {
-    fd: i32,
+    file: Descriptor,
     page: u64,
 }
 
@@ -208,7 +210,7 @@ impl Statm {
                 libc::O_RDONLY | libc::O_CLOEXEC,
             );
             Statm {
-                fd: out_of_the_way(fd),
+                file: Descriptor::new(fd),
                 page: libc::sysconf(libc::_SC_PAGESIZE).max(1) as u64,
             }
         }
@@ -217,12 +219,13 @@ impl Statm {
     /// Resident set size in bytes; 0 where the system does not tell.
     pub fn rss(&self) -> u64 {
         let mut text = [0u8; 64];
-        if self.fd < 0 {
+        let fd = self.file.unchecked();
+        if fd < 0 {
             return 0;
         }
         // SAFETY: the buffer is as long as stated. Should the program have closed or reused the descriptor, the text
         // does not parse or is a wrong number on the timeline; nothing is written anywhere.
-        let len = unsafe { libc::pread(self.fd, text.as_mut_ptr().cast(), text.len(), 0) };
+        let len = unsafe { libc::pread(fd, text.as_mut_ptr().cast(), text.len(), 0) };
         let text = &text[..len.max(0) as usize];
         let mut fields = text.split(|&byte| byte == b' ').skip(1);
         let digits = fields.next().unwrap_or_default();
@@ -234,21 +237,10 @@ impl Statm {
             });
         pages.wrapping_mul(self.page)
     }
-}
 
-/// Moves a descriptor to a high number, so that the program's own keep the numbers they would have without us.
-pub fn out_of_the_way(fd: i32) -> i32 {
-    if fd < 0 {
-        return fd;
-    }
-    // SAFETY: duplicates and closes a descriptor that this crate has just opened.
-    unsafe {
-        let high = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 200);
-        if high < 0 {
-            return fd;
-        }
-        libc::close(fd);
-        high
+    /// Closes the file; 0 from now on.
+    pub fn close(&self) {
+        self.file.close();
     }
 }
 

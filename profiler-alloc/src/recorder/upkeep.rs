@@ -63,7 +63,8 @@ impl Recorder {
         self.add_point(now_ns, Totals::of_process().heap());
     }
 
-    /// Fixes the totals: what threads count from now on, until they have noticed, is not part of the recording.
+    /// Fixes the totals: what threads count from now on, until they have noticed, is not part of the recording. Closes what
+    /// was open, so that a program may make any number of recordings one after another.
     pub fn finish(&self) {
         let totals = self.totals();
         let header = self.store.header();
@@ -83,6 +84,8 @@ impl Recorder {
         ] {
             cell.store(value, Ordering::Relaxed);
         }
+        self.store.close();
+        self.statm.close();
     }
 
     /// Bytes of address space the recorder has taken beside the file; the part it touched is less.
