@@ -35,6 +35,10 @@ pub enum Sort {
     Increment,
     /// Blocks allocated
     Count,
+    /// Bytes freed at once
+    Temporary,
+    /// Bytes from growing or shrinking blocks
+    Reallocated,
     /// File and function
     Name,
 }
@@ -48,6 +52,8 @@ impl Sort {
             Sort::Freed => figures.freed.bytes,
             Sort::Increment => figures.increment.bytes,
             Sort::Count => figures.count,
+            Sort::Temporary => figures.temporary.bytes,
+            Sort::Reallocated => figures.reallocated.bytes,
             Sort::Name => 0,
         }
     }
