@@ -247,6 +247,66 @@ fn growth_by_push_is_reallocated() {
     );
 }
 
+/// Each stack stands on one line of the summary, or elsewhere: so these add up to what was counted, without any sampling.
+#[test]
+fn the_lines_add_up_to_the_exact_counters() {
+    for example in ["lists", "loop_none", "threads", "leak", "push"] {
+        let summary = Recording::of(example, &["--sample", "all"]).summary_json();
+        assert_eq!(summary["sampling"]["exact"], true, "{example}");
+        let sum = |figure: &str| -> i64 {
+            let lines = summary["lines"].as_array().expect("lines").iter();
+            let rest = [&summary["elsewhere"], &summary["unattributed"]];
+            let figures = lines.chain(rest).map(|line| &line[figure]);
+            figures
+                .map(|figure| figure.as_i64().expect("a number"))
+                .sum()
+        };
+        let recording = &summary["recording"];
+        let counters = &recording["counters"];
+        let counted = |name: &str| counters[name].as_i64().expect("a number");
+        let expected = [
+            ("allocated", counted("alloc_bytes")),
+            ("freed", counted("freed_bytes")),
+            ("count", counted("allocs") + counted("reallocs")),
+            ("freed_count", counted("frees") + counted("reallocs")),
+            ("increment", counted("alloc_bytes") - counted("freed_bytes")),
+            ("live", recording["heap"].as_i64().expect("a number")),
+            ("peak", recording["peak"].as_i64().expect("a number")),
+        ];
+        for (figure, expected) in expected {
+            // A peak that several threads climb at once may miss what one of them is just noting.
+            if (example, figure) == ("threads", "peak") {
+                continue;
+            }
+            assert_eq!(sum(figure), expected, "{example}: {figure}");
+        }
+        let sizes = summary["sizes"].as_array().expect("sizes").iter();
+        let in_sizes: i64 = sizes
+            .map(|bar| bar["bytes"].as_i64().expect("a number"))
+            .sum();
+        assert_eq!(in_sizes, counted("alloc_bytes"), "{example}: sizes");
+    }
+}
+
+#[test]
+fn increment_is_allocated_minus_freed_on_every_line() {
+    for example in ["lists", "threads", "leak", "push"] {
+        let report = Recording::of(example, &["--sample", "all"]).report();
+        let lines = report.functions.iter().flat_map(|table| &table.lines);
+        for line in lines.filter(|line| !line.is_blank()) {
+            let allocated = line.allocated.expect("seen");
+            assert_eq!(
+                line.increment,
+                Some(allocated - line.freed.expect("seen")),
+                "{line:?}"
+            );
+            for part in [line.live, line.peak, line.temporary, line.reallocated] {
+                assert!((0..=allocated).contains(&part.expect("seen")), "{line:?}");
+            }
+        }
+    }
+}
+
 fn header(profile: &Path) -> Header {
     let bytes = std::fs::read(profile).expect("the profile");
     Header::from_bytes(bytes.first_chunk().expect("a header"))

@@ -77,6 +77,12 @@ impl Recording {
     pub fn summary(&self) -> String {
         memprof(&["summary"], &self.profile())
     }
+
+    /// The same as JSON.
+    pub fn summary_json(&self) -> serde_json::Value {
+        let json = memprof(&["summary", "--format", "json"], &self.profile());
+        serde_json::from_str(&json).expect("JSON")
+    }
 }
 
 fn memprof(command: &[&str], profile: &Path) -> String {
