@@ -371,6 +371,41 @@ fn every_program_of_a_script_has_a_profile_of_its_own() {
 }
 
 #[test]
+fn a_program_that_goes_on_in_the_background_is_said_to() {
+    let folder = tempfile::tempdir().unwrap();
+    // The program waits for the end of the pipe that this test holds; the shell waits for the program's first line only.
+    let program = example("killed");
+    let script = format!(
+        "exec 3<&0; {} <&3 >ready & until [ -s ready ]; do sleep 0.01; done",
+        program.display()
+    );
+    let mut memprof = memprof_run(folder.path(), &["--", "sh", "-c", &script])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pipe = memprof.stdin.take();
+    let mut said = String::new();
+    // Its own end closes it only after the program's, which has it too.
+    let mut stderr = BufReader::new(memprof.stderr.take().unwrap());
+    while !said.contains("next:") && stderr.read_line(&mut said).unwrap() > 0 {}
+    assert!(
+        said.contains(".memprof so far, as the program still runs: peak 20.0 MiB"),
+        "{said}"
+    );
+    drop(pipe);
+    memprof.wait().unwrap();
+}
+
+#[test]
+fn a_cleared_environment_is_named_as_a_reason() {
+    let program = example("lists");
+    let output = ended(&["--", "env", "-i", program.to_str().unwrap()]);
+    assert!(output.status.success());
+    assert!(text(&output.stderr).contains("its environment was cleared"));
+}
+
+#[test]
 fn report_is_printed_right_away() {
     let folder = tempfile::tempdir().unwrap();
     let program = example("lists");

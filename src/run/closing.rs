@@ -9,8 +9,9 @@ use crate::units::{Bytes, Count};
 
 /// What to say when no program of the run wrote a profile.
 pub const NOTHING_RECORDED: &str = "\
-nothing was recorded: no program of this run has the profiler allocator. Add it with `cargo add profiler-alloc`
-and two lines in main.rs, then build and run again:
+nothing was recorded: no program of this run has the profiler allocator, or its environment was cleared on the way (as by
+`sudo` and `env -i`; write `memprof run` behind these). Add the allocator with `cargo add profiler-alloc` and two lines in
+main.rs, then build and run again:
 
     use profiler_alloc::ProfilerAlloc;
     #[global_allocator] static ALLOC: ProfilerAlloc = ProfilerAlloc::system();";
@@ -20,8 +21,13 @@ and two lines in main.rs, then build and run again:
 /// `machine` is the machine's memory in bytes, 0 if unknown; paths in `folder` are shown relative to it.
 pub fn recorded_line(profile: &Recorded, machine: u64, folder: &Path) -> String {
     let mut line = format!(
-        "recorded {}: peak {} heap",
+        "recorded {}{}: peak {} heap",
         shown(&profile.path, folder),
+        if profile.is_running {
+            " so far, as the program still runs"
+        } else {
+            ""
+        },
         Bytes(profile.peak)
     );
     if machine > 0 {
@@ -92,6 +98,7 @@ mod tests {
             allocations: 1_234_567,
             stacks: 321,
             losses: Vec::new(),
+            is_running: false,
         }
     }
 
@@ -100,6 +107,15 @@ mod tests {
         let folder = Path::new("/home/me");
         insta::assert_snapshot!(recorded_line(&profile(), 8 << 30, folder), @"recorded app.42.memprof: peak 12.3 MiB heap (0.2 % of this machine's memory), 1,234,567 allocations, 321 stacks, no losses");
         insta::assert_snapshot!(next_line("report", &profile(), folder), @"next: memprof report app.42.memprof");
+    }
+
+    #[test]
+    fn says_what_goes_on() {
+        let profile = Recorded {
+            is_running: true,
+            ..profile()
+        };
+        insta::assert_snapshot!(recorded_line(&profile, 0, Path::new("/home/me")), @"recorded app.42.memprof so far, as the program still runs: peak 12.3 MiB heap, 1,234,567 allocations, 321 stacks, no losses");
     }
 
     #[test]

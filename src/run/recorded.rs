@@ -5,9 +5,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use profiler_alloc_format::{Header, MAGIC, VERSION};
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 
 use super::RunId;
-use crate::profile::{self, Loss};
+use crate::profile::{self, Loss, State};
 
 /// What one program of a run recorded.
 #[derive(Clone, PartialEq, Debug)]
@@ -22,6 +24,8 @@ pub struct Recorded {
     pub stacks: u64,
     /// What could not be kept.
     pub losses: Vec<Loss>,
+    /// Whether the program goes on, as one that was put in the background does.
+    pub is_running: bool,
 }
 
 /// Reads the profile at `path` if it is one of this run.
@@ -40,7 +44,15 @@ pub fn recorded(path: &Path, run_id: RunId) -> Option<Recorded> {
         allocations: profile.counters().allocs,
         stacks: profile.stacks.len() as u64,
         losses: Loss::of(&profile),
+        is_running: matches!(profile.state(), State::Recording | State::Paused)
+            && exists(header.pid),
     })
+}
+
+/// Whether there is such a process, ours or another user's.
+fn exists(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| !matches!(test_kill_process(pid), Err(Errno::SRCH)))
 }
 
 #[cfg(test)]
