@@ -97,7 +97,7 @@ impl Budget {
         let part = |time: u64| (u128::from(time) * u128::from(share) / 1_000_000) as u64;
         let look = Look {
             own,
-            allowed: GRANT_NS + part(cpu),
+            allowed: GRANT_NS.saturating_add(part(cpu)),
             own_step: own.saturating_sub(self.last_own.swap(own, Ordering::Relaxed)),
             pace: part(cpu.saturating_sub(self.last_cpu.swap(cpu, Ordering::Relaxed))),
             level_end: self.level_end.load(Ordering::Relaxed),
@@ -106,9 +106,10 @@ impl Budget {
         if next != interval {
             let left = look.allowed.saturating_sub(own);
             self.level_end
-                .store(own + left / LEVEL_PART, Ordering::Relaxed);
+                .store(own.saturating_add(left / LEVEL_PART), Ordering::Relaxed);
         }
-        self.next_check.store(own + CHECK_NS, Ordering::Relaxed);
+        self.next_check
+            .store(own.saturating_add(CHECK_NS), Ordering::Relaxed);
         self.checking.store(false, Ordering::Release);
         (next != interval).then_some(next)
     }
@@ -154,9 +155,9 @@ fn clock_cost() -> u64 {
 /// Twice as wide; from exact to where about half of the allocations are sampled.
 fn wider(interval: u64, mean: u64) -> u64 {
     let next = if interval == 0 {
-        mean.max(NARROWEST).next_power_of_two()
+        mean.clamp(NARROWEST, WIDEST).next_power_of_two()
     } else {
-        interval * 2
+        interval.saturating_mul(2)
     };
     next.min(WIDEST)
 }

@@ -6,7 +6,7 @@
 //! the sum over all records of all pools is what the process has ever allocated and freed.
 
 use core::cell::Cell;
-use core::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering, fence};
 
 use profiler_alloc_format::ThreadCells;
 
@@ -34,6 +34,9 @@ static PRIVATE: LazySlice<ThreadCells> = LazySlice::new(16 << 10);
 static PRIVATE_COUNT: AtomicU64 = AtomicU64::new(1);
 static PRIVATE_FREE: FreeRecords = FreeRecords::new();
 
+/// True while every operation is to take the slow path, as there is a recording to join.
+static CALLED: AtomicBool = AtomicBool::new(false);
+
 /// Heap in use in the whole process, as published, and its highest value.
 static HEAP: AtomicI64 = AtomicI64::new(0);
 static PEAK: AtomicI64 = AtomicI64::new(0);
@@ -41,6 +44,8 @@ static PEAK: AtomicI64 = AtomicI64::new(0);
 thread_local! {
     static CELLS: Cell<&'static ThreadCells> = const { Cell::new(&UNSET) };
     static NUMBER: Cell<u32> = const { Cell::new(0) };
+    /// Generation of the recording that had no record left for this thread.
+    static REFUSED: Cell<u64> = const { Cell::new(0) };
 }
 
 /// How many records of a pool are free, and where to look first.
@@ -192,10 +197,11 @@ pub fn has_joined(cells: &ThreadCells, recorder: Option<&Recorder>) -> bool {
 #[cold]
 pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells> {
     leave();
-    let (number, cells) = match recorder {
-        Some(recorder) => recorder.take_thread(),
+    let taken = match recorder {
+        Some(recorder) => recorder.take_thread().or_else(|| count_refusal(recorder)),
         None => take_private(),
-    }?;
+    };
+    let (number, cells) = taken?;
     cells.generation.store(
         recorder.map_or(0, |recorder| recorder.generation),
         Ordering::Relaxed,
@@ -219,6 +225,16 @@ pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells>
     change_to(cells);
     NUMBER.try_with(|current| current.set(number)).ok()?;
     Some(cells)
+}
+
+/// Counts a thread that there is no record for, once.
+fn count_refusal<T>(recorder: &Recorder) -> Option<T> {
+    let before = REFUSED.try_with(|refused| refused.replace(recorder.generation));
+    if before != Ok(recorder.generation) {
+        let header = recorder.store.header();
+        header.lost_threads.fetch_add(1, Ordering::Relaxed);
+    }
+    None
 }
 
 /// True for the record of threads that have none.
@@ -247,6 +263,29 @@ pub fn leave() {
     cells.state.store(FREE, Ordering::Release);
     free.hint.store(number, Ordering::Relaxed);
     free.count.fetch_add(1, Ordering::Release);
+}
+
+/// Sends the next operation of every thread down the slow path, before a recording comes into force.
+///
+/// A thread may be about to set its thresholds just now. It looks at `CALLED` after that, and this function touches the
+/// thresholds after setting `CALLED`; with a full fence between the two steps on either side, one of them sees the other.
+pub fn call_threads() {
+    CALLED.store(true, Ordering::Relaxed);
+    fence(Ordering::SeqCst);
+    let count = PRIVATE_COUNT.load(Ordering::Acquire) as usize;
+    let records = PRIVATE.get().unwrap_or_default();
+    records.iter().take(count).for_each(look_up);
+}
+
+/// Undoes [`call_threads`].
+pub fn dismiss_threads() {
+    CALLED.store(false, Ordering::Relaxed);
+}
+
+/// The thread of this record takes the slow path next.
+pub fn look_up(cells: &ThreadCells) {
+    cells.alloc_next.store(0, Ordering::Relaxed);
+    cells.free_next.store(0, Ordering::Relaxed);
 }
 
 /// In a forked child: forgets the parent's records without giving them back.
@@ -345,6 +384,10 @@ pub fn rearm(cells: &ThreadCells) {
     let free_next = cells.freed_bytes.load(Ordering::Relaxed).wrapping_add(STEP);
     cells.alloc_next.store(alloc_next, Ordering::Relaxed);
     cells.free_next.store(free_next, Ordering::Relaxed);
+    fence(Ordering::SeqCst);
+    if CALLED.load(Ordering::Relaxed) {
+        look_up(cells);
+    }
 }
 
 /// Calls `visit` with every record of every pool, used or free.

@@ -61,7 +61,8 @@ fn identity(fd: i32) -> Option<(u64, u64)> {
     }
 }
 
-/// Moves a descriptor to a high number, so that the program's own keep the numbers they would have without us.
+/// Moves a descriptor to a high number, so that the program's own keep the numbers they would have without us. -1, with
+/// the descriptor closed, if it would have to stay where the program's stdin, stdout or stderr is looked for.
 fn out_of_the_way(fd: i32) -> i32 {
     if fd < 0 {
         return fd;
@@ -69,7 +70,7 @@ fn out_of_the_way(fd: i32) -> i32 {
     // SAFETY: duplicates and closes a descriptor that this crate has just opened.
     unsafe {
         let high = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 200);
-        if high < 0 {
+        if high < 0 && fd > 2 {
             return fd;
         }
         libc::close(fd);

@@ -13,8 +13,16 @@ static WATCHING: AtomicBool = AtomicBool::new(false);
 /// Installs the handlers, once.
 pub fn watch() {
     if !WATCHING.swap(true, Ordering::AcqRel) {
-        // SAFETY: both handlers have the type asked for and call only what is safe after fork.
-        unsafe { libc::pthread_atfork(None, Some(in_parent), Some(in_child)) };
+        // SAFETY: all handlers have the type asked for and call only what is safe after fork.
+        unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
+    }
+}
+
+/// Other libraries' handlers may allocate in the child before ours runs there: the thread is to look up at once.
+extern "C" fn before() {
+    let cells = counters::current();
+    if !counters::is_nobody(cells) {
+        counters::look_up(cells);
     }
 }
 

@@ -9,6 +9,7 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::modules::Site;
 use crate::stack_memory::StackMemory;
 use crate::unwind::{Fingerprint, Guess, Visit};
 
@@ -26,7 +27,7 @@ pub struct FrameBuffer {
     outer: OuterEnd,
 }
 
-/// The outermost frames of a deep stack: place and return address in turn, outermost first.
+/// The outermost frames of a deep stack: place and site in turn, outermost first.
 struct OuterEnd {
     /// Number of the thread's record, 0 if there is none.
     thread: u32,
@@ -91,7 +92,7 @@ impl<'a> Frames<'a> {
 
     /// Adds the next frame outwards, whose return address stands at `place`.
     #[inline]
-    pub fn push(&mut self, return_address: usize, place: usize, memory: &mut StackMemory) -> Visit {
+    pub fn push(&mut self, site: Site, place: usize, memory: &mut StackMemory) -> Visit {
         let ring_start = self.ring_start();
         let at = if self.len < ring_start {
             self.len
@@ -100,8 +101,8 @@ impl<'a> Frames<'a> {
             self.buffer.places[at].store(place as u64, Ordering::Relaxed);
             ring_start + at
         };
-        self.buffer.kept[at].store(return_address as u64, Ordering::Relaxed);
-        self.fingerprint.push(return_address);
+        self.buffer.kept[at].store(site.to_bits(), Ordering::Relaxed);
+        self.fingerprint.push(site);
         self.len += 1;
         if self.len == self.guess.len {
             self.guess_agreed = self.fingerprint == self.guess.fingerprint;
@@ -120,11 +121,11 @@ impl<'a> Frames<'a> {
         }
         let mut fingerprint = self.fingerprint;
         for frame in outer.words.chunks_exact(2) {
-            let (at, address) = (load(&frame[0]), load(&frame[1]));
-            if at <= place || memory.read(at) != Some(address) {
+            let (at, site) = (load(&frame[0]) as usize, Site::from_bits(load(&frame[1])));
+            if at <= place || memory.read(at) != Some(site.address()) || !site.stays() {
                 return false;
             }
-            fingerprint.push(address);
+            fingerprint.push(site);
         }
         self.fingerprint = fingerprint;
         self.is_spliced = true;
@@ -138,9 +139,9 @@ impl<'a> Frames<'a> {
         }
         self.buffer.outer.thread = self.thread;
         for (frame, words) in self.ring().zip(self.buffer.outer.words.chunks_exact(2)) {
-            words[0].store(load(&self.buffer.places[frame]) as u64, Ordering::Relaxed);
+            words[0].store(load(&self.buffer.places[frame]), Ordering::Relaxed);
             words[1].store(
-                load(&self.buffer.kept[self.ring_start() + frame]) as u64,
+                load(&self.buffer.kept[self.ring_start() + frame]),
                 Ordering::Relaxed,
             );
         }
@@ -176,8 +177,8 @@ impl<'a> Frames<'a> {
             .map(move |frame| (frame - start) % len)
     }
 
-    /// The kept return addresses from the outermost inwards; `None` stands where frames were left out.
-    pub fn outermost_first(&self) -> impl Iterator<Item = Option<usize>> {
+    /// The kept sites from the outermost inwards; `None` stands where frames were left out.
+    pub fn outermost_first(&self) -> impl Iterator<Item = Option<Site>> {
         let spliced = self
             .buffer
             .outer
@@ -192,12 +193,13 @@ impl<'a> Frames<'a> {
         let gap = self.is_deep().then_some(None);
         let inner = (0..self.len.min(self.ring_start())).rev();
         let inner = inner.map(|at| Some(load(&self.buffer.kept[at])));
-        spliced.chain(walked).map(Some).chain(gap).chain(inner)
+        let bits = spliced.chain(walked).map(Some).chain(gap).chain(inner);
+        bits.map(|bits| bits.map(Site::from_bits))
     }
 }
 
-fn load(word: &AtomicU64) -> usize {
-    word.load(Ordering::Relaxed) as usize
+fn load(word: &AtomicU64) -> u64 {
+    word.load(Ordering::Relaxed)
 }
 
 #[cfg(test)]
@@ -219,8 +221,8 @@ mod tests {
         let mut memory = StackMemory::at(own.low, &mut own);
         let mut frames = Frames::new(buffer, 1, guess);
         for address in stack {
-            if let Visit::Enough = frames.push(*address, &raw const *address as usize, &mut memory)
-            {
+            let place = &raw const *address as usize;
+            if let Visit::Enough = frames.push(Site::staying(*address), place, &mut memory) {
                 return frames;
             }
         }
@@ -229,7 +231,8 @@ mod tests {
     }
 
     fn kept(frames: &Frames<'_>) -> Vec<Option<usize>> {
-        frames.outermost_first().collect()
+        let address = |site: Option<Site>| site.map(Site::address);
+        frames.outermost_first().map(address).collect()
     }
 
     fn both_ends(len: usize) -> Vec<Option<usize>> {
@@ -284,7 +287,7 @@ mod tests {
             };
             addresses
                 .iter()
-                .for_each(|&address| guess.fingerprint.push(address));
+                .for_each(|&address| guess.fingerprint.push(Site::staying(address)));
             walk(&mut buffer(16), guess, stack).is_confirmed()
         };
         assert!(confirmed(&[1, 2, 3], &[1, 2, 3]));

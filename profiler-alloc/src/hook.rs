@@ -10,7 +10,8 @@
 //! count ──▶ recording? ──▶ Recorder
 //!                └──no──▶ publish the heap
 //! ```
-//! `at` is where the allocator's method stands, which is where a stack is walked from.
+//! A sampled block that is freed without reaching the recorder is forgotten all the same: its address is about to be
+//! another block's. `at` is where the allocator's method stands, which is where a stack is walked from.
 //!
 //! Rules: nothing here panics, allocates, or waits for a lock; `errno` stays as it was.
 
@@ -23,7 +24,7 @@ use crate::counters::{self, Operation};
 use crate::live::Block;
 use crate::recorder::{self, Recorder};
 use crate::registers::Registers;
-use crate::{fork, start, sys, thread_exit};
+use crate::{fork, modules, start, sys, thread_exit};
 
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -39,7 +40,8 @@ impl Inside {
         let was_inside = INSIDE
             .try_with(|inside| inside.replace(true))
             .unwrap_or(true);
-        (!was_inside).then_some(Inside(()))
+        // Not `then_some`: a guard made for nothing would open the door when it is dropped.
+        if was_inside { None } else { Some(Inside(())) }
     }
 }
 
@@ -79,23 +81,29 @@ pub fn freeing(at: Registers, address: usize, size: usize) {
 #[cold]
 #[inline(never)]
 fn freeing_sampled(at: Registers, address: usize, size: usize) {
-    settle(Operation::Free { size: size as u64 }, |recorder, cells| {
+    let is_recorded = settle(Operation::Free { size: size as u64 }, |recorder, cells| {
         recorder.freeing(cells, at, address)
     });
+    if !is_recorded && let Some(recorder) = ours() {
+        recorder.forget(address);
+    }
 }
 
 /// The block at `address` is about to be reallocated: forgets it, so that whoever gets the address next is not confused.
 pub fn before_realloc(address: usize) -> Option<Block> {
-    let recorder = recorder::current().filter(|recorder| recorder.is_ours())?;
+    let recorder = ours()?;
     let _errno = sys::Errno::keep();
-    let _inside = Inside::enter()?;
+    let Some(_inside) = Inside::enter() else {
+        recorder.forget(address);
+        return None;
+    };
     recorder.take_block(address)
 }
 
 /// The reallocation failed; the block at `address` is as it was.
 #[cold]
 pub fn realloc_failed(address: usize, old: Option<Block>) {
-    if let (Some(block), Some(recorder)) = (old, recorder::current()) {
+    if let (Some(block), Some(recorder)) = (old, ours()) {
         let _errno = sys::Errno::keep();
         let _inside = Inside::enter();
         recorder.put_back(address, block);
@@ -106,24 +114,31 @@ pub fn realloc_failed(address: usize, old: Option<Block>) {
 #[inline(never)]
 pub fn reallocated(at: Registers, old: Option<Block>, address: usize, sizes: (usize, usize)) {
     let (old_size, size) = (sizes.0 as u64, sizes.1 as u64);
-    settle(
-        Operation::Realloc {
-            old: old_size,
-            new: size,
-        },
-        |recorder, cells| {
-            recorder.reallocated(cells, at, old, address, size);
-        },
-    );
+    let operation = Operation::Realloc {
+        old: old_size,
+        new: size,
+    };
+    let is_recorded = settle(operation, |recorder, cells| {
+        recorder.reallocated(cells, at, old, address, size);
+    });
+    if !is_recorded && let (Some(block), Some(recorder)) = (old, ours()) {
+        recorder.lose(block);
+    }
 }
 
-fn settle(operation: Operation, record: impl FnOnce(&'static Recorder, &'static ThreadCells)) {
+/// True if `record` was called.
+fn settle(
+    operation: Operation,
+    record: impl FnOnce(&'static Recorder, &'static ThreadCells),
+) -> bool {
     let _errno = sys::Errno::keep();
     let Some(_inside) = Inside::enter() else {
-        return count_inside(operation);
+        count_inside(operation);
+        return false;
     };
     if !STARTED.load(Ordering::Relaxed) {
         STARTED.store(true, Ordering::Relaxed);
+        modules::note_start();
         start::from_env();
     }
     let recorder = recorder_in_force();
@@ -133,7 +148,8 @@ fn settle(operation: Operation, record: impl FnOnce(&'static Recorder, &'static 
         false => counters::join(recorder).inspect(|cells| thread_exit::watch(cells)),
     };
     let Some(cells) = cells else {
-        return operation.count_shared();
+        operation.count_shared();
+        return false;
     };
     operation.count(cells);
     match recorder {
@@ -143,6 +159,12 @@ fn settle(operation: Operation, record: impl FnOnce(&'static Recorder, &'static 
             counters::rearm(cells);
         }
     }
+    recorder.is_some()
+}
+
+/// The recording in force, if it is this process's.
+fn ours() -> Option<&'static Recorder> {
+    recorder::current().filter(|recorder| recorder.is_ours())
 }
 
 /// The recording in force, unless this is a child of the process it belongs to.
@@ -158,15 +180,28 @@ fn recorder_in_force() -> Option<&'static Recorder> {
 /// The same thread is in the slow path already: the operation is counted, and not sampled.
 #[cold]
 fn count_inside(operation: Operation) {
-    let recorder = recorder::current();
     let cells = counters::current();
     if counters::is_nobody(cells) {
         operation.count_shared();
     } else {
         operation.count(cells);
     }
-    if let Some(recorder) = recorder {
+    if let Some(recorder) = ours() {
         let lost: &AtomicU64 = &recorder.store.header().lost_reentrant;
         lost.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_enters_twice_however_often_it_is_tried() {
+        let first = Inside::enter();
+        assert!(first.is_some());
+        assert!((0..3).all(|_| Inside::enter().is_none()));
+        drop(first);
+        assert!(Inside::enter().is_some());
     }
 }

@@ -79,6 +79,7 @@ mod frames;
 mod hook;
 mod index;
 mod live;
+mod loaded;
 mod memory;
 #[cfg_attr(
     portable_unwinder,

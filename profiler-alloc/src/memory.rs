@@ -3,6 +3,7 @@
 //! Memory handed out here lives until the process ends: threads may still be looking at it after a recording is over, and
 //! waiting for them is what the hook must never do. Addresses that nothing was put behind can be given back.
 
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use profiler_alloc_format::{
@@ -46,12 +47,14 @@ pub fn zeroed<T: Zeroed>(count: usize) -> Option<&'static [T]> {
 
 /// Moves `value` to memory of its own that lives as long as the process.
 pub fn leak<T: Sync>(value: T) -> Option<&'static T> {
-    let base = map(size_of::<T>().max(1), libc::PROT_READ | libc::PROT_WRITE)?.cast::<T>();
+    Some(leak_uninit()?.write(value))
+}
+
+/// Memory for one value that lives as long as the process; zero.
+pub fn leak_uninit<T: Sync>() -> Option<&'static mut MaybeUninit<T>> {
+    let base = map(size_of::<T>().max(1), libc::PROT_READ | libc::PROT_WRITE)?;
     // SAFETY: the mapping is fresh, page-aligned (no type here needs more), large enough and never unmapped.
-    unsafe {
-        base.write(value);
-        Some(&*base)
-    }
+    Some(unsafe { &mut *base.cast::<MaybeUninit<T>>() })
 }
 
 /// Address space without memory behind it, to be filled in by the file's chunks.

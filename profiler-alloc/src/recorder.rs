@@ -90,15 +90,18 @@ pub fn with_generation(generation: u64) -> Option<&'static Recorder> {
     None
 }
 
-/// Puts a recording in force.
+/// Puts a recording in force. Every thread joins it at its next operation: a block that is sampled from now on may be
+/// freed by any of them.
 pub fn publish(recorder: &'static Recorder) {
     let pointer = core::ptr::from_ref(recorder).cast_mut();
+    counters::call_threads();
     LATEST.store(pointer, Ordering::Release);
     CURRENT.store(pointer, Ordering::Release);
 }
 
 /// Leaves no recording in force.
 pub fn retire() {
+    counters::dismiss_threads();
     CURRENT.store(core::ptr::null_mut(), Ordering::Release);
 }
 
@@ -172,13 +175,10 @@ impl Recorder {
         let count = header.thread_count.load(Ordering::Acquire) as usize;
         let taken = counters::take_free(&self.free_threads, count, |at| self.store.threads.get(at));
         taken.or_else(|| {
-            let at = self.store.take(&self.store.threads, &header.thread_count);
-            let cells = at.and_then(|at| Some((at as u32, self.store.threads.get(at)?)));
-            match cells {
-                Some((_, cells)) => cells.state.store(counters::TAKEN, Ordering::Relaxed),
-                None => drop(header.lost_threads.fetch_add(1, Ordering::Relaxed)),
-            }
-            cells
+            let at = self.store.take(&self.store.threads, &header.thread_count)?;
+            let cells = self.store.threads.get(at)?;
+            cells.state.store(counters::TAKEN, Ordering::Relaxed);
+            Some((at as u32, cells))
         })
     }
 }

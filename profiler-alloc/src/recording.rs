@@ -83,8 +83,7 @@ impl Builder {
         self
     }
 
-    /// Starts recording. Threads that run already join at their next look-up, at most 64 KiB of allocations or frees
-    /// later; the calling thread and new ones join at once.
+    /// Starts recording. Threads that run already join at their next allocation or free.
     ///
     /// # Errors
     /// [`StartError`] says what stands in the way and what to do about it. Nothing is written then.

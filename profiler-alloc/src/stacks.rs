@@ -9,7 +9,7 @@ use profiler_alloc_format::{Frame, UNKNOWN_MODULE};
 
 use crate::frames::Frames;
 use crate::index::{Index, mix};
-use crate::modules::Modules;
+use crate::modules::{Modules, Site};
 use crate::store::Store;
 use crate::unwind::Fingerprint;
 
@@ -103,9 +103,9 @@ impl Stacks {
         now_ns: u64,
     ) -> Option<StackRef> {
         let mut node = 0;
-        for address in frames.outermost_first() {
-            let frame = match address {
-                Some(address) => frame_of(store, modules, address, now_ns),
+        for site in frames.outermost_first() {
+            let frame = match site {
+                Some(site) => frame_of(store, modules, site, now_ns),
                 None => Frame::ELIDED,
             };
             node = self.child(store, node, frame)?;
@@ -155,12 +155,15 @@ impl Stacks {
     }
 }
 
-fn frame_of(store: &Store, modules: &Modules, address: usize, now_ns: u64) -> Frame {
-    match modules.find(store, address - 1, now_ns) {
-        Some(module) => Frame::new(module.number, (address - module.bias) as u64),
+fn frame_of(store: &Store, modules: &Modules, site: Site, now_ns: u64) -> Frame {
+    match modules.find(store, site.call(), now_ns) {
+        Some(module) => {
+            let address = site.address().wrapping_sub(module.bias);
+            Frame::new(module.number, address as u64)
+        }
         None => {
             store.header().lost_modules.fetch_add(1, Ordering::Relaxed);
-            Frame::new(UNKNOWN_MODULE, address as u64)
+            Frame::new(UNKNOWN_MODULE, site.address() as u64)
         }
     }
 }

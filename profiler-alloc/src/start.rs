@@ -38,6 +38,7 @@ pub fn from_env() {
     let Some(pattern) = sys::env(env::OUTPUT).filter(|text| !text.is_empty()) else {
         return;
     };
+    sys::note_stderr();
     let result = match Output::expand(pattern) {
         Some(output) => start(output, &Settings::from_env()),
         None => Err(Refusal::PathTooLong),

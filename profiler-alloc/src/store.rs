@@ -136,7 +136,7 @@ impl Store {
     fn fill(file: Descriptor) -> Result<Store, OpenFailure> {
         let fd = file
             .ours()
-            .ok_or_else(|| OpenFailure::Create(sys::last_error()))?;
+            .ok_or_else(|| OpenFailure::Create(refused_number(sys::last_error())))?;
         reserve(fd, 0, HEADER_LEN).map_err(OpenFailure::Reserve)?;
         let store = Self::map(fd, file).ok_or_else(|| OpenFailure::Map(sys::last_error()))?;
         store
@@ -232,7 +232,10 @@ impl Store {
         } else {
             Ok(())
         };
-        if let Err(error) = result {
+        // What signals were too fast for is tried again with the next record.
+        if let Err(error) = result
+            && error != libc::EINTR
+        {
             self.refused.store(true, Ordering::Relaxed);
             self.header().lost_growth.fetch_add(1, Ordering::Relaxed);
             sys::warn(&[
@@ -296,11 +299,13 @@ impl Store {
         }
     }
 
-    /// In a forked child: puts private memory where the parent's file was mapped, keeping the thread records' values.
+    /// In a forked child: puts private memory where the parent's file was mapped, keeping the thread records' values and
+    /// their number, as the heap that they count is the child's too.
     pub fn make_private(&self) {
         for (base, len) in self.ranges() {
             if len > 0 {
-                privatize(base, len, base == self.threads.base);
+                let keep = [self.base, self.threads.base].contains(&base);
+                privatize(base, len, keep);
             }
         }
         self.file.close();
@@ -319,6 +324,14 @@ impl Store {
     }
 }
 
+/// A descriptor that could not be moved out of the way is closed, and then unknown to the system.
+fn refused_number(error: i32) -> i32 {
+    match error {
+        libc::EBADF => libc::EMFILE,
+        error => error,
+    }
+}
+
 /// Reserves disk space for `len` bytes at `at`. Looks at the limit on file size first: exceeding it raises a signal.
 fn reserve(fd: i32, at: usize, len: usize) -> Result<(), i32> {
     let end = (at + len) as u64;
@@ -332,31 +345,46 @@ fn reserve(fd: i32, at: usize, len: usize) -> Result<(), i32> {
         return Err(libc::EFBIG);
     }
     // SAFETY: has no preconditions on memory.
-    if unsafe { libc::fallocate(fd, 0, at as i64, len as i64) } == 0 {
-        return Ok(());
-    }
-    match sys::last_error() {
-        libc::EOPNOTSUPP => write_zeros(fd, at, len),
-        error => Err(error),
+    let allocated =
+        uninterrupted(|| unsafe { libc::fallocate(fd, 0, at as i64, len as i64) as isize });
+    match allocated {
+        Ok(_) => Ok(()),
+        Err(libc::EOPNOTSUPP | libc::ENOSYS) => write_zeros(fd, at, len),
+        Err(error) => Err(error),
     }
 }
 
-/// Reserves space on file systems without fallocate.
+/// Reserves space on file systems and kernels without fallocate.
 fn write_zeros(fd: i32, at: usize, len: usize) -> Result<(), i32> {
     const ZEROS: [u8; 4096] = [0; 4096];
-    for offset in (at..at + len).step_by(ZEROS.len()) {
-        // SAFETY: the buffer is as long as stated.
+    let (mut at, end) = (at, at + len);
+    while at < end {
+        let many = ZEROS.len().min(end - at);
+        // SAFETY: the buffer is at least as long as stated.
         let written =
-            unsafe { libc::pwrite(fd, ZEROS.as_ptr().cast(), ZEROS.len(), offset as i64) };
-        if written != ZEROS.len() as isize {
-            return Err(if written < 0 {
-                sys::last_error()
-            } else {
-                libc::ENOSPC
-            });
+            uninterrupted(|| unsafe { libc::pwrite(fd, ZEROS.as_ptr().cast(), many, at as i64) })?;
+        if written == 0 {
+            return Err(libc::ENOSPC);
         }
+        at += written as usize;
     }
     Ok(())
+}
+
+/// Repeats a call that a signal interrupts, but not for ever: a timer may be faster than the file system.
+fn uninterrupted(mut call: impl FnMut() -> isize) -> Result<isize, i32> {
+    const MOST: usize = 1000;
+    for _ in 0..MOST {
+        let result = call();
+        if result >= 0 {
+            return Ok(result);
+        }
+        match sys::last_error() {
+            libc::EINTR => {}
+            error => return Err(error),
+        }
+    }
+    Err(libc::EINTR)
 }
 
 fn map_file(base: *mut u8, len: usize, fd: i32, at: usize) -> bool {

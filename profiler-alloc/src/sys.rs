@@ -3,6 +3,7 @@
 //! Nothing here allocates, and everything but [`Errno`] may change `errno`.
 
 use core::ffi::CStr;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::descriptor::Descriptor;
 
@@ -143,8 +144,21 @@ pub fn file_stamp(path: &CStr) -> Option<(u64, u64)> {
     Some((stat.st_size as u64, modified))
 }
 
+/// True once descriptor 2 was seen to be closed: whatever is there later is a file of the program's, not its stderr.
+static STDERR_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Looks whether there is a stderr to warn on.
+pub fn note_stderr() {
+    // SAFETY: asks for a flag, changes nothing.
+    let is_open = unsafe { libc::fcntl(2, libc::F_GETFD) } >= 0;
+    STDERR_CLOSED.store(!is_open, Ordering::Relaxed);
+}
+
 /// Writes one line to stderr: `profiler-alloc: ` and the parts.
 pub fn warn(parts: &[&[u8]]) {
+    if STDERR_CLOSED.load(Ordering::Relaxed) {
+        return;
+    }
     let mut line = [0u8; 512];
     let mut len = 0;
     let texts = [b"profiler-alloc: ".as_slice()]
@@ -245,10 +259,11 @@ impl Statm {
 }
 
 /// True if the 8 bytes at `address` can be read: asks the kernel to copy them, which fails with EFAULT instead of a fault.
+/// Where the kernel may not be asked, the answer is no.
 pub fn is_readable(address: usize) -> bool {
     // SAFETY: an invalid `how` makes the call fail with EINVAL after the copy; no signal mask is changed.
     let result = unsafe { libc::syscall(libc::SYS_rt_sigprocmask, -1, address, 0usize, 8usize) };
-    result == 0 || last_error() != libc::EFAULT
+    result != 0 && last_error() == libc::EINVAL
 }
 
 #[cfg(test)]

@@ -52,7 +52,8 @@ impl Timeline {
                 .store(count as u64 + 1, Ordering::Release);
         }
         let interval = header.timeline_interval_ns.load(Ordering::Relaxed);
-        self.next_ns.store(now_ns + interval, Ordering::Relaxed);
+        self.next_ns
+            .store(now_ns.saturating_add(interval), Ordering::Relaxed);
         self.adding.store(false, Ordering::Release);
     }
 }

@@ -23,9 +23,9 @@ pub struct Totals {
 impl Totals {
     pub fn add(&mut self, cells: &ThreadCells) {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        self.allocs += get(&cells.allocs);
-        self.frees += get(&cells.frees);
-        self.reallocs += get(&cells.reallocs);
+        self.allocs = self.allocs.wrapping_add(get(&cells.allocs));
+        self.frees = self.frees.wrapping_add(get(&cells.frees));
+        self.reallocs = self.reallocs.wrapping_add(get(&cells.reallocs));
         self.alloc_bytes = self.alloc_bytes.wrapping_add(get(&cells.alloc_bytes));
         self.freed_bytes = self.freed_bytes.wrapping_add(get(&cells.freed_bytes));
         self.realloc_new = self.realloc_new.wrapping_add(get(&cells.realloc_new));

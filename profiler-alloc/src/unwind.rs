@@ -11,7 +11,7 @@ use crate::cfi::Context;
 #[cfg(not(portable_unwinder))]
 use crate::cfi::{self, Rule, Step};
 use crate::index::Index;
-use crate::modules::Modules;
+use crate::modules::{Modules, Site};
 use crate::registers::Registers;
 use crate::stack_memory::StackMemory;
 use crate::store::Store;
@@ -44,8 +44,8 @@ impl Fingerprint {
     pub const EMPTY: Fingerprint = Fingerprint(0x243f_6a88_85a3_08d3);
 
     #[inline]
-    pub fn push(&mut self, address: usize) {
-        let mixed = (self.0 ^ address as u64).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    pub fn push(&mut self, site: Site) {
+        let mixed = (self.0 ^ site.to_bits()).wrapping_mul(0xff51_afd7_ed55_8ccd);
         self.0 = mixed ^ (mixed >> 32);
     }
 
@@ -84,25 +84,19 @@ pub fn walk(
     registers: Registers,
     memory: &mut StackMemory,
     tables: &mut Tables<'_>,
-    mut visit: impl FnMut(usize, usize, &mut StackMemory) -> Visit,
+    mut visit: impl FnMut(Site, usize, &mut StackMemory) -> Visit,
 ) -> End {
-    let Registers {
-        mut pc,
-        mut sp,
-        mut fp,
-    } = registers;
+    let Registers { pc, mut sp, mut fp } = registers;
+    let mut at = tables.site(pc);
     for _ in 0..MAX_WALK {
-        let Step::Caller {
-            from_fp,
-            offset,
-            saved_fp,
-        } = tables.rule(pc).step()
-        else {
-            return if tables.rule(pc).step() == Step::Outermost {
-                End::Complete
-            } else {
-                End::CutOff
-            };
+        let (from_fp, offset, saved_fp) = match tables.rule(at).step() {
+            Step::Caller {
+                from_fp,
+                offset,
+                saved_fp,
+            } => (from_fp, offset, saved_fp),
+            Step::Outermost => return End::Complete,
+            Step::Unknown => return End::CutOff,
         };
         let frame_end = if from_fp { fp } else { sp }.wrapping_add_signed(offset);
         // The caller's frame lies above this one; anything else is damage.
@@ -121,11 +115,11 @@ pub fn walk(
         if return_address == 0 {
             return End::Complete;
         }
-        if visit(return_address, frame_end - 8, memory) == Visit::Enough {
+        let site = tables.site(return_address);
+        if visit(site, frame_end - 8, memory) == Visit::Enough {
             return End::Complete;
         }
-        // The call ends where the return address begins, perhaps beyond the caller's last instruction.
-        pc = return_address - 1;
+        at = site.call();
         sp = frame_end;
     }
     End::CutOff
@@ -136,39 +130,51 @@ pub fn walk(
 pub fn walk(
     _: Registers,
     memory: &mut StackMemory,
-    _: &mut Tables<'_>,
-    mut visit: impl FnMut(usize, usize, &mut StackMemory) -> Visit,
+    tables: &mut Tables<'_>,
+    mut visit: impl FnMut(Site, usize, &mut StackMemory) -> Visit,
 ) -> End {
     // Places are not known, so no outer end is ever found again.
-    crate::portable::walk(|return_address| visit(return_address, 0, memory))
+    crate::portable::walk(|return_address| visit(tables.site(return_address), 0, memory))
 }
 
-#[cfg(not(portable_unwinder))]
 impl Tables<'_> {
     #[inline]
-    fn rule(&mut self, pc: usize) -> Rule {
-        match self.rules.find(pc as u64, |_| true) {
+    fn site(&self, return_address: usize) -> Site {
+        self.modules.site(self.store, return_address, self.now_ns)
+    }
+
+    #[cfg(not(portable_unwinder))]
+    #[inline]
+    fn rule(&mut self, at: Site) -> Rule {
+        match self.rules.find(at.to_bits(), |_| true) {
             Some(bits) => Rule::from_bits(bits),
-            None => self.compile(pc),
+            None => self.compile(at),
         }
     }
 
+    #[cfg(not(portable_unwinder))]
     #[cold]
     #[inline(never)]
-    fn compile(&mut self, pc: usize) -> Rule {
-        let rule = match self.modules.find(self.store, pc, self.now_ns) {
-            Some(module) => cfi::compile(&module, pc, self.context),
+    fn compile(&mut self, at: Site) -> Rule {
+        let rule = match self.modules.find(self.store, at, self.now_ns) {
+            Some(module) => cfi::compile(&module, at.address(), self.context),
             None => Rule::UNKNOWN,
         };
-        self.rules.insert(pc as u64, rule.to_bits());
+        self.rules.insert(at.to_bits(), rule.to_bits());
         rule
     }
 }
 
 /// Walks by frame pointers: at each, the caller's frame pointer and, above it, the return address. A stack of more than
-/// `most` frames is left to the tables, which need not walk all of it.
+/// `most` frames is left to the tables, which need not walk all of it, and so is one with frames of a library that may be
+/// unloaded: what stands at its addresses may change.
 #[inline]
-pub fn walk_frame_pointers(registers: Registers, memory: &mut StackMemory, most: usize) -> Guess {
+pub fn walk_frame_pointers(
+    registers: Registers,
+    memory: &mut StackMemory,
+    modules: &Modules,
+    most: usize,
+) -> Guess {
     let mut guess = Guess::NONE;
     let (mut low, mut fp) = (registers.sp, registers.fp);
     while fp > low && memory.holds(fp.wrapping_add(8)) {
@@ -178,9 +184,9 @@ pub fn walk_frame_pointers(registers: Registers, memory: &mut StackMemory, most:
         if return_address == 0 {
             break;
         }
-        guess.fingerprint.push(return_address);
+        guess.fingerprint.push(Site::staying(return_address));
         guess.len += 1;
-        if guess.len > most {
+        if guess.len > most || modules.may_pass(return_address) {
             return Guess::NONE;
         }
         low = fp;

@@ -31,7 +31,7 @@ impl Recorder {
         if is_timed {
             let taken = self.budget.time_since(start, walked);
             let header = self.store.header();
-            let own = header.own_ns.fetch_add(taken, Ordering::Relaxed) + taken;
+            let own = (header.own_ns.fetch_add(taken, Ordering::Relaxed)).saturating_add(taken);
             let interval = header.interval.load(Ordering::Relaxed);
             self.change_interval(self.budget.check(own, interval, mean_size(cells)));
         }
@@ -94,6 +94,7 @@ impl Recorder {
 
 /// Mean size of what the thread has allocated, in bytes.
 fn mean_size(cells: &ThreadCells) -> u64 {
-    let blocks = cells.allocs.load(Ordering::Relaxed) + cells.reallocs.load(Ordering::Relaxed);
+    let blocks = (cells.allocs.load(Ordering::Relaxed))
+        .saturating_add(cells.reallocs.load(Ordering::Relaxed));
     cells.alloc_bytes.load(Ordering::Relaxed) / blocks.max(1)
 }

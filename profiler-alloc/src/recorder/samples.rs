@@ -60,6 +60,13 @@ impl Recorder {
         Some(block)
     }
 
+    /// Forgets the block at `address`, which goes away where its freeing cannot be recorded.
+    pub fn forget(&self, address: usize) {
+        if let Some(block) = self.take_block(address) {
+            self.lose(block);
+        }
+    }
+
     /// The reallocation failed and the block is where it was.
     pub fn put_back(&self, address: usize, block: Block) {
         if !self.remember(address, block) {
@@ -212,7 +219,8 @@ impl Recorder {
         kept
     }
 
-    fn lose(&self, block: Block) {
+    /// A block that was taken from the live ones is not known any more.
+    pub fn lose(&self, block: Block) {
         let weight = sampling::weight(block.size, u64::from(block.interval));
         self.change_live(
             self.stack_cells(StackRef {

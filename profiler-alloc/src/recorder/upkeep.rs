@@ -46,7 +46,7 @@ impl Recorder {
         header.cpu_ns.store(self.budget.cpu_ns(), Ordering::Relaxed);
         header.own_bytes.store(self.own_bytes(), Ordering::Relaxed);
         self.timeline.add(&self.store, now_ns, || Point {
-            time_ns: now_ns + 1,
+            time_ns: now_ns.saturating_add(1),
             heap: heap as u64,
             rss: self.statm.rss(),
             alloc_bytes: self.totals().alloc_bytes,

@@ -51,7 +51,7 @@ impl Recorder {
             registers,
             &mut memory,
             &mut tables,
-            |address, place, memory| frames.push(address, place, memory),
+            |site, place, memory| frames.push(site, place, memory),
         );
         match end {
             End::Complete => frames.complete(),
@@ -79,7 +79,7 @@ impl Recorder {
 
     pub(super) fn guess(&self, registers: Registers, memory: &mut StackMemory) -> Guess {
         if self.frame_pointer_credit.load(Ordering::Relaxed) > 0 {
-            unwind::walk_frame_pointers(registers, memory, self.depth)
+            unwind::walk_frame_pointers(registers, memory, &self.modules, self.depth)
         } else {
             Guess::NONE
         }

@@ -44,8 +44,8 @@ impl Oracle {
             now_ns: 0,
         };
         let mut ours = Vec::new();
-        let end = walk(registers, &mut memory, &mut tables, |address, _, _| {
-            ours.push(address);
+        let end = walk(registers, &mut memory, &mut tables, |site, _, _| {
+            ours.push(site.address());
             Visit::GoOn
         });
         let mut theirs = Vec::new();
@@ -136,7 +136,7 @@ fn fingerprints_depend_on_order() {
         let mut fingerprint = Fingerprint::EMPTY;
         addresses
             .iter()
-            .for_each(|&address| fingerprint.push(address));
+            .for_each(|&address| fingerprint.push(Site::staying(address)));
         fingerprint
     };
     assert_eq!(of(&[1, 2, 3]), of(&[1, 2, 3]));
@@ -166,17 +166,21 @@ fn a_chain_of_frame_pointers_is_followed_to_its_end() {
         high: address(63),
     };
     let mut memory = StackMemory::at(registers.sp, &mut own);
+    let modules = Modules::new().unwrap();
     let mut expected = Fingerprint::EMPTY;
-    expected.push(0x1111);
-    expected.push(0x2222);
-    let guess = walk_frame_pointers(registers, &mut memory, 100);
+    expected.push(Site::staying(0x1111));
+    expected.push(Site::staying(0x2222));
+    let guess = walk_frame_pointers(registers, &mut memory, &modules, 100);
     assert_eq!((guess.fingerprint, guess.len), (expected, 2));
     assert_eq!(
-        walk_frame_pointers(registers, &mut memory, 0).len,
+        walk_frame_pointers(registers, &mut memory, &modules, 0).len,
         0,
         "too deep to guess"
     );
     // A frame pointer that does not rise ends the walk.
     set(30, address(20));
-    assert_eq!(walk_frame_pointers(registers, &mut memory, 100).len, 2);
+    assert_eq!(
+        walk_frame_pointers(registers, &mut memory, &modules, 100).len,
+        2
+    );
 }

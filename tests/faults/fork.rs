@@ -1,0 +1,152 @@
+//! Children, however they are made, hang nowhere and leave their parent's profile and descriptors alone.
+
+use std::fs;
+use std::hint::black_box;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+
+use profiler_alloc_format::env as settings;
+
+use crate::Named;
+use crate::child::{Place, times};
+use crate::inner;
+
+pub const TESTS: &[Named] = &[
+    ("fork::under_four_threads", under_four_threads),
+    ("fork::vfork_and_spawn", vfork_and_spawn),
+    ("fork::programs_inherit_nothing", programs_inherit_nothing),
+];
+
+pub const ROLES: &[Named] = &[
+    ("forks", || while_allocating(fork_all)),
+    ("spawns", || while_allocating(spawn_all)),
+    ("descriptors", list_descriptors),
+    ("executes", execute),
+];
+
+/// Does `work` while four threads allocate, each with a set of blocks of its own.
+fn while_allocating(work: fn()) {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    let allocate = || {
+        let mut kept: Vec<Vec<u8>> = Vec::new();
+        while !STOP.load(SeqCst) {
+            kept.push(vec![1; kept.len() * 7 % 3_000]);
+            if kept.len() == 500 {
+                kept.clear();
+            }
+        }
+    };
+    let workers: Vec<_> = (0..4).map(|_| std::thread::spawn(allocate)).collect();
+    work();
+    STOP.store(true, SeqCst);
+    workers
+        .into_iter()
+        .for_each(|worker| worker.join().unwrap());
+}
+
+fn fork_all() {
+    for _ in 0..times(1_000, 100) {
+        // SAFETY: the child allocates, which the allocator allows after fork, and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            inner::stop_sharing();
+            // What the parent has in use, the child has too.
+            let heap = profiler_alloc::heap_in_use();
+            let mut blocks: Vec<Vec<u8>> = (0..100).map(|size| vec![1; size]).collect();
+            blocks.iter_mut().for_each(|block| block.reserve(5_000));
+            drop(black_box(blocks));
+            let is_kept = heap > 1_000 && profiler_alloc::heap_in_use() == heap;
+            // SAFETY: ends the child at once.
+            unsafe { libc::_exit(if is_kept { 7 } else { 8 }) };
+        }
+        await_child(child, 7);
+    }
+}
+
+fn await_child(child: i32, code: i32) {
+    let mut status = 0;
+    // SAFETY: `status` is valid to write to.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert!(
+        libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == code,
+        "status {status:#x}"
+    );
+}
+
+fn spawn_all() {
+    for _ in 0..times(1_000, 50) {
+        vfork_once();
+        let status = Command::new("true").env_remove(settings::OUTPUT).status();
+        assert!(status.unwrap().success());
+    }
+}
+
+/// A child that borrows this process's memory until it ends.
+#[inline(never)]
+fn vfork_once() {
+    // SAFETY: the child only ends; it touches nothing that this frame uses afterwards.
+    let child = unsafe {
+        #[allow(
+            deprecated,
+            reason = "what is tested is that the deprecated call works"
+        )]
+        let child = libc::vfork();
+        if child == 0 {
+            libc::_exit(0);
+        }
+        child
+    };
+    await_child(child, 0);
+}
+
+/// Prints the descriptors of this process, one a line.
+fn list_descriptors() {
+    for entry in fs::read_dir("/proc/self/fd").unwrap() {
+        println!("{}", entry.unwrap().path().display());
+    }
+}
+
+/// Becomes another program, after allocating in this one.
+fn execute() {
+    use std::os::unix::process::CommandExt;
+    drop(black_box(vec![1u8; 100_000]));
+    let own = std::env::current_exe().unwrap();
+    let error = Command::new(own)
+        .env("MEMPROF_TEST_ROLE", "descriptors")
+        .env_remove("MEMPROF_TEST_TRUTH")
+        .env_remove(settings::OUTPUT)
+        .exec();
+    panic!("{error}");
+}
+
+fn under_four_threads() {
+    for sample in ["all", "65536"] {
+        let place = Place::new();
+        assert!(place.run("forks", sample).success());
+        // The threads were waited for, so the totals are the parent's to the last byte: nothing of a child is in them.
+        let profile = place.check_totals(0, 0);
+        assert_eq!(profile.header.forks, times(1_000, 100) as u64);
+    }
+}
+
+fn vfork_and_spawn() {
+    for sample in ["all", "65536"] {
+        let place = Place::new();
+        assert!(place.run("spawns", sample).success());
+        place.check_totals(0, 0);
+    }
+}
+
+fn programs_inherit_nothing() {
+    let place = Place::new();
+    let listed = |command: &mut Command| {
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().lines().count()
+    };
+    let mut plain = place.command("executes", "all");
+    let without = listed(plain.env_remove(settings::OUTPUT));
+    let with = listed(&mut place.command("executes", "all"));
+    assert_eq!(with, without, "descriptors of a program executed");
+    place.profile();
+}

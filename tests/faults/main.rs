@@ -1,0 +1,53 @@
+//! The faults of `docs/reliability.md` that befall a recorded program: each test runs this very program again in a role,
+//! does it harm, and looks at what is left. `MEMPROF_TEST_FULL=1` runs every loop to the length the page states.
+
+mod child;
+mod crash;
+mod early_and_late;
+mod fork;
+mod inner;
+mod signals;
+mod threads;
+
+use inner::Inner;
+use libtest_mimic::{Arguments, Trial};
+use profiler_alloc::ProfilerAlloc;
+
+#[global_allocator]
+static ALLOC: ProfilerAlloc<Inner> = ProfilerAlloc::new(Inner);
+
+/// A role or a test, by its name.
+type Named = (&'static str, fn());
+
+/// What a child process does.
+const ROLES: &[&[Named]] = &[
+    crash::ROLES,
+    early_and_late::ROLES,
+    fork::ROLES,
+    signals::ROLES,
+    threads::ROLES,
+];
+
+const TESTS: &[&[Named]] = &[
+    crash::TESTS,
+    early_and_late::TESTS,
+    fork::TESTS,
+    signals::TESTS,
+    threads::TESTS,
+];
+
+fn main() {
+    if let Some(role) = child::role() {
+        let mut roles = ROLES.iter().copied().flatten();
+        let (_, act) = roles.find(|(name, _)| *name == role).expect("a role");
+        return act();
+    }
+    let trial = |&(name, test): &Named| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    };
+    let trials = TESTS.iter().copied().flatten().map(trial).collect();
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
