@@ -6,9 +6,11 @@
 mod about;
 mod draft;
 mod figures;
+mod metric;
 mod naming;
 mod placing;
 mod select;
+mod stacks;
 mod summary;
 mod tally;
 
@@ -19,13 +21,16 @@ use serde::Serialize;
 pub use crate::profile::Loss;
 pub use about::{Recording, Sampling};
 pub use figures::{Bytes, Figures, NOISE};
+pub use metric::Metric;
 pub use select::{Lines, NoMatch, Selection, Sort};
+pub use stacks::{FrameId, StackFrame, StackModule, StackNode, StackNodeId, StackTotal, Stacks};
 pub use summary::{OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 
 use crate::defect::Defect;
 use crate::profile::Profile;
 pub use crate::profile::{Counters, State};
 use crate::source::Sources;
+pub use crate::symbolize::Origin;
 use crate::symbolize::Symbols;
 use placing::Placing;
 

@@ -1,0 +1,342 @@
+//! The stacks of a profile as its author reads them: a tree of functions and lines, with figures where a stack ends.
+//!
+//! Addresses on one line are one frame, inlined functions are frames of their own, and the allocator's frames are left
+//! out. Every view of stacks is made from this tree: flamegraph, text tree, leaks, exports.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::placing::Placing;
+use super::{Figures, Loss, Metric, Recording, Sampling, Scope, naming};
+use crate::defect::Defect;
+use crate::profile::{Frame, Profile, Totals};
+use crate::source::Sources;
+use crate::symbolize::{CodeFrameId, Origin, Symbols};
+
+/// Number of a [`StackFrame`] in [`Stacks::frames`].
+pub type FrameId = u32;
+/// Number of a [`StackNode`] in [`Stacks::nodes`].
+pub type StackNodeId = u32;
+
+/// All stacks of a profile.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Stacks {
+    /// Which program and when.
+    pub recording: Recording,
+    /// How it was sampled.
+    pub sampling: Sampling,
+    /// Distinct frames.
+    pub frames: Vec<StackFrame>,
+    /// The tree. Number 0 is the root, without a frame; a parent's number is below its children's.
+    pub nodes: Vec<StackNode>,
+    /// What stacks allocated, freed and kept, in the order of their nodes, at most one for a node.
+    pub stacks: Vec<StackTotal>,
+    /// Executables and libraries, by [`StackFrame::module`]. The first is the main executable.
+    pub modules: Vec<StackModule>,
+    /// The sum of all stacks.
+    pub total: Figures,
+    /// What could not be charged to any stack.
+    pub unattributed: Figures,
+    /// What the recorder could not keep.
+    pub losses: Vec<Loss>,
+    /// What is wrong with the profile, or missing beside it.
+    pub defects: Vec<Defect>,
+}
+
+/// A line of a function.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StackFrame {
+    /// The function as in the report's tables, or `module+0xoffset`.
+    pub function: String,
+    /// The source file: as in the report's tables if it is the user's, else as the compiler wrote it; empty if unknown.
+    pub file: String,
+    /// From 1. `None` if unknown, or made by the compiler.
+    pub line: Option<u32>,
+    /// Whose code it is.
+    pub origin: Origin,
+    /// Number of the module. `None` for frames of no module.
+    pub module: Option<usize>,
+    /// Return address of one of its calls, as written in the module's file.
+    pub address: u64,
+    /// Whether the module's file is the recorded one; if not, function and line may be wrong.
+    pub verified: bool,
+}
+
+/// A frame and its caller.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StackNode {
+    /// The caller's node. The root is its own parent.
+    pub parent: StackNodeId,
+    /// The frame; of no meaning for the root.
+    pub frame: FrameId,
+}
+
+/// What one stack did itself, callees not included.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct StackTotal {
+    /// Node of its innermost frame.
+    pub node: StackNodeId,
+    /// Its figures.
+    pub figures: Figures,
+    /// Time of the last sample, nanoseconds since the start.
+    pub last_ns: u64,
+}
+
+/// An executable or library.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct StackModule {
+    /// Path of its file; empty if unknown.
+    pub path: PathBuf,
+    /// Build-id in hexadecimal digits; empty if it has none.
+    pub build_id: String,
+}
+
+impl Stacks {
+    /// The stacks of a profile. `defects` are those of the stages before.
+    pub fn new(
+        profile: &Profile,
+        symbols: &Symbols,
+        sources: &mut Sources,
+        mut defects: Vec<Defect>,
+    ) -> Stacks {
+        let placing = Placing::new(profile, symbols, sources, Scope::User);
+        defects.append(&mut sources.take_defects());
+        let mut tree = Tree::new(profile, symbols, &placing);
+        // Parents come before children, so a caller's node is known when its callee asks for it.
+        let mut ends: Vec<StackNodeId> = Vec::with_capacity(profile.nodes.len());
+        for node in &profile.nodes {
+            let caller = ends.get(node.parent as usize).copied().unwrap_or(0);
+            ends.push(match node.frame {
+                Some(frame) => tree.push(caller, frame),
+                None => caller,
+            });
+        }
+        let mut sums: HashMap<StackNodeId, (Totals, u64)> = HashMap::new();
+        let mut total = Totals::default();
+        for stack in &profile.stacks {
+            let (sum, last_ns) = sums.entry(ends[stack.node as usize]).or_default();
+            sum.add(&stack.totals);
+            *last_ns = stack.last_ns.max(*last_ns);
+            total.add(&stack.totals);
+        }
+        let mut stacks: Vec<StackTotal> = (sums.into_iter())
+            .map(|(node, (totals, last_ns))| StackTotal {
+                node,
+                figures: Figures::of(&totals, None),
+                last_ns,
+            })
+            .collect();
+        stacks.sort_by_key(|stack| stack.node);
+        Stacks {
+            recording: Recording::of(profile),
+            sampling: Sampling::of(profile),
+            frames: tree.frames,
+            nodes: tree.nodes,
+            stacks,
+            modules: (profile.modules.iter())
+                .map(|module| StackModule {
+                    path: module.path.clone(),
+                    build_id: module.build_id.iter().map(|b| format!("{b:02x}")).collect(),
+                })
+                .collect(),
+            total: Figures::of(&total, None),
+            unattributed: Figures::of(&profile.unattributed, None),
+            losses: Loss::of(profile),
+            defects,
+        }
+    }
+
+    /// The frames of a stack that ends in `node`, innermost first.
+    pub fn path(&self, node: StackNodeId) -> impl Iterator<Item = &StackFrame> {
+        let mut at = node;
+        std::iter::from_fn(move || {
+            let here = (at != 0).then(|| &self.nodes[at as usize])?;
+            at = here.parent;
+            Some(&self.frames[here.frame as usize])
+        })
+    }
+
+    /// The figure of every node, callees included, by node number.
+    pub fn inclusive(&self, metric: Metric) -> Vec<i64> {
+        let mut sums = vec![0_i64; self.nodes.len()];
+        for stack in &self.stacks {
+            sums[stack.node as usize] = metric.of(&stack.figures).bytes;
+        }
+        for number in (1..self.nodes.len()).rev() {
+            let parent = self.nodes[number].parent as usize;
+            sums[parent] = sums[parent].saturating_add(sums[number]);
+        }
+        sums
+    }
+}
+
+/// The tree in the making.
+struct Tree<'a> {
+    symbols: &'a Symbols,
+    placing: &'a Placing,
+    module_count: usize,
+    frames: Vec<StackFrame>,
+    nodes: Vec<StackNode>,
+    children: HashMap<(StackNodeId, FrameId), StackNodeId>,
+    by_text: HashMap<(String, String, Option<u32>, u16), FrameId>,
+    by_code: Vec<Option<FrameId>>,
+    titles: HashMap<usize, (String, String)>,
+    elided: Option<FrameId>,
+}
+
+impl<'a> Tree<'a> {
+    fn new(profile: &Profile, symbols: &'a Symbols, placing: &'a Placing) -> Tree<'a> {
+        Tree {
+            symbols,
+            placing,
+            module_count: profile.modules.len(),
+            frames: Vec::new(),
+            nodes: vec![StackNode {
+                parent: 0,
+                frame: 0,
+            }],
+            children: HashMap::with_capacity(profile.nodes.len()),
+            by_text: HashMap::new(),
+            by_code: vec![None; symbols.ids().count()],
+            titles: HashMap::new(),
+            elided: None,
+        }
+    }
+
+    /// The node of `frame` called from `caller`.
+    fn push(&mut self, caller: StackNodeId, frame: Frame) -> StackNodeId {
+        let symbols = self.symbols;
+        if frame == Frame::ELIDED {
+            let elided = self.elided();
+            return self.child(caller, elided);
+        }
+        let mut node = caller;
+        for &id in symbols.of(frame).iter().rev() {
+            if symbols.origin(id) != Origin::Allocator {
+                let frame = self.frame(id, frame);
+                node = self.child(node, frame);
+            }
+        }
+        node
+    }
+
+    fn child(&mut self, parent: StackNodeId, frame: FrameId) -> StackNodeId {
+        let next = self.nodes.len() as StackNodeId;
+        let node = *self.children.entry((parent, frame)).or_insert(next);
+        if node == next {
+            self.nodes.push(StackNode { parent, frame });
+        }
+        node
+    }
+
+    fn elided(&mut self) -> FrameId {
+        let next = self.frames.len() as FrameId;
+        let id = *self.elided.get_or_insert(next);
+        if id == next {
+            self.frames.push(StackFrame {
+                function: "(frames left out)".to_owned(),
+                file: String::new(),
+                line: None,
+                origin: Origin::Unknown,
+                module: None,
+                address: 0,
+                verified: true,
+            });
+        }
+        id
+    }
+
+    fn frame(&mut self, id: CodeFrameId, address: Frame) -> FrameId {
+        if let Some(known) = self.by_code[id.index()] {
+            return known;
+        }
+        let code = self.symbols.code(id);
+        let (file, function) = match (code.line, self.placing.place_of(id)) {
+            (Some(_), Some(place)) => self.title(place.table),
+            _ => (code.file.clone(), naming::fold(&code.function)),
+        };
+        let key = (function, file, code.line, code.module);
+        let next = self.frames.len() as FrameId;
+        let frame = *self.by_text.entry(key.clone()).or_insert(next);
+        if frame == next {
+            let (function, file, line, module) = key;
+            self.frames.push(StackFrame {
+                function,
+                file,
+                line,
+                origin: self.symbols.origin(id),
+                module: Some(usize::from(module)).filter(|&module| module < self.module_count),
+                address: address.address(),
+                verified: !self.symbols.is_unverified(module),
+            });
+        }
+        self.by_code[id.index()] = Some(frame);
+        frame
+    }
+
+    fn title(&mut self, table: usize) -> (String, String) {
+        let placing = self.placing;
+        let title = self.titles.entry(table).or_insert_with(|| {
+            let (file, function) = placing.title(table);
+            (file.to_owned(), function)
+        });
+        title.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::{builder::Builder, parse};
+    use crate::source::Places;
+    use crate::symbolize::CodeFrame;
+
+    #[test]
+    fn addresses_on_one_line_are_one_frame_and_the_allocator_is_none() {
+        let mut builder = Builder::new();
+        builder.module("/bin/app");
+        let frame = |address| Frame::new(0, address);
+        let first = builder.stack(&[frame(9), frame(1), frame(5)]);
+        builder.allocated(first, 100, 1);
+        let second = builder.stack(&[frame(9), frame(2), frame(5)]);
+        builder.allocated(second, 20, 2);
+        let deep = builder.stack(&[frame(3), Frame::ELIDED, frame(5)]);
+        builder.allocated(deep, 3, 1);
+        let mut symbols = Symbols::default();
+        let code = |name: &str, line| CodeFrame::new(name, "/home/me/app/src/main.rs", line);
+        symbols.insert(frame(5), vec![code("app::main", 1)]);
+        symbols.insert(frame(1), vec![code("app::run<u8>", 2)]);
+        symbols.insert(frame(2), vec![code("app::run<u16>", 2)]);
+        symbols.insert(
+            frame(9),
+            vec![
+                CodeFrame::new("__rust_alloc", "", 1),
+                code("app::inlined", 3),
+            ],
+        );
+        symbols.insert(frame(3), vec![code("app::deep", 4)]);
+        let (profile, _) = parse("x".as_ref(), builder.to_input()).unwrap();
+        let mut sources = Sources::new(Places::default());
+        let stacks = Stacks::new(&profile, &symbols, &mut sources, Vec::new());
+        let shown: Vec<(Vec<&str>, i64)> = (stacks.stacks.iter())
+            .map(|stack| {
+                let path = stacks.path(stack.node);
+                let names = path.map(|frame| frame.function.as_str()).collect();
+                (names, stack.figures.allocated.bytes)
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                (vec!["app::inlined", "app::run", "app::main"], 120),
+                (vec!["app::deep", "(frames left out)", "app::main"], 3),
+            ]
+        );
+        assert_eq!(stacks.total.count, 4);
+        let sums = stacks.inclusive(Metric::Allocated);
+        assert_eq!(sums[0], 123);
+        assert_eq!(sums, [123, 123, 120, 120, 3, 3]);
+    }
+}
