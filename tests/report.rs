@@ -97,6 +97,24 @@ fn reports_the_newest_profile_of_the_folder() {
 }
 
 #[test]
+fn what_is_no_file_is_no_profile() {
+    let folder = folder();
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("folder.memprof")).unwrap();
+    let fifo = Command::new("mkfifo").arg(path("pipe.memprof")).status();
+    assert!(fifo.unwrap().success());
+    // Both are newer than the profile, and opening a pipe that nobody writes to would wait for ever.
+    stdout(&memprof(folder.path(), &["report"]));
+    for name in ["folder.memprof", "pipe.memprof"] {
+        let error = refusal(&memprof(folder.path(), &["report", name]));
+        assert!(
+            error.contains("not a regular file; name a profile"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn other_forms_and_files() {
     let folder = folder();
     let json = stdout(&memprof(

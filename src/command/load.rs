@@ -96,8 +96,11 @@ fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
         {
             continue;
         }
-        let modified = fs::metadata(&path).and_then(|metadata| metadata.modified());
-        if let Ok(modified) = modified
+        let modified = fs::metadata(&path).and_then(|metadata| {
+            let is_file = metadata.is_file();
+            Ok(is_file.then_some(metadata.modified()?))
+        });
+        if let Ok(Some(modified)) = modified
             && newest.as_ref().is_none_or(|(before, _)| *before < modified)
         {
             newest = Some((modified, path));

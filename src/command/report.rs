@@ -1,5 +1,6 @@
 //! `memprof report`: the line tables of a profile.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -20,7 +21,7 @@ pub struct Args {
     file_name: Option<String>,
     /// Only the first N functions
     #[arg(long, value_name = "N")]
-    top: Option<usize>,
+    top: Option<NonZeroUsize>,
     /// Also functions of dependencies and of std
     #[arg(long)]
     all: bool,
@@ -90,7 +91,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     report.select(&Selection {
         function: args.function,
         file: args.file_name,
-        top: args.top,
+        top: args.top.map(NonZeroUsize::get),
         sort: args.sort,
         lines: args.lines,
     })?;

@@ -16,6 +16,12 @@ pub enum ReadError {
         /// What the system said.
         error: io::Error,
     },
+    /// A folder, a pipe or a device: a profile is read back and forth.
+    #[error("{} is not a regular file; name a profile, such as one that `ls *.memprof` lists", path.display())]
+    NotAFile {
+        /// What was named.
+        path: PathBuf,
+    },
     /// The file has no bytes.
     #[error("{} is empty: the recording never began; run the program again with `memprof run`", path.display())]
     Empty {

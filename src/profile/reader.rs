@@ -5,7 +5,7 @@
 //! points to is then there.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -21,11 +21,17 @@ use crate::defect::Defect;
 
 /// Reads the profile in the file at `path`.
 pub fn read(path: &Path) -> Result<(Profile, Vec<Defect>), ReadError> {
-    let file = File::open(path).map_err(|error| ReadError::Unreadable {
+    let unreadable = |error| ReadError::Unreadable {
         path: path.to_owned(),
         error,
-    })?;
-    parse(path, file)
+    };
+    // Looked at before it is opened: opening a pipe waits for its other end.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(ReadError::NotAFile {
+            path: path.to_owned(),
+        });
+    }
+    parse(path, File::open(path).map_err(unreadable)?)
 }
 
 /// Reads a profile from `input`, which errors call `path`.

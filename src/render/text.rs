@@ -17,7 +17,7 @@ const FAINT: Style = Style::new().dimmed();
 const COLUMN: usize = 12;
 /// Between the last figure and the source line.
 const GAP: usize = 3;
-/// Least room for a source line that is cut.
+/// Least room for a source line.
 const LEAST: usize = 16;
 
 /// Line tables for people. Styles are written always: what `out` is decides whether they are kept.
@@ -207,11 +207,8 @@ impl Text {
         }
         let contents = escape_source(line.contents.as_deref().unwrap_or_default());
         let contents = match self.width {
-            // Where there is hardly any room left, the terminal's own wrapping serves better.
-            Some(width) if width >= used + GAP + LEAST => {
-                cut(contents.trim_end(), width - used - GAP)
-            }
-            _ => contents.trim_end().to_owned(),
+            Some(width) => cut(contents.trim_end(), room(width, used + GAP)),
+            None => contents.trim_end().to_owned(),
         };
         if contents.is_empty() {
             return writeln!(out);
@@ -266,6 +263,12 @@ impl Text {
     }
 }
 
+/// Characters of source for a row of which `used` are gone: the rest of the terminal's line, or of the next one where hardly
+/// anything is left of the first.
+fn room(width: usize, used: usize) -> usize {
+    (used + LEAST).next_multiple_of(width.max(1)) - used
+}
+
 /// `text` cut to `width` columns of a terminal.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
@@ -309,4 +312,25 @@ fn foot(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         )?;
     }
     super::summary_text::faults(&report.unattributed, &report.losses, &report.defects, out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_one_line_of_the_terminal_or_two_of_a_narrow_one() {
+        assert_eq!(room(80, 34), 46);
+        assert_eq!(room(50, 34), 16);
+        assert_eq!(room(40, 34), 46);
+        assert_eq!(room(0, 34), 16);
+    }
+
+    #[test]
+    fn text_is_cut_by_what_it_takes_on_the_screen() {
+        assert_eq!(cut("let x", 5), "let x");
+        assert_eq!(cut("let xy", 5), "let …");
+        assert_eq!(cut("日本語", 5), "日本…");
+        assert_eq!(cut("日本語", 4), "日…");
+    }
 }
