@@ -1,8 +1,11 @@
 //! No bytes, wherever they come from, make the analyst panic, hang or eat the machine's memory.
 
+mod inert;
+
 use std::io::{self, Cursor};
 use std::path::Path;
 
+use inert::STRINGS;
 use memprof::profile::{self, Frame, builder::Builder};
 use memprof::render::{Column, Csv, Json, Renderer, SummaryText, Text};
 use memprof::report::{Report, Scope, Selection, Sort, Summary};
@@ -94,4 +97,68 @@ proptest! {
         bytes[HEADER..].copy_from_slice(&body[..len - HEADER]);
         show_everything(&bytes);
     }
+}
+
+#[test]
+fn hostile_text_is_inert_in_every_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("source.rs");
+    std::fs::write(&source, STRINGS.join("\n")).unwrap();
+    let mut builder = Builder::new();
+    let mut symbols = symbolize::Symbols::default();
+    for (number, string) in STRINGS.iter().enumerate() {
+        let module = builder.module(string);
+        let mut named = builder.threads[0];
+        named.name = [0; 2];
+        for (at, byte) in string.bytes().take(16).enumerate() {
+            named.name[at / 8] |= u64::from(byte) << (8 * (at % 8));
+        }
+        builder.threads.push(named);
+        for (offset, function, file) in [
+            (1, *string, "src/main.rs"),
+            (2, "function", *string),
+            (3, *string, source.to_str().unwrap()),
+        ] {
+            let frame = Frame::new(module, offset);
+            let stack = builder.stack(&[frame]);
+            builder.allocated(stack, 1000 + number as u64, 1);
+            let code = symbolize::CodeFrame {
+                module,
+                ..symbolize::CodeFrame::new(function, file, number as u32 + 1)
+            };
+            symbols.insert(frame, vec![code]);
+        }
+        // What has no line at all is shown by its module.
+        let stack = builder.stack(&[Frame::new(module, 9)]);
+        builder.allocated(stack, 77, 1);
+        let unknown = symbolize::CodeFrame::unknown(string, Frame::new(module, 9));
+        symbols.insert(Frame::new(module, 9), vec![unknown]);
+    }
+    let (profile, defects) = profile::parse("x.memprof".as_ref(), builder.to_input()).unwrap();
+    let mut sources = Sources::new(Places::default());
+    let report = Report::new(&profile, &symbols, &mut sources, Scope::All, defects);
+    let shown = |renderer: &dyn Renderer| {
+        let mut output = Vec::new();
+        renderer.report(&report, &mut output).unwrap();
+        String::from_utf8(output).unwrap()
+    };
+    let text = Text {
+        columns: Vec::new(),
+        precision: 1,
+        width: None,
+    };
+    inert::in_terminal(&inert::without_colours(&shown(&text)));
+    inert::in_csv(&shown(&Csv));
+    let json = inert::in_json(&shown(&Json));
+    let tables = json["functions"].as_array().unwrap();
+    assert!(tables.len() > STRINGS.len(), "{} tables", tables.len());
+    let mut output = Vec::new();
+    let summary = Summary::new(&profile, &symbols, &mut sources, Vec::new());
+    SummaryText { top: 100 }
+        .summary(&summary, &mut output)
+        .unwrap();
+    inert::in_terminal(&inert::without_colours(str::from_utf8(&output).unwrap()));
+    output.clear();
+    Json.summary(&summary, &mut output).unwrap();
+    inert::in_json(str::from_utf8(&output).unwrap());
 }
