@@ -1,7 +1,9 @@
 //! The command line: which subcommand, with which options; the only place that prints errors and chooses exit codes.
 
+mod diff;
 mod load;
 mod report;
+mod revision;
 mod run;
 mod summary;
 
@@ -16,6 +18,7 @@ enum Memprof {
     Run(run::Args),
     Report(report::Args),
     Summary(summary::Args),
+    Diff(diff::Args),
 }
 
 /// Runs the command and gives the process's exit code: 0, that of the program run, or 2 for an error of ours.
@@ -24,6 +27,7 @@ pub fn main() -> ExitCode {
         Memprof::Run(args) => run::run(args),
         Memprof::Report(args) => report::run(args),
         Memprof::Summary(args) => summary::run(args),
+        Memprof::Diff(args) => diff::run(args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("memprof: {error:#}");

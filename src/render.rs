@@ -1,6 +1,8 @@
 //! Reports as text, JSON and CSV. Renderers know the report's model and nothing else.
 
 mod csv;
+mod diff_json;
+mod diff_text;
 mod escape;
 mod json;
 mod summary_text;
@@ -10,6 +12,8 @@ mod words;
 use std::io::{self, Write};
 
 pub use csv::Csv;
+pub use diff_json::DiffJson;
+pub use diff_text::DiffText;
 pub use json::Json;
 pub use summary_text::SummaryText;
 pub use text::{Column, Text};

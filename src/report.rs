@@ -4,6 +4,7 @@
 //! what stands here.
 
 mod about;
+pub mod diff;
 mod draft;
 mod figures;
 mod metric;

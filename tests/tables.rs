@@ -1,81 +1,14 @@
 //! Reports of synthetic profiles, as a user would read them.
 
-use std::fs;
+mod synthetic;
+
 use std::io;
-use std::path::Path;
 
-use profiler_alloc_format::Frame;
-
-use memprof::defect::Defect;
-use memprof::profile::{self, Profile, builder::Builder};
+use memprof::profile::Frame;
 use memprof::render::{Column, Csv, Json, Renderer, SummaryText, Text};
 use memprof::report::{Lines, Report, Scope, Selection, Summary};
-use memprof::source::{Places, Sources};
-use memprof::symbolize::{CodeFrame, Symbols};
-
-/// A program whose source is in a folder of its own.
-struct Program {
-    folder: tempfile::TempDir,
-    builder: Builder,
-    symbols: Symbols,
-    next: u64,
-}
-
-impl Program {
-    fn new(source: &str) -> Program {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("src")).unwrap();
-        fs::write(folder.path().join("src/main.rs"), source).unwrap();
-        let mut builder = Builder::new();
-        builder.module("/bin/app");
-        builder.header.final_ns = 2_000_000_000;
-        Program {
-            folder,
-            builder,
-            symbols: Symbols::default(),
-            next: 0,
-        }
-    }
-
-    /// A frame that stands for `places` (function, line) in `src/main.rs`, innermost first.
-    fn frame(&mut self, places: &[(&str, u32)]) -> Frame {
-        let file = self.folder.path().join("src/main.rs");
-        let file = file.to_str().unwrap();
-        let code = places
-            .iter()
-            .map(|(function, line)| CodeFrame::new(function, file, *line));
-        self.frame_of(code.collect())
-    }
-
-    fn frame_of(&mut self, code: Vec<CodeFrame>) -> Frame {
-        self.next += 16;
-        let frame = Frame::new(0, self.next);
-        self.symbols.insert(frame, code);
-        frame
-    }
-
-    fn profile(&self) -> (Profile, Vec<Defect>) {
-        profile::parse(Path::new("app.memprof"), self.builder.to_input()).unwrap()
-    }
-
-    fn sources(&self) -> Sources {
-        Sources::new(Places {
-            current_dir: self.folder.path().to_owned(),
-            ..Places::default()
-        })
-    }
-
-    fn report(&self, scope: Scope) -> Report {
-        let (profile, defects) = self.profile();
-        Report::new(&profile, &self.symbols, &mut self.sources(), scope, defects)
-    }
-
-    fn selected(&self) -> Report {
-        let mut report = self.report(Scope::User);
-        report.select(&Selection::default()).unwrap();
-        report
-    }
-}
+use memprof::symbolize::CodeFrame;
+use synthetic::Program;
 
 fn shown(renderer: &dyn Renderer, report: &Report) -> String {
     let mut out = Vec::new();

@@ -16,7 +16,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("profile", &["defect"]),
     ("symbolize", &["defect", "profile"]),
     ("source", &["defect"]),
-    ("report", &["defect", "profile", "symbolize", "source"]),
+    (
+        "report",
+        &["units", "defect", "profile", "symbolize", "source"],
+    ),
     ("render", &["units", "defect", "report"]),
     ("run", &["units", "profile"]),
     (

@@ -45,44 +45,52 @@ pub struct Loaded {
 impl Input {
     /// Reads and symbolizes the profile. Long work is shown on a terminal.
     pub fn load(&self) -> anyhow::Result<Loaded> {
-        let current_dir = std::env::current_dir().context("cannot tell the current folder")?;
         let path = match &self.file {
             Some(path) => path.clone(),
             None => newest(Path::new("."))?,
         };
-        let (profile, mut defects) = profile::read(&path)?;
-        let started = Instant::now();
-        let bar = ProgressBar::no_length().with_style(
-            ProgressStyle::with_template("looking up lines {bar:30} {pos}/{len}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar()),
-        );
-        let result = symbolize(
-            &profile,
-            &symbolize::Options {
-                force: self.force,
-                progress: Some(&|done, total| {
-                    if started.elapsed() > PATIENCE {
-                        bar.set_length(total as u64);
-                        bar.set_position(done as u64);
-                    }
-                }),
-            },
-        );
-        bar.finish_and_clear();
-        let (symbols, more) = result?;
-        defects.extend(more);
-        let sources = Sources::new(Places {
-            current_dir,
+        let places = Places {
+            current_dir: current_dir()?,
             root: self.source_root.clone(),
             maps: self.path_map.clone(),
-        });
-        Ok(Loaded {
-            profile,
-            symbols,
-            sources,
-            defects,
-        })
+        };
+        load(&path, places, self.force)
     }
+}
+
+pub fn current_dir() -> anyhow::Result<PathBuf> {
+    std::env::current_dir().context("cannot tell the current folder")
+}
+
+/// Reads and symbolizes the profile at `path`, whose source is in `places`. Long work is shown on a terminal.
+pub fn load(path: &Path, places: Places, force: bool) -> anyhow::Result<Loaded> {
+    let (profile, mut defects) = profile::read(path)?;
+    let started = Instant::now();
+    let bar = ProgressBar::no_length().with_style(
+        ProgressStyle::with_template("looking up lines {bar:30} {pos}/{len}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
+    let result = symbolize(
+        &profile,
+        &symbolize::Options {
+            force,
+            progress: Some(&|done, total| {
+                if started.elapsed() > PATIENCE {
+                    bar.set_length(total as u64);
+                    bar.set_position(done as u64);
+                }
+            }),
+        },
+    );
+    bar.finish_and_clear();
+    let (symbols, more) = result?;
+    defects.extend(more);
+    Ok(Loaded {
+        profile,
+        symbols,
+        sources: Sources::new(places),
+        defects,
+    })
 }
 
 /// The profile in `folder` that was modified last.
@@ -122,7 +130,12 @@ pub enum Output<'a> {
     File(&'a Path),
 }
 
-impl Output<'_> {
+impl<'a> Output<'a> {
+    /// The file at `path`, or standard output.
+    pub fn to(path: Option<&'a Path>) -> Output<'a> {
+        path.map_or(Output::Stdout, Output::File)
+    }
+
     /// Lets `write` write. A reader that went away, as in `memprof report | head`, is no error.
     pub fn write(
         &self,

@@ -104,11 +104,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Format::Json => Box::new(Json),
         Format::Csv => Box::new(Csv),
     };
-    let output = match &args.output {
-        Some(path) => Output::File(path),
-        None => Output::Stdout,
-    };
-    output.write(|out| renderer.report(&report, out))
+    Output::to(args.output.as_deref()).write(|out| renderer.report(&report, out))
 }
 
 /// Characters of a line, if standard output is a terminal.

@@ -40,11 +40,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         &mut loaded.sources,
         loaded.defects,
     );
-    let output = match &args.output {
-        Some(path) => Output::File(path),
-        None => Output::Stdout,
-    };
-    output.write(|out| match args.format {
+    Output::to(args.output.as_deref()).write(|out| match args.format {
         Format::Text => SummaryText { top: args.top }.summary(&summary, out),
         Format::Json => Json.summary(&summary, out),
     })

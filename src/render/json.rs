@@ -99,7 +99,7 @@ struct LineShape<'a> {
 }
 
 #[derive(Serialize)]
-struct FiguresShape {
+pub(super) struct FiguresShape {
     mem_usage: Option<i64>,
     increment: i64,
     allocated: i64,
@@ -160,7 +160,7 @@ impl<'a> FunctionShape<'a> {
 }
 
 impl FiguresShape {
-    fn of(figures: &Figures) -> Self {
+    pub(super) fn of(figures: &Figures) -> Self {
         let bytes = [
             ("increment", figures.increment),
             ("allocated", figures.allocated),
@@ -192,7 +192,7 @@ impl FiguresShape {
     }
 }
 
-fn write(shape: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(shape: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     let json = serde_json::to_string_pretty(shape)?;
     let mut shown = String::with_capacity(json.len());
     for char in json.chars() {

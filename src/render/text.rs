@@ -11,7 +11,7 @@ use super::{Renderer, words};
 use crate::report::{Bytes, Figures, Line, NOISE, Note, Report, Scope, State, Table};
 
 pub(super) const TITLE: Style = Style::new().bold();
-const FAINT: Style = Style::new().dimmed();
+pub(super) const FAINT: Style = Style::new().dimmed();
 
 /// Least width of a column of figures.
 const COLUMN: usize = 12;

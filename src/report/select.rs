@@ -131,11 +131,12 @@ impl Report {
     }
 }
 
-fn keep(
-    tables: &mut Vec<Table>,
+/// Keeps the tables whose `name` contains what is wanted.
+pub(super) fn keep<T>(
+    tables: &mut Vec<T>,
     what: &'static str,
     wanted: &Option<String>,
-    name: fn(&Table) -> &String,
+    name: fn(&T) -> &String,
 ) -> Result<(), NoMatch> {
     let Some(wanted) = wanted else { return Ok(()) };
     if tables.iter().any(|table| name(table).contains(wanted)) {

@@ -1,0 +1,151 @@
+//! `memprof diff`: what changed from one profile to another.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::load::{self, Output};
+use super::revision::Revision;
+use crate::render::{DiffJson, DiffText};
+use crate::report::diff::{Diff, Limit};
+use crate::report::{Metric, Report, Scope, Selection};
+use crate::source::{PathMap, Places};
+
+/// Something grew by more than was allowed.
+const GROWN: u8 = 1;
+
+/// Shows what changed from one profile to another, function by function and line by line.
+///
+/// Lines that moved in the source are matched by their text, functions that were renamed by theirs. The source of BASE is
+/// looked for where it is now; if it was edited since, name the revision that BASE was built from: --base-rev main.
+///
+/// A change that the error of sampling alone may have made is marked `~`. Record both with `--sample all` to have none.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// The profile to compare with
+    base: PathBuf,
+    /// The profile to compare
+    new: PathBuf,
+    /// Figure to compare
+    #[arg(long, value_enum, default_value_t)]
+    of: Metric,
+    /// Exit with 1 if the whole program, a function or a line grew by more than this: 5% (of the whole), 10MiB
+    #[arg(long, value_name = "LIMIT")]
+    fail_over: Option<String>,
+    /// Only functions whose name contains NAME
+    #[arg(long, value_name = "NAME")]
+    function: Option<String>,
+    /// Only files whose path contains PATH
+    #[arg(long = "file", value_name = "PATH")]
+    file_name: Option<String>,
+    /// Only the first N functions
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
+    /// Also functions of dependencies and of std
+    #[arg(long)]
+    all: bool,
+    /// Read the source of BASE from revision REV of git
+    #[arg(long, value_name = "REV", conflicts_with = "base_path_map")]
+    base_rev: Option<String>,
+    /// Read source files of BASE below FROM from below TO; may be given several times
+    #[arg(long, value_name = "FROM=TO")]
+    base_path_map: Vec<PathMap>,
+    /// Read source files below FROM from below TO; may be given several times
+    #[arg(long, value_name = "FROM=TO")]
+    path_map: Vec<PathMap>,
+    /// Folder to look for source files in
+    #[arg(long, value_name = "DIR")]
+    source_root: Option<PathBuf>,
+    /// Use the programs' files although they changed since the recording
+    #[arg(long)]
+    force: bool,
+    /// Decimal places of MiB
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
+    precision: u8,
+    /// Form of the differences
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Write to FILE instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+enum Format {
+    /// Tables for people
+    #[default]
+    Text,
+    /// For programs; see docs/json.md
+    Json,
+}
+
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let limit = (args.fail_over.as_deref())
+        .map(|text| text.parse::<Limit>().map_err(anyhow::Error::msg))
+        .transpose()?;
+    let mut diff = load(&args)?;
+    diff.sort(args.of);
+    let grown = limit.map(|limit| diff.grown(args.of, limit));
+
+    let text = DiffText {
+        metric: args.of,
+        precision: usize::from(args.precision),
+        top: args.top,
+    };
+    Output::to(args.output.as_deref()).write(|out| match args.format {
+        Format::Text => {
+            text.diff(&diff, out)?;
+            let Some((grown, limit)) = grown.as_ref().zip(args.fail_over.as_ref()) else {
+                return Ok(());
+            };
+            writeln!(out)?;
+            text.growths(grown, limit, out)
+        }
+        Format::Json => DiffJson {
+            metric: args.of,
+            grown: grown.as_deref(),
+        }
+        .diff(&diff, out),
+    })?;
+    let fails = grown.iter().flatten().any(|growth| !growth.within_noise);
+    Ok(ExitCode::from(if fails { GROWN } else { 0 }))
+}
+
+fn load(args: &Args) -> anyhow::Result<Diff> {
+    let current_dir = load::current_dir()?;
+    let revision = (args.base_rev.as_ref())
+        .map(|name| Revision::check_out(name, &current_dir))
+        .transpose()?;
+    let new_places = Places {
+        current_dir,
+        root: args.source_root.clone(),
+        maps: args.path_map.clone(),
+    };
+    let base_places = match &revision {
+        Some(revision) => revision.places(),
+        None => Places {
+            maps: [args.base_path_map.clone(), args.path_map.clone()].concat(),
+            ..new_places.clone()
+        },
+    };
+    let report = |path: &PathBuf, places: Places| -> anyhow::Result<Report> {
+        let mut loaded = load::load(path, places, args.force)?;
+        let scope = if args.all { Scope::All } else { Scope::User };
+        let report = Report::new(
+            &loaded.profile,
+            &loaded.symbols,
+            &mut loaded.sources,
+            scope,
+            loaded.defects,
+        );
+        Ok(report)
+    };
+    let base = report(&args.base, base_places)?;
+    let new = report(&args.new, new_places)?;
+    let mut diff = Diff::new(base, new);
+    diff.select(&Selection {
+        function: args.function.clone(),
+        file: args.file_name.clone(),
+        ..Selection::default()
+    })?;
+    Ok(diff)
+}

@@ -1,0 +1,212 @@
+//! Differences as JSON, for programs. `docs/json.md` describes the shape.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::json::{FiguresShape, write};
+use crate::defect::Defect;
+use crate::report::diff::{Diff, FunctionChange, Growth, LineChange, Pair, Presence, Side, What};
+use crate::report::{Loss, Metric, Recording, Sampling, Scope};
+
+/// Name and version of the shape.
+const DIFF: &str = "memprof-diff/1";
+
+/// Differences for programs.
+#[derive(Clone, Debug)]
+pub struct DiffJson<'a> {
+    /// The figure that `grown` is about.
+    pub metric: Metric,
+    /// What grew beyond a limit; `None` if no limit was set.
+    pub grown: Option<&'a [Growth]>,
+}
+
+impl DiffJson<'_> {
+    /// Writes `diff` to `out`.
+    pub fn diff(&self, diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
+        let whole = Metric::ALL.into_iter().filter_map(|metric| {
+            let change = diff.whole(metric)?;
+            let bytes = [change.base.bytes, change.new.bytes];
+            Some((metric.name(), bytes))
+        });
+        let shape = DiffShape {
+            schema: DIFF,
+            metric: self.metric.name(),
+            base: SideShape::of(&diff.base),
+            new: SideShape::of(&diff.new),
+            scope: diff.scope,
+            whole: whole.collect(),
+            grown: self
+                .grown
+                .map(|all| all.iter().map(GrowthShape::of).collect()),
+            functions: diff.functions.iter().map(FunctionShape::of).collect(),
+            elsewhere: PairShape::of(&diff.elsewhere),
+        };
+        write(&shape, out)
+    }
+}
+
+#[derive(Serialize)]
+struct DiffShape<'a> {
+    schema: &'static str,
+    metric: &'static str,
+    base: SideShape<'a>,
+    new: SideShape<'a>,
+    scope: Scope,
+    /// Exact figures of the whole process: `[base, new]`.
+    whole: BTreeMap<&'static str, [i64; 2]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grown: Option<Vec<GrowthShape<'a>>>,
+    functions: Vec<FunctionShape<'a>>,
+    elsewhere: PairShape,
+}
+
+#[derive(Serialize)]
+struct SideShape<'a> {
+    recording: &'a Recording,
+    sampling: &'a Sampling,
+    source_changed: bool,
+    losses: &'a [Loss],
+    defects: &'a [Defect],
+}
+
+impl<'a> SideShape<'a> {
+    fn of(side: &'a Side) -> Self {
+        SideShape {
+            recording: &side.recording,
+            sampling: &side.sampling,
+            source_changed: side.source_changed,
+            losses: &side.losses,
+            defects: &side.defects,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct GrowthShape<'a> {
+    file: Option<&'a str>,
+    function: Option<&'a str>,
+    line: Option<u32>,
+    base: i64,
+    new: i64,
+    change: i64,
+    standard_error: f64,
+    within_noise: bool,
+}
+
+impl<'a> GrowthShape<'a> {
+    fn of(growth: &'a Growth) -> Self {
+        let (file, function, line) = match &growth.what {
+            What::Whole => (None, None, None),
+            What::Function { file, function } => (Some(&**file), Some(&**function), None),
+            What::Line {
+                file,
+                line,
+                function,
+            } => (Some(&**file), Some(&**function), *line),
+        };
+        let difference = growth.change.difference();
+        GrowthShape {
+            file,
+            function,
+            line,
+            base: growth.change.base.bytes,
+            new: growth.change.new.bytes,
+            change: difference.bytes,
+            standard_error: difference.standard_error,
+            within_noise: growth.within_noise,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct FunctionShape<'a> {
+    name: &'a str,
+    file: &'a str,
+    was: Option<WasShape<'a>>,
+    total: PairShape,
+    lines: Vec<LineShape<'a>>,
+}
+
+#[derive(Serialize)]
+struct WasShape<'a> {
+    name: &'a str,
+    file: &'a str,
+}
+
+#[derive(Serialize)]
+struct LineShape<'a> {
+    line: Option<u32>,
+    base_line: Option<u32>,
+    presence: &'static str,
+    source: Option<&'a str>,
+    base_source: Option<&'a str>,
+    #[serde(flatten)]
+    figures: PairShape,
+}
+
+impl<'a> FunctionShape<'a> {
+    fn of(function: &'a FunctionChange) -> Self {
+        let was = function.was.as_ref();
+        FunctionShape {
+            name: &function.function,
+            file: &function.file,
+            was: was.map(|(file, name)| WasShape { name, file }),
+            total: PairShape::of(&function.total),
+            lines: function.lines.iter().map(LineShape::of).collect(),
+        }
+    }
+}
+
+impl<'a> LineShape<'a> {
+    fn of(line: &'a LineChange) -> Self {
+        LineShape {
+            line: line.number,
+            base_line: line.base_number,
+            presence: match line.presence {
+                Presence::Base => "base",
+                Presence::New => "new",
+                Presence::Both => "both",
+            },
+            source: line.contents.as_deref(),
+            base_source: line.was.as_deref(),
+            figures: PairShape::of(&line.figures),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct PairShape {
+    base: Option<FiguresShape>,
+    new: Option<FiguresShape>,
+    /// New minus base, of every figure that differs.
+    change: BTreeMap<&'static str, ChangeShape>,
+}
+
+#[derive(Serialize)]
+struct ChangeShape {
+    value: i64,
+    standard_error: f64,
+    within_noise: bool,
+}
+
+impl PairShape {
+    fn of(pair: &Pair) -> Self {
+        let change = Metric::ALL.into_iter().filter_map(|metric| {
+            let change = pair.change(metric);
+            let difference = change.difference();
+            let shape = ChangeShape {
+                value: difference.bytes,
+                standard_error: difference.standard_error,
+                within_noise: change.is_within_noise(),
+            };
+            (difference.bytes != 0).then_some((metric.name(), shape))
+        });
+        PairShape {
+            base: pair.base.as_ref().map(FiguresShape::of),
+            new: pair.new.as_ref().map(FiguresShape::of),
+            change: change.collect(),
+        }
+    }
+}

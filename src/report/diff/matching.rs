@@ -1,0 +1,273 @@
+//! Finds each function and line of one report in another, although the source was edited in between.
+//!
+//! A function is the same if its name is; failing that, if its text is much the same. Lines are aligned by their text
+//! where both reports have it, else by their distance from the function's first line.
+
+use std::collections::{BTreeMap, HashMap};
+
+use similar::{Algorithm, DiffOp, TextDiff, capture_diff_slices};
+
+use super::{FunctionChange, LineChange, Pair, Presence, has_changed};
+use crate::report::{Line, Note, Table};
+
+/// A text is much the same as another if so much of it is.
+const ALIKE: f32 = 0.6;
+/// Lines whose text differs are still the same line if so much of it is the same.
+const ALIKE_LINE: f32 = 0.5;
+/// Most pairs of functions of a file whose texts are compared.
+const MOST_COMPARED: usize = 2500;
+
+/// Pairs the tables of both reports; what is in one only stands alone.
+pub(super) fn functions(base: Vec<Table>, new: Vec<Table>) -> Vec<FunctionChange> {
+    let pairs = pairs(&base, &new);
+    let mut base: Vec<Option<Table>> = base.into_iter().map(Some).collect();
+    let mut changes = Vec::new();
+    for (table, pair) in new.into_iter().zip(pairs) {
+        let before = pair.and_then(|index| base[index].take());
+        changes.push(change(before, Some(table)));
+    }
+    changes.extend(
+        base.into_iter()
+            .flatten()
+            .map(|gone| change(Some(gone), None)),
+    );
+    changes
+}
+
+/// For every table of `new`, the index of its table in `base`.
+fn pairs(base: &[Table], new: &[Table]) -> Vec<Option<usize>> {
+    let mut pairs = vec![None; new.len()];
+    let mut taken = vec![false; base.len()];
+    let mut pair_by = |key: &dyn Fn(&Table) -> (String, String)| {
+        let mut known: HashMap<_, Vec<usize>> = HashMap::new();
+        for (index, table) in base.iter().enumerate().filter(|(index, _)| !taken[*index]) {
+            known.entry(key(table)).or_default().push(index);
+        }
+        for (table, pair) in new
+            .iter()
+            .zip(&mut pairs)
+            .filter(|(_, pair)| pair.is_none())
+        {
+            // Of several with one name, none can be told to be the one.
+            if let Some([index]) = known.get(&key(table)).map(Vec::as_slice)
+                && !taken[*index]
+            {
+                taken[*index] = true;
+                *pair = Some(*index);
+            }
+        }
+    };
+    pair_by(&|table| (table.file.clone(), table.function.clone()));
+    pair_by(&|table| (String::new(), table.function.clone()));
+    pair_by_text(base, new, &mut pairs, &mut taken);
+    pairs
+}
+
+/// Pairs functions that were given another name, within a file.
+fn pair_by_text(base: &[Table], new: &[Table], pairs: &mut [Option<usize>], taken: &mut [bool]) {
+    let mut left: BTreeMap<&str, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+    for (index, table) in base.iter().enumerate().filter(|(index, _)| !taken[*index]) {
+        left.entry(&table.file).or_default().0.push(index);
+    }
+    for (index, table) in new
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| pairs[*index].is_none())
+    {
+        left.entry(&table.file).or_default().1.push(index);
+    }
+    for (before, after) in left.into_values() {
+        if before.len() * after.len() > MOST_COMPARED {
+            continue;
+        }
+        let mut alike: Vec<(f32, usize, usize)> = Vec::new();
+        for (&old, &now) in before
+            .iter()
+            .flat_map(|old| after.iter().map(move |now| (old, now)))
+        {
+            if let (Some(a), Some(b)) = (text(&base[old]), text(&new[now])) {
+                let ratio = similar::get_diff_ratio(
+                    &capture_diff_slices(Algorithm::Patience, &a, &b),
+                    a.len(),
+                    b.len(),
+                );
+                if ratio >= ALIKE {
+                    alike.push((ratio, old, now));
+                }
+            }
+        }
+        alike.sort_by(|a, b| b.0.total_cmp(&a.0));
+        for (_, old, now) in alike {
+            if !taken[old] && pairs[now].is_none() {
+                taken[old] = true;
+                pairs[now] = Some(old);
+            }
+        }
+    }
+}
+
+/// The lines' texts without indentation, if all are known and are those of the recorded program.
+fn text<'a>(table: &'a Table) -> Option<Vec<&'a str>> {
+    if table.notes.contains(&Note::SourceChanged) || table.lines.is_empty() {
+        return None;
+    }
+    let trimmed = |line: &'a Line| {
+        line.number?;
+        line.contents.as_deref().map(str::trim)
+    };
+    table.lines.iter().map(trimmed).collect()
+}
+
+fn change(base: Option<Table>, new: Option<Table>) -> FunctionChange {
+    let total = Pair {
+        base: base.as_ref().map(|table| table.total),
+        new: new.as_ref().map(|table| table.total),
+    };
+    let name = |table: &Table| (table.file.clone(), table.function.clone());
+    let (before, after) = (base.as_ref().map(name), new.as_ref().map(name));
+    let was = before
+        .clone()
+        .filter(|before| after.as_ref().is_some_and(|after| after != before));
+    let (file, function) = after.or(before).unwrap_or_default();
+    FunctionChange {
+        function,
+        file,
+        was,
+        total,
+        lines: lines(base.as_ref(), new.as_ref()),
+    }
+}
+
+/// The lines of both, in the order of the source; those that touched memory in neither are left out.
+fn lines(base: Option<&Table>, new: Option<&Table>) -> Vec<LineChange> {
+    let rows = |table: Option<&'_ Table>| table.map_or(&[][..], |table| &table.lines[..]).to_vec();
+    let (before, after) = (rows(base), rows(new));
+    let texts = base.and_then(text).zip(new.and_then(text));
+    let pairs = match &texts {
+        Some((a, b)) => align(a, b),
+        None => by_distance(&before, &after),
+    };
+    let mut changes: Vec<LineChange> = (pairs.into_iter())
+        .map(|(old, now)| line_change(old.map(|old| &before[old]), now.map(|now| &after[now])))
+        .collect();
+    changes.retain(|line| has_changed(&line.figures) || !line.figures.is_empty());
+    changes
+}
+
+fn line_change(base: Option<&Line>, new: Option<&Line>) -> LineChange {
+    let contents = |line: Option<&Line>| line.and_then(|line| line.contents.clone());
+    let (before, after) = (contents(base), contents(new));
+    let trimmed = |text: &Option<String>| text.as_deref().map(str::trim).map(str::to_owned);
+    let differs = after.is_some() && trimmed(&before) != trimmed(&after);
+    LineChange {
+        base_number: base.and_then(|line| line.number),
+        number: new.and_then(|line| line.number),
+        was: before.clone().filter(|_| differs),
+        contents: after.or(before),
+        presence: match (base, new) {
+            (Some(_), None) => Presence::Base,
+            (None, _) => Presence::New,
+            (Some(_), Some(_)) => Presence::Both,
+        },
+        figures: Pair {
+            base: base.and_then(|line| line.figures),
+            new: new.and_then(|line| line.figures),
+        },
+    }
+}
+
+type Indices = (Option<usize>, Option<usize>);
+
+/// Aligns two texts line by line.
+fn align(before: &[&str], after: &[&str]) -> Vec<Indices> {
+    let mut pairs = Vec::new();
+    for op in capture_diff_slices(Algorithm::Patience, before, after) {
+        match op {
+            DiffOp::Equal {
+                old_index,
+                new_index,
+                len,
+            } => pairs.extend((0..len).map(|i| (Some(old_index + i), Some(new_index + i)))),
+            DiffOp::Delete {
+                old_index, old_len, ..
+            } => pairs.extend((old_index..old_index + old_len).map(|i| (Some(i), None))),
+            DiffOp::Insert {
+                new_index, new_len, ..
+            } => pairs.extend((new_index..new_index + new_len).map(|i| (None, Some(i)))),
+            DiffOp::Replace {
+                old_index,
+                old_len,
+                new_index,
+                new_len,
+            } => edited(
+                (before, old_index..old_index + old_len),
+                (after, new_index..new_index + new_len),
+                &mut pairs,
+            ),
+        }
+    }
+    pairs
+}
+
+/// Pairs the lines of an edited stretch, in order, each with the next that is much like it.
+fn edited(
+    (before, old): (&[&str], std::ops::Range<usize>),
+    (after, new): (&[&str], std::ops::Range<usize>),
+    pairs: &mut Vec<Indices>,
+) {
+    let mut from = new.start;
+    for index in old {
+        let alike =
+            |now: &usize| TextDiff::from_chars(before[index], after[*now]).ratio() >= ALIKE_LINE;
+        match (from..new.end).find(alike) {
+            Some(now) => {
+                pairs.extend((from..now).map(|between| (None, Some(between))));
+                pairs.push((Some(index), Some(now)));
+                from = now + 1;
+            }
+            None => pairs.push((Some(index), None)),
+        }
+    }
+    pairs.extend((from..new.end).map(|left| (None, Some(left))));
+}
+
+/// Pairs lines whose text is not known: by number, or by distance from the first, whichever pairs more. Addresses are
+/// paired if they read the same.
+fn by_distance(before: &[Line], after: &[Line]) -> Vec<Indices> {
+    let first = |lines: &[Line]| lines.iter().find_map(|line| line.number).unwrap_or(0);
+    let moved = i64::from(first(after)) - i64::from(first(before));
+    type Key = (Option<i64>, Option<String>);
+    let key = |line: &Line, moved: i64| -> Key {
+        match line.number {
+            Some(number) => (Some(i64::from(number) + moved), None),
+            None => (None, line.contents.clone()),
+        }
+    };
+    let known: HashMap<Key, usize> = (after.iter().enumerate())
+        .map(|(index, line)| (key(line, 0), index))
+        .collect();
+    let paired = |moved: i64| -> Vec<Option<usize>> {
+        let found = before
+            .iter()
+            .map(|line| known.get(&key(line, moved)).copied());
+        found.collect()
+    };
+    let hits = |found: &[Option<usize>]| found.iter().flatten().count();
+    let (here, there) = (paired(0), paired(moved));
+    let found = if hits(&there) > hits(&here) {
+        there
+    } else {
+        here
+    };
+    let mut pairs: Vec<Indices> = Vec::new();
+    let mut next = 0;
+    for (index, pair) in found.iter().enumerate() {
+        if let Some(now) = *pair {
+            pairs.extend((next..now).map(|between| (None, Some(between))));
+            next = next.max(now + 1);
+        }
+        pairs.push((Some(index), *pair));
+    }
+    pairs.extend((next..after.len()).map(|left| (None, Some(left))));
+    pairs
+}

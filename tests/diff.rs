@@ -1,0 +1,307 @@
+//! Differences of synthetic profiles whose source was edited in between, and `memprof diff` as a user runs it.
+
+mod synthetic;
+
+use std::fs;
+use std::process::Command;
+
+use memprof::profile::builder::Builder;
+use memprof::render::{DiffJson, DiffText};
+use memprof::report::diff::{Diff, Limit, What};
+use memprof::report::{Metric, Scope};
+use memprof::symbolize::CodeFrame;
+use synthetic::Program;
+
+const MIB: u64 = 1 << 20;
+
+const BEFORE: &str = "\
+fn main() {
+    let a = load(10);
+    let b = load(20);
+    keep(a, b);
+}
+
+fn load(n: usize) -> Vec<u8> {
+    vec![0; n]
+}
+
+fn gone() {
+    keep(vec![0; 5], vec![]);
+}
+";
+
+/// A comment above, a line between, an edited line, a function renamed, one new.
+const AFTER: &str = "\
+//! Now with a comment.
+
+fn fresh() {
+    keep(vec![9; 9], vec![]);
+}
+
+fn main() {
+    let a = load(10);
+    println!(\"between\");
+    let b = load(200);
+    keep(a, b);
+}
+
+fn load_all(n: usize) -> Vec<u8> {
+    vec![0; n]
+}
+";
+
+/// Allocates `mib` MiB on each line given as (function, line).
+fn program(source: &str, lines: &[(&str, u32, u64)]) -> Program {
+    let mut program = Program::new(source);
+    for &(function, line, mib) in lines {
+        let frame = program.frame(&[(function, line)]);
+        let stack = program.builder.stack(&[frame]);
+        program.builder.allocated(stack, mib * MIB, 1);
+    }
+    program
+}
+
+fn edited() -> Diff {
+    let before = program(
+        BEFORE,
+        &[
+            ("app::main", 2, 10),
+            ("app::main", 3, 20),
+            ("app::load", 8, 30),
+            ("app::gone", 12, 5),
+        ],
+    );
+    let after = program(
+        AFTER,
+        &[
+            ("app::fresh", 4, 9),
+            ("app::main", 8, 10),
+            ("app::main", 10, 200),
+            ("app::load_all", 15, 31),
+        ],
+    );
+    let mut diff = Diff::new(before.report(Scope::User), after.report(Scope::User));
+    diff.sort(Metric::Peak);
+    diff
+}
+
+fn text(diff: &Diff) -> String {
+    let mut out = Vec::new();
+    DiffText::default().diff(diff, &mut out).unwrap();
+    anstream::adapter::strip_str(std::str::from_utf8(&out).unwrap()).to_string()
+}
+
+#[test]
+fn lines_that_moved_are_matched() {
+    insta::assert_snapshot!(text(&edited()), @r##"
+Base: app of 1970-01-01 00:00:00 UTC
+New:  app of 1970-01-01 00:00:00 UTC
+
+Whole program              Base          New       Change
+peak                   65.0 MiB    250.0 MiB   +185.0 MiB
+live at the end        65.0 MiB    250.0 MiB   +185.0 MiB
+allocated              65.0 MiB    250.0 MiB   +185.0 MiB
+freed                   0.0 MiB      0.0 MiB            =
+blocks                        4            4            =
+
+Filename: src/main.rs
+Function: app::main: peak 30.0 MiB -> 210.0 MiB, +180.0 MiB
+
+Line # (base)         Base          New       Change   Line Contents
+====================================================================
+     8      2     10.0 MiB     10.0 MiB            =       let a = load(10);
+    10      3     20.0 MiB    200.0 MiB   +180.0 MiB ~     let b = load(200);
+                                                     was let b = load(20);
+
+Filename: src/main.rs
+Function: app::fresh  (new): peak 0.0 MiB -> 9.0 MiB, +9.0 MiB
+
+Line # (base)         Base          New       Change   Line Contents
+====================================================================
+     4                          9.0 MiB     +9.0 MiB +     keep(vec![9; 9], vec![]);
+
+Filename: src/main.rs
+Function: app::gone  (gone): peak 5.0 MiB -> 0.0 MiB, -5.0 MiB
+
+Line # (base)         Base          New       Change   Line Contents
+====================================================================
+           12      5.0 MiB                  -5.0 MiB -     keep(vec![0; 5], vec![]);
+
+Filename: src/main.rs
+Function: app::load_all: peak 30.0 MiB -> 31.0 MiB, +1.0 MiB
+(was app::load in src/main.rs)
+
+Line # (base)         Base          New       Change   Line Contents
+====================================================================
+    15      8     30.0 MiB     31.0 MiB     +1.0 MiB       vec![0; n]
+
+Lines marked `~`, `+` and `-` were edited, are new, or are gone.
+Base: Sampling: exact; every allocation was recorded.
+New: Sampling: exact; every allocation was recorded.
+"##);
+}
+
+#[test]
+fn growth_is_found_in_the_whole_in_functions_and_in_lines() {
+    let grown = edited().grown(Metric::Peak, "50%".parse().unwrap());
+    let what: Vec<String> = (grown.iter())
+        .map(|growth| {
+            assert!(!growth.within_noise, "exact figures have no noise");
+            match &growth.what {
+                What::Whole => "whole".to_owned(),
+                What::Function { function, .. } => function.clone(),
+                What::Line { line, function, .. } => format!("{function}:{}", line.unwrap()),
+            }
+        })
+        .collect();
+    // 65 MiB before: 180 more on a line is over half of that, 9 MiB of a new function is not.
+    assert_eq!(what, ["whole", "app::main", "app::main:10"]);
+    let grown = edited().grown(Metric::Peak, Limit::Amount(8 * MIB));
+    assert_eq!(grown.len(), 5, "{grown:?}");
+    assert_eq!(edited().grown(Metric::Peak, Limit::Amount(999 * MIB)), []);
+}
+
+/// One line that allocated `mib` MiB, known to `error` MiB.
+fn sampled(mib: u64, error: u64) -> Program {
+    let mut program = program(BEFORE, &[("app::main", 2, mib)]);
+    let builder: &mut Builder = &mut program.builder;
+    builder.header.interval = 512 << 10;
+    builder.header.interval_widest = 512 << 10;
+    let variance = ((error * MIB) as f64).powi(2);
+    builder.stacks[1].peak_variance = variance.to_bits();
+    builder.stacks[1].live_variance = variance.to_bits();
+    builder.stacks[1].alloc_variance = variance.to_bits();
+    // The counters are exact, and did not change.
+    builder.header.peak = 100 * MIB;
+    program
+}
+
+#[test]
+fn growth_within_the_error_of_sampling_is_no_failure_and_said() {
+    let diff = |before: Program, after: Program| {
+        Diff::new(before.report(Scope::User), after.report(Scope::User))
+    };
+    // 10 more, with an error of hypot(5, 5) = 7.
+    let noisy = diff(sampled(100, 5), sampled(110, 5));
+    let limit = Limit::Amount(4 * MIB);
+    let grown = noisy.grown(Metric::Peak, limit);
+    assert_eq!(grown.len(), 2, "the function and its line: {grown:?}");
+    assert!(grown.iter().all(|growth| growth.within_noise));
+    let mut out = Vec::new();
+    DiffText::default()
+        .growths(&grown, "4MiB", &mut out)
+        .unwrap();
+    let said = String::from_utf8(out).unwrap();
+    assert!(
+        said.starts_with("peak grew nowhere by more than 4MiB.\n"),
+        "{said}"
+    );
+    assert!(
+        said.contains("within the error of sampling: not counted"),
+        "{said}"
+    );
+    assert!(text(&noisy).contains("~+10.0 MiB"), "{}", text(&noisy));
+
+    let real = diff(sampled(100, 1), sampled(110, 1)).grown(Metric::Peak, limit);
+    assert_eq!(real.len(), 2);
+    assert!(real.iter().all(|growth| !growth.within_noise));
+}
+
+#[test]
+fn lines_without_source_are_matched_by_their_distance() {
+    let program = |lines: &[u32]| {
+        let mut program = Program::new("");
+        for &line in lines {
+            let code = CodeFrame::new("app::lost", "/nowhere/lost.rs", line);
+            let frame = program.frame_of(vec![code]);
+            let stack = program.builder.stack(&[frame]);
+            program.builder.allocated(stack, MIB, 1);
+        }
+        program.report(Scope::User)
+    };
+    let mut diff = Diff::new(program(&[10, 12, 15]), program(&[110, 112, 114]));
+    diff.sort(Metric::Peak);
+    let lines: Vec<_> = (diff.functions.iter())
+        .flat_map(|function| &function.lines)
+        .map(|line| (line.base_number, line.number))
+        .collect();
+    let expected = [
+        (Some(10), Some(110)),
+        (Some(12), Some(112)),
+        (Some(15), None),
+        (None, Some(114)),
+    ];
+    // The function as a whole is the same, to the byte; its lines are not.
+    assert_eq!(lines, expected);
+}
+
+#[test]
+fn json_has_the_documented_shape() {
+    let diff = edited();
+    let grown = diff.grown(Metric::Peak, "50%".parse().unwrap());
+    let renderer = DiffJson {
+        metric: Metric::Peak,
+        grown: Some(&grown),
+    };
+    let mut out = Vec::new();
+    renderer.diff(&diff, &mut out).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(json["schema"], "memprof-diff/1");
+    assert_eq!(
+        json["whole"]["peak"],
+        serde_json::json!([65 * MIB, 250 * MIB])
+    );
+    assert_eq!(json["grown"][2]["line"], 10);
+    let main = &json["functions"][0];
+    assert_eq!(main["name"], "app::main");
+    assert_eq!(main["total"]["change"]["peak"]["value"], 180 * MIB);
+    let line = &main["lines"][1];
+    assert_eq!((&line["line"], &line["base_line"]), (&10.into(), &3.into()));
+    assert_eq!(line["base_source"], "    let b = load(20);");
+    assert_eq!(json["functions"][1]["presence"], serde_json::Value::Null);
+}
+
+/// Two profiles of nothing known, the second of more.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in [("a.memprof", 100), ("b.memprof", 103)] {
+        let mut builder = Builder::new();
+        builder.module("/nowhere/app");
+        let stack = builder.stack(&[memprof::profile::Frame::new(0, 16)]);
+        builder.allocated(stack, bytes, 1);
+        fs::write(folder.path().join(name), builder.to_bytes()).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn the_exit_code_tells_what_grew() {
+    let folder = folder();
+    let diff = |arguments: &[&str]| {
+        let output = (Command::new(env!("CARGO_BIN_EXE_memprof")))
+            .current_dir(folder.path())
+            .args(["diff", "a.memprof", "b.memprof"])
+            .args(arguments)
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (
+            output.status.code(),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    assert_eq!(diff(&[]).0, Some(0));
+    let (code, out, _) = diff(&["--fail-over", "2%"]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("peak grew by more than 2%:\n"), "{out}");
+    assert!(
+        out.contains("+3 B  100 B -> 103 B  the whole program"),
+        "{out}"
+    );
+    assert_eq!(diff(&["--fail-over", "3%"]).0, Some(0));
+    assert_eq!(diff(&["--fail-over", "2B", "--format", "json"]).0, Some(1));
+    let (code, _, error) = diff(&["--fail-over", "much"]);
+    assert_eq!(code, Some(2));
+    assert!(error.contains("such as 5% or 10MiB"), "{error}");
+}
