@@ -134,7 +134,8 @@ impl fmt::Display for Defect {
             }
             Defect::ModuleMissing { path, reason } => write!(
                 f,
-                "{} cannot be read ({reason}): its frames are shown as addresses; put the recorded file back",
+                "{} cannot be read ({reason}): its frames are shown as addresses; \
+                 put the recorded file back, or say with --path-map where it is",
                 path.display()
             ),
             Defect::ModuleStripped { path } => write!(

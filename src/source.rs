@@ -50,6 +50,24 @@ pub struct Places {
     pub maps: Vec<PathMap>,
 }
 
+impl Places {
+    /// `path` as the first map that fits it rewrites it; as it is if none does.
+    pub fn mapped(&self, path: &Path) -> PathBuf {
+        let mapped = self.maps.iter().find_map(|map| {
+            // Reports show paths relative to the current folder, so they are given in that form too.
+            let from_here = without_dots(&self.current_dir.join(&map.from));
+            let rest = path.strip_prefix(&map.from);
+            let rest = rest.or_else(|_| path.strip_prefix(from_here)).ok()?;
+            // A map of a file leaves no rest, and joining that would make it a folder.
+            Some(match rest.as_os_str().is_empty() {
+                true => map.to.clone(),
+                false => map.to.join(rest),
+            })
+        });
+        mapped.unwrap_or_else(|| path.to_owned())
+    }
+}
+
 /// A source file that a profile names, found or not.
 #[derive(Debug)]
 pub struct Source {
@@ -121,7 +139,7 @@ impl Sources {
     }
 
     fn load(&mut self, path: &str) -> Source {
-        let mapped = self.map(Path::new(path));
+        let mapped = without_dots(&self.places.mapped(Path::new(path)));
         let found = self.find(&mapped);
         let text = found.as_ref().and_then(|(path, modified_ns)| {
             let bytes = match fs::read(path) {
@@ -149,24 +167,13 @@ impl Sources {
         }
     }
 
-    fn map(&self, path: &Path) -> PathBuf {
-        let mapped = (self.places.maps.iter()).find_map(|map| {
-            // Reports show paths relative to the current folder, so they are given in that form too.
-            let from_here = self.places.current_dir.join(&map.from);
-            let rest = path.strip_prefix(&map.from);
-            let rest = rest.or_else(|_| path.strip_prefix(without_dots(&from_here)));
-            rest.ok().map(|rest| map.to.join(rest))
-        });
-        without_dots(&mapped.unwrap_or_else(|| path.to_owned()))
-    }
-
     /// The first place where there is such a file, and when it was modified.
     fn find(&self, path: &Path) -> Option<(PathBuf, u64)> {
         let direct = self.places.current_dir.join(path);
         if let Some(modified_ns) = source_file(&direct) {
             return Some((direct, modified_ns));
         }
-        let root = self.places.root.as_ref()?;
+        let root = without_dots(self.places.root.as_ref()?);
         let names: Vec<_> = (path.components())
             .filter(|part| matches!(part, Component::Normal(_)))
             .collect();

@@ -97,6 +97,37 @@ fn reports_the_newest_profile_of_the_folder() {
 }
 
 #[test]
+fn a_program_and_its_source_may_have_moved() {
+    let folder = folder();
+    let text = stdout(&memprof(folder.path(), &["report"]));
+    fs::create_dir(folder.path().join("new")).unwrap();
+    fs::rename(folder.path().join("app"), folder.path().join("new/renamed")).unwrap();
+    fs::rename(
+        folder.path().join("app.rs"),
+        folder.path().join("new/app.rs"),
+    )
+    .unwrap();
+
+    let lost = stdout(&memprof(folder.path(), &["report"]));
+    assert!(lost.contains("say with --path-map where it is"), "{lost}");
+    let program = ["report", "--path-map", "app=new/renamed"];
+    let lost = stdout(&memprof(folder.path(), &program));
+    assert!(
+        lost.contains("source not found") && lost.contains("app.rs"),
+        "{lost}"
+    );
+
+    let expected = text.replace("Filename: app.rs", "Filename: new/app.rs");
+    for source in [
+        ["--source-root", "./new"],
+        ["--path-map", "app.rs=new/app.rs"],
+    ] {
+        let found = stdout(&memprof(folder.path(), &[&program[..], &source].concat()));
+        assert_eq!(found, expected, "{source:?}");
+    }
+}
+
+#[test]
 fn what_is_no_file_is_no_profile() {
     let folder = folder();
     let path = |name: &str| folder.path().join(name);

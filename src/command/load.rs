@@ -26,7 +26,7 @@ pub struct Input {
     /// Folder to look for source files in
     #[arg(long, value_name = "DIR")]
     pub source_root: Option<PathBuf>,
-    /// Read source files below FROM from below TO; may be given several times
+    /// Look in TO for source files and programs recorded in FROM; may be given several times
     #[arg(long, value_name = "FROM=TO")]
     pub path_map: Vec<PathMap>,
     /// Use the program's file although it changed since the recording
@@ -64,7 +64,11 @@ pub fn current_dir() -> anyhow::Result<PathBuf> {
 
 /// Reads and symbolizes the profile at `path`, whose source is in `places`. Long work is shown on a terminal.
 pub fn load(path: &Path, places: Places, force: bool) -> anyhow::Result<Loaded> {
-    let (profile, mut defects) = profile::read(path)?;
+    let (mut profile, mut defects) = profile::read(path)?;
+    // The program may have been recorded in a container, or moved since; its build-id says whether it is the one.
+    for module in &mut profile.modules {
+        module.path = places.mapped(&module.path);
+    }
     let started = Instant::now();
     let bar = ProgressBar::no_length().with_style(
         ProgressStyle::with_template("looking up lines {bar:30} {pos}/{len}")
