@@ -49,6 +49,7 @@ const UNSAFE_FILES: &[&str] = &[
     "profiler-alloc/src/recorder.rs",
     "profiler-alloc/src/registers.rs",
     "profiler-alloc/src/scratch.rs",
+    "profiler-alloc/src/sqlite.rs",
     "profiler-alloc/src/stack_memory.rs",
     "profiler-alloc/src/start.rs",
     "profiler-alloc/src/store.rs",

@@ -18,7 +18,8 @@
 //! # One function, exactly
 //!
 //! Attributes measure a function without any recording, in every build: `#[profile]` prints the memory of each of its lines,
-//! `#[ram_profiler]` and `#[elapsed_timer]` what a call took, and `#[budget]` holds a test to limits. See [`wrappers`].
+//! `#[ram_profiler]` and `#[elapsed_timer]` what a call took, `#[query_profiler]` which SQL it ran, and `#[budget]` holds a
+//! test to limits. See [`wrappers`] and [`queries`].
 //!
 #![cfg_attr(
     feature = "macros",
@@ -97,6 +98,8 @@ mod registers;
 mod sampling;
 mod scratch;
 mod settings;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod stack_memory;
 mod stacks;
 mod start;
@@ -113,14 +116,40 @@ mod unwind;
 mod watch;
 pub mod wrappers;
 
+/// What `#[query_profiler]` sees: hooks for libraries, [`record`](queries::record) for all others, and
+/// [`Handle`](queries::Handle) for threads and tasks.
+///
+/// | library | call once, at the start of the program | feature |
+/// |---|---|---|
+/// | SQLite, through any library | `install_sqlite()` | `sqlite` |
+/// | diesel, diesel-async | `install_diesel()` | `diesel` |
+/// | sqlx | `install_sqlx()`, or `sqlx_layer()` in a subscriber of your own | `sqlx` |
+/// | sea-orm | [`install_sea_orm!`](crate::install_sea_orm), for each connection | |
+/// | any other | [`record`](queries::record), after each query | |
+///
+/// A query that several of them see is reported once.
+pub mod queries {
+    #[cfg(feature = "diesel")]
+    pub use crate::wrappers::queries::install_diesel;
+    #[cfg(feature = "sqlite")]
+    pub use crate::wrappers::queries::install_sqlite;
+    pub use crate::wrappers::queries::{
+        Carried, Handle, InstallError, QueryEvent, Source, is_watched, record,
+    };
+    #[cfg(feature = "sqlx")]
+    pub use crate::wrappers::queries::{install_sqlx, sqlx_layer};
+}
+
 pub use allocator::ProfilerAlloc;
 #[cfg(feature = "macros")]
-pub use profiler_alloc_macros::{budget, elapsed_timer, profile, profile_block, ram_profiler};
+pub use profiler_alloc_macros::{
+    budget, elapsed_timer, profile, profile_block, query_profiler, ram_profiler,
+};
 pub use recording::{Builder, Recording, StartError};
 pub use region::Region;
 pub use settings::Sample;
 pub use stats_alloc::Stats;
-pub use wrappers::{elapsed_timer, ram_profiler};
+pub use wrappers::{elapsed_timer, query_profiler, ram_profiler};
 
 /// Exact counts of the whole process so far, in `stats_alloc`'s vocabulary: a `realloc` counts as one reallocation, and as
 /// allocating what it grows or freeing what it shrinks.

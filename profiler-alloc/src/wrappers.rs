@@ -5,6 +5,7 @@
 //! | `#[profile]` | [`profile_block!`](crate::profile_block) | | the memory of every line, at the end of the program |
 //! | `#[ram_profiler]` | [`ram_profiler`](crate::ram_profiler()) | [`RamProfiler`] | memory before and after |
 //! | `#[elapsed_timer]` | [`elapsed_timer`](crate::elapsed_timer()) | [`ElapsedTimer`] | wall-clock and CPU time |
+//! | `#[query_profiler]` | [`query_profiler`](crate::query_profiler()) | [`QueryProfiler`] | every SQL statement |
 //! | `#[budget]` | [`Budget::check`] | | nothing, unless the limit is broken: then it panics |
 //!
 //! They stack in any order, and keep the function's signature. An `async fn` is measured over its own polls only, on
@@ -12,6 +13,7 @@
 //!
 //! `MEMPROF_OFF=1` in the environment turns all of them off, the feature `off` removes them.
 
+mod assertions;
 mod budget;
 mod elapsed;
 mod ending;
@@ -19,6 +21,7 @@ mod json;
 mod meter;
 mod output;
 mod profile;
+pub(crate) mod queries;
 mod ram;
 mod report;
 mod rss;
@@ -27,10 +30,13 @@ mod series;
 mod switch;
 mod words;
 
-pub use budget::{Broken, Budget, Limit, LineUse};
+pub use budget::{Broken, Budget, Limit, LineUse, QueryUse};
 pub use elapsed::{ElapsedReport, ElapsedSummary, ElapsedTimer, elapsed_timer};
 pub use output::{Format, Output, set_format, set_output};
 pub use profile::{Line, Metric, ProfileReport, profiles, report};
+pub use queries::{
+    Finding, Findings, Place, Query, QueryProfiler, QueryReport, QuerySummary, query_profiler,
+};
 pub use ram::{Heap, Moment, RamProfiler, RamReport, RamSummary, ram_profiler};
 pub use report::Report;
 pub use series::Spread;
@@ -44,6 +50,9 @@ pub mod private {
     pub use super::profile::{
         About, Back, Brace, Columns, Local, Mute, Nested, Table, Unmute, at, call as profile_call,
         pass,
+    };
+    pub use super::queries::{
+        QueryLine, QueryOptions, QuerySite, at as query_at, scope as query_scope, sea_orm,
     };
     pub use super::ram::{RamOptions, RamSite, scope as ram_scope};
     pub use super::scope::{Entered, Polled};

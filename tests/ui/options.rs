@@ -1,6 +1,6 @@
 //! Options that are none, or of the wrong kind.
 
-use profiler_alloc::{budget, elapsed_timer, profile, ram_profiler};
+use profiler_alloc::{budget, elapsed_timer, profile, query_profiler, ram_profiler};
 
 #[profile(colums(occurrences))]
 fn unknown_option() {}
@@ -34,5 +34,23 @@ fn no_duration() {}
 
 #[budget(max_allocations = -1)]
 fn below_zero() {}
+
+#[budget(max_queries = "ten")]
+fn no_count() {}
+
+#[query_profiler(value)]
+fn unknown_query_option() {}
+
+#[query_profiler(slow = "10")]
+fn slow_without_a_unit() {}
+
+#[query_profiler(slow = 10)]
+fn slow_of_the_wrong_kind() {}
+
+#[query_profiler(values, explain, values)]
+fn values_twice() {}
+
+#[query_profiler(limit = -1)]
+fn fewer_than_none() {}
 
 fn main() {}

@@ -19,7 +19,7 @@ use syn::{
     TypeImplTrait,
 };
 
-use crate::options::is_false;
+use crate::options::{Shared, is_false};
 
 /// What a scope adds to a function.
 pub struct Addition {
@@ -28,6 +28,17 @@ pub struct Addition {
     /// Of an `async fn`: statements before and after the future is made.
     pub before_future: Vec<Stmt>,
     pub after_future: Vec<Stmt>,
+}
+
+impl Addition {
+    /// A scope and nothing else.
+    pub fn of(scope: TokenStream) -> Addition {
+        Addition {
+            scope,
+            before_future: Vec::new(),
+            after_future: Vec::new(),
+        }
+    }
 }
 
 /// Reads the function, or says what the attribute is for.
@@ -77,7 +88,12 @@ fn future_of(stmt: &Stmt) -> Option<&Expr> {
 
 /// True for a statement that an attribute has put there.
 pub fn is_generated(stmt: &Stmt) -> bool {
-    is_scope(stmt) || is_inside_scope(stmt)
+    is_scope(stmt) || is_inside_scope(stmt) || is_probe(stmt)
+}
+
+/// A probe that another attribute has put between the statements.
+fn is_probe(stmt: &Stmt) -> bool {
+    matches!(stmt, Stmt::Expr(expr, _) if ["at", "pass", "query_at"].iter().any(|name| calls_private(expr, name)))
 }
 
 /// Part of a scope that an attribute has put around the body.
@@ -104,11 +120,16 @@ fn is_inside_scope(stmt: &Stmt) -> bool {
 }
 
 fn is_argument(expr: &Expr) -> bool {
+    calls_private(expr, "argument")
+}
+
+/// A call of `…::private::name`.
+fn calls_private(expr: &Expr, name: &str) -> bool {
     let Expr::Call(call) = expr else {
         return false;
     };
     matches!(&*call.func, Expr::Path(path) if path.path.segments.iter().any(|part| part.ident == "private")
-        && path.path.segments.last().is_some_and(|last| last.ident == "argument"))
+        && path.path.segments.last().is_some_and(|last| last.ident == name))
 }
 
 /// Splits off the scopes that other attributes have put around the body.
@@ -335,4 +356,14 @@ pub fn path_of(signature: &Signature) -> TokenStream {
     let name = signature.ident.to_string();
     let name = name.strip_prefix("r#").unwrap_or(&name);
     quote!(::core::concat!(::core::module_path!(), "::", #name))
+}
+
+/// The label of a report: the name given, or the function's own, as the ancestor of these reports shows it.
+pub fn label_of(shared: &Shared, signature: &Signature) -> TokenStream {
+    if let Some(name) = &shared.name {
+        return name.to_token_stream();
+    }
+    let name = signature.ident.to_string();
+    let name = name.strip_prefix("r#").unwrap_or(&name);
+    quote!(#name)
 }

@@ -5,6 +5,7 @@
 mod function;
 mod options;
 mod profile;
+mod queries;
 mod slots;
 mod statements;
 mod wrap;
@@ -69,6 +70,23 @@ pub fn elapsed_timer(options: TokenStream, function: TokenStream) -> TokenStream
     give(wrap::elapsed(options.into(), function.into()))
 }
 
+/// Reports every SQL statement that each call ran: its time, its rows, the line that ran it; then what stands out among
+/// them, such as an N+1. The module `profiler_alloc::queries` says of which libraries.
+///
+/// | option | |
+/// |---|---|
+/// | `values` | shows the values in the SQL, which are hidden otherwise |
+/// | `slow = "10ms"` | a query is slow from here on; the default is 100 ms |
+/// | `explain` | SQLite's plan of slow queries |
+/// | `limit = 20` | queries shown one by one; the default is 1000 |
+/// | `name = "…"` | the label, instead of the function's name |
+/// | `summary` | one report of all calls at the end of the program, instead of one for each |
+/// | `crate = path` | where `profiler_alloc` is, if not at `::profiler_alloc` |
+#[proc_macro_attribute]
+pub fn query_profiler(options: TokenStream, function: TokenStream) -> TokenStream {
+    give(queries::attribute(options.into(), function.into()))
+}
+
 /// Panics if a call uses more than it may; for tests. Only what the function itself does counts, so tests that run at
 /// the same time do not disturb each other.
 ///
@@ -76,6 +94,7 @@ pub fn elapsed_timer(options: TokenStream, function: TokenStream) -> TokenStream
 /// |---|---|
 /// | `max_heap = "24 MiB"` | the most that it may hold at any moment, exactly; or a number of bytes |
 /// | `max_allocations = 100` | calls of `alloc` and `realloc` |
+/// | `max_queries = 10` | SQL statements, of libraries that tell of them |
 /// | `max_time = "50ms"` | wall-clock time; machines are noisy, leave room |
 /// | `no_leaks` | it has to free as many bytes as it allocates |
 /// | `name = "…"` | the label, instead of the function's name |

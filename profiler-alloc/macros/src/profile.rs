@@ -1,6 +1,6 @@
 //! `#[profile]` and `profile_block!`: the table and the thread-local of a function, and its body with probes.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::{Block, Error, ItemFn, LitStr, Path, Result, Token};
@@ -8,7 +8,7 @@ use syn::{Block, Error, ItemFn, LitStr, Path, Result, Token};
 use crate::function::{self, Addition};
 use crate::options;
 use crate::slots::{self, Slots};
-use crate::statements::Probes;
+use crate::statements::{Guard, Kind, Probes};
 
 #[derive(Default)]
 struct Options {
@@ -18,6 +18,35 @@ struct Options {
     each_call: bool,
     embed: bool,
     precision: Option<usize>,
+}
+
+/// Probes that count for a line.
+struct Counting<'a> {
+    slots: &'a mut Slots,
+    private: TokenStream,
+}
+
+impl Kind for Counting<'_> {
+    fn private(&self) -> &TokenStream {
+        &self.private
+    }
+
+    fn probe(&mut self, line: u32, is_run: bool) -> TokenStream {
+        let (slot, private) = (self.slots.of(line), &self.private);
+        let name = Ident::new(if is_run { "at" } else { "pass" }, Span::mixed_site());
+        quote_spanned!(Span::mixed_site()=> #private::#name(&__MEMPROF_LOCAL, #slot))
+    }
+
+    fn guard(&mut self, guard: Guard, line: u32) -> TokenStream {
+        let (slot, private, span) = (self.slots.of(line), &self.private, Span::mixed_site());
+        match guard {
+            Guard::Back { is_run } => {
+                quote_spanned!(span=> #private::Back::new(&__MEMPROF_LOCAL, #slot, #is_run))
+            }
+            Guard::Brace => quote_spanned!(span=> #private::Brace::new(&__MEMPROF_LOCAL, #slot)),
+            Guard::Nested => quote_spanned!(span=> #private::Nested::new(&__MEMPROF_LOCAL, #slot)),
+        }
+    }
 }
 
 /// `#[profile]`.
@@ -82,7 +111,9 @@ fn instrument(function: &mut ItemFn, krate: &Path, options: &Options) {
     };
     let label = function::path_of(&function.sig);
     function::wrap(function, krate, addition, |body| {
-        Probes::new(&mut slots, private).body(body, first, original_close);
+        let slots = &mut slots;
+        let mut counting = Counting { slots, private };
+        Probes::new(&mut counting).body(body, first, original_close);
     });
     let items = items(krate, &slots, &label, (first, last), options);
     let stmts = core::mem::take(&mut function.block.stmts);
@@ -181,7 +212,11 @@ pub fn block(input: TokenStream) -> Result<TokenStream> {
     let (first, last) = slots::braces(block.brace_token);
     let mut slots = Slots::default();
     slots.of(first);
-    Probes::new(&mut slots, private.clone()).body(&mut block, first, last);
+    let mut counting = Counting {
+        slots: &mut slots,
+        private: private.clone(),
+    };
+    Probes::new(&mut counting).body(&mut block, first, last);
     let label = quote!(::core::concat!(::core::module_path!(), "::", #label));
     let items = items(&krate, &slots, &label, (first, last), &Options::default());
     let stmts = &block.stmts;

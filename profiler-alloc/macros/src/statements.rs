@@ -14,18 +14,37 @@
 //! blocks, what macros are given.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote_spanned};
+use quote::ToTokens;
 use syn::visit_mut::{self, VisitMut};
 use syn::{Arm, Attribute, Block, Expr, ExprClosure, ExprForLoop, Item, Pat, Stmt, Type};
 
 use crate::function::is_generated;
-use crate::slots::{self, Slots};
+use crate::slots;
+
+/// What the probes of an attribute are.
+pub trait Kind {
+    /// Path of the runtime.
+    fn private(&self) -> &TokenStream;
+    /// What stands where a line begins, or, if it is no run of it, where it goes on.
+    fn probe(&mut self, line: u32, is_run: bool) -> TokenStream;
+    /// A value that probes when it is dropped.
+    fn guard(&mut self, guard: Guard, line: u32) -> TokenStream;
+}
+
+/// When a guard is dropped.
+#[derive(Clone, Copy)]
+pub enum Guard {
+    /// A block inside a statement is over, and the statement goes on: as another run of its line or not.
+    Back { is_run: bool },
+    /// A block is over, and what it holds is to be dropped on the line of its brace.
+    Brace,
+    /// A closure, which begins on the line.
+    Nested,
+}
 
 /// Puts probes into one function.
 pub struct Probes<'a> {
-    slots: &'a mut Slots,
-    /// Path of the runtime.
-    private: TokenStream,
+    kind: &'a mut dyn Kind,
 }
 
 /// A block that gets probes.
@@ -41,8 +60,8 @@ struct Place {
 }
 
 impl<'a> Probes<'a> {
-    pub fn new(slots: &'a mut Slots, private: TokenStream) -> Probes<'a> {
-        Probes { slots, private }
+    pub fn new(kind: &'a mut dyn Kind) -> Probes<'a> {
+        Probes { kind }
     }
 
     /// The body of the function, which begins on line `first` and ends on line `close`.
@@ -103,7 +122,7 @@ impl<'a> Probes<'a> {
             let is_tail = index + 1 == count && (is_return || has_value(&stmt));
             if is_tail && place.close != 0 {
                 has_tail = true;
-                new.push(self.guard("Brace", place.close, None));
+                new.push(self.guard(Guard::Brace, place.close));
             }
             self.statement(&mut stmt, line);
             new.push(stmt);
@@ -139,21 +158,16 @@ impl<'a> Probes<'a> {
         }
     }
 
-    /// `at(slot);` where a run of the line begins, `pass(slot);` where it goes on.
     fn probe(&mut self, line: u32, is_run: bool) -> Stmt {
-        let (slot, private) = (self.slots.of(line), &self.private);
-        let name = syn::Ident::new(if is_run { "at" } else { "pass" }, Span::mixed_site());
-        syn::parse_quote_spanned!(Span::mixed_site()=> #[allow(unreachable_code)] #private::#name(&__MEMPROF_LOCAL, #slot);)
+        let probe = self.kind.probe(line, is_run);
+        syn::parse_quote_spanned!(Span::mixed_site()=> #[allow(unreachable_code)] #probe;)
     }
 
-    /// A value that probes when it is dropped.
-    fn guard(&mut self, kind: &str, line: u32, is_run: Option<bool>) -> Stmt {
-        let (slot, private) = (self.slots.of(line), &self.private);
+    fn guard(&mut self, guard: Guard, line: u32) -> Stmt {
         let span = Span::mixed_site();
-        let kind = syn::Ident::new(kind, span);
-        let is_run = is_run.map(|is_run| quote_spanned!(span=> , #is_run));
+        let guard = self.kind.guard(guard, line);
         let name = syn::Ident::new("__memprof_guard", span);
-        syn::parse_quote_spanned!(span=> #[allow(unreachable_code)] let #name = #private::#kind::new(&__MEMPROF_LOCAL, #slot #is_run);)
+        syn::parse_quote_spanned!(span=> #[allow(unreachable_code)] let #name = #guard;)
     }
 }
 
@@ -204,7 +218,7 @@ impl Inside<'_, '_> {
     fn block_with(&mut self, block: &mut Block, back: Option<bool>, more: Vec<Stmt>) {
         let mut first = Vec::new();
         if let Some(is_run) = back {
-            first.push(self.probes.guard("Back", self.line, Some(is_run)));
+            first.push(self.probes.guard(Guard::Back { is_run }, self.line));
         }
         first.extend(more);
         self.probes.block(block, self.line, first);
@@ -220,7 +234,7 @@ impl Inside<'_, '_> {
         if !is_one_line && !body.stmts.is_empty() && !matches!(*each.pat, Pat::Wild(_)) {
             let item = syn::Ident::new("__memprof_item", Span::mixed_site());
             let pat = core::mem::replace(&mut *each.pat, syn::parse_quote!(#item));
-            let private = &self.probes.private;
+            let private = self.probes.kind.private();
             more.push(syn::parse_quote_spanned!(Span::mixed_site()=> let #pat = #private::argument(#item);));
         }
         self.block_with(&mut each.body, Some(true), more);
@@ -235,8 +249,8 @@ impl Inside<'_, '_> {
                 if line == self.line || line == 0 || is_simple {
                     return self.visit_expr_mut(body);
                 }
-                let back =
-                    (self.is_nested).then(|| self.probes.guard("Back", self.line, Some(false)));
+                let back = (self.is_nested)
+                    .then(|| self.probes.guard(Guard::Back { is_run: false }, self.line));
                 let probe = self.probes.probe(line, true);
                 let mut inside = Inside {
                     probes: self.probes,
@@ -260,7 +274,7 @@ impl Inside<'_, '_> {
         if open == close || block.stmts.is_empty() || !is_plain {
             return;
         }
-        let nested = self.probes.guard("Nested", open, None);
+        let nested = self.probes.guard(Guard::Nested, open);
         self.probes.block(block, 0, vec![nested]);
     }
 }

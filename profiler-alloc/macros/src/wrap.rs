@@ -2,10 +2,11 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
-use syn::{Result, Signature};
+use syn::Result;
 
 use crate::function::{self, Addition};
 use crate::options::{self, Shared};
+use crate::queries::{self, Site};
 
 /// `#[ram_profiler]`.
 pub fn ram(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
@@ -49,10 +50,11 @@ pub fn elapsed(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
 /// `#[budget]`.
 pub fn budget(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let span = proc_macro2::Span::call_site();
-    let mut limits = Vec::new();
+    let (mut limits, mut limits_queries) = (Vec::new(), false);
     let names = [
         "max_heap",
         "max_allocations",
+        "max_queries",
         "max_time",
         "no_leaks",
         "name",
@@ -67,6 +69,11 @@ pub fn budget(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
                 let count: u64 = option.integer()?;
                 quote!(max_allocations(#count))
             }
+            "max_queries" => {
+                limits_queries = true;
+                let count: u64 = option.integer()?;
+                quote!(max_queries(#count))
+            }
             "max_time" => {
                 let ns = options::nanoseconds(&option.text()?)?;
                 quote!(max_time(::core::time::Duration::from_nanos(#ns)))
@@ -77,16 +84,32 @@ pub fn budget(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
         Ok(true)
     })?;
     if limits.is_empty() {
-        let message =
-            "a budget needs a limit: `max_heap`, `max_allocations`, `max_time` or `no_leaks`";
+        let message = "a budget needs a limit: `max_heap`, `max_allocations`, `max_queries`, `max_time` or `no_leaks`";
         return Err(syn::Error::new(span, message));
     }
-    around(
-        "budget",
-        &shared,
-        item,
-        |private, label| quote!(#private::budget_scope(#label, #private::Budget::new() #(.#limits)*)),
-    )
+    let mut function = function::parse("budget", item.clone())?;
+    if cfg!(feature = "off") {
+        return Ok(item);
+    }
+    let krate = &shared.krate;
+    let private = quote!(#krate::wrappers::private);
+    let label = function::label_of(&shared, &function.sig);
+    let budget = quote!(#private::Budget::new() #(.#limits)*);
+    if !limits_queries {
+        let scope = quote!(#private::budget_scope(#label, #budget, ::core::option::Option::None));
+        function::wrap(&mut function, krate, Addition::of(scope), |_| {});
+        return Ok(function.into_token_stream());
+    }
+    // The lines of its queries have to be known.
+    let site = Site {
+        name: quote!(__MEMPROF_BUDGET),
+        label: label.clone(),
+        options: quote!(#private::QueryOptions::USUAL),
+    };
+    let some_site = quote!(::core::option::Option::Some(&__MEMPROF_BUDGET));
+    let scope = quote!(#private::budget_scope(#label, #budget, #some_site));
+    queries::instrument(&mut function, krate, site, scope);
+    Ok(function.into_token_stream())
 }
 
 /// The function with a scope around its body, which `scope` makes of the runtime's path and the label.
@@ -101,22 +124,8 @@ fn around(
         return Ok(item);
     }
     let krate = &shared.krate;
-    let label = match &shared.name {
-        Some(name) => name.to_token_stream(),
-        None => label_of(&function.sig),
-    };
-    let addition = Addition {
-        scope: scope(&quote!(#krate::wrappers::private), &label),
-        before_future: Vec::new(),
-        after_future: Vec::new(),
-    };
+    let label = function::label_of(shared, &function.sig);
+    let addition = Addition::of(scope(&quote!(#krate::wrappers::private), &label));
     function::wrap(&mut function, krate, addition, |_| {});
     Ok(function.into_token_stream())
-}
-
-/// The function's own name, as the ancestor of these reports shows it.
-fn label_of(signature: &Signature) -> TokenStream {
-    let name = signature.ident.to_string();
-    let name = name.strip_prefix("r#").unwrap_or(&name);
-    quote!(#name)
 }

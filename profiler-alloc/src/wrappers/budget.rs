@@ -2,17 +2,23 @@
 //! beside each other do not disturb each other.
 
 use core::cell::{Cell, RefCell};
+use core::panic::Location;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::meter::Meter;
 use super::profile::{self, Table};
+use super::queries::{Collecting, Place, QuerySite, Site, Wanted};
 use super::scope::{Entered, Scope};
 use super::{switch, words};
 use crate::own_counts::Excused;
 
 /// Lines that a failure names.
 const NAMED: usize = 5;
+
+/// Queries that a failure names.
+const QUERIES_NAMED: usize = 20;
 
 /// What a scope may use; nothing is limited that is not named.
 ///
@@ -35,6 +41,8 @@ const NAMED: usize = 5;
 pub struct Budget {
     max_heap: Option<u64>,
     max_allocations: Option<u64>,
+    max_queries: Option<u64>,
+    num_queries: Option<u64>,
     max_time: Option<Duration>,
     no_leaks: bool,
 }
@@ -63,6 +71,20 @@ pub enum Limit {
         limit: Duration,
         /// Used.
         used: Duration,
+    },
+    /// Queries.
+    Queries {
+        /// Allowed.
+        limit: u64,
+        /// Used.
+        used: u64,
+    },
+    /// Other than exactly so many queries.
+    NumQueries {
+        /// Wanted.
+        expected: u64,
+        /// Used.
+        used: u64,
     },
     /// Memory that the scope allocated and did not free. *Bytes.*
     Leak {
@@ -95,6 +117,20 @@ pub struct Broken {
     pub limits: Vec<Limit>,
     /// The lines that used most, of functions with `#[profile]`, the greatest first.
     pub lines: Vec<LineUse>,
+    /// If it was a limit of queries: what was run, in the order in which it first was.
+    pub queries: Vec<QueryUse>,
+}
+
+/// Queries with the same SQL but for its values, from the same line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub struct QueryUse {
+    /// The SQL without values.
+    pub normalised: Arc<str>,
+    /// The line that ran them.
+    pub place: Place,
+    /// How often.
+    pub times: u64,
 }
 
 impl std::error::Error for Broken {}
@@ -118,6 +154,17 @@ impl fmt::Display for Broken {
                 line.file, line.line, line.function
             )?;
         }
+        if !self.queries.is_empty() {
+            write!(f, "\nqueries:")?;
+        }
+        for query in self.queries.iter().take(QUERIES_NAMED) {
+            let sql = words::harmless(&query.normalised);
+            write!(f, "\n  {:>4} times  {} ({sql})", query.times, query.place)?;
+        }
+        match self.queries.len().saturating_sub(QUERIES_NAMED) {
+            0 => {}
+            more => write!(f, "\n  … {more} more")?,
+        }
         Ok(())
     }
 }
@@ -139,6 +186,10 @@ impl fmt::Display for Limit {
             Limit::Allocations { limit, used } => {
                 write!(f, "max_allocations: limit {limit}, used {used}")
             }
+            Limit::Queries { limit, used } => write!(f, "max_queries: limit {limit}, used {used}"),
+            Limit::NumQueries { expected, used } => {
+                write!(f, "queries: expected {expected}, used {used}")
+            }
             Limit::Time { limit, used } => write!(f, "max_time: limit {limit:?}, used {used:?}"),
             Limit::Leak { bytes } => write!(f, "no_leaks: {} not freed", size(bytes)),
             Limit::Unknown => write!(
@@ -156,6 +207,8 @@ impl Budget {
         Budget {
             max_heap: None,
             max_allocations: None,
+            max_queries: None,
+            num_queries: None,
             max_time: None,
             no_leaks: false,
         }
@@ -170,6 +223,18 @@ impl Budget {
     /// The scope may allocate, or reallocate, at most so often.
     pub const fn max_allocations(mut self, count: u64) -> Budget {
         self.max_allocations = Some(count);
+        self
+    }
+
+    /// The scope may run at most so many queries, of libraries that tell of them: see [`queries`](crate::queries).
+    pub const fn max_queries(mut self, count: u64) -> Budget {
+        self.max_queries = Some(count);
+        self
+    }
+
+    /// The scope must run exactly so many queries.
+    pub const fn num_queries(mut self, count: u64) -> Budget {
+        self.num_queries = Some(count);
         self
     }
 
@@ -189,19 +254,28 @@ impl Budget {
     ///
     /// # Errors
     /// If a limit was broken, or cannot be checked.
+    #[track_caller]
     pub fn check<R>(self, scope: impl FnOnce() -> R) -> Result<R, Broken> {
         if !switch::is_on() {
             return Ok(scope());
         }
-        let mut used = Used::default();
+        let mut used = Used::new(&self, Site::Spot(Location::caller()));
         let result = {
             let _running = Entered::new(&mut used);
             scope()
         };
-        match used.broken(&self) {
+        let broken = {
+            let _excused = Excused::begin();
+            used.broken(&self)
+        };
+        match broken {
             Some(broken) => Err(broken),
             None => Ok(result),
         }
+    }
+
+    fn limits_queries(&self) -> bool {
+        self.max_queries.is_some() || self.num_queries.is_some()
     }
 
     fn limits_memory(&self) -> bool {
@@ -216,6 +290,7 @@ struct Used {
     time: Duration,
     resumed: Option<Instant>,
     lines: Vec<(&'static Table, u32, i64)>,
+    queries: Option<Collecting>,
 }
 
 thread_local! {
@@ -279,6 +354,7 @@ impl Scope for Used {
         let lines = core::mem::take(&mut self.lines);
         with_lines(|open| open.push(lines));
         drop(excused);
+        self.queries.resume();
         self.resumed = Some(Instant::now());
         self.meter.resume();
     }
@@ -289,6 +365,7 @@ impl Scope for Used {
             .resumed
             .take()
             .map_or(Duration::ZERO, |start| start.elapsed());
+        self.queries.pause();
         let _excused = Excused::begin();
         WATCHING.with(|watching| watching.set(watching.get().saturating_sub(1)));
         let lines = with_lines(|open| {
@@ -309,12 +386,49 @@ impl Drop for Used {
         // The list is memprof's own, also when it goes.
         let _excused = Excused::begin();
         self.lines = Vec::new();
+        self.close_queries();
     }
 }
 
 impl Used {
-    fn broken(&self, budget: &Budget) -> Option<Broken> {
+    fn new(budget: &Budget, site: Site) -> Used {
+        let queries = (budget.limits_queries()).then(|| Collecting::new(site, Wanted::default()));
+        let mut used = Used::default();
+        used.queries = queries;
+        used
+    }
+
+    /// The queries of an inner call count in the outer one.
+    fn close_queries(&mut self) -> Option<(u64, Vec<QueryUse>)> {
+        let collected = self.queries.take()?.close()?;
+        let count = collected.queries.len() as u64 + collected.lost;
+        let mut used: Vec<QueryUse> = Vec::new();
+        for query in collected.queries {
+            let is_same = |other: &&mut QueryUse| {
+                other.normalised == query.normalised && other.place == query.place
+            };
+            match used.iter_mut().find(is_same) {
+                Some(known) => known.times += 1,
+                None => used.push(QueryUse {
+                    normalised: query.normalised,
+                    place: query.place,
+                    times: 1,
+                }),
+            }
+        }
+        Some((count, used))
+    }
+
+    fn broken(&mut self, budget: &Budget) -> Option<Broken> {
         let mut limits = Vec::new();
+        let mut queries = Vec::new();
+        if let Some((used, list)) = self.close_queries() {
+            let most = budget.max_queries.filter(|&limit| used > limit);
+            limits.extend(most.map(|limit| Limit::Queries { limit, used }));
+            let exact = budget.num_queries.filter(|&expected| used != expected);
+            limits.extend(exact.map(|expected| Limit::NumQueries { expected, used }));
+            queries = if limits.is_empty() { Vec::new() } else { list };
+        }
         if budget.limits_memory() && !profile::is_heap_known() {
             limits.push(Limit::Unknown);
         } else {
@@ -342,7 +456,11 @@ impl Used {
             .collect();
         lines.sort_by_key(|line| core::cmp::Reverse(line.bytes));
         lines.truncate(NAMED);
-        Some(Broken { limits, lines })
+        Some(Broken {
+            limits,
+            lines,
+            queries,
+        })
     }
 }
 
@@ -388,60 +506,17 @@ impl Drop for BudgetScope {
 
 /// One call of a function with the attribute.
 #[doc(hidden)]
-pub fn scope(label: &'static str, budget: Budget) -> Option<BudgetScope> {
+pub fn scope(
+    label: &'static str,
+    budget: Budget,
+    site: Option<&'static QuerySite>,
+) -> Option<BudgetScope> {
     switch::is_on().then(|| BudgetScope {
         label,
+        used: site.map_or_else(Used::default, |site| {
+            Used::new(&budget, Site::Attribute(site))
+        }),
         budget,
-        used: Used::default(),
         is_complete: false,
     })
-}
-
-/// Panics unless the block frees all the memory that it allocates. Gives what the block gives, which must own none.
-///
-/// ```
-/// use profiler_alloc::{ProfilerAlloc, assert_no_leaks};
-///
-/// #[global_allocator]
-/// static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
-///
-/// # fn main() {
-/// let length = assert_no_leaks!({ vec![0u8; 1000].len() });
-/// assert_eq!(length, 1000);
-/// # }
-/// ```
-#[macro_export]
-macro_rules! assert_no_leaks {
-    ($scope:expr $(,)?) => {
-        match $crate::wrappers::Budget::new().no_leaks().check(|| $scope) {
-            ::core::result::Result::Ok(result) => result,
-            ::core::result::Result::Err(broken) => ::core::panic!("{broken}"),
-        }
-    };
-}
-
-/// Panics if the block holds more than so many bytes of its own at any moment. Gives what the block gives.
-///
-/// ```
-/// use profiler_alloc::{ProfilerAlloc, assert_max_heap};
-///
-/// #[global_allocator]
-/// static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
-///
-/// # fn main() {
-/// let list = assert_max_heap!(64 << 10, { vec![0u8; 1000] });
-/// assert_eq!(list.len(), 1000);
-/// # }
-/// ```
-#[macro_export]
-macro_rules! assert_max_heap {
-    ($bytes:expr, $scope:expr $(,)?) => {
-        match $crate::wrappers::Budget::new()
-            .max_heap($bytes)
-            .check(|| $scope)
-        {
-            ::core::result::Result::Ok(result) => result,
-            ::core::result::Result::Err(broken) => ::core::panic!("{broken}"),
-        }
-    };
 }

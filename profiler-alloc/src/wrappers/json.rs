@@ -45,6 +45,23 @@ impl Object {
         self.raw(name, &format!("[{}]", values.join(",")))
     }
 
+    pub fn texts(self, name: &str, values: &[String]) -> Object {
+        let mut list = String::from("[");
+        for value in values {
+            if list.len() > 1 {
+                list.push(',');
+            }
+            quote(value, &mut list);
+        }
+        self.raw(name, &(list + "]"))
+    }
+
+    /// A list of numbers, as the value of a field.
+    pub fn numbers(values: impl Iterator<Item = impl Display>) -> String {
+        let values: Vec<String> = values.map(|value| value.to_string()).collect();
+        format!("[{}]", values.join(","))
+    }
+
     pub fn end(mut self) -> String {
         self.0.push('}');
         self.0

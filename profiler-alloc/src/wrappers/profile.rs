@@ -19,7 +19,7 @@ mod source;
 mod table;
 mod text;
 
-use core::sync::atomic::{AtomicU8, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use super::ending;
 use crate::own_counts::Excused;
@@ -40,8 +40,22 @@ pub fn profiles() -> Vec<ProfileReport> {
     table::all().into_iter().map(Table::report).collect()
 }
 
-/// True if the program's allocator tells what is on the heap. Asked once, when first needed.
+/// True if the program's allocator tells what is on the heap; if not, says once that memory is the process's. Asked once,
+/// when first needed.
 pub(super) fn is_heap_known() -> bool {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    let is_known = is_heap_counted();
+    if !is_known && !SAID.swap(true, Ordering::Relaxed) {
+        crate::sys::warn(&[
+            b"ProfilerAlloc is not the global allocator: memory is that of the whole process (RSS). Add ",
+            b"#[global_allocator] static ALLOC: profiler_alloc::ProfilerAlloc = profiler_alloc::ProfilerAlloc::system();",
+        ]);
+    }
+    is_known
+}
+
+/// As [`is_heap_known`], without a word.
+pub(super) fn is_heap_counted() -> bool {
     const UNKNOWN: u8 = 0;
     const NO: u8 = 1;
     const YES: u8 = 2;
@@ -50,13 +64,7 @@ pub(super) fn is_heap_known() -> bool {
         UNKNOWN => {
             let _excused = Excused::begin();
             let is_known = crate::is_installed();
-            let state = if is_known { YES } else { NO };
-            if STATE.swap(state, Ordering::Relaxed) == UNKNOWN && !is_known {
-                crate::sys::warn(&[
-                    b"ProfilerAlloc is not the global allocator: memory is that of the whole process (RSS). Add ",
-                    b"#[global_allocator] static ALLOC: profiler_alloc::ProfilerAlloc = profiler_alloc::ProfilerAlloc::system();",
-                ]);
-            }
+            STATE.store(if is_known { YES } else { NO }, Ordering::Relaxed);
             is_known
         }
         state => state == YES,

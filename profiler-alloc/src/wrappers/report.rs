@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::elapsed::{ElapsedReport, ElapsedSummary};
 use super::profile::ProfileReport;
+use super::queries::{QueryReport, QuerySummary};
 use super::ram::{RamReport, RamSummary};
 
 /// One report of one wrapper; its `Display` is the text that goes to stderr.
@@ -20,6 +21,10 @@ pub enum Report {
     Elapsed(ElapsedReport),
     /// Time of many calls.
     ElapsedSummary(ElapsedSummary),
+    /// Queries of a call.
+    Query(QueryReport),
+    /// Queries of many calls.
+    QuerySummary(QuerySummary),
 }
 
 impl Report {
@@ -31,6 +36,8 @@ impl Report {
             Report::RamSummary(report) => report.json(),
             Report::Elapsed(report) => report.json(),
             Report::ElapsedSummary(report) => report.json(),
+            Report::Query(report) => report.json(),
+            Report::QuerySummary(report) => report.json(),
         }
         .end()
     }
@@ -44,6 +51,8 @@ impl fmt::Display for Report {
             Report::RamSummary(report) => report.fmt(f),
             Report::Elapsed(report) => report.fmt(f),
             Report::ElapsedSummary(report) => report.fmt(f),
+            Report::Query(report) => report.fmt(f),
+            Report::QuerySummary(report) => report.fmt(f),
         }
     }
 }

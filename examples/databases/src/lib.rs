@@ -1,0 +1,1 @@
+//! Nothing: the examples and the tests of this package are what it is for.

@@ -1,0 +1,237 @@
+//! The queries of one scope, while it runs.
+//!
+//! Several layers may see one query: SQLite itself, sqlx above it, sea-orm above that. The lowest layer that sees it makes
+//! the entry; a higher one finds it there, adds what only it knows, and makes none of its own.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::event::Source;
+use super::frame::Site;
+use super::report::{Place, Query};
+
+/// Queries kept; what is more is counted.
+const KEPT: usize = 1 << 16;
+
+/// A time that a layer takes from its own measurement of the duration may be off by so much.
+const SLACK: Duration = Duration::from_millis(1);
+
+/// What a scope wants to know of its queries, beyond the usual.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Wanted {
+    /// The SQL with its values.
+    pub values: bool,
+    /// SQLite's plan of queries that take at least so many nanoseconds.
+    pub plan_from_ns: Option<u64>,
+}
+
+impl Wanted {
+    fn or(self, other: Wanted) -> Wanted {
+        let both = self.plan_from_ns.zip(other.plan_from_ns);
+        let least = both.map(|(one, other)| one.min(other));
+        Wanted {
+            values: self.values || other.values,
+            plan_from_ns: least.or(self.plan_from_ns).or(other.plan_from_ns),
+        }
+    }
+}
+
+/// One query, as far as it has come.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub id: u64,
+    pub source: Source,
+    /// The SQL without values.
+    pub normal: Arc<str>,
+    /// The SQL with values, if a scope wants it.
+    pub full: Option<Arc<str>>,
+    /// Tells whether two queries have the same SQL and the same values; `None` if the values are not known.
+    pub key: Option<u64>,
+    pub started: Instant,
+    /// `None` until it has ended.
+    pub elapsed: Option<Duration>,
+    pub rows: Option<u64>,
+    pub place: Place,
+    pub allocated: Option<u64>,
+    pub failed: Option<bool>,
+    pub full_scan: Option<bool>,
+    pub plan: Vec<String>,
+    /// The highest layer that has found it.
+    pub claimed_by: u8,
+}
+
+/// The queries of one scope.
+#[derive(Debug)]
+pub struct Collection {
+    site: Site,
+    /// What it wants, and the scopes around it want.
+    pub wanted: Wanted,
+    parent: Option<Arc<Collection>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default, Debug)]
+struct State {
+    entries: Vec<Entry>,
+    /// Queries beyond those that are kept.
+    lost: u64,
+    /// Calls inside a call of the same function.
+    inner_calls: u64,
+    is_closed: bool,
+}
+
+/// What a scope has collected.
+#[derive(Default, Debug)]
+pub struct Collected {
+    pub queries: Vec<Query>,
+    pub lost: u64,
+    pub inner_calls: u64,
+}
+
+/// A number for each query, in the order in which they begin.
+pub fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Collection {
+    pub fn new(site: Site, wanted: Wanted, parent: Option<Arc<Collection>>) -> Collection {
+        let around = parent.as_ref().map_or(Wanted::default(), |p| p.wanted);
+        Collection {
+            site,
+            wanted: wanted.or(around),
+            parent,
+            state: Mutex::default(),
+        }
+    }
+
+    /// This collection, or one around it, if it was opened at `site`.
+    pub fn of_site(self: &Arc<Self>, site: Site) -> Option<Arc<Collection>> {
+        let mut next = Some(self);
+        while let Some(collection) = next {
+            if collection.site == site && !collection.state().is_closed {
+                collection.state().inner_calls += 1;
+                return Some(Arc::clone(collection));
+            }
+            next = collection.parent.as_ref();
+        }
+        None
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A query has begun, or is over.
+    pub fn add(&self, entry: Entry) {
+        let mut state = self.state();
+        if !state.is_closed {
+            state.push(entry);
+        }
+    }
+
+    /// Changes an entry, which may be in a collection around this one by now.
+    pub fn change(&self, id: u64, change: impl FnOnce(&mut Entry)) {
+        let mut state = self.state();
+        if let Some(entry) = state.entries.iter_mut().rev().find(|entry| entry.id == id) {
+            return change(entry);
+        }
+        drop(state);
+        if let Some(parent) = &self.parent {
+            parent.change(id, change);
+        }
+    }
+
+    /// A layer has seen a query: adds to the entry of a lower layer, or makes one.
+    pub fn add_or_claim(&self, entry: Entry) {
+        let mut state = self.state();
+        if state.is_closed {
+            return;
+        }
+        let layer = entry.source.layer();
+        let is_below = |other: &Entry| match (layer, other.source.layer()) {
+            (Some(layer), Some(below)) => below < layer && other.claimed_by < layer,
+            _ => false,
+        };
+        let is_meant = |other: &Entry| is_below(other) && other.started + SLACK >= entry.started;
+        let mut found = state.entries.iter_mut().filter(|other| is_meant(other));
+        if let Some(same) = found.find(|other| other.normal == entry.normal) {
+            return same.learn(&entry);
+        }
+        // Several statements that were given as one text.
+        let mut has_found = false;
+        for part in state.entries.iter_mut().filter(|other| is_meant(other)) {
+            if entry.normal.contains(&*part.normal) {
+                part.claimed_by = layer.unwrap_or(0);
+                has_found = true;
+            }
+        }
+        if !has_found {
+            state.push(entry);
+        }
+    }
+
+    /// The end of the scope: what it has collected, which the scope around it gets too.
+    pub fn close(&self) -> Collected {
+        let (mut entries, lost, inner_calls) = {
+            let mut state = self.state();
+            state.is_closed = true;
+            let entries = core::mem::take(&mut state.entries);
+            (entries, state.lost, state.inner_calls)
+        };
+        entries.sort_by_key(|entry| entry.id);
+        let queries = entries.iter().map(Entry::query).collect();
+        if let Some(parent) = &self.parent {
+            let mut parent = parent.state();
+            if !parent.is_closed {
+                entries.into_iter().for_each(|entry| parent.push(entry));
+                parent.lost += lost;
+            }
+        }
+        Collected {
+            queries,
+            lost,
+            inner_calls,
+        }
+    }
+}
+
+impl State {
+    fn push(&mut self, entry: Entry) {
+        if self.entries.len() < KEPT {
+            self.entries.push(entry);
+        } else {
+            self.lost += 1;
+        }
+    }
+}
+
+impl Entry {
+    /// What a higher layer knows of the same query.
+    fn learn(&mut self, higher: &Entry) {
+        self.claimed_by = higher.source.layer().unwrap_or(0);
+        self.elapsed = self.elapsed.or(higher.elapsed);
+        self.rows = self.rows.or(higher.rows);
+        self.failed = self.failed.or(higher.failed);
+        // Of the two, the higher one sees more of what the query took.
+        self.allocated = higher.allocated.or(self.allocated);
+        self.key = self.key.or(higher.key);
+    }
+
+    fn query(&self) -> Query {
+        Query {
+            source: self.source,
+            normalised: Arc::clone(&self.normal),
+            sql: self.full.clone(),
+            key: self.key,
+            elapsed_ns: self.elapsed.map(|elapsed| elapsed.as_nanos() as u64),
+            rows: self.rows,
+            place: self.place,
+            allocated: self.allocated,
+            failed: self.failed,
+            full_scan: self.full_scan,
+            plan: self.plan.clone(),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Queries of diesel and diesel-async, by diesel's instrumentation.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+
+use diesel::connection::{
+    DebugQuery, Instrumentation, InstrumentationEvent, set_default_instrumentation,
+};
+
+use super::InstallError;
+use super::event::{Reading, Source, Started};
+use crate::own_counts::Excused;
+
+/// Queries that a connection may have begun and not ended, because they were given up, before the oldest is forgotten.
+const RUNNING: usize = 1000;
+
+/// Between the SQL and its values, in diesel's words.
+const BINDS: &str = " -- binds: ";
+
+/// Has every connection of diesel and diesel-async that is opened from now on tell `#[query_profiler]` of its queries.
+/// Takes the place of a default instrumentation that was set before.
+///
+/// # Errors
+/// If diesel does not take it: another thread has panicked while it did the same.
+pub fn install_diesel() -> Result<(), InstallError> {
+    set_default_instrumentation(|| Some(Box::new(Connection::default()))).map_err(|error| {
+        let message = format!("diesel did not take the instrumentation: {error}; install it at the start of the program");
+        InstallError { message }
+    })
+}
+
+/// What one connection runs. Its queries may be many at the same time, and end on another thread than they began on.
+#[derive(Default)]
+struct Connection {
+    running: VecDeque<Running>,
+}
+
+struct Running {
+    started: Started,
+    sql: String,
+    values: Option<String>,
+}
+
+impl Instrumentation for Connection {
+    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        let Some(reading) = Reading::now() else {
+            return;
+        };
+        let _excused = Excused::begin();
+        match event {
+            InstrumentationEvent::StartQuery { query, .. } => self.start(reading, query),
+            InstrumentationEvent::FinishQuery { query, error, .. } => {
+                self.finish(reading, query, error.is_some());
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Connection {
+    fn start(&mut self, reading: Reading, query: &dyn DebugQuery) {
+        let Some(started) = Started::new(reading) else {
+            return;
+        };
+        let (sql, values) = parts(query);
+        if self.running.len() == RUNNING {
+            self.running.pop_front();
+        }
+        self.running.push_back(Running {
+            started,
+            sql,
+            values,
+        });
+    }
+
+    fn finish(&mut self, reading: Reading, query: &dyn DebugQuery, failed: bool) {
+        if self.running.is_empty() {
+            return;
+        }
+        let (sql, _) = parts(query);
+        let Some(at) = self.running.iter().position(|running| running.sql == sql) else {
+            return;
+        };
+        let Some(running) = self.running.remove(at) else {
+            return;
+        };
+        let started = running.started;
+        let event = started.ended(reading, Source::Diesel, &sql).failed(failed);
+        let event = match running.values {
+            Some(values) => event.values(values),
+            None => event,
+        };
+        event.record_in(&started.frame);
+    }
+}
+
+/// The SQL and its values.
+fn parts(query: &dyn DebugQuery) -> (String, Option<String>) {
+    let mut text = String::new();
+    // A value that cannot be written leaves what was written before it.
+    let _ = write!(text, "{query}");
+    match text.rfind(BINDS) {
+        Some(at) => {
+            let values = text[at + BINDS.len()..].trim();
+            let values = (values != "[]").then(|| values.to_owned());
+            text.truncate(at);
+            (text, values)
+        }
+        None => (text, None),
+    }
+}

@@ -1,0 +1,280 @@
+//! Queries as they are seen: by a library's own hook, or told by the program with [`record`].
+
+use core::hash::{BuildHasher, Hasher};
+use std::borrow::Cow;
+use std::collections::hash_map::RandomState;
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use super::collection::{self, Entry};
+use super::frame::{self, Frame};
+use super::normal;
+use super::report::Place;
+use crate::own_counts::{self, Excused, OwnCounts};
+use crate::wrappers::profile;
+
+/// Who has seen a query.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Source {
+    /// SQLite itself.
+    Sqlite,
+    /// diesel or diesel-async.
+    Diesel,
+    /// sqlx.
+    Sqlx,
+    /// sea-orm.
+    SeaOrm,
+    /// Anything else, by name. Its queries are taken to be seen by nobody else.
+    Other(&'static str),
+}
+
+impl Source {
+    /// A higher layer runs its queries through a lower one.
+    pub(super) fn layer(self) -> Option<u8> {
+        match self {
+            Source::Sqlite => Some(0),
+            Source::Diesel | Source::Sqlx => Some(1),
+            Source::SeaOrm => Some(2),
+            Source::Other(_) => None,
+        }
+    }
+
+    /// As it is shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Source::Sqlite => "sqlite",
+            Source::Diesel => "diesel",
+            Source::Sqlx => "sqlx",
+            Source::SeaOrm => "sea-orm",
+            Source::Other(name) => name,
+        }
+    }
+}
+
+impl From<&'static str> for Source {
+    fn from(name: &'static str) -> Source {
+        Source::Other(name)
+    }
+}
+
+/// A query that has been run, for [`record`]. What is not known is left out.
+#[derive(Clone, Debug)]
+#[must_use = "an event does nothing until it is recorded"]
+pub struct QueryEvent<'a> {
+    source: Source,
+    sql: Cow<'a, str>,
+    values: Option<Cow<'a, str>>,
+    elapsed: Option<Duration>,
+    rows: Option<u64>,
+    allocated: Option<u64>,
+    failed: Option<bool>,
+    place: Option<Place>,
+    id: Option<u64>,
+    /// The values are the SQL with them in it.
+    is_expanded: bool,
+}
+
+impl<'a> QueryEvent<'a> {
+    /// A query, seen by a library of that name.
+    pub fn new(source: impl Into<Source>, sql: impl Into<Cow<'a, str>>) -> QueryEvent<'a> {
+        QueryEvent {
+            source: source.into(),
+            sql: sql.into(),
+            values: None,
+            elapsed: None,
+            rows: None,
+            allocated: None,
+            failed: None,
+            place: None,
+            id: None,
+            is_expanded: false,
+        }
+    }
+
+    /// The values of its placeholders, as text. They are shown only where `values` asks for them; without it they tell
+    /// duplicates.
+    pub fn values(mut self, values: impl Into<Cow<'a, str>>) -> QueryEvent<'a> {
+        self.values = Some(values.into());
+        self
+    }
+
+    /// How long it took.
+    pub fn elapsed(mut self, elapsed: Duration) -> QueryEvent<'a> {
+        self.elapsed = Some(elapsed);
+        self
+    }
+
+    /// Rows that it gave, or changed.
+    pub fn rows(mut self, rows: u64) -> QueryEvent<'a> {
+        self.rows = Some(rows);
+        self
+    }
+
+    /// Heap that it allocated. *Bytes.*
+    pub fn allocated(mut self, bytes: u64) -> QueryEvent<'a> {
+        self.allocated = Some(bytes);
+        self
+    }
+
+    /// Whether it failed.
+    pub fn failed(mut self, failed: bool) -> QueryEvent<'a> {
+        self.failed = Some(failed);
+        self
+    }
+
+    fn entry(&self, frame: &Frame) -> Entry {
+        let now = Instant::now();
+        let started = self.elapsed.and_then(|elapsed| now.checked_sub(elapsed));
+        let wants_values = frame.collection.wanted.values;
+        let full = || match &self.values {
+            Some(expanded) if self.is_expanded => Arc::from(expanded.trim()),
+            Some(values) => Arc::from(format!("{} -- values: {values}", self.sql.trim())),
+            None => Arc::from(self.sql.trim()),
+        };
+        Entry {
+            id: self.id.unwrap_or_else(collection::next_id),
+            source: self.source,
+            normal: Arc::from(normal::normalise(&self.sql)),
+            key: key(&self.sql, self.values.as_deref()),
+            full: wants_values.then(full),
+            started: started.unwrap_or(now),
+            elapsed: self.elapsed,
+            rows: self.rows,
+            place: self.place.unwrap_or_else(|| frame.place()),
+            allocated: self.allocated,
+            failed: self.failed,
+            full_scan: None,
+            plan: Vec::new(),
+            claimed_by: 0,
+        }
+    }
+
+    /// Puts it into the scope of `frame`.
+    pub(super) fn record_in(&self, frame: &Frame) {
+        frame.collection.add_or_claim(self.entry(frame));
+    }
+}
+
+/// Tells queries with the same SQL and the same values. `None` if there are values that nobody knows.
+pub fn key(sql: &str, values: Option<&str>) -> Option<u64> {
+    static HASH: OnceLock<RandomState> = OnceLock::new();
+    if values.is_none() && normal::has_placeholders(sql) {
+        return None;
+    }
+    let mut hasher = HASH.get_or_init(RandomState::new).build_hasher();
+    hasher.write(sql.as_bytes());
+    hasher.write_u8(0);
+    hasher.write(values.unwrap_or_default().as_bytes());
+    Some(hasher.finish())
+}
+
+/// Puts a query into the report of the scope that the calling thread runs inside; into none, if it is in none. For
+/// libraries that no `install` is for: call it after each query.
+///
+/// ```
+/// use std::time::Instant;
+/// use profiler_alloc::queries::{QueryEvent, record};
+///
+/// # fn run(_: &str) -> Result<u64, ()> { Ok(3) }
+/// fn execute(sql: &str) -> Result<u64, ()> {
+///     let start = Instant::now();
+///     let result = run(sql);
+///     let event = QueryEvent::new("my database", sql).elapsed(start.elapsed()).failed(result.is_err());
+///     record(match result {
+///         Ok(rows) => event.rows(rows),
+///         Err(_) => event,
+///     });
+///     result
+/// }
+/// # profiler_alloc::query_profiler("doc", || execute("SELECT 1").unwrap());
+/// ```
+pub fn record(event: QueryEvent<'_>) {
+    // What the event owns is the program's, and goes when nobody is excused.
+    let excused = Excused::begin();
+    if let Some(frame) = frame::current().filter(|_| excused.is_some()) {
+        event.record_in(&frame);
+    }
+}
+
+/// True if the calling thread runs inside a scope, so that [`record`] is worth its work.
+pub fn is_watched() -> bool {
+    frame::is_inside()
+}
+
+/// What stands at one moment in one thread, read before memprof does any work of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    at: Instant,
+    thread: ThreadId,
+    counts: OwnCounts,
+}
+
+impl Reading {
+    /// `None` while memprof works for itself: then queries are those of the program's output, which belong to nobody.
+    pub fn now() -> Option<Reading> {
+        let is_excused = own_counts::is_excused();
+        (!is_excused).then(|| Reading {
+            counts: OwnCounts::now(),
+            at: Instant::now(),
+            thread: thread::current().id(),
+        })
+    }
+}
+
+/// A query between its start and its end.
+#[derive(Debug)]
+pub struct Started {
+    pub frame: Arc<Frame>,
+    pub id: u64,
+    place: Place,
+    reading: Reading,
+}
+
+impl Started {
+    /// In the scope of the calling thread.
+    pub fn new(reading: Reading) -> Option<Started> {
+        let frame = frame::current()?;
+        Some(Started {
+            id: collection::next_id(),
+            place: frame.place(),
+            frame,
+            reading,
+        })
+    }
+
+    /// How long it has taken.
+    pub fn elapsed(&self, end: Reading) -> Duration {
+        end.at.saturating_duration_since(self.reading.at)
+    }
+
+    /// What the thread has allocated since; `None` if the query went on on another.
+    pub fn allocated(&self, end: Reading) -> Option<u64> {
+        let is_known = self.reading.thread == end.thread && profile::is_heap_counted();
+        is_known.then(|| end.counts.since(self.reading.counts).allocated)
+    }
+
+    /// The query when it begins; `expanded` is the SQL with its values.
+    pub fn entry(&self, source: Source, sql: &str, expanded: Option<&str>) -> Entry {
+        let event = QueryEvent {
+            values: expanded.map(Cow::Borrowed),
+            is_expanded: true,
+            id: Some(self.id),
+            place: Some(self.place),
+            ..QueryEvent::new(source, sql)
+        };
+        event.entry(&self.frame)
+    }
+
+    /// The query when it is over.
+    pub fn ended<'a>(&self, end: Reading, source: Source, sql: &'a str) -> QueryEvent<'a> {
+        QueryEvent {
+            elapsed: Some(self.elapsed(end)),
+            allocated: self.allocated(end),
+            id: Some(self.id),
+            place: Some(self.place),
+            ..QueryEvent::new(source, sql)
+        }
+    }
+}
