@@ -6,7 +6,11 @@ mod crash;
 mod early_and_late;
 mod fork;
 mod inner;
+mod libraries;
+mod refusals;
 mod signals;
+mod stacks;
+mod system_calls;
 mod threads;
 
 use inner::Inner;
@@ -24,7 +28,11 @@ const ROLES: &[&[Named]] = &[
     crash::ROLES,
     early_and_late::ROLES,
     fork::ROLES,
+    libraries::ROLES,
+    refusals::ROLES,
     signals::ROLES,
+    stacks::ROLES,
+    system_calls::ROLES,
     threads::ROLES,
 ];
 
@@ -32,7 +40,11 @@ const TESTS: &[&[Named]] = &[
     crash::TESTS,
     early_and_late::TESTS,
     fork::TESTS,
+    libraries::TESTS,
+    refusals::TESTS,
     signals::TESTS,
+    stacks::TESTS,
+    system_calls::TESTS,
     threads::TESTS,
 ];
 

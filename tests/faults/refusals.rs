@@ -1,0 +1,342 @@
+//! Disks, limits and filters that refuse the recorder something: the program runs on, its exit code and output are its own,
+//! and at most one line says what is missing.
+
+use std::fs;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use profiler_alloc::{Recording, Sample};
+use profiler_alloc_format::env as settings;
+
+use crate::Named;
+use crate::child::{Place, times};
+use crate::crash::limit;
+use crate::stacks::{LEAVES, visit_stacks};
+
+pub const TESTS: &[Named] = &[
+    ("refusals::small_disk", small_disk),
+    ("refusals::read_only_folder", read_only_folder),
+    ("refusals::a_device_in_the_way", a_device_in_the_way),
+    ("refusals::limit_on_file_size", limit_on_file_size),
+    ("refusals::limit_on_descriptors", limit_on_descriptors),
+    ("refusals::closed_standard_files", closed_standard_files),
+    ("refusals::filtered_system_calls", filtered_system_calls),
+];
+
+pub const ROLES: &[Named] = &[
+    ("works", || {
+        visit_stacks();
+        if std::env::var_os(LOUD).is_some() {
+            eprintln!("to whatever is number 2");
+        }
+        println!("done");
+    }),
+    ("works_without_descriptors", works_without_descriptors),
+];
+
+/// Has the program write to stderr.
+const LOUD: &str = "LOUD";
+
+/// A program that meets more stacks than the first chunks of the file hold.
+pub fn works(place: &Place) -> Command {
+    let mut command = place.command("works", "all");
+    command.env(LEAVES, "2000").env_remove("MEMPROF_TEST_TRUTH");
+    command
+}
+
+/// It did its work and ended well, with at most one line of the recorder's; gives that.
+pub fn ran_on(output: &Output, what: &str) -> String {
+    assert!(output.status.success(), "{what}: {output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "done\n", "{what}");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let is_ours = |line: &str| line.starts_with("profiler-alloc: ");
+    assert!(
+        said.lines().count() <= 1 && said.lines().all(is_ours),
+        "{what}: {said}"
+    );
+    said
+}
+
+/// What there is of a profile can be read.
+pub fn check_profile(place: &Place, what: &str) {
+    if place.profile_path().exists() {
+        let (_, defects) = place.read();
+        assert_eq!(defects, [], "{what}");
+    }
+}
+
+/// A file system in memory; gone when dropped.
+struct Mount<'a>(&'a Path);
+
+impl Mount<'_> {
+    fn new<'a>(at: &'a Path, options: &str) -> Option<Mount<'a>> {
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(at)
+            .output();
+        let is_there = mounted.is_ok_and(|output| output.status.success());
+        if !is_there {
+            eprintln!("not tested: this user cannot mount a disk");
+        }
+        is_there.then(|| Mount(at))
+    }
+}
+
+impl Drop for Mount<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).status();
+    }
+}
+
+fn small_disk() {
+    for kib in [4, 8, 100, 300, 460, 500, 1024] {
+        let place = Place::new();
+        let folder = place.folder().join("disk");
+        fs::create_dir(&folder).unwrap();
+        let Some(_mount) = Mount::new(&folder, &format!("size={kib}k")) else {
+            return;
+        };
+        let path = folder.join("x.memprof");
+        let output = works(&place).env(settings::OUTPUT, &path).output().unwrap();
+        let said = ran_on(&output, &format!("{kib} KiB"));
+        assert!(
+            kib > 1000 || said.contains("No space left"),
+            "{kib} KiB: {said}"
+        );
+        if path.exists() {
+            let (profile, defects) = memprof::profile::read(&path).unwrap();
+            assert_eq!(defects, []);
+            assert!(said.is_empty() || profile.header.lost_growth == 1);
+        }
+    }
+}
+
+fn read_only_folder() {
+    let place = Place::new();
+    let folder = place.folder().join("disk");
+    fs::create_dir(&folder).unwrap();
+    let Some(_mount) = Mount::new(&folder, "ro") else {
+        return;
+    };
+    let path = folder.join("x.memprof");
+    let output = works(&place).env(settings::OUTPUT, path).output().unwrap();
+    let said = ran_on(&output, "read-only");
+    assert!(said.contains("Read-only file system"), "{said}");
+}
+
+fn a_device_in_the_way() {
+    let place = Place::new();
+    // A folder of their own, so that whatever is made beside the device is gone afterwards.
+    let device = place.profile_path();
+    std::os::unix::fs::symlink("/dev/full", &device).unwrap();
+    let said = ran_on(&works(&place).output().unwrap(), "/dev/full");
+    assert_eq!(said, "");
+    let profiles = fs::read_dir(place.folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let beside =
+        profiles.filter(|path| path != &device && path.extension().is_some_and(|e| e == "memprof"));
+    assert_eq!(beside.count(), 1, "the profile stands beside it");
+}
+
+fn limit_on_file_size() {
+    for chunks in 0..16 {
+        let place = Place::new();
+        let mut command = works(&place);
+        limit(
+            &mut command,
+            libc::RLIMIT_FSIZE,
+            8192 + chunks * 65536 + 100,
+        );
+        ran_on(&command.output().unwrap(), &format!("{chunks} chunks"));
+        check_profile(&place, &format!("{chunks} chunks"));
+    }
+}
+
+fn limit_on_descriptors() {
+    // The loader needs one to open the libraries, so 3 cannot be had from outside.
+    for most in 4..8 {
+        let place = Place::new();
+        let mut command = works(&place);
+        limit(&mut command, libc::RLIMIT_NOFILE, most);
+        ran_on(&command.output().unwrap(), &format!("{most} descriptors"));
+        check_profile(&place, "few descriptors");
+    }
+    let place = Place::new();
+    let mut command = place.command("works_without_descriptors", "all");
+    command
+        .env_remove(settings::OUTPUT)
+        .env("LATE", place.profile_path());
+    ran_on(
+        &command.env(LEAVES, "100").output().unwrap(),
+        "3 descriptors",
+    );
+    assert!(!place.profile_path().exists());
+}
+
+fn works_without_descriptors() {
+    let limit = libc::rlimit {
+        rlim_cur: 3,
+        rlim_max: 3,
+    };
+    // SAFETY: has no preconditions on memory.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) }, 0);
+    let path = std::env::var_os("LATE").unwrap();
+    let refused = Recording::builder().path(path).sample(Sample::All).start();
+    assert!(refused.is_err());
+    visit_stacks();
+    println!("done");
+}
+
+/// With stderr closed and few descriptors, neither a warning nor the profile takes its number.
+fn closed_standard_files() {
+    for (descriptors, chunks) in [(1024, 99), (8, 99), (4, 99), (1024, 6), (8, 6)] {
+        let place = Place::new();
+        let mut command = works(&place);
+        command.env(LOUD, "");
+        limit(&mut command, libc::RLIMIT_NOFILE, descriptors);
+        limit(&mut command, libc::RLIMIT_FSIZE, 8192 + chunks * 65536);
+        // SAFETY: closes descriptors of the child's.
+        unsafe {
+            command.pre_exec(|| {
+                libc::close(2);
+                Ok(())
+            })
+        };
+        let what = format!("{descriptors} descriptors, {chunks} chunks");
+        let said = ran_on(&command.output().unwrap(), &what);
+        assert_eq!(said, "", "{what}");
+        check_profile(&place, &what);
+    }
+}
+
+/// A filter that refuses a system call, where the low half of one argument fits.
+struct Refusal {
+    what: &'static str,
+    call: i64,
+    argument: usize,
+    test: Test,
+}
+
+#[derive(Clone, Copy)]
+enum Test {
+    Is(u32),
+    Has(u32),
+    Any,
+}
+
+const REFUSALS: &[Refusal] = &[
+    refusal("fallocate", libc::SYS_fallocate, 0, Test::Any),
+    refusal(
+        "shared mapping",
+        libc::SYS_mmap,
+        3,
+        Test::Has(libc::MAP_SHARED as u32),
+    ),
+    refusal(
+        "reserving addresses",
+        libc::SYS_mmap,
+        2,
+        Test::Is(libc::PROT_NONE as u32),
+    ),
+    refusal("madvise", libc::SYS_madvise, 0, Test::Any),
+    refusal(
+        "creating files",
+        libc::SYS_openat,
+        2,
+        Test::Has(libc::O_CREAT as u32),
+    ),
+    refusal("fcntl", libc::SYS_fcntl, 0, Test::Any),
+    refusal("readlink", libc::SYS_readlinkat, 0, Test::Any),
+    refusal(
+        "asking for memory",
+        libc::SYS_rt_sigprocmask,
+        0,
+        Test::Is(u32::MAX),
+    ),
+    refusal("gettid", libc::SYS_gettid, 0, Test::Any),
+    refusal(
+        "prctl",
+        libc::SYS_prctl,
+        0,
+        Test::Is(libc::PR_GET_NAME as u32),
+    ),
+];
+
+const fn refusal(what: &'static str, call: i64, argument: usize, test: Test) -> Refusal {
+    Refusal {
+        what,
+        call,
+        argument,
+        test,
+    }
+}
+
+impl Refusal {
+    /// The program of the filter: load the number, compare, load the argument, compare.
+    fn filter(&self, error: i32) -> Vec<libc::sock_filter> {
+        const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+        let jump = |test: u32| (libc::BPF_JMP | test | libc::BPF_K) as u16;
+        let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+        let (test, value) = match self.test {
+            Test::Is(value) => (jump(libc::BPF_JEQ), value),
+            Test::Has(bits) => (jump(libc::BPF_JSET), bits),
+            Test::Any => (jump(libc::BPF_JGE), 0),
+        };
+        let give = (libc::BPF_RET | libc::BPF_K) as u16;
+        vec![
+            step(LOAD, 0, 0, 0),
+            step(jump(libc::BPF_JEQ), 0, 3, self.call as u32),
+            step(LOAD, 0, 0, 16 + 8 * self.argument as u32),
+            step(test, 0, 1, value),
+            step(give, 0, 0, libc::SECCOMP_RET_ERRNO | error as u32),
+            step(give, 0, 0, libc::SECCOMP_RET_ALLOW),
+        ]
+    }
+}
+
+fn apply(filter: &mut [libc::sock_filter]) -> io::Result<()> {
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: the filter is as long as stated and copied by the kernel.
+    let refused = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+            || libc::prctl(
+                libc::PR_SET_SECCOMP,
+                libc::SECCOMP_MODE_FILTER,
+                &raw const program,
+            ) != 0
+    };
+    match refused {
+        true => Err(io::Error::last_os_error()),
+        false => Ok(()),
+    }
+}
+
+fn filtered_system_calls() {
+    let errors = [libc::EPERM, libc::ENOSYS, libc::ENOMEM, libc::EINTR];
+    for refusal in REFUSALS {
+        for error in errors.into_iter().take(times(4, 2)) {
+            let place = Place::new();
+            let mut command = works(&place);
+            let mut filter = refusal.filter(error);
+            // SAFETY: two system calls, which may be made between fork and exec.
+            unsafe { command.pre_exec(move || apply(&mut filter)) };
+            let what = format!("{} with error {error}", refusal.what);
+            match command.output() {
+                Ok(output) => {
+                    let said = ran_on(&output, &what);
+                    // A kernel without this call has room all the same.
+                    let is_unknown = refusal.call == libc::SYS_fallocate && error == libc::ENOSYS;
+                    assert!(!is_unknown || said.is_empty(), "{what}: {said}");
+                }
+                Err(error) => return eprintln!("not tested: no filters here ({error})"),
+            }
+            check_profile(&place, &what);
+        }
+    }
+}
