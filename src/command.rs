@@ -1,6 +1,7 @@
 //! The command line: which subcommand, with which options; the only place that prints errors and chooses exit codes.
 
 mod diff;
+mod live;
 mod load;
 mod report;
 mod revision;
@@ -19,6 +20,7 @@ enum Memprof {
     Report(report::Args),
     Summary(summary::Args),
     Diff(diff::Args),
+    Live(live::Args),
 }
 
 /// Runs the command and gives the process's exit code: 0, that of the program run, or 2 for an error of ours.
@@ -28,6 +30,7 @@ pub fn main() -> ExitCode {
         Memprof::Report(args) => report::run(args),
         Memprof::Summary(args) => summary::run(args),
         Memprof::Diff(args) => diff::run(args),
+        Memprof::Live(args) => live::run(args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("memprof: {error:#}");

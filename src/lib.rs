@@ -7,6 +7,7 @@
 
 pub mod command;
 pub mod defect;
+pub mod live;
 pub mod profile;
 pub mod render;
 pub mod report;

@@ -3,8 +3,9 @@
 mod csv;
 mod diff_json;
 mod diff_text;
-mod escape;
+pub(crate) mod escape;
 mod json;
+mod live;
 mod summary_text;
 mod text;
 mod words;
@@ -15,6 +16,7 @@ pub use csv::Csv;
 pub use diff_json::DiffJson;
 pub use diff_text::DiffText;
 pub use json::Json;
+pub use live::{LiveText, live_faults, live_figure, live_figures, live_head, live_place};
 pub use summary_text::SummaryText;
 pub use text::{Column, Text};
 

@@ -10,7 +10,7 @@ mod origin;
 mod symbols;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -46,53 +46,109 @@ pub fn symbolize(
     profile: &Profile,
     options: &Options<'_>,
 ) -> Result<(Symbols, Vec<Defect>), SymbolizeError> {
-    let mut defects = Vec::new();
-    let mut symbols = Symbols::default();
-    let mut work = Vec::new();
-    for (number, frames) in frames_by_module(profile) {
-        let Some(module) = profile.modules.get(usize::from(number)) else {
-            for frame in frames {
-                symbols.insert(frame, vec![CodeFrame::unknown("unknown", frame)]);
-            }
-            continue;
-        };
-        let identity = identify(module);
-        let changed = matches!(identity, Identity::Changed { .. });
-        if changed && options.force {
-            symbols.mark_unverified(number);
+    let mut symbolizer = Symbolizer::default();
+    symbolizer.update(profile, options)?;
+    let defects = symbolizer.defects();
+    Ok((symbolizer.symbols, defects))
+}
+
+/// Symbols kept from one reading of a profile to the next, so that only new frames are looked up.
+#[derive(Default, Debug)]
+pub struct Symbolizer {
+    symbols: Symbols,
+    /// Modules that any frame was found in, and what is wrong with each.
+    checked: BTreeMap<u16, Checked>,
+    split_missing: BTreeSet<PathBuf>,
+}
+
+/// What is known of a module's file.
+#[derive(Debug)]
+struct Checked {
+    path: PathBuf,
+    readable: bool,
+    fault: Option<Defect>,
+}
+
+impl Symbolizer {
+    /// Looks up the frames of `profile` that no earlier reading of it had.
+    ///
+    /// A main executable that is not the recorded one is an error, unless forced.
+    pub fn update(
+        &mut self,
+        profile: &Profile,
+        options: &Options<'_>,
+    ) -> Result<(), SymbolizeError> {
+        let mut work = Vec::new();
+        for (number, frames) in frames_by_module(profile, &self.symbols) {
+            let Some(module) = profile.modules.get(usize::from(number)) else {
+                for frame in frames {
+                    (self.symbols).insert(frame, vec![CodeFrame::unknown("unknown", frame)]);
+                }
+                continue;
+            };
+            work.push(Work {
+                module,
+                readable: self.is_readable(number, module, options.force)?,
+                frames: frames.into_iter().collect(),
+            });
         }
-        work.push(Work {
-            number,
-            module,
-            readable: matches!(identity, Identity::Same) || (changed && options.force),
-            frames: frames.into_iter().collect(),
-        });
-        defects.extend(fault(number, module, identity, options.force)?);
+        let total = work.iter().map(|work| work.frames.len()).sum();
+        for found in look_up_all(&work, total, options) {
+            if found.split_missing {
+                (self.split_missing).insert(work[found.work].module.path.clone());
+            }
+            for (frame, code) in found.frames {
+                self.symbols.insert(frame, code);
+            }
+        }
+        Ok(())
     }
 
-    let total = work.iter().map(|work| work.frames.len()).sum();
-    for found in look_up_all(&work, total, options) {
-        if found.split_missing {
-            let path = work[found.work].module.path.clone();
-            push_once(&mut defects, Defect::SplitDebugInfoMissing { path });
+    /// Whether names may be taken from the module's file, checked when the module is first met.
+    fn is_readable(
+        &mut self,
+        number: u16,
+        module: &Module,
+        force: bool,
+    ) -> Result<bool, SymbolizeError> {
+        if let Some(checked) = self.checked.get(&number) {
+            return Ok(checked.readable);
         }
-        for (frame, code) in found.frames {
-            symbols.insert(frame, code);
+        let identity = identify(module);
+        let changed = matches!(identity, Identity::Changed { .. });
+        let readable = matches!(identity, Identity::Same) || (changed && force);
+        if changed && force {
+            self.symbols.mark_unverified(number);
         }
+        let checked = Checked {
+            path: module.path.clone(),
+            readable,
+            fault: fault(number, module, identity, force)?,
+        };
+        self.checked.insert(number, checked);
+        Ok(readable)
     }
-    // Libraries without line information are the rule, and so are foreign programs that load a Rust library. It is worth
-    // a word only if the user's lines are nowhere else.
-    let main = work
-        .iter()
-        .find(|work| work.number == MAIN_MODULE && work.readable);
-    if let Some(main) = main
-        && !symbols.has_user_lines()
-        && !symbols.has_lines(MAIN_MODULE)
-    {
-        let path = main.module.path.clone();
-        defects.push(Defect::ModuleStripped { path });
+
+    /// What is known of the frames looked up so far.
+    pub fn symbols(&self) -> &Symbols {
+        &self.symbols
     }
-    Ok((symbols, defects))
+
+    /// What is wrong with the modules met so far.
+    pub fn defects(&self) -> Vec<Defect> {
+        let faults = self.checked.values().filter_map(|m| m.fault.clone());
+        let split = self.split_missing.iter().cloned();
+        let split = split.map(|path| Defect::SplitDebugInfoMissing { path });
+        // Libraries without line information are the rule, and so are foreign programs that load a Rust library. It is
+        // worth a word only if the user's lines are nowhere else.
+        let main = self.checked.get(&MAIN_MODULE).filter(|m| m.readable);
+        let without_lines = !self.symbols.has_user_lines() && !self.symbols.has_lines(MAIN_MODULE);
+        let stripped = main.filter(|_| without_lines);
+        let stripped = stripped.map(|m| Defect::ModuleStripped {
+            path: m.path.clone(),
+        });
+        faults.chain(split).chain(stripped).collect()
+    }
 }
 
 /// What is to be said of a module whose file is not the recorded one.
@@ -131,17 +187,12 @@ fn is_system(path: &Path) -> bool {
     !path.is_absolute() || FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
 
-fn push_once(defects: &mut Vec<Defect>, defect: Defect) {
-    if !defects.contains(&defect) {
-        defects.push(defect);
-    }
-}
-
-/// The distinct frames of each module, sorted by address, so that neighbours in the debug info are looked up together.
-fn frames_by_module(profile: &Profile) -> BTreeMap<u16, BTreeSet<Frame>> {
+/// The distinct frames of each module that are not `known`, sorted by address, so that neighbours in the debug info are
+/// looked up together.
+fn frames_by_module(profile: &Profile, known: &Symbols) -> BTreeMap<u16, BTreeSet<Frame>> {
     let mut modules: BTreeMap<u16, BTreeSet<Frame>> = BTreeMap::new();
     for frame in profile.nodes.iter().filter_map(|node| node.frame) {
-        if frame != Frame::ELIDED {
+        if frame != Frame::ELIDED && !known.knows(frame) {
             modules.entry(frame.module()).or_default().insert(frame);
         }
     }
@@ -150,7 +201,6 @@ fn frames_by_module(profile: &Profile) -> BTreeMap<u16, BTreeSet<Frame>> {
 
 /// The frames of one module.
 struct Work<'a> {
-    number: u16,
     module: &'a Module,
     readable: bool,
     frames: Vec<Frame>,

@@ -21,6 +21,18 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["units", "defect", "profile", "symbolize", "source"],
     ),
     ("render", &["units", "defect", "report"]),
+    (
+        "live",
+        &[
+            "units",
+            "defect",
+            "profile",
+            "symbolize",
+            "source",
+            "report",
+            "render",
+        ],
+    ),
     ("run", &["units", "profile"]),
     (
         "command",
@@ -32,6 +44,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "source",
             "report",
             "render",
+            "live",
             "run",
         ],
     ),

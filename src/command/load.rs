@@ -1,5 +1,6 @@
 //! What `report` and `summary` share: finding a profile, reading it, symbolizing it, and writing to where it was asked for.
 
+use std::cmp::Reverse;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,13 @@ const PATIENCE: Duration = Duration::from_millis(300);
 pub struct Input {
     /// The profile [default: the newest *.memprof in this folder]
     pub file: Option<PathBuf>,
+    #[command(flatten)]
+    pub lookup: Lookup,
+}
+
+/// Options that say how to find lines and their text.
+#[derive(clap::Args, Clone, Default, Debug)]
+pub struct Lookup {
     /// Folder to look for source files in
     #[arg(long, value_name = "DIR")]
     pub source_root: Option<PathBuf>,
@@ -49,12 +57,18 @@ impl Input {
             Some(path) => path.clone(),
             None => newest(Path::new("."))?,
         };
-        let places = Places {
+        load(&path, self.lookup.places()?, self.lookup.force)
+    }
+}
+
+impl Lookup {
+    /// Where the source is.
+    pub fn places(&self) -> anyhow::Result<Places> {
+        Ok(Places {
             current_dir: current_dir()?,
             root: self.source_root.clone(),
             maps: self.path_map.clone(),
-        };
-        load(&path, places, self.force)
+        })
     }
 }
 
@@ -98,32 +112,28 @@ pub fn load(path: &Path, places: Places, force: bool) -> anyhow::Result<Loaded> 
 }
 
 /// The profile in `folder` that was modified last.
-fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
-    let mut newest: Option<(SystemTime, PathBuf)> = None;
-    let entries = fs::read_dir(folder).context("cannot list the current folder")?;
-    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
-        if path
-            .extension()
-            .is_none_or(|extension| extension != EXTENSION)
-        {
-            continue;
-        }
-        let modified = fs::metadata(&path).and_then(|metadata| {
-            let is_file = metadata.is_file();
-            Ok(is_file.then_some(metadata.modified()?))
-        });
-        if let Ok(Some(modified)) = modified
-            && newest.as_ref().is_none_or(|(before, _)| *before < modified)
-        {
-            newest = Some((modified, path));
-        }
-    }
-    match newest {
-        Some((_, path)) => Ok(path.strip_prefix(".").map(Path::to_owned).unwrap_or(path)),
+pub fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
+    let profiles = profiles(folder).context("cannot list the current folder")?;
+    match profiles.into_iter().next() {
+        Some(path) => Ok(path.strip_prefix(".").map(Path::to_owned).unwrap_or(path)),
         None => bail!(
             "no *.{EXTENSION} file in this folder; record one with `memprof run -- PROGRAM`, or name a file"
         ),
     }
+}
+
+/// The profiles in `folder`, the one that was modified last first.
+pub fn profiles(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
+    let profiles = paths.filter(|path| path.extension().is_some_and(|e| e == EXTENSION));
+    let mut dated: Vec<(SystemTime, PathBuf)> = profiles
+        .filter_map(|path| {
+            let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+            Some((metadata.modified().ok()?, path))
+        })
+        .collect();
+    dated.sort_by_key(|(modified, _)| Reverse(*modified));
+    Ok(dated.into_iter().map(|(_, path)| path).collect())
 }
 
 /// Where output goes.

@@ -9,7 +9,7 @@ pub(super) fn is_steering(char: char) -> bool {
 }
 
 /// `text` with every such character shown as its number: `\u{1b}`.
-pub(super) fn escape(text: &str) -> Cow<'_, str> {
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if !text.contains(is_steering) {
         return Cow::Borrowed(text);
     }
@@ -25,7 +25,7 @@ pub(super) fn escape(text: &str) -> Cow<'_, str> {
 }
 
 /// A line of source: tabs as spaces, the rest as [`escape`].
-pub(super) fn escape_source(line: &str) -> String {
+pub(crate) fn escape_source(line: &str) -> String {
     const TAB: usize = 4;
     let mut shown = String::with_capacity(line.len());
     for (index, part) in line.split('\t').enumerate() {

@@ -270,7 +270,7 @@ fn room(width: usize, used: usize) -> usize {
 }
 
 /// `text` cut to `width` columns of a terminal.
-fn cut(text: &str, width: usize) -> String {
+pub(super) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }

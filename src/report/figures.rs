@@ -32,6 +32,26 @@ impl Bytes {
         Bytes::new(bytes, variance * share)
     }
 
+    /// What came since the estimate was `before`: its samples are those of the one and not of the other.
+    pub(super) fn since(self, before: Bytes) -> Bytes {
+        let variance = self.standard_error.powi(2) - before.standard_error.powi(2);
+        Bytes::new(self.bytes.saturating_sub(before.bytes), variance)
+    }
+
+    /// The sum of two estimates from different samples.
+    pub fn plus(self, other: Bytes) -> Bytes {
+        let variance = self.standard_error.powi(2) + other.standard_error.powi(2);
+        Bytes::new(self.bytes.saturating_add(other.bytes), variance)
+    }
+
+    /// The part of it in one of `parts` parts.
+    pub(super) fn per(self, parts: f64) -> Bytes {
+        Bytes {
+            bytes: (self.bytes as f64 / parts).round() as i64,
+            standard_error: self.standard_error / parts,
+        }
+    }
+
     /// Standard error over value; 0 if exact, infinite for an estimate of 0.
     pub fn relative_error(self) -> f64 {
         if self.standard_error == 0.0 {
@@ -127,6 +147,16 @@ mod tests {
         );
         assert_eq!(figures.temporary.standard_error, 1.5);
         assert_eq!(figures.live.relative_error(), 0.0);
+    }
+
+    #[test]
+    fn what_came_since_has_its_own_error() {
+        let estimate = |bytes, standard_error| Bytes {
+            bytes,
+            standard_error,
+        };
+        let since = estimate(500, 5.0).since(estimate(100, 3.0));
+        assert_eq!(since.per(2.0), estimate(200, 2.0));
     }
 
     #[test]

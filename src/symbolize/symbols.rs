@@ -110,6 +110,11 @@ impl Symbols {
         self.unverified.insert(module);
     }
 
+    /// Whether `frame` was looked up.
+    pub fn knows(&self, frame: Frame) -> bool {
+        self.frames.contains_key(&frame)
+    }
+
     /// What `frame` stands for, innermost first.
     pub fn of(&self, frame: Frame) -> &[CodeFrameId] {
         self.frames.get(&frame).map_or(&[], Vec::as_slice)

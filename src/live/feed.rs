@@ -1,0 +1,102 @@
+//! Reads a profile again and again, and keeps what stays the same between two readings: symbols and source.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::process::Process;
+use crate::defect::Defect;
+use crate::profile::{self, ReadError};
+use crate::report::Live;
+use crate::source::{Places, Sources};
+use crate::symbolize::{self, SymbolizeError, Symbolizer};
+
+/// What to read, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The profile.
+    pub path: PathBuf,
+    /// Where its source is.
+    pub places: Places,
+    /// Whether to use modules whose files are not those recorded.
+    pub force: bool,
+}
+
+/// Why a reading failed.
+#[derive(thiserror::Error, Debug)]
+pub enum FeedError {
+    /// The profile cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Its addresses cannot be looked up.
+    #[error(transparent)]
+    Symbolize(#[from] SymbolizeError),
+}
+
+/// The readings of one profile.
+#[derive(Debug)]
+pub struct Feed {
+    options: Options,
+    started: Instant,
+    symbolizer: Symbolizer,
+    sources: Sources,
+    source_defects: Vec<Defect>,
+    before: Option<Live>,
+}
+
+impl Feed {
+    /// Reads nothing yet.
+    pub fn new(options: Options) -> Feed {
+        Feed {
+            sources: Sources::new(options.places.clone()),
+            options,
+            started: Instant::now(),
+            symbolizer: Symbolizer::default(),
+            source_defects: Vec::new(),
+            before: None,
+        }
+    }
+
+    /// Reads the profile as it is now. Rates are since the last call; only addresses that no earlier call met are looked
+    /// up.
+    pub fn read(&mut self) -> Result<Live, FeedError> {
+        let (mut profile, mut defects) = profile::read(&self.options.path)?;
+        for module in &mut profile.modules {
+            module.path = self.options.places.mapped(&module.path);
+        }
+        let at = self.started.elapsed();
+        let header = &profile.header;
+        let started = (header.pid, header.started_unix_ns);
+        let is_other =
+            |live: &Live| (live.recording.pid, live.recording.started_unix_ns) != started;
+        if self.before.as_ref().is_some_and(is_other) {
+            // Another run has put its profile in place of this one: its addresses mean something else.
+            self.symbolizer = Symbolizer::default();
+            self.before = None;
+        }
+        let options = symbolize::Options {
+            force: self.options.force,
+            progress: None,
+        };
+        self.symbolizer.update(&profile, &options)?;
+        let changing =
+            (self.before.as_ref()).map(|before| before.recording.counters != profile.counters());
+        let process = Process::look(header.pid, &self.options.path);
+        let fate = process.fate(profile.state(), changing);
+        defects.extend(self.symbolizer.defects());
+        // A source file is read once, and so is found unreadable once.
+        defects.extend_from_slice(&self.source_defects);
+        let known = defects.len();
+        let live = Live::new(
+            &profile,
+            self.symbolizer.symbols(),
+            &mut self.sources,
+            defects,
+            (fate, at),
+            self.before.as_ref(),
+        );
+        self.source_defects
+            .extend_from_slice(&live.defects[known..]);
+        self.before = Some(live.clone());
+        Ok(live)
+    }
+}

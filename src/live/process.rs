@@ -1,0 +1,120 @@
+//! Whether the program that writes a profile still runs, as far as `/proc` tells.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use crate::profile::State;
+use crate::report::Fate;
+
+/// What `/proc` says of a process and a profile.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Process {
+    /// It runs, and has the profile mapped.
+    Recording,
+    /// It runs, and does not have the profile mapped: it is another process with the number of the one recorded, or that
+    /// one runs another program now.
+    Other,
+    /// There is no such process.
+    Gone,
+    /// It runs, and may not be looked at.
+    Hidden,
+}
+
+impl Process {
+    /// Looks at process `pid` and the profile in the file at `path`.
+    pub fn look(pid: u32, path: &Path) -> Process {
+        let Ok(inode) = fs::metadata(path).map(|metadata| metadata.ino()) else {
+            return match Path::new(&format!("/proc/{pid}")).exists() {
+                true => Process::Hidden,
+                false => Process::Gone,
+            };
+        };
+        // Of a process that has ended and was not waited for, there are no maps.
+        match fs::read_to_string(format!("/proc/{pid}/maps")) {
+            Ok(maps) if maps.is_empty() => Process::Gone,
+            Ok(maps) if maps_file(&maps, inode) => Process::Recording,
+            Ok(_) => Process::Other,
+            Err(error) if error.kind() == ErrorKind::NotFound => Process::Gone,
+            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
+                Process::Gone
+            }
+            Err(_) => Process::Hidden,
+        }
+    }
+
+    /// What became of the program, whose profile says `state`. `changing` is whether the profile changed since it was
+    /// last read, if it was: then somebody writes it, though not under this number.
+    pub fn fate(self, state: State, changing: Option<bool>) -> Fate {
+        match (state, self) {
+            (State::Exited, _) => Fate::Ended,
+            (State::Finished, _) => Fate::Finished,
+            (State::Recording, Process::Recording) => Fate::Running,
+            (State::Paused, Process::Recording) => Fate::Paused,
+            _ if changing == Some(true) => Fate::Running,
+            (_, Process::Gone | Process::Other) if changing == Some(false) => Fate::Killed,
+            _ => Fate::Unknown,
+        }
+    }
+}
+
+/// Whether a mapping of `maps` is of a file with number `inode`: `start-end perms offset device inode path`. The device is
+/// not that of `stat` on every file system.
+fn maps_file(maps: &str, inode: u64) -> bool {
+    (maps.lines()).any(|line| {
+        let number = line.split_ascii_whitespace().nth(4);
+        number.and_then(|number| number.parse().ok()) == Some(inode)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapping_is_known_by_the_number_of_its_file() {
+        let maps = "\
+7f0000000000-7f0000001000 rw-s 00000000 fd:01 4711                       /tmp/a b.memprof (deleted)
+7f0000002000-7f0000003000 rw-p 00000000 00:00 0
+";
+        assert!(maps_file(maps, 4711));
+        assert!(!maps_file(maps, 471));
+        assert!(!maps_file("", 1));
+    }
+
+    #[test]
+    fn sees_processes() {
+        let binary = std::env::current_exe().unwrap();
+        assert_eq!(
+            Process::look(std::process::id(), &binary),
+            Process::Recording
+        );
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(
+            Process::look(std::process::id(), file.path()),
+            Process::Other
+        );
+        assert_eq!(Process::look(u32::MAX, file.path()), Process::Gone);
+        assert_eq!(
+            Process::look(u32::MAX, "/no/such/file".as_ref()),
+            Process::Gone
+        );
+    }
+
+    #[test]
+    fn only_what_is_known_to_be_gone_was_killed() {
+        use Process::*;
+        let fate = |process: Process, state| process.fate(state, Some(false));
+        assert_eq!(fate(Recording, State::Recording), Fate::Running);
+        assert_eq!(fate(Recording, State::Paused), Fate::Paused);
+        assert_eq!(fate(Gone, State::Recording), Fate::Killed);
+        assert_eq!(fate(Other, State::Paused), Fate::Killed);
+        assert_eq!(fate(Hidden, State::Recording), Fate::Unknown);
+        assert_eq!(fate(Gone, State::Exited), Fate::Ended);
+        assert_eq!(fate(Recording, State::Finished), Fate::Finished);
+        // In another PID namespace, it cannot be seen, but it writes.
+        assert_eq!(Gone.fate(State::Recording, None), Fate::Unknown);
+        assert_eq!(Gone.fate(State::Recording, Some(true)), Fate::Running);
+    }
+}
