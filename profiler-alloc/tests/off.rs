@@ -3,8 +3,11 @@
 #![cfg(feature = "off")]
 #![forbid(unsafe_code)]
 
+use profiler_alloc::queries::{QueryEvent, is_watched, record};
 use profiler_alloc::wrappers::{Budget, Output, profiles, report, set_output};
-use profiler_alloc::{ProfilerAlloc, budget, elapsed_timer, profile, profile_block, ram_profiler};
+use profiler_alloc::{
+    ProfilerAlloc, budget, elapsed_timer, profile, profile_block, query_profiler, ram_profiler,
+};
 
 #[global_allocator]
 static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
@@ -12,9 +15,12 @@ static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
 #[profile(each_call)]
 #[ram_profiler]
 #[elapsed_timer]
-#[budget(max_heap = 1)]
+#[query_profiler]
+#[budget(max_heap = 1, max_queries = 0)]
 fn measured() -> usize {
     let list = vec![1u8; 1000];
+    record(QueryEvent::new("test", "SELECT 1"));
+    assert!(!is_watched());
     list.len()
 }
 
@@ -25,6 +31,7 @@ fn nothing_is_reported() {
     assert_eq!(profile_block!("block", { measured() + 1 }), 1001);
     assert_eq!(ram_profiler("closure", measured), 1000);
     assert_eq!(elapsed_timer("closure", measured), 1000);
+    assert_eq!(query_profiler("closure", measured), 1000);
     assert_eq!(Budget::new().max_heap(1).check(measured), Ok(1000));
     report();
     assert!(profiles().is_empty());

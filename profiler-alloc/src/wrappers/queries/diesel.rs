@@ -99,7 +99,7 @@ fn parts(query: &dyn DebugQuery) -> (String, Option<String>) {
     let mut text = String::new();
     // A value that cannot be written leaves what was written before it.
     let _ = write!(text, "{query}");
-    match text.rfind(BINDS) {
+    match text.find(BINDS) {
         Some(at) => {
             let values = text[at + BINDS.len()..].trim();
             let values = (values != "[]").then(|| values.to_owned());
