@@ -418,3 +418,21 @@ pub fn peak() -> i64 {
     }
     PEAK.load(Ordering::Relaxed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_at_its_end_wraps() {
+        let cells = ThreadCells::empty();
+        cells.alloc_bytes.store(u64::MAX - 10, Ordering::Relaxed);
+        cells.allocs.store(u64::MAX, Ordering::Relaxed);
+        Operation::Alloc { size: 21 }.count(&cells);
+        Operation::Realloc { old: 0, new: 0 }.count(&cells);
+        assert_eq!(cells.alloc_bytes.load(Ordering::Relaxed), 10);
+        assert_eq!(cells.allocs.load(Ordering::Relaxed), 0);
+        rearm(&cells);
+        assert_eq!(cells.alloc_next.load(Ordering::Relaxed), 10 + STEP);
+    }
+}

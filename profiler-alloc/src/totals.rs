@@ -69,3 +69,35 @@ impl Totals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// No program comes so far; one that did would see its counters wrap, and go on.
+    #[test]
+    fn counters_wrap_beyond_all_bounds() {
+        let cells = ThreadCells::empty();
+        let huge = [1 << 63, (1 << 63) + 10, u64::MAX];
+        let mut totals = Totals::default();
+        for value in huge {
+            for cell in [
+                &cells.allocs,
+                &cells.frees,
+                &cells.reallocs,
+                &cells.alloc_bytes,
+                &cells.freed_bytes,
+                &cells.realloc_new,
+                &cells.grown,
+                &cells.shrunk,
+            ] {
+                cell.store(value, Ordering::Relaxed);
+            }
+            totals.add(&cells);
+        }
+        let sum = huge.into_iter().fold(0u64, u64::wrapping_add);
+        assert_eq!((totals.allocs, totals.alloc_bytes), (sum, sum));
+        assert_eq!(totals.heap(), 0);
+        assert_eq!(totals.to_stats().allocations, sum as usize);
+    }
+}

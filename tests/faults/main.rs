@@ -7,8 +7,10 @@ mod early_and_late;
 mod fork;
 mod inner;
 mod libraries;
+mod odd;
 mod refusals;
 mod signals;
+mod small_stacks;
 mod stacks;
 mod system_calls;
 mod threads;
@@ -29,8 +31,10 @@ const ROLES: &[&[Named]] = &[
     early_and_late::ROLES,
     fork::ROLES,
     libraries::ROLES,
+    odd::ROLES,
     refusals::ROLES,
     signals::ROLES,
+    small_stacks::ROLES,
     stacks::ROLES,
     system_calls::ROLES,
     threads::ROLES,
@@ -41,8 +45,10 @@ const TESTS: &[&[Named]] = &[
     early_and_late::TESTS,
     fork::TESTS,
     libraries::TESTS,
+    odd::TESTS,
     refusals::TESTS,
     signals::TESTS,
+    small_stacks::TESTS,
     stacks::TESTS,
     system_calls::TESTS,
     threads::TESTS,

@@ -102,6 +102,7 @@ fn trace(child: &Child, fail: usize, error: i32) -> (ExitStatus, usize) {
 }
 
 #[cfg(target_arch = "x86_64")]
+#[expect(clippy::zombie_processes, reason = "`trace` waits for it")]
 fn run(place: &Place, fail: usize, error: i32) -> usize {
     use std::io::Read;
     let mut command = place.command("marked", "all");

@@ -1,0 +1,199 @@
+//! Stacks of 16 KiB, signal stacks and coroutines: the hook fits, walks no further than there is stack, and says where it
+//! was cut off. And how much stack it takes, and how many allocations it makes.
+
+use std::hint::black_box;
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+use corosensei::stack::DefaultStack;
+use corosensei::{Coroutine, CoroutineResult};
+
+use crate::Named;
+use crate::child::{Place, times};
+use crate::inner;
+
+pub const TESTS: &[Named] = &[
+    (
+        "small_stacks::threads_signals_and_coroutines",
+        threads_signals_and_coroutines,
+    ),
+    ("small_stacks::what_the_hook_takes", what_the_hook_takes),
+];
+
+pub const ROLES: &[Named] = &[
+    ("small_stacks", small_stacks),
+    ("painted_stack", painted_stack),
+];
+
+const IN_THREAD: usize = 12_007;
+const IN_SIGNAL: usize = 20_011;
+const IN_COROUTINE: usize = 30_011;
+const SMALL: usize = 16 << 10;
+
+#[inline(never)]
+fn take(bytes: usize) {
+    drop(black_box(Vec::<u8>::with_capacity(bytes)));
+}
+
+extern "C" fn handle(_: libc::c_int) {
+    take(IN_SIGNAL);
+}
+
+fn small_stacks() {
+    let rounds = times(1_000, 50);
+    for _ in 0..rounds {
+        let small = std::thread::Builder::new().stack_size(SMALL);
+        small.spawn(|| take(IN_THREAD)).unwrap().join().unwrap();
+    }
+    let (low, _) = stack_of(SMALL);
+    let stack = libc::stack_t {
+        ss_sp: low as *mut libc::c_void,
+        ss_flags: 0,
+        ss_size: SMALL,
+    };
+    // SAFETY: the stack is fresh memory; the handler has the type asked for, and a signal that one raises oneself may
+    // allocate. A signal handler's stack is not moved while it runs.
+    unsafe {
+        assert_eq!(libc::sigaltstack(&stack, null_mut()), 0);
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handle as *const () as libc::sighandler_t;
+        action.sa_flags = libc::SA_ONSTACK;
+        assert_eq!(libc::sigaction(libc::SIGUSR1, &action, null_mut()), 0);
+        (0..rounds).for_each(|_| assert_eq!(libc::raise(libc::SIGUSR1), 0));
+    }
+    for round in 0..rounds {
+        let size = if round % 2 == 0 { SMALL } else { 1 << 20 };
+        let stack = DefaultStack::new(size).unwrap();
+        let mut coroutine = Coroutine::with_stack(stack, |yielder, ()| {
+            take(IN_COROUTINE);
+            yielder.suspend(());
+            take(IN_COROUTINE);
+        });
+        assert!(matches!(coroutine.resume(()), CoroutineResult::Yield(())));
+        take(1);
+        assert!(matches!(coroutine.resume(()), CoroutineResult::Return(())));
+    }
+}
+
+fn threads_signals_and_coroutines() {
+    let place = Place::new();
+    let status = place.run("small_stacks", "all");
+    assert!(status.success(), "{status}");
+    let profile = place.check_totals(0, 0);
+    let rounds = times(1_000, 50) as u64;
+    for (size, samples) in [
+        (IN_THREAD, rounds),
+        (IN_SIGNAL, rounds),
+        (IN_COROUTINE, 2 * rounds),
+    ] {
+        let stacks = profile.stacks.iter().map(|stack| &stack.totals);
+        let of_size = stacks.filter(|totals| {
+            totals.alloc_samples > 0
+                && totals.alloc_bytes == (size as u64 * totals.alloc_samples) as i64
+        });
+        let found: u64 = of_size.map(|totals| totals.alloc_samples).sum();
+        assert_eq!(found, samples, "allocations of {size} bytes");
+    }
+    // The walk through a signal's frame, and from a coroutine to whoever resumed it, may end early; a thread's does not.
+    let cut_off = profile.header.lost_outer_frames;
+    assert!(
+        (1..=8 * rounds).contains(&cut_off),
+        "{cut_off} stacks cut off"
+    );
+}
+
+/// A fresh piece of memory of `bytes`: its two ends.
+fn stack_of(bytes: usize) -> (usize, usize) {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: maps fresh memory.
+    let low = unsafe { libc::mmap(null_mut(), bytes, protection, flags, -1, 0) };
+    assert_ne!(low, libc::MAP_FAILED);
+    (low.expose_provenance(), low.expose_provenance() + bytes)
+}
+
+const PAINT: u8 = 0xa7;
+const PAINTED: usize = 64 << 10;
+static STACK: AtomicUsize = AtomicUsize::new(0);
+
+/// Lowest address of the painted signal stack that was written to.
+fn lowest_written() -> usize {
+    let low = STACK.load(SeqCst);
+    // SAFETY: the stack is mapped, and nobody runs on it now.
+    let bytes = unsafe { std::slice::from_raw_parts(low as *const u8, PAINTED) };
+    low + bytes
+        .iter()
+        .position(|&byte| byte != PAINT)
+        .unwrap_or(PAINTED)
+}
+
+fn paint() {
+    // SAFETY: as above.
+    unsafe { std::slice::from_raw_parts_mut(STACK.load(SeqCst) as *mut u8, PAINTED).fill(PAINT) };
+}
+
+static SIZE: AtomicUsize = AtomicUsize::new(0);
+static AT: AtomicUsize = AtomicUsize::new(0);
+
+/// Allocates and frees without anything in between that would take more stack than the hook; size 0 is nothing.
+extern "C" fn allocate_on_painted_stack(_: libc::c_int) {
+    let here = 0u8;
+    AT.store(&raw const here as usize, SeqCst);
+    let size = SIZE.load(SeqCst);
+    if size > 0 {
+        let layout = std::alloc::Layout::from_size_align(size, 8).unwrap();
+        // SAFETY: the size is not 0, and the block is freed with its layout.
+        unsafe { std::alloc::dealloc(std::alloc::alloc(layout), layout) };
+    }
+}
+
+/// Prints how many bytes below the handler's own frame an allocation and a free have written to, the first time and later.
+fn painted_stack() {
+    let (low, _) = stack_of(PAINTED);
+    STACK.store(low, SeqCst);
+    inner::take_from_array();
+    let stack = libc::stack_t {
+        ss_sp: low as *mut libc::c_void,
+        ss_flags: 0,
+        ss_size: PAINTED,
+    };
+    // SAFETY: as in `small_stacks`.
+    unsafe {
+        assert_eq!(libc::sigaltstack(&stack, null_mut()), 0);
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = allocate_on_painted_stack as *const () as libc::sighandler_t;
+        action.sa_flags = libc::SA_ONSTACK;
+        assert_eq!(libc::sigaction(libc::SIGUSR1, &action, null_mut()), 0);
+    }
+    let used = |size: usize| {
+        SIZE.store(size, SeqCst);
+        paint();
+        // SAFETY: as in `small_stacks`.
+        assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
+        AT.load(SeqCst).saturating_sub(lowest_written())
+    };
+    let (nothing, first, again) = (used(0), used(100), used(100));
+    println!("{nothing} {first} {again}");
+}
+
+fn what_the_hook_takes() {
+    let place = Place::new();
+    let output = place.command("painted_stack", "all").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let figures: Vec<usize> = text
+        .split_whitespace()
+        .map(|figure| figure.parse().unwrap())
+        .collect();
+    println!("stack below the caller's frame: nothing, first, again: {figures:?} bytes");
+    // Without optimization, frames are several times as large.
+    let most = if cfg!(debug_assertions) {
+        12 << 10
+    } else {
+        4 << 10
+    };
+    assert!(
+        figures[1] <= most && figures[2] <= most,
+        "{figures:?} bytes of stack"
+    );
+}
