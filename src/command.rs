@@ -1,12 +1,17 @@
 //! The command line: which subcommand, with which options; the only place that prints errors and chooses exit codes.
 
 mod diff;
+mod flamegraph;
+mod leaks;
 mod live;
 mod load;
 mod report;
 mod revision;
 mod run;
 mod summary;
+mod temporary;
+mod timeline;
+mod tree;
 
 use std::process::ExitCode;
 
@@ -21,6 +26,11 @@ enum Memprof {
     Summary(summary::Args),
     Diff(diff::Args),
     Live(live::Args),
+    Tree(tree::Args),
+    Flamegraph(flamegraph::Args),
+    Timeline(timeline::Args),
+    Leaks(leaks::Args),
+    Temporary(temporary::Args),
 }
 
 /// Runs the command and gives the process's exit code: 0, that of the program run, or 2 for an error of ours.
@@ -31,6 +41,11 @@ pub fn main() -> ExitCode {
         Memprof::Summary(args) => summary::run(args),
         Memprof::Diff(args) => diff::run(args),
         Memprof::Live(args) => live::run(args),
+        Memprof::Tree(args) => tree::run(args),
+        Memprof::Flamegraph(args) => flamegraph::run(args),
+        Memprof::Timeline(args) => timeline::run(args),
+        Memprof::Leaks(args) => leaks::run(args),
+        Memprof::Temporary(args) => temporary::run(args),
     };
     result.unwrap_or_else(|error| {
         eprintln!("memprof: {error:#}");

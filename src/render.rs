@@ -1,13 +1,22 @@
-//! Reports as text, JSON and CSV. Renderers know the report's model and nothing else.
+//! Reports as text, JSON, CSV, pages and pictures. Renderers know the report's model and nothing else.
 
+mod axis;
 mod csv;
 mod diff_json;
 mod diff_text;
 pub(crate) mod escape;
+mod flamegraph;
+mod foot;
+mod html;
 mod json;
+mod leaks_text;
 mod live;
 mod summary_text;
+mod temporary_text;
 mod text;
+mod timeline_svg;
+mod timeline_text;
+mod tree_text;
 mod words;
 
 use std::io::{self, Write};
@@ -15,10 +24,17 @@ use std::io::{self, Write};
 pub use csv::Csv;
 pub use diff_json::DiffJson;
 pub use diff_text::DiffText;
+pub use flamegraph::Flamegraph;
+pub use html::Html;
 pub use json::Json;
+pub use leaks_text::LeaksText;
 pub use live::{LiveText, live_faults, live_figure, live_figures, live_head, live_place};
 pub use summary_text::SummaryText;
+pub use temporary_text::TemporaryText;
 pub use text::{Column, Text};
+pub use timeline_svg::TimelineSvg;
+pub use timeline_text::TimelineText;
+pub use tree_text::TreeText;
 
 use crate::report::Report;
 

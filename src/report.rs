@@ -4,17 +4,21 @@
 //! what stands here.
 
 mod about;
+mod call_tree;
 pub mod diff;
 mod draft;
 mod figures;
 mod live;
 mod metric;
 mod naming;
+mod narrow;
 mod placing;
 mod select;
+mod sites;
 mod stacks;
 mod summary;
 mod tally;
+mod timeline;
 
 use std::fmt;
 
@@ -22,12 +26,17 @@ use serde::Serialize;
 
 pub use crate::profile::Loss;
 pub use about::{Recording, Sampling};
+pub use call_tree::{CallNode, CallTree, Cut, Limits};
 pub use figures::{Bytes, Figures, NOISE};
 pub use live::{Fate, Live, LiveRow, LiveSort, Place, Rates};
 pub use metric::Metric;
+pub use narrow::{Grain, OUTSIDE};
 pub use select::{Lines, NoMatch, Selection, Sort};
+pub use sites::Site;
 pub use stacks::{FrameId, StackFrame, StackModule, StackNode, StackNodeId, StackTotal, Stacks};
 pub use summary::{OwnCost, SizeBar, Summary, ThreadRow, TopLine};
+
+pub use timeline::{TimePoint, Timeline};
 
 use crate::defect::Defect;
 use crate::profile::Profile;

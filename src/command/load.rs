@@ -1,4 +1,4 @@
-//! What `report` and `summary` share: finding a profile, reading it, symbolizing it, and writing to where it was asked for.
+//! What the views share: finding a profile, reading it, symbolizing it, and writing to where it was asked for.
 
 use std::cmp::Reverse;
 use std::fs::{self, File};
@@ -13,6 +13,7 @@ use profiler_alloc_format::EXTENSION;
 
 use crate::defect::Defect;
 use crate::profile::{self, Profile};
+use crate::report::{CallTree, Grain, Limits, Metric, Scope, Stacks};
 use crate::source::{PathMap, Places, Sources};
 use crate::symbolize::{self, Symbols, symbolize};
 
@@ -50,14 +51,77 @@ pub struct Loaded {
     pub defects: Vec<Defect>,
 }
 
+impl Loaded {
+    /// Its stacks, with the frames of `scope`, as fine as `grain`.
+    pub fn stacks(mut self, scope: Scope, grain: Grain) -> Stacks {
+        let stacks = Stacks::new(
+            &self.profile,
+            &self.symbols,
+            &mut self.sources,
+            self.defects,
+        );
+        match (scope, grain) {
+            (Scope::All, Grain::Line) => stacks,
+            _ => stacks.narrowed(scope, grain),
+        }
+    }
+}
+
+/// Options that say which stacks are shown, and what is summed.
+#[derive(clap::Args, Clone, Debug)]
+pub struct StackArgs {
+    /// What is summed
+    #[arg(long, value_enum, default_value_t, value_name = "FIGURE")]
+    pub of: Metric,
+    /// Callees outermost: which functions allocate, and below each, who calls it
+    #[arg(long)]
+    pub inverted: bool,
+    /// Also the frames of dependencies and std, not only the first one that the program calls
+    #[arg(long)]
+    pub all: bool,
+    /// A frame for every line, or one for a function
+    #[arg(long, value_enum, default_value_t, value_name = "GRAIN")]
+    pub by: Grain,
+}
+
+impl StackArgs {
+    /// The stacks and the tree that are asked for.
+    pub fn tree(&self, input: &Input, limits: Limits) -> anyhow::Result<(Stacks, CallTree)> {
+        if self.of == Metric::Increment {
+            bail!(
+                "increments may be below zero, which no tree can show; choose `--of allocated`, freed, live or peak"
+            );
+        }
+        let scope = if self.all { Scope::All } else { Scope::User };
+        let stacks = input.load()?.stacks(scope, self.by);
+        let tree = CallTree::new(&stacks, self.of, self.inverted, limits);
+        Ok((stacks, tree))
+    }
+}
+
+/// Characters of a line, if standard output is a terminal.
+pub fn terminal_width() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
+    Some(usize::from(width.0))
+}
+
 impl Input {
+    /// The profile's path.
+    pub fn path(&self) -> anyhow::Result<PathBuf> {
+        match &self.file {
+            Some(path) => Ok(path.clone()),
+            None => newest(Path::new(".")),
+        }
+    }
+
+    /// Reads the profile without names and lines.
+    pub fn read(&self) -> anyhow::Result<(Profile, Vec<Defect>)> {
+        Ok(profile::read(&self.path()?)?)
+    }
+
     /// Reads and symbolizes the profile. Long work is shown on a terminal.
     pub fn load(&self) -> anyhow::Result<Loaded> {
-        let path = match &self.file {
-            Some(path) => path.clone(),
-            None => newest(Path::new("."))?,
-        };
-        load(&path, self.lookup.places()?, self.lookup.force)
+        load(&self.path()?, self.lookup.places()?, self.lookup.force)
     }
 }
 
@@ -145,9 +209,29 @@ pub enum Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// The file at `path`, or standard output.
-    pub fn to(path: Option<&'a Path>) -> Output<'a> {
-        path.map_or(Output::Stdout, Output::File)
+    /// Standard output, unless a file is named.
+    pub fn to(file: Option<&'a Path>) -> Output<'a> {
+        file.map_or(Output::Stdout, Output::File)
+    }
+
+    /// Lets `write` write a picture or a page: bytes that are no text for a terminal.
+    pub fn write_raw(
+        &self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> anyhow::Result<ExitCode> {
+        let result = match self {
+            Output::Stdout => {
+                let mut out = BufWriter::new(io::stdout().lock());
+                write(&mut out).and_then(|()| out.flush())
+            }
+            Output::File(path) => {
+                let file = File::create(path)
+                    .with_context(|| format!("cannot create {}", path.display()))?;
+                let mut out = BufWriter::new(file);
+                write(&mut out).and_then(|()| out.flush())
+            }
+        };
+        finish(result)
     }
 
     /// Lets `write` write. A reader that went away, as in `memprof report | head`, is no error.
@@ -167,10 +251,14 @@ impl<'a> Output<'a> {
                 write(&mut out).and_then(|()| out.flush())
             }
         };
-        match result {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-            Err(error) => Err(error).context("cannot write the output"),
-            Ok(()) => Ok(ExitCode::SUCCESS),
-        }
+        finish(result)
+    }
+}
+
+fn finish(result: io::Result<()>) -> anyhow::Result<ExitCode> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(error).context("cannot write the output"),
+        Ok(()) => Ok(ExitCode::SUCCESS),
     }
 }

@@ -4,9 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::load::{Input, Output};
-use crate::render::{Column, Csv, Json, Renderer, Text};
-use crate::report::{Lines, Report, Scope, Selection, Sort};
+use super::load::{Input, Output, terminal_width};
+use crate::render::{Column, Csv, Html, Json, Renderer, Text};
+use crate::report::{Grain, Lines, Report, Scope, Selection, Sort, Stacks, Timeline};
 
 /// Prints how much memory every source line took and gave back.
 #[derive(clap::Args, Debug)]
@@ -76,6 +76,8 @@ enum Format {
     Json,
     /// For spreadsheets
     Csv,
+    /// A page for the browser: source, functions, stacks, timeline
+    Html,
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -95,7 +97,20 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         sort: args.sort,
         lines: args.lines,
     })?;
+    let output = Output::to(args.output.as_deref());
     let renderer: Box<dyn Renderer> = match args.format {
+        Format::Html => {
+            let defects = report.defects.clone();
+            let timeline = Timeline::new(&loaded.profile, Vec::new());
+            let stacks = Stacks::new(
+                &loaded.profile,
+                &loaded.symbols,
+                &mut loaded.sources,
+                defects,
+            );
+            let stacks = stacks.narrowed(Scope::User, Grain::Line);
+            return output.write_raw(|out| Html::default().page(&report, &stacks, &timeline, out));
+        }
         Format::Text => Box::new(Text {
             columns: args.columns,
             precision: usize::from(args.precision),
@@ -104,11 +119,5 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Format::Json => Box::new(Json),
         Format::Csv => Box::new(Csv),
     };
-    Output::to(args.output.as_deref()).write(|out| renderer.report(&report, out))
-}
-
-/// Characters of a line, if standard output is a terminal.
-fn terminal_width() -> Option<usize> {
-    let (width, _) = terminal_size::terminal_size_of(std::io::stdout())?;
-    Some(usize::from(width.0))
+    output.write(|out| renderer.report(&report, out))
 }

@@ -5,7 +5,9 @@ use std::borrow::Cow;
 /// Whether `char` would steer a terminal, or change the order in which text is shown.
 pub(super) fn is_steering(char: char) -> bool {
     char.is_control()
-        || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            // XML cannot hold these.
+            | '\u{fffe}' | '\u{ffff}')
 }
 
 /// `text` with every such character shown as its number: `\u{1b}`.
@@ -22,6 +24,22 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(shown)
+}
+
+/// As [`escape`], and harmless as text or as an attribute's value in XML and HTML.
+pub(super) fn xml(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in escape(text).chars() {
+        match char {
+            '&' => shown.push_str("&amp;"),
+            '<' => shown.push_str("&lt;"),
+            '>' => shown.push_str("&gt;"),
+            '"' => shown.push_str("&quot;"),
+            '\'' => shown.push_str("&#39;"),
+            char => shown.push(char),
+        }
+    }
+    shown
 }
 
 /// A line of source: tabs as spaces, the rest as [`escape`].

@@ -91,6 +91,10 @@ pub struct Figures {
     pub count: i64,
     /// Blocks freed.
     pub freed_count: i64,
+    /// Blocks freed before the thread's next sample; part of `count`.
+    pub temporary_count: i64,
+    /// Blocks that came from `realloc`; part of `count`.
+    pub reallocated_count: i64,
     /// Blocks live.
     pub live_count: i64,
     /// Blocks at the peak.
@@ -100,6 +104,33 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Adds what happened elsewhere. Errors add up in squares; mem usage does not add up, the higher one stays.
+    pub fn add(&mut self, other: &Figures) {
+        self.mem_usage = self.mem_usage.max(other.mem_usage);
+        for (sum, more) in [
+            (&mut self.increment, other.increment),
+            (&mut self.allocated, other.allocated),
+            (&mut self.freed, other.freed),
+            (&mut self.live, other.live),
+            (&mut self.at_peak, other.at_peak),
+            (&mut self.temporary, other.temporary),
+            (&mut self.reallocated, other.reallocated),
+        ] {
+            *sum = sum.plus(more);
+        }
+        for (count, more) in [
+            (&mut self.count, other.count),
+            (&mut self.freed_count, other.freed_count),
+            (&mut self.temporary_count, other.temporary_count),
+            (&mut self.reallocated_count, other.reallocated_count),
+            (&mut self.live_count, other.live_count),
+            (&mut self.at_peak_count, other.at_peak_count),
+        ] {
+            *count = count.saturating_add(more);
+        }
+        self.samples = self.samples.saturating_add(other.samples);
+    }
+
     pub(super) fn of(totals: &Totals, mem_usage: Option<i64>) -> Figures {
         let t = totals;
         Figures {
@@ -116,6 +147,8 @@ impl Figures {
             reallocated: Bytes::part(t.realloc_bytes, t.alloc_bytes, t.alloc_variance),
             count: t.alloc_count.rounded(),
             freed_count: t.freed_count.rounded(),
+            temporary_count: t.temporary_count.rounded(),
+            reallocated_count: t.realloc_count.rounded(),
             live_count: t.live_count.rounded(),
             at_peak_count: t.peak_count.rounded(),
             samples: t.alloc_samples.saturating_add(t.free_samples),

@@ -1,0 +1,47 @@
+//! `memprof tree`: stacks as a tree in text.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::load::{Input, Output, StackArgs, terminal_width};
+use crate::render::TreeText;
+use crate::report::Limits;
+
+/// Prints the stacks as a tree: callers and what they call, or with `--inverted` functions and who calls them.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    input: Input,
+    #[command(flatten)]
+    stacks: StackArgs,
+    /// Leave out what is below this share of the whole, in percent
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = percent)]
+    least: f64,
+    /// Frames below each other at most
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    depth: usize,
+    /// Lines at most, largest first
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    top: usize,
+    /// Write to FILE instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.trim_end_matches('%').trim().parse() {
+        Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(percent),
+        _ => Err("write a number from 0 to 100, such as 1 or 0.1".to_owned()),
+    }
+}
+
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let limits = Limits {
+        least_share: args.least / 100.0,
+        nodes: args.top.saturating_add(1),
+        depth: args.depth,
+    };
+    let (stacks, tree) = args.stacks.tree(&args.input, limits)?;
+    let width = args.output.is_none().then(terminal_width).flatten();
+    Output::to(args.output.as_deref()).write(|out| TreeText { width }.tree(&stacks, &tree, out))
+}

@@ -1,0 +1,112 @@
+//! Stacks as a flamegraph: an SVG page of its own, to be zoomed and searched in a browser.
+
+use std::io::{self, Write};
+
+use inferno::flamegraph::color::{BackgroundColor, BasicPalette, MultiPalette, Palette};
+use inferno::flamegraph::{Direction, Options, TextTruncateDirection, from_lines};
+
+use super::escape::escape;
+use super::foot::{cut_words, foot_lines};
+use super::tree_text::metric_words;
+use crate::report::{CallTree, Metric, StackFrame, Stacks};
+
+/// A flamegraph.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Flamegraph;
+
+impl Flamegraph {
+    /// Writes `tree`, which was made of `stacks`, to `out`.
+    pub fn svg(self, stacks: &Stacks, tree: &CallTree, out: &mut dyn Write) -> io::Result<()> {
+        let mut options = Options::default();
+        let program = match stacks.recording.program.as_str() {
+            "" => "unknown program",
+            program => program,
+        };
+        options.title = format!("{}: {}", escape(program), metric_words(tree.metric));
+        options.subtitle = Some(subtitle(stacks, tree));
+        options.count_name = match tree.metric {
+            Metric::Count => "blocks".to_owned(),
+            _ => "bytes".to_owned(),
+        };
+        options.deterministic = true;
+        options.text_truncate_direction = TextTruncateDirection::Right;
+        options.bgcolors = Some(BackgroundColor::Flat((250, 250, 250).into()));
+        (options.direction, options.colors) = match tree.inverted {
+            false => (Direction::Straight, Palette::Multi(MultiPalette::Rust)),
+            true => (Direction::Inverted, Palette::Basic(BasicPalette::Mem)),
+        };
+        let lines = folded(stacks, tree);
+        if lines.is_empty() {
+            // Of nothing, the library makes a picture of an error.
+            let nothing = ["(nothing) 1".to_owned()];
+            options.count_name = "nothing was seen".to_owned();
+            return write(&mut options, &nothing, out);
+        }
+        write(&mut options, &lines, out)
+    }
+}
+
+fn write(options: &mut Options<'_>, lines: &[String], out: &mut dyn Write) -> io::Result<()> {
+    from_lines(options, lines.iter().map(String::as_str), out)
+}
+
+fn subtitle(stacks: &Stacks, tree: &CallTree) -> String {
+    let mut lines = foot_lines(stacks);
+    lines.extend(cut_words(tree.cut, tree.whole()));
+    escape(&lines.join(" ")).into_owned()
+}
+
+/// A line for every node that has something of its own: `outer;inner 123`.
+fn folded(stacks: &Stacks, tree: &CallTree) -> Vec<String> {
+    let names: Vec<String> = stacks.frames.iter().map(label).collect();
+    let mut lines = Vec::new();
+    let mut path: Vec<&str> = Vec::new();
+    for node in tree.nodes.iter().skip(1) {
+        path.truncate(node.depth - 1);
+        path.push(&names[node.frame as usize]);
+        if node.own > 0 {
+            lines.push(format!("{} {}", path.join(";"), node.own));
+        }
+    }
+    lines
+}
+
+/// A frame's name, without what means something in a line of stacks.
+fn label(frame: &StackFrame) -> String {
+    let place = match (frame.line, frame.file.rsplit('/').next()) {
+        (Some(line), Some(file)) => format!(" ({file}:{line})"),
+        _ => String::new(),
+    };
+    let name = format!("{}{place}", frame.function);
+    let name = escape(&name).replace(';', ",");
+    // A number at the end would be taken for a figure.
+    match name.trim().rsplit(' ').next() {
+        Some(word) if word.parse::<f64>().is_err() => name.trim().to_owned(),
+        _ => format!("{}()", name.trim()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Origin;
+
+    #[test]
+    fn labels_hold_nothing_that_means_something_in_folded_stacks() {
+        let label_of = |function: &str, line| {
+            label(&StackFrame {
+                function: function.to_owned(),
+                file: "/a/b.rs".to_owned(),
+                line,
+                origin: Origin::User,
+                module: None,
+                address: 0,
+                verified: true,
+            })
+        };
+        assert_eq!(label_of("<[u8; 4]>::f", Some(3)), "<[u8, 4]>::f (b.rs:3)");
+        assert_eq!(label_of("f 12", None), "f 12()");
+        assert_eq!(label_of(" ", None), "()");
+        assert_eq!(label_of("a\nb 1 2", None), r"a\u{a}b 1 2()");
+    }
+}

@@ -1,0 +1,64 @@
+//! What every view of stacks ends in: how it was sampled, what was lost, and what is wrong.
+
+use std::io::{self, Write};
+
+use super::summary_text::{faults, sampling};
+use crate::report::{Cut, NOISE, Recording, Stacks, State};
+
+/// Writes the lines to `out`.
+pub(super) fn foot(stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(words) = unfinished(&stacks.recording) {
+        writeln!(out, "{words}")?;
+    }
+    sampling(&stacks.sampling, out)?;
+    if !stacks.sampling.exact {
+        let percent = NOISE * 100.0;
+        writeln!(
+            out,
+            "`~` marks figures whose standard error is above {percent:.0} %."
+        )?;
+    }
+    faults(&stacks.unattributed, &stacks.losses, &stacks.defects, out)
+}
+
+/// The same lines for pictures.
+pub(super) fn foot_lines(stacks: &Stacks) -> Vec<String> {
+    let mut text = Vec::new();
+    // Writing to memory does not fail.
+    let _ = faults(
+        &stacks.unattributed,
+        &stacks.losses,
+        &stacks.defects,
+        &mut text,
+    );
+    let mut lines = Vec::new();
+    let _ = sampling(&stacks.sampling, &mut lines);
+    lines.extend(text);
+    let unfinished = unfinished(&stacks.recording).map(str::to_owned);
+    let lines = String::from_utf8_lossy(&lines).into_owned();
+    unfinished
+        .into_iter()
+        .chain(lines.lines().map(str::to_owned))
+        .collect()
+}
+
+/// What is to be said of a recording without an end.
+pub(super) fn unfinished(recording: &Recording) -> Option<&'static str> {
+    (recording.state == State::Recording).then_some("The program still runs, or was killed.")
+}
+
+/// What was left out of a tree, in words.
+pub(super) fn cut_words(cut: Cut, whole: i64) -> Option<String> {
+    if cut.parts == 0 {
+        return None;
+    }
+    let share = cut.sum as f64 / whole.max(1) as f64 * 100.0;
+    let parts = super::words::count(cut.parts as i64);
+    let (parts, are, count) = match cut.parts {
+        1 => ("1 smaller part".to_owned(), "is", "counts"),
+        _ => (format!("{parts} smaller parts"), "are", "count"),
+    };
+    Some(format!(
+        "{parts}, {share:.1} % of the whole, {are} not shown apart but {count} in what is above."
+    ))
+}

@@ -1,0 +1,342 @@
+//! A report as one page for the browser: source with figures, functions, stacks and the timeline, nothing loaded from
+//! anywhere. This file makes the page's data; `html/` holds the page itself.
+
+use std::io::{self, Write};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::axis::{bytes_marks, time_marks};
+use super::escape::{escape, escape_source, xml};
+use super::foot::{cut_words, foot_lines};
+use super::words;
+use crate::report::{
+    CallTree, Figures, Limits, Line, Metric, Origin, Report, Stacks, Table, Timeline,
+};
+
+const PAGE: &str = include_str!("html/page.html");
+const STYLE: &str = include_str!("html/page.css");
+const SCRIPT: &str = include_str!("html/page.js");
+
+/// What the page can switch between.
+const METRICS: [Metric; 4] = [
+    Metric::Peak,
+    Metric::Live,
+    Metric::Allocated,
+    Metric::Temporary,
+];
+
+/// A page for the browser.
+#[derive(Clone, Copy, Debug)]
+pub struct Html {
+    /// Functions at most, those with the most bytes first.
+    pub functions: usize,
+    /// Lines of source at most.
+    pub lines: usize,
+    /// Frames of each flamegraph at most.
+    pub frames: usize,
+}
+
+impl Default for Html {
+    fn default() -> Self {
+        Html {
+            functions: 2_000,
+            lines: 40_000,
+            frames: 4_000,
+        }
+    }
+}
+
+impl Html {
+    /// Writes the page to `out`. All three are to be of one profile, and `stacks`
+    /// [narrowed](Stacks::narrowed) to lines of the user's own source.
+    pub fn page(
+        &self,
+        report: &Report,
+        stacks: &Stacks,
+        timeline: &Timeline,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let data = serde_json::to_string(&self.data(report, stacks, timeline))?;
+        let program = match report.recording.program.as_str() {
+            "" => "unknown program",
+            program => program,
+        };
+        let policy = format!(
+            "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
+            hash(STYLE),
+            hash(SCRIPT)
+        );
+        let title = xml(&format!("{program}: memory by line"));
+        let data = in_script(&data);
+        // What is put in is never looked at again, so nothing in a profile can pass for a place to put something in.
+        let mut rest = PAGE;
+        while let Some((before, behind)) = rest.split_once('{') {
+            let Some((name, behind)) = behind.split_once('}') else {
+                break;
+            };
+            out.write_all(before.as_bytes())?;
+            out.write_all(match name {
+                "csp" => policy.as_bytes(),
+                "title" => title.as_bytes(),
+                "style" => STYLE.as_bytes(),
+                "data" => data.as_bytes(),
+                _ => SCRIPT.as_bytes(),
+            })?;
+            rest = behind;
+        }
+        out.write_all(rest.as_bytes())
+    }
+
+    fn data(&self, report: &Report, stacks: &Stacks, timeline: &Timeline) -> Data {
+        let mut notes: Vec<String> = Vec::new();
+        let mut lines = 0;
+        let tables: Vec<TableData> = (report.tables.iter())
+            .take(self.functions)
+            .take_while(|table| {
+                lines += table.lines.len();
+                lines <= self.lines
+            })
+            .map(TableData::of)
+            .collect();
+        let cut_tables = report.tables.len() - tables.len();
+        let mut trees = serde_json::Map::new();
+        let limits = Limits {
+            least_share: 0.0002,
+            nodes: self.frames,
+            depth: 200,
+        };
+        let mut cut_trees = None;
+        for metric in METRICS {
+            let tree = CallTree::new(stacks, metric, false, limits);
+            cut_trees = cut_trees.or(cut_words(tree.cut, tree.whole()));
+            let nodes: Vec<(u32, usize, i64)> = (tree.nodes.iter())
+                .map(|node| (node.frame, node.parent, node.sum.bytes))
+                .collect();
+            trees.insert(metric.name().to_owned(), serde_json::json!(nodes));
+        }
+        let used = used_frames(stacks, &mut trees);
+        notes.extend(foot_lines_of(report, stacks));
+        if cut_tables > 0 {
+            notes.push(format!(
+                "Cut: {} functions with fewer bytes are not on this page; `memprof report --function NAME` shows them.",
+                words::count(cut_tables as i64)
+            ));
+        }
+        if let Some(words) = cut_trees {
+            notes.push(format!("Cut: of the stacks, {words}"));
+        }
+        Data {
+            about: About::of(report),
+            notes: notes.iter().map(|note| escape(note).into_owned()).collect(),
+            timeline: TimelineData::of(timeline),
+            tables,
+            frames: used,
+            trees,
+        }
+    }
+}
+
+/// The frames that trees show, renumbered in them.
+fn used_frames(
+    stacks: &Stacks,
+    trees: &mut serde_json::Map<String, serde_json::Value>,
+) -> Vec<(String, String, Option<u32>, bool)> {
+    let mut numbers: Vec<Option<usize>> = vec![None; stacks.frames.len()];
+    let mut used = Vec::new();
+    for nodes in trees.values_mut().filter_map(|nodes| nodes.as_array_mut()) {
+        for node in nodes.iter_mut().skip(1) {
+            let Some(frame) = node[0].as_u64().map(|frame| frame as usize) else {
+                continue;
+            };
+            let number = *numbers[frame].get_or_insert_with(|| {
+                let frame = &stacks.frames[frame];
+                used.push((
+                    escape(&frame.function).into_owned(),
+                    escape(&frame.file).into_owned(),
+                    frame.line,
+                    frame.origin == Origin::User,
+                ));
+                used.len() - 1
+            });
+            node[0] = number.into();
+        }
+    }
+    used
+}
+
+fn foot_lines_of(report: &Report, stacks: &Stacks) -> Vec<String> {
+    let mut lines = foot_lines(stacks);
+    if report.elsewhere.allocated.bytes != 0 {
+        lines.push(format!(
+            "{} were allocated with no function of the program's own source on the stack.",
+            words::bytes(report.elsewhere.allocated.bytes)
+        ));
+    }
+    // Defects of the report that the stacks do not have: of source files read for it.
+    for defect in &report.defects {
+        if !stacks.defects.contains(defect) {
+            lines.push(format!("Note: {defect}."));
+        }
+    }
+    lines
+}
+
+/// The `sha256-…` by which a content security policy knows a script or a style.
+fn hash(text: &str) -> String {
+    format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
+}
+
+/// JSON so that nothing in it ends the script element that it stands in, or begins anything else.
+fn in_script(json: &str) -> String {
+    let mut shown = String::with_capacity(json.len());
+    for char in json.chars() {
+        match char {
+            '<' => shown.push_str("\\u003c"),
+            '>' => shown.push_str("\\u003e"),
+            '&' => shown.push_str("\\u0026"),
+            char => shown.push(char),
+        }
+    }
+    shown
+}
+
+#[derive(Serialize)]
+struct Data {
+    about: About,
+    notes: Vec<String>,
+    timeline: TimelineData,
+    tables: Vec<TableData>,
+    /// Function, file, line, whether it is the user's own.
+    frames: Vec<(String, String, Option<u32>, bool)>,
+    /// By metric: frame, parent, sum.
+    trees: serde_json::Map<String, serde_json::Value>,
+}
+
+#[derive(Serialize)]
+struct About {
+    program: String,
+    pid: u32,
+    date: String,
+    peak: i64,
+    peak_at: String,
+    heap: i64,
+    allocated: u64,
+    freed: u64,
+    blocks: u64,
+}
+
+impl About {
+    fn of(report: &Report) -> About {
+        let recording = &report.recording;
+        let counters = &recording.counters;
+        About {
+            program: escape(&recording.program).into_owned(),
+            pid: recording.pid,
+            date: words::date(recording.started_unix_ns),
+            peak: recording.peak,
+            peak_at: words::seconds(recording.peak_ns),
+            heap: recording.heap,
+            allocated: counters.alloc_bytes,
+            freed: counters.freed_bytes,
+            blocks: counters.allocs.saturating_add(counters.reallocs),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct TimelineData {
+    points: Vec<(u64, i64, Option<u64>)>,
+    marks: Vec<(i64, String)>,
+    times: Vec<(u64, String)>,
+    height: i64,
+    span: u64,
+    peak: i64,
+    peak_at: u64,
+}
+
+impl TimelineData {
+    fn of(timeline: &Timeline) -> TimelineData {
+        let points = timeline.points.iter();
+        TimelineData {
+            points: points
+                .map(|point| (point.time_ns, point.heap, point.rss))
+                .collect(),
+            marks: bytes_marks(timeline.height(), 4),
+            times: time_marks(timeline.span_ns(), 8),
+            height: timeline.height(),
+            span: timeline.span_ns(),
+            peak: timeline.recording.peak,
+            peak_at: timeline.recording.peak_ns,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct TableData {
+    file: String,
+    name: String,
+    notes: Vec<String>,
+    total: FiguresData,
+    /// Number, text, figures.
+    lines: Vec<(Option<u32>, String, Option<FiguresData>)>,
+}
+
+impl TableData {
+    fn of(table: &Table) -> TableData {
+        /// Characters of a line: what is longer was written by a program.
+        const LONGEST: usize = 300;
+        let text = |line: &Line| {
+            let text = line.contents.as_deref().unwrap_or_default();
+            match text.char_indices().nth(LONGEST) {
+                Some((end, _)) => escape_source(&text[..end]) + "…",
+                None => escape_source(text),
+            }
+        };
+        let lines = table.lines.iter().map(|line| {
+            let figures = line.figures.as_ref().map(FiguresData::of);
+            (line.number, text(line), figures)
+        });
+        let note = |note: &crate::report::Note| escape(&note.to_string()).into_owned();
+        TableData {
+            file: escape(&table.file).into_owned(),
+            name: escape(&table.function).into_owned(),
+            notes: table.notes.iter().map(note).collect(),
+            total: FiguresData::of(&table.total),
+            lines: lines.collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct FiguresData {
+    allocated: i64,
+    freed: i64,
+    live: i64,
+    peak: i64,
+    count: i64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    noise: Vec<&'static str>,
+}
+
+impl FiguresData {
+    fn of(figures: &Figures) -> FiguresData {
+        let all = [
+            ("allocated", figures.allocated),
+            ("freed", figures.freed),
+            ("live", figures.live),
+            ("peak", figures.at_peak),
+        ];
+        let noise = all.into_iter().filter(|(_, figure)| figure.is_noise());
+        FiguresData {
+            allocated: figures.allocated.bytes,
+            freed: figures.freed.bytes,
+            live: figures.live.bytes,
+            peak: figures.at_peak.bytes,
+            count: figures.count,
+            noise: noise.map(|(name, _)| name).collect(),
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Allocations that lived for a moment, and blocks that grew step by step, by line.
+
+use std::io::{self, Write};
+
+use super::escape::escape;
+use super::foot::foot;
+use super::leaks_text::stack;
+use super::text::TITLE;
+use super::tree_text::{frame_name, value};
+use super::words;
+use crate::report::{Metric, Site, Stacks};
+
+/// Lists of what could be allocated less often, for people.
+#[derive(Clone, Copy, Debug)]
+pub struct TemporaryText {
+    /// Lines shown in each list.
+    pub top: usize,
+    /// Stacks shown for each line.
+    pub stacks: usize,
+}
+
+impl TemporaryText {
+    /// Writes the lists for `stacks`, which are to be [narrowed](Stacks::narrowed), to `out`.
+    pub fn temporary(&self, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
+        let sites = stacks.sites();
+        let total = &stacks.total;
+        let freed = if stacks.sampling.exact {
+            "freed before the thread allocated again"
+        } else {
+            "freed before the thread's next sample"
+        };
+        writeln!(
+            out,
+            "{TITLE}Temporary: {} in {} blocks, {freed}{TITLE:#}\n",
+            value(Metric::Temporary, total.temporary),
+            words::count(total.temporary_count),
+        )?;
+        let temporary = |site: &Site| site.figures.temporary_count;
+        self.list(stacks, &sites, Metric::Temporary, temporary, out)?;
+        writeln!(
+            out,
+            "\n{TITLE}Grown step by step: {} in {} reallocations; `with_capacity` or `reserve` saves them{TITLE:#}\n",
+            value(Metric::Reallocated, total.reallocated),
+            words::count(total.reallocated_count),
+        )?;
+        let grown = |site: &Site| site.figures.reallocated_count;
+        self.list(stacks, &sites, Metric::Reallocated, grown, out)?;
+        writeln!(out)?;
+        foot(stacks, out)
+    }
+
+    fn list(
+        &self,
+        stacks: &Stacks,
+        sites: &[Site],
+        metric: Metric,
+        blocks: impl Fn(&Site) -> i64,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let bytes = |site: &Site| metric.of(&site.figures).bytes;
+        let mut found: Vec<&Site> = sites.iter().filter(|site| bytes(site) > 0).collect();
+        found.sort_by_key(|site| (std::cmp::Reverse(bytes(site)), site.frame));
+        writeln!(
+            out,
+            "{:>12} {:>12} {:>16}",
+            "Bytes", "Blocks", "Of all it took"
+        )?;
+        for site in found.iter().take(self.top) {
+            let share = bytes(site) as f64 / site.figures.allocated.bytes.max(1) as f64 * 100.0;
+            writeln!(
+                out,
+                "{:>12} {:>12} {share:>15.0}%  {TITLE}{}{TITLE:#}",
+                value(metric, metric.of(&site.figures)),
+                words::count(blocks(site)),
+                escape(&frame_name(&stacks.frames[site.frame as usize])),
+            )?;
+            for number in site.top_stacks(stacks, metric, self.stacks) {
+                stack(stacks, number, metric, out)?;
+            }
+        }
+        match found.len().checked_sub(self.top) {
+            _ if found.is_empty() => writeln!(out, "{:>12}", "nothing"),
+            Some(rest) if rest > 0 => writeln!(out, "{:>12} more lines", words::count(rest as i64)),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Makes stacks short enough to read: the user's own frames, and of what they call only the first function.
+//!
+//! ```text
+//! lang_start → main → app::main → app::load → Vec::extend → Vec::reserve → finish_grow
+//!                     app::main → app::load → Vec::extend
+//! ```
+
+use std::collections::HashMap;
+
+use super::stacks::{FrameId, StackFrame, StackNode, StackNodeId, StackTotal, Stacks};
+use super::{Figures, Origin, Scope};
+
+/// What stands for a stack without any frame of the user's own source.
+pub const OUTSIDE: &str = "(outside the program's own source)";
+
+/// How fine the frames of stacks are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+pub enum Grain {
+    /// A frame for every line of a function
+    #[default]
+    Line,
+    /// One frame for a function
+    Function,
+}
+
+impl Stacks {
+    /// The same stacks with fewer frames; all totals stay.
+    ///
+    /// [`Scope::User`] keeps the user's own frames, and of those of dependencies and std the first below each of the
+    /// user's. Where the program has no lines of its own, frames of its executable are taken for the user's.
+    pub fn narrowed(&self, scope: Scope, grain: Grain) -> Stacks {
+        if scope == Scope::All && grain == Grain::Line {
+            return self.clone();
+        }
+        let has_user = (self.frames.iter()).any(|frame| frame.origin == Origin::User);
+        let is_own = |frame: &StackFrame| match frame.origin {
+            Origin::User => true,
+            Origin::Unknown => !has_user || frame.module.is_none(),
+            _ => scope == Scope::All,
+        };
+        let mut narrowed = Narrowed::new(self, grain);
+        // Per node of the full tree: its node in the narrowed one, and whether that is a foreign frame.
+        let mut places: Vec<(StackNodeId, bool)> = Vec::with_capacity(self.nodes.len());
+        for (number, node) in self.nodes.iter().enumerate() {
+            if number == 0 {
+                places.push((0, false));
+                continue;
+            }
+            let (caller, caller_is_foreign) = places[node.parent as usize];
+            let frame = &self.frames[node.frame as usize];
+            places.push(if is_own(frame) {
+                (narrowed.child(caller, node.frame), false)
+            } else if caller == 0 || caller_is_foreign {
+                (caller, caller_is_foreign)
+            } else {
+                (narrowed.child(caller, node.frame), true)
+            });
+        }
+        let mut sums: HashMap<StackNodeId, (Figures, u64)> = HashMap::new();
+        for stack in &self.stacks {
+            let node = match places[stack.node as usize].0 {
+                0 => narrowed.outside(),
+                node => node,
+            };
+            let (sum, last_ns) = sums.entry(node).or_default();
+            sum.add(&stack.figures);
+            *last_ns = stack.last_ns.max(*last_ns);
+        }
+        let stacks = sums
+            .into_iter()
+            .map(|(node, (figures, last_ns))| StackTotal {
+                node,
+                figures,
+                last_ns,
+            });
+        let mut stacks: Vec<StackTotal> = stacks.collect();
+        stacks.sort_by_key(|stack| stack.node);
+        Stacks {
+            recording: self.recording.clone(),
+            sampling: self.sampling,
+            frames: narrowed.frames,
+            nodes: narrowed.nodes,
+            stacks,
+            modules: self.modules.clone(),
+            total: self.total,
+            unattributed: self.unattributed,
+            losses: self.losses.clone(),
+            defects: self.defects.clone(),
+        }
+    }
+}
+
+struct Narrowed<'a> {
+    full: &'a Stacks,
+    grain: Grain,
+    frames: Vec<StackFrame>,
+    nodes: Vec<StackNode>,
+    children: HashMap<(StackNodeId, FrameId), StackNodeId>,
+    by_full: Vec<Option<FrameId>>,
+    by_function: HashMap<(String, String), FrameId>,
+    outside: Option<StackNodeId>,
+}
+
+impl<'a> Narrowed<'a> {
+    fn new(full: &'a Stacks, grain: Grain) -> Narrowed<'a> {
+        Narrowed {
+            full,
+            grain,
+            frames: Vec::new(),
+            nodes: full.nodes[..1].to_vec(),
+            children: HashMap::new(),
+            by_full: vec![None; full.frames.len()],
+            by_function: HashMap::new(),
+            outside: None,
+        }
+    }
+
+    fn child(&mut self, parent: StackNodeId, full: FrameId) -> StackNodeId {
+        let frame = self.frame(full);
+        let next = self.nodes.len() as StackNodeId;
+        let node = *self.children.entry((parent, frame)).or_insert(next);
+        if node == next {
+            self.nodes.push(StackNode { parent, frame });
+        }
+        node
+    }
+
+    fn frame(&mut self, full: FrameId) -> FrameId {
+        if let Some(known) = self.by_full[full as usize] {
+            return known;
+        }
+        let mut frame = self.full.frames[full as usize].clone();
+        let next = self.frames.len() as FrameId;
+        let id = if self.grain == Grain::Function {
+            frame.line = None;
+            let key = (frame.file.clone(), frame.function.clone());
+            *self.by_function.entry(key).or_insert(next)
+        } else {
+            next
+        };
+        if id == next {
+            self.frames.push(frame);
+        }
+        self.by_full[full as usize] = Some(id);
+        id
+    }
+
+    fn outside(&mut self) -> StackNodeId {
+        if let Some(node) = self.outside {
+            return node;
+        }
+        self.frames.push(StackFrame {
+            function: OUTSIDE.to_owned(),
+            file: String::new(),
+            line: None,
+            origin: Origin::Dependency,
+            module: None,
+            address: 0,
+            verified: true,
+        });
+        let frame = self.frames.len() as FrameId - 1;
+        self.nodes.push(StackNode { parent: 0, frame });
+        let node = self.nodes.len() as StackNodeId - 1;
+        self.outside = Some(node);
+        node
+    }
+}

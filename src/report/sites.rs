@@ -1,0 +1,90 @@
+//! Stacks by the line of the user's own source that allocated: each stack counts for one line, so lines add up to the whole.
+
+use std::collections::HashMap;
+
+use super::narrow::OUTSIDE;
+use super::stacks::{FrameId, Stacks};
+use super::{Figures, Metric, Origin};
+
+/// A line of the user's own source, and the stacks that end in it or in what it calls outside of that source.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Site {
+    /// The line: a number in [`Stacks::frames`].
+    pub frame: FrameId,
+    /// The sum of its stacks.
+    pub figures: Figures,
+    /// Its stacks: numbers in [`Stacks::stacks`].
+    pub stacks: Vec<usize>,
+}
+
+impl Stacks {
+    /// The lines that allocated or freed. To be asked of [narrowed](Stacks::narrowed) stacks: others have ends that are
+    /// outside of the user's source, which count for the innermost frame of their own here.
+    pub fn sites(&self) -> Vec<Site> {
+        let has_user = (self.frames.iter()).any(|frame| frame.origin == Origin::User);
+        let mut sites: Vec<Site> = Vec::new();
+        let mut by_frame: HashMap<FrameId, usize> = HashMap::new();
+        for (number, stack) in self.stacks.iter().enumerate() {
+            let end = self.nodes[stack.node as usize];
+            let mut at = stack.node;
+            let mut frame = end.frame;
+            while at != 0 {
+                let node = self.nodes[at as usize];
+                let origin = self.frames[node.frame as usize].origin;
+                if origin == Origin::User || (!has_user && origin == Origin::Unknown) {
+                    frame = node.frame;
+                    break;
+                }
+                at = node.parent;
+            }
+            let index = *by_frame.entry(frame).or_insert_with(|| {
+                sites.push(Site {
+                    frame,
+                    figures: Figures::default(),
+                    stacks: Vec::new(),
+                });
+                sites.len() - 1
+            });
+            sites[index].figures.add(&stack.figures);
+            sites[index].stacks.push(number);
+        }
+        sites
+    }
+}
+
+impl Site {
+    /// How much this line looks like a leak, in bytes: what it has live, times the part of what it allocated that this is.
+    ///
+    /// A cache that is filled once and a line that never frees score what they hold; a line that frees nearly all it
+    /// allocates scores little, however much it happens to hold. Neither the height nor the time of the peak matters.
+    pub fn leak_score(&self) -> f64 {
+        self.figures.live.bytes.max(0) as f64 * self.kept()
+    }
+
+    /// The part of what the line allocated that is live at the end, from 0 to 1.
+    pub fn kept(&self) -> f64 {
+        let allocated = self.figures.allocated.bytes.max(1) as f64;
+        (self.figures.live.bytes as f64 / allocated).clamp(0.0, 1.0)
+    }
+
+    /// Bytes live at the end minus bytes in use at the peak of the whole process: what the line still grew by since.
+    pub fn since_peak(&self) -> i64 {
+        let figures = &self.figures;
+        figures.live.bytes.saturating_sub(figures.at_peak.bytes)
+    }
+
+    /// Its stacks with the highest `metric`, highest first; those where it is not above 0 are left out.
+    pub fn top_stacks(&self, stacks: &Stacks, metric: Metric, count: usize) -> Vec<usize> {
+        let value = |number: usize| metric.of(&stacks.stacks[number].figures).bytes;
+        let mut numbers = self.stacks.clone();
+        numbers.retain(|&number| value(number) > 0);
+        numbers.sort_by_key(|&number| std::cmp::Reverse(value(number)));
+        numbers.truncate(count);
+        numbers
+    }
+
+    /// Whether it stands for everything outside of the user's own source.
+    pub fn is_outside(&self, stacks: &Stacks) -> bool {
+        stacks.frames[self.frame as usize].function == OUTSIDE
+    }
+}

@@ -1,0 +1,354 @@
+//! The page of `memprof report --format html` in a real browser: what it shows, what clicks do, and that it breaks no rule of
+//! its own.
+//!
+//! Chromium is driven over its debugging pipe: commands and answers are JSON, each ended by a zero byte.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use memprof::profile::{self, Frame, builder::Builder};
+use memprof::render::Html;
+use memprof::report::{Grain, Report, Scope, Selection, Stacks, Timeline};
+use memprof::source::{Places, Sources};
+use memprof::symbolize::{CodeFrame, Symbols};
+use profiler_alloc_format::Point;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A browser with one page open.
+struct Browser {
+    child: Child,
+    commands: File,
+    answers: BufReader<File>,
+    session: Option<String>,
+    next: u64,
+    /// What the page logged, threw, or was refused.
+    complaints: Vec<String>,
+    _folder: TempDir,
+}
+
+fn chromium() -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let paths =
+        std::env::split_paths(&folders).flat_map(|folder| names.map(|name| folder.join(name)));
+    paths.into_iter().find(|path| path.is_file())
+}
+
+impl Browser {
+    fn start(program: &Path) -> Browser {
+        let folder = tempfile::tempdir().unwrap();
+        let [commands, answers] = ["commands", "answers"].map(|name| folder.path().join(name));
+        for pipe in [&commands, &answers] {
+            assert!(Command::new("mkfifo").arg(pipe).status().unwrap().success());
+        }
+        let flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
+            --disable-background-networking --disable-component-update --disable-sync \
+            --disable-dev-shm-usage --remote-debugging-pipe";
+        // The pipe is descriptors 3 and 4. Each opening waits for the other side.
+        let script = format!(
+            "exec \"$0\" {flags} --user-data-dir=\"$1/data\" about:blank 3<\"$1/commands\" 4>\"$1/answers\""
+        );
+        let child = Command::new("sh")
+            .args(["-c", &script])
+            .arg(program)
+            .arg(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let commands = File::options().write(true).open(commands).unwrap();
+        let answers = BufReader::new(File::open(answers).unwrap());
+        let mut browser = Browser {
+            child,
+            commands,
+            answers,
+            session: None,
+            next: 0,
+            complaints: Vec::new(),
+            _folder: folder,
+        };
+        let page = browser.ask("Target.createTarget", json!({"url": "about:blank"}));
+        let attach = json!({"targetId": page["targetId"], "flatten": true});
+        let session = browser.ask("Target.attachToTarget", attach);
+        browser.session = session["sessionId"].as_str().map(str::to_owned);
+        for domain in ["Runtime", "Log", "Page"] {
+            browser.ask(&format!("{domain}.enable"), json!({}));
+        }
+        browser
+    }
+
+    /// Gives a command and waits for its answer.
+    fn ask(&mut self, method: &str, params: Value) -> Value {
+        self.next += 1;
+        let id = self.next;
+        let mut command = json!({"id": id, "method": method, "params": params});
+        if let Some(session) = &self.session {
+            command["sessionId"] = session.as_str().into();
+        }
+        write!(self.commands, "{command}\0").unwrap();
+        self.commands.flush().unwrap();
+        loop {
+            let message = self.message();
+            if message["id"] == id {
+                assert!(message["error"].is_null(), "{method}: {message}");
+                return message["result"].clone();
+            }
+        }
+    }
+
+    fn message(&mut self) -> Value {
+        let mut bytes = Vec::new();
+        self.answers.read_until(0, &mut bytes).unwrap();
+        assert_eq!(bytes.pop(), Some(0), "the browser went away");
+        let message: Value = serde_json::from_slice(&bytes).unwrap();
+        let method = message["method"].as_str().unwrap_or_default();
+        if [
+            "Runtime.exceptionThrown",
+            "Runtime.consoleAPICalled",
+            "Log.entryAdded",
+        ]
+        .contains(&method)
+        {
+            self.complaints.push(message["params"].to_string());
+        }
+        message
+    }
+
+    fn open(&mut self, page: &Path) {
+        self.ask(
+            "Page.navigate",
+            json!({"url": format!("file://{}", page.display())}),
+        );
+        // The script runs while the page is read, so that a loaded page is a ready one.
+        while self.message()["method"] != "Page.loadEventFired" {}
+        assert_eq!(self.eval("document.documentElement.dataset.ready"), "yes");
+    }
+
+    /// The value of an expression in the page.
+    fn eval(&mut self, expression: &str) -> Value {
+        let params = json!({"expression": expression, "returnByValue": true});
+        let result = self.ask("Runtime.evaluate", params);
+        assert!(
+            result["exceptionDetails"].is_null(),
+            "{expression}: {result}"
+        );
+        result["result"]["value"].clone()
+    }
+
+    /// Clicks with the mouse in the middle of the first element that `selector` finds.
+    fn click(&mut self, selector: &str) {
+        let place = self.eval(&format!(
+            "(() => {{ const e = document.querySelector({selector:?}); e.scrollIntoView({{block: 'nearest'}}); \
+             const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }})()"
+        ));
+        for kind in ["mousePressed", "mouseReleased"] {
+            let event = json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1});
+            self.ask("Input.dispatchMouseEvent", event);
+        }
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The page of a profile with two files, and of `more` stacks beside.
+fn page(folder: &Path, more: u64) -> PathBuf {
+    let main = folder.join("main.rs");
+    fs::write(
+        &main,
+        "fn main() {\n    load();\n    keep();\n}\n\nfn keep() {\n    vec![1];\n}\n",
+    )
+    .unwrap();
+    let load = folder.join("load.rs");
+    fs::write(&load, "fn load() {\n    vec![\"</script>\"];\n}\n").unwrap();
+    let mut builder = Builder::new();
+    builder.module("/bin/app");
+    let mut symbols = Symbols::default();
+    let frame = |address| Frame::new(0, address);
+    let mut place = |address, name: &str, file: &Path, line| {
+        let code = CodeFrame::new(name, file.to_str().unwrap(), line);
+        symbols.insert(frame(address), vec![code]);
+    };
+    place(1, "app::main", &main, 2);
+    place(2, "app::main", &main, 3);
+    place(3, "app::load", &load, 2);
+    place(4, "app::keep", &main, 7);
+    for number in 0..more {
+        place(
+            100 + number,
+            &format!("app::f{number}"),
+            &folder.join("gone.rs"),
+            number as u32 + 1,
+        );
+    }
+    let stack = builder.stack(&[frame(3), frame(1)]);
+    builder.allocated(stack, 3 << 20, 3);
+    let stack = builder.stack(&[frame(4), frame(2)]);
+    builder.allocated(stack, 1 << 20, 9);
+    for number in 0..more {
+        // By hand: the builder looks for a node that is there already.
+        builder.nodes.push(profiler_alloc_format::Node {
+            parent: 1,
+            frame: frame(100 + number).to_bits(),
+            stack: builder.stacks.len() as u32,
+            ..profiler_alloc_format::Node::empty()
+        });
+        builder.stacks.push(profiler_alloc_format::Stack {
+            node: builder.nodes.len() as u32 - 1,
+            peak_epoch: builder.header.peak_epoch,
+            ..profiler_alloc_format::Stack::empty()
+        });
+        let stack = builder.stacks.len() - 1;
+        builder.stacks[stack].alloc_bytes = 1000 + number;
+        builder.stacks[stack].live_bytes = 1000 + number;
+        builder.stacks[stack].peak_bytes = 1000 + number;
+        builder.stacks[stack].alloc_count = 1 << 16;
+    }
+    builder.header.peak_ns = 500_000_000;
+    builder.header.final_ns = 1_000_000_000;
+    builder.timeline.push(Point {
+        time_ns: 300_000_000,
+        heap: 2 << 20,
+        rss: 5 << 20,
+        alloc_bytes: 0,
+    });
+    let (profile, _) = profile::parse("x".as_ref(), builder.to_input()).unwrap();
+    let mut sources = Sources::new(Places {
+        current_dir: folder.to_owned(),
+        ..Places::default()
+    });
+    let mut report = Report::new(&profile, &symbols, &mut sources, Scope::User, Vec::new());
+    report.select(&Selection::default()).unwrap();
+    let stacks = Stacks::new(&profile, &symbols, &mut sources, Vec::new());
+    let stacks = stacks.narrowed(Scope::User, Grain::Line);
+    let timeline = Timeline::new(&profile, Vec::new());
+    let path = folder.join("page.html");
+    let mut out = File::create(&path).unwrap();
+    (Html::default().page(&report, &stacks, &timeline, &mut out)).unwrap();
+    path
+}
+
+#[test]
+fn the_page_works_in_a_browser() {
+    let Some(program) = chromium() else {
+        eprintln!(
+            "not tested: the page in a browser, as there is no Chromium (apt-get install chromium)"
+        );
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut browser = Browser::start(&program);
+    browser.open(&page(folder.path(), 0));
+
+    // What it shows.
+    let names = "[...document.querySelectorAll('#functions tbody .name')].map(e => e.textContent)";
+    assert_eq!(
+        browser.eval(names),
+        json!(["app::main", "app::load", "app::keep"])
+    );
+    assert_eq!(
+        browser.eval("document.querySelectorAll('#timeline .peakdot').length"),
+        1
+    );
+    let peak = browser.eval("document.querySelector('.stat.peak b').textContent");
+    assert_eq!(peak, "4.0 MiB");
+    let code = "[...document.querySelectorAll('#source td.code')].map(e => e.textContent)";
+    assert_eq!(browser.eval(code)[1], "    load();");
+
+    // Sorting, there and back.
+    browser.click("#functions th[data-sort=count]");
+    assert_eq!(
+        browser.eval(names),
+        json!(["app::main", "app::keep", "app::load"])
+    );
+    browser.click("#functions th[data-sort=name]");
+    assert_eq!(
+        browser.eval(names),
+        json!(["app::keep", "app::load", "app::main"])
+    );
+    browser.click("#functions th[data-sort=name]");
+    assert_eq!(
+        browser.eval(names),
+        json!(["app::main", "app::load", "app::keep"])
+    );
+
+    // Searching.
+    browser.eval("document.getElementById('search').focus()");
+    browser.ask("Input.insertText", json!({"text": "LOAD"}));
+    assert_eq!(browser.eval(names), json!(["app::load"]));
+    assert_eq!(browser.eval("document.querySelectorAll('.file').length"), 1);
+    browser.click(".file");
+    assert_eq!(browser.eval(code)[1], "    vec![\"</script>\"];");
+    browser.eval("const s = document.getElementById('search'); s.value = ''; s.dispatchEvent(new Event('input'))");
+
+    // A click on a frame leaves its part of functions and lines.
+    browser.click("#flame .frame[title^='app::keep']");
+    assert_eq!(browser.eval(names), json!(["app::keep"]));
+    let chosen =
+        "[...document.querySelectorAll('#source .c-chosen')].map(e => e.textContent).join('')";
+    assert_eq!(browser.eval(chosen), "1.0 MiB");
+    assert_eq!(
+        browser.eval("document.querySelector('tr.here .number').textContent"),
+        "7"
+    );
+    browser.click("#reset");
+    assert_eq!(browser.eval(names).as_array().map(Vec::len), Some(3));
+
+    // Light and dark.
+    let colour = "getComputedStyle(document.body).backgroundColor";
+    let before = browser.eval(colour);
+    browser.click("#toggle");
+    assert_ne!(browser.eval(colour), before);
+
+    assert_eq!(browser.complaints, [""; 0]);
+    // The policy is in force: what is not the page's own does not run.
+    browser.eval("const x = document.createElement('script'); x.textContent = 'window.ran = 1'; document.body.append(x)");
+    assert_eq!(browser.eval("typeof window.ran"), "undefined");
+    assert!(
+        browser
+            .complaints
+            .iter()
+            .any(|it| it.contains("Content Security Policy")),
+        "{:?}",
+        browser.complaints
+    );
+}
+
+/// Not a limit, as machines differ: run by hand, it says how long a page of 100,000 stacks takes to open.
+#[test]
+fn a_large_profile_is_cut_and_opens() {
+    let Some(program) = chromium() else {
+        eprintln!(
+            "not tested: a large page in a browser, as there is no Chromium (apt-get install chromium)"
+        );
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = page(folder.path(), 100_000);
+    let len = fs::metadata(&path).unwrap().len();
+    assert!(len < 8 << 20, "{len} bytes");
+    let mut browser = Browser::start(&program);
+    let started = Instant::now();
+    browser.open(&path);
+    eprintln!(
+        "a page of 100,000 stacks, {len} bytes, opened in {:?}",
+        started.elapsed()
+    );
+    let notes = browser.eval("document.getElementById('notes').textContent");
+    let notes = notes.as_str().unwrap();
+    assert!(
+        notes.contains("Cut: 98,003 functions with fewer bytes"),
+        "{notes}"
+    );
+    assert!(notes.contains("Cut: of the stacks, "), "{notes}");
+    assert_eq!(browser.complaints, [""; 0]);
+}
