@@ -264,7 +264,7 @@ mod tests {
         let here = the_loader_knows_the_code_that_asks as *const () as usize;
         let mut identities = vec![];
         let found = Loader::new().find(here, &mut |loaded| identities.push(loaded.identity()));
-        each(|position, loaded| {
+        each(|_, loaded| {
             if (loaded.start..loaded.end).contains(&here) {
                 identities.push(loaded.identity());
             }

@@ -143,7 +143,7 @@ extern "C" fn allocate_on_painted_stack(_: libc::c_int) {
     if size > 0 {
         let layout = std::alloc::Layout::from_size_align(size, 8).unwrap();
         // SAFETY: the size is not 0, and the block is freed with its layout.
-        unsafe { std::alloc::dealloc(std::alloc::alloc(layout), layout) };
+        unsafe { std::alloc::dealloc(black_box(std::alloc::alloc(layout)), layout) };
     }
 }
 
