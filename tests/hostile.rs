@@ -6,11 +6,16 @@ use std::io::{self, Cursor};
 use std::path::Path;
 
 use inert::STRINGS;
-use memprof::profile::{self, Frame, builder::Builder};
-use memprof::render::{Column, Csv, Json, Renderer, SummaryText, Text};
-use memprof::report::{Report, Scope, Selection, Sort, Summary};
+use memprof::profile::{self, Frame, Profile, builder::Builder};
+use memprof::render::{
+    Column, Csv, Flamegraph, Html, Json, LeaksText, Renderer, SummaryText, TemporaryText, Text,
+    TimelineSvg, TimelineText, TreeText,
+};
+use memprof::report::{
+    CallTree, Grain, Limits, Metric, Report, Scope, Selection, Sort, Stacks, Summary, Timeline,
+};
 use memprof::source::{Places, Sources};
-use memprof::symbolize::{self, symbolize};
+use memprof::symbolize::{self, Symbols, symbolize};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -63,9 +68,29 @@ fn show_everything(bytes: &[u8]) {
     for renderer in [&text as &dyn Renderer, &Json, &Csv] {
         renderer.report(&report, &mut io::sink()).expect("written");
     }
+    views(&profile, &symbols, &mut sources, &report);
     let summary = Summary::new(&profile, &symbols, &mut sources, defects);
     (SummaryText { top: 3 }.summary(&summary, &mut io::sink())).expect("written");
     Json.summary(&summary, &mut io::sink()).expect("written");
+}
+
+fn views(profile: &Profile, symbols: &Symbols, sources: &mut Sources, report: &Report) {
+    let out = &mut io::sink();
+    let all = Stacks::new(profile, symbols, sources, Vec::new());
+    let stacks = all.narrowed(Scope::User, Grain::Function);
+    for metric in [Metric::Peak, Metric::Temporary, Metric::Count] {
+        for (stacks, inverted) in [(&all, false), (&stacks, true)] {
+            let tree = CallTree::new(stacks, metric, inverted, Limits::default());
+            (TreeText { width: Some(60) }.tree(stacks, &tree, out)).expect("written");
+            Flamegraph.svg(stacks, &tree, out).expect("written");
+        }
+    }
+    (LeaksText { top: 3, stacks: 2 }.leaks(&stacks, out)).expect("written");
+    (TemporaryText { top: 3, stacks: 2 }.temporary(&stacks, out)).expect("written");
+    let timeline = Timeline::new(profile, Vec::new());
+    (TimelineText::default().timeline(&timeline, out)).expect("written");
+    TimelineSvg.svg(&timeline, out).expect("written");
+    (Html::default().page(report, &stacks, &timeline, out)).expect("written");
 }
 
 proptest! {

@@ -59,13 +59,20 @@ fn subtitle(stacks: &Stacks, tree: &CallTree) -> String {
 /// A line for every node that has something of its own: `outer;inner 123`.
 fn folded(stacks: &Stacks, tree: &CallTree) -> Vec<String> {
     let names: Vec<String> = stacks.frames.iter().map(label).collect();
+    // The library adds figures up without looking; a damaged profile may hold any.
+    let own = tree.nodes.iter().skip(1).map(|node| node.own.max(0) as u64);
+    let sum: u128 = own.map(u128::from).sum();
+    let divisor = i64::try_from(sum / i64::MAX as u128)
+        .unwrap_or(i64::MAX)
+        .saturating_add(1);
     let mut lines = Vec::new();
     let mut path: Vec<&str> = Vec::new();
     for node in tree.nodes.iter().skip(1) {
         path.truncate(node.depth - 1);
         path.push(&names[node.frame as usize]);
-        if node.own > 0 {
-            lines.push(format!("{} {}", path.join(";"), node.own));
+        let own = node.own / divisor;
+        if own > 0 {
+            lines.push(format!("{} {own}", path.join(";")));
         }
     }
     lines

@@ -124,7 +124,8 @@ impl CallTree {
                     }
                     continue;
                 }
-                nodes[number].own -= sum.bytes;
+                // Saturated sums need not add up.
+                nodes[number].own = nodes[number].own.saturating_sub(sum.bytes).max(0);
                 nodes.push(CallNode {
                     frame,
                     parent: number,
