@@ -130,7 +130,7 @@ fn hostile_text_is_inert_in_every_output() {
     let source = folder.path().join("source.rs");
     std::fs::write(&source, STRINGS.join("\n")).unwrap();
     let mut builder = Builder::new();
-    let mut symbols = symbolize::Symbols::default();
+    let mut symbols = Symbols::default();
     for (number, string) in STRINGS.iter().enumerate() {
         let module = builder.module(string);
         let mut named = builder.threads[0];
