@@ -59,6 +59,16 @@ pub struct Symbolizer {
     /// Modules that any frame was found in, and what is wrong with each.
     checked: BTreeMap<u16, Checked>,
     split_missing: BTreeSet<PathBuf>,
+    effort: Effort,
+}
+
+/// How much work looking up took.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Effort {
+    /// Addresses looked up.
+    pub addresses: usize,
+    /// Times that debug info was opened: more than once for a module that several threads shared.
+    pub opened: usize,
 }
 
 /// What is known of a module's file.
@@ -89,11 +99,13 @@ impl Symbolizer {
             work.push(Work {
                 module,
                 readable: self.is_readable(number, module, options.force)?,
-                frames: frames.into_iter().collect(),
+                frames,
             });
         }
         let total = work.iter().map(|work| work.frames.len()).sum();
         for found in look_up_all(&work, total, options) {
+            self.effort.addresses += found.frames.len();
+            self.effort.opened += usize::from(found.opened);
             if found.split_missing {
                 (self.split_missing).insert(work[found.work].module.path.clone());
             }
@@ -132,6 +144,11 @@ impl Symbolizer {
     /// What is known of the frames looked up so far.
     pub fn symbols(&self) -> &Symbols {
         &self.symbols
+    }
+
+    /// How much work it has taken so far.
+    pub fn effort(&self) -> Effort {
+        self.effort
     }
 
     /// What is wrong with the modules met so far.
@@ -189,12 +206,16 @@ fn is_system(path: &Path) -> bool {
 
 /// The distinct frames of each module that are not `known`, sorted by address, so that neighbours in the debug info are
 /// looked up together.
-fn frames_by_module(profile: &Profile, known: &Symbols) -> BTreeMap<u16, BTreeSet<Frame>> {
-    let mut modules: BTreeMap<u16, BTreeSet<Frame>> = BTreeMap::new();
+fn frames_by_module(profile: &Profile, known: &Symbols) -> BTreeMap<u16, Vec<Frame>> {
+    let mut modules: BTreeMap<u16, Vec<Frame>> = BTreeMap::new();
     for frame in profile.nodes.iter().filter_map(|node| node.frame) {
         if frame != Frame::ELIDED && !known.knows(frame) {
-            modules.entry(frame.module()).or_default().insert(frame);
+            modules.entry(frame.module()).or_default().push(frame);
         }
+    }
+    for frames in modules.values_mut() {
+        frames.sort_unstable();
+        frames.dedup();
     }
     modules
 }
@@ -212,6 +233,8 @@ struct Found {
     work: usize,
     frames: Vec<(Frame, Vec<CodeFrame>)>,
     split_missing: bool,
+    /// Whether the module's debug info was opened for it.
+    opened: bool,
 }
 
 /// Shares the frames out to a few threads. Each thread opens a module's debug info for itself: it is not `Sync`, and
@@ -259,6 +282,7 @@ fn look_up_part(index: usize, work: &Work<'_>, frames: &[Frame], count: &dyn Fn(
         work: index,
         frames: Vec::with_capacity(frames.len()),
         split_missing: false,
+        opened: dwarf.is_some(),
     };
     for batch in frames.chunks(BATCH) {
         for &frame in batch {

@@ -12,6 +12,7 @@
 //! assert!(defects.is_empty());
 //! ```
 
+use std::collections::HashMap;
 use std::io::Cursor;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -40,6 +41,8 @@ pub struct Builder {
     pub strings: Vec<u8>,
     /// The timeline.
     pub timeline: Vec<Point>,
+    /// Nodes by parent and frame.
+    known: HashMap<(u32, u64), u32>,
 }
 
 impl Default for Builder {
@@ -72,6 +75,7 @@ impl Builder {
             modules: Vec::new(),
             strings: Vec::new(),
             timeline: Vec::new(),
+            known: HashMap::new(),
         }
     }
 
@@ -92,20 +96,16 @@ impl Builder {
     pub fn node(&mut self, frames: &[Frame]) -> u32 {
         let mut parent = 0;
         for frame in frames.iter().rev() {
-            let found = (self.nodes.iter())
-                .skip(1)
-                .position(|node| node.parent == parent && node.frame == frame.to_bits());
-            parent = match found {
-                Some(before) => before as u32 + 1,
-                None => {
-                    self.nodes.push(Node {
-                        parent,
-                        frame: frame.to_bits(),
-                        ..Node::empty()
-                    });
-                    self.nodes.len() as u32 - 1
-                }
-            };
+            let next = self.nodes.len() as u32;
+            let node = *(self.known.entry((parent, frame.to_bits()))).or_insert(next);
+            if node == next {
+                self.nodes.push(Node {
+                    parent,
+                    frame: frame.to_bits(),
+                    ..Node::empty()
+                });
+            }
+            parent = node;
         }
         parent
     }
@@ -128,7 +128,7 @@ impl Builder {
 
     /// Stack `stack` allocated `blocks` blocks, `bytes` bytes in all, and keeps them.
     pub fn allocated(&mut self, stack: usize, bytes: u64, blocks: u64) {
-        let record = &mut self.stacks[stack];
+        let record = self.changing(stack);
         let count = blocks << COUNT_FRACTION_BITS;
         record.alloc_bytes += bytes;
         record.alloc_count += count;
@@ -145,11 +145,20 @@ impl Builder {
         self.header.heap = self.header.heap.wrapping_add(bytes);
         if self.header.heap as i64 > self.header.peak as i64 {
             self.header.peak = self.header.heap;
-            for stack in &mut self.stacks {
-                stack.peak_bytes = stack.live_bytes;
-                stack.peak_count = stack.live_count;
-            }
+            self.header.peak_epoch += 1;
         }
+    }
+
+    /// The record of stack `stack`, which is about to change: what it held at the last peak is copied first. So a new peak
+    /// costs the same however many stacks there are, as in the recorder.
+    fn changing(&mut self, stack: usize) -> &mut Stack {
+        let record = &mut self.stacks[stack];
+        if record.peak_epoch < self.header.peak_epoch {
+            record.peak_epoch = self.header.peak_epoch;
+            record.peak_bytes = record.live_bytes;
+            record.peak_count = record.live_count;
+        }
+        record
     }
 
     /// Stack `by` freed `blocks` blocks, `bytes` bytes in all, that stack `of` had allocated.
@@ -159,7 +168,7 @@ impl Builder {
         record.freed_bytes += bytes;
         record.freed_count += count;
         record.free_samples += blocks;
-        let record = &mut self.stacks[of];
+        let record = self.changing(of);
         record.live_bytes = record.live_bytes.wrapping_sub(bytes);
         record.live_count = record.live_count.wrapping_sub(count);
         self.header.final_frees += blocks;

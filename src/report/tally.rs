@@ -35,13 +35,14 @@ pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
     let mut open = vec![0_u32; placing.key_count()];
     let mut open_keys = 0_usize;
 
-    struct Step {
-        node: NodeId,
+    struct Step<'a> {
+        keys: &'a [Key],
         next_child: Option<NodeId>,
         subtree: Totals,
     }
+    // What a node stands for is looked up once, when it is entered.
     let enter = |node: NodeId| Step {
-        node,
+        keys: keys(node),
         next_child: tree.first_child(node),
         subtree: tree.own(node),
     };
@@ -49,26 +50,27 @@ pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
     while let Some(step) = path.last_mut() {
         if let Some(child) = step.next_child {
             step.next_child = tree.next_sibling(child);
-            for &key in keys(child) {
+            let child_step = enter(child);
+            let heap = profile.nodes[child as usize].heap_after;
+            for &key in child_step.keys {
                 open[key] += 1;
-                let heap = profile.nodes[child as usize].heap_after;
                 tally.heap_after[key] = tally.heap_after[key].max(heap);
             }
-            open_keys += keys(child).len();
+            open_keys += child_step.keys.len();
             if open_keys == 0 {
-                tally.elsewhere.add(&tree.own(child));
+                tally.elsewhere.add(&child_step.subtree);
             }
-            path.push(enter(child));
+            path.push(child_step);
             continue;
         }
         let Some(done) = path.pop() else { break };
-        for &key in keys(done.node) {
+        for &key in done.keys {
             open[key] -= 1;
             if open[key] == 0 {
                 tally.totals[key].add(&done.subtree);
             }
         }
-        open_keys -= keys(done.node).len();
+        open_keys -= done.keys.len();
         if let Some(parent) = path.last_mut() {
             parent.subtree.add(&done.subtree);
         }
