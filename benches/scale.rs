@@ -1,14 +1,14 @@
 //! How long the analyst takes over a profile of a million nodes, and how much memory: `cargo bench --bench scale`.
 //! Nodes to make and subcommands to run may be given: `cargo bench --bench scale -- 1000000 report summary`.
 
-#[path = "../tests/large/mod.rs"]
-mod large;
+#[path = "../tests/synthetic/mod.rs"]
+mod synthetic;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use large::Large;
+use synthetic::Large;
 
 const MEMPROF: &str = env!("CARGO_BIN_EXE_memprof");
 

@@ -1,10 +1,10 @@
 //! What a large profile costs in work, not in time: nothing is done twice that can be done once.
 
-mod large;
+mod synthetic;
 
 use std::path::Path;
 
-use large::Large;
+use synthetic::Large;
 use memprof::profile::builder::Builder;
 use memprof::profile::{Frame, Profile, parse};
 use memprof::report::{Report, Scope, Summary};
