@@ -1,14 +1,14 @@
 //! How long the analyst takes over a profile of a million nodes, and how much memory: `cargo bench --bench scale`.
 //! Nodes to make and subcommands to run may be given: `cargo bench --bench scale -- 1000000 report summary`.
 
-#[path = "../tests/synthetic/mod.rs"]
-mod synthetic;
+#[path = "../tests/large_profile/mod.rs"]
+mod large_profile;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use synthetic::Large;
+use large_profile::Large;
 
 const MEMPROF: &str = env!("CARGO_BIN_EXE_memprof");
 

@@ -1,15 +1,15 @@
 //! What a large profile costs in work, not in time: nothing is done twice that can be done once.
 
-mod synthetic;
+mod large_profile;
 
 use std::path::Path;
 
-use synthetic::Large;
 use memprof::profile::builder::Builder;
 use memprof::profile::{Frame, Profile, parse};
 use memprof::report::{Report, Scope, Summary};
 use memprof::source::{Places, Sources};
 use memprof::symbolize::{Options, Symbolizer};
+use large_profile::Large;
 
 const NODES: usize = 10_000;
 
