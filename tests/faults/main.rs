@@ -7,6 +7,7 @@ mod early_and_late;
 mod fork;
 mod inner;
 mod libraries;
+mod live;
 mod odd;
 mod refusals;
 mod signals;
@@ -31,6 +32,7 @@ const ROLES: &[&[Named]] = &[
     early_and_late::ROLES,
     fork::ROLES,
     libraries::ROLES,
+    live::ROLES,
     odd::ROLES,
     refusals::ROLES,
     signals::ROLES,
@@ -45,6 +47,7 @@ const TESTS: &[&[Named]] = &[
     early_and_late::TESTS,
     fork::TESTS,
     libraries::TESTS,
+    live::TESTS,
     odd::TESTS,
     refusals::TESTS,
     signals::TESTS,
