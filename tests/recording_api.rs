@@ -15,6 +15,13 @@ fn allocated(path: &std::path::Path, size: i64) -> i64 {
     bytes.filter(|&bytes| bytes >= size).sum()
 }
 
+/// Freed by stacks that freed `size` bytes or more.
+fn freed(path: &std::path::Path, size: i64) -> i64 {
+    let (profile, _) = profile::read(path).unwrap();
+    let bytes = profile.stacks.iter().map(|stack| stack.totals.freed_bytes);
+    bytes.filter(|&bytes| bytes >= size).sum()
+}
+
 /// How many files this process has open, other than by looking.
 fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
@@ -55,7 +62,16 @@ fn the_life_of_a_recording() {
     drop(black_box(vec![1u8; SIZE]));
     assert_eq!(allocated(&file, 1 << 20), 2 * SIZE as i64, "resumed");
     recording.flush().unwrap();
-    drop((first, unseen, before));
+    assert_eq!(freed(&file, 1 << 20), SIZE as i64);
+    // Its freeing is on a line like any other, although nobody saw it taken.
+    drop(unseen);
+    assert_eq!(freed(&file, 1 << 20), 2 * SIZE as i64, "taken while paused");
+    let mut before = before;
+    before.reserve_exact(SIZE);
+    assert_eq!(freed(&file, 1 << 20), 3 * SIZE as i64, "taken before");
+    drop(first);
+    drop(before);
+    assert_eq!(freed(&file, 1 << 20), 6 * SIZE as i64, "all of it");
     drop(recording);
 
     let (profile, _) = profile::read(&file).unwrap();

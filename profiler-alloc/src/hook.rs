@@ -81,8 +81,9 @@ pub fn freeing(at: Registers, address: usize, size: usize) {
 #[cold]
 #[inline(never)]
 fn freeing_sampled(at: Registers, address: usize, size: usize) {
-    let is_recorded = settle(Operation::Free { size: size as u64 }, |recorder, cells| {
-        recorder.freeing(cells, at, address)
+    let size = size as u64;
+    let is_recorded = settle(Operation::Free { size }, |recorder, cells| {
+        recorder.freeing(cells, at, address, size)
     });
     if !is_recorded && let Some(recorder) = ours() {
         recorder.forget(address);
@@ -113,13 +114,13 @@ pub fn realloc_failed(address: usize, old: Option<Block>) {
 /// A reallocation succeeded; `old` is what [`before_realloc`] gave, `sizes` are the old and the new one.
 #[inline(never)]
 pub fn reallocated(at: Registers, old: Option<Block>, address: usize, sizes: (usize, usize)) {
-    let (old_size, size) = (sizes.0 as u64, sizes.1 as u64);
+    let sizes = (sizes.0 as u64, sizes.1 as u64);
     let operation = Operation::Realloc {
-        old: old_size,
-        new: size,
+        old: sizes.0,
+        new: sizes.1,
     };
     let is_recorded = settle(operation, |recorder, cells| {
-        recorder.reallocated(cells, at, old, address, size);
+        recorder.reallocated(cells, at, old, address, sizes);
     });
     if !is_recorded && let (Some(block), Some(recorder)) = (old, ours()) {
         recorder.lose(block);

@@ -79,10 +79,13 @@ impl Recorder {
             Ordering::Relaxed,
         );
         cells.free_next.store(0, Ordering::Relaxed);
-        let freed = cells.freed_bytes.load(Ordering::Relaxed);
+        let publish_frees_at = match exact && self.charges_unknown() {
+            true => 0,
+            false => (cells.freed_bytes.load(Ordering::Relaxed)).wrapping_add(STEP),
+        };
         cells
             .publish_frees_at
-            .store(freed.wrapping_add(STEP), Ordering::Relaxed);
+            .store(publish_frees_at, Ordering::Relaxed);
     }
 
     /// Makes a thread that has just joined ready for its first sample.

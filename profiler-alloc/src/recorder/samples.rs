@@ -26,12 +26,13 @@ impl Recorder {
         }
     }
 
-    /// A block is about to be freed, and counted.
-    pub fn freeing(&self, cells: &ThreadCells, at: Registers, address: usize) {
-        if let Some(block) = self.take_block(address) {
+    /// A block of `size` bytes is about to be freed, and counted.
+    pub fn freeing(&self, cells: &ThreadCells, at: Registers, address: usize, size: u64) {
+        let block = self.take_block(address);
+        if block.is_some() || self.charges_unknown() {
             self.timed(cells, cells.frees.load(Ordering::Relaxed), || {
                 let (stack, walked) = self.stack(cells, at);
-                self.sample_free(cells, stack, block);
+                self.charge_free(cells, stack, block, size);
                 self.enter(cells, stack);
                 walked
             });
@@ -47,6 +48,15 @@ impl Recorder {
     pub fn is_indifferent(&self, cells: &ThreadCells, address: usize, size: u64) -> bool {
         let freed = cells.freed_bytes.load(Ordering::Relaxed).wrapping_add(size);
         freed < cells.publish_frees_at.load(Ordering::Relaxed) && !self.filter.may_hold(address)
+    }
+
+    /// True while a block that is not known is one taken before the recording began, or while it was paused: as long as every
+    /// block is recorded, there are no others. Then the line that frees it is charged too.
+    pub(super) fn charges_unknown(&self) -> bool {
+        let header = self.store.header();
+        header.heap_base.load(Ordering::Relaxed) != 0
+            && header.interval_widest.load(Ordering::Relaxed) == 0
+            && !self.paused.load(Ordering::Relaxed)
     }
 
     /// Forgets the block at `address` before it goes away. To be followed by [`reallocated`](Self::reallocated) or
@@ -74,22 +84,20 @@ impl Recorder {
         }
     }
 
-    /// A block was reallocated, and counted: the old one is freed and a new one allocated, both here.
+    /// A block was reallocated, and counted: the old one is freed and a new one allocated, both here; `sizes` are theirs.
     pub fn reallocated(
         &self,
         cells: &ThreadCells,
         at: Registers,
         old: Option<Block>,
         address: usize,
-        size: u64,
+        (old_size, size): (u64, u64),
     ) {
         let due = self.is_due(cells);
         if due || old.is_some() {
             self.timed(cells, cells.reallocs.load(Ordering::Relaxed), || {
                 let (stack, walked) = self.stack(cells, at);
-                if let Some(block) = old {
-                    self.sample_free(cells, stack, block);
-                }
+                self.charge_free(cells, stack, old, old_size);
                 if due {
                     self.sample_alloc(cells, stack, address, size, true);
                 }
@@ -151,7 +159,22 @@ impl Recorder {
         }
     }
 
-    fn sample_free(&self, cells: &ThreadCells, at: StackRef, block: Block) {
+    /// Charges the stack that frees a block of `size` bytes, and the one that took it if it is known.
+    fn charge_free(&self, cells: &ThreadCells, at: StackRef, block: Option<Block>, size: u64) {
+        let weight = match block {
+            Some(block) => self.give_back(cells, block),
+            None if self.charges_unknown() => sampling::weight(size, 0),
+            None => return,
+        };
+        let stack = self.stack_cells(at);
+        stack.freed_bytes.fetch_add(weight.bytes, Ordering::Relaxed);
+        stack.freed_count.fetch_add(weight.count, Ordering::Relaxed);
+        stack.free_samples.fetch_add(1, Ordering::Relaxed);
+        add_variance(&stack.freed_variance, weight.variance);
+    }
+
+    /// Takes a block away from what is live of its stack; gives its weight.
+    fn give_back(&self, cells: &ThreadCells, block: Block) -> Weight {
         let weight = sampling::weight(block.size, u64::from(block.interval));
         let taker = self.stack_cells(StackRef {
             stack: block.stack,
@@ -168,11 +191,7 @@ impl Recorder {
                 .temporary_count
                 .fetch_add(weight.count, Ordering::Relaxed);
         }
-        let stack = self.stack_cells(at);
-        stack.freed_bytes.fetch_add(weight.bytes, Ordering::Relaxed);
-        stack.freed_count.fetch_add(weight.count, Ordering::Relaxed);
-        stack.free_samples.fetch_add(1, Ordering::Relaxed);
-        add_variance(&stack.freed_variance, weight.variance);
+        weight
     }
 
     /// Adds or takes away `weight` of what a stack has live, after keeping the values of the peak before.
