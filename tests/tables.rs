@@ -311,22 +311,24 @@ Sampling: exact; every allocation was recorded.
 #[test]
 fn a_stripped_program_gives_addresses() {
     let mut program = Program::new("");
-    for address in [0x1235, 0x1301] {
+    for (address, mib) in [(0x1235, 1), (0x1301, 3), (0x1411, 2)] {
         let frame = Frame::new(0, address);
         program
             .symbols
             .insert(frame, vec![CodeFrame::unknown("app", frame)]);
         let stack = program.builder.stack(&[frame]);
-        program.builder.allocated(stack, 1 << 20, 1);
+        program.builder.allocated(stack, mib << 20, 1);
     }
+    // Most first: addresses are in no order that anybody reads.
     insta::assert_snapshot!(text(&program.selected()), @r##"
 Filename: /bin/app
 (no line information: rows are addresses)
 
 Line #    Mem usage    Increment   Line Contents
 ================================================
+                         3.0 MiB   app+0x1300
+                         2.0 MiB   app+0x1410
                          1.0 MiB   app+0x1234
-                         1.0 MiB   app+0x1300
 
 Sampling: exact; every allocation was recorded.
 "##);

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Figures, Report, Table};
+use super::{Figures, Line, Note, Report, Table};
 
 /// What to keep of a report, and in which order.
 #[derive(Clone, Default, Debug)]
@@ -44,6 +44,14 @@ pub enum Sort {
 }
 
 impl Sort {
+    /// Highest first, and among equals the most allocated.
+    fn rank(self, figures: &Figures) -> Reverse<(i64, i64)> {
+        Reverse(match self {
+            Sort::Name => (0, 0),
+            _ => (self.figure(figures), figures.allocated.bytes),
+        })
+    }
+
     fn figure(self, figures: &Figures) -> i64 {
         match self {
             Sort::Peak => figures.at_peak.bytes,
@@ -98,17 +106,7 @@ impl Report {
             &table.function
         })?;
         self.tables.sort_by(|a, b| {
-            let key = |table: &Table| {
-                let figure = selection.sort.figure(&table.total);
-                Reverse((
-                    figure,
-                    if selection.sort == Sort::Name {
-                        0
-                    } else {
-                        table.total.allocated.bytes
-                    },
-                ))
-            };
+            let key = |table: &Table| selection.sort.rank(&table.total);
             let name = |table: &Table| {
                 (
                     table.file.clone(),
@@ -121,6 +119,12 @@ impl Report {
         });
         if let Some(top) = selection.top {
             self.tables.truncate(top);
+        }
+        // Lines are read in the order of the source; addresses have none worth reading.
+        let addresses = |table: &&mut Table| table.notes.contains(&Note::NoLines);
+        for table in self.tables.iter_mut().filter(addresses) {
+            let rank = |line: &Line| line.figures.map(|figures| selection.sort.rank(&figures));
+            table.lines.sort_by_key(rank);
         }
         if selection.lines == Lines::Touched {
             for table in &mut self.tables {
