@@ -45,14 +45,27 @@ fn regions_count_what_lies_between() {
     assert_ne!(region.initial(), initial);
 }
 
+/// Blocks in use, on their way from one thread to another.
+struct Blocks(Vec<(*mut u8, Layout)>);
+
+// SAFETY: a block belongs to whoever holds it; nobody keeps a pointer to what was given away.
+unsafe impl Send for Blocks {}
+
 fn agree(when: &str) {
+    let mut held: Vec<Blocks> = (0..4).map(|_| Blocks(Vec::new())).collect();
     for seed in 0..3 {
-        let workers: Vec<_> = (0..4)
-            .map(|worker| std::thread::spawn(move || random_workload(seed * 4 + worker)))
+        let workers = held.drain(..).zip(seed * 4..);
+        let workers: Vec<_> = workers
+            .map(|(blocks, seed)| std::thread::spawn(move || random_workload(seed, blocks)))
             .collect();
-        workers
-            .into_iter()
-            .for_each(|worker| worker.join().unwrap());
+        let left = workers.into_iter().map(|worker| worker.join().unwrap());
+        held.extend(left);
+        // What one thread took, another grows and frees.
+        held.rotate_left(1);
+    }
+    for (block, layout) in held.into_iter().flat_map(|blocks| blocks.0) {
+        // SAFETY: every block is given back once, with the layout it has.
+        unsafe { ALLOC.dealloc(block, layout) };
     }
     // Another test of this process may allocate between the two readings: repeat until they were taken in a lull.
     for _ in 0..1_000 {
@@ -69,8 +82,8 @@ fn agree(when: &str) {
     panic!("no lull");
 }
 
-/// All four methods, on blocks of all sizes and alignments, in a random order.
-fn random_workload(seed: u64) {
+/// All four methods, on blocks of all sizes and alignments, in a random order; gives the blocks that are left.
+fn random_workload(seed: u64, blocks: Blocks) -> Blocks {
     let mut state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut random = move |below: usize| {
         state ^= state << 13;
@@ -78,7 +91,7 @@ fn random_workload(seed: u64) {
         state ^= state << 17;
         (state % below as u64) as usize
     };
-    let mut blocks: Vec<(*mut u8, Layout)> = Vec::new();
+    let mut blocks = blocks.0;
     for _ in 0..20_000 {
         let largest = if random(50) == 0 { 1 << 18 } else { 600 };
         let size = 1 + random(largest);
@@ -106,8 +119,5 @@ fn random_workload(seed: u64) {
             }
         }
     }
-    for (block, layout) in blocks {
-        // SAFETY: as above.
-        unsafe { ALLOC.dealloc(block, layout) };
-    }
+    Blocks(blocks)
 }
