@@ -1,6 +1,7 @@
 //! A table in the making: a function's name, its source, and the rows seen so far.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
 
 use super::placing::Key;
@@ -62,8 +63,10 @@ impl Draft {
     ) -> Draft {
         let file = match (&source, module) {
             (Some(source), _) => source.shown.clone(),
-            (None, Some(module)) => module.path.display().to_string(),
-            (None, None) => "unknown module".to_owned(),
+            (None, Some(module)) if module.path != Path::new("") => {
+                module.path.display().to_string()
+            }
+            (None, _) => "unknown module".to_owned(),
         };
         let names = match (&source, module) {
             (None, Some(module)) => vec![module.name()],
