@@ -4,12 +4,12 @@ mod large_profile;
 
 use std::path::Path;
 
+use large_profile::Large;
 use memprof::profile::builder::Builder;
 use memprof::profile::{Frame, Profile, parse};
 use memprof::report::{Report, Scope, Summary};
 use memprof::source::{Places, Sources};
 use memprof::symbolize::{Options, Symbolizer};
-use large_profile::Large;
 
 const NODES: usize = 10_000;
 
