@@ -224,3 +224,50 @@ fn a_reader_that_goes_away_is_no_error() {
     child.stderr.unwrap().read_to_string(&mut errors).unwrap();
     assert_eq!(errors, "");
 }
+
+#[test]
+fn every_view_has_a_command() {
+    let folder = folder();
+    let shows = |args: &[&str], expected: &str| {
+        let text = stdout(&memprof(folder.path(), args));
+        assert!(text.contains(expected), "{args:?}: {text}");
+        assert!(!text.contains('\x1b'), "no colour into a pipe");
+    };
+    shows(
+        &["tree"],
+        "Bytes in use at the peak: 3.0 MiB; callees below",
+    );
+    shows(
+        &["tree", "--inverted", "--of", "count"],
+        "Blocks allocated: 1;",
+    );
+    shows(&["leaks"], "Live at the end: 3.0 MiB in 1 blocks");
+    shows(&["temporary"], "Temporary: 0 B in 0 blocks");
+    shows(&["timeline"], "peak 3.0 MiB");
+    shows(&["flamegraph"], "app::grow");
+    shows(&["report", "--format", "html"], "Content-Security-Policy");
+    stdout(&memprof(folder.path(), &["timeline", "-o", "time.svg"]));
+    let svg = fs::read_to_string(folder.path().join("time.svg")).unwrap();
+    assert!(svg.contains("peak 3.0 MiB"), "{svg}");
+
+    let error = refusal(&memprof(folder.path(), &["timeline", "-o", "time.gif"]));
+    assert!(error.contains("end in .svg or .png"), "{error}");
+    let error = refusal(&memprof(folder.path(), &["tree", "--of", "increment"]));
+    assert!(error.contains("choose `--of allocated`"), "{error}");
+
+    for view in ["tree", "flamegraph", "timeline", "leaks", "temporary"] {
+        let mut child = (Command::new(env!("CARGO_BIN_EXE_memprof")).current_dir(folder.path()))
+            .arg(view)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{view}");
+        assert!(
+            output.stderr.is_empty(),
+            "{view}: a reader that goes away is no error"
+        );
+    }
+}
