@@ -48,7 +48,7 @@ for theme in light dark; do
     [ $theme = light ] || dark=(--blink-settings=preferredColorScheme=0)
     chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking \
         --disable-component-update --disable-sync --user-data-dir="$data" --hide-scrollbars "${dark[@]}" \
-        --window-size=1280,1000 --screenshot="$pictures/page-$theme.png" "file://$work/page.html" 2>/dev/null
+        --window-size=1280,860 --screenshot="$pictures/page-$theme.png" "file://$work/page.html" 2>/dev/null
     rm -rf "$data"
 done
 ls -l "$pictures"
