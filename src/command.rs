@@ -5,6 +5,7 @@ mod flamegraph;
 mod leaks;
 mod live;
 mod load;
+mod output;
 mod report;
 mod revision;
 mod run;
@@ -13,6 +14,7 @@ mod temporary;
 mod timeline;
 mod tree;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -48,7 +50,8 @@ pub fn main() -> ExitCode {
         Memprof::Temporary(args) => temporary::run(args),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("memprof: {error:#}");
+        // Nobody may be there to read it; the exit code says enough then.
+        let _ = writeln!(io::stderr(), "memprof: {error:#}");
         ExitCode::from(2)
     })
 }

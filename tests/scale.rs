@@ -2,7 +2,10 @@
 
 mod large_profile;
 
+use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use large_profile::Large;
 use memprof::profile::builder::Builder;
@@ -76,4 +79,39 @@ fn a_large_profile_adds_up_in_every_view() {
         "each stack counts once for a function"
     );
     assert_eq!(report.elsewhere.allocated.bytes, 0);
+}
+
+#[test]
+fn long_work_shows_its_progress_on_a_terminal_and_never_in_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let memprof = Path::new(env!("CARGO_BIN_EXE_memprof"));
+    let large = Large::new().real(memprof, 160).of(NODES);
+    fs::write(folder.path().join("large.memprof"), large.to_bytes()).unwrap();
+    let started = Instant::now();
+    let mut command = Command::new(memprof);
+    let command = command.args(["summary", "large.memprof"]);
+    let piped = command.current_dir(&folder).output().unwrap();
+    let long = started.elapsed() > Duration::from_secs(2);
+    assert!(piped.status.success());
+    assert_eq!(String::from_utf8_lossy(&piped.stderr), "");
+
+    if !long || Command::new("script").arg("--version").output().is_err() {
+        eprintln!("not tested on a terminal: the work is too short here, or there is no `script`");
+        return;
+    }
+    // Only stderr is the terminal.
+    let run = format!("'{}' summary large.memprof > out", memprof.display());
+    let mut script = Command::new("script");
+    script
+        .args(["-qec", &run, "/dev/null"])
+        .current_dir(&folder);
+    let shown = script
+        .env("TERM", "xterm")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("looking up lines"), "{shown}");
+    let out = fs::read(folder.path().join("out")).unwrap();
+    assert_eq!(out, piped.stdout, "the output is the same");
 }

@@ -1,16 +1,16 @@
 //! What the views share: finding a profile, reading it, symbolizing it, and writing to where it was asked for.
 
 use std::cmp::Reverse;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use profiler_alloc_format::EXTENSION;
 
+pub use super::output::Output;
 use crate::defect::Defect;
 use crate::profile::{self, Profile};
 use crate::report::{CallTree, Grain, Limits, Metric, Scope, Stacks};
@@ -198,67 +198,4 @@ pub fn profiles(folder: &Path) -> io::Result<Vec<PathBuf>> {
         .collect();
     dated.sort_by_key(|(modified, _)| Reverse(*modified));
     Ok(dated.into_iter().map(|(_, path)| path).collect())
-}
-
-/// Where output goes.
-pub enum Output<'a> {
-    /// Standard output, in colour if it is a terminal that wants it.
-    Stdout,
-    /// A file, in plain text.
-    File(&'a Path),
-}
-
-impl<'a> Output<'a> {
-    /// Standard output, unless a file is named.
-    pub fn to(file: Option<&'a Path>) -> Output<'a> {
-        file.map_or(Output::Stdout, Output::File)
-    }
-
-    /// Lets `write` write a picture or a page: bytes that are no text for a terminal.
-    pub fn write_raw(
-        &self,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> anyhow::Result<ExitCode> {
-        let result = match self {
-            Output::Stdout => {
-                let mut out = BufWriter::new(io::stdout().lock());
-                write(&mut out).and_then(|()| out.flush())
-            }
-            Output::File(path) => {
-                let file = File::create(path)
-                    .with_context(|| format!("cannot create {}", path.display()))?;
-                let mut out = BufWriter::new(file);
-                write(&mut out).and_then(|()| out.flush())
-            }
-        };
-        finish(result)
-    }
-
-    /// Lets `write` write. A reader that went away, as in `memprof report | head`, is no error.
-    pub fn write(
-        &self,
-        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-    ) -> anyhow::Result<ExitCode> {
-        let result = match self {
-            Output::Stdout => {
-                let mut out = BufWriter::new(anstream::stdout().lock());
-                write(&mut out).and_then(|()| out.flush())
-            }
-            Output::File(path) => {
-                let file = File::create(path)
-                    .with_context(|| format!("cannot create {}", path.display()))?;
-                let mut out = BufWriter::new(anstream::StripStream::new(file));
-                write(&mut out).and_then(|()| out.flush())
-            }
-        };
-        finish(result)
-    }
-}
-
-fn finish(result: io::Result<()>) -> anyhow::Result<ExitCode> {
-    match result {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        Err(error) => Err(error).context("cannot write the output"),
-        Ok(()) => Ok(ExitCode::SUCCESS),
-    }
 }

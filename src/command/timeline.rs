@@ -1,5 +1,6 @@
 //! `memprof timeline`: heap and RSS over time, in the terminal or as a picture.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -36,7 +37,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 Ok(())
             })?;
             if !has_text {
-                eprintln!(
+                let _ = writeln!(
+                    io::stderr(),
                     "memprof: no font was found, so the picture has no text; install one, such as fonts-dejavu-core, or write FILE.svg"
                 );
             }
