@@ -51,9 +51,17 @@ fn write(options: &mut Options<'_>, lines: &[String], out: &mut dyn Write) -> io
 }
 
 fn subtitle(stacks: &Stacks, tree: &CallTree) -> String {
+    /// Characters for which there is room.
+    const ROOM: usize = 150;
     let mut lines = foot_lines(stacks);
+    // How it was sampled comes first, and matters least where something went wrong.
+    lines.reverse();
     lines.extend(cut_words(tree.cut, tree.whole()));
-    escape(&lines.join(" ")).into_owned()
+    let line = escape(&lines.join(" ")).into_owned();
+    match line.char_indices().nth(ROOM) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
 }
 
 /// A line for every node that has something of its own: `outer;inner 123`.
