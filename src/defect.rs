@@ -81,6 +81,11 @@ pub enum Defect {
         /// Path of the module.
         path: PathBuf,
     },
+    /// Something that was lost or wrong when a run was saved in the history.
+    Saved {
+        /// What, in words.
+        text: String,
+    },
     /// A file to read source lines from is there but cannot be read.
     SourceUnreadable {
         /// Path of the source file.
@@ -165,6 +170,7 @@ impl fmt::Display for Defect {
                  put the .dwp file beside it (`cargo install` does not copy it), or build with `split-debuginfo = \"off\"`",
                 path.display()
             ),
+            Defect::Saved { text } => write!(f, "when it was saved: {text}"),
             Defect::SourceUnreadable { path, reason } => {
                 write!(f, "{} cannot be read ({reason})", path.display())
             }

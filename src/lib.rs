@@ -7,11 +7,15 @@
 
 pub mod command;
 pub mod defect;
+pub mod export;
+pub mod history;
 pub mod live;
 pub mod profile;
+pub mod push;
 pub mod render;
 pub mod report;
 pub mod run;
+pub mod serve;
 pub mod source;
 pub mod symbolize;
 pub mod units;

@@ -1,6 +1,7 @@
 //! Reports as text, JSON, CSV, pages and pictures. Renderers know the report's model and nothing else.
 
 mod axis;
+pub(crate) mod cell;
 mod csv;
 mod diff_json;
 mod diff_text;
@@ -17,7 +18,7 @@ mod text;
 mod timeline_svg;
 mod timeline_text;
 mod tree_text;
-mod words;
+pub(crate) mod words;
 
 use std::io::{self, Write};
 
@@ -26,6 +27,7 @@ pub use diff_json::DiffJson;
 pub use diff_text::DiffText;
 pub use flamegraph::Flamegraph;
 pub use html::Html;
+pub(crate) use json::FiguresShape;
 pub use json::Json;
 pub use leaks_text::LeaksText;
 pub use live::{LiveText, live_faults, live_figure, live_figures, live_head, live_place};

@@ -5,6 +5,7 @@
 
 mod about;
 mod call_tree;
+mod calls;
 pub mod diff;
 mod draft;
 mod figures;
@@ -22,11 +23,12 @@ mod timeline;
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use crate::profile::Loss;
 pub use about::{Recording, Sampling};
 pub use call_tree::{CallNode, CallTree, Cut, Limits};
+pub use calls::{Calls, Location, LocationNode};
 pub use figures::{Bytes, Figures, NOISE};
 pub use live::{Fate, Live, LiveRow, LiveSort, Place, Rates};
 pub use metric::Metric;
@@ -130,7 +132,7 @@ impl fmt::Display for Note {
 }
 
 /// Whose functions get a table.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// The user's own.

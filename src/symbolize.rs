@@ -15,6 +15,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+pub use dwarf::call_address;
 pub use module::SymbolizeError;
 pub use origin::{Origin, is_allocator_function};
 use profiler_alloc_format::Frame;

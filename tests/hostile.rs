@@ -2,17 +2,19 @@
 
 mod inert;
 
-use std::io::{self, Cursor};
+use std::io::{self, Cursor, Read};
 use std::path::Path;
 
 use inert::STRINGS;
+use memprof::export::{Dhat, Firefox, Folded, Otlp, Pprof, Speedscope, StacksCsv, StacksJson};
 use memprof::profile::{self, Frame, Profile, builder::Builder};
 use memprof::render::{
     Column, Csv, Flamegraph, Html, Json, LeaksText, Renderer, SummaryText, TemporaryText, Text,
     TimelineSvg, TimelineText, TreeText,
 };
 use memprof::report::{
-    CallTree, Grain, Limits, Metric, Report, Scope, Selection, Sort, Stacks, Summary, Timeline,
+    CallTree, Calls, Grain, Limits, Metric, Report, Scope, Selection, Sort, Stacks, Summary,
+    Timeline,
 };
 use memprof::source::{Places, Sources};
 use memprof::symbolize::{self, Symbols, symbolize};
@@ -186,4 +188,48 @@ fn hostile_text_is_inert_in_every_output() {
     output.clear();
     Json.summary(&summary, &mut output).unwrap();
     inert::in_json(str::from_utf8(&output).unwrap());
+    exports_are_inert(&profile, &symbols, &mut sources);
+}
+
+fn exports_are_inert(profile: &Profile, symbols: &Symbols, sources: &mut Sources) {
+    let stacks = Stacks::new(profile, symbols, sources, Vec::new()).complete();
+    let calls = Calls::new(profile, symbols, sources, Vec::new()).complete();
+    type Export<'a> = &'a dyn Fn(&mut dyn io::Write) -> io::Result<()>;
+    let written = |export: Export<'_>| {
+        let mut output = Vec::new();
+        export(&mut output).unwrap();
+        output
+    };
+    let text = |export: Export<'_>| String::from_utf8(written(export)).unwrap();
+    let timeline = &Timeline::new(profile, Vec::new());
+    for json in [
+        text(&|out| Dhat.export(&stacks, out)),
+        text(&|out| Speedscope.export(&stacks, out)),
+        text(&|out| Firefox { timeline }.export(&stacks, out)),
+        text(&|out| StacksJson.export(&stacks, out)),
+    ] {
+        inert::in_json(&json);
+    }
+    inert::in_csv(&text(&|out| StacksCsv.export(&stacks, out)));
+    let folded = Folded {
+        lines: true,
+        ..Folded::default()
+    };
+    let folded = text(&|out| folded.export(&stacks, out));
+    inert::in_terminal(&folded);
+    assert_eq!(folded.lines().count(), stacks.stacks.len(), "a line each");
+    let zipped = written(&|out| Pprof::default().export(&calls, out));
+    let mut pprof = Vec::new();
+    flate2::read::GzDecoder::new(&*zipped)
+        .read_to_end(&mut pprof)
+        .unwrap();
+    for bytes in [pprof, written(&|out| Otlp.export(&calls, out))] {
+        for string in STRINGS
+            .iter()
+            .filter(|string| string.contains(char::is_control))
+        {
+            let raw = (bytes.windows(string.len())).any(|part| part == string.as_bytes());
+            assert!(!raw, "{string:?}");
+        }
+    }
 }

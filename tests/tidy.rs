@@ -21,6 +21,20 @@ const LAYERS: &[(&str, &[&str])] = &[
         &["units", "defect", "profile", "symbolize", "source"],
     ),
     ("render", &["units", "defect", "report"]),
+    ("export", &["render", "defect", "report"]),
+    ("history", &["render", "defect", "report"]),
+    ("push", &["report"]),
+    (
+        "serve",
+        &[
+            "profile",
+            "symbolize",
+            "source",
+            "report",
+            "render",
+            "export",
+        ],
+    ),
     (
         "live",
         &[
@@ -45,6 +59,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "report",
             "render",
             "live",
+            "export",
+            "history",
+            "push",
+            "serve",
             "run",
         ],
     ),

@@ -25,21 +25,8 @@ pub struct Args {
     base: PathBuf,
     /// The profile to compare
     new: PathBuf,
-    /// Figure to compare
-    #[arg(long, value_enum, default_value_t)]
-    of: Metric,
-    /// Exit with 1 if the whole program, a function or a line grew by more than this: 5% (of the whole), 10MiB
-    #[arg(long, value_name = "LIMIT")]
-    fail_over: Option<String>,
-    /// Only functions whose name contains NAME
-    #[arg(long, value_name = "NAME")]
-    function: Option<String>,
-    /// Only files whose path contains PATH
-    #[arg(long = "file", value_name = "PATH")]
-    file_name: Option<String>,
-    /// Only the first N functions
-    #[arg(long, value_name = "N")]
-    top: Option<usize>,
+    #[command(flatten)]
+    show: Show,
     /// Also functions of dependencies and of std
     #[arg(long)]
     all: bool,
@@ -58,6 +45,26 @@ pub struct Args {
     /// Use the programs' files although they changed since the recording
     #[arg(long)]
     force: bool,
+}
+
+/// Options that say what of the differences is shown, and how.
+#[derive(clap::Args, Debug)]
+pub struct Show {
+    /// Figure to compare
+    #[arg(long, value_enum, default_value_t)]
+    of: Metric,
+    /// Exit with 1 if the whole program, a function or a line grew by more than this: 5% (of the whole), 10MiB
+    #[arg(long, value_name = "LIMIT")]
+    fail_over: Option<String>,
+    /// Only functions whose name contains NAME
+    #[arg(long, value_name = "NAME")]
+    function: Option<String>,
+    /// Only files whose path contains PATH
+    #[arg(long = "file", value_name = "PATH")]
+    file_name: Option<String>,
+    /// Only the first N functions
+    #[arg(long, value_name = "N")]
+    top: Option<usize>,
     /// Decimal places of MiB
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
     precision: u8,
@@ -79,35 +86,50 @@ enum Format {
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let limit = (args.fail_over.as_deref())
-        .map(|text| text.parse::<Limit>().map_err(anyhow::Error::msg))
-        .transpose()?;
-    let mut diff = load(&args)?;
-    diff.sort(args.of);
-    let grown = limit.map(|limit| diff.grown(args.of, limit));
+    args.show.limit()?;
+    args.show.show(load(&args)?)
+}
 
-    let text = DiffText {
-        metric: args.of,
-        precision: usize::from(args.precision),
-        top: args.top,
-    };
-    Output::to(args.output.as_deref()).write(|out| match args.format {
-        Format::Text => {
-            text.diff(&diff, out)?;
-            let Some((grown, limit)) = grown.as_ref().zip(args.fail_over.as_ref()) else {
-                return Ok(());
-            };
-            writeln!(out)?;
-            text.growths(grown, limit, out)
-        }
-        Format::Json => DiffJson {
-            metric: args.of,
-            grown: grown.as_deref(),
-        }
-        .diff(&diff, out),
-    })?;
-    let fails = grown.iter().flatten().any(|growth| !growth.within_noise);
-    Ok(ExitCode::from(if fails { GROWN } else { 0 }))
+impl Show {
+    fn limit(&self) -> anyhow::Result<Option<Limit>> {
+        (self.fail_over.as_deref())
+            .map(|text| text.parse::<Limit>().map_err(anyhow::Error::msg))
+            .transpose()
+    }
+
+    /// Shows `diff`, and fails if it grew too much.
+    pub fn show(&self, mut diff: Diff) -> anyhow::Result<ExitCode> {
+        let limit = self.limit()?;
+        diff.select(&Selection {
+            function: self.function.clone(),
+            file: self.file_name.clone(),
+            ..Selection::default()
+        })?;
+        diff.sort(self.of);
+        let grown = limit.map(|limit| diff.grown(self.of, limit));
+        let text = DiffText {
+            metric: self.of,
+            precision: usize::from(self.precision),
+            top: self.top,
+        };
+        Output::to(self.output.as_deref()).write(|out| match self.format {
+            Format::Text => {
+                text.diff(&diff, out)?;
+                let Some((grown, limit)) = grown.as_ref().zip(self.fail_over.as_ref()) else {
+                    return Ok(());
+                };
+                writeln!(out)?;
+                text.growths(grown, limit, out)
+            }
+            Format::Json => DiffJson {
+                metric: self.of,
+                grown: grown.as_deref(),
+            }
+            .diff(&diff, out),
+        })?;
+        let fails = grown.iter().flatten().any(|growth| !growth.within_noise);
+        Ok(ExitCode::from(if fails { GROWN } else { 0 }))
+    }
 }
 
 fn load(args: &Args) -> anyhow::Result<Diff> {
@@ -141,11 +163,5 @@ fn load(args: &Args) -> anyhow::Result<Diff> {
     };
     let base = report(&args.base, base_places)?;
     let new = report(&args.new, new_places)?;
-    let mut diff = Diff::new(base, new);
-    diff.select(&Selection {
-        function: args.function.clone(),
-        file: args.file_name.clone(),
-        ..Selection::default()
-    })?;
-    Ok(diff)
+    Ok(Diff::new(base, new))
 }

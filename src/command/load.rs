@@ -13,7 +13,7 @@ use profiler_alloc_format::EXTENSION;
 pub use super::output::Output;
 use crate::defect::Defect;
 use crate::profile::{self, Profile};
-use crate::report::{CallTree, Grain, Limits, Metric, Scope, Stacks};
+use crate::report::{CallTree, Calls, Grain, Limits, Metric, Scope, Stacks};
 use crate::source::{PathMap, Places, Sources};
 use crate::symbolize::{self, Symbols, symbolize};
 
@@ -52,6 +52,17 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// Its stacks by address, adding up to the whole.
+    pub fn calls(mut self) -> Calls {
+        let calls = Calls::new(
+            &self.profile,
+            &self.symbols,
+            &mut self.sources,
+            self.defects,
+        );
+        calls.complete()
+    }
+
     /// Its stacks, with the frames of `scope`, as fine as `grain`.
     pub fn stacks(mut self, scope: Scope, grain: Grain) -> Stacks {
         let stacks = Stacks::new(

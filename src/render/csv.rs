@@ -1,10 +1,9 @@
 //! Reports as CSV, one row for each line of source, for spreadsheets.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::Renderer;
-use super::escape::escape;
+use super::cell::{text, unwrapped};
 use crate::report::{Bytes, Figures, Line, Report, Table};
 
 /// CSV with a heading row. Bytes are exact integers; cells of lines where nothing was seen are empty.
@@ -26,14 +25,6 @@ impl Renderer for Csv {
             }
         }
         rows.flush()
-    }
-}
-
-/// What the system said. As it is converted by default, a reader that went away (a broken pipe) is not recognised.
-fn unwrapped(error: csv::Error) -> io::Error {
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error,
-        other => io::Error::other(format!("{other:?}")),
     }
 }
 
@@ -73,17 +64,4 @@ fn row(table: &Table, line: &Line) -> Vec<String> {
     row.push(number(figures.map(|figures| figures.samples)));
     row.push(table.verified.to_string());
     row
-}
-
-/// A cell of text. A spreadsheet would run a formula that comes from a profile or a source file: a quote mark before it
-/// makes it text.
-fn text(text: &str) -> String {
-    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        "'"
-    } else {
-        ""
-    };
-    // Tabs are as common in source as they are harmless in a cell.
-    let lines: Vec<Cow<'_, str>> = text.split('\t').map(escape).collect();
-    format!("{guard}{}", lines.join("\t"))
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// Whether `char` would steer a terminal, or change the order in which text is shown.
-pub(super) fn is_steering(char: char) -> bool {
+pub(crate) fn is_steering(char: char) -> bool {
     char.is_control()
         || matches!(char, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
             // XML cannot hold these.

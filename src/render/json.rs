@@ -99,7 +99,7 @@ struct LineShape<'a> {
 }
 
 #[derive(Serialize)]
-pub(super) struct FiguresShape {
+pub(crate) struct FiguresShape {
     mem_usage: Option<i64>,
     increment: i64,
     allocated: i64,
@@ -160,7 +160,7 @@ impl<'a> FunctionShape<'a> {
 }
 
 impl FiguresShape {
-    pub(super) fn of(figures: &Figures) -> Self {
+    pub(crate) fn of(figures: &Figures) -> Self {
         let bytes = [
             ("increment", figures.increment),
             ("allocated", figures.allocated),

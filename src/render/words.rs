@@ -3,7 +3,7 @@
 use crate::units::{Bytes, Count};
 
 /// Bytes as in a table: in MiB, or in KiB or bytes where MiB would show nothing.
-pub(super) fn table_bytes(bytes: i64, precision: usize) -> String {
+pub(crate) fn table_bytes(bytes: i64, precision: usize) -> String {
     let size = bytes.unsigned_abs();
     for (unit, name) in [(1 << 20, "MiB"), (1 << 10, "KiB")] {
         let shown = format!("{:.precision$}", size as f64 / f64::from(unit));
@@ -15,22 +15,22 @@ pub(super) fn table_bytes(bytes: i64, precision: usize) -> String {
 }
 
 /// Bytes in running text: in the largest unit that makes at least 1.
-pub(super) fn bytes(bytes: i64) -> String {
+pub(crate) fn bytes(bytes: i64) -> String {
     format!("{}{}", sign(bytes), Bytes(bytes.unsigned_abs()))
 }
 
 /// Bytes that have no sign, as [`bytes`].
-pub(super) fn size(size: u64) -> String {
+pub(crate) fn size(size: u64) -> String {
     Bytes(size).to_string()
 }
 
 /// Bytes to the byte: `9.8 MiB (10,240,620 B)`.
-pub(super) fn exact_bytes(number: i64) -> String {
+pub(crate) fn exact_bytes(number: i64) -> String {
     format!("{}{}", sign(number), exact_size(number.unsigned_abs()))
 }
 
 /// Bytes that have no sign, as [`exact_bytes`].
-pub(super) fn exact_size(number: u64) -> String {
+pub(crate) fn exact_size(number: u64) -> String {
     let exact = if number < 1024 {
         String::new()
     } else {
@@ -40,7 +40,7 @@ pub(super) fn exact_size(number: u64) -> String {
 }
 
 /// A count with its thousands apart: `1,234,567`.
-pub(super) fn count(count: i64) -> String {
+pub(crate) fn count(count: i64) -> String {
     format!("{}{}", sign(count), Count(count.unsigned_abs()))
 }
 
@@ -49,12 +49,12 @@ fn sign(number: i64) -> &'static str {
 }
 
 /// Nanoseconds as seconds: `1.234 s`.
-pub(super) fn seconds(ns: u64) -> String {
+pub(crate) fn seconds(ns: u64) -> String {
     format!("{:.3} s", ns as f64 / 1e9)
 }
 
 /// Nanoseconds since 1970 as date and time: `2026-11-23 02:41:33 UTC`.
-pub(super) fn date(unix_ns: u64) -> String {
+pub(crate) fn date(unix_ns: u64) -> String {
     let seconds = unix_ns / 1_000_000_000;
     let (days, second) = (seconds / 86400, seconds % 86400);
     // Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days: years begin in March, so that the

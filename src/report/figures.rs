@@ -1,12 +1,14 @@
 //! The figures of a line or a function, each with its standard error.
 
+use serde::{Deserialize, Serialize};
+
 use crate::profile::Totals;
 
 /// A figure is mostly noise if its standard error is above this part of it.
 pub const NOISE: f64 = 1.0 / 3.0;
 
 /// A number of bytes as estimated from samples.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Bytes {
     /// The estimate; exact if the standard error is 0.
     pub bytes: i64,
@@ -68,7 +70,7 @@ impl Bytes {
 }
 
 /// What happened on a line or in a function, callees included.
-#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Figures {
     /// Heap in use in the whole process after the line ran, the highest if it ran more than once, in bytes.
     /// `None` if it is not known, and for whole functions.

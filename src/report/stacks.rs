@@ -64,6 +64,35 @@ pub struct StackFrame {
     pub verified: bool,
 }
 
+impl StackFrame {
+    /// Stands where the middle of a very deep stack was left out.
+    pub(super) fn left_out() -> StackFrame {
+        StackFrame::named("(frames left out)")
+    }
+
+    /// Stands for what could be charged to no stack.
+    pub(super) fn unattributed() -> StackFrame {
+        StackFrame::named("(not attributed)")
+    }
+
+    /// Stands for stacks of which no frame is known.
+    pub(super) fn without_frames() -> StackFrame {
+        StackFrame::named("(no frame)")
+    }
+
+    fn named(function: &str) -> StackFrame {
+        StackFrame {
+            function: function.to_owned(),
+            file: String::new(),
+            line: None,
+            origin: Origin::Unknown,
+            module: None,
+            address: 0,
+            verified: true,
+        }
+    }
+}
+
 /// A frame and its caller.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StackNode {
@@ -91,6 +120,16 @@ pub struct StackModule {
     pub path: PathBuf,
     /// Build-id in hexadecimal digits; empty if it has none.
     pub build_id: String,
+}
+
+impl StackModule {
+    pub(super) fn all(profile: &Profile) -> Vec<StackModule> {
+        let modules = profile.modules.iter().map(|module| StackModule {
+            path: module.path.clone(),
+            build_id: module.build_id.iter().map(|b| format!("{b:02x}")).collect(),
+        });
+        modules.collect()
+    }
 }
 
 impl Stacks {
@@ -135,17 +174,40 @@ impl Stacks {
             frames: tree.frames,
             nodes: tree.nodes,
             stacks,
-            modules: (profile.modules.iter())
-                .map(|module| StackModule {
-                    path: module.path.clone(),
-                    build_id: module.build_id.iter().map(|b| format!("{b:02x}")).collect(),
-                })
-                .collect(),
+            modules: StackModule::all(profile),
             total: Figures::of(&total, None),
             unattributed: Figures::of(&profile.unattributed, None),
             losses: Loss::of(profile),
             defects,
         }
+    }
+
+    /// Gives what could be charged to no stack, and what has no frame, a stack of one frame: so that the stacks add up to
+    /// the whole, and each can be shown.
+    #[must_use]
+    pub fn complete(mut self) -> Stacks {
+        if let Some(bare) = self.stacks.iter().position(|stack| stack.node == 0) {
+            let bare = self.stacks.remove(bare);
+            self.push(StackFrame::without_frames(), bare.figures, bare.last_ns);
+        }
+        if self.unattributed != Figures::default() {
+            self.push(StackFrame::unattributed(), self.unattributed, 0);
+            self.unattributed = Figures::default();
+        }
+        self
+    }
+
+    fn push(&mut self, frame: StackFrame, figures: Figures, last_ns: u64) {
+        self.frames.push(frame);
+        self.nodes.push(StackNode {
+            parent: 0,
+            frame: self.frames.len() as FrameId - 1,
+        });
+        self.stacks.push(StackTotal {
+            node: self.nodes.len() as StackNodeId - 1,
+            figures,
+            last_ns,
+        });
     }
 
     /// The frames of a stack that ends in `node`, innermost first.
@@ -235,15 +297,7 @@ impl<'a> Tree<'a> {
         let next = self.frames.len() as FrameId;
         let id = *self.elided.get_or_insert(next);
         if id == next {
-            self.frames.push(StackFrame {
-                function: "(frames left out)".to_owned(),
-                file: String::new(),
-                line: None,
-                origin: Origin::Unknown,
-                module: None,
-                address: 0,
-                verified: true,
-            });
+            self.frames.push(StackFrame::left_out());
         }
         id
     }

@@ -12,7 +12,7 @@ use super::CodeFrame;
 ///
 /// A return address is that of the instruction after the call, which may belong to the next line, to another inlined
 /// function or even to another function. One byte before it is always within the call. No other code subtracts.
-pub(super) fn call_address(frame: Frame) -> u64 {
+pub fn call_address(frame: Frame) -> u64 {
     frame.address().saturating_sub(1)
 }
 

@@ -1,0 +1,86 @@
+//! `memprof export`: a profile in the form of another tool.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::bail;
+
+use super::load::{Input, Loaded, Output};
+use crate::export::{Dhat, Firefox, Folded, Otlp, Pprof, Speedscope, StacksCsv, StacksJson};
+use crate::report::{Grain, Metric, Scope, Timeline};
+
+/// Writes a profile in a form that another tool reads.
+///
+/// Every form holds the whole profile: its values add up to what was allocated, freed and kept in all. docs/exports.md says
+/// how each is opened.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    #[command(flatten)]
+    input: Input,
+    /// Form to write
+    #[arg(long, value_enum, value_name = "FORM")]
+    to: Form,
+    /// Figure of `folded`; for `pprof`, the one shown first
+    #[arg(long, value_enum, default_value_t)]
+    of: Metric,
+    /// Also lines in `folded`, not only functions
+    #[arg(long)]
+    lines: bool,
+    /// Write to FILE instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+enum Form {
+    /// go tool pprof, Parca, Pyroscope: gzipped protobuf
+    Pprof,
+    /// valgrind's dh_view.html
+    Dhat,
+    /// flamegraph tools: one stack a line
+    Folded,
+    /// https://www.speedscope.app
+    Speedscope,
+    /// https://profiler.firefox.com
+    Firefox,
+    /// Programs; see docs/json.md
+    Json,
+    /// Spreadsheets and data frames
+    Csv,
+    /// OpenTelemetry: the profiles signal, as protobuf
+    Otlp,
+}
+
+pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let binary = matches!(args.to, Form::Pprof | Form::Otlp);
+    if binary && args.output.is_none() && io::stdout().is_terminal() {
+        bail!("this form is not text: name a file for it with -o, or pipe it");
+    }
+    let loaded = args.input.load()?;
+    Output::to(args.output.as_deref()).write_raw(|out| write(&args, loaded, out))
+}
+
+fn write(args: &Args, loaded: Loaded, out: &mut dyn Write) -> io::Result<()> {
+    let stacks = |loaded: Loaded| loaded.stacks(Scope::All, Grain::Line).complete();
+    match args.to {
+        Form::Pprof => Pprof { default: args.of }.export(&loaded.calls(), out),
+        Form::Otlp => Otlp.export(&loaded.calls(), out),
+        Form::Dhat => Dhat.export(&stacks(loaded), out),
+        Form::Folded => Folded {
+            metric: args.of,
+            lines: args.lines,
+        }
+        .export(&stacks(loaded), out),
+        Form::Speedscope => Speedscope.export(&stacks(loaded), out),
+        Form::Firefox => {
+            let timeline = Timeline::new(&loaded.profile, Vec::new());
+            Firefox {
+                timeline: &timeline,
+            }
+            .export(&stacks(loaded), out)
+        }
+        Form::Json => StacksJson.export(&stacks(loaded), out),
+        Form::Csv => StacksCsv.export(&stacks(loaded), out),
+    }
+}

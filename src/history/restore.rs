@@ -1,0 +1,119 @@
+//! Reads a report back from the tables of the history.
+
+use rusqlite::{Connection, Row};
+use serde::de::DeserializeOwned;
+
+use crate::defect::Defect;
+use crate::report::{Counters, Line, Recording, Report, Sampling, Table};
+
+/// Why a run could not be read.
+pub(super) enum Fault {
+    Sqlite(rusqlite::Error),
+    Damaged(String),
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Fault::Sqlite(error)
+    }
+}
+
+pub(super) fn report(connection: &Connection, run: i64) -> Result<Report, Fault> {
+    let mut query = connection.prepare("SELECT * FROM runs WHERE id = ?1")?;
+    let mut rows = query.query([run])?;
+    let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    let faults: Vec<String> = json(row, "faults")?;
+    Ok(Report {
+        recording: recording(row)?,
+        sampling: sampling(row)?,
+        scope: json(row, "scope")?,
+        tables: tables(connection, run)?,
+        elsewhere: json(row, "elsewhere")?,
+        unattributed: json(row, "unattributed")?,
+        losses: Vec::new(),
+        defects: (faults.into_iter())
+            .map(|text| Defect::Saved { text })
+            .collect(),
+    })
+}
+
+fn json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<T, Fault> {
+    from_json(&row.get::<_, String>(column)?)
+}
+
+fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, Fault> {
+    serde_json::from_str(text).map_err(|error| Fault::Damaged(error.to_string()))
+}
+
+/// Whole numbers that have no sign are kept as SQLite's, which have one.
+fn unsigned(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
+    Ok(row.get::<_, i64>(column)? as u64)
+}
+
+fn recording(row: &Row<'_>) -> Result<Recording, Fault> {
+    Ok(Recording {
+        program: row.get("program")?,
+        pid: row.get("pid")?,
+        state: json(row, "state")?,
+        started_unix_ns: unsigned(row, "started_unix_ns")?,
+        duration_ns: unsigned(row, "duration_ns")?,
+        counters: Counters {
+            allocs: unsigned(row, "allocs")?,
+            frees: unsigned(row, "frees")?,
+            reallocs: unsigned(row, "reallocs")?,
+            alloc_bytes: unsigned(row, "alloc_bytes")?,
+            freed_bytes: unsigned(row, "freed_bytes")?,
+        },
+        heap_at_start: row.get("heap_at_start")?,
+        heap: row.get("heap")?,
+        peak: row.get("peak")?,
+        peak_ns: unsigned(row, "peak_ns")?,
+    })
+}
+
+fn sampling(row: &Row<'_>) -> rusqlite::Result<Sampling> {
+    Ok(Sampling {
+        mode: match row.get::<_, String>("mode")?.as_str() {
+            "all" => "all",
+            "fixed" => "fixed",
+            _ => "auto",
+        },
+        exact: row.get("exact")?,
+        interval: unsigned(row, "interval_bytes")?,
+        interval_widest: unsigned(row, "interval_widest")?,
+        alloc_samples: unsigned(row, "alloc_samples")?,
+        free_samples: unsigned(row, "free_samples")?,
+    })
+}
+
+fn tables(connection: &Connection, run: i64) -> Result<Vec<Table>, Fault> {
+    let mut functions = connection.prepare(
+        "SELECT id, file, name, verified, figures FROM functions WHERE run = ?1 ORDER BY id",
+    )?;
+    let mut lines = connection.prepare(
+        "SELECT number, contents, figures FROM lines WHERE function = ?1 ORDER BY position",
+    )?;
+    let mut tables = Vec::new();
+    let mut rows = functions.query([run])?;
+    while let Some(row) = rows.next()? {
+        let mut table = Table {
+            file: row.get("file")?,
+            function: row.get("name")?,
+            total: json(row, "figures")?,
+            lines: Vec::new(),
+            notes: Vec::new(),
+            verified: row.get("verified")?,
+        };
+        let mut rows = lines.query([row.get::<_, i64>("id")?])?;
+        while let Some(row) = rows.next()? {
+            let figures: Option<String> = row.get("figures")?;
+            table.lines.push(Line {
+                number: row.get("number")?,
+                contents: row.get("contents")?,
+                figures: figures.as_deref().map(from_json).transpose()?,
+            });
+        }
+        tables.push(table);
+    }
+    Ok(tables)
+}

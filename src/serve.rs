@@ -1,0 +1,195 @@
+//! Answers over HTTP with the live profiles of running programs, in pprof's form, as a Go program would.
+//!
+//! A profile's file is current at every moment, so each request reads it anew; the program itself takes no part in it and
+//! needs no server. Requests are answered one after the other, only `GET` and `HEAD`, and nothing that was sent is kept.
+
+use std::io::Cursor;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use tiny_http::{Header, Method, Request, Response};
+
+use crate::export::Pprof;
+use crate::profile;
+use crate::report::{Calls, Metric};
+use crate::source::{Places, Sources};
+use crate::symbolize::{self, symbolize};
+
+/// Longest path of a request that is looked at.
+const MAX_URL: usize = 1024;
+
+/// The server cannot listen.
+#[derive(Debug, Error)]
+#[error("cannot listen on {address}: {reason}; choose another with --listen 127.0.0.1:PORT")]
+pub struct ListenError {
+    address: SocketAddr,
+    reason: String,
+}
+
+/// A server that listens already.
+pub struct Server {
+    http: tiny_http::Server,
+    address: SocketAddr,
+    files: Vec<PathBuf>,
+    places: Places,
+}
+
+/// An answer: its status, its type and its body.
+struct Answer {
+    status: u16,
+    kind: &'static str,
+    body: Vec<u8>,
+}
+
+impl Server {
+    /// Listens on `address`, for profiles in `files`. Port 0 takes any that is free.
+    pub fn bind(
+        address: SocketAddr,
+        files: Vec<PathBuf>,
+        places: Places,
+    ) -> Result<Server, ListenError> {
+        let http = tiny_http::Server::http(address).map_err(|error| ListenError {
+            address,
+            reason: error.to_string(),
+        })?;
+        let address = http.server_addr().to_ip().unwrap_or(address);
+        Ok(Server {
+            http,
+            address,
+            files,
+            places,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers requests, for ever.
+    pub fn run(&self) {
+        for request in self.http.incoming_requests() {
+            self.respond(request);
+        }
+    }
+
+    fn respond(&self, request: Request) {
+        let answer = self.answer(&request);
+        let header = |name: &str, value: &str| Header::from_bytes(name, value).ok();
+        let headers = [
+            header("Content-Type", answer.kind),
+            header("X-Content-Type-Options", "nosniff"),
+            header("Content-Security-Policy", "default-src 'none'"),
+            header("Cache-Control", "no-store"),
+        ];
+        let len = answer.body.len();
+        let headers = headers.into_iter().flatten().collect();
+        let body = Cursor::new(answer.body);
+        let response = Response::new(answer.status.into(), headers, body, Some(len), None);
+        // One who went away does not hear it; the next does.
+        let _ = request.respond(response);
+    }
+
+    fn answer(&self, request: &Request) -> Answer {
+        if !matches!(request.method(), Method::Get | Method::Head) {
+            return text(405, "only GET");
+        }
+        if !self.is_addressed(request) {
+            return text(403, "this server answers to its own address only");
+        }
+        let url = request.url();
+        if url.len() > MAX_URL {
+            return text(414, "too long");
+        }
+        let path = url.split(['?', '#']).next().unwrap_or_default();
+        if path == "/" {
+            return text(200, &self.index());
+        }
+        let Some((file, what)) = self.target(path) else {
+            return text(404, &format!("nothing here\n\n{}", self.index()));
+        };
+        let default = match what {
+            "heap" => Metric::Live,
+            "allocs" => Metric::Allocated,
+            _ => return text(404, &format!("nothing here\n\n{}", self.index())),
+        };
+        match pprof(file, &self.places, default) {
+            Ok(body) => Answer {
+                status: 200,
+                kind: "application/octet-stream",
+                body,
+            },
+            Err(reason) => text(503, &reason),
+        }
+    }
+
+    /// A page of another site may make a browser send requests here, but under that site's name.
+    fn is_addressed(&self, request: &Request) -> bool {
+        if !self.address.ip().is_loopback() {
+            return true;
+        }
+        let hosts = request
+            .headers()
+            .iter()
+            .filter(|header| header.field.equiv("Host"));
+        let mut hosts = hosts.map(|header| header.value.as_str());
+        hosts.all(|host| {
+            let name = match host.rsplit_once(':') {
+                Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+                _ => host,
+            };
+            let ip = name.trim_matches(['[', ']']).parse::<IpAddr>();
+            name.eq_ignore_ascii_case("localhost") || ip.is_ok()
+        })
+    }
+
+    /// The profile and the kind of it that `path` asks for: `/debug/pprof/KIND`, or `/N/debug/pprof/KIND`.
+    fn target<'a>(&self, path: &'a str) -> Option<(&Path, &'a str)> {
+        let (before, what) = path.split_once("/debug/pprof/")?;
+        let number = match before.strip_prefix('/') {
+            None if before.is_empty() && self.files.len() == 1 => 1,
+            None => return None,
+            Some(number) => number.parse::<usize>().ok()?,
+        };
+        let file = self.files.get(number.checked_sub(1)?)?;
+        Some((file, what))
+    }
+
+    fn index(&self) -> String {
+        let mut page = "memprof: live heap profiles, in pprof's form\n\n".to_owned();
+        for (index, file) in self.files.iter().enumerate() {
+            let prefix = match self.files.len() {
+                1 => String::new(),
+                _ => format!("/{}", index + 1),
+            };
+            let name = crate::render::escape::escape(&file.to_string_lossy()).into_owned();
+            page += &format!(
+                "{name}\n  {prefix}/debug/pprof/heap    in use now\n  {prefix}/debug/pprof/allocs  allocated since the start\n"
+            );
+        }
+        page
+    }
+}
+
+fn text(status: u16, body: &str) -> Answer {
+    Answer {
+        status,
+        kind: "text/plain; charset=utf-8",
+        body: format!("{}\n", body.trim_end()).into_bytes(),
+    }
+}
+
+/// The profile at `file` as it is now, or why it cannot be had.
+fn pprof(file: &Path, places: &Places, default: Metric) -> Result<Vec<u8>, String> {
+    let (profile, mut defects) = profile::read(file).map_err(|error| error.to_string())?;
+    let symbols = symbolize(&profile, &symbolize::Options::default());
+    let (symbols, more) = symbols.map_err(|error| error.to_string())?;
+    defects.extend(more);
+    let mut sources = Sources::new(places.clone());
+    let calls = Calls::new(&profile, &symbols, &mut sources, defects).complete();
+    let mut body = Vec::new();
+    let written = Pprof { default }.export(&calls, &mut body);
+    written.map_err(|error| error.to_string())?;
+    Ok(body)
+}

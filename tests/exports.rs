@@ -1,0 +1,530 @@
+//! Every export of a real profile says the same totals as the report, decoded by a reader that is not memprof's own.
+
+mod built;
+#[allow(dead_code, reason = "no page is shown")]
+mod inert;
+#[allow(dead_code, reason = "only the profile is used")]
+mod recording;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use built::{MEMPROF, text};
+use flate2::read::GzDecoder;
+use opentelemetry_proto::tonic::profiles::v1development::ProfilesData;
+use prost::Message;
+use recording::Recording;
+use serde_json::Value;
+
+/// A profile with a leak after a higher peak: allocated, live and at peak all differ.
+fn leak() -> &'static Recording {
+    static LEAK: OnceLock<Recording> = OnceLock::new();
+    LEAK.get_or_init(|| Recording::of("leak", &["--sample", "all"]))
+}
+
+fn memprof(arguments: &[&str], profile: &Path) -> Vec<u8> {
+    let output = (Command::new(MEMPROF).args(arguments).arg(profile))
+        .output()
+        .expect("memprof runs");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    output.stdout
+}
+
+fn export(form: &str) -> Vec<u8> {
+    memprof(&["export", "--to", form], &leak().profile())
+}
+
+fn json(form: &str) -> Value {
+    inert::in_json(&text(&export(form)))
+}
+
+/// Allocated, live and at peak, in bytes, as `memprof report` has them for the whole.
+fn totals() -> [i64; 3] {
+    let report = memprof(&["report", "--format", "json"], &leak().profile());
+    let report: Value = serde_json::from_slice(&report).expect("JSON");
+    let main = report["functions"].as_array().expect("functions").iter();
+    let mut main = main.filter(|function| function["name"] == "leak::main");
+    let parts = [
+        &main.next().expect("leak::main")["total"],
+        &report["elsewhere"],
+        &report["unattributed"],
+    ];
+    let sum = |figure: &str| -> i64 {
+        let figures = parts.iter().map(|part| part[figure].as_i64());
+        figures.map(|figure| figure.expect("a figure")).sum()
+    };
+    let totals = ["allocated", "live", "peak"].map(sum);
+    // Everything was recorded, so the stacks add up to the exact counters.
+    let exact = report["recording"]["counters"]["alloc_bytes"].as_i64();
+    assert_eq!(Some(totals[0]), exact);
+    assert!(totals[0] > totals[2] && totals[2] > totals[1]);
+    totals
+}
+
+fn sum<'a>(values: impl IntoIterator<Item = &'a Value>) -> i64 {
+    let numbers = values.into_iter().map(|value| value.as_i64());
+    numbers.map(|number| number.expect("a number")).sum()
+}
+
+/// `perftools.profiles.Profile`, as far as it is looked at: declared apart from the exporter.
+mod pprof {
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Profile {
+        #[prost(message, repeated, tag = "1")]
+        pub sample_type: Vec<ValueType>,
+        #[prost(message, repeated, tag = "2")]
+        pub sample: Vec<Sample>,
+        #[prost(message, repeated, tag = "3")]
+        pub mapping: Vec<Mapping>,
+        #[prost(message, repeated, tag = "4")]
+        pub location: Vec<Location>,
+        #[prost(message, repeated, tag = "5")]
+        pub function: Vec<Function>,
+        #[prost(string, repeated, tag = "6")]
+        pub string_table: Vec<String>,
+        #[prost(int64, tag = "14")]
+        pub default_sample_type: i64,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct ValueType {
+        #[prost(int64, tag = "1")]
+        pub name: i64,
+        #[prost(int64, tag = "2")]
+        pub unit: i64,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Sample {
+        #[prost(uint64, repeated, tag = "1")]
+        pub location_id: Vec<u64>,
+        #[prost(int64, repeated, tag = "2")]
+        pub value: Vec<i64>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Mapping {
+        #[prost(uint64, tag = "1")]
+        pub id: u64,
+        #[prost(int64, tag = "5")]
+        pub filename: i64,
+        #[prost(int64, tag = "6")]
+        pub build_id: i64,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Location {
+        #[prost(uint64, tag = "1")]
+        pub id: u64,
+        #[prost(uint64, tag = "2")]
+        pub mapping_id: u64,
+        #[prost(uint64, tag = "3")]
+        pub address: u64,
+        #[prost(message, repeated, tag = "4")]
+        pub line: Vec<Line>,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Line {
+        #[prost(uint64, tag = "1")]
+        pub function_id: u64,
+        #[prost(int64, tag = "2")]
+        pub line: i64,
+    }
+
+    #[derive(Clone, PartialEq, prost::Message)]
+    pub struct Function {
+        #[prost(uint64, tag = "1")]
+        pub id: u64,
+        #[prost(int64, tag = "2")]
+        pub name: i64,
+        #[prost(int64, tag = "4")]
+        pub filename: i64,
+    }
+}
+
+fn pprof(gzip: &[u8]) -> pprof::Profile {
+    let mut bytes = Vec::new();
+    GzDecoder::new(gzip).read_to_end(&mut bytes).expect("gzip");
+    pprof::Profile::decode(&*bytes).expect("protobuf")
+}
+
+#[test]
+fn pprof_agrees_and_points_nowhere_wrong() {
+    let profile = pprof(&export("pprof"));
+    let string = |index: i64| profile.string_table[index as usize].as_str();
+    let names: Vec<&str> = profile.sample_type.iter().map(|t| string(t.name)).collect();
+    let expected = [
+        "alloc_objects",
+        "alloc_space",
+        "inuse_objects",
+        "inuse_space",
+        "peak_objects",
+        "peak_space",
+    ];
+    assert_eq!(names, expected);
+    assert_eq!(string(profile.default_sample_type), "peak_space");
+    assert_eq!(profile.string_table[0], "");
+    let total = |index: usize| -> i64 { profile.sample.iter().map(|s| s.value[index]).sum() };
+    assert_eq!([1, 3, 5].map(total), totals());
+
+    for sample in &profile.sample {
+        assert_eq!(sample.value.len(), 6);
+        assert!(!sample.location_id.is_empty());
+        let known = |id: &u64| profile.location.iter().any(|location| location.id == *id);
+        assert!(sample.location_id.iter().all(known));
+    }
+    let functions: BTreeMap<u64, &pprof::Function> =
+        profile.function.iter().map(|f| (f.id, f)).collect();
+    for location in &profile.location {
+        assert!(!location.line.is_empty());
+        assert!(
+            location
+                .line
+                .iter()
+                .all(|line| functions.contains_key(&line.function_id))
+        );
+        let known = |mapping: &pprof::Mapping| mapping.id == location.mapping_id;
+        assert!(location.mapping_id == 0 || profile.mapping.iter().any(known));
+    }
+    let main = &profile.mapping[0];
+    assert!(
+        string(main.filename).ends_with("/leak"),
+        "{}",
+        string(main.filename)
+    );
+    assert!(string(main.build_id).len() >= 16, "a build-id");
+    let inlined = profile
+        .location
+        .iter()
+        .any(|location| location.line.len() > 1);
+    assert!(inlined, "std's inlined functions are lines of one location");
+    let serve = functions
+        .values()
+        .find(|f| string(f.name) == "leak::serve")
+        .unwrap();
+    let file = Path::new(string(serve.filename));
+    assert!(
+        file.is_absolute() && file.ends_with("examples/leak.rs"),
+        "{file:?}"
+    );
+}
+
+#[test]
+fn otlp_agrees() {
+    let data = ProfilesData::decode(&*export("otlp")).expect("protobuf");
+    let dictionary = data.dictionary.expect("tables");
+    let string = |index: i32| dictionary.string_table[index as usize].as_str();
+    let profiles = &data.resource_profiles[0].scope_profiles[0].profiles;
+    let total = |name: &str| -> i64 {
+        let named = |profile: &&_| {
+            let profile: &opentelemetry_proto::tonic::profiles::v1development::Profile = profile;
+            string(profile.sample_type.unwrap().type_strindex) == name
+        };
+        let profile = profiles.iter().find(named).expect(name);
+        for sample in &profile.samples {
+            let stack = &dictionary.stack_table[sample.stack_index as usize];
+            assert!(!stack.location_indices.is_empty());
+            for &location in &stack.location_indices {
+                let location = &dictionary.location_table[location as usize];
+                let function = location.lines[0].function_index as usize;
+                assert!(dictionary.function_table[function].name_strindex > 0);
+                assert!(dictionary.mapping_table.len() > location.mapping_index as usize);
+            }
+        }
+        profile.samples.iter().map(|sample| sample.values[0]).sum()
+    };
+    assert_eq!(
+        ["alloc_space", "inuse_space", "peak_space"].map(total),
+        totals()
+    );
+    // Number 0 of every table stands for none.
+    assert_eq!(string(0), "");
+    assert_eq!(dictionary.stack_table[0], Default::default());
+    assert_eq!(dictionary.location_table[0], Default::default());
+    let mut ids: Vec<_> = profiles.iter().map(|profile| &profile.profile_id).collect();
+    assert!(ids.iter().all(|id| id.len() == 16));
+    ids.dedup();
+    assert_eq!(ids.len(), 6);
+}
+
+#[test]
+fn dhat_agrees_and_has_what_its_viewer_asks_for() {
+    let file = json("dhat");
+    assert_eq!(file["dhatFileVersion"], 2);
+    for field in [
+        "mode", "verb", "bklt", "bkacc", "tu", "Mtu", "cmd", "pid", "te", "tg", "tuth",
+    ] {
+        assert!(!file[field].is_null(), "{field}");
+    }
+    assert_eq!(file["ftbl"][0], "[root]");
+    let points = file["pps"].as_array().unwrap();
+    let total = |field: &str| sum(points.iter().map(|point| &point[field]));
+    assert_eq!(["tb", "eb", "gb"].map(total), totals());
+    let frames = file["ftbl"].as_array().unwrap().len() as u64;
+    for point in points {
+        for field in ["tbk", "mb", "mbk", "gbk", "ebk"] {
+            assert!(point[field].is_i64() || point[field].is_u64(), "{field}");
+        }
+        let fs = point["fs"].as_array().unwrap();
+        assert!(!fs.is_empty());
+        let known = |index: &Value| (1..frames).contains(&index.as_u64().unwrap());
+        assert!(fs.iter().all(known));
+    }
+}
+
+#[test]
+fn folded_stacks_agree_for_every_figure() {
+    for (figure, total) in ["allocated", "live", "peak"].iter().zip(totals()) {
+        let profile = leak().profile();
+        let folded = text(&memprof(
+            &["export", "--to", "folded", "--of", figure],
+            &profile,
+        ));
+        let values = folded
+            .lines()
+            .map(|line| line.rsplit_once(' ').expect("a value").1);
+        let sum: i64 = values
+            .map(|value| value.parse::<i64>().expect("a number"))
+            .sum();
+        assert_eq!(sum, total, "{figure}");
+        assert!(folded.contains("leak::main;leak::"), "{folded}");
+    }
+}
+
+#[test]
+fn speedscope_agrees() {
+    let file = json("speedscope");
+    let profiles = file["profiles"].as_array().unwrap();
+    let total = |name: &str| {
+        let profile = profiles
+            .iter()
+            .find(|profile| profile["name"] == name)
+            .unwrap();
+        let weights = profile["weights"].as_array().unwrap();
+        assert_eq!(profile["samples"].as_array().unwrap().len(), weights.len());
+        let sum = sum(weights);
+        assert_eq!(profile["endValue"], sum);
+        assert_eq!(
+            (&profile["type"], &profile["unit"]),
+            (&"sampled".into(), &"bytes".into())
+        );
+        sum
+    };
+    assert_eq!(
+        ["alloc_space", "inuse_space", "peak_space"].map(total),
+        totals()
+    );
+    assert!(file["shared"]["frames"][0]["name"].is_string());
+}
+
+#[test]
+fn firefox_agrees() {
+    let file = json("firefox");
+    let allocations = &file["threads"][0]["nativeAllocations"];
+    let weights = allocations["weight"].as_array().unwrap();
+    let allocated: i64 = (weights.iter())
+        .map(|w| w.as_i64().unwrap())
+        .filter(|w| *w > 0)
+        .sum();
+    assert_eq!([allocated, sum(weights)], [totals()[0], totals()[1]]);
+    let counter = &file["counters"][0];
+    assert_eq!(counter["category"], "Memory");
+    let deltas = counter["samples"]["count"].as_array().unwrap();
+    assert!(!deltas.is_empty());
+}
+
+#[test]
+fn json_and_csv_agree() {
+    let file = json("json");
+    assert_eq!(file["schema"], "memprof-stacks/1");
+    let stacks = file["stacks"].as_array().unwrap();
+    let total = |figure: &str| sum(stacks.iter().map(|stack| &stack[figure]));
+    assert_eq!(["allocated", "live", "peak"].map(total), totals());
+    let nodes = file["nodes"].as_array().unwrap();
+    for (number, node) in nodes.iter().enumerate().skip(1) {
+        assert!(
+            node["parent"].as_u64().unwrap() < number as u64,
+            "parents first"
+        );
+    }
+
+    let rows = text(&export("csv"));
+    inert::in_csv(&rows);
+    let mut rows = csv::Reader::from_reader(rows.as_bytes());
+    let heading = rows.headers().unwrap().clone();
+    let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
+    let total = |name: &str| -> i64 {
+        let column = heading
+            .iter()
+            .position(|heading| heading == name)
+            .expect(name);
+        rows.iter()
+            .map(|row| row[column].parse::<i64>().unwrap())
+            .sum()
+    };
+    assert_eq!(
+        ["alloc_space", "inuse_space", "peak_space"].map(total),
+        totals()
+    );
+}
+
+#[test]
+fn go_tool_pprof_reads_it() {
+    let go = Command::new("go").arg("version").output();
+    if !go.is_ok_and(|output| output.status.success()) {
+        return eprintln!(
+            "not tested: go tool pprof, as go is not installed (apt-get install golang-go)"
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file: PathBuf = folder.path().join("leak.pb.gz");
+    fs::write(&file, export("pprof")).unwrap();
+    let pprof = |arguments: &[&str]| {
+        let output = (Command::new("go")
+            .args(["tool", "pprof"])
+            .args(arguments)
+            .arg(&file))
+        .env("HOME", folder.path())
+        .env("PPROF_TMPDIR", folder.path())
+        .output()
+        .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let top = pprof(&["-top", "-cum", "-sample_index=inuse_space", "-unit=B"]);
+    let total = totals()[1];
+    assert!(top.contains(&format!("of {total}B total")), "{top}");
+    assert!(top.contains("leak::serve"), "{top}");
+    let list = pprof(&["-list=leak::serve", "-sample_index=inuse_space", "-unit=B"]);
+    let line = list
+        .lines()
+        .find(|line| line.contains("vec![1_u8; 10_000]"));
+    let line = line.unwrap_or_else(|| panic!("{list}"));
+    assert!(line.contains("10000000B"), "{line}");
+}
+
+/// What a server said: its status line and headers, and its body.
+fn get(address: std::net::SocketAddr, request: &str) -> (String, Vec<u8>) {
+    use std::io::Write;
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|part| part == b"\r\n\r\n");
+    let body = answer.split_off(end.expect("headers") + 4);
+    (text(&answer), body)
+}
+
+fn asked(path: &str, host: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
+}
+
+#[test]
+fn live_profiles_are_served_as_a_go_program_would() {
+    use memprof::serve::Server;
+    use memprof::source::Places;
+
+    let loopback = "127.0.0.1:0".parse().unwrap();
+    let server = Server::bind(loopback, vec![leak().profile()], Places::default()).unwrap();
+    let address = server.address();
+    std::thread::spawn(move || server.run());
+    let host = address.to_string();
+
+    for (kind, value) in [("heap", "inuse_space"), ("allocs", "alloc_space")] {
+        let path = format!("/debug/pprof/{kind}?seconds=1");
+        let (head, body) = get(address, &asked(&path, &host));
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let profile = pprof(&body);
+        let string = |index: i64| profile.string_table[index as usize].as_str();
+        assert_eq!(string(profile.default_sample_type), value);
+        let total = |index: usize| -> i64 { profile.sample.iter().map(|s| s.value[index]).sum() };
+        assert_eq!([1, 3, 5].map(total), totals());
+    }
+    let (head, body) = get(address, &asked("/", "localhost:6060"));
+    assert!(head.contains("nosniff"), "{head}");
+    assert!(text(&body).contains("/debug/pprof/heap"), "{}", text(&body));
+    let status = |request: &str| {
+        get(address, request)
+            .0
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(status(&asked("/debug/pprof/profile", &host)), "404");
+    assert_eq!(status(&asked("/../../etc/passwd", &host)), "404");
+    assert_eq!(status(&asked("/2/debug/pprof/heap", &host)), "404");
+    // A page that names this machine by a name of its own.
+    assert_eq!(status(&asked("/debug/pprof/heap", "evil.example")), "403");
+    assert_eq!(
+        status(&asked(&format!("/{}", "x".repeat(2000)), &host)),
+        "414"
+    );
+    let post = format!(
+        "POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    assert_eq!(status(&post), "405");
+}
+
+#[test]
+fn a_profile_is_pushed_as_pyroscope_takes_it() {
+    let store = tiny_http::Server::http("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", store.server_addr().to_ip().unwrap());
+    let push = |to: &str| {
+        (Command::new(MEMPROF).args(["push", "--to", to, "--label", "env=te,st"]))
+            .arg(leak().profile())
+            .output()
+            .unwrap()
+    };
+    let requests = std::thread::spawn(move || {
+        let mut seen = Vec::new();
+        for status in [200, 422] {
+            let mut request = store.recv().unwrap();
+            let mut body = Vec::new();
+            request.as_reader().read_to_end(&mut body).unwrap();
+            seen.push((request.method().to_string(), request.url().to_owned(), body));
+            let response = tiny_http::Response::from_string("no room").with_status_code(status);
+            request.respond(response).unwrap();
+        }
+        seen
+    });
+    let output = push(&url);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let output = push(&url);
+    assert_eq!(output.status.code(), Some(2));
+    let error = text(&output.stderr);
+    assert!(error.contains("status 422: no room"), "{error}");
+
+    let seen = requests.join().unwrap();
+    let (method, url, body) = &seen[0];
+    assert_eq!(method, "POST");
+    assert!(
+        url.starts_with("/ingest?name=leak%7Benv%3Dte_st%7D&from="),
+        "{url}"
+    );
+    assert!(url.contains("&format=pprof"), "{url}");
+    let shown = text(body);
+    assert!(shown.contains("name=\"sample_type_config\""), "{shown}");
+    let zipped = body
+        .windows(2)
+        .position(|part| part == [0x1f, 0x8b])
+        .expect("gzip");
+    let mut profile = Vec::new();
+    // What follows the gzip is not its business.
+    flate2::bufread::GzDecoder::new(&body[zipped..])
+        .read_to_end(&mut profile)
+        .unwrap();
+    let profile = pprof::Profile::decode(&*profile).unwrap();
+    let total: i64 = profile.sample.iter().map(|sample| sample.value[3]).sum();
+    assert_eq!(total, totals()[1]);
+
+    let error = |to: &str| text(&push(to).stderr);
+    assert!(error("https://example.org").contains("over plain HTTP only"));
+    assert!(error("example.org").contains("is no address"));
+    assert!(error("http://127.0.0.1:9").contains("is the store running"));
+}
