@@ -3,8 +3,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use profiler_alloc::queries::{QueryEvent, record};
 use profiler_alloc::wrappers::{Budget, Output, set_output};
-use profiler_alloc::{ProfilerAlloc, elapsed_timer, profile, ram_profiler};
+use profiler_alloc::{ProfilerAlloc, elapsed_timer, profile, query_profiler, ram_profiler};
 
 #[global_allocator]
 static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
@@ -36,6 +37,26 @@ statements!(
     #[profile]
     profiled
 );
+
+statements!(
+    #[query_profiler(summary)]
+    with_lines
+);
+
+#[query_profiler(summary)]
+fn query_call(number: u64) -> u64 {
+    black_box(number)
+}
+
+/// Queries of half a line, as many as a scope keeps and some more.
+#[query_profiler(summary)]
+fn queries(count: u64) -> u64 {
+    for number in 0..count {
+        let sql = "SELECT name, size FROM files WHERE folder = $1 AND size > 100";
+        record(QueryEvent::new("bench", sql).rows(black_box(number)));
+    }
+    count
+}
 
 #[profile]
 fn profiled_call(number: u64) -> u64 {
@@ -93,6 +114,18 @@ fn main() {
     println!(
         "#[ram_profiler], report included {:8.1} ns",
         ns_each(500, calls(ram_report))
+    );
+    println!(
+        "#[query_profiler], a statement   {:8.1} ns",
+        (ns_each(200_000, with_lines) - without) / 10.0
+    );
+    println!(
+        "#[query_profiler], a call        {:8.1} ns",
+        ns_each(20_000, calls(query_call))
+    );
+    println!(
+        "#[query_profiler], a query       {:8.1} ns",
+        ns_each(10_000, queries)
     );
     let allocate = |number| black_box(vec![number; 4])[0];
     let budget = Budget::new().max_heap(1 << 20);

@@ -56,7 +56,10 @@ impl Query {
             harmless(&self.place.to_string())
         )?;
         if let Some(bytes) = self.allocated {
-            let bytes = words::table_bytes(bytes as i64, 1);
+            let bytes = match bytes {
+                0 => "0 B".to_owned(),
+                _ => words::table_bytes(bytes as i64, 1),
+            };
             writeln!(f, "CALLED QUERY :: heap allocated: {bytes}")?;
         }
         if self.failed == Some(true) {
@@ -78,23 +81,41 @@ impl QueryReport {
             let calls = self.inner_calls;
             writeln!(f, "QUERIES :: calls inside this one, counted here: {calls}")?;
         }
-        repeated(f, "duplicates", &found.duplicates)?;
-        repeated(f, "similar", &found.similar)?;
-        repeated(f, "N+1", &found.n_plus_one)?;
-        numbers(f, "full scans", &found.full_scans)?;
+        let unknown = self.queries.iter().filter(|query| query.key.is_none());
+        let duplicates = match unknown.count() {
+            0 => String::new(),
+            unknown => format!(" (the values of {unknown} are not known)"),
+        };
+        repeated(f, "duplicates", &found.duplicates, &duplicates)?;
+        repeated(f, "similar", &found.similar, "")?;
+        repeated(f, "N+1", &found.n_plus_one, "")?;
+        let is_told =
+            |tells: fn(&Query) -> bool| self.queries.is_empty() || self.queries.iter().any(tells);
+        match is_told(|query| query.full_scan.is_some()) {
+            true => numbers(f, "full scans", &found.full_scans)?,
+            false => writeln!(f, "QUERIES :: full scans: not told")?,
+        }
         let slow = format!("slow (from {} sec)", time(self.slow_ns));
         numbers(f, &slow, &found.slow)?;
-        numbers(f, "failed", &found.failed)
+        match is_told(|query| query.failed.is_some()) {
+            true => numbers(f, "failed", &found.failed),
+            false => writeln!(f, "QUERIES :: failed: not told"),
+        }
     }
 }
 
-fn repeated(f: &mut fmt::Formatter<'_>, name: &str, findings: &[Finding]) -> fmt::Result {
+fn repeated(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    findings: &[Finding],
+    note: &str,
+) -> fmt::Result {
     // The first run of each was needed.
     let extra: usize = findings
         .iter()
         .map(|finding| finding.queries.len() - 1)
         .sum();
-    writeln!(f, "QUERIES :: {name}: {extra}")?;
+    writeln!(f, "QUERIES :: {name}: {extra}{note}")?;
     for finding in findings.iter().take(SHOWN) {
         let times = finding.queries.len();
         let sql = shortened(&harmless(&finding.normalised));
