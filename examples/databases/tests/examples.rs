@@ -4,9 +4,10 @@
 
 #[path = "../examples/pre_allot_offering.rs"]
 mod pre_allot_offering;
-mod reports;
 
-use reports::one;
+use std::sync::mpsc;
+
+use profiler_alloc::wrappers::{Output, Report, set_output};
 
 /// Times and bytes differ from run to run, and from one version of SQLite to the next.
 fn without_figures(text: &str) -> String {
@@ -23,9 +24,14 @@ fn without_figures(text: &str) -> String {
 
 #[test]
 fn an_offering_is_allotted_with_an_n_plus_one() {
-    reports::keep();
+    let (sender, reports) = mpsc::channel();
+    set_output(Output::callback(move |report| {
+        sender.send(report.clone()).unwrap()
+    }));
     pre_allot_offering::main().unwrap();
-    let report = one("pre_allot_offering");
+    let Ok(Report::Query(report)) = reports.try_recv() else {
+        panic!("no report of queries");
+    };
     let expected = "\
 ===== pre_allot_offering called query check =====
 CALLED QUERY :: [0]

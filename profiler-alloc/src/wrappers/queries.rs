@@ -21,6 +21,8 @@ mod site;
 mod sqlite;
 #[cfg(feature = "sqlx")]
 mod sqlx;
+#[cfg(any(feature = "sqlite", feature = "diesel"))]
+mod started;
 mod text;
 
 #[cfg(feature = "diesel")]

@@ -123,7 +123,8 @@ impl Collection {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A query has begun, or is over.
+    /// A query has begun.
+    #[cfg(feature = "sqlite")]
     pub fn add(&self, entry: Entry) {
         let mut state = self.state();
         if !state.is_closed {
@@ -132,6 +133,7 @@ impl Collection {
     }
 
     /// Changes an entry, which may be in a collection around this one by now.
+    #[cfg(feature = "sqlite")]
     pub fn change(&self, id: u64, change: impl FnOnce(&mut Entry)) {
         let mut state = self.state();
         if let Some(entry) = state.entries.iter_mut().rev().find(|entry| entry.id == id) {

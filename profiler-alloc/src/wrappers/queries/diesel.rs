@@ -8,7 +8,8 @@ use diesel::connection::{
 };
 
 use super::InstallError;
-use super::event::{Reading, Source, Started};
+use super::event::Source;
+use super::started::{Reading, Started};
 use crate::own_counts::Excused;
 
 /// Queries that a connection may have begun and not ended, because they were given up, before the oldest is forgotten.

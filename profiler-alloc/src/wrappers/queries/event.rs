@@ -4,15 +4,13 @@ use core::hash::{BuildHasher, Hasher};
 use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::sync::{Arc, OnceLock};
-use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::collection::{self, Entry};
 use super::frame::{self, Frame};
 use super::normal;
 use super::report::Place;
-use crate::own_counts::{self, Excused, OwnCounts};
-use crate::wrappers::profile;
+use crate::own_counts::Excused;
 
 /// Who has seen a query.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -63,17 +61,17 @@ impl From<&'static str> for Source {
 #[derive(Clone, Debug)]
 #[must_use = "an event does nothing until it is recorded"]
 pub struct QueryEvent<'a> {
-    source: Source,
-    sql: Cow<'a, str>,
-    values: Option<Cow<'a, str>>,
-    elapsed: Option<Duration>,
-    rows: Option<u64>,
-    allocated: Option<u64>,
-    failed: Option<bool>,
-    place: Option<Place>,
-    id: Option<u64>,
+    pub(super) source: Source,
+    pub(super) sql: Cow<'a, str>,
+    pub(super) values: Option<Cow<'a, str>>,
+    pub(super) elapsed: Option<Duration>,
+    pub(super) rows: Option<u64>,
+    pub(super) allocated: Option<u64>,
+    pub(super) failed: Option<bool>,
+    pub(super) place: Option<Place>,
+    pub(super) id: Option<u64>,
     /// The values are the SQL with them in it.
-    is_expanded: bool,
+    pub(super) is_expanded: bool,
 }
 
 impl<'a> QueryEvent<'a> {
@@ -124,7 +122,7 @@ impl<'a> QueryEvent<'a> {
         self
     }
 
-    fn entry(&self, frame: &Frame) -> Entry {
+    pub(super) fn entry(&self, frame: &Frame) -> Entry {
         let now = Instant::now();
         let started = self.elapsed.and_then(|elapsed| now.checked_sub(elapsed));
         let wants_values = frame.collection.wanted.values;
@@ -201,80 +199,4 @@ pub fn record(event: QueryEvent<'_>) {
 /// True if the calling thread runs inside a scope, so that [`record`] is worth its work.
 pub fn is_watched() -> bool {
     frame::is_inside()
-}
-
-/// What stands at one moment in one thread, read before memprof does any work of its own.
-#[derive(Clone, Copy, Debug)]
-pub struct Reading {
-    at: Instant,
-    thread: ThreadId,
-    counts: OwnCounts,
-}
-
-impl Reading {
-    /// `None` while memprof works for itself: then queries are those of the program's output, which belong to nobody.
-    pub fn now() -> Option<Reading> {
-        let is_excused = own_counts::is_excused();
-        (!is_excused).then(|| Reading {
-            counts: OwnCounts::now(),
-            at: Instant::now(),
-            thread: thread::current().id(),
-        })
-    }
-}
-
-/// A query between its start and its end.
-#[derive(Debug)]
-pub struct Started {
-    pub frame: Arc<Frame>,
-    pub id: u64,
-    place: Place,
-    reading: Reading,
-}
-
-impl Started {
-    /// In the scope of the calling thread.
-    pub fn new(reading: Reading) -> Option<Started> {
-        let frame = frame::current()?;
-        Some(Started {
-            id: collection::next_id(),
-            place: frame.place(),
-            frame,
-            reading,
-        })
-    }
-
-    /// How long it has taken.
-    pub fn elapsed(&self, end: Reading) -> Duration {
-        end.at.saturating_duration_since(self.reading.at)
-    }
-
-    /// What the thread has allocated since; `None` if the query went on on another.
-    pub fn allocated(&self, end: Reading) -> Option<u64> {
-        let is_known = self.reading.thread == end.thread && profile::is_heap_counted();
-        is_known.then(|| end.counts.since(self.reading.counts).allocated)
-    }
-
-    /// The query when it begins; `expanded` is the SQL with its values.
-    pub fn entry(&self, source: Source, sql: &str, expanded: Option<&str>) -> Entry {
-        let event = QueryEvent {
-            values: expanded.map(Cow::Borrowed),
-            is_expanded: true,
-            id: Some(self.id),
-            place: Some(self.place),
-            ..QueryEvent::new(source, sql)
-        };
-        event.entry(&self.frame)
-    }
-
-    /// The query when it is over.
-    pub fn ended<'a>(&self, end: Reading, source: Source, sql: &'a str) -> QueryEvent<'a> {
-        QueryEvent {
-            elapsed: Some(self.elapsed(end)),
-            allocated: self.allocated(end),
-            id: Some(self.id),
-            place: Some(self.place),
-            ..QueryEvent::new(source, sql)
-        }
-    }
 }

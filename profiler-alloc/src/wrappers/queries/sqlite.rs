@@ -4,7 +4,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use super::event::{Reading, Source, Started};
+use super::event::Source;
+use super::started::{Reading, Started};
 use super::{InstallError, frame};
 use crate::own_counts::{self, Excused};
 use crate::sqlite::{self, Statement, Trace};

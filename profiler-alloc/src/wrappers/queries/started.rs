@@ -1,0 +1,94 @@
+//! A query between its start and its end, for hooks that tell of both.
+
+#[cfg(feature = "sqlite")]
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
+
+use super::collection;
+#[cfg(feature = "sqlite")]
+use super::collection::Entry;
+use super::event::{QueryEvent, Source};
+use super::frame::{self, Frame};
+use super::report::Place;
+use crate::own_counts::{self, OwnCounts};
+use crate::wrappers::profile;
+
+/// What stands at one moment in one thread, read before memprof does any work of its own.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    at: Instant,
+    thread: ThreadId,
+    counts: OwnCounts,
+}
+
+impl Reading {
+    /// `None` while memprof works for itself: then queries are those of the program's output, which belong to nobody.
+    pub fn now() -> Option<Reading> {
+        let is_excused = own_counts::is_excused();
+        (!is_excused).then(|| Reading {
+            counts: OwnCounts::now(),
+            at: Instant::now(),
+            thread: thread::current().id(),
+        })
+    }
+}
+
+/// A query between its start and its end.
+#[derive(Debug)]
+pub struct Started {
+    pub frame: Arc<Frame>,
+    pub id: u64,
+    place: Place,
+    reading: Reading,
+}
+
+impl Started {
+    /// In the scope of the calling thread.
+    pub fn new(reading: Reading) -> Option<Started> {
+        let frame = frame::current()?;
+        Some(Started {
+            id: collection::next_id(),
+            place: frame.place(),
+            frame,
+            reading,
+        })
+    }
+
+    /// How long it has taken.
+    pub fn elapsed(&self, end: Reading) -> Duration {
+        end.at.saturating_duration_since(self.reading.at)
+    }
+
+    /// What the thread has allocated since; `None` if the query went on on another.
+    pub fn allocated(&self, end: Reading) -> Option<u64> {
+        let is_known = self.reading.thread == end.thread && profile::is_heap_counted();
+        is_known.then(|| end.counts.since(self.reading.counts).allocated)
+    }
+
+    /// The query when it begins; `expanded` is the SQL with its values.
+    #[cfg(feature = "sqlite")]
+    pub fn entry(&self, source: Source, sql: &str, expanded: Option<&str>) -> Entry {
+        let event = QueryEvent {
+            values: expanded.map(Cow::Borrowed),
+            is_expanded: true,
+            id: Some(self.id),
+            place: Some(self.place),
+            ..QueryEvent::new(source, sql)
+        };
+        event.entry(&self.frame)
+    }
+
+    /// The query when it is over.
+    #[cfg(feature = "diesel")]
+    pub fn ended<'a>(&self, end: Reading, source: Source, sql: &'a str) -> QueryEvent<'a> {
+        QueryEvent {
+            elapsed: Some(self.elapsed(end)),
+            allocated: self.allocated(end),
+            id: Some(self.id),
+            place: Some(self.place),
+            ..QueryEvent::new(source, sql)
+        }
+    }
+}
