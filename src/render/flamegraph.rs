@@ -96,7 +96,7 @@ fn label(frame: &StackFrame) -> String {
     let name = escape(&name).replace(';', ",");
     // A number at the end would be taken for a figure.
     match name.trim().rsplit(' ').next() {
-        Some(word) if word.parse::<f64>().is_err() => name.trim().to_owned(),
+        Some(word) if !word.is_empty() && word.parse::<f64>().is_err() => name.trim().to_owned(),
         _ => format!("{}()", name.trim()),
     }
 }
