@@ -7,9 +7,17 @@
 //!  record
 //! ```
 
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "diesel", feature = "sqlx")),
+    allow(dead_code, reason = "only hooks see a query start")
+)]
 mod collection;
 #[cfg(feature = "diesel")]
 mod diesel;
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "diesel", feature = "sqlx")),
+    allow(dead_code, reason = "only hooks see a query start")
+)]
 mod event;
 mod findings;
 mod frame;
