@@ -1,11 +1,13 @@
 //! The queries of one scope, while it runs.
 //!
 //! Several layers may see one query: SQLite itself, sqlx above it, sea-orm above that. The lowest layer that sees it makes
-//! the entry; a higher one finds it there, adds what only it knows, and makes none of its own.
+//! the entry; a higher one finds it there, adds what only it knows, and makes none of its own. Of several with the same SQL
+//! it takes the oldest that it has not found yet: layers tell of queries in the order in which they ran, but how long after
+//! is up to the system, so no clock can decide.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::event::Source;
 use super::frame::Site;
@@ -13,9 +15,6 @@ use super::report::{Place, Query};
 
 /// Queries kept; what is more is counted.
 const KEPT: usize = 1 << 16;
-
-/// A time that a layer takes from its own measurement of the duration may be off by so much.
-const SLACK: Duration = Duration::from_millis(1);
 
 /// What a scope wants to know of its queries, beyond the usual.
 #[derive(Clone, Copy, Default, Debug)]
@@ -48,7 +47,6 @@ pub struct Entry {
     pub full: Option<Arc<str>>,
     /// Tells whether two queries have the same SQL and the same values; `None` if the values are not known.
     pub key: Option<u64>,
-    pub started: Instant,
     /// `None` until it has ended.
     pub elapsed: Option<Duration>,
     pub rows: Option<u64>,
@@ -151,21 +149,22 @@ impl Collection {
         if state.is_closed {
             return;
         }
-        let layer = entry.source.layer();
-        let is_below = |other: &Entry| match (layer, other.source.layer()) {
-            (Some(layer), Some(below)) => below < layer && other.claimed_by < layer,
-            _ => false,
+        let layer = entry.source.layer().unwrap_or(0);
+        if layer == 0 {
+            return state.push(entry);
+        }
+        let is_below = |other: &Entry| {
+            other.claimed_by < layer && other.source.layer().is_some_and(|below| below < layer)
         };
-        let is_meant = |other: &Entry| is_below(other) && other.started + SLACK >= entry.started;
-        let mut found = state.entries.iter_mut().filter(|other| is_meant(other));
+        let mut found = state.entries.iter_mut().filter(|other| is_below(other));
         if let Some(same) = found.find(|other| other.normal == entry.normal) {
             return same.learn(&entry);
         }
         // Several statements that were given as one text.
         let mut has_found = false;
-        for part in state.entries.iter_mut().filter(|other| is_meant(other)) {
+        for part in state.entries.iter_mut().filter(|other| is_below(other)) {
             if entry.normal.contains(&*part.normal) {
-                part.claimed_by = layer.unwrap_or(0);
+                part.claimed_by = layer;
                 has_found = true;
             }
         }

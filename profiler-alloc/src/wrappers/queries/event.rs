@@ -4,7 +4,7 @@ use core::hash::{BuildHasher, Hasher};
 use std::borrow::Cow;
 use std::collections::hash_map::RandomState;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::collection::{self, Entry};
 use super::frame::{self, Frame};
@@ -123,8 +123,6 @@ impl<'a> QueryEvent<'a> {
     }
 
     pub(super) fn entry(&self, frame: &Frame) -> Entry {
-        let now = Instant::now();
-        let started = self.elapsed.and_then(|elapsed| now.checked_sub(elapsed));
         let wants_values = frame.collection.wanted.values;
         let full = || match &self.values {
             Some(expanded) if self.is_expanded => Arc::from(expanded.trim()),
@@ -137,7 +135,6 @@ impl<'a> QueryEvent<'a> {
             normal: Arc::from(normal::normalise(&self.sql)),
             key: key(&self.sql, self.values.as_deref()),
             full: wants_values.then(full),
-            started: started.unwrap_or(now),
             elapsed: self.elapsed,
             rows: self.rows,
             place: self.place.unwrap_or_else(|| frame.place()),
