@@ -1,7 +1,7 @@
 //! Runs kept in an SQLite file: their totals, and the figures of every function and line.
 //!
 //! The file is in WAL mode, so that several may save at once while others read. Its version is SQLite's `user_version`; each
-//! step to the next is a file in [`migrations`].
+//! step to the next is a file in `migrations`.
 
 mod migrations;
 pub mod plot;
