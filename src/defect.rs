@@ -45,6 +45,11 @@ pub enum Defect {
         /// Number of points.
         points: u64,
     },
+    /// Records of the exact tables that lead nowhere.
+    ExactRecordsDropped {
+        /// Number of records.
+        records: u64,
+    },
     /// Variances that are no finite, positive number; taken as 0.
     VariancesDropped {
         /// Number of figures.
@@ -131,6 +136,10 @@ impl fmt::Display for Defect {
                     "{points} points of the timeline are out of order and were dropped"
                 )
             }
+            Defect::ExactRecordsDropped { records } => write!(
+                f,
+                "{records} records of the exact tables are damaged; what they counted is not shown"
+            ),
             Defect::VariancesDropped { figures } => {
                 write!(
                     f,

@@ -4,6 +4,7 @@
 
 pub mod builder;
 mod error;
+mod exact;
 mod loss;
 mod reader;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod totals;
 use std::path::PathBuf;
 
 pub use error::ReadError;
+pub use exact::{ProfiledFunction, ProfiledLine};
 pub use loss::Loss;
 pub use profiler_alloc_format::{Frame, Header, Point, SizeClass, UNKNOWN_MODULE};
 use profiler_alloc_format::{STATE_EXITED, STATE_FINISHED, STATE_PAUSED};
@@ -38,6 +40,8 @@ pub struct Profile {
     pub modules: Vec<Module>,
     /// Heap and RSS over time, in the order of time; `time_ns` counts from the start.
     pub timeline: Vec<Point>,
+    /// Functions with `#[profile]`, in the order of their first calls.
+    pub functions: Vec<ProfiledFunction>,
 }
 
 /// Number of a [`Node`] in [`Profile::nodes`].

@@ -8,6 +8,7 @@ mod call_tree;
 mod calls;
 pub mod diff;
 mod draft;
+mod exact;
 mod figures;
 mod live;
 mod metric;
@@ -55,6 +56,10 @@ pub struct Report {
     pub recording: Recording,
     /// How it was sampled.
     pub sampling: Sampling,
+    /// What the figures are made of.
+    pub basis: Basis,
+    /// Functions with `#[profile]` in the profile.
+    pub exact_functions: usize,
     /// Whose functions have tables.
     pub scope: Scope,
     /// One for each function.
@@ -95,6 +100,20 @@ pub struct Line {
     pub contents: Option<String>,
     /// `None` if nothing was seen on this line.
     pub figures: Option<Figures>,
+    /// How often it ran, where that is known: in functions with `#[profile]`.
+    pub occurrences: Option<u64>,
+}
+
+/// What the figures of a report are made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// Stacks: every function has a table.
+    #[default]
+    Stacks,
+    /// Counters read between the statements of functions with `#[profile]`. Of [`Figures`], mem usage, increment, allocated
+    /// and freed are known, exactly; the others are not, and zero.
+    Counters,
 }
 
 /// What a reader of a table has to know.
@@ -153,11 +172,14 @@ impl Report {
     ) -> Report {
         let placing = Placing::new(profile, symbols, sources, scope);
         let tally = tally::inclusive(profile, &placing);
-        let tables = placing.into_tables(&tally);
+        let mut tables = placing.into_tables(&tally);
+        exact::add_occurrences(&mut tables, profile, sources);
         defects.append(&mut sources.take_defects());
         Report {
             recording: Recording::of(profile),
             sampling: Sampling::of(profile),
+            basis: Basis::Stacks,
+            exact_functions: profile.functions.len(),
             scope,
             tables,
             elsewhere: Figures::of(&tally.elsewhere, None),

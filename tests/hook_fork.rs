@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
 
-use profiler_alloc::{ProfilerAlloc, Recording, Sample};
+use profiler_alloc::{ProfilerAlloc, Recording, Sample, profile};
 use profiler_alloc_format::HeaderCells;
 
 #[global_allocator]
@@ -42,6 +42,30 @@ fn be_a_child(inherited: Vec<u8>) -> ! {
     unsafe { libc::_exit(if counted == 10_000 { 7 } else { 1 }) }
 }
 
+/// The probes of these two write into the file, as long as it is theirs.
+#[profile]
+fn counts(rounds: usize) -> usize {
+    let mut sum = 0;
+    for _ in 0..rounds {
+        let block = black_box(vec![1u8; 100]);
+        sum += block.len();
+    }
+    sum
+}
+
+/// `fork` comes back in the parent when the child has ended.
+#[profile]
+fn goes_on_in_the_child(fork: &dyn Fn() -> i32) {
+    counts(3);
+    let child = fork();
+    if child == 0 {
+        let kept = black_box(vec![1u8; 300]);
+        counts(5);
+        be_a_child(kept);
+    }
+    counts(2);
+}
+
 fn exit_code(child: i32) -> i32 {
     assert!(child > 0, "forked");
     let mut status = 0;
@@ -49,6 +73,17 @@ fn exit_code(child: i32) -> i32 {
     assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
     assert!(libc::WIFEXITED(status), "status {status:#x}");
     libc::WEXITSTATUS(status)
+}
+
+/// The parent marks its own record when it forks; a second time there is nothing left to mark.
+fn mark_by_forking() {
+    // SAFETY: the child only exits.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // SAFETY: ends the child at once.
+        unsafe { libc::_exit(7) };
+    }
+    assert_eq!(exit_code(child), 7);
 }
 
 #[test]
@@ -65,14 +100,7 @@ fn a_child_counts_for_itself_and_leaves_the_file_alone() {
         let inherited = black_box(vec![1u8; 5000]);
         drop(black_box(vec![1u8; 5000]));
 
-        // The parent marks its own record when it forks; a second time there is nothing left to mark.
-        // SAFETY: the child only exits.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            // SAFETY: ends the child at once.
-            unsafe { libc::_exit(7) };
-        }
-        assert_eq!(exit_code(child), 7);
+        mark_by_forking();
         let before = content(&file);
         // SAFETY: the child only allocates and exits.
         let child = unsafe { libc::fork() };
@@ -82,7 +110,23 @@ fn a_child_counts_for_itself_and_leaves_the_file_alone() {
         assert_eq!(exit_code(child), 7, "fork");
         assert_eq!(content(&file), before, "fork");
 
+        let ends_without_a_trace = |fork: &dyn Fn() -> i32| {
+            goes_on_in_the_child(&|| {
+                mark_by_forking();
+                let before = content(&file);
+                let child = fork();
+                if child != 0 {
+                    assert_eq!(exit_code(child), 7, "fork in a counted function");
+                    assert_eq!(content(&file), before, "fork in a counted function");
+                }
+                child
+            });
+        };
+        // SAFETY: as above.
+        ends_without_a_trace(&|| unsafe { libc::fork() });
+
         if sample == Sample::All {
+            let before = content(&file);
             // Behind the C library's back: no handler runs, the emptied page tells.
             // SAFETY: as fork; the child gets a copy of the memory and no new stack.
             let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } as i32;
@@ -91,9 +135,15 @@ fn a_child_counts_for_itself_and_leaves_the_file_alone() {
             }
             assert_eq!(exit_code(child), 7, "clone");
             assert_eq!(content(&file), before, "clone");
+            // SAFETY: as above.
+            ends_without_a_trace(&|| unsafe {
+                libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32
+            });
         }
         let (profile, _) = memprof::profile::read(&recording.path()).unwrap();
-        assert_eq!(profile.header.forks, 2);
+        let clones = u64::from(sample == Sample::All);
+        assert_eq!(profile.header.forks, 4 + clones);
+        assert_eq!(profile.functions.len(), 2);
         drop(recording);
     }
 }

@@ -35,6 +35,15 @@ fn profile() -> Vec<u8> {
         builder.allocated(stack, address * 1000, address);
         builder.heap_after(&[caller], 5);
     }
+    builder.header.state = profiler_alloc_format::STATE_RECORDING;
+    for number in 0..5 {
+        let function = builder.profiled("app::f", "src/lib.rs", (3, 9));
+        builder.share(function, &[(3, 1, 0, 0), (5, number, 900, 1), (9, 0, 0, 7)]);
+        let share = &mut builder.shares[function];
+        share.open = u64::from(number % 2 == 0) << 32 | number;
+        builder.lines[function].suspended = 1;
+    }
+    builder.threads.push(builder.threads[0]);
     builder.to_bytes()
 }
 
@@ -63,7 +72,7 @@ fn show_everything(bytes: &[u8]) {
     };
     report.select(&selection).expect("nothing was asked for");
     let text = Text {
-        columns: vec![Column::Temporary, Column::Count],
+        columns: vec![Column::Temporary, Column::Count, Column::Occurrences],
         precision: 9,
         width: Some(20),
     };
@@ -71,6 +80,10 @@ fn show_everything(bytes: &[u8]) {
         renderer.report(&report, &mut io::sink()).expect("written");
     }
     views(&profile, &symbols, &mut sources, &report);
+    let exact = Report::exact(&profile, &mut sources, defects.clone());
+    for renderer in [&text as &dyn Renderer, &Json, &Csv] {
+        renderer.report(&exact, &mut io::sink()).expect("written");
+    }
     let summary = Summary::new(&profile, &symbols, &mut sources, defects);
     (SummaryText { top: 3 }.summary(&summary, &mut io::sink())).expect("written");
     Json.summary(&summary, &mut io::sink()).expect("written");
@@ -104,7 +117,7 @@ proptest! {
         let mut bytes = profile();
         // Most of a small profile is unused chunk: flip where the records are.
         let used: Vec<usize> = (16..HEADER)
-            .chain((0..5).flat_map(|chunk| (0..900).map(move |at| HEADER + chunk * CHUNK + at)))
+            .chain((0..8).flat_map(|chunk| (0..900).map(move |at| HEADER + chunk * CHUNK + at)))
             .collect();
         for (index, value) in flips {
             bytes[used[index.index(used.len())]] = value;

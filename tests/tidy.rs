@@ -84,6 +84,7 @@ const UNSAFE_FILES: &[&str] = &[
     "profiler-alloc/src/stack_memory.rs",
     "profiler-alloc/src/start.rs",
     "profiler-alloc/src/store.rs",
+    "profiler-alloc/src/store/mapping.rs",
     "profiler-alloc/src/sys.rs",
     "profiler-alloc/src/thread_exit.rs",
     "profiler-alloc/src/unwind/tests.rs",

@@ -168,6 +168,24 @@ fn ours() -> Option<&'static Recorder> {
     recorder::current().filter(|recorder| recorder.is_ours())
 }
 
+/// Has the calling thread count in `recorder`'s file now, rather than at its next look-up. Gives the number of its record;
+/// 0 if it has none.
+#[cold]
+pub fn join(recorder: &'static Recorder) -> u32 {
+    let _errno = sys::Errno::keep();
+    let Some(_inside) = Inside::enter() else {
+        return 0;
+    };
+    let joined = counters::has_joined(counters::current(), Some(recorder))
+        .then_some(())
+        .or_else(|| {
+            let cells = counters::join(Some(recorder))?;
+            thread_exit::watch(cells);
+            Some(())
+        });
+    joined.map_or(0, |()| counters::number())
+}
+
 /// The recording in force, unless this is a child of the process it belongs to.
 fn recorder_in_force() -> Option<&'static Recorder> {
     let recorder = recorder::current()?;

@@ -74,6 +74,7 @@ mod budget;
 mod cfi;
 mod counters;
 mod descriptor;
+mod exact;
 mod filter;
 mod fork;
 mod frames;

@@ -7,7 +7,8 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use profiler_alloc_format::{
-    HeaderCells, ModuleCells, NodeCells, PointCells, SizeClassCells, StackCells, ThreadCells,
+    FunctionCells, HeaderCells, LineCells, ModuleCells, NodeCells, PointCells, ShareCells,
+    SizeClassCells, StackCells, ThreadCells,
 };
 
 /// Types for which all-zero bytes are a valid value that may be shared between threads.
@@ -34,7 +35,10 @@ zeroed!(
     NodeCells,
     StackCells,
     ModuleCells,
-    PointCells
+    PointCells,
+    FunctionCells,
+    ShareCells,
+    LineCells
 );
 
 /// `count` zeros, whose pages take memory only once they are touched. `None` if the system refuses.

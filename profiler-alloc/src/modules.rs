@@ -276,14 +276,8 @@ fn store_path(store: &Store, cells: &ModuleCells, name: &CStr) {
         cells.file_len.store(len, Ordering::Relaxed);
         cells.modified_ns.store(modified, Ordering::Relaxed);
     }
-    let Some(at) = store.take_many(&store.strings, &store.header().string_bytes, path.len()) else {
-        return;
-    };
-    for (offset, &byte) in path.iter().enumerate() {
-        if let Some(cell) = store.strings.get(at + offset) {
-            cell.store(byte, Ordering::Relaxed);
-        }
+    if let Some((at, len)) = store.add_string(path) {
+        cells.path_at.store(at, Ordering::Relaxed);
+        cells.path_len.store(len, Ordering::Relaxed);
     }
-    cells.path_at.store(at as u32, Ordering::Relaxed);
-    cells.path_len.store(path.len() as u32, Ordering::Relaxed);
 }

@@ -94,7 +94,14 @@ pub fn carry_over(from: OwnCounts, to: &ThreadCells) {
         freed: to.freed_bytes.load(Ordering::Relaxed),
         allocations: raw_allocations(to),
     };
-    set_carry(from.since(raw));
+    let offset = from.since(raw);
+    // For readers of the profile, who see the record and not the thread. The record of threads without one is read only.
+    if !counters::is_nobody(to) {
+        to.own_alloc_offset
+            .store(offset.allocated, Ordering::Relaxed);
+        to.own_freed_offset.store(offset.freed, Ordering::Relaxed);
+    }
+    set_carry(offset);
 }
 
 fn set_carry(counts: OwnCounts) {

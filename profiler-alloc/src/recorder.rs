@@ -33,6 +33,12 @@ use crate::totals::Totals;
 /// The recording in force, and the last one started.
 static CURRENT: AtomicPtr<Recorder> = AtomicPtr::new(core::ptr::null_mut());
 static LATEST: AtomicPtr<Recorder> = AtomicPtr::new(core::ptr::null_mut());
+/// Recordings started so far.
+static STARTED: AtomicU64 = AtomicU64::new(0);
+
+/// What a recorder's page says that a forked child finds empty.
+const IN_FORCE: u64 = 1;
+const ENDED: u64 = 2;
 
 /// A recording and all its state. Lives until the process ends, as threads may be inside it when it stops.
 pub struct Recorder {
@@ -97,12 +103,18 @@ pub fn publish(recorder: &'static Recorder) {
     counters::call_threads();
     LATEST.store(pointer, Ordering::Release);
     CURRENT.store(pointer, Ordering::Release);
+    STARTED.fetch_add(1, Ordering::Release);
 }
 
 /// Leaves no recording in force.
 pub fn retire() {
     counters::dismiss_threads();
     CURRENT.store(core::ptr::null_mut(), Ordering::Release);
+}
+
+/// A word that changes when a recording starts.
+pub fn started() -> &'static AtomicU64 {
+    &STARTED
 }
 
 fn at(place: &AtomicPtr<Recorder>) -> Option<&'static Recorder> {
@@ -148,6 +160,16 @@ impl Recorder {
     #[inline]
     pub fn is_ours(&self) -> bool {
         self.wiped_on_fork.load(Ordering::Relaxed) != 0
+    }
+
+    /// A word and what it says as long as this recording is in force, and not in a forked child.
+    pub fn in_force(&self) -> (&'static AtomicU64, u64) {
+        (self.wiped_on_fork, IN_FORCE)
+    }
+
+    /// From now on nobody is to write what the file says of functions.
+    pub fn end(&self) {
+        self.wiped_on_fork.store(ENDED, Ordering::Release);
     }
 
     /// Path of the file.

@@ -177,6 +177,7 @@ impl Drop for Recording {
         }
         self.recorder.bring_up_to_date();
         recorder::retire();
+        self.recorder.end();
         self.recorder.finish();
         self.recorder
             .store

@@ -9,25 +9,32 @@
 //!                           committed   reserved
 //! ```
 
+mod mapping;
+
 use core::ffi::CStr;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use profiler_alloc_format::{
-    CHUNK_LEN, DIRECTORY_AT, HEADER_LEN, HeaderCells, MAX_CHUNKS, ModuleCells, NodeCells,
-    PointCells, SIZE_CLASSES, SIZES_AT, SizeClassCells, StackCells, Table, ThreadCells,
+    CHUNK_LEN, DIRECTORY_AT, FunctionCells, HEADER_LEN, HeaderCells, LineCells, MAX_CHUNKS,
+    ModuleCells, NodeCells, PointCells, SIZE_CLASSES, SIZES_AT, ShareCells, SizeClassCells,
+    StackCells, Table, ThreadCells,
 };
 
 use crate::descriptor::Descriptor;
 use crate::memory::{self, Zeroed};
 use crate::sys;
+use mapping::{map_file, privatize, reserve};
 
-/// Most records of each table, which bounds the file at about 64 MiB.
+/// Most records of each table, which bounds the file at about 96 MiB.
 const MAX_THREADS: usize = 16 << 10;
 const MAX_NODES: usize = 1 << 20;
 const MAX_STACKS: usize = 1 << 17;
 const MAX_MODULES: usize = 4 << 10;
-const MAX_STRING_BYTES: usize = 1 << 20;
+const MAX_STRING_BYTES: usize = 8 << 20;
+const MAX_FUNCTIONS: usize = 1 << 14;
+const MAX_SHARES: usize = 1 << 17;
+const MAX_LINES: usize = 1 << 18;
 
 /// Why no profile could be opened. The number is the system's `errno`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,6 +85,15 @@ impl<T: Zeroed> Records<T> {
         Some(unsafe { &*self.base.cast::<T>().add(at) })
     }
 
+    /// Records number `at` to `at + many - 1`, if the file reaches that far.
+    pub fn get_many(&self, at: usize, many: usize) -> Option<&'static [T]> {
+        if at.checked_add(many)? > self.capacity() {
+            return None;
+        }
+        // SAFETY: as for `get`; a table's chunks stand in one row of addresses.
+        Some(unsafe { core::slice::from_raw_parts(self.base.cast::<T>().add(at), many) })
+    }
+
     /// Records that the file has room for now.
     #[inline]
     fn capacity(&self) -> usize {
@@ -87,9 +103,18 @@ impl<T: Zeroed> Records<T> {
     /// Gives back the addresses reserved for chunks, of which no more may come.
     fn shrink(&self) {
         let committed = self.committed.load(Ordering::Acquire);
-        let reserved = (self.max * size_of::<T>()).next_multiple_of(CHUNK_LEN);
+        let reserved = self.most_bytes();
         // SAFETY: what is reserved and not committed has no record behind it, and `close` has ended growth.
         unsafe { memory::give_back(self.base.wrapping_add(committed), reserved - committed) };
+    }
+
+    /// True if the table can have no more chunks.
+    pub fn is_full(&self) -> bool {
+        self.committed.load(Ordering::Acquire) >= self.most_bytes()
+    }
+
+    fn most_bytes(&self) -> usize {
+        (self.max * size_of::<T>()).next_multiple_of(CHUNK_LEN)
     }
 
     fn range(&self) -> (*mut u8, usize) {
@@ -109,13 +134,17 @@ pub struct Store {
     pub modules: Records<ModuleCells>,
     pub strings: Records<AtomicU8>,
     pub timeline: Records<PointCells>,
+    pub functions: Records<FunctionCells>,
+    pub shares: Records<ShareCells>,
+    pub lines: Records<LineCells>,
 }
 
 // SAFETY: `base` is only read, and leads to atomics.
 unsafe impl Sync for Store {}
 
 impl Store {
-    /// Creates `path`, which must not exist, and reserves one chunk for every table.
+    /// Creates `path`, which must not exist, and reserves one chunk for every table but the exact ones, which few programs
+    /// need.
     pub fn create(path: &CStr) -> Result<Store, OpenFailure> {
         let flags =
             libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
@@ -166,6 +195,9 @@ impl Store {
             modules: Records::reserve(Table::Modules, MAX_MODULES)?,
             strings: Records::reserve(Table::Strings, MAX_STRING_BYTES)?,
             timeline: Records::reserve(Table::Timeline, CHUNK_LEN / size_of::<PointCells>())?,
+            functions: Records::reserve(Table::Functions, MAX_FUNCTIONS)?,
+            shares: Records::reserve(Table::Shares, MAX_SHARES)?,
+            lines: Records::reserve(Table::Lines, MAX_LINES)?,
         })
     }
 
@@ -217,15 +249,28 @@ impl Store {
         }
     }
 
+    /// Adds text to the strings; gives its offset and length. `None` if there is no room.
+    pub fn add_string(&self, text: &[u8]) -> Option<(u32, u32)> {
+        let at = self.take_many(&self.strings, &self.header().string_bytes, text.len())?;
+        for (cell, &byte) in self.strings.get_many(at, text.len())?.iter().zip(text) {
+            cell.store(byte, Ordering::Relaxed);
+        }
+        Some((at as u32, text.len() as u32))
+    }
+
+    /// True once the system has refused to let the file grow.
+    pub fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
     /// Adds a chunk to a table, if no other thread is adding one and the table may have more. Once the system has refused,
     /// it is not asked again.
     fn grow<T: Zeroed>(&self, records: &Records<T>) -> bool {
         if self.growing.swap(true, Ordering::Acquire) {
             return false;
         }
-        let most = (records.max * size_of::<T>()).next_multiple_of(CHUNK_LEN);
         let may_grow = !self.refused.load(Ordering::Relaxed)
-            && records.committed.load(Ordering::Relaxed) < most
+            && !records.is_full()
             && self.header().chunk_count.load(Ordering::Relaxed) < MAX_CHUNKS as u64;
         let result = if may_grow {
             self.extend(records)
@@ -296,22 +341,32 @@ impl Store {
             self.modules.shrink();
             self.strings.shrink();
             self.timeline.shrink();
+            self.functions.shrink();
+            self.shares.shrink();
+            self.lines.shrink();
         }
     }
 
-    /// In a forked child: puts private memory where the parent's file was mapped, keeping the thread records' values and
-    /// their number, as the heap that they count is the child's too.
+    /// In a forked child: puts private memory where the parent's file was mapped, keeping the records that go on being
+    /// counted in, and their number: what they count is the child's too.
     pub fn make_private(&self) {
         for (base, len) in self.ranges() {
             if len > 0 {
-                let keep = [self.base, self.threads.base].contains(&base);
-                privatize(base, len, keep);
+                // The header has the counts of these records.
+                let keep = [
+                    self.base,
+                    self.threads.base,
+                    self.functions.base,
+                    self.shares.base,
+                    self.lines.base,
+                ];
+                privatize(base, len, keep.contains(&base));
             }
         }
         self.file.close();
     }
 
-    fn ranges(&self) -> [(*mut u8, usize); 7] {
+    fn ranges(&self) -> [(*mut u8, usize); 10] {
         [
             (self.base, HEADER_LEN),
             self.threads.range(),
@@ -320,6 +375,9 @@ impl Store {
             self.modules.range(),
             self.strings.range(),
             self.timeline.range(),
+            self.functions.range(),
+            self.shares.range(),
+            self.lines.range(),
         ]
     }
 }
@@ -329,90 +387,5 @@ fn refused_number(error: i32) -> i32 {
     match error {
         libc::EBADF => libc::EMFILE,
         error => error,
-    }
-}
-
-/// Reserves disk space for `len` bytes at `at`. Looks at the limit on file size first: exceeding it raises a signal.
-fn reserve(fd: i32, at: usize, len: usize) -> Result<(), i32> {
-    let end = (at + len) as u64;
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: `limit` is a valid rlimit to write to.
-    unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
-    if limit.rlim_cur != libc::RLIM_INFINITY && limit.rlim_cur < end {
-        return Err(libc::EFBIG);
-    }
-    // SAFETY: has no preconditions on memory.
-    let allocated =
-        uninterrupted(|| unsafe { libc::fallocate(fd, 0, at as i64, len as i64) as isize });
-    match allocated {
-        Ok(_) => Ok(()),
-        Err(libc::EOPNOTSUPP | libc::ENOSYS) => write_zeros(fd, at, len),
-        Err(error) => Err(error),
-    }
-}
-
-/// Reserves space on file systems and kernels without fallocate.
-fn write_zeros(fd: i32, at: usize, len: usize) -> Result<(), i32> {
-    const ZEROS: [u8; 4096] = [0; 4096];
-    let (mut at, end) = (at, at + len);
-    while at < end {
-        let many = ZEROS.len().min(end - at);
-        // SAFETY: the buffer is at least as long as stated.
-        let written =
-            uninterrupted(|| unsafe { libc::pwrite(fd, ZEROS.as_ptr().cast(), many, at as i64) })?;
-        if written == 0 {
-            return Err(libc::ENOSPC);
-        }
-        at += written as usize;
-    }
-    Ok(())
-}
-
-/// Repeats a call that a signal interrupts, but not for ever: a timer may be faster than the file system.
-fn uninterrupted(mut call: impl FnMut() -> isize) -> Result<isize, i32> {
-    const MOST: usize = 1000;
-    for _ in 0..MOST {
-        let result = call();
-        if result >= 0 {
-            return Ok(result);
-        }
-        match sys::last_error() {
-            libc::EINTR => {}
-            error => return Err(error),
-        }
-    }
-    Err(libc::EINTR)
-}
-
-fn map_file(base: *mut u8, len: usize, fd: i32, at: usize) -> bool {
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_SHARED | libc::MAP_FIXED;
-    // SAFETY: replaces address space that this store has reserved and not used yet.
-    unsafe { libc::mmap(base.cast(), len, protection, flags, fd, at as i64) != libc::MAP_FAILED }
-}
-
-fn privatize(base: *mut u8, len: usize, keep: bool) {
-    let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    // SAFETY: the range is mapped and this is the only thread of a forked child, so nobody sees the moment between
-    // copying out and copying back. A mapping that fails leaves the old one in place.
-    unsafe {
-        let copy = libc::mmap(core::ptr::null_mut(), len, protection, flags, -1, 0);
-        if copy == libc::MAP_FAILED {
-            return;
-        }
-        if keep {
-            core::ptr::copy_nonoverlapping(base, copy.cast(), len);
-        }
-        libc::mremap(
-            copy,
-            len,
-            len,
-            libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED,
-            base,
-        );
     }
 }

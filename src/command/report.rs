@@ -4,9 +4,12 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
+
 use super::load::{Input, Output, terminal_width};
 use crate::render::{Column, Csv, Html, Json, Renderer, Text};
 use crate::report::{Grain, Lines, Report, Scope, Selection, Sort, Stacks, Timeline};
+use crate::source::Sources;
 
 /// Prints how much memory every source line took and gave back.
 #[derive(clap::Args, Debug)]
@@ -25,10 +28,13 @@ pub struct Args {
     /// Also functions of dependencies and of std
     #[arg(long)]
     all: bool,
+    /// The tables of functions with #[profile], which are exact and need no debug info
+    #[arg(long, conflicts_with = "all")]
+    exact: bool,
     /// Which lines of a function
     #[arg(long, value_enum, default_value_t)]
     lines: Lines,
-    /// More columns: allocated, freed, live, peak, count, temporary, reallocated
+    /// More columns: allocated, freed, live, peak, count, temporary, reallocated, occurrences
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     columns: Vec<Column>,
     /// Order of the functions
@@ -57,6 +63,7 @@ impl From<PathBuf> for Args {
             file_name: None,
             top: None,
             all: false,
+            exact: false,
             lines: Lines::default(),
             columns: Vec::new(),
             sort: Sort::default(),
@@ -81,15 +88,26 @@ enum Format {
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let mut loaded = args.input.load()?;
     let scope = if args.all { Scope::All } else { Scope::User };
-    let mut report = Report::new(
-        &loaded.profile,
-        &loaded.symbols,
-        &mut loaded.sources,
-        scope,
-        loaded.defects,
-    );
+    // Exact tables need no debug info, so none is looked up for them.
+    let mut loaded = match args.exact {
+        true => None,
+        false => Some(args.input.load()?),
+    };
+    let mut report = match &mut loaded {
+        None => {
+            let (profile, defects) = args.input.read()?;
+            let mut sources = Sources::new(args.input.lookup.places()?);
+            Report::exact(&profile, &mut sources, defects)
+        }
+        Some(loaded) => Report::new(
+            &loaded.profile,
+            &loaded.symbols,
+            &mut loaded.sources,
+            scope,
+            std::mem::take(&mut loaded.defects),
+        ),
+    };
     report.select(&Selection {
         function: args.function,
         file: args.file_name,
@@ -100,6 +118,11 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let output = Output::to(args.output.as_deref());
     let renderer: Box<dyn Renderer> = match args.format {
         Format::Html => {
+            let Some(mut loaded) = loaded else {
+                bail!(
+                    "the page is made of stacks, which exact tables have none of; choose `--format text`, json or csv"
+                );
+            };
             let defects = report.defects.clone();
             let timeline = Timeline::new(&loaded.profile, Vec::new());
             let stacks = Stacks::new(

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row};
 use serde::de::DeserializeOwned;
 
 use crate::defect::Defect;
-use crate::report::{Counters, Line, Recording, Report, Sampling, Table};
+use crate::report::{Basis, Counters, Line, Recording, Report, Sampling, Table};
 
 /// Why a run could not be read.
 pub(super) enum Fault {
@@ -24,6 +24,9 @@ pub(super) fn report(connection: &Connection, run: i64) -> Result<Report, Fault>
     let row = rows.next()?.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
     let faults: Vec<String> = json(row, "faults")?;
     Ok(Report {
+        // Runs are kept from stacks; what counters said is not in the history.
+        basis: Basis::Stacks,
+        exact_functions: 0,
         recording: recording(row)?,
         sampling: sampling(row)?,
         scope: json(row, "scope")?,
@@ -108,6 +111,7 @@ fn tables(connection: &Connection, run: i64) -> Result<Vec<Table>, Fault> {
         while let Some(row) = rows.next()? {
             let figures: Option<String> = row.get("figures")?;
             table.lines.push(Line {
+                occurrences: None,
                 number: row.get("number")?,
                 contents: row.get("contents")?,
                 figures: figures.as_deref().map(from_json).transpose()?,

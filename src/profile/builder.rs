@@ -18,8 +18,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use profiler_alloc_format::{
-    CHUNK_LEN, COUNT_FRACTION_BITS, DIRECTORY_AT, Frame, HEADER_LEN, Header, MAGIC, Module, Node,
-    Point, SIZES_AT, STATE_FINISHED, SizeClass, Stack, Table, Thread, VERSION, size_class,
+    CHUNK_LEN, COUNT_FRACTION_BITS, DIRECTORY_AT, Frame, Function, HEADER_LEN, Header, Line, MAGIC,
+    Module, NEVER, Node, Point, SIZES_AT, STATE_FINISHED, Share, SizeClass, Stack, Table, Thread,
+    VERSION, size_class,
 };
 
 /// A profile in the making. Its records are public, for tests that damage them.
@@ -41,6 +42,12 @@ pub struct Builder {
     pub strings: Vec<u8>,
     /// The timeline.
     pub timeline: Vec<Point>,
+    /// Functions with `#[profile]`.
+    pub functions: Vec<Function>,
+    /// Their shares.
+    pub shares: Vec<Share>,
+    /// The lines of the shares.
+    pub lines: Vec<Line>,
     /// Nodes by parent and frame.
     known: HashMap<(u32, u64), u32>,
 }
@@ -75,6 +82,9 @@ impl Builder {
             modules: Vec::new(),
             strings: Vec::new(),
             timeline: Vec::new(),
+            functions: Vec::new(),
+            shares: Vec::new(),
+            lines: Vec::new(),
             known: HashMap::new(),
         }
     }
@@ -184,6 +194,49 @@ impl Builder {
         self.nodes[node].heap_after = (heap + 1) as u64;
     }
 
+    /// Adds a function with `#[profile]` on the lines `span` of `file`, and gives the number of its record.
+    pub fn profiled(&mut self, name: &str, file: &str, span: (u32, u32)) -> usize {
+        let mut string = |text: &str| {
+            let at = self.strings.len() as u32;
+            self.strings.extend_from_slice(text.as_bytes());
+            (at, text.len() as u32)
+        };
+        let (name_at, name_len) = string(name);
+        let (file_at, file_len) = string(file);
+        self.functions.push(Function {
+            number: self.functions.len() as u32 + 1,
+            first_line: span.0,
+            last_line: span.1,
+            name_at,
+            name_len,
+            file_at,
+            file_len,
+            folder_at: file_at + file_len,
+            ..Function::empty()
+        });
+        self.functions.len() - 1
+    }
+
+    /// Adds a share of function `function` with these lines: number, runs, bytes allocated, bytes freed.
+    pub fn share(&mut self, function: usize, lines: &[(u32, u64, u64, u64)]) {
+        self.shares.push(Share {
+            function: function as u32 + 1,
+            lines_at: self.lines.len() as u32,
+            line_count: lines.len() as u32,
+            ..Share::empty()
+        });
+        for &(number, runs, alloc_bytes, freed_bytes) in lines {
+            self.lines.push(Line {
+                number,
+                runs,
+                alloc_bytes,
+                freed_bytes,
+                mem_usage: NEVER,
+                ..Line::empty()
+            });
+        }
+    }
+
     /// The profile's bytes, as the file would hold them.
     pub fn to_bytes(&self) -> Vec<u8> {
         fn join<const N: usize>(records: impl Iterator<Item = [u8; N]>) -> Vec<u8> {
@@ -205,6 +258,12 @@ impl Builder {
                 Table::Timeline,
                 join(self.timeline.iter().map(Point::to_bytes)),
             ),
+            (
+                Table::Functions,
+                join(self.functions.iter().map(Function::to_bytes)),
+            ),
+            (Table::Shares, join(self.shares.iter().map(Share::to_bytes))),
+            (Table::Lines, join(self.lines.iter().map(Line::to_bytes))),
         ];
         let mut directory = Vec::new();
         let mut chunks = Vec::new();
@@ -223,6 +282,9 @@ impl Builder {
             module_count: self.modules.len() as u64,
             string_bytes: self.strings.len() as u64,
             timeline_count: self.timeline.len() as u64,
+            function_count: self.functions.len() as u64,
+            share_count: self.shares.len() as u64,
+            line_count: self.lines.len() as u64,
             ..self.header
         };
         let mut bytes = header.to_bytes().to_vec();

@@ -44,6 +44,10 @@ impl Loss {
                 "threads that shared one counter record",
             ),
             (
+                header.lost_calls,
+                "calls of #[profile] functions that the exact tables do not have",
+            ),
+            (
                 header.lost_growth,
                 "attempts to grow the profile that failed",
             ),

@@ -1,7 +1,7 @@
 //! Reads a profile with ordinary reads, every offset checked, from a file that may be live, cut off or hostile.
 //!
-//! A live file grows while it is read. So what refers is read before what it refers to (threads and stacks, then
-//! nodes, then modules, then strings), and each table is read by a header read just before it: whatever a record
+//! A live file grows while it is read. So what refers is read before what it refers to (shares, then their lines and
+//! functions; threads and stacks, then nodes, then modules, then strings), and each table is read by a header read just before it: whatever a record
 //! points to is then there.
 
 use std::ffi::OsString;
@@ -13,10 +13,13 @@ use std::path::{Path, PathBuf};
 use profiler_alloc_format as format;
 use profiler_alloc_format::{
     CHUNK_LEN, DIRECTORY_AT, HEADER_LEN, Header, MAGIC, MAX_CHUNKS, SIZE_CLASSES, SIZES_AT,
-    SizeClass, Table, VERSION,
+    STATE_FINISHED, SizeClass, Table, VERSION,
 };
 
-use super::{Counters, Frame, Module, Node, Profile, ReadError, Stack, Thread, Totals};
+use super::{
+    Counters, Frame, Module, Node, Profile, ProfiledFunction, ReadError, Stack, Thread, Totals,
+    exact,
+};
 use crate::defect::Defect;
 
 /// No recorder writes more of a table; what a file claims beyond that is not read.
@@ -70,6 +73,9 @@ impl<R: Read + Seek> Reader<'_, R> {
         let sizes = self.sizes();
         self.report_unknown_chunks();
 
+        let shares = self.records(Table::Shares, |h| h.share_count)?;
+        let lines = self.records(Table::Lines, |h| h.line_count)?;
+        let functions = self.records(Table::Functions, |h| h.function_count)?;
         let threads = self.records(Table::Threads, |h| h.thread_count)?;
         let stacks = self.records(Table::Stacks, |h| h.stack_count)?;
         let nodes = self.records(Table::Nodes, |h| h.node_count)?;
@@ -80,6 +86,14 @@ impl<R: Read + Seek> Reader<'_, R> {
         let mut nodes = self.nodes(&nodes);
         fold_last_paths(&mut nodes, &threads);
         let (stacks, unattributed) = self.stacks(&stacks, nodes.len(), header.peak_epoch);
+        let functions = self.functions(exact::Records {
+            functions: &functions,
+            shares: &shares,
+            lines: &lines,
+            threads: &threads,
+            strings: &strings,
+            heap: (header.state != STATE_FINISHED).then_some(self.header().heap as i64),
+        });
         Ok(Profile {
             header,
             sizes,
@@ -89,6 +103,7 @@ impl<R: Read + Seek> Reader<'_, R> {
             unattributed,
             modules: self.modules(&modules, &strings),
             timeline: self.timeline(&timeline),
+            functions,
         })
     }
 
@@ -311,6 +326,15 @@ impl<R: Read + Seek> Reader<'_, R> {
         modules
     }
 
+    fn functions(&mut self, records: exact::Records<'_>) -> Vec<ProfiledFunction> {
+        let (functions, damaged) = records.assemble();
+        if damaged > 0 {
+            let records = damaged;
+            self.defects.push(Defect::ExactRecordsDropped { records });
+        }
+        functions
+    }
+
     fn timeline(&mut self, records: &[format::Point]) -> Vec<format::Point> {
         let mut points: Vec<format::Point> = Vec::with_capacity(records.len());
         let mut dropped = 0;
@@ -399,7 +423,7 @@ macro_rules! record {
         }
     )*};
 }
-record!(Thread Node Stack Module Point);
+record!(Thread Node Stack Module Point Function Share Line);
 
 /// The first `N` bytes of `bytes`, which has as many.
 fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {

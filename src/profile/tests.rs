@@ -199,3 +199,100 @@ proptest! {
 }
 
 const HEADER: usize = profiler_alloc_format::HEADER_LEN;
+
+fn with_functions() -> Builder {
+    let mut builder = small();
+    let f = builder.profiled("app::f", "src/main.rs", (10, 13));
+    let g = builder.profiled("app::g", "src/main.rs", (20, 20));
+    builder.share(f, &[(10, 2, 0, 0), (11, 6, 900, 100)]);
+    builder.share(g, &[(20, 1, 5, 0)]);
+    builder.share(f, &[(10, 1, 0, 0), (11, 3, 90, 10)]);
+    builder
+}
+
+/// Runs, and bytes allocated and freed.
+fn line(profile: &Profile, function: usize, number: u32) -> (u64, u64, u64) {
+    let mut lines = profile.functions[function].lines.iter();
+    let line = lines.find(|line| line.number == number).unwrap();
+    (line.runs, line.allocated, line.freed)
+}
+
+#[test]
+fn shares_of_a_function_add_up() {
+    let (profile, defects) = parse_builder(&with_functions());
+    assert_eq!(defects, []);
+    let names: Vec<&str> = profile.functions.iter().map(|f| f.name.as_str()).collect();
+    assert_eq!(names, ["app::f", "app::g"]);
+    assert_eq!(line(&profile, 0, 11), (9, 990, 110));
+    assert_eq!(line(&profile, 1, 20), (1, 5, 0));
+    assert_eq!(profile.functions[0].calls(), 3);
+    assert_eq!(profile.functions[0].lines[1].mem_usage, None);
+}
+
+#[test]
+fn a_line_that_is_not_over_has_what_its_thread_did_since() {
+    let mut builder = with_functions();
+    builder.header.state = profiler_alloc_format::STATE_RECORDING;
+    builder.header.heap = 77;
+    let mut thread = builder.threads[0];
+    thread.alloc_bytes = 1000;
+    thread.own_alloc_offset = 0_u64.wrapping_sub(300);
+    thread.freed_bytes = 40;
+    builder.threads.push(thread);
+    // On line 11, by way of an outer call that is suspended there too: once.
+    builder.shares[0].open = 1 << 32 | 2;
+    builder.shares[0].since_alloc_bytes = 690;
+    builder.lines[1].suspended = 1;
+    builder.lines[1].since_alloc_bytes = 600;
+    builder.lines[1].since_freed_bytes = 35;
+    let (profile, defects) = parse_builder(&builder);
+    assert_eq!(defects, []);
+    assert_eq!(line(&profile, 0, 11), (9, 1090, 115));
+    assert_eq!(profile.functions[0].lines[1].mem_usage, Some(77));
+
+    // Not suspended: since the line was come to.
+    builder.lines[1].suspended = 0;
+    let (profile, _) = parse_builder(&builder);
+    assert_eq!(line(&profile, 0, 11), (9, 1000, 150));
+    // Nonsense, and a recording that ended in order, add nothing.
+    builder.shares[0].since_alloc_bytes = 701;
+    let (profile, _) = parse_builder(&builder);
+    assert_eq!(line(&profile, 0, 11), (9, 990, 110));
+    builder.shares[0].since_alloc_bytes = 0;
+    builder.header.state = STATE_FINISHED;
+    let (profile, _) = parse_builder(&builder);
+    assert_eq!(line(&profile, 0, 11), (9, 990, 110));
+}
+
+#[test]
+fn damaged_exact_records_are_dropped_and_counted() {
+    type Damage = fn(&mut Builder);
+    let cases: [(Damage, u64); 7] = [
+        (|b| b.shares[1].function = 9, 1),
+        (|b| b.shares[1].lines_at = u32::MAX, 1),
+        // Lines that another share has.
+        (|b| b.shares[1].lines_at = 1, 1),
+        (|b| b.shares[1].line_count = u32::MAX, 1),
+        (|b| b.lines[2].number = 19, 1),
+        (|b| b.functions[1].name_at = 1 << 20, 2),
+        (|b| b.functions[1].last_line = u32::MAX, 2),
+    ];
+    for (number, (damage, records)) in cases.into_iter().enumerate() {
+        let mut builder = with_functions();
+        damage(&mut builder);
+        let (profile, defects) = parse_builder(&builder);
+        assert_eq!(
+            defects,
+            [Defect::ExactRecordsDropped { records }],
+            "case {number}"
+        );
+        let whole = profile.functions.iter().find(|f| f.name == "app::f");
+        assert_eq!(whole.unwrap().lines[1].allocated, 990, "case {number}");
+    }
+    // A record in the making is no damage.
+    let mut builder = with_functions();
+    builder.shares[1].function = 0;
+    builder.functions[1].number = 0;
+    let (profile, defects) = parse_builder(&builder);
+    assert_eq!((profile.functions.len(), defects), (1, vec![]));
+}

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::Renderer;
 use super::cell::{text, unwrapped};
-use crate::report::{Bytes, Figures, Line, Report, Table};
+use crate::report::{Basis, Bytes, Figures, Line, Report, Table};
 
 /// CSV with a heading row. Bytes are exact integers; cells of lines where nothing was seen are empty.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,12 +16,13 @@ impl Renderer for Csv {
         rows.write_record(
             (["file", "function", "line", "contents", "mem_usage"].into_iter())
                 .chain(BYTES.iter().flat_map(|&(name, error, _)| [name, error]))
-                .chain(["count", "freed_count", "samples", "verified"]),
+                .chain(["count", "freed_count", "samples", "verified", "occurrences"]),
         )
         .map_err(unwrapped)?;
         for table in &report.tables {
             for line in &table.lines {
-                rows.write_record(row(table, line)).map_err(unwrapped)?;
+                rows.write_record(row(table, line, report.basis))
+                    .map_err(unwrapped)?;
             }
         }
         rows.flush()
@@ -29,6 +30,9 @@ impl Renderer for Csv {
 }
 
 type Figure = fn(&Figures) -> Bytes;
+
+/// How many of the following counters know too.
+const COUNTED: usize = 3;
 
 const BYTES: [(&str, &str, Figure); 7] = [
     ("increment", "increment_standard_error", |f| f.increment),
@@ -42,7 +46,7 @@ const BYTES: [(&str, &str, Figure); 7] = [
     }),
 ];
 
-fn row(table: &Table, line: &Line) -> Vec<String> {
+fn row(table: &Table, line: &Line, basis: Basis) -> Vec<String> {
     fn number<T: ToString>(value: Option<T>) -> String {
         value.map(|value| value.to_string()).unwrap_or_default()
     }
@@ -54,14 +58,18 @@ fn row(table: &Table, line: &Line) -> Vec<String> {
         text(line.contents.as_deref().unwrap_or_default()),
         number(figures.and_then(|figures| figures.mem_usage)),
     ];
-    for (_, _, figure) in BYTES {
-        let bytes = figures.map(figure);
+    // Counters do not know the others.
+    let of_stacks = figures.filter(|_| basis == Basis::Stacks);
+    for (index, (_, _, figure)) in BYTES.into_iter().enumerate() {
+        let known = if index < COUNTED { figures } else { of_stacks };
+        let bytes = known.map(figure);
         row.push(number(bytes.map(|bytes| bytes.bytes)));
         row.push(number(bytes.map(|bytes| bytes.standard_error)));
     }
-    row.push(number(figures.map(|figures| figures.count)));
-    row.push(number(figures.map(|figures| figures.freed_count)));
-    row.push(number(figures.map(|figures| figures.samples)));
+    row.push(number(of_stacks.map(|figures| figures.count)));
+    row.push(number(of_stacks.map(|figures| figures.freed_count)));
+    row.push(number(of_stacks.map(|figures| figures.samples)));
     row.push(table.verified.to_string());
+    row.push(number(line.occurrences));
     row
 }

@@ -11,8 +11,8 @@ use super::Renderer;
 use super::escape::is_steering;
 use crate::defect::Defect;
 use crate::report::{
-    Bytes, Figures, Line, Loss, OwnCost, Recording, Report, Sampling, Scope, SizeBar, Summary,
-    Table, ThreadRow,
+    Basis, Bytes, Figures, Line, Loss, OwnCost, Recording, Report, Sampling, Scope, SizeBar,
+    Summary, Table, ThreadRow,
 };
 
 /// Name and version of a report's shape.
@@ -30,10 +30,13 @@ impl Renderer for Json {
             schema: REPORT,
             recording: &report.recording,
             sampling: &report.sampling,
+            basis: report.basis,
             scope: report.scope,
-            functions: report.tables.iter().map(FunctionShape::of).collect(),
-            elsewhere: FiguresShape::of(&report.elsewhere),
-            unattributed: FiguresShape::of(&report.unattributed),
+            functions: (report.tables.iter())
+                .map(|table| FunctionShape::of(table, report.basis))
+                .collect(),
+            elsewhere: FiguresShape::with_basis(&report.elsewhere, report.basis),
+            unattributed: FiguresShape::with_basis(&report.unattributed, report.basis),
             losses: &report.losses,
             defects: &report.defects,
         };
@@ -72,6 +75,7 @@ struct ReportShape<'a> {
     schema: &'static str,
     recording: &'a Recording,
     sampling: &'a Sampling,
+    basis: Basis,
     scope: Scope,
     functions: Vec<FunctionShape<'a>>,
     elsewhere: FiguresShape,
@@ -94,6 +98,9 @@ struct FunctionShape<'a> {
 struct LineShape<'a> {
     line: Option<u32>,
     source: Option<&'a str>,
+    /// How often it ran, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    occurrences: Option<u64>,
     #[serde(flatten)]
     figures: Option<FiguresShape>,
 }
@@ -104,6 +111,13 @@ pub(crate) struct FiguresShape {
     increment: i64,
     allocated: i64,
     freed: i64,
+    /// What counters do not know.
+    #[serde(flatten)]
+    of_stacks: Option<StackFiguresShape>,
+}
+
+#[derive(Serialize)]
+struct StackFiguresShape {
     live: i64,
     peak: i64,
     temporary: i64,
@@ -142,18 +156,20 @@ struct TopShape<'a> {
 }
 
 impl<'a> FunctionShape<'a> {
-    fn of(table: &'a Table) -> Self {
+    fn of(table: &'a Table, basis: Basis) -> Self {
         let line = |line: &'a Line| LineShape {
             line: line.number,
             source: line.contents.as_deref(),
-            figures: line.figures.as_ref().map(FiguresShape::of),
+            occurrences: line.occurrences,
+            figures: (line.figures.as_ref())
+                .map(|figures| FiguresShape::with_basis(figures, basis)),
         };
         FunctionShape {
             name: &table.function,
             file: &table.file,
             verified: table.verified,
             notes: table.notes.iter().map(ToString::to_string).collect(),
-            total: FiguresShape::of(&table.total),
+            total: FiguresShape::with_basis(&table.total, basis),
             lines: table.lines.iter().map(line).collect(),
         }
     }
@@ -161,6 +177,22 @@ impl<'a> FunctionShape<'a> {
 
 impl FiguresShape {
     pub(crate) fn of(figures: &Figures) -> Self {
+        Self::with_basis(figures, Basis::Stacks)
+    }
+
+    fn with_basis(figures: &Figures, basis: Basis) -> Self {
+        FiguresShape {
+            mem_usage: figures.mem_usage,
+            increment: figures.increment.bytes,
+            allocated: figures.allocated.bytes,
+            freed: figures.freed.bytes,
+            of_stacks: (basis == Basis::Stacks).then(|| StackFiguresShape::of(figures)),
+        }
+    }
+}
+
+impl StackFiguresShape {
+    fn of(figures: &Figures) -> Self {
         let bytes = [
             ("increment", figures.increment),
             ("allocated", figures.allocated),
@@ -173,11 +205,7 @@ impl FiguresShape {
         let error = |(name, bytes): (&'static str, Bytes)| {
             (bytes.standard_error > 0.0).then_some((name, bytes.standard_error))
         };
-        FiguresShape {
-            mem_usage: figures.mem_usage,
-            increment: figures.increment.bytes,
-            allocated: figures.allocated.bytes,
-            freed: figures.freed.bytes,
+        StackFiguresShape {
             live: figures.live.bytes,
             peak: figures.at_peak.bytes,
             temporary: figures.temporary.bytes,

@@ -8,7 +8,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::escape::{escape, escape_source};
 use super::{Renderer, words};
-use crate::report::{Bytes, Figures, Line, NOISE, Note, Report, Scope, State, Table};
+use crate::report::{Basis, Bytes, Figures, Line, NOISE, Note, Report, Scope, State, Table};
 
 pub(super) const TITLE: Style = Style::new().bold();
 pub(super) const FAINT: Style = Style::new().dimmed();
@@ -58,6 +58,8 @@ pub enum Column {
     Temporary,
     /// Bytes from `realloc`.
     Reallocated,
+    /// Runs of the line.
+    Occurrences,
 }
 
 impl FromStr for Column {
@@ -74,14 +76,10 @@ impl FromStr for Column {
                 "count" => Column::Count,
                 "temporary" => Column::Temporary,
                 "reallocated" => Column::Reallocated,
-                "occurrences" => {
-                    return Err(
-                        "occurrences are known only for #[profile] functions, which this version does not record yet",
-                    );
-                }
+                "occurrences" => Column::Occurrences,
                 _ => {
                     return Err(
-                        "expected allocated, freed, live, peak, count, temporary or reallocated",
+                        "expected allocated, freed, live, peak, count, temporary, reallocated or occurrences",
                     );
                 }
             },
@@ -99,6 +97,7 @@ impl Column {
             Column::Count => "Count",
             Column::Temporary => "Temporary",
             Column::Reallocated => "Reallocated",
+            Column::Occurrences => "Occurrences",
         }
     }
 }
@@ -110,10 +109,16 @@ struct Cell {
     noise: bool,
 }
 
+impl Cell {
+    fn of(text: String) -> Cell {
+        Cell { text, noise: false }
+    }
+}
+
 impl Renderer for Text {
     fn report(&self, report: &Report, out: &mut dyn Write) -> io::Result<()> {
         for table in &report.tables {
-            self.table(table, out)?;
+            self.table(table, report.basis, out)?;
             writeln!(out)?;
         }
         if report.tables.is_empty() {
@@ -127,7 +132,7 @@ impl Renderer for Text {
 }
 
 impl Text {
-    fn table(&self, table: &Table, out: &mut dyn Write) -> io::Result<()> {
+    fn table(&self, table: &Table, basis: Basis, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{TITLE}Filename: {}{TITLE:#}", escape(&table.file))?;
         // A table that begins with its signature needs no other name.
         let named = (table.lines.first().and_then(|line| line.contents.as_ref()))
@@ -144,7 +149,9 @@ impl Text {
         let headings: Vec<&str> = headings
             .chain(self.columns.iter().map(|column| column.heading()))
             .collect();
-        let rows: Vec<Vec<Cell>> = table.lines.iter().map(|line| self.cells(line)).collect();
+        let rows: Vec<Vec<Cell>> = (table.lines.iter())
+            .map(|line| self.cells(line, basis))
+            .collect();
         let widths: Vec<usize> = (0..headings.len())
             .map(|column| {
                 let cells = rows.iter().map(|row| row[column].text.len());
@@ -216,40 +223,45 @@ impl Text {
         writeln!(out, "{:1$}{contents}", "", blanks + GAP)
     }
 
-    fn cells(&self, line: &Line) -> Vec<Cell> {
-        let Some(figures) = &line.figures else {
-            return (0..2 + self.columns.len())
-                .map(|_| Cell::default())
-                .collect();
+    fn cells(&self, line: &Line, basis: Basis) -> Vec<Cell> {
+        let of_figures = |cell: &dyn Fn(&Figures) -> Cell| {
+            let figures = line.figures.as_ref();
+            figures.map(cell).unwrap_or_default()
         };
-        let mem_usage = Cell {
-            text: (figures.mem_usage)
-                .map(|bytes| words::table_bytes(bytes, self.precision))
-                .unwrap_or_default(),
-            noise: false,
+        let mem_usage = |figures: &Figures| {
+            let bytes = figures.mem_usage;
+            let text = bytes.map(|bytes| words::table_bytes(bytes, self.precision));
+            Cell::of(text.unwrap_or_default())
         };
-        let others = self
-            .columns
-            .iter()
-            .map(|&column| self.cell(column, figures));
-        [mem_usage, self.bytes(figures.increment)]
-            .into_iter()
-            .chain(others)
-            .collect()
+        let others = self.columns.iter().map(|&column| match column {
+            Column::Occurrences => {
+                let runs = line.occurrences.map(|runs| words::count(runs as i64));
+                Cell::of(runs.unwrap_or_default())
+            }
+            _ => of_figures(&|figures| self.cell(column, figures, basis)),
+        });
+        [
+            of_figures(&mem_usage),
+            of_figures(&|figures| self.bytes(figures.increment)),
+        ]
+        .into_iter()
+        .chain(others)
+        .collect()
     }
 
-    fn cell(&self, column: Column, figures: &Figures) -> Cell {
+    fn cell(&self, column: Column, figures: &Figures, basis: Basis) -> Cell {
         match column {
             Column::Allocated => self.bytes(figures.allocated),
             Column::Freed => self.bytes(figures.freed),
+            // Counters do not know blocks, nor what becomes of them.
+            _ if basis == Basis::Counters => Cell::default(),
             Column::Live => self.bytes(figures.live),
             Column::AtPeak => self.bytes(figures.at_peak),
             Column::Temporary => self.bytes(figures.temporary),
             Column::Reallocated => self.bytes(figures.reallocated),
-            Column::Count => Cell {
-                text: words::count(figures.count),
-                noise: false,
-            },
+            Column::Count => Cell::of(words::count(figures.count)),
+            // Of the line, not of its figures.
+            Column::Occurrences => Cell::default(),
         }
     }
 
@@ -288,6 +300,15 @@ pub(super) fn cut(text: &str, width: usize) -> String {
 fn foot(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     if report.recording.state == State::Recording {
         writeln!(out, "The program still runs, or was killed.")?;
+    }
+    if report.basis == Basis::Counters {
+        writeln!(out, "Exact: counted between the statements.")?;
+        return super::summary_text::faults(
+            &report.unattributed,
+            &report.losses,
+            &report.defects,
+            out,
+        );
     }
     super::summary_text::sampling(&report.sampling, out)?;
     if !report.sampling.exact {

@@ -153,6 +153,7 @@ impl Draft {
                         number: Some(number),
                         contents: contents(number),
                         figures: None,
+                        occurrences: None,
                     },
                 );
             }
@@ -166,6 +167,7 @@ impl Draft {
                 number,
                 contents,
                 figures: figures(key),
+                occurrences: None,
             };
             lines.insert(row, line);
         }

@@ -44,6 +44,25 @@
 //! The `*_variance` fields hold the sum of `w² (1 - p)` (as `f64` bits), an unbiased estimate of the
 //! variance of the byte total beside them; exact samples add nothing to it.
 //!
+//! # Exact tables
+//!
+//! Functions with `#[profile]` have their counters in the file while a recording is in force: [`Function`] says where a
+//! function stands, and each of its [`Share`]s holds one [`Line`] for every line that a probe stands on. Probes write these
+//! records themselves, so they are current to the statement. The statement that a thread is in is not counted yet; its
+//! bytes so far are the thread's own count (`alloc_bytes + own_alloc_offset` of its [`Thread`] record) minus that of the
+//! share when the statement began, and likewise for lines that are suspended. They are to be added unless the recording
+//! ended in order ([`STATE_FINISHED`]), as the thread went on counting. A share says that it is nowhere while it moves
+//! bytes from one to the other, so nothing is ever counted twice.
+//!
+//! A call that began before the recording is in it from its next statement on; inside a recursion, from the next statement
+//! of its outermost call. Calls of a function with `each_call` are added when they end.
+//!
+//! # Versions
+//!
+//! A reader skips chunks of tables that it does not know, and fields that were not used are zero. So the exact tables,
+//! which came later, need no new version: an older reader shows all the rest and says that there are chunks it does not
+//! know.
+//!
 //! ```
 //! use profiler_alloc_format::{Frame, Header};
 //!
@@ -56,10 +75,12 @@
 #![forbid(unsafe_code)]
 
 pub mod env;
+mod exact;
 mod frame;
 mod records;
 mod table;
 
+pub use exact::{Function, FunctionCells, Line, LineCells, NEVER, Share, ShareCells};
 pub use frame::{Frame, UNKNOWN_MODULE};
 pub use records::{
     Header, HeaderCells, Module, ModuleCells, Node, NodeCells, Point, PointCells, SizeClass,

@@ -123,6 +123,7 @@ macro_rules! record {
         };
     };
 }
+pub(crate) use record;
 
 record! {
     /// What is known of the whole recording.
@@ -229,8 +230,17 @@ record! {
         final_ns: u64,
         /// Number of pauses so far.
         pauses: u64,
+
+        /// Records in [`Table::Functions`](crate::Table::Functions).
+        function_count: u64,
+        /// Records in [`Table::Shares`](crate::Table::Shares).
+        share_count: u64,
+        /// Records in [`Table::Lines`](crate::Table::Lines).
+        line_count: u64,
+        /// Loss: calls of `#[profile]` functions that are not in the exact tables, as one of them was full.
+        lost_calls: u64,
         /// Not used.
-        reserved: [u64; 19],
+        reserved: [u64; 15],
     }
 }
 
@@ -306,8 +316,13 @@ record! {
         stack_top: u64,
         /// Working value: serial number of the recording this record joined.
         generation: u64,
+        /// What to add to `alloc_bytes` for the thread's own count, which [`Share`](crate::Share) and [`Line`](crate::Line)
+        /// refer to. *Signed.*
+        own_alloc_offset: u64,
+        /// The same for `freed_bytes`. *Signed.*
+        own_freed_offset: u64,
         /// Not used.
-        reserved: [u64; 5],
+        reserved: [u64; 3],
     }
 }
 

@@ -16,17 +16,26 @@ pub enum Table {
     Strings = 5,
     /// [`Point`](crate::Point) records: heap and RSS over time. One chunk, thinned when full.
     Timeline = 6,
+    /// [`Function`](crate::Function) records: functions with `#[profile]` that were called.
+    Functions = 7,
+    /// [`Share`](crate::Share) records: what one thread at a time did in one of them.
+    Shares = 8,
+    /// [`Line`](crate::Line) records: the counters of the lines of each share.
+    Lines = 9,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 6] = [
+    pub const ALL: [Table; 9] = [
         Table::Threads,
         Table::Nodes,
         Table::Stacks,
         Table::Modules,
         Table::Strings,
         Table::Timeline,
+        Table::Functions,
+        Table::Shares,
+        Table::Lines,
     ];
 
     /// The table that a directory byte names.
@@ -45,6 +54,6 @@ mod tests {
             assert_eq!(Table::from_byte(table as u8), Some(table));
         }
         assert_eq!(Table::from_byte(0), None);
-        assert_eq!(Table::from_byte(7), None);
+        assert_eq!(Table::from_byte(10), None);
     }
 }

@@ -13,6 +13,9 @@
 //! the function ([`local`]); the table adds the blocks up ([`table`]). So a probe writes nothing that others write,
 //! allocates nothing, and sees calls of other functions as part of the line that made them.
 
+mod block;
+mod call;
+mod guards;
 mod local;
 mod report;
 mod source;
@@ -24,7 +27,9 @@ use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use super::ending;
 use crate::own_counts::Excused;
 
-pub use local::{Back, Brace, Local, Mute, Nested, Unmute, at, call, pass};
+pub use call::call;
+pub use guards::{Back, Brace, Mute, Nested, Unmute};
+pub use local::{Local, at, pass};
 pub use report::{Line, Metric, ProfileReport};
 pub use table::{About, Columns, Table};
 

@@ -1,14 +1,20 @@
 //! The probes, and what one thread knows of the calls of one function that it is in.
 
 use core::cell::Cell;
-use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
 use std::thread::LocalKey;
 
-use super::table::{LineCells, Table, Taken};
+use profiler_alloc_format::{LineCells, ShareCells};
+
+use super::block::{Block, Place};
+use super::table::{Table, Taken};
 use crate::counters::{self, bump};
 use crate::own_counts;
-use crate::wrappers::scope::Scope;
-use crate::wrappers::{rss, switch};
+use crate::wrappers::rss;
+
+/// Stands for the counters of a thread that has never been in the function.
+static NO_SHARE: ShareCells = ShareCells::empty();
+static UNCHANGING: AtomicU64 = AtomicU64::new(0);
 
 /// State of one function in one thread. `W` words have a bit for each of its lines.
 #[derive(Debug)]
@@ -22,20 +28,27 @@ pub struct Local<const W: usize> {
     is_rss: Cell<bool>,
     /// The counters are written by other threads too.
     is_shared: Cell<bool>,
+    /// The thread's record in the profile file, as [`Place::thread`].
+    thread: Cell<u64>,
     slot: Cell<u32>,
     /// The reading when the present line began.
     allocated: Cell<u64>,
     freed: Cell<u64>,
     lines: Cell<&'static [LineCells]>,
+    share: Cell<&'static ShareCells>,
+    /// The counters are the right ones as long as the word says this.
+    valid: Cell<&'static AtomicU64>,
+    expected: Cell<u64>,
+    owner: Cell<Option<(&'static Table, &'static Block)>>,
     /// Lines at which outer calls wait for inner ones. What happens inside is theirs once, when they go on.
     suspended: [Cell<u64>; W],
 }
 
-type Key<const W: usize> = &'static LocalKey<Local<W>>;
+pub(super) type Key<const W: usize> = &'static LocalKey<Local<W>>;
 
 /// What an inner call has to put back.
 #[derive(Debug)]
-struct Outer {
+pub(super) struct Outer {
     slot: u32,
     allocated: u64,
     freed: u64,
@@ -53,10 +66,15 @@ impl<const W: usize> Local<W> {
             is_active: Cell::new(false),
             is_rss: Cell::new(false),
             is_shared: Cell::new(false),
+            thread: Cell::new(0),
             slot: Cell::new(0),
             allocated: Cell::new(0),
             freed: Cell::new(0),
             lines: Cell::new(&[]),
+            share: Cell::new(&NO_SHARE),
+            valid: Cell::new(&UNCHANGING),
+            expected: Cell::new(0),
+            owner: Cell::new(None),
             suspended: [const { Cell::new(0) }; W],
         }
     }
@@ -72,9 +90,51 @@ impl<const W: usize> Local<W> {
         (allocated, freed, counters::heap())
     }
 
+    /// Looks whether the counters are still the right ones, and takes others if not.
+    #[inline]
+    fn check_place(&self) {
+        if self.valid.get().load(Ordering::Relaxed) != self.expected.get() {
+            self.change_place();
+        }
+    }
+
+    /// A recording has started or ended, or this is a forked child.
+    #[cold]
+    fn change_place(&self) {
+        let Some((table, block)) = self.owner.get() else {
+            return;
+        };
+        let new = block.place(table, self.is_shared.get());
+        if !new.is_recorded {
+            return self.set_place(new);
+        }
+        // What runs now began before this recording: it is not counted there, nor are the outer calls of a recursion.
+        self.set_place(block.passing_place(table));
+        if self.depth.get() <= 1 {
+            self.charge_present();
+            self.set_place(new);
+        }
+    }
+
+    fn set_place(&self, place: Place) {
+        self.lines.set(place.counters.lines);
+        self.share.set(place.counters.share);
+        self.valid.set(place.valid.0);
+        self.expected.set(place.valid.1);
+        self.thread.set(place.thread);
+    }
+
     /// Charges the line that ran until now, and goes on at another. No call counts as a run of that.
     #[inline]
     fn switch(&self, slot: u32) {
+        self.check_place();
+        self.charge_present();
+        self.go_on_at(slot);
+    }
+
+    /// Charges the line that runs, up to now.
+    #[inline]
+    fn charge_present(&self) {
         let (allocated, freed, heap) = self.read();
         if let Some(line) = self.lines.get().get(self.slot.get() as usize) {
             let more = allocated.wrapping_sub(self.allocated.get());
@@ -82,13 +142,33 @@ impl<const W: usize> Local<W> {
             if more | less != 0 {
                 self.charge(line, more, less);
             }
-            if heap > line.mem_usage.load(Ordering::Relaxed) {
+            if heap > line.mem_usage.load(Ordering::Relaxed) as i64 {
                 self.raise(&line.mem_usage, heap);
             }
         }
-        self.slot.set(slot);
         self.allocated.set(allocated);
         self.freed.set(freed);
+    }
+
+    /// The line of `slot` runs, since the reading taken last.
+    #[inline]
+    fn go_on_at(&self, slot: u32) {
+        self.slot.set(slot);
+        let share = self.share.get();
+        let allocated = self.allocated.get();
+        share.since_alloc_bytes.store(allocated, Ordering::Relaxed);
+        let freed = self.freed.get();
+        share.since_freed_bytes.store(freed, Ordering::Relaxed);
+        compiler_fence(Ordering::Release);
+        let open = self.thread.get() | (u64::from(slot) + 1);
+        share.open.store(open, Ordering::Relaxed);
+    }
+
+    /// Nobody is in the share, as far as readers of the file can see: its counters are about to change.
+    #[inline]
+    fn close(&self) {
+        self.share.get().open.store(0, Ordering::Relaxed);
+        compiler_fence(Ordering::Release);
     }
 
     /// A run of the present line begins.
@@ -106,16 +186,17 @@ impl<const W: usize> Local<W> {
             .suspended
             .get(word)
             .is_some_and(|bits| bits.get() & bit != 0);
-        if !is_suspended {
-            self.add(&line.allocated, more);
-            self.add(&line.freed, less);
-            if let Some(table) = line.watched_by() {
-                crate::wrappers::budget::used(
-                    table,
-                    self.slot.get(),
-                    more.wrapping_sub(less) as i64,
-                );
-            }
+        if is_suspended {
+            return;
+        }
+        self.close();
+        self.add(&line.alloc_bytes, more);
+        self.add(&line.freed_bytes, less);
+        if crate::wrappers::budget::is_watching()
+            && let Some((table, _)) = self.owner.get()
+        {
+            let net = more.wrapping_sub(less) as i64;
+            crate::wrappers::budget::used(table, self.slot.get(), net);
         }
     }
 
@@ -129,21 +210,36 @@ impl<const W: usize> Local<W> {
     }
 
     #[inline]
-    fn raise(&self, mark: &AtomicI64, to: i64) {
+    fn raise(&self, mark: &AtomicU64, to: i64) {
         if self.is_shared.get() {
-            mark.fetch_max(to, Ordering::Relaxed);
+            let higher = |mark| (mark < to).then_some(to);
+            let _ = mark.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |mark| {
+                higher(mark as i64).map(|to| to as u64)
+            });
         } else {
-            mark.store(to, Ordering::Relaxed);
+            mark.store(to as u64, Ordering::Relaxed);
         }
     }
 
-    fn update_active(&self) {
+    pub(super) fn is_active(&self) -> bool {
+        self.is_active.get()
+    }
+
+    /// Probes do nothing until it is undone by the opposite.
+    pub(super) fn mute(&self, change: i32) {
+        let muted = self.muted.get().saturating_add_signed(change);
+        self.muted.set(muted);
+        self.update_active();
+    }
+
+    pub(super) fn update_active(&self) {
         self.is_active
             .set(self.depth.get() > 0 && self.muted.get() == 0);
     }
 
     /// Enters an inner call of the function, at `slot`.
-    fn nest(&self, slot: u32) -> Outer {
+    pub(super) fn nest(&self, slot: u32) -> Outer {
+        self.check_place();
         let (word, bit) = place(self.slot.get());
         let is_marked = self.suspended.get(word).is_some_and(|bits| {
             let was = bits.replace(bits.get() | bit);
@@ -155,32 +251,89 @@ impl<const W: usize> Local<W> {
             freed: self.freed.get(),
             is_marked,
         };
+        if is_marked {
+            self.mark(&outer, 1);
+        }
         self.begin(slot);
         outer
     }
 
+    /// Says in the counters of a line that it is suspended, or no longer.
+    fn mark(&self, outer: &Outer, suspended: u32) {
+        if self.is_shared.get() {
+            return;
+        }
+        if let Some(line) = self.lines.get().get(outer.slot as usize) {
+            self.close();
+            let (allocated, freed) = (outer.allocated, outer.freed);
+            line.since_alloc_bytes.store(allocated, Ordering::Relaxed);
+            line.since_freed_bytes.store(freed, Ordering::Relaxed);
+            compiler_fence(Ordering::Release);
+            line.suspended.store(suspended, Ordering::Relaxed);
+        }
+    }
+
     /// The inner call is over, or stops for now.
-    fn unnest(&self, outer: &Outer) {
+    pub(super) fn unnest(&self, outer: &Outer) {
         self.switch(self.slot.get());
         self.depth.set(self.depth.get() - 1);
         if outer.is_marked {
+            self.mark(outer, 0);
             let (word, bit) = place(outer.slot);
             if let Some(bits) = self.suspended.get(word) {
                 bits.set(bits.get() & !bit);
             }
         }
-        self.slot.set(outer.slot);
         self.allocated.set(outer.allocated);
         self.freed.set(outer.freed);
+        self.go_on_at(outer.slot);
     }
 
     fn begin(&self, slot: u32) {
         self.depth.set(self.depth.get() + 1);
         self.update_active();
         let (allocated, freed, _) = self.read();
-        self.slot.set(slot);
         self.allocated.set(allocated);
         self.freed.set(freed);
+        self.go_on_at(slot);
+    }
+
+    /// The thread's outermost call of the function begins or goes on, at `slot`, in the counters of `taken`.
+    pub(super) fn enter(&self, table: &'static Table, taken: &Taken, is_rss: bool, slot: u32) {
+        self.owner.set(Some((table, taken.block())));
+        self.is_shared.set(taken.is_shared());
+        self.set_place(taken.place(table));
+        self.is_rss.set(is_rss);
+        self.begin(slot);
+    }
+
+    /// The outermost call is over, or stops for now. Gives the line it stops at.
+    pub(super) fn leave(&self) {
+        self.switch(self.slot.get());
+        self.close();
+        self.depth.set(0);
+    }
+
+    /// Number of the present line's counter.
+    pub(super) fn slot(&self) -> u32 {
+        self.slot.get()
+    }
+
+    /// Another call of the function, of which there are calls of the thread or none.
+    pub(super) fn is_idle(&self) -> bool {
+        self.depth.get() == 0
+    }
+
+    /// The call that was entered is a new one. Gives the heap in use.
+    pub(super) fn count_call(&self) -> i64 {
+        self.count_run();
+        let (_, _, heap) = self.read();
+        if let Some(line) = self.lines.get().first()
+            && heap > line.mem_usage.load(Ordering::Relaxed) as i64
+        {
+            self.raise(&line.mem_usage, heap);
+        }
+        heap
     }
 }
 
@@ -207,217 +360,4 @@ pub fn pass<const W: usize>(key: Key<W>, slot: u32) {
             local.switch(slot);
         }
     });
-}
-
-/// Goes back to the line of the statement around a block, when the block is over.
-#[derive(Debug)]
-pub struct Back<const W: usize> {
-    key: Key<W>,
-    slot: u32,
-    is_run: bool,
-}
-
-impl<const W: usize> Back<W> {
-    /// To the line `slot`; `is_run` if that counts as another run of it, as with loops.
-    #[inline]
-    pub fn new(key: Key<W>, slot: u32, is_run: bool) -> Back<W> {
-        Back { key, slot, is_run }
-    }
-}
-
-impl<const W: usize> Drop for Back<W> {
-    #[inline]
-    fn drop(&mut self) {
-        if self.is_run {
-            at(self.key, self.slot);
-        } else {
-            pass(self.key, self.slot);
-        }
-    }
-}
-
-/// Goes to the line of the closing brace before the values of a block are dropped.
-#[derive(Debug)]
-pub struct Brace<const W: usize> {
-    key: Key<W>,
-    slot: u32,
-}
-
-impl<const W: usize> Brace<W> {
-    /// To the line `slot`.
-    #[inline]
-    pub fn new(key: Key<W>, slot: u32) -> Brace<W> {
-        Brace { key, slot }
-    }
-}
-
-impl<const W: usize> Drop for Brace<W> {
-    #[inline]
-    fn drop(&mut self) {
-        pass(self.key, self.slot);
-    }
-}
-
-/// A run of a closure of the function, inside a call of the function; one elsewhere is not looked at.
-#[derive(Debug)]
-pub struct Nested<const W: usize> {
-    key: Key<W>,
-    outer: Option<Outer>,
-}
-
-impl<const W: usize> Nested<W> {
-    /// The closure begins at the line `slot`.
-    pub fn new(key: Key<W>, slot: u32) -> Nested<W> {
-        let outer = key.with(|local| local.is_active.get().then(|| local.nest(slot)));
-        Nested { key, outer }
-    }
-}
-
-impl<const W: usize> Drop for Nested<W> {
-    fn drop(&mut self) {
-        if let Some(outer) = &self.outer {
-            self.key.with(|local| local.unnest(outer));
-        }
-    }
-}
-
-/// From here on a future is being dropped: no statement of it runs, and nothing is charged.
-#[derive(Debug)]
-pub struct Mute<const W: usize>(Key<W>);
-
-impl<const W: usize> Mute<W> {
-    /// For a future of the function `key`.
-    pub fn new(key: Key<W>) -> Mute<W> {
-        Mute(key)
-    }
-}
-
-impl<const W: usize> Drop for Mute<W> {
-    fn drop(&mut self) {
-        self.0.with(|local| {
-            local.muted.set(local.muted.get() + 1);
-            local.update_active();
-        });
-    }
-}
-
-/// Ends what [`Mute`] began; declared before the future, so that it is dropped after it.
-#[derive(Debug)]
-pub struct Unmute<const W: usize>(Key<W>);
-
-impl<const W: usize> Unmute<W> {
-    /// For a future of the function `key`.
-    pub fn new(key: Key<W>) -> Unmute<W> {
-        Unmute(key)
-    }
-}
-
-impl<const W: usize> Drop for Unmute<W> {
-    fn drop(&mut self) {
-        self.0.with(|local| {
-            local.muted.set(local.muted.get().saturating_sub(1));
-            local.update_active();
-        });
-    }
-}
-
-/// One call of the function.
-#[derive(Debug)]
-pub struct ProfileCall<const W: usize> {
-    table: &'static Table,
-    key: Key<W>,
-    /// Where the call goes on; 0, the line of the `fn`, before it begins.
-    slot: u32,
-    is_begun: bool,
-    running: Option<Running>,
-    /// Counters of this call alone, if each call is to be reported.
-    own: Option<Taken>,
-}
-
-#[derive(Debug)]
-enum Running {
-    /// The thread is in no other call of the function. `None` if the call has its own counters.
-    Outermost(Option<Taken>),
-    Inner(Outer),
-}
-
-impl<const W: usize> Scope for ProfileCall<W> {
-    #[inline]
-    fn resume(&mut self) {
-        self.key.with(|local| {
-            let running = if local.depth.get() == 0 {
-                if self.table.reports_each_call() && self.own.is_none() {
-                    self.own = Some(self.table.take());
-                }
-                let taken = match self.own {
-                    Some(_) => None,
-                    None => Some(self.table.take()),
-                };
-                if let Some(taken) = taken.as_ref().or(self.own.as_ref()) {
-                    local.lines.set(taken.lines());
-                    local.is_shared.set(taken.is_shared());
-                }
-                local.is_rss.set(!super::is_heap_known());
-                local.begin(self.slot);
-                Running::Outermost(taken)
-            } else {
-                Running::Inner(local.nest(self.slot))
-            };
-            self.running = Some(running);
-            if !self.is_begun {
-                self.is_begun = true;
-                local.count_run();
-                let (_, _, heap) = local.read();
-                self.table.called(heap);
-                if let Some(line) = local.lines.get().first()
-                    && heap > line.mem_usage.load(Ordering::Relaxed)
-                {
-                    local.raise(&line.mem_usage, heap);
-                }
-            }
-        });
-    }
-
-    #[inline]
-    fn pause(&mut self) {
-        self.key.with(|local| {
-            self.slot = local.slot.get();
-            match self.running.take() {
-                Some(Running::Inner(outer)) => local.unnest(&outer),
-                Some(Running::Outermost(taken)) => {
-                    local.switch(self.slot);
-                    local.depth.set(0);
-                    drop(taken);
-                }
-                None => {}
-            }
-            local.update_active();
-        });
-    }
-}
-
-impl<const W: usize> Drop for ProfileCall<W> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(own) = self.own.take() {
-            self.table.report_call(own);
-        }
-    }
-}
-
-/// A call of the function begins.
-#[inline]
-pub fn call<const W: usize>(table: &'static Table, key: Key<W>) -> Option<ProfileCall<W>> {
-    if !switch::is_on() {
-        return None;
-    }
-    table.register();
-    Some(ProfileCall {
-        table,
-        key,
-        slot: 0,
-        is_begun: false,
-        running: None,
-        own: None,
-    })
 }

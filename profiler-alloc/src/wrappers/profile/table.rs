@@ -1,11 +1,16 @@
 //! The table of one function: blocks of counters, one for each thread that is in it at the same time.
 
-use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
+use profiler_alloc_format::LineCells;
+
+use super::block::{self, Block, Place};
 use super::report::ProfileReport;
 use crate::counters;
+use crate::exact::Profiled;
 use crate::own_counts::Excused;
+use crate::recorder;
 use crate::wrappers::budget::LineUse;
 use crate::wrappers::ending::{self, Ending};
 use crate::wrappers::output;
@@ -50,75 +55,13 @@ pub struct Columns {
     pub freed: bool,
 }
 
-/// Counters of one line.
-#[derive(Debug)]
-pub struct LineCells {
-    pub runs: AtomicU64,
-    pub allocated: AtomicU64,
-    pub freed: AtomicU64,
-    /// Highest heap in use after a run; `i64::MIN` before the first.
-    pub mem_usage: AtomicI64,
-    table: &'static Table,
-}
-
-impl LineCells {
-    /// The table, if a budget of the calling thread wants to know which lines use most.
-    #[inline]
-    pub fn watched_by(&self) -> Option<&'static Table> {
-        crate::wrappers::budget::is_watching().then_some(self.table)
-    }
-
-    fn clear(&self) {
-        self.runs.store(0, Ordering::Relaxed);
-        self.allocated.store(0, Ordering::Relaxed);
-        self.freed.store(0, Ordering::Relaxed);
-        self.mem_usage.store(i64::MIN, Ordering::Relaxed);
-    }
-}
-
-#[derive(Debug)]
-struct Block {
-    is_taken: AtomicBool,
-    lines: OnceLock<Box<[LineCells]>>,
-}
-
-impl Block {
-    const fn new() -> Block {
-        Block {
-            is_taken: AtomicBool::new(false),
-            lines: OnceLock::new(),
-        }
-    }
-
-    #[inline]
-    fn lines(&'static self, table: &'static Table) -> &'static [LineCells] {
-        match self.lines.get() {
-            Some(lines) => lines,
-            None => self.make_lines(table),
-        }
-    }
-
-    #[cold]
-    fn make_lines(&'static self, table: &'static Table) -> &'static [LineCells] {
-        let _excused = Excused::begin();
-        self.lines.get_or_init(|| {
-            let line = |_: &u32| LineCells {
-                runs: AtomicU64::new(0),
-                allocated: AtomicU64::new(0),
-                freed: AtomicU64::new(0),
-                mem_usage: AtomicI64::new(i64::MIN),
-                table,
-            };
-            table.about.lines.iter().map(line).collect()
-        })
-    }
-}
-
 /// The table of one function, of all its calls in all threads.
 #[derive(Debug)]
 pub struct Table {
     pub(super) about: About,
     registered: AtomicBool,
+    /// Number of the function in the process, from 1.
+    number: AtomicU32,
     /// Heap in use when the function was first called; `i64::MIN` before.
     baseline: AtomicI64,
     /// Calls when the table was last printed.
@@ -131,19 +74,26 @@ pub struct Table {
 #[derive(Debug)]
 pub struct Taken {
     block: &'static Block,
-    lines: &'static [LineCells],
     is_shared: bool,
 }
 
 impl Taken {
-    #[inline]
-    pub fn lines(&self) -> &'static [LineCells] {
-        self.lines
+    pub fn block(&self) -> &'static Block {
+        self.block
     }
 
     #[inline]
     pub fn is_shared(&self) -> bool {
         self.is_shared
+    }
+
+    /// Where its counters are now. Those of one call alone, which is to be reported when it ends, are not in the file.
+    #[inline]
+    pub fn place(&self, table: &'static Table) -> Place {
+        match table.about.each_call {
+            true => self.block.private_place(table),
+            false => self.block.place(table, self.is_shared),
+        }
     }
 }
 
@@ -151,7 +101,7 @@ impl Drop for Taken {
     #[inline]
     fn drop(&mut self) {
         if !self.is_shared {
-            self.block.is_taken.store(false, Ordering::Release);
+            self.block.release();
         }
     }
 }
@@ -181,6 +131,7 @@ impl Table {
         Table {
             about,
             registered: AtomicBool::new(false),
+            number: AtomicU32::new(0),
             baseline: AtomicI64::new(i64::MIN),
             printed: AtomicU64::new(0),
             blocks: [const { Block::new() }; BLOCKS],
@@ -201,6 +152,8 @@ impl Table {
         let mut tables = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.registered.load(Ordering::Relaxed) {
             tables.push(self);
+            let number = u32::try_from(tables.len()).unwrap_or(u32::MAX);
+            self.number.store(number, Ordering::Relaxed);
             ending::register(self, &self.registered);
         }
     }
@@ -211,20 +164,15 @@ impl Table {
         let first = counters::number() as usize;
         for step in 0..BLOCKS {
             let block = &self.blocks[(first + step) % BLOCKS];
-            let is_ours = !block.is_taken.load(Ordering::Relaxed)
-                && !block.is_taken.swap(true, Ordering::Acquire);
-            if is_ours {
-                let lines = block.lines(self);
+            if block.try_take() {
                 return Taken {
                     block,
-                    lines,
                     is_shared: false,
                 };
             }
         }
         Taken {
             block: &self.shared,
-            lines: self.shared.lines(self),
             is_shared: true,
         }
     }
@@ -250,14 +198,51 @@ impl Table {
     /// Prints what one call did, and forgets it. A call that shares its counters waits for the end of the program.
     pub(super) fn report_call(&'static self, own: Taken) {
         if own.is_shared {
+            if let Some(recorder) = recorder::current().filter(|recorder| recorder.is_ours()) {
+                recorder.lost_call();
+            }
             return;
         }
         let _excused = Excused::begin();
-        let sums: Vec<LineSum> = sums_of(self.about.lines.len(), [own.lines].into_iter());
-        own.lines.iter().for_each(LineCells::clear);
+        let lines = own.block.lines(self);
+        let sums = sums_of(self.about.lines.len(), &[lines]);
+        lines.iter().for_each(block::clear);
         drop(own);
+        self.add_to_recording(&sums);
         let baseline = sums.first().map_or(0, |line| line.mem_usage);
         output::send(&Report::Profile(ProfileReport::new(self, &sums, baseline)));
+    }
+
+    /// What the file of a recording is told of a call that was counted apart.
+    fn add_to_recording(&'static self, sums: &[LineSum]) {
+        let taken = self.take();
+        let place = taken.block.place(self, taken.is_shared);
+        if !place.is_recorded {
+            return;
+        }
+        for (line, sum) in place.counters.lines.iter().zip(sums) {
+            line.runs.fetch_add(sum.runs, Ordering::Relaxed);
+            line.alloc_bytes.fetch_add(sum.allocated, Ordering::Relaxed);
+            line.freed_bytes.fetch_add(sum.freed, Ordering::Relaxed);
+            let higher = |mark| ((mark as i64) < sum.mem_usage).then_some(sum.mem_usage as u64);
+            let _ = (line.mem_usage).fetch_update(Ordering::Relaxed, Ordering::Relaxed, higher);
+        }
+    }
+
+    /// What a recording's file says of the function.
+    pub(super) fn profiled(&self) -> Profiled {
+        let about = &self.about;
+        Profiled {
+            number: self.number.load(Ordering::Relaxed),
+            name: about.function,
+            file: about.file,
+            folder: about.manifest_dir.unwrap_or_default(),
+            source: about.source.unwrap_or_default(),
+            source_hash: about.source_hash,
+            span: about.span,
+            lines: about.lines,
+            heap: counters::heap(),
+        }
     }
 
     /// What the line of a slot used, by name.
@@ -273,13 +258,22 @@ impl Table {
     /// What all calls so far did.
     pub(super) fn report(&'static self) -> ProfileReport {
         let blocks = self.blocks.iter().chain([&self.shared]);
-        let lines = blocks.filter_map(|block| block.lines.get().map(|lines| &**lines));
-        let sums = sums_of(self.about.lines.len(), lines);
+        let mut shares: Vec<&[LineCells]> = blocks.filter_map(Block::known_lines).collect();
+        // Calls of an `each_call` function that are in a file were reported.
+        if !self.about.each_call {
+            let number = self.number.load(Ordering::Relaxed);
+            let mut recorder = recorder::latest();
+            while let Some(each) = recorder {
+                each.for_each_share(number, |lines| shares.push(lines));
+                recorder = each.previous;
+            }
+        }
+        let sums = sums_of(self.about.lines.len(), &shares);
         ProfileReport::new(self, &sums, self.baseline.load(Ordering::Relaxed))
     }
 }
 
-fn sums_of<'a>(count: usize, blocks: impl Iterator<Item = &'a [LineCells]>) -> Vec<LineSum> {
+fn sums_of(count: usize, shares: &[&[LineCells]]) -> Vec<LineSum> {
     let nothing = LineSum {
         runs: 0,
         allocated: 0,
@@ -287,12 +281,12 @@ fn sums_of<'a>(count: usize, blocks: impl Iterator<Item = &'a [LineCells]>) -> V
         mem_usage: i64::MIN,
     };
     let mut sums = vec![nothing; count];
-    for block in blocks {
-        for (sum, line) in sums.iter_mut().zip(block) {
+    for share in shares {
+        for (sum, line) in sums.iter_mut().zip(*share) {
             sum.runs += line.runs.load(Ordering::Relaxed);
-            sum.allocated = (sum.allocated).wrapping_add(line.allocated.load(Ordering::Relaxed));
-            sum.freed = sum.freed.wrapping_add(line.freed.load(Ordering::Relaxed));
-            sum.mem_usage = sum.mem_usage.max(line.mem_usage.load(Ordering::Relaxed));
+            sum.allocated = (sum.allocated).wrapping_add(line.alloc_bytes.load(Ordering::Relaxed));
+            sum.freed = (sum.freed).wrapping_add(line.freed_bytes.load(Ordering::Relaxed));
+            sum.mem_usage = (sum.mem_usage).max(line.mem_usage.load(Ordering::Relaxed) as i64);
         }
     }
     sums
