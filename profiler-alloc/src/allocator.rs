@@ -3,6 +3,7 @@
 use core::alloc::{GlobalAlloc, Layout};
 use std::alloc::System;
 
+use crate::live::Block;
 use crate::registers::Registers;
 use crate::{counters, hook};
 
@@ -52,8 +53,8 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
     }
 }
 
-// Each method has a frame of its own (`inline(never)`) that lasts until the slow path has returned: stacks are walked from
-// there, so that the recorder's own frames are not in them.
+// The fast paths need no frame beyond one saved register, and what is rare is another function, which they end with a jump
+// to. It captures the registers, so the recorder's own frames are not in the stack that is walked from there.
 //
 // SAFETY: every method hands its arguments to the inner allocator unchanged and returns what that returns; what comes
 // before and after neither unwinds nor touches the block.
@@ -73,11 +74,13 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
     #[inline(never)]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         // Before the real free: from then on the address may be another thread's.
-        if !counters::count_free_fast(layout.size()) {
-            hook::freeing(Registers::capture(), ptr.expose_provenance(), layout.size());
+        if counters::count_free_fast(layout.size()) {
+            // SAFETY: the caller's promises are passed on.
+            unsafe { self.inner.dealloc(ptr, layout) }
+        } else {
+            // SAFETY: as above.
+            unsafe { self.dealloc_slow(ptr, layout) }
         }
-        // SAFETY: the caller's promises are passed on.
-        unsafe { self.inner.dealloc(ptr, layout) }
     }
 
     #[inline(never)]
@@ -89,18 +92,49 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
         if new.is_null() {
             hook::realloc_failed(address, old);
         } else if old.is_some() || !counters::count_realloc_fast(layout.size(), new_size) {
-            let sizes = (layout.size(), new_size);
-            hook::reallocated(Registers::capture(), old, new.expose_provenance(), sizes);
+            reallocated_slow(new, old, (layout.size(), new_size));
         }
         new
+    }
+}
+
+impl<A: GlobalAlloc> ProfilerAlloc<A> {
+    /// A free that is not only to be counted; during a recording, every one, as the block may have been sampled.
+    ///
+    /// # Safety
+    /// As for [`GlobalAlloc::dealloc`].
+    #[inline(never)]
+    unsafe fn dealloc_slow(&self, ptr: *mut u8, layout: Layout) {
+        if !hook::count_unsampled_free(ptr.expose_provenance(), layout.size()) {
+            hook::freeing(Registers::capture(), ptr.expose_provenance(), layout.size());
+        }
+        // SAFETY: the caller's promises are passed on.
+        unsafe { self.inner.dealloc(ptr, layout) }
     }
 }
 
 #[inline(always)]
 fn count_alloc(ptr: *mut u8, size: usize) -> *mut u8 {
     // A failed allocation is not counted.
-    if !ptr.is_null() && !counters::count_alloc_fast(size) {
-        hook::allocated(Registers::capture(), ptr.expose_provenance(), size);
+    if ptr.is_null() || counters::count_alloc_fast(size) {
+        ptr
+    } else {
+        allocated_slow(ptr, size)
     }
+}
+
+/// A reallocation that is not only to be counted; during a recording, every one.
+#[inline(never)]
+fn reallocated_slow(new: *mut u8, old: Option<Block>, sizes: (usize, usize)) {
+    if old.is_some() || !hook::count_unsampled_realloc(sizes.0, sizes.1) {
+        hook::reallocated(Registers::capture(), old, new.expose_provenance(), sizes);
+    }
+}
+
+/// An allocation that is not only to be counted; gives `ptr` back.
+#[cold]
+#[inline(never)]
+fn allocated_slow(ptr: *mut u8, size: usize) -> *mut u8 {
+    hook::allocated(Registers::capture(), ptr.expose_provenance(), size);
     ptr
 }

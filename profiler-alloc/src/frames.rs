@@ -2,16 +2,19 @@
 //!
 //! ```text
 //! innermost                                          outermost
-//! │ kept in order ············ │ … left out … │ ring of the last ones │
+//! │ kept in order ············ │ … left out … │ ring of the last ones │      a deep stack
+//! │ kept in order ······ ║ frames of the last walk │                        an ordinary one
 //! ```
-//! The outer end of a deep stack is remembered. The next deep walk of the same thread stops as soon as it has frames enough
-//! of its own and the remembered return addresses are still where they were: recursion costs the same at every depth.
+//! A walk stops where the rest is known. An ordinary stack is compared with the last one of the thread (see
+//! [`KnownStack`]). Of a deep one, the outer end is remembered: the next deep walk stops as soon as it has frames enough of
+//! its own and the remembered return addresses are still where they were, so recursion costs the same at every depth.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::known::{self, ENTRY, Entry, KnownStack};
 use crate::modules::Site;
 use crate::stack_memory::StackMemory;
-use crate::unwind::{Fingerprint, Guess, Visit};
+use crate::unwind::{Fingerprint, Found, Guess, Visit};
 
 /// Part of the kept frames that is for the outer end, where `main` and the thread's start are.
 const OUTER_SHARE: usize = 8;
@@ -19,12 +22,15 @@ const OUTER_SHARE: usize = 8;
 /// Frames of the program's start above the last frame pointer: the C library's, and `_start`.
 const START_FRAMES: usize = 2;
 
-/// Room for the frames of one walk, and the outer end of the last deep one.
+/// Room for the frames of one walk, and what is remembered of the last one.
 pub struct FrameBuffer {
-    kept: &'static [AtomicU64],
+    inner: &'static [Entry],
+    /// Sites of the ring.
+    ring: &'static [AtomicU64],
     /// Where on the stack each frame of the ring stands.
     places: &'static [AtomicU64],
     outer: OuterEnd,
+    known: KnownStack,
 }
 
 /// The outermost frames of a deep stack: place and site in turn, outermost first.
@@ -37,18 +43,27 @@ struct OuterEnd {
 impl FrameBuffer {
     /// Words of memory for `depth` frames, which must be at least 2.
     pub const fn words(depth: usize) -> usize {
-        depth + 3 * ring_len(depth)
+        2 * ENTRY * (depth - ring_len(depth)) + 4 * ring_len(depth)
     }
 
     /// Divides `memory`, of [`words`](Self::words) words.
     pub fn new(memory: &'static [AtomicU64], depth: usize) -> FrameBuffer {
-        let (kept, rest) = memory.split_at(depth);
-        let (places, words) = rest.split_at(ring_len(depth));
+        let ring_len = ring_len(depth);
+        let (inner, rest) = memory.split_at(ENTRY * (depth - ring_len));
+        let (known, rest) = rest.split_at(ENTRY * (depth - ring_len));
+        let (ring, rest) = rest.split_at(ring_len);
+        let (places, words) = rest.split_at(ring_len);
         FrameBuffer {
-            kept,
+            inner: inner.as_chunks().0,
+            ring,
             places,
             outer: OuterEnd { thread: 0, words },
+            known: KnownStack::new(known.as_chunks().0),
         }
+    }
+
+    fn depth(&self) -> usize {
+        self.inner.len() + self.ring.len()
     }
 }
 
@@ -63,8 +78,13 @@ const fn ring_len(depth: usize) -> usize {
 /// A walk under way, or done.
 pub struct Frames<'a> {
     buffer: &'a mut FrameBuffer,
+    inner: &'static [Entry],
     thread: u32,
     len: usize,
+    /// Where in the known stack a frame further out than those walked would stand.
+    known_at: usize,
+    /// The frames further out are those of the known stack, from `known_at` on.
+    is_joined: bool,
     /// The outer end is the remembered one, not the ring.
     is_spliced: bool,
     fingerprint: Fingerprint,
@@ -75,10 +95,18 @@ pub struct Frames<'a> {
 impl<'a> Frames<'a> {
     /// Starts a walk of the thread with record number `thread`, to be compared with `guess`.
     pub fn new(buffer: &'a mut FrameBuffer, thread: u32, guess: Guess) -> Frames<'a> {
+        // A guess is to be compared with every frame.
+        let known_at = match guess.len {
+            0 => buffer.known.begin(thread),
+            _ => buffer.known.end(),
+        };
         Frames {
+            inner: buffer.inner,
             buffer,
             thread,
             len: 0,
+            known_at,
+            is_joined: false,
             is_spliced: false,
             fingerprint: Fingerprint::EMPTY,
             guess,
@@ -86,28 +114,56 @@ impl<'a> Frames<'a> {
         }
     }
 
-    fn ring_start(&self) -> usize {
-        self.buffer.kept.len() - self.buffer.places.len()
-    }
-
-    /// Adds the next frame outwards, whose return address stands at `place`.
+    /// Adds the next frame outwards.
     #[inline]
-    pub fn push(&mut self, site: Site, place: usize, memory: &mut StackMemory) -> Visit {
-        let ring_start = self.ring_start();
-        let at = if self.len < ring_start {
-            self.len
-        } else {
-            let at = (self.len - ring_start) % self.buffer.places.len();
-            self.buffer.places[at].store(place as u64, Ordering::Relaxed);
-            ring_start + at
+    pub fn push(&mut self, found: Found, memory: &mut StackMemory) -> Visit {
+        self.fingerprint.push(found.site);
+        let Some(entry) = self.inner.get(self.len) else {
+            return self.push_outer(found, memory);
         };
-        self.buffer.kept[at].store(site.to_bits(), Ordering::Relaxed);
-        self.fingerprint.push(site);
+        known::write(entry, &found);
         self.len += 1;
         if self.len == self.guess.len {
             self.guess_agreed = self.fingerprint == self.guess.fingerprint;
         }
-        if self.len == self.buffer.kept.len() + 1 && self.splice(place, memory) {
+        self.known_at = self.buffer.known.seek(self.known_at, found.place);
+        if self.buffer.known.is(self.known_at, &found) && self.join(memory) {
+            return Visit::Enough;
+        }
+        Visit::GoOn
+    }
+
+    /// The frame just added is also of the known stack: takes the rest of that, if it is still there.
+    #[inline(never)]
+    fn join(&mut self, memory: &mut StackMemory) -> bool {
+        self.known_at += 1;
+        // The two together must be an ordinary stack.
+        if self.len > self.known_at {
+            return false;
+        }
+        match (self.buffer.known).verify(self.known_at, self.fingerprint, memory) {
+            Ok(fingerprint) => {
+                self.fingerprint = fingerprint;
+                self.is_joined = true;
+            }
+            // Up to there the walk will find the same frames.
+            Err(differs) => self.known_at = differs,
+        }
+        self.is_joined
+    }
+
+    /// Adds a frame to the ring.
+    #[cold]
+    #[inline(never)]
+    fn push_outer(&mut self, found: Found, memory: &mut StackMemory) -> Visit {
+        let at = (self.len - self.inner.len()) % self.buffer.ring.len();
+        self.buffer.places[at].store(found.place as u64, Ordering::Relaxed);
+        self.buffer.ring[at].store(found.site.to_bits(), Ordering::Relaxed);
+        self.len += 1;
+        if self.len == self.guess.len {
+            self.guess_agreed = self.fingerprint == self.guess.fingerprint;
+        }
+        if self.len == self.buffer.depth() + 1 && self.splice(found.place, memory) {
             return Visit::Enough;
         }
         Visit::GoOn
@@ -132,18 +188,20 @@ impl<'a> Frames<'a> {
         true
     }
 
-    /// The walk reached the outermost frame: remembers the outer end of a deep stack.
+    /// The walk reached the outermost frame: remembers the stack, or the outer end of a deep one.
     pub fn complete(&mut self) {
-        if !self.is_deep() || self.is_spliced {
-            return;
-        }
-        self.buffer.outer.thread = self.thread;
-        for (frame, words) in self.ring().zip(self.buffer.outer.words.chunks_exact(2)) {
-            words[0].store(load(&self.buffer.places[frame]), Ordering::Relaxed);
-            words[1].store(
-                load(&self.buffer.kept[self.ring_start() + frame]),
-                Ordering::Relaxed,
-            );
+        if let Some(inner) = self.inner.get(..self.len) {
+            let at = match self.is_joined {
+                true => self.known_at,
+                false => self.buffer.known.end(),
+            };
+            self.buffer.known.remember(self.thread, inner, at);
+        } else if self.is_deep() && !self.is_spliced {
+            self.buffer.outer.thread = self.thread;
+            for (frame, words) in self.ring().zip(self.buffer.outer.words.chunks_exact(2)) {
+                words[0].store(load(&self.buffer.places[frame]), Ordering::Relaxed);
+                words[1].store(load(&self.buffer.ring[frame]), Ordering::Relaxed);
+            }
         }
     }
 
@@ -165,12 +223,12 @@ impl<'a> Frames<'a> {
 
     /// True if frames in the middle are left out.
     pub fn is_deep(&self) -> bool {
-        self.len > self.buffer.kept.len()
+        self.len > self.buffer.depth()
     }
 
     /// Places in the ring, from the outermost frame inwards.
     fn ring(&self) -> impl Iterator<Item = usize> + use<> {
-        let (start, len, walked) = (self.ring_start(), self.buffer.places.len(), self.len);
+        let (start, len, walked) = (self.inner.len(), self.buffer.ring.len(), self.len);
         let outer = walked.saturating_sub(start).min(len);
         (walked - outer..walked)
             .rev()
@@ -179,22 +237,23 @@ impl<'a> Frames<'a> {
 
     /// The kept sites from the outermost inwards; `None` stands where frames were left out.
     pub fn outermost_first(&self) -> impl Iterator<Item = Option<Site>> {
-        let spliced = self
-            .buffer
-            .outer
-            .words
-            .chunks_exact(2)
-            .map(|frame| load(&frame[1]));
+        let joined = match self.is_joined {
+            true => self.known_at,
+            false => self.buffer.known.end(),
+        };
+        let joined = self.buffer.known.outermost_first(joined);
+        let spliced = self.buffer.outer.words.chunks_exact(2);
         let spliced = spliced.take(if self.is_spliced { usize::MAX } else { 0 });
+        let spliced = spliced.map(|frame| Site::from_bits(load(&frame[1])));
         let walked = self
             .ring()
-            .map(|at| load(&self.buffer.kept[self.ring_start() + at]));
-        let walked = walked.take(if self.is_spliced { 0 } else { usize::MAX });
+            .take(if self.is_spliced { 0 } else { usize::MAX });
+        let walked = walked.map(|at| Site::from_bits(load(&self.buffer.ring[at])));
         let gap = self.is_deep().then_some(None);
-        let inner = (0..self.len.min(self.ring_start())).rev();
-        let inner = inner.map(|at| Some(load(&self.buffer.kept[at])));
-        let bits = spliced.chain(walked).map(Some).chain(gap).chain(inner);
-        bits.map(|bits| bits.map(Site::from_bits))
+        let inner = self.inner.iter().take(self.len).rev();
+        let inner = inner.map(|entry| Some(known::read(entry).site));
+        let outer = joined.chain(spliced).chain(walked);
+        outer.map(Some).chain(gap).chain(inner)
     }
 }
 
@@ -221,9 +280,14 @@ mod tests {
         let mut memory = StackMemory::at(own.low, &mut own);
         let mut frames = Frames::new(buffer, 1, guess);
         for address in stack {
-            let place = &raw const *address as usize;
-            if let Visit::Enough = frames.push(Site::staying(*address), place, &mut memory) {
-                return frames;
+            let found = Found {
+                site: Site::staying(*address),
+                place: &raw const *address as usize,
+                fp: 0,
+                fp_at: 0,
+            };
+            if let Visit::Enough = frames.push(found, &mut memory) {
+                break;
             }
         }
         frames.complete();
@@ -296,5 +360,34 @@ mod tests {
         assert!(!confirmed(&[1, 3], &[1, 2, 3]));
         assert!(!confirmed(&[1, 2, 3], &[1, 2]));
         assert!(!confirmed(&[], &[1]));
+    }
+
+    #[test]
+    fn an_ordinary_stack_is_walked_as_far_as_it_differs_from_the_last() {
+        let mut buffer = buffer(16);
+        let mut stack: Vec<usize> = (1..=12).collect();
+        assert_eq!(walk(&mut buffer, Guess::NONE, &stack).walked(), 12);
+        let expect = |buffer: &mut FrameBuffer, stack: &[usize], walked| {
+            let frames = walk(buffer, Guess::NONE, stack);
+            let all: Vec<_> = stack.iter().rev().copied().map(Some).collect();
+            let mut whole = Fingerprint::EMPTY;
+            stack
+                .iter()
+                .for_each(|&address| whole.push(Site::staying(address)));
+            assert_eq!((kept(&frames), frames.fingerprint()), (all, whole));
+            assert_eq!(frames.walked(), walked);
+        };
+        // The same; another innermost frame; another in the middle, behind which the rest is the same; the outermost.
+        expect(&mut buffer, &stack, 1);
+        stack[0] = 50;
+        expect(&mut buffer, &stack, 2);
+        stack[5] = 51;
+        expect(&mut buffer, &stack, 7);
+        stack[11] = 52;
+        expect(&mut buffer, &stack, 12);
+        expect(&mut buffer, &stack, 1);
+        // Fewer frames, and more.
+        expect(&mut buffer, &stack[3..], 1);
+        expect(&mut buffer, &stack, 4);
     }
 }

@@ -61,26 +61,26 @@ pub fn allocated(at: Registers, address: usize, size: usize) {
     });
 }
 
-/// The block at `address` is about to be freed.
-///
-/// During a recording every free comes here, as the block may have been sampled; nearly all leave again at once.
-#[inline(never)]
-pub fn freeing(at: Registers, address: usize, size: usize) {
+/// Counts the free of a block that was certainly not sampled, if nothing else is due. False: nothing is counted yet.
+#[inline(always)]
+pub fn count_unsampled_free(address: usize, size: usize) -> bool {
     let cells = counters::current();
+    let size = size as u64;
     let is_settled = recorder::current().is_some_and(|recorder| {
-        recorder.is_ours()
-            && counters::has_joined(cells, Some(recorder))
-            && recorder.is_indifferent(cells, address, size as u64)
+        counters::has_joined(cells, Some(recorder))
+            && recorder.is_ours()
+            && recorder.is_indifferent(cells, address, size)
     });
     if is_settled {
-        return Operation::Free { size: size as u64 }.count(cells);
+        Operation::Free { size }.count(cells);
     }
-    freeing_sampled(at, address, size);
+    is_settled
 }
 
+/// The block at `address` is about to be freed.
 #[cold]
 #[inline(never)]
-fn freeing_sampled(at: Registers, address: usize, size: usize) {
+pub fn freeing(at: Registers, address: usize, size: usize) {
     let size = size as u64;
     let is_recorded = settle(Operation::Free { size }, |recorder, cells| {
         recorder.freeing(cells, at, address, size)
@@ -91,8 +91,21 @@ fn freeing_sampled(at: Registers, address: usize, size: usize) {
 }
 
 /// The block at `address` is about to be reallocated: forgets it, so that whoever gets the address next is not confused.
+#[inline]
 pub fn before_realloc(address: usize) -> Option<Block> {
-    let recorder = ours()?;
+    let recorder = recorder::current()?;
+    match recorder.may_hold(address) {
+        true => take_reallocated(recorder, address),
+        false => None,
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn take_reallocated(recorder: &Recorder, address: usize) -> Option<Block> {
+    if !recorder.is_ours() {
+        return None;
+    }
     let _errno = sys::Errno::keep();
     let Some(_inside) = Inside::enter() else {
         recorder.forget(address);
@@ -109,6 +122,23 @@ pub fn realloc_failed(address: usize, old: Option<Block>) {
         let _inside = Inside::enter();
         recorder.put_back(address, block);
     }
+}
+
+/// Counts the reallocation of a block that was not sampled and is not to be, if nothing else is due. False: nothing is
+/// counted yet.
+#[inline(always)]
+pub fn count_unsampled_realloc(old: usize, new: usize) -> bool {
+    let cells = counters::current();
+    let (old, new) = (old as u64, new as u64);
+    let is_settled = recorder::current().is_some_and(|recorder| {
+        counters::has_joined(cells, Some(recorder))
+            && recorder.is_ours()
+            && recorder.is_quiet(cells, new, old)
+    });
+    if is_settled {
+        Operation::Realloc { old, new }.count(cells);
+    }
+    is_settled
 }
 
 /// A reallocation succeeded; `old` is what [`before_realloc`] gave, `sizes` are the old and the new one.

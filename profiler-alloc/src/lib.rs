@@ -80,6 +80,7 @@ mod fork;
 mod frames;
 mod hook;
 mod index;
+mod known;
 mod live;
 mod loaded;
 mod memory;
@@ -96,6 +97,11 @@ mod recorder;
 mod recording;
 mod region;
 mod registers;
+#[cfg_attr(
+    portable_unwinder,
+    allow(dead_code, reason = "the portable unwinder needs no rules")
+)]
+mod rules;
 mod sampling;
 mod scratch;
 mod settings;

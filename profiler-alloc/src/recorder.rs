@@ -18,11 +18,11 @@ use profiler_alloc_format::ThreadCells;
 use crate::budget::Budget;
 use crate::counters::{self, FreeRecords};
 use crate::filter::Filter;
-use crate::index::Index;
 use crate::live::LiveBlocks;
 use crate::memory;
 use crate::modules::Modules;
 use crate::output::Output;
+use crate::rules::Rules;
 use crate::scratch::Pool;
 use crate::stacks::Stacks;
 use crate::store::Store;
@@ -55,7 +55,7 @@ pub struct Recorder {
     live: LiveBlocks,
     filter: Filter,
     stacks: Stacks,
-    rules: Index,
+    rules: Rules,
     modules: Modules,
     depth: usize,
     scratch: &'static Pool,
@@ -137,7 +137,7 @@ impl Recorder {
             live: LiveBlocks::new(),
             filter: Filter::new()?,
             stacks: Stacks::new(),
-            rules: Index::new(13),
+            rules: Rules::new()?,
             modules: Modules::new()?,
             depth,
             scratch: Pool::new(depth)?,

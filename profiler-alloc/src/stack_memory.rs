@@ -73,10 +73,10 @@ impl StackMemory {
     /// The 8 bytes at `address`, if they are aligned and on this stack.
     #[inline]
     pub fn read(&mut self, address: usize) -> Option<usize> {
-        if !address.is_multiple_of(8) || address < self.low {
+        if !self.holds(address) && !self.extend(address) {
             return None;
         }
-        if address >= self.high && !self.extend(address) {
+        if !address.is_multiple_of(8) {
             return None;
         }
         // SAFETY: aligned, and between this walk's stack pointer and the end of the stack's readable pages: the walk
@@ -85,12 +85,18 @@ impl StackMemory {
     }
 
     /// True if `address` lies on the stack as far as it is known.
+    #[inline]
     pub fn holds(&self, address: usize) -> bool {
-        (self.low..self.high).contains(&address)
+        address.wrapping_sub(self.low) < self.high.wrapping_sub(self.low)
     }
 
+    /// Makes pages further up known, as far as `address`. False if it is not on this stack.
     #[cold]
+    #[inline(never)]
     fn extend(&mut self, address: usize) -> bool {
+        if address < self.low {
+            return false;
+        }
         while address >= self.high {
             if self.high >= self.limit || !sys::is_readable(self.high) {
                 return false;

@@ -10,9 +10,9 @@
 use crate::cfi::Context;
 #[cfg(not(portable_unwinder))]
 use crate::cfi::{self, Rule, Step};
-use crate::index::Index;
 use crate::modules::{Modules, Site};
 use crate::registers::Registers;
+use crate::rules::Rules;
 use crate::stack_memory::StackMemory;
 use crate::store::Store;
 
@@ -34,6 +34,18 @@ pub enum Visit {
     GoOn,
     /// What lies further out is known.
     Enough,
+}
+
+/// A frame that a walk came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Found {
+    pub site: Site,
+    /// Where its return address stands; 0 if the walk does not know.
+    pub place: usize,
+    /// The frame pointer it had.
+    pub fp: usize,
+    /// Where that was saved; 0 if the frame further in has not changed it.
+    pub fp_at: usize,
 }
 
 /// Hash of a sequence of return addresses, innermost first.
@@ -71,20 +83,20 @@ impl Guess {
 
 /// Everything a table walk needs beside the stack.
 pub struct Tables<'a> {
-    pub rules: &'a Index,
+    pub rules: &'a Rules,
     pub modules: &'a Modules,
     pub store: &'a Store,
     pub context: &'a mut Context,
     pub now_ns: u64,
 }
 
-/// Walks by unwind tables from `registers`, giving every return address and its place to `visit`, innermost first.
+/// Walks by unwind tables from `registers`, giving every frame to `visit`, innermost first.
 #[cfg(not(portable_unwinder))]
 pub fn walk(
     registers: Registers,
     memory: &mut StackMemory,
     tables: &mut Tables<'_>,
-    mut visit: impl FnMut(Site, usize, &mut StackMemory) -> Visit,
+    mut visit: impl FnMut(Found, &mut StackMemory) -> Visit,
 ) -> End {
     let Registers { pc, mut sp, mut fp } = registers;
     let mut at = tables.site(pc);
@@ -106,8 +118,10 @@ pub fn walk(
         let Some(return_address) = memory.read(frame_end - 8) else {
             return End::CutOff;
         };
+        let mut fp_at = 0;
         if saved_fp != 0 {
-            let Some(saved) = memory.read(frame_end.wrapping_add_signed(saved_fp)) else {
+            fp_at = frame_end.wrapping_add_signed(saved_fp);
+            let Some(saved) = memory.read(fp_at) else {
                 return End::CutOff;
             };
             fp = saved;
@@ -116,7 +130,13 @@ pub fn walk(
             return End::Complete;
         }
         let site = tables.site(return_address);
-        if visit(site, frame_end - 8, memory) == Visit::Enough {
+        let found = Found {
+            site,
+            place: frame_end - 8,
+            fp,
+            fp_at,
+        };
+        if visit(found, memory) == Visit::Enough {
             return End::Complete;
         }
         at = site.call();
@@ -131,10 +151,18 @@ pub fn walk(
     _: Registers,
     memory: &mut StackMemory,
     tables: &mut Tables<'_>,
-    mut visit: impl FnMut(Site, usize, &mut StackMemory) -> Visit,
+    mut visit: impl FnMut(Found, &mut StackMemory) -> Visit,
 ) -> End {
     // Places are not known, so no outer end is ever found again.
-    crate::portable::walk(|return_address| visit(tables.site(return_address), 0, memory))
+    crate::portable::walk(|return_address| {
+        let found = Found {
+            site: tables.site(return_address),
+            place: 0,
+            fp: 0,
+            fp_at: 0,
+        };
+        visit(found, memory)
+    })
 }
 
 impl Tables<'_> {
@@ -146,8 +174,8 @@ impl Tables<'_> {
     #[cfg(not(portable_unwinder))]
     #[inline]
     fn rule(&mut self, at: Site) -> Rule {
-        match self.rules.find(at.to_bits(), |_| true) {
-            Some(bits) => Rule::from_bits(bits),
+        match self.rules.find(at) {
+            Some(rule) => rule,
             None => self.compile(at),
         }
     }
@@ -160,7 +188,7 @@ impl Tables<'_> {
             Some(module) => cfi::compile(&module, at.address(), self.context),
             None => Rule::UNKNOWN,
         };
-        self.rules.insert(at.to_bits(), rule.to_bits());
+        self.rules.insert(at, rule);
         rule
     }
 }

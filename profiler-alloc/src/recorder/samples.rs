@@ -47,7 +47,22 @@ impl Recorder {
     #[inline]
     pub fn is_indifferent(&self, cells: &ThreadCells, address: usize, size: u64) -> bool {
         let freed = cells.freed_bytes.load(Ordering::Relaxed).wrapping_add(size);
-        freed < cells.publish_frees_at.load(Ordering::Relaxed) && !self.filter.may_hold(address)
+        freed < cells.publish_frees_at.load(Ordering::Relaxed) && !self.may_hold(address)
+    }
+
+    /// True if allocating and freeing so many bytes is only to be counted, whatever the block.
+    #[inline]
+    pub fn is_quiet(&self, cells: &ThreadCells, allocated: u64, freed: u64) -> bool {
+        let allocated = (cells.alloc_bytes.load(Ordering::Relaxed)).wrapping_add(allocated);
+        let freed = cells.freed_bytes.load(Ordering::Relaxed).wrapping_add(freed);
+        allocated < cells.alloc_next.load(Ordering::Relaxed)
+            && freed < cells.publish_frees_at.load(Ordering::Relaxed)
+    }
+
+    /// False if the block at `address` was certainly not sampled.
+    #[inline]
+    pub fn may_hold(&self, address: usize) -> bool {
+        self.filter.may_hold(address)
     }
 
     /// True while a block that is not known is one taken before the recording began, or while it was paused: as long as every

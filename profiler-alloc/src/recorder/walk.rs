@@ -51,7 +51,7 @@ impl Recorder {
             registers,
             &mut memory,
             &mut tables,
-            |site, place, memory| frames.push(site, place, memory),
+            |found, memory| frames.push(found, memory),
         );
         match end {
             End::Complete => frames.complete(),

@@ -10,7 +10,7 @@ use crate::stack_memory::OwnStack;
 /// A place to compare the two unwinders from anywhere.
 struct Oracle {
     store: Store,
-    rules: Index,
+    rules: Rules,
     modules: Modules,
     compared: usize,
 }
@@ -24,7 +24,7 @@ impl Oracle {
         modules.add_all(&store, 0);
         Oracle {
             store,
-            rules: Index::new(10),
+            rules: Rules::new().unwrap(),
             modules,
             compared: 0,
         }
@@ -44,8 +44,8 @@ impl Oracle {
             now_ns: 0,
         };
         let mut ours = Vec::new();
-        let end = walk(registers, &mut memory, &mut tables, |site, _, _| {
-            ours.push(site.address());
+        let end = walk(registers, &mut memory, &mut tables, |found, _| {
+            ours.push(found.site.address());
             Visit::GoOn
         });
         let mut theirs = Vec::new();
