@@ -70,6 +70,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 
 /// The files with `unsafe` in them: no others, and each of these.
 const UNSAFE_FILES: &[&str] = &[
+    "examples/operations.rs",
     "profiler-alloc/src/allocator.rs",
     "profiler-alloc/src/cfi.rs",
     "profiler-alloc/src/descriptor.rs",

@@ -54,7 +54,10 @@ impl Recorder {
     #[inline]
     pub fn is_quiet(&self, cells: &ThreadCells, allocated: u64, freed: u64) -> bool {
         let allocated = (cells.alloc_bytes.load(Ordering::Relaxed)).wrapping_add(allocated);
-        let freed = cells.freed_bytes.load(Ordering::Relaxed).wrapping_add(freed);
+        let freed = cells
+            .freed_bytes
+            .load(Ordering::Relaxed)
+            .wrapping_add(freed);
         allocated < cells.alloc_next.load(Ordering::Relaxed)
             && freed < cells.publish_frees_at.load(Ordering::Relaxed)
     }

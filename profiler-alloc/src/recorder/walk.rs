@@ -47,12 +47,9 @@ impl Recorder {
             context,
             now_ns,
         };
-        let end = unwind::walk(
-            registers,
-            &mut memory,
-            &mut tables,
-            |found, memory| frames.push(found, memory),
-        );
+        let end = unwind::walk(registers, &mut memory, &mut tables, |found, memory| {
+            frames.push(found, memory)
+        });
         match end {
             End::Complete => frames.complete(),
             End::CutOff => drop(header.lost_outer_frames.fetch_add(1, Ordering::Relaxed)),

@@ -1,0 +1,285 @@
+//! Everything that is run, in an order in which what is compared runs close together.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use peers::{CURVES, WORKLOADS, Workload};
+
+use super::build::Programs;
+use super::results::{Counted, Results, Run};
+use super::run::{self, Line};
+use super::subjects::{COUNTED, SUBJECTS, Scale, Subject, is_installed};
+
+/// Threads on which one workload is run to show how it scales.
+const THREADS: [usize; 4] = [2, 4, 8, 16];
+/// Lengths of one workload, as parts of its amount, to show how the default recording's cost falls with time.
+const LENGTHS: [f64; 4] = [0.03, 0.1, 0.3, 3.0];
+
+/// What to run, and how much of it.
+pub struct Plan<'a> {
+    pub programs: &'a Programs,
+    pub rounds: usize,
+    /// Part of every workload's amount.
+    pub part: f64,
+    /// Only workloads whose name contains this.
+    pub only: Option<&'a str>,
+    /// Folder with two published programs, as docs/programs/repeat.sh leaves it.
+    pub published: Option<&'a Path>,
+}
+
+/// One thing to run with several subjects.
+struct Case {
+    name: String,
+    threads: usize,
+    arguments: Vec<String>,
+    /// The programs are of this name, not of the subject's.
+    published: Option<PathBuf>,
+    subjects: Vec<&'static Subject>,
+}
+
+impl Plan<'_> {
+    /// Counts instructions: the same on every machine, so once.
+    pub fn instructions(&self, results: &mut Results) -> Result<()> {
+        if !is_installed("valgrind") {
+            results
+                .notes
+                .push("valgrind is not there: no instructions counted".to_owned());
+            return Ok(());
+        }
+        // Threads and sockets make counts differ from run to run.
+        let counted = WORKLOADS
+            .iter()
+            .filter(|workload| !["crossing", "server"].contains(&workload.name));
+        for workload in counted
+            .chain(CURVES)
+            .filter(|workload| self.is_asked(workload.name))
+        {
+            let is_curve = CURVES.iter().any(|curve| curve.name == workload.name);
+            let amount = match is_curve {
+                true => workload.amount,
+                false => (workload.amount as f64 * 0.02) as usize,
+            };
+            let subjects = COUNTED.iter().filter(|subject| {
+                !is_curve || subject.program == "memprof" || subject.name == "system"
+            });
+            for subject in subjects {
+                let folder = Folder::new()?;
+                let arguments = [workload.name.to_owned(), amount.to_string(), "1".to_owned()];
+                let line = Line {
+                    program: &self.program(subject),
+                    arguments: &arguments,
+                    folder: folder.path(),
+                };
+                results.counted.push(Counted {
+                    workload: workload.name.to_owned(),
+                    subject: subject.name.to_owned(),
+                    base: subject.base.to_owned(),
+                    amount,
+                    instructions: run::instructions(subject, &line)?,
+                });
+            }
+            eprintln!("counted {}", workload.name);
+        }
+        Ok(())
+    }
+
+    /// Runs everything `rounds` times, one after the other.
+    pub fn times(&self, results: &mut Results) -> Result<()> {
+        let cases = self.cases();
+        for subject in SUBJECTS {
+            if let Some(tool) = subject.missing_tool() {
+                results
+                    .notes
+                    .push(format!("{}: {tool} is not there", subject.name));
+            }
+        }
+        for round in 0..self.rounds {
+            for case in cases.iter().filter(|case| self.is_asked(&case.name)) {
+                self.run_case(case, round, results)?;
+            }
+            eprintln!("round {} of {}", round + 1, self.rounds);
+        }
+        Ok(())
+    }
+
+    fn is_asked(&self, name: &str) -> bool {
+        self.only.is_none_or(|part| name.contains(part))
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        let mut cases = Vec::new();
+        for scale in [Scale::Whole, Scale::Twentieth] {
+            for workload in WORKLOADS {
+                let threads = if workload.name == "server" { 2 } else { 1 };
+                let part = scale.part() * self.part;
+                cases.push(self.case(workload, "", part, threads, |subject| {
+                    subject.scale == scale
+                }));
+            }
+        }
+        let churn = named("churn");
+        let few = |subject: &Subject| {
+            let names = [
+                "system",
+                "memprof, off",
+                "memprof, default",
+                "jemalloc",
+                "jemalloc, prof",
+            ];
+            subject.scale == Scale::Whole && names.contains(&subject.name)
+        };
+        for threads in THREADS {
+            cases.push(self.case(churn, " ×", self.part, threads, few));
+        }
+        let two = |subject: &Subject| {
+            subject.scale == Scale::Whole && ["system", "memprof, default"].contains(&subject.name)
+        };
+        for length in LENGTHS {
+            let name = format!(" for {length}");
+            cases.push(self.case(churn, &name, length * self.part, 1, two));
+        }
+        cases.extend(self.published.iter().flat_map(|folder| published(folder)));
+        cases
+    }
+
+    fn case(
+        &self,
+        workload: &Workload,
+        suffix: &str,
+        part: f64,
+        threads: usize,
+        takes: impl Fn(&Subject) -> bool,
+    ) -> Case {
+        let amount = (workload.amount as f64 * part) as usize;
+        let subjects = SUBJECTS
+            .iter()
+            .filter(|subject| takes(subject) && subject.missing_tool().is_none());
+        let subjects: Vec<_> = subjects.collect();
+        let small = match subjects.first() {
+            Some(subject) if subject.scale == Scale::Twentieth => " (small)",
+            _ => "",
+        };
+        let suffix = match suffix {
+            " ×" => format!(" × {threads} threads"),
+            other => other.to_owned(),
+        };
+        Case {
+            name: format!("{}{suffix}{small}", workload.name),
+            threads,
+            arguments: vec![
+                workload.name.to_owned(),
+                amount.to_string(),
+                threads.to_string(),
+            ],
+            published: None,
+            subjects,
+        }
+    }
+
+    /// All subjects of a case, beginning with another one each round. What they print must be the same.
+    fn run_case(&self, case: &Case, round: usize, results: &mut Results) -> Result<()> {
+        let mut printed: Option<Vec<u8>> = None;
+        let count = case.subjects.len();
+        for turn in 0..count {
+            let subject = case.subjects[(turn + round * 3) % count];
+            let folder = Folder::new()?;
+            let program = match &case.published {
+                Some(program) if subject.program == "system" => {
+                    program.with_added_extension("plain")
+                }
+                Some(program) => program.clone(),
+                None => self.program(subject),
+            };
+            let line = Line {
+                program: &program,
+                arguments: &case.arguments,
+                folder: folder.path(),
+            };
+            let (cost, output) = run::run(subject, &line)?;
+            // heaptrack prints to the same place.
+            if !subject.name.starts_with("heaptrack") && case.published.is_none() {
+                let first = printed.get_or_insert_with(|| output.clone());
+                ensure!(
+                    *first == output,
+                    "{} did other work on {}",
+                    subject.name,
+                    case.name
+                );
+            }
+            results.runs.push(Run {
+                case: case.name.clone(),
+                threads: case.threads,
+                subject: subject.name.to_owned(),
+                base: subject.base.to_owned(),
+                round,
+                wall_ms: cost.wall_ms,
+                cpu_ms: cost.cpu_ms,
+                peak_kib: cost.peak_kib,
+            });
+        }
+        Ok(())
+    }
+
+    fn program(&self, subject: &Subject) -> PathBuf {
+        let folder = match subject.frame_pointers {
+            true => &self.programs.frame_pointers,
+            false => &self.programs.plain,
+        };
+        folder.join(subject.program)
+    }
+}
+
+/// Two programs from crates.io, as docs/programs/repeat.sh has built them with and without the allocator.
+fn published(folder: &Path) -> Vec<Case> {
+    let names = ["system", "memprof, off", "memprof, default", "memprof, all"];
+    let subjects = || {
+        let chosen = SUBJECTS
+            .iter()
+            .filter(|subject| subject.scale == Scale::Whole && names.contains(&subject.name));
+        chosen.collect()
+    };
+    let input = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    let case = |name: &str, threads, arguments| Case {
+        name: name.to_owned(),
+        threads,
+        arguments,
+        published: Some(folder.join(name)),
+        subjects: subjects(),
+    };
+    vec![
+        case(
+            "csview",
+            1,
+            vec!["--sniff".to_owned(), "0".to_owned(), input("in.csv")],
+        ),
+        case("tokei", 4, vec![input("src")]),
+    ]
+}
+
+fn named(name: &str) -> &'static Workload {
+    WORKLOADS
+        .iter()
+        .find(|workload| workload.name == name)
+        .expect("a workload of that name")
+}
+
+/// A folder that is removed with all that is in it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Folder> {
+        let path = std::env::temp_dir().join(format!("peers-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Folder(path))
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
