@@ -1,5 +1,5 @@
 //! Rules 1, 3 and 6 of the hook: it allocates nothing, from the program's allocator or the system's; it may be entered
-//! while it is at work; `errno` stays as it was.
+//! while it is at work; `errno` stays as it was. The probes of `#[profile]` allocate nothing either.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
@@ -10,7 +10,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
-use profiler_alloc::{ProfilerAlloc, Recording, Sample};
+use profiler_alloc::{ProfilerAlloc, Recording, Sample, profile};
 use profiler_alloc_format::HeaderCells;
 
 /// Takes memory from an array and never gives it back: may be called from a signal handler, and never calls malloc.
@@ -66,8 +66,36 @@ fn lost_reentrant(file: &File) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
+#[profile]
+fn is_profiled(rounds: u64) -> u64 {
+    let mut sum = 0;
+    for round in 0..rounds {
+        sum = black_box(sum + round);
+        sum = match sum % 2 {
+            0 => black_box(sum / 2),
+            _ => {
+                let more = black_box(3 * sum);
+                more + 1
+            }
+        };
+    }
+    sum
+}
+
+/// The first call makes the counters; from then on the probes take memory from nobody.
+fn assert_probes_allocate_nothing() {
+    is_profiled(1);
+    let (calls, malloc) = (CALLS.load(SeqCst), malloc_in_use());
+    for rounds in 0..100 {
+        is_profiled(rounds);
+    }
+    assert_eq!(CALLS.load(SeqCst), calls);
+    assert_eq!(malloc_in_use(), malloc);
+}
+
 #[test]
 fn allocates_nothing_keeps_errno_and_may_be_interrupted() {
+    assert_probes_allocate_nothing();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.memprof");
     let recording = Recording::builder()
@@ -95,6 +123,7 @@ fn allocates_nothing_keeps_errno_and_may_be_interrupted() {
         "one call for each of the program's own"
     );
     assert_eq!(malloc_in_use(), malloc);
+    assert_probes_allocate_nothing();
 
     // Every 50 us a signal whose handler allocates, perhaps in the middle of the hook.
     let before = profiler_alloc::stats();

@@ -127,10 +127,9 @@ fn close(profiles: &[Recorded], report: bool) -> anyhow::Result<()> {
 
 /// The machine's memory in bytes, 0 if unknown.
 fn machine_memory() -> u64 {
-    sysinfo::System::new().map_or(0, |mut system| {
-        system.refresh_memory();
-        system.total_memory()
-    })
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    system.total_memory()
 }
 
 /// Says a line of our own, beside whatever the program wrote. A closed stderr must not end the run.

@@ -15,12 +15,9 @@ pub fn of_process() -> u64 {
 /// Share of the system's memory that is not available, in percent.
 #[cfg(feature = "sysinfo")]
 pub fn system_percent() -> Option<f64> {
-    static SYSTEM: OnceLock<Option<Mutex<sysinfo::System>>> = OnceLock::new();
-    let system = SYSTEM.get_or_init(|| sysinfo::System::new().ok().map(Mutex::new));
-    let mut system = system
-        .as_ref()?
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner);
+    static SYSTEM: OnceLock<Mutex<sysinfo::System>> = OnceLock::new();
+    let system = SYSTEM.get_or_init(|| Mutex::new(sysinfo::System::new()));
+    let mut system = system.lock().unwrap_or_else(PoisonError::into_inner);
     system.refresh_memory();
     percent_of(system.total_memory(), system.available_memory())
 }
