@@ -8,7 +8,7 @@ mod recording;
 use recording::{Line, Recording};
 
 /// Runs of each kind; an unoptimized recorder is some ten times slower.
-const RUNS: usize = if cfg!(debug_assertions) { 8 } else { 100 };
+const RUNS: usize = if cfg!(debug_assertions) { 3 } else { 100 };
 
 /// How the sampled figures of many runs compare with the exact ones, over all lines with 1 % of the bytes or more.
 #[derive(Default, Debug)]
