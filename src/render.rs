@@ -3,6 +3,7 @@
 mod axis;
 pub(crate) mod cell;
 mod csv;
+mod diff_html;
 mod diff_json;
 mod diff_text;
 pub(crate) mod escape;
@@ -12,6 +13,7 @@ mod html;
 mod json;
 mod leaks_text;
 mod live;
+mod page;
 mod summary_text;
 mod temporary_text;
 mod text;
@@ -23,9 +25,10 @@ pub(crate) mod words;
 use std::io::{self, Write};
 
 pub use csv::Csv;
+pub use diff_html::DiffHtml;
 pub use diff_json::DiffJson;
 pub use diff_text::DiffText;
-pub use flamegraph::Flamegraph;
+pub use flamegraph::{Base, Flamegraph};
 pub use html::Html;
 pub(crate) use json::FiguresShape;
 pub use json::Json;

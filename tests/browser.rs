@@ -10,8 +10,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use memprof::profile::{self, Frame, builder::Builder};
-use memprof::render::Html;
-use memprof::report::{Grain, Report, Scope, Selection, Stacks, Timeline};
+use memprof::render::{DiffHtml, Html};
+use memprof::report::diff::Diff;
+use memprof::report::{Grain, Metric, Report, Scope, Selection, Stacks, Timeline};
 use memprof::source::{Places, Sources};
 use memprof::symbolize::{CodeFrame, Symbols};
 use profiler_alloc_format::Point;
@@ -321,6 +322,86 @@ fn the_page_works_in_a_browser() {
         "{:?}",
         browser.complaints
     );
+}
+
+/// A page that compares two versions of a program: one line took more, one function is new.
+fn diff_page(folder: &Path) -> PathBuf {
+    let source =
+        "fn main() {\n    load(\"</script>\");\n    keep();\n}\n\nfn keep() {\n    vec![1];\n}\n";
+    let file = folder.join("compared.rs");
+    fs::write(&file, source).unwrap();
+    let report = |calls: &[(&str, u32, u64)]| {
+        let mut builder = Builder::new();
+        builder.module("/bin/app");
+        let mut symbols = Symbols::default();
+        for &(function, line, kib) in calls {
+            let frame = Frame::new(0, u64::from(line) * 16);
+            let code = CodeFrame::new(function, file.to_str().unwrap(), line);
+            symbols.insert(frame, vec![code]);
+            let stack = builder.stack(&[frame]);
+            builder.allocated(stack, kib << 10, 1);
+        }
+        let (profile, _) = profile::parse("x".as_ref(), builder.to_input()).unwrap();
+        let mut sources = Sources::new(Places {
+            current_dir: folder.to_owned(),
+            ..Places::default()
+        });
+        Report::new(&profile, &symbols, &mut sources, Scope::User, Vec::new())
+    };
+    let base = report(&[("app::main", 2, 100)]);
+    let new = report(&[("app::main", 2, 700), ("app::keep", 7, 50)]);
+    let mut diff = Diff::new(base, new);
+    diff.sort(Metric::Peak);
+    let grown = diff.grown(Metric::Peak, "10%".parse().unwrap());
+    let path = folder.join("diff.html");
+    let renderer = DiffHtml {
+        grown: Some((&grown, "10%")),
+        ..DiffHtml::default()
+    };
+    (renderer.page(&diff, &mut File::create(&path).unwrap())).unwrap();
+    path
+}
+
+#[test]
+fn the_page_of_a_diff_works_in_a_browser() {
+    let Some(program) = chromium() else {
+        eprintln!(
+            "not tested: the page of a diff in a browser, as there is no Chromium (apt-get install chromium)"
+        );
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut browser = Browser::start(&program);
+    browser.open(&diff_page(folder.path()));
+    let texts = |selector: &str| {
+        format!("[...document.querySelectorAll({selector:?})].map(e => e.textContent)")
+    };
+    let (names, changes) = (
+        texts("#functions tbody .name"),
+        texts("#functions tbody td:last-child"),
+    );
+    let peak = browser.eval("document.querySelector('.stat[data-metric=peak]').textContent");
+    assert_eq!(peak, "+650.0 KiBpeak: 100.0 KiB → 750.0 KiB");
+    assert_eq!(browser.eval(&names), json!(["app::main", "app::keepnew"]));
+    assert_eq!(browser.eval(&changes), json!(["+600.0 KiB", "+50.0 KiB"]));
+    let code = texts("#source td.code");
+    assert_eq!(browser.eval(&code)[0], "      load(\"</script>\");");
+    let grown = browser.eval("document.querySelector('#grown pre').textContent");
+    assert!(
+        grown.as_str().unwrap().contains("the whole program"),
+        "{grown}"
+    );
+
+    browser.click("#functions th[data-sort=name]");
+    assert_eq!(browser.eval(&names), json!(["app::keepnew", "app::main"]));
+    browser.click("#functions tbody tr");
+    assert_eq!(browser.eval(&code), json!(["+     vec![1];"]));
+    browser.eval("document.getElementById('search').focus()");
+    browser.ask("Input.insertText", json!({"text": "MAIN"}));
+    assert_eq!(browser.eval(&names), json!(["app::main"]));
+    browser.eval("const m = document.getElementById('metric'); m.value = 'count'; m.dispatchEvent(new Event('change'))");
+    assert_eq!(browser.eval(&changes), json!(["="]));
+    assert_eq!(browser.complaints, [""; 0]);
 }
 
 /// Not a limit, as machines differ: run by hand, it says how long a page of 100,000 stacks takes to open.

@@ -6,9 +6,9 @@ use std::fs;
 use std::process::Command;
 
 use memprof::profile::builder::Builder;
-use memprof::render::{DiffJson, DiffText};
+use memprof::render::{Base, DiffHtml, DiffJson, DiffText, Flamegraph};
 use memprof::report::diff::{Diff, Limit, What};
-use memprof::report::{Metric, Scope};
+use memprof::report::{CallTree, Grain, Limits, Metric, Scope, Stacks};
 use memprof::symbolize::CodeFrame;
 use synthetic::Program;
 
@@ -259,6 +259,121 @@ fn json_has_the_documented_shape() {
     assert_eq!((&line["line"], &line["base_line"]), (&10.into(), &3.into()));
     assert_eq!(line["base_source"], "    let b = load(20);");
     assert_eq!(json["functions"][1]["presence"], serde_json::Value::Null);
+}
+
+/// The data of a page.
+fn page_data(page: &str) -> serde_json::Value {
+    let (_, behind) = page.split_once("id=\"data\">").expect("data");
+    let (data, _) = behind.split_once("</script>").expect("an end");
+    serde_json::from_str(data).expect("JSON")
+}
+
+#[test]
+fn the_page_has_the_figures_of_the_text() {
+    let diff = edited();
+    let grown = diff.grown(Metric::Peak, "50%".parse().unwrap());
+    let page = |renderer: DiffHtml<'_>| {
+        let mut out = Vec::new();
+        renderer.page(&diff, &mut out).unwrap();
+        page_data(std::str::from_utf8(&out).unwrap())
+    };
+    let data = page(DiffHtml {
+        grown: Some((&grown, "50%")),
+        ..DiffHtml::default()
+    });
+    let both = |base: u64, new: u64| serde_json::json!([base * MIB, new * MIB]);
+    assert_eq!(data["whole"]["peak"], both(65, 250));
+    let main = &data["functions"][0];
+    assert_eq!(main["name"], "app::main");
+    let figures = serde_json::json!([20 * MIB, 200 * MIB, false]);
+    let line = &main["lines"][1];
+    assert_eq!(line["figures"]["peak"], figures);
+    assert_eq!(
+        (&line["number"], &line["base_number"]),
+        (&10.into(), &3.into())
+    );
+    assert_eq!(
+        (&line["mark"], &line["was"]),
+        (&"~".into(), &"    let b = load(20);".into())
+    );
+    let states: Vec<_> = (data["functions"].as_array().unwrap().iter())
+        .map(|function| function["state"].as_str().unwrap())
+        .collect();
+    assert_eq!(states, ["", "new", "gone", ""]);
+    assert_eq!(data["functions"][3]["was"][1], "app::load");
+    assert_eq!(data["grown"][0], "peak grew by more than 50%:");
+    assert_eq!(data["grown"].as_array().unwrap().len(), 4);
+
+    let cut = page(DiffHtml {
+        functions: 1,
+        ..DiffHtml::default()
+    });
+    assert_eq!(cut["functions"].as_array().unwrap().len(), 1);
+    assert!(
+        cut["notes"]
+            .to_string()
+            .contains("Cut: 3 functions that changed less")
+    );
+}
+
+/// What `svg` says of its frames: `name (bytes, …)`.
+fn titles(svg: &str) -> Vec<String> {
+    let titles = svg.split("<title>").skip(1);
+    let titles = titles.map(|title| title.split("</title>").next().unwrap().to_owned());
+    titles.collect()
+}
+
+#[test]
+fn a_flamegraph_shows_what_grew_and_what_shrank() {
+    let source = "fn main() {\n    grow();\n    shrink();\n    fresh();\n    gone();\n}\n";
+    let stacks = |calls: &[(u32, u64)]| -> Stacks {
+        let mut program = Program::new(source);
+        let outer = program.frame(&[("app::main", 1)]);
+        for &(line, mib) in calls {
+            let frame = program.frame(&[("app::main", line)]);
+            let stack = program.builder.stack(&[frame, outer]);
+            program.builder.allocated(stack, mib * MIB, 1);
+        }
+        let (profile, defects) = program.profile();
+        let stacks = Stacks::new(&profile, &program.symbols, &mut program.sources(), defects);
+        stacks.narrowed(Scope::User, Grain::Line)
+    };
+    let base = stacks(&[(2, 10), (3, 40), (5, 30)]);
+    let new = stacks(&[(2, 60), (3, 20), (4, 20)]);
+    let shown = |inverted| {
+        let tree = |stacks| CallTree::new(stacks, Metric::Peak, inverted, Limits::default());
+        let base = Base {
+            stacks: &base,
+            tree: &tree(&base),
+        };
+        let mut svg = Vec::new();
+        (Flamegraph.svg_with_base((&new, &tree(&new)), base, &mut svg)).unwrap();
+        let svg = String::from_utf8(svg).unwrap();
+        let wholes = "80.0 MiB in the base, 100.0 MiB in the new recording";
+        assert!(svg.contains(wholes), "{svg}");
+        let mut titles = titles(&svg);
+        titles.sort();
+        titles
+    };
+    // Of the outer frame itself, the 30 MiB are gone that only the base has below it.
+    let downwards = [
+        "all (104,857,600 bytes, 100%)",
+        "app::main (main.rs:1) (104,857,600 bytes, 100.00%; -30.00%)",
+        "app::main (main.rs:2) (62,914,560 bytes, 60.00%; +50.00%)",
+        "app::main (main.rs:3) (20,971,520 bytes, 20.00%; -20.00%)",
+        "app::main (main.rs:4) (20,971,520 bytes, 20.00%; +20.00%)",
+    ];
+    assert_eq!(shown(false), downwards);
+    let upwards = [
+        "all (104,857,600 bytes, 100%)",
+        "app::main (main.rs:1) (20,971,520 bytes, 20.00%; +20.00%)",
+        "app::main (main.rs:1) (20,971,520 bytes, 20.00%; -20.00%)",
+        "app::main (main.rs:1) (62,914,560 bytes, 60.00%; +50.00%)",
+        "app::main (main.rs:2) (62,914,560 bytes, 60.00%; 0.00%)",
+        "app::main (main.rs:3) (20,971,520 bytes, 20.00%; 0.00%)",
+        "app::main (main.rs:4) (20,971,520 bytes, 20.00%; 0.00%)",
+    ];
+    assert_eq!(shown(true), upwards);
 }
 
 /// Two profiles of nothing known, the second of more.

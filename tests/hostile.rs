@@ -9,9 +9,10 @@ use inert::STRINGS;
 use memprof::export::{Dhat, Firefox, Folded, Otlp, Pprof, Speedscope, StacksCsv, StacksJson};
 use memprof::profile::{self, Frame, Profile, builder::Builder};
 use memprof::render::{
-    Column, Csv, Flamegraph, Html, Json, LeaksText, Renderer, SummaryText, TemporaryText, Text,
-    TimelineSvg, TimelineText, TreeText,
+    Base, Column, Csv, DiffHtml, Flamegraph, Html, Json, LeaksText, Renderer, SummaryText,
+    TemporaryText, Text, TimelineSvg, TimelineText, TreeText,
 };
+use memprof::report::diff::Diff;
 use memprof::report::{
     CallTree, Calls, Grain, Limits, Metric, Report, Scope, Selection, Sort, Stacks, Summary,
     Timeline,
@@ -98,6 +99,11 @@ fn views(profile: &Profile, symbols: &Symbols, sources: &mut Sources, report: &R
             let tree = CallTree::new(stacks, metric, inverted, Limits::default());
             (TreeText { width: Some(60) }.tree(stacks, &tree, out)).expect("written");
             Flamegraph.svg(stacks, &tree, out).expect("written");
+            let base = Base {
+                stacks,
+                tree: &tree,
+            };
+            (Flamegraph.svg_with_base((stacks, &tree), base, out)).expect("written");
         }
     }
     (LeaksText { top: 3, stacks: 2 }.leaks(&stacks, out)).expect("written");
@@ -106,6 +112,9 @@ fn views(profile: &Profile, symbols: &Symbols, sources: &mut Sources, report: &R
     (TimelineText::default().timeline(&timeline, out)).expect("written");
     TimelineSvg.svg(&timeline, out).expect("written");
     (Html::default().page(report, &stacks, &timeline, out)).expect("written");
+    let mut diff = Diff::new(report.clone(), report.clone());
+    diff.sort(Metric::Peak);
+    DiffHtml::default().page(&diff, out).expect("written");
 }
 
 proptest! {

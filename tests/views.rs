@@ -5,9 +5,10 @@ use std::path::Path;
 
 use memprof::profile::{self, Frame, Profile, builder::Builder};
 use memprof::render::{
-    Csv, Flamegraph, Html, Json, LeaksText, Renderer, SummaryText, TemporaryText, Text,
-    TimelineSvg, TimelineText, TreeText,
+    Base, Csv, DiffHtml, DiffText, Flamegraph, Html, Json, LeaksText, Renderer, SummaryText,
+    TemporaryText, Text, TimelineSvg, TimelineText, TreeText,
 };
+use memprof::report::diff::Diff;
 use memprof::report::{
     CallTree, Grain, Limits, Metric, Report, Scope, Selection, Stacks, Summary, Timeline,
 };
@@ -318,6 +319,7 @@ fn nothing_in_a_profile_does_harm_where_it_is_shown() {
         let (profile, symbols) = hostile(name);
         let views = views(&profile, &symbols);
         let mut shown = String::new();
+        let diff = Diff::new(views.report.clone(), views.report.clone());
         let tree = CallTree::new(&views.stacks, Metric::Live, false, Limits::default());
         let upwards = CallTree::new(&views.stacks, Metric::Live, true, Limits::default());
         for part in [
@@ -330,6 +332,7 @@ fn nothing_in_a_profile_does_harm_where_it_is_shown() {
             text(|out| TimelineText::default().timeline(&views.timeline, out)),
             text(|out| Json.report(&views.report, out)),
             text(|out| Json.summary(&views.summary, out)),
+            text(|out| DiffText::default().diff(&diff, out)),
         ] {
             let _ = write!(shown, "{}", anstream_free(&part));
         }
@@ -342,9 +345,14 @@ fn nothing_in_a_profile_does_harm_where_it_is_shown() {
             .count();
         assert!(rows >= 1, "{name:?} in CSV");
 
+        let base = Base {
+            stacks: &views.stacks,
+            tree: &tree,
+        };
         for svg in [
             text(|out| Flamegraph.svg(&views.stacks, &tree, out)),
             text(|out| Flamegraph.svg(&views.stacks, &upwards, out)),
+            text(|out| Flamegraph.svg_with_base((&views.stacks, &tree), base, out)),
             text(|out| TimelineSvg.svg(&views.timeline, out)),
         ] {
             let options = roxmltree::ParsingOptions {
@@ -367,13 +375,15 @@ fn nothing_in_a_profile_does_harm_where_it_is_shown() {
 
         let page =
             text(|out| Html::default().page(&views.report, &views.stacks, &views.timeline, out));
-        assert_eq!(page.matches("<script").count(), 2, "{name:?} made a script");
-        assert_eq!(
-            page.matches("</script").count(),
-            2,
-            "{name:?} ended a script"
-        );
-        assert!(!page.contains(steers), "{name:?} in the page");
+        for page in [&page, &text(|out| DiffHtml::default().page(&diff, out))] {
+            assert_eq!(page.matches("<script").count(), 2, "{name:?} made a script");
+            assert_eq!(
+                page.matches("</script").count(),
+                2,
+                "{name:?} ended a script"
+            );
+            assert!(!page.contains(steers), "{name:?} in the page");
+        }
         let data = page_data(&page);
         assert_eq!(
             data["tables"].as_array().map(Vec::len),

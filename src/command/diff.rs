@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::load::{self, Output};
 use super::revision::Revision;
-use crate::render::{DiffJson, DiffText};
+use crate::render::{DiffHtml, DiffJson, DiffText};
 use crate::report::diff::{Diff, Limit};
 use crate::report::{Metric, Report, Scope, Selection};
 use crate::source::{PathMap, Places};
@@ -17,6 +17,8 @@ const GROWN: u8 = 1;
 ///
 /// Lines that moved in the source are matched by their text, functions that were renamed by theirs. The source of BASE is
 /// looked for where it is now; if it was edited since, name the revision that BASE was built from: --base-rev main.
+///
+/// A page with both versions of every line: `--format html -o FILE`. A flamegraph of what grew: `memprof flamegraph --base`.
 ///
 /// A change that the error of sampling alone may have made is marked `~`. Record both with `--sample all` to have none.
 #[derive(clap::Args, Debug)]
@@ -83,6 +85,8 @@ enum Format {
     Text,
     /// For programs; see docs/json.md
     Json,
+    /// A page for the browser: what changed as a whole, functions, lines
+    Html,
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -107,26 +111,39 @@ impl Show {
         })?;
         diff.sort(self.of);
         let grown = limit.map(|limit| diff.grown(self.of, limit));
-        let text = DiffText {
-            metric: self.of,
-            precision: usize::from(self.precision),
-            top: self.top,
-        };
-        Output::to(self.output.as_deref()).write(|out| match self.format {
-            Format::Text => {
+        let grown_over = grown.as_deref().zip(self.fail_over.as_deref());
+        let output = Output::to(self.output.as_deref());
+        match self.format {
+            Format::Text => output.write(|out| {
+                let text = DiffText {
+                    metric: self.of,
+                    precision: usize::from(self.precision),
+                    top: self.top,
+                };
                 text.diff(&diff, out)?;
-                let Some((grown, limit)) = grown.as_ref().zip(self.fail_over.as_ref()) else {
+                let Some((grown, limit)) = grown_over else {
                     return Ok(());
                 };
                 writeln!(out)?;
                 text.growths(grown, limit, out)
-            }
-            Format::Json => DiffJson {
-                metric: self.of,
-                grown: grown.as_deref(),
-            }
-            .diff(&diff, out),
-        })?;
+            }),
+            Format::Json => output.write(|out| {
+                let json = DiffJson {
+                    metric: self.of,
+                    grown: grown.as_deref(),
+                };
+                json.diff(&diff, out)
+            }),
+            Format::Html => output.write_raw(|out| {
+                let page = DiffHtml {
+                    metric: self.of,
+                    grown: grown_over,
+                    functions: self.top.unwrap_or(DiffHtml::default().functions),
+                    ..DiffHtml::default()
+                };
+                page.page(&diff, out)
+            }),
+        }?;
         let fails = grown.iter().flatten().any(|growth| !growth.within_noise);
         Ok(ExitCode::from(if fails { GROWN } else { 0 }))
     }

@@ -4,19 +4,25 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::load::{Input, Output, StackArgs};
-use crate::render::Flamegraph;
+use crate::render::{Base, Flamegraph};
 use crate::report::Limits;
 
 /// Below this share of the whole, a frame is too narrow to see.
 const LEAST_SHARE: f64 = 0.0003;
 
 /// Draws the stacks as a flamegraph (SVG), to be opened in a browser.
+///
+/// With --base, frames are as wide as in FILE, red where it has more than BASE and blue where it has less; what only BASE has
+/// counts in the frame above it. Where lines moved in between, `--by function` compares the functions as a whole.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
     stacks: StackArgs,
+    /// Compare with the profile BASE
+    #[arg(long, value_name = "BASE")]
+    base: Option<PathBuf>,
     /// Write to FILE instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -28,5 +34,25 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         ..Limits::default()
     };
     let (stacks, tree) = args.stacks.tree(&args.input, limits)?;
-    Output::to(args.output.as_deref()).write_raw(|out| Flamegraph.svg(&stacks, &tree, out))
+    let base = match &args.base {
+        None => None,
+        Some(base) => {
+            let whole = Limits {
+                least_share: 0.0,
+                nodes: usize::MAX,
+                depth: usize::MAX,
+            };
+            Some(args.stacks.tree_of(base, &args.input.lookup, whole)?)
+        }
+    };
+    Output::to(args.output.as_deref()).write_raw(|out| match &base {
+        None => Flamegraph.svg(&stacks, &tree, out),
+        Some((base_stacks, base_tree)) => {
+            let base = Base {
+                stacks: base_stacks,
+                tree: base_tree,
+            };
+            Flamegraph.svg_with_base((&stacks, &tree), base, out)
+        }
+    })
 }

@@ -98,13 +98,24 @@ pub struct StackArgs {
 impl StackArgs {
     /// The stacks and the tree that are asked for.
     pub fn tree(&self, input: &Input, limits: Limits) -> anyhow::Result<(Stacks, CallTree)> {
+        self.tree_of(&input.path()?, &input.lookup, limits)
+    }
+
+    /// The same of the profile at `path`.
+    pub fn tree_of(
+        &self,
+        path: &Path,
+        lookup: &Lookup,
+        limits: Limits,
+    ) -> anyhow::Result<(Stacks, CallTree)> {
         if self.of == Metric::Increment {
             bail!(
                 "increments may be below zero, which no tree can show; choose `--of allocated`, freed, live or peak"
             );
         }
         let scope = if self.all { Scope::All } else { Scope::User };
-        let stacks = input.load()?.stacks(scope, self.by);
+        let loaded = load(path, lookup.places()?, lookup.force)?;
+        let stacks = loaded.stacks(scope, self.by);
         let tree = CallTree::new(&stacks, self.of, self.inverted, limits);
         Ok((stacks, tree))
     }

@@ -203,7 +203,7 @@ struct Cells {
     change: String,
 }
 
-fn foot(diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn foot(diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
     if !(diff.base.sampling.exact && diff.new.sampling.exact) {
         writeln!(
             out,

@@ -1,9 +1,13 @@
 //! Stacks as a flamegraph: an SVG page of its own, to be zoomed and searched in a browser.
 
+mod base;
+
 use std::io::{self, Write};
 
 use inferno::flamegraph::color::{BackgroundColor, BasicPalette, MultiPalette, Palette};
 use inferno::flamegraph::{Direction, Options, TextTruncateDirection, from_lines};
+
+pub use base::Base;
 
 use super::escape::escape;
 use super::foot::{cut_words, foot_lines};
@@ -17,43 +21,47 @@ pub struct Flamegraph;
 impl Flamegraph {
     /// Writes `tree`, which was made of `stacks`, to `out`.
     pub fn svg(self, stacks: &Stacks, tree: &CallTree, out: &mut dyn Write) -> io::Result<()> {
-        let mut options = Options::default();
-        let program = match stacks.recording.program.as_str() {
-            "" => "unknown program",
-            program => program,
-        };
-        options.title = format!("{}: {}", escape(program), metric_words(tree.metric));
-        options.subtitle = Some(subtitle(stacks, tree));
-        options.count_name = match tree.metric {
-            Metric::Count => "blocks".to_owned(),
-            _ => "bytes".to_owned(),
-        };
-        options.deterministic = true;
-        options.text_truncate_direction = TextTruncateDirection::Right;
-        options.bgcolors = Some(BackgroundColor::Flat((250, 250, 250).into()));
-        (options.direction, options.colors) = match tree.inverted {
-            false => (Direction::Straight, Palette::Multi(MultiPalette::Rust)),
-            true => (Direction::Inverted, Palette::Basic(BasicPalette::Mem)),
-        };
-        let lines = folded(stacks, tree);
-        if lines.is_empty() {
-            // Of nothing, the library makes a picture of an error.
-            let nothing = ["(nothing) 1".to_owned()];
-            options.count_name = "nothing was seen".to_owned();
-            return write(&mut options, &nothing, out);
-        }
-        write(&mut options, &lines, out)
+        let options = options(stacks, tree, subtitle(foot_lines(stacks), tree));
+        write(options, &folded(stacks, tree), out)
     }
 }
 
-fn write(options: &mut Options<'_>, lines: &[String], out: &mut dyn Write) -> io::Result<()> {
-    from_lines(options, lines.iter().map(String::as_str), out)
+/// How `tree`, which was made of `stacks`, is drawn.
+fn options(stacks: &Stacks, tree: &CallTree, subtitle: String) -> Options<'static> {
+    let mut options = Options::default();
+    let program = match stacks.recording.program.as_str() {
+        "" => "unknown program",
+        program => program,
+    };
+    options.title = format!("{}: {}", escape(program), metric_words(tree.metric));
+    options.subtitle = Some(subtitle);
+    options.count_name = match tree.metric {
+        Metric::Count => "blocks".to_owned(),
+        _ => "bytes".to_owned(),
+    };
+    options.deterministic = true;
+    options.text_truncate_direction = TextTruncateDirection::Right;
+    options.bgcolors = Some(BackgroundColor::Flat((250, 250, 250).into()));
+    (options.direction, options.colors) = match tree.inverted {
+        false => (Direction::Straight, Palette::Multi(MultiPalette::Rust)),
+        true => (Direction::Inverted, Palette::Basic(BasicPalette::Mem)),
+    };
+    options
 }
 
-fn subtitle(stacks: &Stacks, tree: &CallTree) -> String {
+fn write(mut options: Options<'_>, lines: &[String], out: &mut dyn Write) -> io::Result<()> {
+    if lines.is_empty() {
+        // Of nothing, the library makes a picture of an error.
+        options.count_name = "nothing was seen".to_owned();
+        return from_lines(&mut options, ["(nothing) 1"], out);
+    }
+    from_lines(&mut options, lines.iter().map(String::as_str), out)
+}
+
+/// What is to be known of the picture; `lines` are those of the text's foot.
+fn subtitle(mut lines: Vec<String>, tree: &CallTree) -> String {
     /// Characters for which there is room.
     const ROOM: usize = 150;
-    let mut lines = foot_lines(stacks);
     // How it was sampled comes first, and matters least where something went wrong.
     lines.reverse();
     lines.extend(cut_words(tree.cut, tree.whole()));
@@ -67,12 +75,7 @@ fn subtitle(stacks: &Stacks, tree: &CallTree) -> String {
 /// A line for every node that has something of its own: `outer;inner 123`.
 fn folded(stacks: &Stacks, tree: &CallTree) -> Vec<String> {
     let names: Vec<String> = stacks.frames.iter().map(label).collect();
-    // The library adds figures up without looking; a damaged profile may hold any.
-    let own = tree.nodes.iter().skip(1).map(|node| node.own.max(0) as u64);
-    let sum: u128 = own.map(u128::from).sum();
-    let divisor = i64::try_from(sum / i64::MAX as u128)
-        .unwrap_or(i64::MAX)
-        .saturating_add(1);
+    let divisor = divisor(tree);
     let mut lines = Vec::new();
     let mut path: Vec<&str> = Vec::new();
     for node in tree.nodes.iter().skip(1) {
@@ -84,6 +87,15 @@ fn folded(stacks: &Stacks, tree: &CallTree) -> Vec<String> {
         }
     }
     lines
+}
+
+/// What figures are divided by: the library adds them up without looking, and a damaged profile may hold any.
+fn divisor(tree: &CallTree) -> i64 {
+    let own = tree.nodes.iter().skip(1).map(|node| node.own.max(0) as u64);
+    let sum: u128 = own.map(u128::from).sum();
+    i64::try_from(sum / i64::MAX as u128)
+        .unwrap_or(i64::MAX)
+        .saturating_add(1)
 }
 
 /// A frame's name, without what means something in a line of stacks.

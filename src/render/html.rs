@@ -3,22 +3,17 @@
 
 use std::io::{self, Write};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::axis::{bytes_marks, time_marks};
-use super::escape::{escape, escape_source, xml};
+use super::escape::{escape, escape_source};
 use super::foot::{cut_words, foot_lines};
+use super::page::Page;
 use super::words;
-use crate::report::{
-    CallTree, Figures, Limits, Line, Metric, Origin, Report, Stacks, Table, Timeline,
-};
+use crate::report::{CallTree, Figures, Limits, Metric, Origin, Report, Stacks, Table, Timeline};
 
-const PAGE: &str = include_str!("html/page.html");
-const STYLE: &str = include_str!("html/page.css");
-const SCRIPT: &str = include_str!("html/page.js");
+const BODY: &str = include_str!("html/report.html");
+const SCRIPT: &str = concat!(include_str!("html/page.js"), include_str!("html/report.js"));
 
 /// What the page can switch between.
 const METRICS: [Metric; 4] = [
@@ -59,35 +54,17 @@ impl Html {
         timeline: &Timeline,
         out: &mut dyn Write,
     ) -> io::Result<()> {
-        let data = serde_json::to_string(&self.data(report, stacks, timeline))?;
         let program = match report.recording.program.as_str() {
             "" => "unknown program",
             program => program,
         };
-        let policy = format!(
-            "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
-            hash(STYLE),
-            hash(SCRIPT)
-        );
-        let title = xml(&format!("{program}: memory by line"));
-        let data = in_script(&data);
-        // What is put in is never looked at again, so nothing in a profile can pass for a place to put something in.
-        let mut rest = PAGE;
-        while let Some((before, behind)) = rest.split_once('{') {
-            let Some((name, behind)) = behind.split_once('}') else {
-                break;
-            };
-            out.write_all(before.as_bytes())?;
-            out.write_all(match name {
-                "csp" => policy.as_bytes(),
-                "title" => title.as_bytes(),
-                "style" => STYLE.as_bytes(),
-                "data" => data.as_bytes(),
-                _ => SCRIPT.as_bytes(),
-            })?;
-            rest = behind;
-        }
-        out.write_all(rest.as_bytes())
+        let page = Page {
+            title: &format!("{program}: memory by line"),
+            body: BODY,
+            script: SCRIPT,
+            data: &self.data(report, stacks, timeline),
+        };
+        page.write(out)
     }
 
     fn data(&self, report: &Report, stacks: &Stacks, timeline: &Timeline) -> Data {
@@ -184,23 +161,15 @@ fn foot_lines_of(report: &Report, stacks: &Stacks) -> Vec<String> {
     lines
 }
 
-/// The `sha256-…` by which a content security policy knows a script or a style.
-fn hash(text: &str) -> String {
-    format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(text)))
-}
-
-/// JSON so that nothing in it ends the script element that it stands in, or begins anything else.
-fn in_script(json: &str) -> String {
-    let mut shown = String::with_capacity(json.len());
-    for char in json.chars() {
-        match char {
-            '<' => shown.push_str("\\u003c"),
-            '>' => shown.push_str("\\u003e"),
-            '&' => shown.push_str("\\u0026"),
-            char => shown.push(char),
-        }
+/// A line of source, as a page shows it.
+pub(super) fn source(text: Option<&str>) -> String {
+    /// Characters of a line: what is longer was written by a program.
+    const LONGEST: usize = 300;
+    let text = text.unwrap_or_default();
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => escape_source(&text[..end]) + "…",
+        None => escape_source(text),
     }
-    shown
 }
 
 #[derive(Serialize)]
@@ -286,18 +255,9 @@ struct TableData {
 
 impl TableData {
     fn of(table: &Table) -> TableData {
-        /// Characters of a line: what is longer was written by a program.
-        const LONGEST: usize = 300;
-        let text = |line: &Line| {
-            let text = line.contents.as_deref().unwrap_or_default();
-            match text.char_indices().nth(LONGEST) {
-                Some((end, _)) => escape_source(&text[..end]) + "…",
-                None => escape_source(text),
-            }
-        };
         let lines = table.lines.iter().map(|line| {
             let figures = line.figures.as_ref().map(FiguresData::of);
-            (line.number, text(line), figures)
+            (line.number, source(line.contents.as_deref()), figures)
         });
         let note = |note: &crate::report::Note| escape(&note.to_string()).into_owned();
         TableData {

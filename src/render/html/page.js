@@ -1,5 +1,5 @@
 "use strict";
-// The page of one profile. All text comes from a file that strangers may have written: it is only ever set as text.
+// What the pages share. All text comes from files that strangers may have written: it is only ever set as text.
 const data = JSON.parse(document.getElementById("data").textContent);
 const by = (id) => document.getElementById(id);
 const make = (tag, name, text) => {
@@ -8,10 +8,6 @@ const make = (tag, name, text) => {
   if (text !== undefined) node.textContent = text;
   return node;
 };
-const FIGURES = [["peak", "At peak"], ["live", "Live"], ["allocated", "Allocated"], ["freed", "Freed"], ["count", "Count"]];
-const BARS = [["allocated", "Allocated"], ["freed", "Freed"], ["live", "Live"], ["peak", "At peak"]];
-const METRICS = { peak: "In use at the peak", live: "Live at the end", allocated: "Allocated", temporary: "Temporary" };
-
 function bytes(number) {
   const size = Math.abs(number), units = ["B", "KiB", "MiB", "GiB", "TiB"];
   if (size < 1024) return number + " B";
@@ -20,154 +16,30 @@ function bytes(number) {
   return (number < 0 ? "-" : "") + value.toFixed(1) + " " + units[unit];
 }
 const shown = (key, value) => key === "count" ? value.toLocaleString("en") : bytes(value);
-
-const state = { sort: "peak", down: true, search: "", file: null, table: null, metric: "peak", chosen: 0, line: null };
-
-function header() {
-  const about = data.about;
-  by("program").append(about.program || "unknown program", make("small", "", "process " + about.pid + ", " + about.date));
-  const stats = [["peak", about.peak, "peak, at " + about.peak_at], ["live", about.heap, "in use at the end"],
-    ["allocated", about.allocated, "allocated in " + about.blocks.toLocaleString("en") + " blocks"], ["freed", about.freed, "freed"]];
-  for (const [name, value, words] of stats) {
-    const stat = make("div", "stat " + name);
-    stat.append(make("b", "", bytes(value)), make("span", "", words));
-    by("theme").before(stat);
-  }
-  for (const note of data.notes) by("notes").append(make("p", "", note));
+function themes() {
   by("toggle").addEventListener("click", () => {
     const root = document.documentElement;
     const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";
   });
 }
-
-function timeline() {
-  const W = Math.max(by("timeline").clientWidth, 300), H = 150, L = 76, R = 14, T = 22, B = 20;
-  const { points, marks, times, height, span, peak, peak_at } = data.timeline;
-  const x = (t) => L + t / Math.max(span, 1) * (W - L - R), y = (v) => H - B - Math.max(v, 0) / height * (H - T - B);
-  const svg = (tag, attributes, text) => {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const key in attributes) node.setAttribute(key, attributes[key]);
-    if (text !== undefined) node.textContent = text;
-    return node;
-  };
-  const root = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": "Heap and RSS over time" });
-  for (const [at, text] of marks) root.append(svg("path", { class: "grid", d: `M${L} ${y(at)}H${W - R}` }), svg("text", { x: L - 8, y: y(at) + 4, "text-anchor": "end" }, text));
-  for (const [at, text] of times) root.append(svg("text", { x: x(at), y: H - 5, "text-anchor": "middle" }, text));
-  const path = (index) => points.filter((p) => p[index] !== null).map((p) => `${x(p[0]).toFixed(1)} ${y(p[index]).toFixed(1)}`).join("L");
-  root.append(svg("path", { class: "heap", d: `M${x(0)} ${y(0)}L${path(1)}L${x(span)} ${y(0)}Z` }));
-  if (path(2)) root.append(svg("path", { class: "rss", d: "M" + path(2) }));
-  if (peak > 0) {
-    const right = x(peak_at) > W / 2;
-    root.append(svg("path", { class: "peakline", d: `M${x(peak_at)} ${T - 6}V${H - B}` }), svg("circle", { class: "peakdot", cx: x(peak_at), cy: y(peak), r: 3.5 }),
-      svg("text", { class: "peak", x: x(peak_at) + (right ? -7 : 7), y: T - 7, "text-anchor": right ? "end" : "start" }, "peak " + bytes(peak)));
-  }
-  by("timeline").replaceChildren(root);
-}
-
-// Stacks: nodes are [frame, parent, sum], parents before children, a subtree in one piece.
-const tree = () => data.trees[state.metric];
-function endOf(nodes, start) {
-  let end = start + 1;
-  const inside = new Set([start]);
-  while (end < nodes.length && inside.has(nodes[end][1])) inside.add(end++);
-  return end;
-}
-function flame() {
-  const box = by("flame"), nodes = tree(), chosen = state.chosen, end = endOf(nodes, chosen);
-  box.replaceChildren();
-  const left = [], width = [], depth = [], used = [];
-  const above = new Set();
-  for (let at = chosen; at !== 0; at = nodes[at][1]) above.add(nodes[at][1]);
-  const width_of = box.clientWidth || 1000;
-  let deepest = 0;
-  for (let i = 0; i < nodes.length; i++) {
-    const [frame, parent, sum] = nodes[i];
-    if (i === 0) depth[i] = 0; else depth[i] = (depth[parent] ?? 0) + 1;
-    if (above.has(i)) { left[i] = 0; width[i] = 1; }
-    else if (i === chosen) { left[i] = 0; width[i] = 1; }
-    else if (i > chosen && i < end) { left[i] = left[parent] + (used[parent] ?? 0); width[i] = width[parent] * sum / Math.max(nodes[parent][2], 1); used[parent] = (used[parent] ?? 0) + width[i]; }
-    else continue;
-    if (width[i] * width_of < 1.5) continue;
-    deepest = Math.max(deepest, depth[i]);
-    const [name, file, line, own] = i === 0 ? [METRICS[state.metric], "", null, false] : data.frames[frame];
-    const node = make("button", "frame " + (i === 0 ? "root" : own ? "user" : "other") + (above.has(i) ? " above" : "") + (i === chosen && i !== 0 ? " chosen" : ""), own ? name + ":" + line : name);
-    node.type = "button";
-    node.style.left = left[i] * 100 + "%"; node.style.width = `calc(${width[i] * 100}% - 1px)`; node.style.top = depth[i] * 20 + "px";
-    const place = line === null ? "" : "  " + file + ":" + line;
-    const words = `${name}${place}: ${bytes(sum)}, ${(sum / Math.max(nodes[0][2], 1) * 100).toFixed(1)} %`;
-    node.title = words;
-    node.addEventListener("mouseenter", () => { by("hover").textContent = words; });
-    node.addEventListener("click", () => choose(i));
-    box.append(node);
-  }
-  const spacer = make("div");
-  spacer.style.height = (deepest + 1) * 20 + "px";
-  box.append(spacer);
-  by("reset").hidden = chosen === 0;
-}
-function choose(number) {
-  state.chosen = number;
-  selection = part();
-  if (number !== 0) {
-    const [name, file, line] = data.frames[tree()[number][0]];
-    const at = data.tables.findIndex((table) => table.file === file && table.name === name);
-    if (at >= 0) { state.table = at; state.file = file; state.line = line; }
-  } else state.line = null;
-  flame(); files(); functions(); source();
-}
-// What the chosen subtree has of every function and line: each once, by its outermost frame.
-let selection = null;
-function part() {
-  if (state.chosen === 0) return null;
-  const nodes = tree(), sums = new Map(), open = new Map(), path = [];
-  const close = () => { for (const key of path.pop()[1]) open.set(key, open.get(key) - 1); };
-  for (let i = state.chosen, end = endOf(nodes, state.chosen); i < end; i++) {
-    const [frame, parent, sum] = nodes[i];
-    while (path.length && path[path.length - 1][0] !== parent) close();
-    const [name, file, line] = data.frames[frame];
-    const keys = [file + "\n" + name, file + "\n" + line];
-    for (const key of keys) {
-      if (!open.get(key)) sums.set(key, (sums.get(key) ?? 0) + sum);
-      open.set(key, (open.get(key) ?? 0) + 1);
-    }
-    path.push([i, keys]);
-  }
-  return sums;
-}
-const chosenOf = (table) => selection.get(table.file + "\n" + table.name);
-
-function found() {
-  const wanted = state.search.toLowerCase();
-  return data.tables.map((table, index) => [table, index]).filter(([table]) =>
-    (!wanted || (table.name + " " + table.file).toLowerCase().includes(wanted)) && (!selection || chosenOf(table) !== undefined));
-}
-function functions() {
-  const head = make("tr"), columns = [["name", "Function"], ...FIGURES];
+// The head of a table that is sorted by a click on a column; `show` shows it anew.
+function sorted(columns, state, show) {
+  const head = make("tr");
   for (const [key, words] of columns) {
     const cell = make("th", key === "name" ? "name" : "", words);
     cell.dataset.sort = key; cell.tabIndex = 0;
     if (state.sort === key) cell.setAttribute("aria-sort", state.down ? "descending" : "ascending");
-    const sort = () => { state.down = state.sort === key ? !state.down : key !== "name"; state.sort = key; functions(); };
+    const sort = () => { state.down = state.sort === key ? !state.down : key !== "name"; state.sort = key; show(); };
     cell.addEventListener("click", sort);
     cell.addEventListener("keydown", (event) => { if (event.key === "Enter") sort(); });
     head.append(cell);
   }
   by("functions").tHead.replaceChildren(head);
-  const rows = found(), value = ([table]) => state.sort === "name" ? table.name : table.total[state.sort];
-  rows.sort((a, b) => { const x = value(a), y = value(b); return (x < y ? -1 : x > y ? 1 : 0) * (state.down ? -1 : 1); });
-  by("functions").tBodies[0].replaceChildren(...rows.map(([table, index]) => {
-    const row = make("tr", state.table === index ? "open" : "");
-    const name = make("td", "name", table.name);
-    name.title = table.name + "\n" + table.file;
-    row.append(name, ...FIGURES.map(([key]) => make("td", "", shown(key, table.total[key]))));
-    row.addEventListener("click", () => { state.table = index; state.file = table.file; state.line = null; files(); functions(); source(); });
-    return row;
-  }));
 }
-function files() {
-  const paths = new Map();
-  for (const [table] of found()) paths.set(table.file, (paths.get(table.file) ?? 0) + 1);
+const ordered = (rows, value, down) => rows.sort((a, b) => { const x = value(a), y = value(b); return (x < y ? -1 : x > y ? 1 : 0) * (down ? -1 : 1); });
+// The files of `paths` (path to number of functions) as a tree of folders; a click on one opens it.
+function fileTree(paths, opened, open) {
   const box = by("files"), folders = new Set();
   box.replaceChildren();
   for (const path of [...paths.keys()].sort()) {
@@ -181,61 +53,11 @@ function files() {
       row.style.paddingLeft = 12 + (i - 1) * 14 + "px";
       box.append(row);
     }
-    const row = make("div", "file" + (state.file === path ? " open" : ""));
+    const row = make("div", "file" + (opened === path ? " open" : ""));
     row.append(make("span", "", name), make("span", "", paths.get(path) + (paths.get(path) === 1 ? " function" : " functions")));
     row.style.paddingLeft = 12 + parts.length * 14 + "px";
-    row.addEventListener("click", () => { state.file = path; state.table = null; state.line = null; files(); functions(); source(); });
+    row.addEventListener("click", () => open(path));
     box.append(row);
   }
   if (!paths.size) box.append(make("div", "empty", "Nothing is called that."));
 }
-function source() {
-  const box = by("source");
-  box.replaceChildren();
-  const tables = state.table !== null ? [data.tables[state.table]] :
-    data.tables.filter((table) => table.file === state.file).sort((a, b) => (a.lines[0]?.[0] ?? 0) - (b.lines[0]?.[0] ?? 0));
-  by("shown").textContent = state.file ?? "No source";
-  let here = null;
-  for (const table of tables) {
-    const title = make("h3", "", table.name);
-    title.append(make("small", "", `${bytes(table.total.allocated)} allocated, ${bytes(table.total.peak)} at the peak`));
-    box.append(title, ...table.notes.map((note) => make("p", "note", note)));
-    const columns = selection ? [["chosen", "In selection"], ...BARS] : BARS;
-    const grid = make("table"), head = make("tr"), body = make("tbody");
-    head.append(make("th", "", "Line"), ...columns.map(([, words]) => make("th", "", words)), make("th", "code", "Source"));
-    const highest = {};
-    for (const [key] of columns) highest[key] = Math.max(1, ...table.lines.map((line) => Math.abs(figure(table, line, key) ?? 0)));
-    for (const line of table.lines) {
-      const row = make("tr");
-      row.append(make("td", "number", line[0] ?? ""));
-      for (const [key] of columns) {
-        const value = figure(table, line, key), cell = make("td", "c-" + key);
-        if (value) {
-          cell.textContent = (line[2]?.noise?.includes(key) ? "~" : "") + bytes(value);
-          if (line[2]?.noise?.includes(key)) cell.classList.add("noise");
-          const bar = make("i"), filled = make("b");
-          filled.style.width = Math.abs(value) / highest[key] * 100 + "%";
-          bar.append(filled); cell.append(bar);
-        }
-        row.append(cell);
-      }
-      row.append(make("td", "code", line[1]));
-      if (state.line !== null && line[0] === state.line) { row.className = "here"; here = row; }
-      body.append(row);
-    }
-    const top = make("thead"); top.append(head); grid.append(top, body); box.append(grid);
-  }
-  if (!tables.length) box.append(make("div", "empty", "No line of the program's own source touched memory."));
-  if (here) here.scrollIntoView({ block: "nearest" });
-}
-const figure = (table, line, key) => key === "chosen" ? (line[0] === null ? undefined : selection.get(table.file + "\n" + line[0])) : line[2]?.[key];
-
-header(); timeline();
-for (const key of Object.keys(METRICS)) { const option = make("option", "", METRICS[key]); option.value = key; by("metric").append(option); }
-by("metric").addEventListener("change", () => { state.metric = by("metric").value; choose(0); });
-by("reset").addEventListener("click", () => choose(0));
-by("search").addEventListener("input", () => { state.search = by("search").value; files(); functions(); });
-addEventListener("resize", () => { timeline(); flame(); });
-if (data.tables.length) { state.table = 0; state.file = data.tables[0].file; }
-choose(0);
-document.documentElement.dataset.ready = "yes";
