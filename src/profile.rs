@@ -65,8 +65,41 @@ pub struct Stack {
     pub node: NodeId,
     /// What was allocated, freed and kept with this call stack.
     pub totals: Totals,
-    /// Time of the last sample, nanoseconds since the start.
+    /// When it took blocks. `None` if it took none, or the recorder did not say.
+    pub taken: Option<Taken>,
+}
+
+/// From when to when blocks were taken, in nanoseconds since the start, to the system's tick of some milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Taken {
+    /// None of them was taken before.
+    pub first_ns: u64,
+    /// The last one was.
     pub last_ns: u64,
+}
+
+impl Taken {
+    fn of(record: &profiler_alloc_format::Stack) -> Option<Taken> {
+        const MS: u64 = 1_000_000;
+        let last_ns = record.last_ns.checked_sub(1)?;
+        // Rounded down, but not beyond the last.
+        let first_ms = u64::from(record.first_ms.checked_sub(1)?);
+        Some(Taken {
+            first_ns: (first_ms * MS).min(last_ns),
+            last_ns,
+        })
+    }
+
+    /// From the first of both to the last of both.
+    pub fn both(one: Option<Taken>, other: Option<Taken>) -> Option<Taken> {
+        let Some((one, other)) = one.zip(other) else {
+            return one.or(other);
+        };
+        Some(Taken {
+            first_ns: one.first_ns.min(other.first_ns),
+            last_ns: one.last_ns.max(other.last_ns),
+        })
+    }
 }
 
 /// An executable or library.

@@ -14,6 +14,7 @@ mod json;
 mod leaks_text;
 mod live;
 mod page;
+mod spans;
 mod summary_text;
 mod temporary_text;
 mod text;

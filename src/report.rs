@@ -35,15 +35,15 @@ pub use live::{Fate, Live, LiveRow, LiveSort, Place, Rates};
 pub use metric::Metric;
 pub use narrow::{Grain, OUTSIDE};
 pub use select::{Lines, NoMatch, Selection, Sort};
-pub use sites::Site;
+pub use sites::{Age, Site};
 pub use stacks::{FrameId, StackFrame, StackModule, StackNode, StackNodeId, StackTotal, Stacks};
 pub use summary::{OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 
-pub use timeline::{TimePoint, Timeline};
+pub use timeline::{CallSpan, TimePoint, Timeline};
 
 use crate::defect::Defect;
 use crate::profile::Profile;
-pub use crate::profile::{Counters, State};
+pub use crate::profile::{Counters, State, Taken};
 use crate::source::Sources;
 pub use crate::symbolize::Origin;
 use crate::symbolize::Symbols;

@@ -288,6 +288,9 @@ fn the_file_says_what_the_program_prints() {
         let function = (profile.functions.iter()).find(|function| function.name == name);
         let function = function.unwrap_or_else(|| panic!("{name} is in the file"));
         assert_eq!(printed["calls"], function.calls(), "{name}");
+        let (first, last) = (function.first_ns.unwrap(), function.last_ns.unwrap());
+        assert!(first <= last && last <= profile.duration_ns(), "{name}");
+        assert!(!function.is_open, "{name}");
         let mut touched = function.lines.iter().filter(|line| line.is_touched());
         let printed_lines = printed["lines"].as_array().unwrap().iter();
         for (index, printed) in printed_lines.enumerate() {
@@ -374,6 +377,7 @@ fn a_killed_program_leaves_its_tables_with_the_lines_it_was_on() {
     assert_eq!(without_heap(&live), without_heap(&profile));
 
     let outer = function(&profile, "outer_work");
+    assert!(outer.first_ns.is_some() && outer.last_ns.is_none() && outer.is_open);
     let stays_for_ever = line(outer, "never_comes_back(depth)");
     let size = 5 * MIB as u64;
     assert_eq!(counted(line(outer, "let kept")), (1, size, 0));
@@ -422,6 +426,7 @@ fn calls_that_are_reported_each_are_in_the_file_when_they_end() {
     let profile = recorded.profile();
     let function = function(&profile, "reports_each");
     assert_eq!(function.calls(), 5);
+    assert!(function.first_ns.unwrap() < function.last_ns.unwrap());
     assert_eq!(counted(line(function, "let kept")), (5, 4000, 0));
 }
 
@@ -477,6 +482,9 @@ fn a_recording_from_code_has_the_lines_between_its_start_and_its_end() {
         // Exact counts go on during a pause.
         assert_eq!(touched("block(33)"), (1, 33, 33));
         assert_eq!(touched("block(55)"), (0, 0, 0));
+        // The recording ended before the call did, so its end is not in it.
+        assert!(function_here.first_ns.is_some());
+        assert_eq!(function_here.last_ns, None);
         let recursion = function(&profile, "recurses");
         assert_eq!(counted(line(recursion, "let own")), (4, 400, 0));
     }

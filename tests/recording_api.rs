@@ -1,6 +1,8 @@
 //! Recordings from code: start, pause, resume, flush, end, start again; and what is refused.
 
 use std::hint::black_box;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use memprof::profile::{self, State};
 use profiler_alloc::{ProfilerAlloc, Recording, Sample, StartError};
@@ -27,8 +29,12 @@ fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+/// A process has one recording at a time.
+static ONE: Mutex<()> = Mutex::new(());
+
 #[test]
 fn the_life_of_a_recording() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     const SIZE: usize = 3 << 20;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("%e.memprof");
@@ -117,4 +123,45 @@ fn the_life_of_a_recording() {
         error.contains("no/such/folder/x") && error.contains("choose another path"),
         "{error}"
     );
+}
+
+/// One block after another from one line, with time in between.
+fn take_slowly(count: usize) -> Vec<Vec<u8>> {
+    let take = |_| {
+        std::thread::sleep(Duration::from_millis(20));
+        black_box(vec![1u8; 5 << 20])
+    };
+    (0..count).map(take).collect()
+}
+
+#[test]
+fn the_file_says_when_blocks_were_taken() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let recording = Recording::builder()
+        .path(folder.path().join("times"))
+        .sample(Sample::All)
+        .start()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    let blocks = take_slowly(4);
+    let file = recording.path();
+    drop(recording);
+    drop(blocks);
+    let (profile, defects) = profile::read(&file).unwrap();
+    assert_eq!(defects, []);
+    let mut large = (profile.stacks.iter()).filter(|stack| stack.totals.alloc_bytes >= 20 << 20);
+    let taken = large.next().unwrap().taken.expect("times");
+    // A tick is 10 ms at most.
+    let ms = |ns: u64| ns / 1_000_000;
+    assert!(ms(taken.first_ns) >= 30, "{taken:?}");
+    assert!(ms(taken.last_ns - taken.first_ns) >= 50, "{taken:?}");
+    assert!(taken.last_ns <= profile.duration_ns(), "{taken:?}");
+    // The peak is the last block, by a clock that knows no ticks.
+    assert!(
+        ms(profile.header.peak_ns) >= 80,
+        "{}",
+        profile.header.peak_ns
+    );
+    assert!(profile.header.peak_ns <= profile.duration_ns());
 }

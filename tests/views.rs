@@ -107,6 +107,17 @@ fn sample() -> (Profile, Symbols) {
             alloc_bytes: heap,
         });
     }
+    builder.stacks[keep].first_ms = 101;
+    builder.stacks[keep].last_ns = 900_000_001;
+    for (number, (name, last_ns)) in [("app::load", 500_000_001), ("app::keep", 0)]
+        .iter()
+        .enumerate()
+    {
+        let function = builder.profiled(name, "src/main.rs", (10, 20));
+        builder.share(function, &[(10, 3, 0, 0)]);
+        builder.functions[function].first_ns = 200_000_001 + 700_000_000 * number as u64;
+        builder.shares[function].last_ns = *last_ns;
+    }
     let (profile, defects) = profile::parse("x".as_ref(), builder.to_input()).unwrap();
     assert!(defects.is_empty());
     (profile, symbols)
@@ -198,6 +209,20 @@ fn all_views_agree_on_the_totals() {
         leaks.contains("Live at the end: 2.0 MiB in 29 blocks, of 8.0 MiB"),
         "{leaks}"
     );
+    // In four blocks of 10 KiB from 0.1 s to 0.9 s of 1 s.
+    let age = leaks
+        .lines()
+        .find(|line| line.contains("app::keep"))
+        .unwrap();
+    assert!(age.contains("0.900 s    0.100 s     50.0 KiB/s"), "{leaks}");
+    let load = leaks
+        .lines()
+        .find(|line| line.contains("app::load"))
+        .unwrap();
+    assert!(
+        !load.contains(" s "),
+        "a recorder that did not say: {leaks}"
+    );
     let temporary = TemporaryText { top: 9, stacks: 2 };
     let temporary = text(|out| temporary.temporary(&views.stacks, out));
     assert!(
@@ -215,7 +240,22 @@ fn all_views_agree_on_the_totals() {
         plot.contains("heap 2.0 MiB, peak 8.0 MiB at 0.400 s"),
         "{plot}"
     );
+    let spans: Vec<_> = (views.timeline.spans.iter())
+        .map(|span| (&*span.function, span.first_ns, span.last_ns, span.calls))
+        .collect();
+    let ms = 1_000_000;
+    let expected = [
+        ("app::load", 200 * ms, 500 * ms, 3),
+        // A call of which no end is known.
+        ("app::keep", 900 * ms, 900 * ms, 3),
+    ];
+    assert_eq!(spans, expected);
+    assert!(plot.contains("╡ app::load (3 calls)"), "{plot}");
+    assert!(plot.contains("app::keep (3 calls) ╪"), "{plot}");
+    let on_page = serde_json::json!([200 * ms, 500 * ms, "app::load (3 calls)"]);
+    assert_eq!(data["timeline"]["spans"][0], on_page);
     let svg = text(|out| TimelineSvg.svg(&views.timeline, out));
+    assert!(svg.contains(">app::load (3 calls)</text>"), "{svg}");
     assert!(
         svg.contains("heap at the end 2.0 MiB, peak 8.0 MiB at 0.400 s"),
         "{svg}"
@@ -302,6 +342,9 @@ fn hostile(name: &str) -> (Profile, Symbols) {
     builder.allocated(stack, 1000, 1);
     let stack = builder.stack(&[Frame::new(0, 1)]);
     builder.allocated(stack, 500, 1);
+    let function = builder.profiled(name, "src/main.rs", (1, 9));
+    builder.share(function, &[(1, 1, 0, 0)]);
+    builder.functions[function].first_ns = 1;
     builder.stacks[stack].temporary_bytes = 100;
     builder.header.final_ns = 1000;
     let (profile, _) = profile::parse(name.as_ref(), builder.to_input()).unwrap();

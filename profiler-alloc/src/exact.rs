@@ -70,6 +70,19 @@ impl Recorder {
         made
     }
 
+    /// A call of a function begins that is added when it ends: the file is told when the first one began.
+    #[cold]
+    pub fn announce(&self, function: &Profiled) {
+        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        self.function(function);
+    }
+
+    /// The last call so far in a share has ended, or gives way.
+    pub fn left(&self, share: &ShareCells) {
+        let last_ns = self.now().wrapping_add(1);
+        share.last_ns.store(last_ns, Ordering::Relaxed);
+    }
+
     /// A call is not in the file.
     pub fn lost_call(&self) {
         let lost = &self.store.header().lost_calls;
@@ -131,6 +144,8 @@ impl Recorder {
         record.source_hash.store(hash, Ordering::Relaxed);
         let heap = function.heap as u64;
         record.baseline.store(heap, Ordering::Relaxed);
+        let first_ns = self.now().wrapping_add(1);
+        record.first_ns.store(first_ns, Ordering::Relaxed);
         record.number.store(function.number, Ordering::Release);
         Some(at as u32)
     }

@@ -156,6 +156,11 @@ impl Recorder {
         sys::coarse_ns().saturating_sub(self.started_ns)
     }
 
+    /// Nanoseconds since the start, to the nanosecond, for what is rare.
+    pub fn now(&self) -> u64 {
+        sys::now_ns().saturating_sub(self.started_ns)
+    }
+
     /// False in a forked child, which must not touch the parent's file.
     #[inline]
     pub fn is_ours(&self) -> bool {

@@ -119,11 +119,10 @@ impl Stacks {
             return Some(StackRef { stack: known, node });
         }
         let stack = store.take(&store.stacks, &store.header().stack_count)? as u32;
-        store
-            .stacks
-            .get(stack as usize)?
-            .node
-            .store(node, Ordering::Relaxed);
+        let record = store.stacks.get(stack as usize)?;
+        let first_ms = u32::try_from((now_ns / 1_000_000).saturating_add(1)).unwrap_or(u32::MAX);
+        record.first_ms.store(first_ms, Ordering::Relaxed);
+        record.node.store(node, Ordering::Relaxed);
         // The loser of a race leaves an empty stack record behind, which readers skip.
         match cells
             .stack

@@ -67,7 +67,8 @@ impl Firefox<'_> {
             });
         }
         let mut in_time: Vec<&StackTotal> = stacks.stacks.iter().collect();
-        in_time.sort_by_key(|stack| stack.last_ns);
+        let last_ns = |stack: &StackTotal| stack.taken.map_or(0, |taken| taken.last_ns);
+        in_time.sort_by_key(|stack| last_ns(stack));
         // Samples are told apart by the addresses of their blocks; any numbers will do.
         let mut address = 0;
         for stack in in_time {
@@ -77,11 +78,17 @@ impl Firefox<'_> {
             for size in [live, freed] {
                 if size > 0 {
                     address += 1;
-                    profile.add_allocation_sample(thread, at(stack.last_ns), handle, address, size);
+                    profile.add_allocation_sample(
+                        thread,
+                        at(last_ns(stack)),
+                        handle,
+                        address,
+                        size,
+                    );
                 }
             }
             if freed > 0 {
-                profile.add_allocation_sample(thread, at(stack.last_ns), handle, address, -freed);
+                profile.add_allocation_sample(thread, at(last_ns(stack)), handle, address, -freed);
             }
         }
         profile

@@ -30,6 +30,12 @@ pub struct ProfiledFunction {
     pub source_hash: u64,
     /// Heap in use in the whole process when it was first called in this recording, in bytes.
     pub baseline: i64,
+    /// When it was first called in this recording, nanoseconds since the start. `None` if the recorder did not say.
+    pub first_ns: Option<u64>,
+    /// When a call last ended or gave way, nanoseconds since the start. `None` if none did, or the recorder did not say.
+    pub last_ns: Option<u64>,
+    /// Whether a call was under way when the profile was read or cut off.
+    pub is_open: bool,
     /// Lines with a counter, in the order of the file; the first is that of the `fn`.
     pub lines: Vec<ProfiledLine>,
 }
@@ -122,7 +128,9 @@ impl Records<'_> {
                 damaged += 1;
                 continue;
             };
-            let function = &functions[place];
+            let function = &mut functions[place];
+            function.last_ns = function.last_ns.max(share.last_ns.checked_sub(1));
+            function.is_open |= self.heap.is_some() && share.open as u32 != 0;
             let is_inside = |line: u32| (function.first_line..=function.last_line).contains(&line);
             let now = self.now(share);
             for (slot, line) in lines.iter().enumerate() {
@@ -178,6 +186,9 @@ impl Records<'_> {
             source,
             source_hash: record.source_hash,
             baseline: record.baseline as i64,
+            first_ns: record.first_ns.checked_sub(1),
+            last_ns: None,
+            is_open: false,
             lines: Vec::new(),
         })
     }

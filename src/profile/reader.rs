@@ -17,8 +17,8 @@ use profiler_alloc_format::{
 };
 
 use super::{
-    Counters, Frame, Module, Node, Profile, ProfiledFunction, ReadError, Stack, Thread, Totals,
-    exact,
+    Counters, Frame, Module, Node, Profile, ProfiledFunction, ReadError, Stack, Taken, Thread,
+    Totals, exact,
 };
 use crate::defect::Defect;
 
@@ -284,7 +284,7 @@ impl<R: Read + Seek> Reader<'_, R> {
                 stacks.push(Stack {
                     node: record.node,
                     totals,
-                    last_ns: record.last_ns,
+                    taken: Taken::of(record),
                 });
                 continue;
             }

@@ -9,6 +9,7 @@ use super::axis::{bytes_marks, time_marks};
 use super::escape::{escape, escape_source};
 use super::foot::{cut_words, foot_lines};
 use super::page::Page;
+use super::spans;
 use super::words;
 use crate::report::{CallTree, Figures, Limits, Metric, Origin, Report, Stacks, Table, Timeline};
 
@@ -96,6 +97,7 @@ impl Html {
         }
         let used = used_frames(stacks, &mut trees);
         notes.extend(foot_lines_of(report, stacks));
+        notes.extend(spans::note(timeline));
         if cut_tables > 0 {
             notes.push(format!(
                 "Cut: {} functions with fewer bytes are not on this page; `memprof report --function NAME` shows them.",
@@ -224,6 +226,8 @@ struct TimelineData {
     span: u64,
     peak: i64,
     peak_at: u64,
+    /// Of functions: first call, end of the last, label.
+    spans: Vec<(u64, u64, String)>,
 }
 
 impl TimelineData {
@@ -239,6 +243,9 @@ impl TimelineData {
             span: timeline.span_ns(),
             peak: timeline.recording.peak,
             peak_at: timeline.recording.peak_ns,
+            spans: (spans::shown(timeline).into_iter())
+                .map(|span| (span.first_ns, span.last_ns, spans::label(span)))
+                .collect(),
         }
     }
 }

@@ -36,8 +36,8 @@ impl LeaksText {
         )?;
         writeln!(
             out,
-            "{:>12} {:>12} {:>10} {:>6} {:>12}",
-            "Score", "Live", "Blocks", "Kept", "Since peak"
+            "{:>12} {:>12} {:>10} {:>6} {:>12} {:>10} {:>10} {:>14}",
+            "Score", "Live", "Blocks", "Kept", "Since peak", "Oldest", "Youngest", "Growth"
         )?;
         for site in sites.iter().take(self.top) {
             self.site(stacks, site, out)?;
@@ -55,6 +55,11 @@ impl LeaksText {
             "\nScore: bytes live, times the part of what the line allocated that is live (Kept). \
              Since peak: live at the end minus in use at the peak."
         )?;
+        writeln!(
+            out,
+            "Oldest and youngest: time since the first and since the last block was taken; what is live is no older and no \
+             younger. Growth: bytes live by the time in between."
+        )?;
         foot(stacks, out)
     }
 
@@ -62,14 +67,21 @@ impl LeaksText {
         let grown = site.since_peak();
         let sign = if grown > 0 { "+" } else { "" };
         let frame = &stacks.frames[site.frame as usize];
+        let age = site.age(&stacks.recording);
+        let ago = |ns: Option<u64>| ns.map(words::seconds).unwrap_or_default();
+        let growth = age.and_then(|age| age.growth);
+        let growth = growth.map(|bytes| format!("{}/s", words::bytes(bytes as i64)));
         writeln!(
             out,
-            "{:>12} {:>12} {:>10} {:>5.0}% {:>12}  {TITLE}{}{TITLE:#}",
+            "{:>12} {:>12} {:>10} {:>5.0}% {:>12} {:>10} {:>10} {:>14}  {TITLE}{}{TITLE:#}",
             words::bytes(site.leak_score() as i64),
             value(Metric::Live, site.figures.live),
             words::count(site.figures.live_count),
             site.kept() * 100.0,
             format!("{sign}{}", words::bytes(grown)),
+            ago(age.map(|age| age.oldest_ns)),
+            ago(age.map(|age| age.youngest_ns)),
+            growth.unwrap_or_default(),
             escape(&frame_name(frame)),
         )?;
         for number in site.top_stacks(stacks, Metric::Live, self.stacks) {

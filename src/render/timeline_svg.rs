@@ -6,9 +6,10 @@ use std::io::{self, Write};
 use super::axis::{bytes_marks, time_marks};
 use super::escape::xml;
 use super::foot::unfinished;
+use super::spans;
 use super::summary_text::{faults, sampling};
 use super::words;
-use crate::report::{TimePoint, Timeline};
+use crate::report::{CallSpan, TimePoint, Timeline};
 
 const WIDTH: f64 = 1000.0;
 const LEFT: f64 = 90.0;
@@ -16,6 +17,8 @@ const RIGHT: f64 = 24.0;
 const TOP: f64 = 74.0;
 const PLOT: f64 = 300.0;
 const NOTE: f64 = 16.0;
+/// Height of a function's span and the space below it.
+const SPAN: f64 = 19.0;
 /// Characters of a note.
 const NOTE_LEN: usize = 150;
 
@@ -83,8 +86,10 @@ impl Scale {
 fn draw(timeline: &Timeline, svg: &mut String) -> std::fmt::Result {
     let recording = &timeline.recording;
     let notes = notes(timeline);
-    let full = TOP + PLOT + 44.0 + notes.len() as f64 * NOTE;
     let bottom = TOP + PLOT;
+    let shown = spans::shown(timeline);
+    let notes_at = bottom + 44.0 + shown.len() as f64 * SPAN;
+    let full = notes_at + notes.len() as f64 * NOTE;
     let scale = Scale {
         span_ns: timeline.span_ns().max(1) as f64,
         height: timeline.height() as f64 * 1.06,
@@ -144,8 +149,11 @@ fn draw(timeline: &Timeline, svg: &mut String) -> std::fmt::Result {
     }
     peak(timeline, &scale, svg)?;
     legend(!rss.is_empty(), svg)?;
+    for (number, span) in shown.into_iter().enumerate() {
+        self::span(span, &scale, bottom + 30.0 + number as f64 * SPAN, svg)?;
+    }
     for (number, note) in notes.iter().enumerate() {
-        let y = bottom + 44.0 + number as f64 * NOTE;
+        let y = notes_at + number as f64 * NOTE;
         let note = xml(note);
         writeln!(
             svg,
@@ -192,6 +200,26 @@ fn peak(timeline: &Timeline, scale: &Scale, svg: &mut String) -> std::fmt::Resul
     )
 }
 
+/// A function's span, from `top` downwards.
+fn span(span: &CallSpan, scale: &Scale, top: f64, svg: &mut String) -> std::fmt::Result {
+    let (start, end) = (scale.x(span.first_ns), scale.x(span.last_ns));
+    let width = (end - start).max(1.5);
+    // Its name begins in it, or ends there if it would leave the picture.
+    let (anchor, x) = if start > WIDTH * 0.6 {
+        ("end", end - 5.0)
+    } else {
+        ("start", start + 5.0)
+    };
+    writeln!(
+        svg,
+        r##"<rect x="{start:.1}" y="{top:.1}" width="{width:.1}" height="{:.1}" rx="2" fill="#3a9a6a" fill-opacity=".3" stroke="#3a9a6a"/>
+<text x="{x:.1}" y="{:.1}" text-anchor="{anchor}" font-size="11">{}</text>"##,
+        SPAN - 4.0,
+        top + 11.5,
+        xml(&spans::label(span)),
+    )
+}
+
 fn legend(rss: bool, svg: &mut String) -> std::fmt::Result {
     let x = WIDTH - RIGHT - 190.0;
     writeln!(
@@ -224,11 +252,13 @@ fn notes(timeline: &Timeline) -> Vec<String> {
     let text = String::from_utf8_lossy(&text).into_owned();
     let lines = unfinished(&timeline.recording)
         .into_iter()
-        .chain(text.lines());
+        .chain(text.lines())
+        .map(str::to_owned);
+    let lines = lines.chain(spans::note(timeline));
     lines
         .map(|line| match line.char_indices().nth(NOTE_LEN) {
             Some((end, _)) => format!("{}…", &line[..end]),
-            None => line.to_owned(),
+            None => line,
         })
         .collect()
 }

@@ -4,10 +4,11 @@ use std::io::{self, Write};
 
 use super::escape::escape;
 use super::foot::unfinished;
+use super::spans;
 use super::summary_text::{faults, sampling};
 use super::text::TITLE;
 use super::words;
-use crate::report::{TimePoint, Timeline};
+use crate::report::{CallSpan, TimePoint, Timeline};
 
 /// A plot for the terminal.
 #[derive(Clone, Copy, Debug)]
@@ -80,10 +81,23 @@ impl TimelineText {
         }
         let end = words::seconds(span);
         writeln!(out, "{:>10} └{:─<columns$}", "0 B", "")?;
-        writeln!(out, "{:LEFT$}0 s{end:>1$}\n", "", columns - 3)?;
+        writeln!(out, "{:LEFT$}0 s{end:>1$}", "", columns - 3)?;
+        for span in spans::shown(timeline) {
+            let at = |time_ns| column_of(time_ns, timeline.span_ns(), columns);
+            writeln!(
+                out,
+                "{:LEFT$}{}",
+                "",
+                row(span, (at(span.first_ns), at(span.last_ns)), columns)
+            )?;
+        }
+        writeln!(out)?;
         let known = rss.iter().any(Option::is_some);
         let dots = if known { "; ·  RSS" } else { "; RSS unknown" };
         writeln!(out, "█  heap in use{dots}; ▼  peak")?;
+        if let Some(note) = spans::note(timeline) {
+            writeln!(out, "{note}")?;
+        }
         if let Some(words) = unfinished(recording) {
             writeln!(out, "{words}")?;
         }
@@ -94,6 +108,23 @@ impl TimelineText {
             &timeline.defects,
             out,
         )
+    }
+}
+
+/// A function's span from column to column, and its name where there is room: behind it, before it, or on a line of its own.
+fn row(span: &CallSpan, (start, end): (usize, usize), columns: usize) -> String {
+    let bar = match end - start {
+        0 => "╪".to_owned(),
+        between => format!("╞{}╡", "═".repeat(between - 1)),
+    };
+    let label = spans::label(span);
+    let room = label.chars().count() + 1;
+    if end + 1 + room <= columns {
+        format!("{:start$}{bar} {label}", "")
+    } else if room <= start {
+        format!("{label:>0$} {bar}", start - 1)
+    } else {
+        format!("{:start$}{bar}\n{:LEFT$}{label:>columns$}", "", "")
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
     Figures, FrameId, Loss, Recording, Sampling, Scope, StackFrame, StackModule, StackTotal, naming,
 };
 use crate::defect::Defect;
-use crate::profile::{Frame, Profile, Totals};
+use crate::profile::{Frame, Profile, Taken, Totals};
 use crate::source::Sources;
 use crate::symbolize::{CodeFrameId, Origin, Symbols, call_address};
 
@@ -101,20 +101,21 @@ impl Calls {
                 None => parent,
             });
         }
-        let mut sums: HashMap<u32, (Totals, u64)> = HashMap::with_capacity(profile.stacks.len());
+        let mut sums: HashMap<u32, (Totals, Option<Taken>)> =
+            HashMap::with_capacity(profile.stacks.len());
         let mut total = Totals::default();
         for stack in &profile.stacks {
-            let (sum, last_ns) = sums.entry(ends[stack.node as usize]).or_default();
+            let (sum, taken) = sums.entry(ends[stack.node as usize]).or_default();
             sum.add(&stack.totals);
-            *last_ns = stack.last_ns.max(*last_ns);
+            *taken = Taken::both(*taken, stack.taken);
             total.add(&stack.totals);
         }
         let mut stacks: Vec<StackTotal> = (sums.into_iter())
             .filter(|(_, (totals, _))| !totals.is_empty())
-            .map(|(node, (totals, last_ns))| StackTotal {
+            .map(|(node, (totals, taken))| StackTotal {
                 node,
                 figures: Figures::of(&totals, None),
-                last_ns,
+                taken,
             })
             .collect();
         stacks.sort_by_key(|stack| stack.node);
@@ -141,16 +142,16 @@ impl Calls {
     pub fn complete(mut self) -> Calls {
         if let Some(bare) = self.stacks.iter().position(|stack| stack.node == 0) {
             let bare = self.stacks.remove(bare);
-            self.push(StackFrame::without_frames(), bare.figures, bare.last_ns);
+            self.push(StackFrame::without_frames(), bare.figures, bare.taken);
         }
         if self.unattributed != Figures::default() {
-            self.push(StackFrame::unattributed(), self.unattributed, 0);
+            self.push(StackFrame::unattributed(), self.unattributed, None);
             self.unattributed = Figures::default();
         }
         self
     }
 
-    fn push(&mut self, frame: StackFrame, figures: Figures, last_ns: u64) {
+    fn push(&mut self, frame: StackFrame, figures: Figures, taken: Option<Taken>) {
         self.frames.push(frame);
         self.locations.push(Location {
             module: None,
@@ -164,7 +165,7 @@ impl Calls {
         self.stacks.push(StackTotal {
             node: self.nodes.len() as u32 - 1,
             figures,
-            last_ns,
+            taken,
         });
     }
 

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use super::stacks::{FrameId, StackFrame, StackNode, StackNodeId, StackTotal, Stacks};
-use super::{Figures, Origin, Scope};
+use super::{Figures, Origin, Scope, Taken};
 
 /// What stands for a stack without any frame of the user's own source.
 pub const OUTSIDE: &str = "(outside the program's own source)";
@@ -56,23 +56,21 @@ impl Stacks {
                 (narrowed.child(caller, node.frame), true)
             });
         }
-        let mut sums: HashMap<StackNodeId, (Figures, u64)> = HashMap::new();
+        let mut sums: HashMap<StackNodeId, (Figures, Option<Taken>)> = HashMap::new();
         for stack in &self.stacks {
             let node = match places[stack.node as usize].0 {
                 0 => narrowed.outside(),
                 node => node,
             };
-            let (sum, last_ns) = sums.entry(node).or_default();
+            let (sum, taken) = sums.entry(node).or_default();
             sum.add(&stack.figures);
-            *last_ns = stack.last_ns.max(*last_ns);
+            *taken = Taken::both(*taken, stack.taken);
         }
-        let stacks = sums
-            .into_iter()
-            .map(|(node, (figures, last_ns))| StackTotal {
-                node,
-                figures,
-                last_ns,
-            });
+        let stacks = sums.into_iter().map(|(node, (figures, taken))| StackTotal {
+            node,
+            figures,
+            taken,
+        });
         let mut stacks: Vec<StackTotal> = stacks.collect();
         stacks.sort_by_key(|stack| stack.node);
         Stacks {

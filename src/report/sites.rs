@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::narrow::OUTSIDE;
 use super::stacks::{FrameId, Stacks};
-use super::{Figures, Metric, Origin};
+use super::{Figures, Metric, Origin, Recording, Taken};
 
 /// A line of the user's own source, and the stacks that end in it or in what it calls outside of that source.
 #[derive(Clone, PartialEq, Debug)]
@@ -15,6 +15,19 @@ pub struct Site {
     pub figures: Figures,
     /// Its stacks: numbers in [`Stacks::stacks`].
     pub stacks: Vec<usize>,
+    /// When those of its stacks that have something live took blocks.
+    pub taken: Option<Taken>,
+}
+
+/// How long ago what is live was taken, and how fast it grew.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Age {
+    /// No live block is older, nanoseconds.
+    pub oldest_ns: u64,
+    /// Nor is any younger, nanoseconds.
+    pub youngest_ns: u64,
+    /// Bytes live by second from the first to the last; `None` if all were taken at once.
+    pub growth: Option<f64>,
 }
 
 impl Stacks {
@@ -42,11 +55,15 @@ impl Stacks {
                     frame,
                     figures: Figures::default(),
                     stacks: Vec::new(),
+                    taken: None,
                 });
                 sites.len() - 1
             });
             sites[index].figures.add(&stack.figures);
             sites[index].stacks.push(number);
+            if stack.figures.live.bytes > 0 {
+                sites[index].taken = Taken::both(sites[index].taken, stack.taken);
+            }
         }
         sites
     }
@@ -71,6 +88,19 @@ impl Site {
     pub fn since_peak(&self) -> i64 {
         let figures = &self.figures;
         figures.live.bytes.saturating_sub(figures.at_peak.bytes)
+    }
+
+    /// How old what it has live is at the end of the recording. `None` if nothing is live, or the recorder did not say.
+    pub fn age(&self, recording: &Recording) -> Option<Age> {
+        let taken = self.taken?;
+        let since = |ns: u64| recording.duration_ns.saturating_sub(ns);
+        let span = taken.last_ns - taken.first_ns;
+        let is_spread = self.figures.live_count > 1 && span > 0;
+        Some(Age {
+            oldest_ns: since(taken.first_ns),
+            youngest_ns: since(taken.last_ns),
+            growth: is_spread.then(|| self.figures.live.bytes as f64 / (span as f64 / 1e9)),
+        })
     }
 
     /// Its stacks with the highest `metric`, highest first; those where it is not above 0 are left out.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::placing::Placing;
 use super::{Figures, Loss, Metric, Recording, Sampling, Scope, naming};
 use crate::defect::Defect;
-use crate::profile::{Frame, Profile, Totals};
+use crate::profile::{Frame, Profile, Taken, Totals};
 use crate::source::Sources;
 use crate::symbolize::{CodeFrameId, Origin, Symbols};
 
@@ -109,8 +109,8 @@ pub struct StackTotal {
     pub node: StackNodeId,
     /// Its figures.
     pub figures: Figures,
-    /// Time of the last sample, nanoseconds since the start.
-    pub last_ns: u64,
+    /// When it took blocks. `None` if it took none, or the recorder did not say.
+    pub taken: Option<Taken>,
 }
 
 /// An executable or library.
@@ -152,19 +152,19 @@ impl Stacks {
                 None => caller,
             });
         }
-        let mut sums: HashMap<StackNodeId, (Totals, u64)> = HashMap::new();
+        let mut sums: HashMap<StackNodeId, (Totals, Option<Taken>)> = HashMap::new();
         let mut total = Totals::default();
         for stack in &profile.stacks {
-            let (sum, last_ns) = sums.entry(ends[stack.node as usize]).or_default();
+            let (sum, taken) = sums.entry(ends[stack.node as usize]).or_default();
             sum.add(&stack.totals);
-            *last_ns = stack.last_ns.max(*last_ns);
+            *taken = Taken::both(*taken, stack.taken);
             total.add(&stack.totals);
         }
         let mut stacks: Vec<StackTotal> = (sums.into_iter())
-            .map(|(node, (totals, last_ns))| StackTotal {
+            .map(|(node, (totals, taken))| StackTotal {
                 node,
                 figures: Figures::of(&totals, None),
-                last_ns,
+                taken,
             })
             .collect();
         stacks.sort_by_key(|stack| stack.node);
@@ -188,16 +188,16 @@ impl Stacks {
     pub fn complete(mut self) -> Stacks {
         if let Some(bare) = self.stacks.iter().position(|stack| stack.node == 0) {
             let bare = self.stacks.remove(bare);
-            self.push(StackFrame::without_frames(), bare.figures, bare.last_ns);
+            self.push(StackFrame::without_frames(), bare.figures, bare.taken);
         }
         if self.unattributed != Figures::default() {
-            self.push(StackFrame::unattributed(), self.unattributed, 0);
+            self.push(StackFrame::unattributed(), self.unattributed, None);
             self.unattributed = Figures::default();
         }
         self
     }
 
-    fn push(&mut self, frame: StackFrame, figures: Figures, last_ns: u64) {
+    fn push(&mut self, frame: StackFrame, figures: Figures, taken: Option<Taken>) {
         self.frames.push(frame);
         self.nodes.push(StackNode {
             parent: 0,
@@ -206,7 +206,7 @@ impl Stacks {
         self.stacks.push(StackTotal {
             node: self.nodes.len() as StackNodeId - 1,
             figures,
-            last_ns,
+            taken,
         });
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Figures, Loss, Recording, Sampling};
 use crate::defect::Defect;
-use crate::profile::Profile;
+use crate::profile::{Profile, ProfiledFunction};
 
 /// Heap and RSS over time, and the peak.
 #[derive(Clone, PartialEq, Debug)]
@@ -13,12 +13,50 @@ pub struct Timeline {
     pub sampling: Sampling,
     /// In the order of time; start, peak and end are among them if they are known.
     pub points: Vec<TimePoint>,
+    /// Functions with `#[profile]`, in the order of their first calls.
+    pub spans: Vec<CallSpan>,
     /// What could not be charged to any stack.
     pub unattributed: Figures,
     /// What the recorder could not keep.
     pub losses: Vec<Loss>,
     /// What is wrong with the profile, or missing beside it.
     pub defects: Vec<Defect>,
+}
+
+/// From the first call of a function with `#[profile]` to the end of the last one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CallSpan {
+    /// Its path: `app::module::name`.
+    pub function: String,
+    /// Nanoseconds since the start.
+    pub first_ns: u64,
+    /// Nanoseconds since the start; the end of the recording if a call was under way then.
+    pub last_ns: u64,
+    /// Calls of it.
+    pub calls: u64,
+    /// Whether a call was under way at the end of the recording.
+    pub is_open: bool,
+}
+
+impl CallSpan {
+    fn of(function: &ProfiledFunction, end_ns: u64) -> Option<CallSpan> {
+        let first_ns = function.first_ns?.min(end_ns);
+        let last_ns = match function.is_open {
+            true => end_ns,
+            false => function.last_ns.unwrap_or(first_ns).min(end_ns),
+        };
+        Some(CallSpan {
+            function: function.name.clone(),
+            first_ns,
+            last_ns: last_ns.max(first_ns),
+            calls: function.calls(),
+            is_open: function.is_open,
+        })
+    }
+
+    fn len_ns(&self) -> u64 {
+        self.last_ns - self.first_ns
+    }
 }
 
 /// What was in use at one moment.
@@ -57,14 +95,36 @@ impl Timeline {
         }
         points.push(at(recording.duration_ns, recording.heap));
         points.sort_by_key(|point| point.time_ns);
+        let end_ns = points.last().map_or(0, |point| point.time_ns);
+        let spans =
+            (profile.functions.iter()).filter_map(|function| CallSpan::of(function, end_ns));
+        let mut spans: Vec<CallSpan> = spans.collect();
+        spans.sort_by_key(|span| (span.first_ns, std::cmp::Reverse(span.last_ns)));
         Timeline {
             sampling: Sampling::of(profile),
             points,
+            spans,
             unattributed: Figures::of(&profile.unattributed, None),
             losses: Loss::of(profile),
             defects,
             recording,
         }
+    }
+
+    /// The `count` longest spans in the order of their starts, and how many others there are.
+    pub fn longest_spans(&self, count: usize) -> (Vec<&CallSpan>, usize) {
+        let mut longest: Vec<usize> = (0..self.spans.len()).collect();
+        longest.sort_by_key(|&number| std::cmp::Reverse(self.spans[number].len_ns()));
+        longest.truncate(count);
+        longest.sort_unstable();
+        let others = self.spans.len() - longest.len();
+        (
+            longest
+                .into_iter()
+                .map(|number| &self.spans[number])
+                .collect(),
+            others,
+        )
     }
 
     /// Nanoseconds from the start to the last point.

@@ -42,8 +42,10 @@ record! {
         source_hash: u64,
         /// Heap in use in the whole process when it was first called in this recording, in bytes. *Signed.*
         baseline: u64,
+        /// Time of its first call in this recording, nanoseconds since the start, plus 1; 0 if not known.
+        first_ns: u64,
         /// Not used.
-        reserved: [u64; 2],
+        reserved: u64,
     }
 }
 
@@ -65,8 +67,9 @@ record! {
         since_alloc_bytes: u64,
         /// The same of bytes freed.
         since_freed_bytes: u64,
-        /// Not used.
-        reserved: u64,
+        /// Time at which the last outermost call here ended or, if it is async, gave way, nanoseconds since the start, plus 1; 0
+        /// if none did.
+        last_ns: u64,
     }
 }
 

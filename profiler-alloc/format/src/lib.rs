@@ -61,7 +61,8 @@
 //!
 //! A reader skips chunks of tables that it does not know, and fields that were not used are zero. So the exact tables,
 //! which came later, need no new version: an older reader shows all the rest and says that there are chunks it does not
-//! know.
+//! know. Nor do times that came later still (`Stack::first_ms`, `Stack::last_ns`, `Function::first_ns`, `Share::last_ns`):
+//! 0 means that they are not known.
 //!
 //! ```
 //! use profiler_alloc_format::{Frame, Header};

@@ -345,8 +345,8 @@ record! {
     Stack, StackCells, 168 {
         /// Node of the innermost frame. 0 for "other" and while the record is being made.
         node: u32,
-        /// Not used.
-        flags: u32,
+        /// Time of the first sample here, in milliseconds since the start, plus 1; 0 if not known.
+        first_ms: u32,
         /// Bytes allocated here.
         alloc_bytes: u64,
         /// Blocks allocated here, fixed-point.
@@ -385,7 +385,7 @@ record! {
         live_variance: u64,
         /// `live_variance` at the peak, as `f64` bits.
         peak_variance: u64,
-        /// Time of the last sample here, nanoseconds since the start.
+        /// Time of the last block taken here, nanoseconds since the start, plus 1; 0 if not known.
         last_ns: u64,
     }
 }

@@ -15,12 +15,15 @@ impl Recorder {
     /// An allocation was made and counted.
     pub fn allocated(&self, cells: &ThreadCells, at: Registers, address: usize, size: u64) {
         if self.is_due(cells) {
+            let mut taker = StackRef::OTHER;
             self.timed(cells, cells.sequence.load(Ordering::Relaxed).into(), || {
                 let (stack, walked) = self.stack(cells, at);
                 self.sample_alloc(cells, stack, address, size, false);
                 self.enter(cells, stack);
+                taker = stack;
                 walked
             });
+            self.note_time(taker);
         } else {
             self.settle(cells);
         }
@@ -113,18 +116,30 @@ impl Recorder {
     ) {
         let due = self.is_due(cells);
         if due || old.is_some() {
+            let mut taker = StackRef::OTHER;
             self.timed(cells, cells.reallocs.load(Ordering::Relaxed), || {
                 let (stack, walked) = self.stack(cells, at);
                 self.charge_free(cells, stack, old, old_size);
                 if due {
                     self.sample_alloc(cells, stack, address, size, true);
+                    taker = stack;
                 }
                 self.enter(cells, stack);
                 walked
             });
+            self.note_time(taker);
         } else {
             self.settle(cells);
         }
+    }
+
+    /// A stack has just taken a block: the clock was read when that was settled.
+    fn note_time(&self, taker: StackRef) {
+        let now_ns = self.store.header().updated_ns.load(Ordering::Relaxed);
+        let stack = self.stack_cells(taker);
+        stack
+            .last_ns
+            .store(now_ns.wrapping_add(1), Ordering::Relaxed);
     }
 
     fn sample_alloc(

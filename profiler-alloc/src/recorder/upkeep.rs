@@ -6,7 +6,6 @@ use profiler_alloc_format::{Point, ThreadCells};
 
 use super::Recorder;
 use crate::counters;
-use crate::sys;
 use crate::totals::Totals;
 
 impl Recorder {
@@ -29,7 +28,8 @@ impl Recorder {
                 )
                 .is_ok()
         {
-            header.peak_ns.store(now_ns, Ordering::Relaxed);
+            // The tick's clock is behind: a peak early in the run would be before its start.
+            header.peak_ns.store(self.now(), Ordering::Relaxed);
             header.peak_epoch.fetch_add(1, Ordering::AcqRel);
         }
         if self.timeline.is_due(now_ns) {
@@ -55,7 +55,7 @@ impl Recorder {
 
     /// Adds a last point to the timeline, and brings the header up to date.
     pub fn bring_up_to_date(&self) {
-        let now_ns = sys::now_ns().saturating_sub(self.started_ns);
+        let now_ns = self.now();
         self.store
             .header()
             .updated_ns
@@ -77,10 +77,7 @@ impl Recorder {
             (&header.final_realloc_new, totals.realloc_new),
             (&header.final_grown, totals.grown),
             (&header.final_shrunk, totals.shrunk),
-            (
-                &header.final_ns,
-                sys::now_ns().saturating_sub(self.started_ns),
-            ),
+            (&header.final_ns, self.now()),
         ] {
             cell.store(value, Ordering::Relaxed);
         }

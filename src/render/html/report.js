@@ -20,8 +20,9 @@ function header() {
 }
 
 function timeline() {
-  const W = Math.max(by("timeline").clientWidth, 300), H = 150, L = 76, R = 14, T = 22, B = 20;
-  const { points, marks, times, height, span, peak, peak_at } = data.timeline;
+  const W = Math.max(by("timeline").clientWidth, 300), L = 76, R = 14, T = 22, ROW = 17;
+  const { points, marks, times, height, span, peak, peak_at, spans } = data.timeline;
+  const H = 150 + spans.length * ROW, B = 20 + spans.length * ROW;
   const x = (t) => L + t / Math.max(span, 1) * (W - L - R), y = (v) => H - B - Math.max(v, 0) / height * (H - T - B);
   const svg = (tag, attributes, text) => {
     const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -31,7 +32,7 @@ function timeline() {
   };
   const root = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": "Heap and RSS over time" });
   for (const [at, text] of marks) root.append(svg("path", { class: "grid", d: `M${L} ${y(at)}H${W - R}` }), svg("text", { x: L - 8, y: y(at) + 4, "text-anchor": "end" }, text));
-  for (const [at, text] of times) root.append(svg("text", { x: x(at), y: H - 5, "text-anchor": "middle" }, text));
+  for (const [at, text] of times) root.append(svg("text", { x: x(at), y: H - B + 15, "text-anchor": "middle" }, text));
   const path = (index) => points.filter((p) => p[index] !== null).map((p) => `${x(p[0]).toFixed(1)} ${y(p[index]).toFixed(1)}`).join("L");
   root.append(svg("path", { class: "heap", d: `M${x(0)} ${y(0)}L${path(1)}L${x(span)} ${y(0)}Z` }));
   if (path(2)) root.append(svg("path", { class: "rss", d: "M" + path(2) }));
@@ -40,6 +41,13 @@ function timeline() {
     root.append(svg("path", { class: "peakline", d: `M${x(peak_at)} ${T - 6}V${H - B}` }), svg("circle", { class: "peakdot", cx: x(peak_at), cy: y(peak), r: 3.5 }),
       svg("text", { class: "peak", x: x(peak_at) + (right ? -7 : 7), y: T - 7, "text-anchor": right ? "end" : "start" }, "peak " + bytes(peak)));
   }
+  spans.forEach(([first, last, label], number) => {
+    const top = H - B + 20 + number * ROW, right = x(first) > W * 0.6;
+    const bar = svg("rect", { class: "span", x: x(first), y: top, width: Math.max(x(last) - x(first), 1.5), height: ROW - 3, rx: 2 });
+    bar.append(svg("title", {}, label));
+    root.append(bar, svg("text", { class: "span", x: right ? x(last) - 4 : x(first) + 4, y: top + 11, "text-anchor": right ? "end" : "start" }, label));
+  });
+  root.style.height = H + "px";
   by("timeline").replaceChildren(root);
 }
 

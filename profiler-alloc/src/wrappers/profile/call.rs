@@ -31,6 +31,7 @@ impl<const W: usize> Scope for ProfileCall<W> {
         self.key.with(|local| {
             let running = if local.is_idle() {
                 if self.table.reports_each_call() && self.own.is_none() {
+                    self.table.announce();
                     self.own = Some(self.table.take());
                 }
                 let taken = match self.own {

@@ -10,6 +10,7 @@ use super::block::{Block, Place};
 use super::table::{Table, Taken};
 use crate::counters::{self, bump};
 use crate::own_counts;
+use crate::recorder;
 use crate::wrappers::rss;
 
 /// Stands for the counters of a thread that has never been in the function.
@@ -28,6 +29,8 @@ pub struct Local<const W: usize> {
     is_rss: Cell<bool>,
     /// The counters are written by other threads too.
     is_shared: Cell<bool>,
+    /// The counters are in the file of a recording.
+    is_recorded: Cell<bool>,
     /// The thread's record in the profile file, as [`Place::thread`].
     thread: Cell<u64>,
     slot: Cell<u32>,
@@ -66,6 +69,7 @@ impl<const W: usize> Local<W> {
             is_active: Cell::new(false),
             is_rss: Cell::new(false),
             is_shared: Cell::new(false),
+            is_recorded: Cell::new(false),
             thread: Cell::new(0),
             slot: Cell::new(0),
             allocated: Cell::new(0),
@@ -122,6 +126,7 @@ impl<const W: usize> Local<W> {
         self.valid.set(place.valid.0);
         self.expected.set(place.valid.1);
         self.thread.set(place.thread);
+        self.is_recorded.set(place.is_recorded);
     }
 
     /// Charges the line that ran until now, and goes on at another. No call counts as a run of that.
@@ -311,6 +316,11 @@ impl<const W: usize> Local<W> {
     pub(super) fn leave(&self) {
         self.switch(self.slot.get());
         self.close();
+        if self.is_recorded.get()
+            && let Some(recorder) = recorder::current()
+        {
+            recorder.left(self.share.get());
+        }
         self.depth.set(0);
     }
 

@@ -213,6 +213,15 @@ impl Table {
         output::send(&Report::Profile(ProfileReport::new(self, &sums, baseline)));
     }
 
+    /// A call begins that is counted apart: the file of a recording is told when the first one did.
+    #[cold]
+    pub(super) fn announce(&'static self) {
+        if let Some(recorder) = recorder::current().filter(|recorder| recorder.is_ours()) {
+            let _excused = Excused::begin();
+            recorder.announce(&self.profiled());
+        }
+    }
+
     /// What the file of a recording is told of a call that was counted apart.
     fn add_to_recording(&'static self, sums: &[LineSum]) {
         let taken = self.take();
@@ -226,6 +235,9 @@ impl Table {
             line.freed_bytes.fetch_add(sum.freed, Ordering::Relaxed);
             let higher = |mark| ((mark as i64) < sum.mem_usage).then_some(sum.mem_usage as u64);
             let _ = (line.mem_usage).fetch_update(Ordering::Relaxed, Ordering::Relaxed, higher);
+        }
+        if let Some(recorder) = recorder::current() {
+            recorder.left(place.counters.share);
         }
     }
 

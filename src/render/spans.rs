@@ -1,0 +1,54 @@
+//! What all timelines say of the spans of functions with `#[profile]`.
+
+use super::escape::escape;
+use super::words;
+use crate::report::{CallSpan, Timeline};
+
+/// Functions shown at most.
+const MOST: usize = 20;
+/// Characters of a name: what is longer keeps its end, which says more.
+const NAME: usize = 60;
+
+/// The spans that are shown, the longest ones in the order of their starts.
+pub(super) fn shown(timeline: &Timeline) -> Vec<&CallSpan> {
+    timeline.longest_spans(MOST).0
+}
+
+/// Name and number of calls.
+pub(super) fn label(span: &CallSpan) -> String {
+    let name = escape(&span.function);
+    let name = match name.char_indices().rev().nth(NAME) {
+        Some((start, first)) => format!("…{}", &name[start + first.len_utf8()..]),
+        None => name.into_owned(),
+    };
+    let calls = match span.calls {
+        1 => "1 call".to_owned(),
+        calls => format!(
+            "{} calls",
+            words::count(i64::try_from(calls).unwrap_or(i64::MAX))
+        ),
+    };
+    let open = if span.is_open {
+        ", in it at the end"
+    } else {
+        ""
+    };
+    format!("{name} ({calls}{open})")
+}
+
+/// What is said below them, if there are any.
+pub(super) fn note(timeline: &Timeline) -> Option<String> {
+    let (shown, others) = timeline.longest_spans(MOST);
+    let rest = match others {
+        0 => String::new(),
+        others => format!(
+            " {} functions with shorter spans are not shown.",
+            words::count(others as i64)
+        ),
+    };
+    (!shown.is_empty()).then(|| {
+        format!(
+            "Spans: functions with #[profile], from the first call to the end of the last.{rest}"
+        )
+    })
+}
