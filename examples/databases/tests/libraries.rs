@@ -3,20 +3,19 @@
 #![forbid(unsafe_code)]
 #![allow(missing_docs, reason = "what diesel::table! makes has none")]
 
+#[path = "../examples/queries_diesel_async.rs"]
+mod queries_diesel_async;
 mod reports;
 
 use std::time::Duration;
 
 use diesel::prelude::*;
 use profiler_alloc::queries::{Handle, install_diesel, install_sqlx};
-use profiler_alloc::{ProfilerAlloc, budget, elapsed_timer, profile, query_profiler, ram_profiler};
+use profiler_alloc::{budget, elapsed_timer, profile, query_profiler, ram_profiler};
 use reports::{line_of, one, queries, statements};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
 use tokio::runtime::{Builder, Runtime};
-
-#[global_allocator]
-static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
 
 const FILE: &str = include_str!("libraries.rs");
 
@@ -227,6 +226,19 @@ fn a_spawned_task_is_handed_the_scope() {
 async fn panics(pool: &SqlitePool) {
     ask(pool.clone(), "SELECT 1").await;
     panic!("in the middle");
+}
+
+#[test]
+fn diesel_async_runs_sqlite_on_other_threads_in_the_scope() {
+    reports::keep();
+    queries_diesel_async::main().unwrap();
+    let report = one("title_of");
+    let select = "SELECT `books`.`title` FROM `books` WHERE (`books`.`id` = ?) LIMIT ?";
+    assert_eq!(statements(&report), [select], "{report}");
+    assert!(
+        report.queries[0].text().contains("-- values: [I32(1)"),
+        "{report}"
+    );
 }
 
 #[test]
