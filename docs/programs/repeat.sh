@@ -8,7 +8,8 @@
 # appended to its main.rs, so that all other lines keep their numbers; it is built with line tables; its input is made, the
 # same every time; `memprof run` records it, once as by default and once with every allocation sampled. Then the figures of
 # the five lines are compared, to the byte, with those that docs/programs.md derives from the source, and the default
-# recording's estimates and the costs are printed beside them. The exit code says whether all lines had their figures.
+# recording's estimates and the costs are printed beside them; and views.sh puts the exact recordings through every view and
+# export. The exit code says whether all lines had their figures, and all views the same totals.
 #
 # Needs cargo, crates.io, this repository, and the usual bash and awk.
 set -euo pipefail
@@ -73,10 +74,15 @@ record() {
 }
 
 # figures NAME MODE FILE LINE: what was allocated and freed on the line, bytes and blocks, and the standard errors.
-# Counted from the end of the row, as source text may hold commas.
+# Columns are found by their titles, counted from the end of the row, as source text may hold commas.
 figures() {
-    awk -F, -v place="^[^,]*$3,(\"[^\"]*\"|[^,]*),$4," \
-        '$0 ~ place { print $(NF-15), $(NF-3), $(NF-13), $(NF-2), $(NF-14), $(NF-12) }' "$1.$2.csv"
+    awk -F, -v place="^[^,]*$3,(\"[^\"]*\"|[^,]*),$4," '
+        NR == 1 { for (i = 1; i <= NF; i++) behind[$i] = NF - i }
+        function value(title) { return $(NF - behind[title]) }
+        NR > 1 && $0 ~ place {
+            print value("allocated"), value("count"), value("freed"), value("freed_count"),
+                value("allocated_standard_error"), value("freed_standard_error")
+        }' "$1.$2.csv"
 }
 
 # check NAME FILE LINE ALLOCATED BLOCKS FREED BLOCKS
@@ -159,11 +165,16 @@ check tokei src/language/mod.rs 58 294624 10 147168 9
 check tokei src/stats.rs 77 64000 4000 0 0
 costs tokei src
 
+step "every view and every export of both"
+for name in csview tokei; do
+    "$repo/docs/programs/views.sh" "$name.all.memprof" "$name.views" || failures=$((failures + 1))
+done
+
 step "sizes"
 wc -c csview tokei ./*.a*.memprof
 
 if [ "$failures" -gt 0 ]; then
-    printf '\n%s lines differ\n' "$failures"
+    printf '\n%s lines or programs differ\n' "$failures"
     exit 1
 fi
-printf '\nall ten lines have the figures that their source says\n'
+printf '\nall ten lines have the figures that their source says, and all views agree\n'

@@ -32,7 +32,7 @@ function timeline() {
   };
   const root = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": "Heap and RSS over time" });
   for (const [at, text] of marks) root.append(svg("path", { class: "grid", d: `M${L} ${y(at)}H${W - R}` }), svg("text", { x: L - 8, y: y(at) + 4, "text-anchor": "end" }, text));
-  for (const [at, text] of times) root.append(svg("text", { x: x(at), y: H - B + 15, "text-anchor": "middle" }, text));
+  for (const [at, text] of times) root.append(svg("text", { x: x(at), y: H - B + 15, "text-anchor": x(at) > W - 40 ? "end" : "middle" }, text));
   const path = (index) => points.filter((p) => p[index] !== null).map((p) => `${x(p[0]).toFixed(1)} ${y(p[index]).toFixed(1)}`).join("L");
   root.append(svg("path", { class: "heap", d: `M${x(0)} ${y(0)}L${path(1)}L${x(span)} ${y(0)}Z` }));
   if (path(2)) root.append(svg("path", { class: "rss", d: "M" + path(2) }));
@@ -79,6 +79,7 @@ function flame() {
     const [name, file, line, own] = i === 0 ? [METRICS[state.metric], "", null, false] : data.frames[frame];
     const node = make("button", "frame " + (i === 0 ? "root" : own ? "user" : "other") + (above.has(i) ? " above" : "") + (i === chosen && i !== 0 ? " chosen" : ""), own ? name + ":" + line : name);
     node.type = "button";
+    if (width[i] * width_of < 12) node.classList.add("narrow");
     node.style.left = left[i] * 100 + "%"; node.style.width = `calc(${width[i] * 100}% - 1px)`; node.style.top = depth[i] * 20 + "px";
     const place = line === null ? "" : "  " + file + ":" + line;
     const words = `${name}${place}: ${bytes(sum)}, ${(sum / Math.max(nodes[0][2], 1) * 100).toFixed(1)} %`;
