@@ -5,7 +5,7 @@ use std::alloc::System;
 
 use crate::live::Block;
 use crate::registers::Registers;
-use crate::{counters, hook};
+use crate::{counters, hook, unsampled};
 
 /// A global allocator that counts exactly what passes through it, and records stacks when asked to.
 ///
@@ -61,20 +61,32 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
 unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises are passed on.
-        count_alloc(unsafe { self.inner.alloc(layout) }, layout.size())
+        if is_ordinary(&layout) {
+            // SAFETY: the caller's promises are passed on.
+            count_alloc(unsafe { self.inner.alloc(layout) }, layout.size())
+        } else {
+            // SAFETY: as above.
+            unsafe { self.alloc_aligned(layout) }
+        }
     }
 
     #[inline(never)]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises are passed on.
-        count_alloc(unsafe { self.inner.alloc_zeroed(layout) }, layout.size())
+        if is_ordinary(&layout) {
+            // SAFETY: the caller's promises are passed on.
+            count_alloc(unsafe { self.inner.alloc_zeroed(layout) }, layout.size())
+        } else {
+            // SAFETY: as above.
+            unsafe { self.alloc_zeroed_aligned(layout) }
+        }
     }
 
     #[inline(never)]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         // Before the real free: from then on the address may be another thread's.
-        if counters::count_free_fast(layout.size()) {
+        if counters::count_free_fast(layout.size())
+            || unsampled::count_free(ptr.expose_provenance(), layout.size())
+        {
             // SAFETY: the caller's promises are passed on.
             unsafe { self.inner.dealloc(ptr, layout) }
         } else {
@@ -91,7 +103,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
         let new = unsafe { self.inner.realloc(ptr, layout, new_size) };
         if new.is_null() {
             hook::realloc_failed(address, old);
-        } else if old.is_some() || !counters::count_realloc_fast(layout.size(), new_size) {
+        } else if old.is_some() || !count_realloc(layout.size(), new_size) {
             reallocated_slow(new, old, (layout.size(), new_size));
         }
         new
@@ -99,18 +111,44 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
 }
 
 impl<A: GlobalAlloc> ProfilerAlloc<A> {
-    /// A free that is not only to be counted; during a recording, every one, as the block may have been sampled.
+    /// An allocation for which allocators have a function of its own, that needs a frame.
+    ///
+    /// # Safety
+    /// As for [`GlobalAlloc::alloc`].
+    #[inline(never)]
+    unsafe fn alloc_aligned(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are passed on.
+        count_alloc(unsafe { self.inner.alloc(layout) }, layout.size())
+    }
+
+    /// As [`alloc_aligned`](Self::alloc_aligned), of zeros.
+    ///
+    /// # Safety
+    /// As for [`GlobalAlloc::alloc_zeroed`].
+    #[inline(never)]
+    unsafe fn alloc_zeroed_aligned(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are passed on.
+        count_alloc(unsafe { self.inner.alloc_zeroed(layout) }, layout.size())
+    }
+
+    /// The free of a block that was or may have been sampled, or when a look is due.
     ///
     /// # Safety
     /// As for [`GlobalAlloc::dealloc`].
+    #[cold]
     #[inline(never)]
     unsafe fn dealloc_slow(&self, ptr: *mut u8, layout: Layout) {
-        if !hook::count_unsampled_free(ptr.expose_provenance(), layout.size()) {
-            hook::freeing(Registers::capture(), ptr.expose_provenance(), layout.size());
-        }
+        hook::freeing(Registers::capture(), ptr.expose_provenance(), layout.size());
         // SAFETY: the caller's promises are passed on.
         unsafe { self.inner.dealloc(ptr, layout) }
     }
+}
+
+/// True for what a C allocator's plain functions give.
+#[inline(always)]
+fn is_ordinary(layout: &Layout) -> bool {
+    const MALLOC_ALIGN: usize = 2 * size_of::<usize>();
+    layout.align() <= MALLOC_ALIGN && layout.align() <= layout.size()
 }
 
 #[inline(always)]
@@ -123,12 +161,16 @@ fn count_alloc(ptr: *mut u8, size: usize) -> *mut u8 {
     }
 }
 
-/// A reallocation that is not only to be counted; during a recording, every one.
+#[inline(always)]
+fn count_realloc(old: usize, new: usize) -> bool {
+    counters::count_realloc_fast(old, new) || unsampled::count_realloc(old, new)
+}
+
+/// A reallocation that is not only to be counted.
+#[cold]
 #[inline(never)]
 fn reallocated_slow(new: *mut u8, old: Option<Block>, sizes: (usize, usize)) {
-    if old.is_some() || !hook::count_unsampled_realloc(sizes.0, sizes.1) {
-        hook::reallocated(Registers::capture(), old, new.expose_provenance(), sizes);
-    }
+    hook::reallocated(Registers::capture(), old, new.expose_provenance(), sizes);
 }
 
 /// An allocation that is not only to be counted; gives `ptr` back.

@@ -13,7 +13,7 @@ use profiler_alloc_format::ThreadCells;
 use crate::memory::LazySlice;
 use crate::own_counts::{self, OwnCounts};
 use crate::recorder::{self, Recorder};
-use crate::{sys, watch};
+use crate::{sys, unsampled, watch};
 
 /// Bytes a thread may allocate or free before it publishes its heap and looks up.
 pub const STEP: u64 = 64 << 10;
@@ -222,7 +222,7 @@ pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells>
         Some(recorder) => recorder.welcome(cells),
         None => rearm(cells),
     }
-    change_to(cells);
+    change_to(cells, recorder);
     NUMBER.try_with(|current| current.set(number)).ok()?;
     Some(cells)
 }
@@ -254,7 +254,7 @@ pub fn leave() {
         return;
     }
     publish(cells);
-    change_to(&UNSET);
+    change_to(&UNSET, None);
     let free = match recorder::with_generation(cells.generation.load(Ordering::Relaxed)) {
         Some(recorder) => &recorder.free_threads,
         None => &PRIVATE_FREE,
@@ -290,12 +290,13 @@ pub fn look_up(cells: &ThreadCells) {
 
 /// In a forked child: forgets the parent's records without giving them back.
 pub fn forget() {
-    change_to(&UNSET);
+    change_to(&UNSET, None);
 }
 
-/// The calling thread counts in `cells` from now on.
-fn change_to(cells: &'static ThreadCells) {
+/// The calling thread counts in `cells`, a record of `recorder`, from now on.
+fn change_to(cells: &'static ThreadCells, recorder: Option<&'static Recorder>) {
     let own = OwnCounts::now();
+    unsampled::ask(recorder.map(|recorder| recorder.filter));
     let _ = CELLS.try_with(|current| current.set(cells));
     own_counts::carry_over(own, cells);
 }

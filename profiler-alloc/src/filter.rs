@@ -1,43 +1,65 @@
 //! The presence filter: answers "was this block sampled?" with "certainly not" for nearly every block that was not.
 //!
-//! One byte for each of 65,536 hash values counts the sampled blocks that share it. A byte that ever reaches 255 stays
-//! there: from then on its blocks are looked up for nothing, which costs time and is never wrong.
+//! One byte for each of 65,536 hash values counts the sampled blocks that share it, from 1 upwards. A byte that ever reaches
+//! 255 stays there: from then on its blocks are looked up for nothing, which costs time and is never wrong. 0 says that there
+//! is no answer here: the recording is over, or this is a forked child, in which the kernel empties the filter.
 
 use core::sync::atomic::{AtomicU8, Ordering};
 
 use crate::memory;
 
 const PLACES: usize = 1 << 16;
+const NO_ANSWER: u8 = 0;
+const NO_BLOCK: u8 = 1;
 
+#[derive(Clone, Copy)]
 pub struct Filter {
-    counts: &'static [AtomicU8],
+    counts: &'static [AtomicU8; PLACES],
 }
 
 impl Filter {
     /// `None` if the system refuses the memory.
     pub fn new() -> Option<Filter> {
+        let counts: &'static [AtomicU8] = memory::wiped_on_fork(PLACES)?;
+        counts
+            .iter()
+            .for_each(|count| count.store(NO_BLOCK, Ordering::Relaxed));
         Some(Filter {
-            counts: memory::zeroed(PLACES)?,
+            counts: counts.try_into().ok()?,
         })
     }
 
-    pub fn add(&self, address: usize) {
-        self.update(address, |count| count.checked_add(1));
+    /// Has no answers from now on.
+    pub fn close(&self) {
+        self.counts
+            .iter()
+            .for_each(|count| count.store(NO_ANSWER, Ordering::Relaxed));
     }
 
-    pub fn remove(&self, address: usize) {
-        self.update(address, |count| {
-            if count == u8::MAX {
-                None
-            } else {
-                count.checked_sub(1)
-            }
+    /// False once it is closed, and in a forked child.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.counts[0].load(Ordering::Relaxed) != NO_ANSWER
+    }
+
+    pub fn add(&self, address: usize) {
+        self.update(address, |count| match count {
+            NO_ANSWER => None,
+            count => count.checked_add(1),
         });
     }
 
+    pub fn remove(&self, address: usize) {
+        self.update(address, |count| match count {
+            NO_ANSWER | NO_BLOCK | u8::MAX => None,
+            count => Some(count - 1),
+        });
+    }
+
+    /// True if the block at `address` was certainly not sampled.
     #[inline]
-    pub fn may_hold(&self, address: usize) -> bool {
-        self.place(address).load(Ordering::Relaxed) != 0
+    pub fn lacks(&self, address: usize) -> bool {
+        self.place(address).load(Ordering::Relaxed) == NO_BLOCK
     }
 
     fn update(&self, address: usize, change: impl FnMut(u8) -> Option<u8>) {
@@ -49,7 +71,7 @@ impl Filter {
     #[inline]
     fn place(&self, address: usize) -> &AtomicU8 {
         let hash = (address as u64 >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
-        &self.counts[hash as usize & (PLACES - 1)]
+        &self.counts[hash as usize % PLACES]
     }
 }
 
@@ -62,9 +84,9 @@ mod tests {
         let filter = Filter::new().unwrap();
         let addresses: Vec<usize> = (1..2_000).map(|n| n * 80).collect();
         addresses.iter().for_each(|&address| filter.add(address));
-        assert!(addresses.iter().all(|&address| filter.may_hold(address)));
+        assert!(!addresses.iter().any(|&address| filter.lacks(address)));
         addresses.iter().for_each(|&address| filter.remove(address));
-        assert!(!addresses.iter().any(|&address| filter.may_hold(address)));
+        assert!(addresses.iter().all(|&address| filter.lacks(address)));
     }
 
     #[test]
@@ -72,6 +94,17 @@ mod tests {
         let filter = Filter::new().unwrap();
         (0..300).for_each(|_| filter.add(64));
         (0..300).for_each(|_| filter.remove(64));
-        assert!(filter.may_hold(64));
+        assert!(!filter.lacks(64));
+    }
+
+    #[test]
+    fn a_closed_one_denies_nothing_whatever_happens_to_it() {
+        let filter = Filter::new().unwrap();
+        assert!(filter.is_open() && filter.lacks(64));
+        filter.close();
+        filter.add(64);
+        filter.remove(64);
+        filter.remove(128);
+        assert!(!filter.is_open() && !filter.lacks(64) && !filter.lacks(128));
     }
 }

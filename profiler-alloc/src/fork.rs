@@ -50,3 +50,26 @@ pub fn become_child() {
     }
     counters::forget();
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::filter::Filter;
+
+    #[test]
+    fn a_forked_child_has_no_answers() {
+        let filter = Filter::new().unwrap();
+        filter.add(64);
+        // SAFETY: the child only reads memory and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let is_empty = !filter.is_open() && !filter.lacks(64) && !filter.lacks(128);
+            // SAFETY: ends the child without running anything else.
+            unsafe { libc::_exit(if is_empty { 0 } else { 1 }) };
+        }
+        let mut status = -1;
+        // SAFETY: `status` is valid to write to.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        assert_eq!(status, 0);
+        assert!(filter.is_open() && !filter.lacks(64) && filter.lacks(128));
+    }
+}

@@ -141,11 +141,8 @@ impl<'a> Frames<'a> {
         if self.len > self.known_at {
             return false;
         }
-        match (self.buffer.known).verify(self.known_at, self.fingerprint, memory) {
-            Ok(fingerprint) => {
-                self.fingerprint = fingerprint;
-                self.is_joined = true;
-            }
+        match self.buffer.known.verify(self.known_at, memory) {
+            Ok(()) => self.is_joined = true,
             // Up to there the walk will find the same frames.
             Err(differs) => self.known_at = differs,
         }
@@ -195,7 +192,7 @@ impl<'a> Frames<'a> {
                 true => self.known_at,
                 false => self.buffer.known.end(),
             };
-            self.buffer.known.remember(self.thread, inner, at);
+            self.fingerprint = self.buffer.known.remember(self.thread, inner, at);
         } else if self.is_deep() && !self.is_spliced {
             self.buffer.outer.thread = self.thread;
             for (frame, words) in self.ring().zip(self.buffer.outer.words.chunks_exact(2)) {
@@ -205,7 +202,15 @@ impl<'a> Frames<'a> {
         }
     }
 
-    /// Hash of what is kept.
+    /// Everything that the walk depended on, if it is done and may be remembered: places on the stack and what they held,
+    /// inner ones first; and whether the first frame pointer is one of them.
+    pub fn depends_on(&self) -> Option<(impl Iterator<Item = (usize, usize)>, bool)> {
+        let is_ordinary = self.len <= self.inner.len();
+        let words = self.buffer.known.all_words().filter(|_| is_ordinary)?;
+        Some((words, self.buffer.known.needs_fp()))
+    }
+
+    /// Hash of what is kept: from the outermost inwards of an ordinary stack once it is complete, the other way of others.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
@@ -285,6 +290,7 @@ mod tests {
                 place: &raw const *address as usize,
                 fp: 0,
                 fp_at: 0,
+                by_fp: false,
             };
             if let Visit::Enough = frames.push(found, &mut memory) {
                 break;
@@ -371,9 +377,8 @@ mod tests {
             let frames = walk(buffer, Guess::NONE, stack);
             let all: Vec<_> = stack.iter().rev().copied().map(Some).collect();
             let mut whole = Fingerprint::EMPTY;
-            stack
-                .iter()
-                .for_each(|&address| whole.push(Site::staying(address)));
+            let outermost_first = stack.iter().rev();
+            outermost_first.for_each(|&address| whole.push(Site::staying(address)));
             assert_eq!((kept(&frames), frames.fingerprint()), (all, whole));
             assert_eq!(frames.walked(), walked);
         };

@@ -24,7 +24,7 @@ use crate::counters::{self, Operation};
 use crate::live::Block;
 use crate::recorder::{self, Recorder};
 use crate::registers::Registers;
-use crate::{fork, modules, start, sys, thread_exit};
+use crate::{fork, modules, start, sys, thread_exit, unsampled};
 
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -61,22 +61,6 @@ pub fn allocated(at: Registers, address: usize, size: usize) {
     });
 }
 
-/// Counts the free of a block that was certainly not sampled, if nothing else is due. False: nothing is counted yet.
-#[inline(always)]
-pub fn count_unsampled_free(address: usize, size: usize) -> bool {
-    let cells = counters::current();
-    let size = size as u64;
-    let is_settled = recorder::current().is_some_and(|recorder| {
-        counters::has_joined(cells, Some(recorder))
-            && recorder.is_ours()
-            && recorder.is_indifferent(cells, address, size)
-    });
-    if is_settled {
-        Operation::Free { size }.count(cells);
-    }
-    is_settled
-}
-
 /// The block at `address` is about to be freed.
 #[cold]
 #[inline(never)]
@@ -93,17 +77,17 @@ pub fn freeing(at: Registers, address: usize, size: usize) {
 /// The block at `address` is about to be reallocated: forgets it, so that whoever gets the address next is not confused.
 #[inline]
 pub fn before_realloc(address: usize) -> Option<Block> {
-    let recorder = recorder::current()?;
-    match recorder.may_hold(address) {
-        true => take_reallocated(recorder, address),
-        false => None,
+    if unsampled::is_unsampled(address) {
+        return None;
     }
+    // This thread may not have joined it yet.
+    take_reallocated(recorder::current()?, address)
 }
 
 #[cold]
 #[inline(never)]
 fn take_reallocated(recorder: &Recorder, address: usize) -> Option<Block> {
-    if !recorder.is_ours() {
+    if !recorder.is_ours() || recorder.filter.lacks(address) {
         return None;
     }
     let _errno = sys::Errno::keep();
@@ -122,23 +106,6 @@ pub fn realloc_failed(address: usize, old: Option<Block>) {
         let _inside = Inside::enter();
         recorder.put_back(address, block);
     }
-}
-
-/// Counts the reallocation of a block that was not sampled and is not to be, if nothing else is due. False: nothing is
-/// counted yet.
-#[inline(always)]
-pub fn count_unsampled_realloc(old: usize, new: usize) -> bool {
-    let cells = counters::current();
-    let (old, new) = (old as u64, new as u64);
-    let is_settled = recorder::current().is_some_and(|recorder| {
-        counters::has_joined(cells, Some(recorder))
-            && recorder.is_ours()
-            && recorder.is_quiet(cells, new, old)
-    });
-    if is_settled {
-        Operation::Realloc { old, new }.count(cells);
-    }
-    is_settled
 }
 
 /// A reallocation succeeded; `old` is what [`before_realloc`] gave, `sizes` are the old and the new one.

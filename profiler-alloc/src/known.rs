@@ -1,8 +1,9 @@
 //! The stack of a thread's last walk: the next one goes only as far as the two differ.
 //!
-//! Where a walk goes on from a frame depends on the frame's site, on its place, on the frame pointer there, and on the words
-//! of the stack that are read further out; on nothing else, as long as the code stays. So where a frame is one of the last
-//! walk's, and all those words still hold what they held, the rest of the walk is the same.
+//! Where a walk goes on from a frame depends on the frame's site, on its place, on the words of the stack that are read
+//! further out, and on the frame pointer there if it is used before it is read anew; on nothing else, as long as the code
+//! stays. So where a frame is one of the last walk's, and all those words still hold what they held, the rest of the walk is
+//! the same.
 //!
 //! ```text
 //! last walk    │ innermost … ║ … outermost │   entries are aligned to the outer end,
@@ -15,17 +16,26 @@ use crate::modules::Site;
 use crate::stack_memory::StackMemory;
 use crate::unwind::{Fingerprint, Found};
 
-/// Words of one frame: place, site, place of the saved frame pointer, frame pointer.
-pub const ENTRY: usize = 4;
+/// Words of one frame: place, site, place of the saved frame pointer with the marks below, frame pointer, fingerprint of the
+/// frames from the outermost to this one.
+pub const ENTRY: usize = 5;
+
+/// The frame pointer of the frame further in led here.
+const BY_FP: u64 = 1;
+/// This frame's own frame pointer leads further out, unless it is read anew before.
+const NEEDS_FP: u64 = 2;
+const MARKS: u64 = BY_FP | NEEDS_FP;
 
 /// A frame as it is remembered.
 pub type Entry = [AtomicU64; ENTRY];
 
 pub fn write(entry: &Entry, frame: &Found) {
+    // Places of words are multiples of 8, which leaves room for the marks.
+    let fp_at = frame.fp_at as u64 | if frame.by_fp { BY_FP } else { 0 };
     let words = [
         frame.place as u64,
         frame.site.to_bits(),
-        frame.fp_at as u64,
+        fp_at,
         frame.fp as u64,
     ];
     for (cell, word) in entry.iter().zip(words) {
@@ -34,13 +44,21 @@ pub fn write(entry: &Entry, frame: &Found) {
 }
 
 pub fn read(entry: &Entry) -> Found {
-    let word = |at: usize| entry[at].load(Ordering::Relaxed);
     Found {
-        place: word(0) as usize,
-        site: Site::from_bits(word(1)),
-        fp_at: word(2) as usize,
-        fp: word(3) as usize,
+        place: word(entry, 0) as usize,
+        site: Site::from_bits(word(entry, 1)),
+        fp_at: (word(entry, 2) & !MARKS) as usize,
+        by_fp: word(entry, 2) & BY_FP != 0,
+        fp: word(entry, 3) as usize,
     }
+}
+
+fn word(entry: &Entry, at: usize) -> u64 {
+    entry[at].load(Ordering::Relaxed)
+}
+
+fn needs_fp(entry: &Entry) -> bool {
+    word(entry, 2) & NEEDS_FP != 0
 }
 
 pub struct KnownStack {
@@ -49,6 +67,8 @@ pub struct KnownStack {
     start: usize,
     /// Number of the thread's record.
     thread: u32,
+    /// Whether the walk used the frame pointer that it began with.
+    needs_fp: bool,
 }
 
 impl KnownStack {
@@ -57,6 +77,7 @@ impl KnownStack {
             entries,
             start: entries.len(),
             thread: 0,
+            needs_fp: false,
         }
     }
 
@@ -72,41 +93,58 @@ impl KnownStack {
     #[inline]
     pub fn seek(&self, mut at: usize, place: usize) -> usize {
         while let Some(entry) = self.entries.get(at)
-            && entry[0].load(Ordering::Relaxed) < place as u64
+            && word(entry, 0) < place as u64
         {
             at += 1;
         }
         at
     }
 
-    /// True if entry `at` is `frame`.
+    /// True if a walk goes on from entry `at` as from `frame`.
     #[inline]
     pub fn is(&self, at: usize, frame: &Found) -> bool {
-        let is_it = |entry| {
-            let known = read(entry);
-            known.place == frame.place && known.site == frame.site && known.fp == frame.fp
-        };
-        self.entries.get(at).is_some_and(is_it)
+        self.entries.get(at).is_some_and(|entry| {
+            word(entry, 0) == frame.place as u64
+                && word(entry, 1) == frame.site.to_bits()
+                && (word(entry, 3) == frame.fp as u64 || !needs_fp(entry))
+        })
     }
 
-    /// The fingerprint with all frames outwards from entry `at`, if they are still what they were; else the first that is not.
+    /// Ok if all frames outwards from entry `at` are still what they were; else the first that is not.
     #[inline]
-    pub fn verify(
-        &self,
-        at: usize,
-        mut fingerprint: Fingerprint,
-        memory: &mut StackMemory,
-    ) -> Result<Fingerprint, usize> {
-        for (at, entry) in self.entries.iter().enumerate().skip(at) {
-            let known = read(entry);
-            let is_same = memory.read(known.place) == Some(known.site.address())
-                && (known.fp_at == 0 || memory.read(known.fp_at) == Some(known.fp));
-            if !is_same {
-                return Err(at);
-            }
-            fingerprint.push(known.site);
+    pub fn verify(&self, at: usize, memory: &mut StackMemory) -> Result<(), usize> {
+        let mut words = self.words(at);
+        match words.find(|&(_, place, held)| memory.read(place) != Some(held)) {
+            Some((differs, _, _)) => Err(differs),
+            None => Ok(()),
         }
-        Ok(fingerprint)
+    }
+
+    /// The words that a walk from outside entry `at - 1` depends on, inner ones first: entry, place, what it held.
+    fn words(&self, at: usize) -> impl Iterator<Item = (usize, usize, usize)> {
+        self.entries
+            .iter()
+            .enumerate()
+            .skip(at)
+            .flat_map(|(at, entry)| {
+                let known = read(entry);
+                let saved = known.fp_at != 0 && needs_fp(entry);
+                let saved = saved.then_some((at, known.fp_at, known.fp));
+                saved
+                    .into_iter()
+                    .chain([(at, known.place, known.site.address())])
+            })
+    }
+
+    /// Everything that the last walk depended on, if it is known whole: places and what they held, inner ones first.
+    pub fn all_words(&self) -> Option<impl Iterator<Item = (usize, usize)>> {
+        let is_known = self.start < self.entries.len();
+        is_known.then(|| self.words(self.start).map(|(_, place, held)| (place, held)))
+    }
+
+    /// Whether the last walk depended on the frame pointer that it began with.
+    pub fn needs_fp(&self) -> bool {
+        self.needs_fp
     }
 
     /// The sites from the outermost to entry `at`.
@@ -115,26 +153,42 @@ impl KnownStack {
         entries.iter().rev().map(|entry| read(entry).site)
     }
 
-    /// Remembers a walk of thread `thread` that went through `inner`, innermost first, and then on from entry `at`.
-    pub fn remember(&mut self, thread: u32, inner: &[Entry], at: usize) {
-        self.thread = thread;
-        self.start = self.entries.len();
-        let Some(start) = at.checked_sub(inner.len()) else {
-            return;
-        };
-        for (to, from) in self.entries[start..at].iter().zip(inner) {
+    /// Remembers a walk of thread `thread` that went through `inner`, innermost first, and then on from entry `at`. Gives the
+    /// fingerprint of the whole, outermost first.
+    pub fn remember(&mut self, thread: u32, inner: &[Entry], at: usize) -> Fingerprint {
+        let outer = self.entries.get(at);
+        let mut fingerprint = outer.map_or(Fingerprint::EMPTY, |entry| {
+            Fingerprint::from_bits(word(entry, 4))
+        });
+        let mut needs = outer.is_some_and(|entry| leads_from_within(entry, needs_fp(entry)));
+        let start = at.saturating_sub(inner.len());
+        let mut stays = inner.len() <= at;
+        for (to, from) in self.entries[start..at].iter().zip(inner).rev() {
             let frame = read(from);
+            fingerprint.push(frame.site);
             // What may be unloaded may change its rules.
-            if !frame.site.stays() {
-                return;
-            }
+            stays &= frame.site.stays();
             write(to, &frame);
+            if needs {
+                to[2].store(word(to, 2) | NEEDS_FP, Ordering::Relaxed);
+            }
+            to[4].store(fingerprint.to_bits(), Ordering::Relaxed);
+            needs = leads_from_within(to, needs);
         }
-        self.start = start;
+        self.thread = thread;
+        self.start = if stays { start } else { self.entries.len() };
+        self.needs_fp = needs;
+        fingerprint
     }
 
     /// Number of entries there is room for, which is also the number behind the outermost.
     pub fn end(&self) -> usize {
         self.entries.len()
     }
+}
+
+/// Whether the frame pointer of the frame further in leads to this one, or through it further out.
+fn leads_from_within(entry: &Entry, needs: bool) -> bool {
+    let frame = read(entry);
+    frame.by_fp || (needs && frame.fp_at == 0)
 }

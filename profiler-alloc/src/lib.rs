@@ -93,6 +93,7 @@ mod output;
 mod own_counts;
 #[cfg(portable_unwinder)]
 mod portable;
+mod recent;
 mod recorder;
 mod recording;
 mod region;
@@ -115,6 +116,7 @@ mod sys;
 mod thread_exit;
 mod timeline;
 mod totals;
+mod unsampled;
 #[cfg_attr(
     portable_unwinder,
     allow(dead_code, reason = "the portable unwinder needs no tables")

@@ -77,17 +77,13 @@ pub unsafe fn give_back(base: *mut u8, len: usize) {
     }
 }
 
-/// A page that a forked child finds empty: holds 1 here, 0 in the child, whatever way it was forked.
-pub fn wiped_on_fork() -> Option<&'static AtomicU64> {
-    let page: &'static [AtomicU64] = zeroed(512)?;
-    // SAFETY: the page was just mapped private and anonymous, as MADV_WIPEONFORK asks.
-    let advised =
-        unsafe { libc::madvise(page.as_ptr().cast_mut().cast(), 4096, libc::MADV_WIPEONFORK) };
-    if advised != 0 {
-        return None;
-    }
-    page[0].store(1, Ordering::Relaxed);
-    Some(&page[0])
+/// As [`zeroed`], and zero again in a forked child, whatever way it was forked. Of whole pages.
+pub fn wiped_on_fork<T: Zeroed>(count: usize) -> Option<&'static [T]> {
+    let memory: &'static [T] = zeroed(count)?;
+    let base = memory.as_ptr().cast_mut();
+    // SAFETY: the pages were just mapped private and anonymous, as MADV_WIPEONFORK asks.
+    let advised = unsafe { libc::madvise(base.cast(), size_of_val(memory), libc::MADV_WIPEONFORK) };
+    (advised == 0).then_some(memory)
 }
 
 fn map(len: usize, protection: i32) -> Option<*mut u8> {

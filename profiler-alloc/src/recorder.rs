@@ -53,7 +53,8 @@ pub struct Recorder {
     started_ns: u64,
     wiped_on_fork: &'static AtomicU64,
     live: LiveBlocks,
-    filter: Filter,
+    /// Says of a block whether it was sampled; has no answers once the recording is about to end.
+    pub filter: Filter,
     stacks: Stacks,
     rules: Rules,
     modules: Modules,
@@ -117,6 +118,16 @@ pub fn started() -> &'static AtomicU64 {
     &STARTED
 }
 
+/// A word that a forked child finds empty.
+fn in_force_word() -> Option<&'static AtomicU64> {
+    const WORDS_OF_PAGE: usize = 512;
+    let page: &[AtomicU64] = memory::wiped_on_fork(WORDS_OF_PAGE)?;
+    let word = page.first()?;
+    word.store(IN_FORCE, Ordering::Relaxed);
+    Some(word)
+}
+
+#[inline]
 fn at(place: &AtomicPtr<Recorder>) -> Option<&'static Recorder> {
     // SAFETY: only `publish` stores a pointer here, of a recorder that lives until the process ends.
     unsafe { place.load(Ordering::Acquire).as_ref() }
@@ -133,7 +144,7 @@ impl Recorder {
             budget,
             paused: AtomicBool::new(false),
             started_ns: sys::now_ns(),
-            wiped_on_fork: memory::wiped_on_fork()?,
+            wiped_on_fork: in_force_word()?,
             live: LiveBlocks::new(),
             filter: Filter::new()?,
             stacks: Stacks::new(),

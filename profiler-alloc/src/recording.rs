@@ -176,6 +176,8 @@ impl Drop for Recording {
             return;
         }
         self.recorder.bring_up_to_date();
+        // While it is in force, so that no thread asks it of the blocks of another.
+        self.recorder.filter.close();
         recorder::retire();
         self.recorder.end();
         self.recorder.finish();

@@ -8,6 +8,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use crate::cfi::Context;
 use crate::frames::FrameBuffer;
 use crate::memory;
+use crate::recent::RecentStacks;
 
 /// Threads that can take a sample at the same moment; one more finds no set and loses its sample.
 const SETS: usize = 32;
@@ -17,6 +18,7 @@ pub struct Scratch {
     pub context: Context,
     /// Room for the frames kept of one stack.
     pub frames: FrameBuffer,
+    pub recent: RecentStacks,
 }
 
 struct Set {
@@ -47,6 +49,7 @@ impl Pool {
                 (*set.scratch.get()).write(Scratch {
                     context: Context::new_in(),
                     frames,
+                    recent: RecentStacks::new(),
                 })
             };
             set.taken.store(false, Ordering::Release);

@@ -1,5 +1,7 @@
 //! Reading the program's stack without ever leaving it.
 
+use core::sync::atomic::{AtomicU64, Ordering};
+
 use crate::sys;
 
 /// Bytes of a stack that is not the thread's own (signal stack, coroutine) that a walk may explore.
@@ -26,10 +28,20 @@ impl OwnStack {
     }
 
     /// Makes everything from `sp` upwards known, each page tried once. False if `sp` is on another stack.
+    #[inline]
     pub fn reach(&mut self, sp: usize) -> bool {
-        if (self.low..self.high).contains(&sp) {
-            return true;
-        }
+        self.holds(sp) || self.explore(sp)
+    }
+
+    /// True if `sp` is in the known part.
+    #[inline]
+    pub fn holds(&self, sp: usize) -> bool {
+        (self.low..self.high).contains(&sp)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn explore(&mut self, sp: usize) -> bool {
         if sp >= self.high || (self.low - sp) / PAGE > MOST_NEW_PAGES {
             return false;
         }
@@ -53,6 +65,7 @@ impl StackMemory {
     /// The stack that `sp` points into.
     ///
     /// On a stack that is not the thread's own (signal stack, coroutine), each page is tried before it is read.
+    #[inline]
     pub fn at(sp: usize, own: &mut OwnStack) -> StackMemory {
         if own.reach(sp) {
             StackMemory {
@@ -84,6 +97,28 @@ impl StackMemory {
         Some(unsafe { core::ptr::with_exposed_provenance::<usize>(address).read_volatile() })
     }
 
+    /// True if every word still holds what it held.
+    #[inline]
+    pub fn still_holds(&mut self, words: &StackWords) -> bool {
+        let words = &words.words[..words.len];
+        let (Some(first), Some(last)) = (words.first(), words.last()) else {
+            return false;
+        };
+        let (first, last) = (load(&first[0]), load(&last[0]));
+        if first < self.low || (!self.holds(last) && !self.extend(last)) {
+            return false;
+        }
+        let change = |[address, held]: &[AtomicU64; 2]| {
+            let word = core::ptr::with_exposed_provenance::<usize>(load(address));
+            // SAFETY: aligned, and not below the first address nor above the last, as `StackWords::push` sees to; both are on
+            // this stack, between this walk's stack pointer and the end of the stack's readable pages, as in `read`.
+            unsafe { word.read_volatile() ^ load(held) }
+        };
+        let (fours, rest) = words.as_chunks::<4>();
+        let is_same = |[a, b, c, d]: &[_; 4]| change(a) | change(b) | change(c) | change(d) == 0;
+        fours.iter().all(is_same) && rest.iter().all(|word| change(word) == 0)
+    }
+
     /// True if `address` lies on the stack as far as it is known.
     #[inline]
     pub fn holds(&self, address: usize) -> bool {
@@ -105,6 +140,48 @@ impl StackMemory {
         }
         true
     }
+}
+
+/// Words of a stack, and what they held. Addresses are aligned, and each is above the one before.
+pub struct StackWords {
+    /// Address and what it held.
+    words: &'static [[AtomicU64; 2]],
+    len: usize,
+}
+
+impl StackWords {
+    /// Room for as many words as `memory` has pairs.
+    pub const fn new(memory: &'static [[AtomicU64; 2]]) -> StackWords {
+        StackWords {
+            words: memory,
+            len: 0,
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
+    /// Adds the next word upwards. False, and nothing is added, if it is none or there is no room.
+    pub fn push(&mut self, address: usize, held: usize) -> bool {
+        let last = self
+            .len
+            .checked_sub(1)
+            .map(|last| load(&self.words[last][0]));
+        let is_next = address.is_multiple_of(8) && last.is_none_or(|last| last < address);
+        let Some(word) = self.words.get(self.len).filter(|_| is_next) else {
+            return false;
+        };
+        word[0].store(address as u64, Ordering::Relaxed);
+        word[1].store(held as u64, Ordering::Relaxed);
+        self.len += 1;
+        true
+    }
+}
+
+#[inline]
+fn load(word: &AtomicU64) -> usize {
+    word.load(Ordering::Relaxed) as usize
 }
 
 /// An address above all frames of the calling thread's stack and on that stack; 0 if there is none to be had.
@@ -136,6 +213,7 @@ fn main_top() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory;
 
     #[test]
     fn reaches_a_local_on_the_own_stack() {
@@ -144,6 +222,32 @@ mod tests {
         let mut own = OwnStack::find();
         assert_eq!(StackMemory::at(address, &mut own).read(address), Some(5));
         assert!(own.low <= address && address < own.high && own.high - address < 8 << 20);
+    }
+
+    #[test]
+    fn words_hold_until_one_changes() {
+        let mut stack = [3usize, 4, 5, 6];
+        let address = |at: usize, stack: &[usize; 4]| &raw const stack[at] as usize;
+        let mut words = StackWords::new(memory::zeroed(4).unwrap().as_chunks().0);
+        let mut own = OwnStack {
+            low: address(0, &stack),
+            high: address(3, &stack) + 8,
+        };
+        let mut memory = StackMemory::at(own.low, &mut own);
+        assert!(!memory.still_holds(&words), "nothing is known");
+        assert!(words.push(address(1, &stack), 4));
+        assert!(!words.push(address(0, &stack), 3), "below the last");
+        assert!(!words.push(address(1, &stack), 4), "the last once more");
+        assert!(!words.push(address(2, &stack) + 1, 5), "not aligned");
+        assert!(words.push(address(3, &stack), 6));
+        assert!(!words.push(address(3, &stack) + 8, 0), "no room");
+        assert!(memory.still_holds(&words));
+        stack[2] = 50;
+        assert!(memory.still_holds(&words));
+        stack[3] = 60;
+        assert!(!memory.still_holds(&words));
+        let above = StackMemory::at(address(2, &stack), &mut own).still_holds(&words);
+        assert!(!above, "the first is not on the stack any more");
     }
 
     #[test]

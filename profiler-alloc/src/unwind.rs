@@ -7,9 +7,10 @@
 //! believed if a table walk once took the very same way (see [`Frames::is_confirmed_by`]); whether a function keeps a
 //! frame pointer at a given return address is a property of its code, so what held once holds always.
 
-use crate::cfi::Context;
 #[cfg(not(portable_unwinder))]
-use crate::cfi::{self, Rule, Step};
+use crate::cfi;
+use crate::cfi::Context;
+use crate::cfi::{Rule, Step};
 use crate::modules::{Modules, Site};
 use crate::registers::Registers;
 use crate::rules::Rules;
@@ -46,9 +47,11 @@ pub struct Found {
     pub fp: usize,
     /// Where that was saved; 0 if the frame further in has not changed it.
     pub fp_at: usize,
+    /// The frame pointer of the frame further in led here.
+    pub by_fp: bool,
 }
 
-/// Hash of a sequence of return addresses, innermost first.
+/// Hash of a sequence of return addresses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fingerprint(u64);
 
@@ -61,8 +64,12 @@ impl Fingerprint {
         self.0 = mixed ^ (mixed >> 32);
     }
 
-    pub fn to_bits(self) -> u64 {
+    pub const fn to_bits(self) -> u64 {
         self.0
+    }
+
+    pub const fn from_bits(bits: u64) -> Fingerprint {
+        Fingerprint(bits)
     }
 }
 
@@ -135,6 +142,7 @@ pub fn walk(
             place: frame_end - 8,
             fp,
             fp_at,
+            by_fp: from_fp,
         };
         if visit(found, memory) == Visit::Enough {
             return End::Complete;
@@ -160,9 +168,24 @@ pub fn walk(
             place: 0,
             fp: 0,
             fp_at: 0,
+            by_fp: false,
         };
         visit(found, memory)
     })
+}
+
+/// Where the first frame of a walk from `registers` ends, by its `rule`.
+#[inline]
+pub fn frame_end(rule: Rule, registers: Registers) -> Option<usize> {
+    match rule.step() {
+        Step::Caller {
+            from_fp, offset, ..
+        } => {
+            let base = if from_fp { registers.fp } else { registers.sp };
+            Some(base.wrapping_add_signed(offset))
+        }
+        Step::Outermost | Step::Unknown => None,
+    }
 }
 
 impl Tables<'_> {

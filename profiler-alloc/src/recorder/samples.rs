@@ -46,31 +46,6 @@ impl Recorder {
         }
     }
 
-    /// True if freeing `size` bytes at `address` is only to be counted: the block was not sampled, and nothing is due.
-    #[inline]
-    pub fn is_indifferent(&self, cells: &ThreadCells, address: usize, size: u64) -> bool {
-        let freed = cells.freed_bytes.load(Ordering::Relaxed).wrapping_add(size);
-        freed < cells.publish_frees_at.load(Ordering::Relaxed) && !self.may_hold(address)
-    }
-
-    /// True if allocating and freeing so many bytes is only to be counted, whatever the block.
-    #[inline]
-    pub fn is_quiet(&self, cells: &ThreadCells, allocated: u64, freed: u64) -> bool {
-        let allocated = (cells.alloc_bytes.load(Ordering::Relaxed)).wrapping_add(allocated);
-        let freed = cells
-            .freed_bytes
-            .load(Ordering::Relaxed)
-            .wrapping_add(freed);
-        allocated < cells.alloc_next.load(Ordering::Relaxed)
-            && freed < cells.publish_frees_at.load(Ordering::Relaxed)
-    }
-
-    /// False if the block at `address` was certainly not sampled.
-    #[inline]
-    pub fn may_hold(&self, address: usize) -> bool {
-        self.filter.may_hold(address)
-    }
-
     /// True while a block that is not known is one taken before the recording began, or while it was paused: as long as every
     /// block is recorded, there are no others. Then the line that frees it is charged too.
     pub(super) fn charges_unknown(&self) -> bool {
@@ -83,7 +58,7 @@ impl Recorder {
     /// Forgets the block at `address` before it goes away. To be followed by [`reallocated`](Self::reallocated) or
     /// [`put_back`](Self::put_back).
     pub fn take_block(&self, address: usize) -> Option<Block> {
-        if !self.filter.may_hold(address) {
+        if self.filter.lacks(address) {
             return None;
         }
         let block = self.live.remove(address)?;

@@ -7,6 +7,8 @@ use profiler_alloc_format::ThreadCells;
 use super::Recorder;
 use crate::counters::{self, bump};
 use crate::frames::Frames;
+use crate::modules::Site;
+use crate::recent::Start;
 use crate::registers::Registers;
 use crate::scratch::Scratch;
 use crate::stack_memory::{OwnStack, StackMemory};
@@ -22,9 +24,47 @@ const FRAME_POINTER_TRUST: i32 = 1024;
 impl Recorder {
     /// The calling thread's stack from `registers` outwards, and the number of frames walked.
     pub(super) fn stack(&self, cells: &ThreadCells, registers: Registers) -> (StackRef, usize) {
-        let header = self.store.header();
         let mut memory = memory_at(cells, registers.sp);
-        let guess = self.guess(registers, &mut memory);
+        let thread = counters::number();
+        let Some(mut scratch) = self.scratch.take(thread as usize) else {
+            return self.lost_stack();
+        };
+        let start = self.first_return(registers, &mut memory);
+        let start = start.map(|first| Start::new(thread, registers, first));
+        let recent = start.and_then(|start| scratch.recent.find(start, &mut memory));
+        if let Some(stack) = recent {
+            bump(&cells.table_walks, 1);
+            return (stack, 0);
+        }
+        self.walk(cells, registers, &mut memory, &mut scratch, start)
+    }
+
+    /// The return address of the first frame, if it is known how to find it.
+    #[inline]
+    fn first_return(&self, registers: Registers, memory: &mut StackMemory) -> Option<usize> {
+        let rule = self.rules.find(Site::staying(registers.pc))?;
+        memory.read(unwind::frame_end(rule, registers)?.wrapping_sub(8))
+    }
+
+    #[cold]
+    fn lost_stack(&self) -> (StackRef, usize) {
+        let header = self.store.header();
+        header.lost_stacks.fetch_add(1, Ordering::Relaxed);
+        (StackRef::OTHER, 0)
+    }
+
+    /// The stack, found by walking it.
+    #[inline(never)]
+    fn walk(
+        &self,
+        cells: &ThreadCells,
+        registers: Registers,
+        memory: &mut StackMemory,
+        scratch: &mut Scratch,
+        start: Option<Start>,
+    ) -> (StackRef, usize) {
+        let header = self.store.header();
+        let guess = self.guess(registers, memory);
         if guess.len > 0
             && let Some(stack) = self.stacks.guessed(guess.fingerprint)
         {
@@ -32,13 +72,13 @@ impl Recorder {
             self.trust_frame_pointers();
             return (stack, guess.len);
         }
-        let Some(mut scratch) = self.scratch.take(counters::number() as usize) else {
-            header.lost_stacks.fetch_add(1, Ordering::Relaxed);
-            return (StackRef::OTHER, 0);
-        };
         bump(&cells.table_walks, 1);
         let now_ns = self.elapsed();
-        let Scratch { context, frames } = &mut *scratch;
+        let Scratch {
+            context,
+            frames,
+            recent,
+        } = scratch;
         let mut frames = Frames::new(frames, counters::number(), guess);
         let mut tables = Tables {
             rules: &self.rules,
@@ -47,7 +87,7 @@ impl Recorder {
             context,
             now_ns,
         };
-        let end = unwind::walk(registers, &mut memory, &mut tables, |found, memory| {
+        let end = unwind::walk(registers, memory, &mut tables, |found, memory| {
             frames.push(found, memory)
         });
         match end {
@@ -71,10 +111,17 @@ impl Recorder {
                 self.frame_pointer_credit.fetch_sub(1, Ordering::Relaxed);
             }
         }
+        if end == End::Complete
+            && stack != StackRef::OTHER
+            && let Some(start) = start
+            && let Some((words, needs_fp)) = frames.depends_on()
+        {
+            recent.remember(start, stack, words, needs_fp);
+        }
         (stack, frames.walked())
     }
 
-    pub(super) fn guess(&self, registers: Registers, memory: &mut StackMemory) -> Guess {
+    fn guess(&self, registers: Registers, memory: &mut StackMemory) -> Guess {
         if self.frame_pointer_credit.load(Ordering::Relaxed) > 0 {
             unwind::walk_frame_pointers(registers, memory, &self.modules, self.depth)
         } else {
@@ -82,7 +129,7 @@ impl Recorder {
         }
     }
 
-    pub(super) fn trust_frame_pointers(&self) {
+    fn trust_frame_pointers(&self) {
         if self.frame_pointer_credit.load(Ordering::Relaxed) < FRAME_POINTER_TRUST {
             self.frame_pointer_credit.fetch_add(1, Ordering::Relaxed);
         }
@@ -100,12 +147,22 @@ impl Recorder {
 }
 
 /// The stack around `sp`; what has become known of the thread's own stack is kept.
+#[inline]
 fn memory_at(cells: &ThreadCells, sp: usize) -> StackMemory {
     let get = |cell: &AtomicU64| cell.load(Ordering::Relaxed) as usize;
     let mut own = OwnStack {
         low: get(&cells.stack_low),
         high: get(&cells.stack_top),
     };
+    match own.holds(sp) {
+        true => StackMemory::at(sp, &mut own),
+        false => explore(cells, sp, own),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn explore(cells: &ThreadCells, sp: usize, mut own: OwnStack) -> StackMemory {
     if own.high == 0 {
         own = OwnStack::find();
     }

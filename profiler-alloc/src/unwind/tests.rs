@@ -6,7 +6,9 @@ use std::hint::black_box;
 use super::*;
 use crate::frames::{FrameBuffer, Frames};
 use crate::memory;
+use crate::recent::{RecentStacks, Start};
 use crate::stack_memory::OwnStack;
+use crate::stacks::StackRef;
 
 /// A place to compare the two unwinders from anywhere.
 struct Oracle {
@@ -14,7 +16,12 @@ struct Oracle {
     rules: Rules,
     modules: Modules,
     buffer: FrameBuffer,
+    recent: RecentStacks,
+    /// Every stack met so far; its number is one more than its place.
+    stacks: Vec<Vec<usize>>,
     compared: usize,
+    /// Stacks that were not walked, as they had been met lately.
+    recognized: usize,
     /// Frames of all walks that were compared, and those of them that were not walked again.
     frames: usize,
     joined: usize,
@@ -32,7 +39,10 @@ impl Oracle {
             rules: Rules::new().unwrap(),
             modules,
             buffer: FrameBuffer::new(memory::zeroed(FrameBuffer::words(4096)).unwrap(), 4096),
+            recent: RecentStacks::new(),
+            stacks: Vec::new(),
             compared: 0,
+            recognized: 0,
             frames: 0,
             joined: 0,
         }
@@ -74,6 +84,24 @@ impl Oracle {
         assert_eq!(end, End::Complete);
         self.compared += 1;
 
+        // A stack that is recognized is this one.
+        let mut memory = StackMemory::at(registers.sp, &mut OwnStack::find());
+        let start = Start::new(1, registers, ours[0]);
+        let number = match self.stacks.iter().position(|stack| *stack == ours) {
+            Some(known) => known,
+            None => {
+                self.stacks.push(ours.clone());
+                self.stacks.len() - 1
+            }
+        };
+        let stack = StackRef {
+            stack: number as u32 + 1,
+            node: 1,
+        };
+        let recognized = self.recent.find(start, &mut memory);
+        assert!(recognized.is_none_or(|recognized| recognized == stack));
+        self.recognized += usize::from(recognized.is_some());
+
         // The walk that goes only as far as the stack differs from the last one finds the same.
         let mut memory = StackMemory::at(registers.sp, &mut OwnStack::find());
         let mut frames = Frames::new(&mut self.buffer, 1, Guess::NONE);
@@ -81,6 +109,9 @@ impl Oracle {
             frames.push(found, memory)
         });
         frames.complete();
+        if let Some((words, needs_fp)) = frames.depends_on() {
+            self.recent.remember(start, stack, words, needs_fp);
+        }
         let mut kept: Vec<_> = frames
             .outermost_first()
             .map(|site| site.expect("not that deep").address())
@@ -88,8 +119,7 @@ impl Oracle {
         kept.reverse();
         assert_eq!(kept, ours);
         let mut whole = Fingerprint::EMPTY;
-        ours.iter()
-            .for_each(|&address| whole.push(Site::staying(address)));
+        (ours.iter().rev()).for_each(|&address| whole.push(Site::staying(address)));
         assert_eq!(frames.fingerprint(), whole);
         self.frames += ours.len();
         self.joined += ours.len() - frames.walked();
@@ -102,7 +132,7 @@ fn descend(oracle: &mut Oracle, depth: usize) -> usize {
     let room = black_box([depth; 37]);
     if depth == 0 {
         oracle.compare();
-        oracle.compare();
+        (0..2).for_each(|_| oracle.compare());
         return room.len();
     }
     let next: Box<dyn FnOnce(&mut Oracle) -> usize> = match depth % 3 {
@@ -134,6 +164,12 @@ fn agrees_with_the_systems_unwinder_when_stacks_have_parts_in_common() {
     }
     assert!(oracle.compared >= 2_000);
     assert!(
+        oracle.recognized * 5 > oracle.compared,
+        "{} of {} stacks were recognized",
+        oracle.recognized,
+        oracle.compared
+    );
+    assert!(
         oracle.joined * 3 > oracle.frames,
         "{} of {} frames were not walked again",
         oracle.joined,
@@ -147,7 +183,7 @@ fn agrees_with_the_systems_unwinder_at_every_depth() {
     for depth in 0..200 {
         descend(&mut oracle, depth);
     }
-    assert_eq!(oracle.compared, 400);
+    assert_eq!(oracle.compared, 600);
 }
 
 #[test]

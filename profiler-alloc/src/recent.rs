@@ -1,0 +1,125 @@
+//! Stacks that a thread was seen on lately: a walk that would begin as one of theirs did, on a stack that still holds all
+//! that theirs depended on (see [`KnownStack`](crate::known::KnownStack)), would come to the same frames. So it is not made.
+//!
+//! ```text
+//! where it begins: pc, sp, the first return address ──hash──▶ set │ way 0 │ … │ way 3 │
+//! ```
+
+use core::sync::atomic::AtomicU64;
+
+use crate::memory;
+use crate::registers::Registers;
+use crate::stack_memory::{StackMemory, StackWords};
+use crate::stacks::StackRef;
+
+const SETS: usize = 8;
+const WAYS: usize = 4;
+/// Words that a stack may depend on to be remembered.
+const WORDS: usize = 128;
+
+/// The stacks seen lately by the threads that use this set of working memory.
+pub struct RecentStacks {
+    /// None as long as the system has not been asked for the words' memory, or if it refused.
+    sets: Option<[[Recent; WAYS]; SETS]>,
+    /// The way to take next.
+    turn: usize,
+}
+
+struct Recent {
+    /// 0 if there is none.
+    key: u64,
+    /// The frame pointer that the walk began with, if it depended on it.
+    fp: Option<usize>,
+    stack: StackRef,
+    words: StackWords,
+}
+
+/// Where a walk begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    key: u64,
+    fp: usize,
+}
+
+impl Start {
+    /// Of a walk of thread number `thread` from `registers`, whose caller returns to `first`.
+    #[inline]
+    pub fn new(thread: u32, registers: Registers, first: usize) -> Start {
+        let key = (registers.pc as u64).rotate_left(40)
+            ^ (registers.sp as u64).rotate_left(20)
+            ^ first as u64
+            ^ u64::from(thread) << 48;
+        let key = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        Start {
+            key: key | 1,
+            fp: registers.fp,
+        }
+    }
+
+    #[inline]
+    fn set(self) -> usize {
+        (self.key >> 61) as usize % SETS
+    }
+}
+
+impl RecentStacks {
+    pub const fn new() -> RecentStacks {
+        RecentStacks {
+            sets: None,
+            turn: 0,
+        }
+    }
+
+    /// The stack that a walk from `start` would find, if it was found lately.
+    #[inline]
+    pub fn find(&self, start: Start, memory: &mut StackMemory) -> Option<StackRef> {
+        let set = &self.sets.as_ref()?[start.set()];
+        let found = set.iter().find(|recent| {
+            recent.key == start.key
+                && recent.fp.is_none_or(|fp| fp == start.fp)
+                && memory.still_holds(&recent.words)
+        });
+        found.map(|recent| recent.stack)
+    }
+
+    /// Remembers that a walk from `start` found `stack`, having depended on `words`, and on its first frame pointer or not.
+    pub fn remember(
+        &mut self,
+        start: Start,
+        stack: StackRef,
+        words: impl Iterator<Item = (usize, usize)>,
+        needs_fp: bool,
+    ) {
+        if self.sets.is_none() {
+            self.sets = empty_sets();
+        }
+        let Some(sets) = &mut self.sets else {
+            return;
+        };
+        self.turn = (self.turn + 1) % WAYS;
+        let recent = &mut sets[start.set()][self.turn];
+        recent.key = 0;
+        recent.words.clear();
+        for (place, held) in words {
+            if !recent.words.push(place, held) {
+                return;
+            }
+        }
+        recent.stack = stack;
+        recent.fp = needs_fp.then_some(start.fp);
+        recent.key = start.key;
+    }
+}
+
+fn empty_sets() -> Option<[[Recent; WAYS]; SETS]> {
+    let memory: &'static [AtomicU64] = memory::zeroed(SETS * WAYS * WORDS * 2)?;
+    let (words, _) = memory.as_chunks();
+    let mut each = words.chunks_exact(WORDS);
+    let mut empty = || Recent {
+        key: 0,
+        fp: None,
+        stack: StackRef::OTHER,
+        words: StackWords::new(each.next().unwrap_or_default()),
+    };
+    Some(core::array::from_fn(|_| core::array::from_fn(|_| empty())))
+}

@@ -1,0 +1,70 @@
+//! What is only to be counted though a recording is under way: operations on blocks that were certainly not sampled.
+//!
+//! A thread that counts in a recording's file has that recording's filter at hand. The filter has no answers any more when
+//! the recording ends, before another may begin, and none in a forked child. So one byte of it says three things: the
+//! recording is in force, this is its process, and the block was not sampled.
+
+use core::cell::Cell;
+use core::sync::atomic::Ordering;
+
+use profiler_alloc_format::ThreadCells;
+
+use crate::counters::{self, Operation};
+use crate::filter::Filter;
+
+thread_local! {
+    /// Of the recording that the thread counts in.
+    static FILTER: Cell<Option<Filter>> = const { Cell::new(None) };
+}
+
+/// The calling thread counts in the recording with this filter from now on; in none if there is none.
+pub fn ask(filter: Option<Filter>) {
+    let _ = FILTER.try_with(|current| current.set(filter));
+}
+
+#[inline(always)]
+fn filter() -> Option<Filter> {
+    FILTER.try_with(Cell::get).ok().flatten()
+}
+
+/// True if the block at `address` was certainly not sampled by a recording in force.
+#[inline(always)]
+pub fn is_unsampled(address: usize) -> bool {
+    filter().is_some_and(|filter| filter.lacks(address))
+}
+
+/// Counts the free of a block that was certainly not sampled, if nothing else is due. False: nothing is counted yet.
+#[inline(always)]
+pub fn count_free(address: usize, size: usize) -> bool {
+    let cells = counters::current();
+    let freed = (cells.freed_bytes.load(Ordering::Relaxed)).wrapping_add(size as u64);
+    let is_settled =
+        freed < cells.publish_frees_at.load(Ordering::Relaxed) && is_unsampled(address);
+    if is_settled {
+        cells.freed_bytes.store(freed, Ordering::Relaxed);
+        counters::bump(&cells.frees, 1);
+    }
+    is_settled
+}
+
+/// Counts the reallocation of a block that was not sampled and is not to be, if nothing else is due. False: nothing is
+/// counted yet.
+#[inline(always)]
+pub fn count_realloc(old: usize, new: usize) -> bool {
+    let cells = counters::current();
+    let (old, new) = (old as u64, new as u64);
+    let is_settled = is_quiet(cells, new, old) && filter().is_some_and(|filter| filter.is_open());
+    if is_settled {
+        Operation::Realloc { old, new }.count(cells);
+    }
+    is_settled
+}
+
+/// True if allocating and freeing so many bytes is only to be counted, whatever the block.
+#[inline(always)]
+fn is_quiet(cells: &ThreadCells, allocated: u64, freed: u64) -> bool {
+    let allocated = (cells.alloc_bytes.load(Ordering::Relaxed)).wrapping_add(allocated);
+    let freed = (cells.freed_bytes.load(Ordering::Relaxed)).wrapping_add(freed);
+    allocated < cells.alloc_next.load(Ordering::Relaxed)
+        && freed < cells.publish_frees_at.load(Ordering::Relaxed)
+}
