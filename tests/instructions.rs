@@ -59,13 +59,13 @@ fn no_operation_takes_more_instructions_than_stated() {
     let far = Some("4000000000");
     let bounds = [
         // operation, sampling, instructions beyond the system's
-        ("pair", None, 44.0),
-        ("pair", far, 92.0),
-        ("pair", Some("all"), 4_800.0),
-        ("ring", None, 44.0),
-        ("ring", far, 92.0),
-        ("grow", None, 130.0),
-        ("grow", far, 250.0),
+        ("pair", None, 39.0),
+        ("pair", far, 58.0),
+        ("pair", Some("all"), 1_900.0),
+        ("ring", None, 39.0),
+        ("ring", far, 58.0),
+        ("grow", None, 118.0),
+        ("grow", far, 160.0),
     ];
     let mut exceeded = Vec::new();
     for (operation, sample, bound) in bounds {

@@ -33,6 +33,15 @@ fn generic<T>(value: T, bytes: usize) -> (T, Vec<u8>) {
     (value, black_box(Vec::with_capacity(bytes))) // takes generic
 }
 
+/// A block at every depth.
+#[inline(never)]
+fn deeper(depth: usize) {
+    if depth > 0 {
+        deeper(depth - 1);
+    }
+    drop(black_box(Vec::<u8>::with_capacity(depth + 1)));
+}
+
 fn main() {
     let mut numbers = vec![3u32, 1, 2];
     numbers.sort_by_key(|&number| {
@@ -47,6 +56,7 @@ fn main() {
         Some("exit") => std::process::exit(3),
         Some("panic") => panic!("on purpose"),
         Some("abort") => std::process::abort(),
+        Some("many") => (0..2).for_each(|_| deeper(64)),
         _ => {}
     }
     black_box((second, third, numbers));
@@ -286,6 +296,8 @@ fn frame_pointers_are_used_where_they_are_kept() {
     let program = kind.build();
     let profile = kind.record(&program, "end", 0);
     check(&report(&profile), kind.name);
+    // More stacks than are recognized without a walk.
+    let profile = kind.record(&program, "many", 0);
     let (profile, _) = memprof::profile::read(&profile).unwrap();
     let walks: u64 = profile
         .threads
