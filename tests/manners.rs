@@ -28,6 +28,25 @@ const VIEWS: &[&[&str]] = &[
     &["timeline"],
     &["leaks"],
     &["temporary"],
+    &["export", "--to", "pprof"],
+    &["export", "--to", "dhat"],
+    &["export", "--to", "folded"],
+    &["export", "--to", "speedscope"],
+    &["export", "--to", "firefox"],
+    &["export", "--to", "json"],
+    &["export", "--to", "csv"],
+    &["export", "--to", "otlp"],
+];
+
+/// Those of [`VIEWS`] that are text for people.
+const FOR_PEOPLE: [&str; 7] = [
+    "report",
+    "summary",
+    "diff app.memprof",
+    "tree",
+    "timeline",
+    "leaks",
+    "temporary",
 ];
 
 /// A folder with a profile, `app.memprof`, of a program that is not there.
@@ -126,6 +145,48 @@ fn output_is_plain_unless_colour_is_forced() {
     assert!(!styled(&[("CLICOLOR", "1")]), "a pipe is no terminal");
 }
 
+#[test]
+fn only_text_for_people_is_ever_styled() {
+    let folder = folder();
+    for view in VIEWS {
+        let styled = |name: &str| {
+            let mut command = command(folder.path(), &[*view, &["app.memprof"]].concat());
+            let output = command.env(name, "1").output().unwrap();
+            assert!(output.status.success(), "{view:?}");
+            // The bytes of pprof and OTLP may be any.
+            String::from_utf8(output.stdout).is_ok_and(|text| text.contains('\x1b'))
+        };
+        assert!(!styled("NO_COLOR"), "{view:?}");
+        let for_people = FOR_PEOPLE.contains(&&*view.join(" "));
+        let is_live = view[0] == "live";
+        assert!(
+            is_live || styled("CLICOLOR_FORCE") == for_people,
+            "{view:?}"
+        );
+    }
+}
+
+#[test]
+fn a_damaged_profile_is_shown_with_what_is_wrong_with_it() {
+    let folder = folder();
+    let whole = fs::read(folder.path().join("app.memprof")).unwrap();
+    // Half of it, as of a copy that was interrupted.
+    fs::write(
+        folder.path().join("half.memprof"),
+        &whole[..whole.len() / 2],
+    )
+    .unwrap();
+    for view in VIEWS {
+        let output = ended(folder.path(), &[*view, &["half.memprof"]].concat());
+        let (shown, said) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{view:?}: {said}");
+        assert!(!shown.is_empty(), "{view:?}");
+        if FOR_PEOPLE.contains(&&*view.join(" ")) {
+            assert!(shown.contains("Note: "), "{view:?}: {shown}");
+        }
+    }
+}
+
 /// Whether a report on a terminal of its own has styles; `None` where no terminal can be made.
 fn styled_on_a_terminal(folder: &Path, variables: &str) -> Option<bool> {
     if Command::new("script").arg("--version").output().is_err() {
@@ -175,6 +236,40 @@ fn every_error_names_the_file_and_what_to_do() {
             assert!(remedy.iter().any(|r| said.contains(r)), "{view:?}: {said}");
         }
     }
+    // What keeps, serves and sends profiles says as much, and does nothing else.
+    for (arguments, remedy) in [
+        (&["serve", "missing.memprof"][..], "`ls *.memprof`"),
+        (
+            &["serve", "--listen", "127.0.0.1:0", "text.memprof"],
+            "`memprof run",
+        ),
+        (
+            &["push", "--to", "http://127.0.0.1:9", "missing.memprof"],
+            "`ls *.memprof`",
+        ),
+        (
+            &["history", "--db", "new.sqlite", "save", "missing.memprof"],
+            "`ls *.memprof`",
+        ),
+        (
+            &["history", "--db", "no.sqlite", "list"],
+            "`memprof history save",
+        ),
+        (&["history", "--db", "text.memprof", "list"], "--db"),
+    ] {
+        let output = ended(folder.path(), arguments);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        let mut files = arguments
+            .iter()
+            .filter(|it| it.contains("missing") || it.contains("text") || it.contains("no."));
+        assert!(
+            files.all(|file| said.contains(file)),
+            "{arguments:?}: {said}"
+        );
+        assert!(said.contains(remedy), "{arguments:?}: {said}");
+    }
+    assert!(!folder.path().join("new.sqlite").exists());
     let nothing = tempfile::tempdir().unwrap();
     for view in ["report", "summary", "tree", "timeline", "leaks"] {
         let output = ended(nothing.path(), &[view]);
