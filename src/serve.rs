@@ -1,11 +1,13 @@
 //! Answers over HTTP with the live profiles of running programs, in pprof's form, as a Go program would.
 //!
 //! A profile's file is current at every moment, so each request reads it anew; the program itself takes no part in it and
-//! needs no server. Requests are answered one after the other, only `GET` and `HEAD`, and nothing that was sent is kept.
+//! needs no server. Requests are answered one after the other, only `GET` and `HEAD`, and nothing that was sent is kept. What
+//! is kept is names and lines: an address is looked up once in a recording.
 
 use std::io::Cursor;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use thiserror::Error;
 use tiny_http::{Header, Method, Request, Response};
@@ -14,7 +16,7 @@ use crate::export::Pprof;
 use crate::profile;
 use crate::report::{Calls, Metric};
 use crate::source::{Places, Sources};
-use crate::symbolize::{self, symbolize};
+use crate::symbolize::{self, Symbolizer};
 
 /// Longest path of a request that is looked at.
 const MAX_URL: usize = 1024;
@@ -31,8 +33,22 @@ pub struct ListenError {
 pub struct Server {
     http: tiny_http::Server,
     address: SocketAddr,
-    files: Vec<PathBuf>,
+    files: Vec<File>,
     places: Places,
+}
+
+/// A profile that is served.
+struct File {
+    path: PathBuf,
+    known: Mutex<Known>,
+}
+
+/// What earlier requests have looked up.
+#[derive(Default)]
+struct Known {
+    /// Process and start of the recording that it is of.
+    recording: (u32, u64),
+    symbolizer: Symbolizer,
 }
 
 /// An answer: its status, its type and its body.
@@ -57,7 +73,12 @@ impl Server {
         Ok(Server {
             http,
             address,
-            files,
+            files: (files.into_iter())
+                .map(|path| File {
+                    path,
+                    known: Mutex::default(),
+                })
+                .collect(),
             places,
         })
     }
@@ -114,7 +135,7 @@ impl Server {
             "allocs" => Metric::Allocated,
             _ => return text(404, &format!("nothing here\n\n{}", self.index())),
         };
-        match pprof(file, &self.places, default) {
+        match file.pprof(&self.places, default) {
             Ok(body) => Answer {
                 status: 200,
                 kind: "application/octet-stream",
@@ -145,7 +166,7 @@ impl Server {
     }
 
     /// The profile and the kind of it that `path` asks for: `/debug/pprof/KIND`, or `/N/debug/pprof/KIND`.
-    fn target<'a>(&self, path: &'a str) -> Option<(&Path, &'a str)> {
+    fn target<'a>(&self, path: &'a str) -> Option<(&File, &'a str)> {
         let (before, what) = path.split_once("/debug/pprof/")?;
         let number = match before.strip_prefix('/') {
             None if before.is_empty() && self.files.len() == 1 => 1,
@@ -163,7 +184,7 @@ impl Server {
                 1 => String::new(),
                 _ => format!("/{}", index + 1),
             };
-            let name = crate::render::escape::escape(&file.to_string_lossy()).into_owned();
+            let name = crate::render::escape::escape(&file.path.to_string_lossy()).into_owned();
             page += &format!(
                 "{name}\n  {prefix}/debug/pprof/heap    in use now\n  {prefix}/debug/pprof/allocs  allocated since the start\n"
             );
@@ -180,16 +201,31 @@ fn text(status: u16, body: &str) -> Answer {
     }
 }
 
-/// The profile at `file` as it is now, or why it cannot be had.
-fn pprof(file: &Path, places: &Places, default: Metric) -> Result<Vec<u8>, String> {
-    let (profile, mut defects) = profile::read(file).map_err(|error| error.to_string())?;
-    let symbols = symbolize(&profile, &symbolize::Options::default());
-    let (symbols, more) = symbols.map_err(|error| error.to_string())?;
-    defects.extend(more);
-    let mut sources = Sources::new(places.clone());
-    let calls = Calls::new(&profile, &symbols, &mut sources, defects).complete();
-    let mut body = Vec::new();
-    let written = Pprof { default }.export(&calls, &mut body);
-    written.map_err(|error| error.to_string())?;
-    Ok(body)
+impl File {
+    /// The profile as it is now, or why it cannot be had.
+    fn pprof(&self, places: &Places, default: Metric) -> Result<Vec<u8>, String> {
+        let (mut profile, mut defects) =
+            profile::read(&self.path).map_err(|error| error.to_string())?;
+        for module in &mut profile.modules {
+            module.path = places.mapped(&module.path);
+        }
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let recording = (profile.header.pid, profile.header.started_unix_ns);
+        if known.recording != recording {
+            *known = Known {
+                recording,
+                symbolizer: Symbolizer::default(),
+            };
+        }
+        let updated = (known.symbolizer).update(&profile, &symbolize::Options::default());
+        updated.map_err(|error| error.to_string())?;
+        defects.extend(known.symbolizer.defects());
+        // Source may be edited between two requests.
+        let mut sources = Sources::new(places.clone());
+        let calls = Calls::new(&profile, known.symbolizer.symbols(), &mut sources, defects);
+        let mut body = Vec::new();
+        let written = Pprof { default }.export(&calls.complete(), &mut body);
+        written.map_err(|error| error.to_string())?;
+        Ok(body)
+    }
 }

@@ -425,6 +425,47 @@ fn asked(path: &str, host: &str) -> String {
 }
 
 #[test]
+fn what_is_served_again_is_not_looked_up_again() {
+    use memprof::serve::Server;
+    use memprof::source::Places;
+
+    // The program, in another folder than it was recorded in.
+    let profile = leak().profile();
+    let (read, _) = memprof::profile::read(&profile).unwrap();
+    let program = read.modules[0].path.clone();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = elsewhere.path().join(program.file_name().unwrap());
+    fs::copy(&program, &copy).unwrap();
+    let map = format!(
+        "{}={}",
+        program.parent().unwrap().display(),
+        elsewhere.path().display()
+    );
+    let places = Places {
+        maps: vec![map.parse().unwrap()],
+        ..Places::default()
+    };
+    let knows_names = |address: std::net::SocketAddr| {
+        let (head, body) = get(address, &asked("/debug/pprof/heap", &address.to_string()));
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        let names = pprof(&body).string_table;
+        names.iter().any(|name| name == "leak::serve")
+    };
+    let start = || {
+        let files = vec![profile.clone()];
+        let server = Server::bind("127.0.0.1:0".parse().unwrap(), files, places.clone()).unwrap();
+        let address = server.address();
+        std::thread::spawn(move || server.run());
+        address
+    };
+    let first = start();
+    assert!(knows_names(first));
+    fs::remove_file(&copy).unwrap();
+    assert!(knows_names(first), "what was looked up is kept");
+    assert!(!knows_names(start()), "who comes later finds no program");
+}
+
+#[test]
 fn live_profiles_are_served_as_a_go_program_would() {
     use memprof::serve::Server;
     use memprof::source::Places;
