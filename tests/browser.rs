@@ -434,5 +434,9 @@ fn a_large_profile_is_cut_and_opens() {
         "{notes}"
     );
     assert!(notes.contains("Cut: of the stacks, "), "{notes}");
+    let rows = "document.querySelectorAll('#functions tbody .name').length";
+    assert_eq!(browser.eval(rows), 300);
+    browser.click("#functions .more");
+    assert_eq!(browser.eval(rows), 2000);
     assert_eq!(browser.complaints, [""; 0]);
 }

@@ -199,6 +199,25 @@ fn a_leak_comes_first_among_what_is_live() {
 }
 
 #[test]
+fn a_leak_behind_an_earlier_peak_has_the_highest_score() {
+    let leaks = Recording::of("leak", &["--sample", "all"]).leaks();
+    let mut lines = leaks.lines().skip_while(|line| !line.contains("Score"));
+    let first = lines.nth(1).expect("a line below the title");
+    let words: Vec<&str> = first.split_whitespace().collect();
+    // Score, live, blocks, kept, since the peak: all that was ever taken there.
+    assert!(
+        first.contains("leak::serve") && first.contains("100%"),
+        "{leaks}"
+    );
+    assert_eq!(words[..5], ["9.5", "MiB", "9.5", "MiB", "1,000"], "{leaks}");
+    assert_eq!(words[6..8], ["+9.5", "MiB"], "{leaks}");
+    // The first block is older than the last, and so there is a growth.
+    let seconds = |word: &str| word.parse::<f64>().unwrap();
+    assert!(seconds(words[8]) >= seconds(words[10]), "{leaks}");
+    assert!(!leaks.contains("leak::load"), "{leaks}");
+}
+
+#[test]
 fn killed_in_mid_run_it_reads_as_a_moment_before() {
     let recording = Recording::prepare("killed");
     let mut memprof = recording

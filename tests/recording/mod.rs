@@ -78,7 +78,12 @@ impl Recording {
         memprof(&["summary"], &self.profile())
     }
 
-    /// The same as JSON.
+    /// What `memprof leaks` says of it.
+    pub fn leaks(&self) -> String {
+        memprof(&["leaks"], &self.profile())
+    }
+
+    /// The summary as JSON.
     pub fn summary_json(&self) -> serde_json::Value {
         let json = memprof(&["summary", "--format", "json"], &self.profile());
         serde_json::from_str(&json).expect("JSON")

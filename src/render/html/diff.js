@@ -36,14 +36,14 @@ function files() {
 function functions() {
   sorted([["name", "Function"], ["base", "Base"], ["new", "New"], ["change", "Change"]], state, functions);
   const value = ([it]) => ({ name: it.name, base: of(it.total)[0], new: of(it.total)[1], change: Math.abs(change(of(it.total))) })[state.sort];
-  by("functions").tBodies[0].replaceChildren(...ordered(found(), value, state.down).map(([it, index]) => {
+  fill(ordered(found(), value, state.down), ([it, index]) => {
     const row = make("tr", state.function === index ? "open" : ""), name = make("td", "name", it.name);
     name.title = it.name + "\n" + it.file + (it.was ? "\nwas " + it.was[1] + " in " + it.was[0] : "");
     if (it.state) name.append(make("small", "", it.state));
     row.append(name, ...cells(it.total));
     row.addEventListener("click", () => open(it.file, index));
     return row;
-  }));
+  }, state, functions);
 }
 function cells(figures) {
   const values = of(figures), difference = change(values), cell = make("td", "c-" + grew(difference), difference ? (values[2] ? "~" : "") + signed(state.metric, difference) : values[0] ? "=" : "");

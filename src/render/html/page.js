@@ -38,6 +38,19 @@ function sorted(columns, state, show) {
   by("functions").tHead.replaceChildren(head);
 }
 const ordered = (rows, value, down) => rows.sort((a, b) => { const x = value(a), y = value(b); return (x < y ? -1 : x > y ? 1 : 0) * (down ? -1 : 1); });
+// Long tables take a browser long: so many rows at first, and one that shows the others.
+const FIRST = 300;
+function fill(rows, row, state, show) {
+  const made = (state.all ? rows : rows.slice(0, FIRST)).map(row);
+  if (made.length < rows.length) {
+    const more = make("tr", "more"), cell = make("td", "", `Show all ${rows.length.toLocaleString("en")} functions`);
+    cell.colSpan = 9;
+    more.append(cell);
+    more.addEventListener("click", () => { state.all = true; show(); });
+    made.push(more);
+  }
+  by("functions").tBodies[0].replaceChildren(...made);
+}
 // The files of `paths` (path to number of functions) as a tree of folders; a click on one opens it.
 function fileTree(paths, opened, open) {
   const box = by("files"), folders = new Set();

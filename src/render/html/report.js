@@ -132,14 +132,14 @@ function found() {
 function functions() {
   sorted([["name", "Function"], ...FIGURES], state, functions);
   const rows = found(), value = ([table]) => state.sort === "name" ? table.name : table.total[state.sort];
-  by("functions").tBodies[0].replaceChildren(...ordered(rows, value, state.down).map(([table, index]) => {
+  fill(ordered(rows, value, state.down), ([table, index]) => {
     const row = make("tr", state.table === index ? "open" : "");
     const name = make("td", "name", table.name);
     name.title = table.name + "\n" + table.file;
     row.append(name, ...FIGURES.map(([key]) => make("td", "", shown(key, table.total[key]))));
     row.addEventListener("click", () => { state.table = index; state.file = table.file; state.line = null; files(); functions(); source(); });
     return row;
-  }));
+  }, state, functions);
 }
 function files() {
   const paths = new Map();
