@@ -216,6 +216,10 @@ fn page(folder: &Path, more: u64) -> PathBuf {
     }
     builder.header.peak_ns = 500_000_000;
     builder.header.final_ns = 1_000_000_000;
+    let function = builder.profiled("app::</script>", "main.rs", (1, 3));
+    builder.share(function, &[(1, 2, 0, 0)]);
+    builder.functions[function].first_ns = 250_000_001;
+    builder.shares[function].last_ns = 750_000_001;
     builder.timeline.push(Point {
         time_ns: 300_000_000,
         heap: 2 << 20,
@@ -260,6 +264,11 @@ fn the_page_works_in_a_browser() {
         browser.eval("document.querySelectorAll('#timeline .peakdot').length"),
         1
     );
+    let span = "document.querySelector('#timeline text.span').textContent";
+    assert_eq!(browser.eval(span), "app::</script> (2 calls)");
+    // Half of the time, as wide as half of the plot.
+    let share = "(() => { const [bar, all] = ['rect.span', 'path.grid'].map(it => document.querySelector('#timeline ' + it).getBBox().width); return Math.round(bar / all * 100); })()";
+    assert_eq!(browser.eval(share), 50);
     let peak = browser.eval("document.querySelector('.stat.peak b').textContent");
     assert_eq!(peak, "4.0 MiB");
     let code = "[...document.querySelectorAll('#source td.code')].map(e => e.textContent)";
