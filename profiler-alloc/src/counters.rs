@@ -6,11 +6,13 @@
 //! the sum over all records of all pools is what the process has ever allocated and freed.
 
 use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering, fence};
+use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
-use crate::memory::LazySlice;
+use crate::free_records::{self, FreeRecords};
+use crate::in_force::look_up;
+use crate::lazy_slice::LazySlice;
 use crate::own_counts::{self, OwnCounts};
 use crate::recorder::{self, Recorder};
 use crate::{sys, unsampled, watch};
@@ -18,8 +20,6 @@ use crate::{sys, unsampled, watch};
 /// Bytes a thread may allocate or free before it publishes its heap and looks up.
 pub const STEP: u64 = 64 << 10;
 
-const FREE: u32 = 0;
-pub const TAKEN: u32 = 1;
 /// Generation of [`UNSET`], which no recording has.
 const NOBODY: u64 = u64::MAX;
 
@@ -34,9 +34,6 @@ static PRIVATE: LazySlice<ThreadCells> = LazySlice::new(16 << 10);
 static PRIVATE_COUNT: AtomicU64 = AtomicU64::new(1);
 static PRIVATE_FREE: FreeRecords = FreeRecords::new();
 
-/// True while every operation is to take the slow path, as there is a recording to join.
-static CALLED: AtomicBool = AtomicBool::new(false);
-
 /// Heap in use in the whole process, as published, and its highest value.
 static HEAP: AtomicI64 = AtomicI64::new(0);
 static PEAK: AtomicI64 = AtomicI64::new(0);
@@ -46,21 +43,6 @@ thread_local! {
     static NUMBER: Cell<u32> = const { Cell::new(0) };
     /// Generation of the recording that had no record left for this thread.
     static REFUSED: Cell<u64> = const { Cell::new(0) };
-}
-
-/// How many records of a pool are free, and where to look first.
-pub struct FreeRecords {
-    count: AtomicUsize,
-    hint: AtomicUsize,
-}
-
-impl FreeRecords {
-    pub const fn new() -> FreeRecords {
-        FreeRecords {
-            count: AtomicUsize::new(0),
-            hint: AtomicUsize::new(1),
-        }
-    }
 }
 
 /// Adds to a counter that only this thread writes: a load and a store, no locked instruction.
@@ -259,33 +241,14 @@ pub fn leave() {
         Some(recorder) => &recorder.free_threads,
         None => &PRIVATE_FREE,
     };
-    let number = number() as usize;
-    cells.state.store(FREE, Ordering::Release);
-    free.hint.store(number, Ordering::Relaxed);
-    free.count.fetch_add(1, Ordering::Release);
+    free.give_back(cells, number() as usize);
 }
 
-/// Sends the next operation of every thread down the slow path, before a recording comes into force.
-///
-/// A thread may be about to set its thresholds just now. It looks at `CALLED` after that, and this function touches the
-/// thresholds after setting `CALLED`; with a full fence between the two steps on either side, one of them sees the other.
-pub fn call_threads() {
-    CALLED.store(true, Ordering::Relaxed);
-    fence(Ordering::SeqCst);
+/// Every thread that only counts takes the slow path next.
+pub fn look_up_all() {
     let count = PRIVATE_COUNT.load(Ordering::Acquire) as usize;
     let records = PRIVATE.get().unwrap_or_default();
     records.iter().take(count).for_each(look_up);
-}
-
-/// Undoes [`call_threads`].
-pub fn dismiss_threads() {
-    CALLED.store(false, Ordering::Relaxed);
-}
-
-/// The thread of this record takes the slow path next.
-pub fn look_up(cells: &ThreadCells) {
-    cells.alloc_next.store(0, Ordering::Relaxed);
-    cells.free_next.store(0, Ordering::Relaxed);
 }
 
 /// In a forked child: forgets the parent's records without giving them back.
@@ -296,7 +259,7 @@ pub fn forget() {
 /// The calling thread counts in `cells`, a record of `recorder`, from now on.
 fn change_to(cells: &'static ThreadCells, recorder: Option<&'static Recorder>) {
     let own = OwnCounts::now();
-    unsampled::ask(recorder.map(|recorder| recorder.filter));
+    unsampled::ask(recorder.map(|recorder| recorder.sampled.filter));
     let _ = CELLS.try_with(|current| current.set(cells));
     own_counts::carry_over(own, cells);
 }
@@ -314,38 +277,14 @@ fn take_private() -> Option<(u32, &'static ThreadCells)> {
     let records = PRIVATE.open()?;
     let get = |at: usize| records.get(at);
     let count = || PRIVATE_COUNT.load(Ordering::Acquire) as usize;
-    take_free(&PRIVATE_FREE, count(), get).or_else(|| {
+    PRIVATE_FREE.take(count(), get).or_else(|| {
         let at = PRIVATE_COUNT
             .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |count| {
                 (count < records.len() as u64).then_some(count + 1)
             })
             .ok()? as usize;
-        records[at].state.store(TAKEN, Ordering::Relaxed);
+        free_records::claim(&records[at]);
         Some((at as u32, &records[at]))
-    })
-}
-
-/// Takes over a free record numbered 1 to `count - 1`.
-pub fn take_free(
-    free: &FreeRecords,
-    count: usize,
-    get: impl Fn(usize) -> Option<&'static ThreadCells>,
-) -> Option<(u32, &'static ThreadCells)> {
-    if free.count.load(Ordering::Acquire) == 0 {
-        return None;
-    }
-    let hint = free.hint.load(Ordering::Relaxed).clamp(1, count.max(1));
-    (hint..count).chain(1..hint).find_map(|at| {
-        let cells = get(at)?;
-        let taken = cells.state.load(Ordering::Relaxed) == FREE
-            && cells
-                .state
-                .compare_exchange(FREE, TAKEN, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok();
-        if taken {
-            free.count.fetch_sub(1, Ordering::Relaxed);
-        }
-        taken.then_some((at as u32, cells))
     })
 }
 
@@ -383,12 +322,7 @@ pub fn rearm(cells: &ThreadCells) {
         false => cells.alloc_bytes.load(Ordering::Relaxed).wrapping_add(STEP),
     };
     let free_next = cells.freed_bytes.load(Ordering::Relaxed).wrapping_add(STEP);
-    cells.alloc_next.store(alloc_next, Ordering::Relaxed);
-    cells.free_next.store(free_next, Ordering::Relaxed);
-    fence(Ordering::SeqCst);
-    if CALLED.load(Ordering::Relaxed) {
-        look_up(cells);
-    }
+    recorder::arm(cells, alloc_next, free_next);
 }
 
 /// Calls `visit` with every record of every pool, used or free.

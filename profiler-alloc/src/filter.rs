@@ -4,22 +4,21 @@
 //! 255 stays there: from then on its blocks are looked up for nothing, which costs time and is never wrong. 0 says that there
 //! is no answer here: the recording is over, or this is a forked child, in which the kernel empties the filter.
 
-use core::sync::atomic::{AtomicU8, Ordering};
-
 use crate::memory;
+use crate::sync::{AtomicU8, Ordering};
 
-const PLACES: usize = 1 << 16;
 const NO_ANSWER: u8 = 0;
 const NO_BLOCK: u8 = 1;
 
+/// A filter of `PLACES` bytes, a power of two.
 #[derive(Clone, Copy)]
-pub struct Filter {
+pub struct Filter<const PLACES: usize = 65_536> {
     counts: &'static [AtomicU8; PLACES],
 }
 
-impl Filter {
+impl<const PLACES: usize> Filter<PLACES> {
     /// `None` if the system refuses the memory.
-    pub fn new() -> Option<Filter> {
+    pub fn new() -> Option<Self> {
         let counts: &'static [AtomicU8] = memory::wiped_on_fork(PLACES)?;
         counts
             .iter()
@@ -81,7 +80,7 @@ mod tests {
 
     #[test]
     fn never_denies_a_block_it_holds() {
-        let filter = Filter::new().unwrap();
+        let filter = <Filter>::new().unwrap();
         let addresses: Vec<usize> = (1..2_000).map(|n| n * 80).collect();
         addresses.iter().for_each(|&address| filter.add(address));
         assert!(!addresses.iter().any(|&address| filter.lacks(address)));
@@ -91,7 +90,7 @@ mod tests {
 
     #[test]
     fn an_overflowing_place_stays_marked() {
-        let filter = Filter::new().unwrap();
+        let filter = <Filter>::new().unwrap();
         (0..300).for_each(|_| filter.add(64));
         (0..300).for_each(|_| filter.remove(64));
         assert!(!filter.lacks(64));
@@ -99,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_closed_one_denies_nothing_whatever_happens_to_it() {
-        let filter = Filter::new().unwrap();
+        let filter = <Filter>::new().unwrap();
         assert!(filter.is_open() && filter.lacks(64));
         filter.close();
         filter.add(64);

@@ -6,6 +6,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::in_force::look_up;
 use crate::{counters, recorder};
 
 static WATCHING: AtomicBool = AtomicBool::new(false);
@@ -22,7 +23,7 @@ pub fn watch() {
 extern "C" fn before() {
     let cells = counters::current();
     if !counters::is_nobody(cells) {
-        counters::look_up(cells);
+        look_up(cells);
     }
 }
 
@@ -57,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_forked_child_has_no_answers() {
-        let filter = Filter::new().unwrap();
+        let filter = <Filter>::new().unwrap();
         filter.add(64);
         // SAFETY: the child only reads memory and ends.
         let child = unsafe { libc::fork() };

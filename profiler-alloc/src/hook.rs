@@ -87,7 +87,7 @@ pub fn before_realloc(address: usize) -> Option<Block> {
 #[cold]
 #[inline(never)]
 fn take_reallocated(recorder: &Recorder, address: usize) -> Option<Block> {
-    if !recorder.is_ours() || recorder.filter.lacks(address) {
+    if !recorder.is_ours() || recorder.sampled.filter.lacks(address) {
         return None;
     }
     let _errno = sys::Errno::keep();

@@ -8,9 +8,8 @@
 //! A full neighbourhood in the newest level opens the next; older levels stay as they are. Two threads that insert
 //! the same key at once may both succeed: callers must be able to live with two equal entries.
 
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
-use crate::memory::LazySlice;
+use crate::lazy_slice::LazySlice;
+use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 
 const LEVELS: usize = 6;
 const PROBES: usize = 16;

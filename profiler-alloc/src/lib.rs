@@ -66,6 +66,7 @@ assert_eq!(table.lines[3].increment, Some(-8000)); // the list is dropped on the
 compile_error!("profiler-alloc runs on 64-bit little-endian Linux");
 
 mod allocator;
+mod at_peak;
 mod budget;
 #[cfg_attr(
     portable_unwinder,
@@ -78,9 +79,12 @@ mod exact;
 mod filter;
 mod fork;
 mod frames;
+mod free_records;
 mod hook;
+mod in_force;
 mod index;
 mod known;
+mod lazy_slice;
 mod live;
 mod loaded;
 mod memory;
@@ -103,6 +107,7 @@ mod registers;
     allow(dead_code, reason = "the portable unwinder needs no rules")
 )]
 mod rules;
+mod sampled;
 mod sampling;
 mod scratch;
 mod settings;
@@ -112,10 +117,12 @@ mod stack_memory;
 mod stacks;
 mod start;
 mod store;
+mod sync;
 mod sys;
 mod thread_exit;
 mod timeline;
 mod totals;
+mod trie;
 mod unsampled;
 #[cfg_attr(
     portable_unwinder,

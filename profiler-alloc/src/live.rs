@@ -9,16 +9,16 @@
 //! stand in either of two buckets of any level; when both are full in the newest level, the next level, four times as
 //! large, is opened.
 
-use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-
-use crate::memory::LazySlice;
+use crate::lazy_slice::LazySlice;
+use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 
 const LEVELS: usize = 7;
 const WAYS: usize = 8;
 const BLOCK_WORDS: usize = 3;
 const BUCKET_WORDS: usize = WAYS * (1 + BLOCK_WORDS);
-const FIRST_BUCKETS: usize = 512;
 
+/// Buckets of the first level in a recording.
+pub const FIRST_BUCKETS: usize = 512;
 /// Level that is enough for 256 thousand blocks, in 8 MiB.
 pub const MODEST: usize = 3;
 /// The last level there is.
@@ -66,16 +66,17 @@ pub struct LiveBlocks {
 }
 
 impl LiveBlocks {
-    pub const fn new() -> LiveBlocks {
+    /// A table whose first level has `first_buckets`, a power of two.
+    pub const fn new(first_buckets: usize) -> LiveBlocks {
         LiveBlocks {
             levels: [
-                LazySlice::new(words(0)),
-                LazySlice::new(words(1)),
-                LazySlice::new(words(2)),
-                LazySlice::new(words(3)),
-                LazySlice::new(words(4)),
-                LazySlice::new(words(5)),
-                LazySlice::new(words(6)),
+                LazySlice::new(words(first_buckets, 0)),
+                LazySlice::new(words(first_buckets, 1)),
+                LazySlice::new(words(first_buckets, 2)),
+                LazySlice::new(words(first_buckets, 3)),
+                LazySlice::new(words(first_buckets, 4)),
+                LazySlice::new(words(first_buckets, 5)),
+                LazySlice::new(words(first_buckets, 6)),
             ],
             newest: AtomicUsize::new(0),
         }
@@ -148,8 +149,8 @@ impl LiveBlocks {
     }
 }
 
-const fn words(number: usize) -> usize {
-    (FIRST_BUCKETS << (2 * number)) * BUCKET_WORDS
+const fn words(first_buckets: usize, number: usize) -> usize {
+    (first_buckets << (2 * number)) * BUCKET_WORDS
 }
 
 fn buckets(level: &'static [AtomicU64], address: usize) -> [&'static [AtomicU64]; 2] {
@@ -177,7 +178,7 @@ mod tests {
 
     #[test]
     fn remembers_and_forgets_through_all_levels() {
-        let live = LiveBlocks::new();
+        let live = LiveBlocks::new(FIRST_BUCKETS);
         for n in 1..=100_000usize {
             assert!(live.insert(n * 16, block(n as u64), LARGEST));
         }
@@ -189,7 +190,7 @@ mod tests {
 
     #[test]
     fn stays_within_its_limit() {
-        let live = LiveBlocks::new();
+        let live = LiveBlocks::new(FIRST_BUCKETS);
         let kept = (1..=100_000usize)
             .filter(|n| live.insert(n * 48, block(0), 1))
             .count();
@@ -199,7 +200,7 @@ mod tests {
 
     #[test]
     fn freed_places_are_used_again() {
-        let live = LiveBlocks::new();
+        let live = LiveBlocks::new(FIRST_BUCKETS);
         for n in 0..1_000_000usize {
             assert!(live.insert(64 + n * 32, block(0), 0));
             assert!(live.remove(64 + n * 32).is_some());

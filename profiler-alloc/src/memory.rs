@@ -4,7 +4,7 @@
 //! waiting for them is what the hook must never do. Addresses that nothing was put behind can be given back.
 
 use core::mem::MaybeUninit;
-use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 use profiler_alloc_format::{
     FunctionCells, HeaderCells, LineCells, ModuleCells, NodeCells, PointCells, ShareCells,
@@ -91,45 +91,4 @@ fn map(len: usize, protection: i32) -> Option<*mut u8> {
     // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing that exists.
     let base = unsafe { libc::mmap(core::ptr::null_mut(), len, protection, flags, -1, 0) };
     (base != libc::MAP_FAILED).then_some(base.cast())
-}
-
-/// `len` zeros that are mapped when first opened, by whichever thread comes first; nobody waits.
-pub struct LazySlice<T: Zeroed> {
-    base: AtomicPtr<T>,
-    len: usize,
-}
-
-impl<T: Zeroed> LazySlice<T> {
-    pub const fn new(len: usize) -> LazySlice<T> {
-        LazySlice {
-            base: AtomicPtr::new(core::ptr::null_mut()),
-            len,
-        }
-    }
-
-    /// The slice, if it has been opened.
-    pub fn get(&self) -> Option<&'static [T]> {
-        let base = self.base.load(Ordering::Acquire);
-        if base.is_null() {
-            return None;
-        }
-        // SAFETY: `base` is set only by `open`, to a slice of `len` values that lives as long as the process.
-        Some(unsafe { core::slice::from_raw_parts(base, self.len) })
-    }
-
-    /// The slice, mapped now if need be. `None` if the system refuses the memory.
-    pub fn open(&self) -> Option<&'static [T]> {
-        if let Some(slice) = self.get() {
-            return Some(slice);
-        }
-        let fresh: &'static [T] = zeroed(self.len)?;
-        // The loser of a race leaves its mapping unused: untouched pages take no memory.
-        let _ = self.base.compare_exchange(
-            core::ptr::null_mut(),
-            fresh.as_ptr().cast_mut(),
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        );
-        self.get()
-    }
 }

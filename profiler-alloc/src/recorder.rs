@@ -11,18 +11,20 @@ mod samples;
 mod upkeep;
 mod walk;
 
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
 use crate::budget::Budget;
-use crate::counters::{self, FreeRecords};
-use crate::filter::Filter;
-use crate::live::LiveBlocks;
+use crate::counters;
+use crate::free_records::{self, FreeRecords};
+use crate::in_force::InForce;
+use crate::live;
 use crate::memory;
 use crate::modules::Modules;
 use crate::output::Output;
 use crate::rules::Rules;
+use crate::sampled::Sampled;
 use crate::scratch::Pool;
 use crate::stacks::Stacks;
 use crate::store::Store;
@@ -30,9 +32,7 @@ use crate::sys::{self, Statm};
 use crate::timeline::Timeline;
 use crate::totals::Totals;
 
-/// The recording in force, and the last one started.
-static CURRENT: AtomicPtr<Recorder> = AtomicPtr::new(core::ptr::null_mut());
-static LATEST: AtomicPtr<Recorder> = AtomicPtr::new(core::ptr::null_mut());
+static RECORDING: InForce<Recorder> = InForce::new();
 /// Recordings started so far.
 static STARTED: AtomicU64 = AtomicU64::new(0);
 
@@ -52,9 +52,8 @@ pub struct Recorder {
     pub paused: AtomicBool,
     started_ns: u64,
     wiped_on_fork: &'static AtomicU64,
-    live: LiveBlocks,
-    /// Says of a block whether it was sampled; has no answers once the recording is about to end.
-    pub filter: Filter,
+    /// The sampled blocks; says nothing of any other once the recording is about to end.
+    pub sampled: Sampled,
     stacks: Stacks,
     rules: Rules,
     modules: Modules,
@@ -77,12 +76,12 @@ impl core::fmt::Debug for Recorder {
 /// The recording in force.
 #[inline]
 pub fn current() -> Option<&'static Recorder> {
-    at(&CURRENT)
+    RECORDING.current()
 }
 
 /// The recording started last, in force or not.
 pub fn latest() -> Option<&'static Recorder> {
-    at(&LATEST)
+    RECORDING.latest()
 }
 
 /// The recording with this number.
@@ -100,17 +99,18 @@ pub fn with_generation(generation: u64) -> Option<&'static Recorder> {
 /// Puts a recording in force. Every thread joins it at its next operation: a block that is sampled from now on may be
 /// freed by any of them.
 pub fn publish(recorder: &'static Recorder) {
-    let pointer = core::ptr::from_ref(recorder).cast_mut();
-    counters::call_threads();
-    LATEST.store(pointer, Ordering::Release);
-    CURRENT.store(pointer, Ordering::Release);
+    RECORDING.publish(recorder, counters::look_up_all);
     STARTED.fetch_add(1, Ordering::Release);
 }
 
 /// Leaves no recording in force.
 pub fn retire() {
-    counters::dismiss_threads();
-    CURRENT.store(core::ptr::null_mut(), Ordering::Release);
+    RECORDING.retire();
+}
+
+/// Sets the thresholds of a thread that only counts.
+pub fn arm(cells: &ThreadCells, alloc_next: u64, free_next: u64) {
+    RECORDING.arm(cells, alloc_next, free_next);
 }
 
 /// A word that changes when a recording starts.
@@ -127,12 +127,6 @@ fn in_force_word() -> Option<&'static AtomicU64> {
     Some(word)
 }
 
-#[inline]
-fn at(place: &AtomicPtr<Recorder>) -> Option<&'static Recorder> {
-    // SAFETY: only `publish` stores a pointer here, of a recorder that lives until the process ends.
-    unsafe { place.load(Ordering::Acquire).as_ref() }
-}
-
 impl Recorder {
     /// A recorder on a fresh file. `None` if the system refuses memory.
     pub fn new(store: Store, output: Output, depth: usize, budget: Budget) -> Option<Recorder> {
@@ -145,8 +139,7 @@ impl Recorder {
             paused: AtomicBool::new(false),
             started_ns: sys::now_ns(),
             wiped_on_fork: in_force_word()?,
-            live: LiveBlocks::new(),
-            filter: Filter::new()?,
+            sampled: Sampled::new(live::FIRST_BUCKETS)?,
             stacks: Stacks::new(),
             rules: Rules::new()?,
             modules: Modules::new()?,
@@ -211,11 +204,13 @@ impl Recorder {
     pub fn take_thread(&'static self) -> Option<(u32, &'static ThreadCells)> {
         let header = self.store.header();
         let count = header.thread_count.load(Ordering::Acquire) as usize;
-        let taken = counters::take_free(&self.free_threads, count, |at| self.store.threads.get(at));
+        let taken = self
+            .free_threads
+            .take(count, |at| self.store.threads.get(at));
         taken.or_else(|| {
             let at = self.store.take(&self.store.threads, &header.thread_count)?;
             let cells = self.store.threads.get(at)?;
-            cells.state.store(counters::TAKEN, Ordering::Relaxed);
+            free_records::claim(cells);
             Some((at as u32, cells))
         })
     }

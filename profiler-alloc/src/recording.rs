@@ -177,7 +177,7 @@ impl Drop for Recording {
         }
         self.recorder.bring_up_to_date();
         // While it is in force, so that no thread asks it of the blocks of another.
-        self.recorder.filter.close();
+        self.recorder.sampled.filter.close();
         recorder::retire();
         self.recorder.end();
         self.recorder.finish();

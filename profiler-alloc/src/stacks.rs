@@ -1,16 +1,16 @@
 //! From the frames of a walk to the number of their stack: the trie of nodes and the table of stacks in the file.
 //!
-//! Two indexes lead there without walking the trie again: from the fingerprint of a whole walk to its stack, and from
-//! (parent, frame) to a node. Numbers are given upwards and a parent exists before its children, so parents come first.
+//! An index leads there without walking the trie again: from the fingerprint of a whole walk to its stack.
 
 use core::sync::atomic::Ordering;
 
 use profiler_alloc_format::{Frame, UNKNOWN_MODULE};
 
 use crate::frames::Frames;
-use crate::index::{Index, mix};
+use crate::index::Index;
 use crate::modules::{Modules, Site};
 use crate::store::Store;
+use crate::trie::Trie;
 use crate::unwind::Fingerprint;
 
 /// Number of the stack that takes what no longer fits.
@@ -20,7 +20,7 @@ pub const OTHER: u32 = 0;
 pub struct Stacks {
     walks: Index,
     guesses: Index,
-    nodes: Index,
+    trie: Trie,
 }
 
 /// A stack's number, and its innermost node.
@@ -53,7 +53,7 @@ impl Stacks {
         Stacks {
             walks: Index::new(12),
             guesses: Index::new(10),
-            nodes: Index::new(13),
+            trie: Trie::new(13),
         }
     }
 
@@ -92,7 +92,7 @@ impl Stacks {
 
     /// Bytes of address space of the indexes.
     pub fn bytes(&self) -> usize {
-        self.walks.bytes() + self.guesses.bytes() + self.nodes.bytes()
+        self.walks.bytes() + self.guesses.bytes() + self.trie.bytes()
     }
 
     fn add(
@@ -108,49 +108,13 @@ impl Stacks {
                 Some(site) => frame_of(store, modules, site, now_ns),
                 None => Frame::ELIDED,
             };
-            node = self.child(store, node, frame)?;
+            node = self.trie.child(store, node, frame)?;
         }
         if node == 0 {
             return None;
         }
-        let cells = store.nodes.get(node as usize)?;
-        let known = cells.stack.load(Ordering::Acquire);
-        if known != 0 {
-            return Some(StackRef { stack: known, node });
-        }
-        let stack = store.take(&store.stacks, &store.header().stack_count)? as u32;
-        let record = store.stacks.get(stack as usize)?;
-        let first_ms = u32::try_from((now_ns / 1_000_000).saturating_add(1)).unwrap_or(u32::MAX);
-        record.first_ms.store(first_ms, Ordering::Relaxed);
-        record.node.store(node, Ordering::Relaxed);
-        // The loser of a race leaves an empty stack record behind, which readers skip.
-        match cells
-            .stack
-            .compare_exchange(0, stack, Ordering::AcqRel, Ordering::Acquire)
-        {
-            Ok(_) => Some(StackRef { stack, node }),
-            Err(other) => Some(StackRef { stack: other, node }),
-        }
-    }
-
-    fn child(&self, store: &Store, parent: u32, frame: Frame) -> Option<u32> {
-        let key = mix(frame.to_bits()) ^ u64::from(parent);
-        let is_it = |number: u64| {
-            store.nodes.get(number as usize).is_some_and(|cells| {
-                cells.parent.load(Ordering::Relaxed) == parent
-                    && cells.frame.load(Ordering::Relaxed) == frame.to_bits()
-            })
-        };
-        if let Some(node) = self.nodes.find(key, is_it) {
-            return Some(node as u32);
-        }
-        let number = store.take(&store.nodes, &store.header().node_count)?;
-        let cells = store.nodes.get(number)?;
-        cells.parent.store(parent, Ordering::Relaxed);
-        cells.frame.store(frame.to_bits(), Ordering::Release);
-        self.nodes
-            .insert(key, number as u64)
-            .then_some(number as u32)
+        let stack = self.trie.stack(store, node, now_ns)?;
+        Some(StackRef { stack, node })
     }
 }
 

@@ -10,6 +10,7 @@
 //! ```
 
 mod mapping;
+mod numbers;
 
 use core::ffi::CStr;
 use core::marker::PhantomData;
@@ -231,22 +232,7 @@ impl Store {
         count: &AtomicU64,
         many: usize,
     ) -> Option<usize> {
-        loop {
-            let at = count.load(Ordering::Relaxed);
-            let end = at as usize + many;
-            let room = records.capacity();
-            // Grow a little early, so that other threads seldom find the table full while one of them grows it.
-            if end + room.min(64) > room && !self.grow(records) && end > records.capacity() {
-                return None;
-            }
-            if end <= records.capacity()
-                && count
-                    .compare_exchange(at, end as u64, Ordering::AcqRel, Ordering::Relaxed)
-                    .is_ok()
-            {
-                return Some(at as usize);
-            }
-        }
+        numbers::take(count, many, || records.capacity(), || self.grow(records))
     }
 
     /// Adds text to the strings; gives its offset and length. `None` if there is no room.

@@ -1,10 +1,11 @@
 //! What one sample adds: to the totals of the stack that took or gave back a block, and to the blocks that are live.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
 use profiler_alloc_format::{StackCells, ThreadCells, size_class};
 
 use super::Recorder;
+use crate::at_peak::{add_variance, change_live};
 use crate::counters;
 use crate::live::{self, Block};
 use crate::registers::Registers;
@@ -58,12 +59,7 @@ impl Recorder {
     /// Forgets the block at `address` before it goes away. To be followed by [`reallocated`](Self::reallocated) or
     /// [`put_back`](Self::put_back).
     pub fn take_block(&self, address: usize) -> Option<Block> {
-        if self.filter.lacks(address) {
-            return None;
-        }
-        let block = self.live.remove(address)?;
-        self.filter.remove(address);
-        Some(block)
+        self.sampled.take(address)
     }
 
     /// Forgets the block at `address`, which goes away where its freeing cannot be recorded.
@@ -202,31 +198,10 @@ impl Recorder {
         weight
     }
 
-    /// Adds or takes away `weight` of what a stack has live, after keeping the values of the peak before.
-    ///
-    /// A peak only gets a new number; each stack looks at it when it is about to change, and copies its live values if
-    /// they are still those of that peak. Of two threads that find a stack stale at once, one copies.
+    /// Adds `weight` to what a stack has live, or takes it away.
     fn change_live(&self, stack: &StackCells, weight: Weight, sign: i64) {
         let epoch = self.store.header().peak_epoch.load(Ordering::Acquire);
-        let seen = stack.peak_epoch.load(Ordering::Acquire);
-        if seen != epoch
-            && stack
-                .peak_epoch
-                .compare_exchange(seen, epoch, Ordering::AcqRel, Ordering::Relaxed)
-                .is_ok()
-        {
-            copy(&stack.live_bytes, &stack.peak_bytes);
-            copy(&stack.live_count, &stack.peak_count);
-            copy(&stack.live_variance, &stack.peak_variance);
-        }
-        let signed = |value: u64| (value as i64).wrapping_mul(sign) as u64;
-        stack
-            .live_bytes
-            .fetch_add(signed(weight.bytes), Ordering::Relaxed);
-        stack
-            .live_count
-            .fetch_add(signed(weight.count), Ordering::Relaxed);
-        add_variance(&stack.live_variance, weight.variance * sign as f64);
+        change_live(stack, epoch, weight, sign);
     }
 
     fn remember(&self, address: usize, block: Block) -> bool {
@@ -238,12 +213,7 @@ impl Recorder {
             true => live::MODEST + 1,
             false => live::LARGEST,
         };
-        self.filter.add(address);
-        let kept = self.live.insert(address, block, limit);
-        if !kept {
-            self.filter.remove(address);
-        }
-        kept
+        self.sampled.remember(address, block, limit)
     }
 
     /// A block that was taken from the live ones is not known any more.
@@ -275,15 +245,3 @@ impl Recorder {
 
 /// Takes what belongs to a file that has no room even for "other"; cannot happen, and is not worth a panic.
 static NOWHERE: StackCells = StackCells::empty();
-
-fn copy(from: &AtomicU64, to: &AtomicU64) {
-    to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
-}
-
-fn add_variance(cell: &AtomicU64, variance: f64) {
-    if variance != 0.0 {
-        let _ = cell.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
-            Some((f64::from_bits(bits) + variance).max(0.0).to_bits())
-        });
-    }
-}

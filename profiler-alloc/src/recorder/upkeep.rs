@@ -87,6 +87,6 @@ impl Recorder {
 
     /// Bytes of address space the recorder has taken beside the file; the part it touched is less.
     pub(super) fn own_bytes(&self) -> u64 {
-        (self.live.bytes() + self.stacks.bytes() + self.rules.bytes()) as u64
+        (self.sampled.bytes() + self.stacks.bytes() + self.rules.bytes()) as u64
     }
 }

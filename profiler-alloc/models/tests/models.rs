@@ -1,0 +1,432 @@
+//! What holds of the recorder's lock-free parts in every order of threads.
+
+use std::sync::Arc;
+
+use profiler_alloc_models::at_peak::change_live;
+use profiler_alloc_models::filter::Filter;
+use profiler_alloc_models::free_records::{FreeRecords, claim};
+use profiler_alloc_models::in_force::{InForce, look_up};
+use profiler_alloc_models::index::Index;
+use profiler_alloc_models::lazy_slice::LazySlice;
+use profiler_alloc_models::live::{Block, LiveBlocks};
+use profiler_alloc_models::memory::zeroed;
+use profiler_alloc_models::orders::{every, thread};
+use profiler_alloc_models::sampled::Sampled;
+use profiler_alloc_models::sampling::Weight;
+use profiler_alloc_models::store::Store;
+use profiler_alloc_models::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use profiler_alloc_models::sync::{AtomicBool, AtomicU64};
+use profiler_alloc_models::trie::Trie;
+use profiler_alloc_models::{Frame, StackCells, ThreadCells};
+
+/// Runs both at once, and goes on when both are done.
+fn together(one: impl FnOnce() + Send + 'static, other: impl FnOnce() + Send + 'static) {
+    let one = thread::spawn(one);
+    other();
+    one.join().unwrap();
+}
+
+/// A flag that hands over what was done before it was set.
+fn flag() -> Arc<AtomicBool> {
+    let flag = AtomicBool::new(false);
+    flag.load(Relaxed);
+    Arc::new(flag)
+}
+
+fn number(value: u64) -> Arc<AtomicU64> {
+    let number = AtomicU64::new(value);
+    number.load(Relaxed);
+    Arc::new(number)
+}
+
+#[test]
+fn a_slice_is_opened_once() {
+    every(3, || {
+        let slice = Arc::new(LazySlice::<AtomicU64>::new(1));
+        assert!(slice.get().is_none());
+        let add = |slice: &LazySlice<AtomicU64>| {
+            slice.open().unwrap()[0].fetch_add(1, Relaxed);
+        };
+        let other = slice.clone();
+        together(move || add(&other), move || add(&slice));
+    });
+}
+
+#[test]
+fn an_entry_of_the_index_is_whole_when_it_is_found() {
+    every(3, || {
+        let index = Arc::new(Index::new(2));
+        // The level is there: that it is found says nothing yet.
+        assert!(index.bytes() == 0 && index.insert(1, 1));
+        let text = number(0);
+        let (writer, written) = (index.clone(), text.clone());
+        together(
+            move || {
+                written.store(7, Relaxed);
+                assert!(writer.insert(9, 5));
+                assert_eq!(writer.find(9, |_| true), Some(5));
+            },
+            move || {
+                if let Some(value) = index.find(9, |_| true) {
+                    assert_eq!((value, text.load(Relaxed)), (5, 7));
+                }
+            },
+        );
+    });
+}
+
+#[test]
+fn no_entry_is_lost_while_the_index_grows() {
+    every(3, || {
+        let index = Arc::new(Index::new(0));
+        assert_eq!((index.bytes(), index.find(1, |_| true)), (0, None));
+        let put = |index: &Index, key: u64| {
+            assert!(index.insert(key, 10 + key));
+            assert_eq!(index.find(key, |_| true), Some(10 + key));
+        };
+        let (one, other) = (index.clone(), index.clone());
+        together(move || put(&one, 1), move || put(&other, 2));
+        for key in [1, 2] {
+            assert_eq!(index.find(key, |_| true), Some(10 + key));
+        }
+    });
+}
+
+fn block(size: u64) -> Block {
+    Block {
+        size,
+        stack: size as u32,
+        interval: 1,
+        thread: 2,
+        sequence: size as u32,
+    }
+}
+
+/// A table with one bucket, of which every place but `free` is taken.
+fn crowded(free: usize) -> Arc<LiveBlocks> {
+    let live = LiveBlocks::new(1);
+    assert_eq!(live.bytes(), 0);
+    for at in free..8 {
+        assert!(live.insert(4096 + at, block(0), 0));
+    }
+    Arc::new(live)
+}
+
+#[test]
+fn blocks_in_one_bucket_are_not_confused() {
+    every(2, || {
+        let live = crowded(1);
+        let come_and_go = |live: &LiveBlocks, address: usize| {
+            for size in [1, 2] {
+                // One place: who comes second goes without.
+                if live.insert(address, block(size), 0) {
+                    assert_eq!(live.remove(address), Some(block(size)));
+                }
+                assert_eq!(live.remove(address), None);
+            }
+        };
+        let other = live.clone();
+        together(
+            move || come_and_go(&live, 16),
+            move || come_and_go(&other, 32),
+        );
+    });
+}
+
+#[test]
+fn a_block_is_found_by_whoever_it_was_handed_to() {
+    every(2, || {
+        let (live, handed) = (crowded(1), flag());
+        let (giver, given) = (live.clone(), handed.clone());
+        together(
+            move || {
+                // Both do not fit into the first level.
+                assert!(giver.insert(16, block(1), 1));
+                assert!(giver.insert(32, block(2), 1));
+                given.store(true, Release);
+                assert!(giver.insert(48, block(3), 1));
+            },
+            move || {
+                if handed.load(Acquire) {
+                    assert_eq!(live.remove(16), Some(block(1)));
+                    assert_eq!(live.remove(32), Some(block(2)));
+                    // The address is this thread's now.
+                    assert!(live.insert(16, block(4), 1));
+                    assert_eq!(live.remove(16), Some(block(4)));
+                }
+            },
+        );
+    });
+}
+
+#[test]
+fn the_filter_never_denies_a_block_it_holds() {
+    every(3, || {
+        let filter = Arc::new(Filter::<1>::new().unwrap());
+        filter.add(16);
+        let come_and_go = |filter: &Filter<1>, address| {
+            filter.add(address);
+            assert!(!filter.lacks(address) && !filter.lacks(16));
+            filter.remove(address);
+            assert!(!filter.lacks(16));
+        };
+        let (one, other) = (filter.clone(), filter.clone());
+        together(
+            move || come_and_go(&one, 32),
+            move || come_and_go(&other, 48),
+        );
+        filter.remove(16);
+        assert!(filter.lacks(16));
+    });
+}
+
+#[test]
+fn a_sampled_block_is_known_to_whoever_it_was_handed_to() {
+    every(2, || {
+        let sampled = Arc::new(Sampled::<1>::new(1).unwrap());
+        assert_eq!(sampled.bytes(), 0);
+        let handed = flag();
+        let (giver, given) = (sampled.clone(), handed.clone());
+        together(
+            move || {
+                assert!(giver.remember(16, block(1), 0));
+                given.store(true, Release);
+                assert!(giver.remember(32, block(2), 0));
+                assert_eq!(giver.take(32), Some(block(2)));
+            },
+            move || {
+                if handed.load(Acquire) {
+                    assert_eq!(sampled.take(16), Some(block(1)));
+                    assert_eq!(sampled.take(16), None);
+                }
+            },
+        );
+    });
+}
+
+/// A pool of counter records, as the recorder has them.
+struct Pool {
+    records: &'static [ThreadCells],
+    count: AtomicU64,
+    free: FreeRecords,
+}
+
+impl Pool {
+    /// One record that was given back, and room for two more.
+    fn new() -> Arc<Pool> {
+        let pool = Pool {
+            records: zeroed(4).unwrap(),
+            count: AtomicU64::new(1),
+            free: FreeRecords::new(),
+        };
+        let first = pool.join();
+        pool.free.give_back(first.1, first.0 as usize);
+        Arc::new(pool)
+    }
+
+    fn join(&self) -> (u32, &'static ThreadCells) {
+        let count = self.count.load(Acquire) as usize;
+        let taken = self.free.take(count, |at| self.records.get(at));
+        taken.unwrap_or_else(|| {
+            let at = self.count.fetch_add(1, AcqRel) as usize;
+            claim(&self.records[at]);
+            (at as u32, &self.records[at])
+        })
+    }
+
+    /// What a thread's life comes to.
+    fn live(&self) {
+        let (number, cells) = self.join();
+        let counted = cells.alloc_bytes.load(Relaxed);
+        cells.alloc_bytes.store(counted + 1, Relaxed);
+        self.free.give_back(cells, number as usize);
+    }
+
+    fn sum(&self) -> u64 {
+        let counts = self.records.iter().map(|cells| &cells.alloc_bytes);
+        counts.map(|count| count.load(Relaxed)).sum()
+    }
+}
+
+#[test]
+fn a_record_has_one_owner_and_no_count_is_lost() {
+    every(3, || {
+        let pool = Pool::new();
+        let (one, other) = (pool.clone(), pool.clone());
+        together(
+            move || {
+                one.live();
+                one.live();
+            },
+            move || other.live(),
+        );
+        assert_eq!(pool.sum(), 3);
+    });
+}
+
+#[test]
+fn a_record_that_is_being_made_is_not_taken_over() {
+    every(2, || {
+        let pool = Pool::new();
+        let (one, other) = (pool.clone(), pool.clone());
+        let one = thread::spawn(move || {
+            one.live();
+            one.live();
+        });
+        let other = thread::spawn(move || other.live());
+        pool.live();
+        one.join().unwrap();
+        other.join().unwrap();
+        assert_eq!(pool.sum(), 4);
+    });
+}
+
+#[test]
+fn no_block_of_a_recording_is_freed_by_a_thread_that_has_not_heard_of_it() {
+    struct Recording(AtomicU64);
+
+    every(3, || {
+        let recording: &'static Recording = Box::leak(Box::new(Recording(AtomicU64::new(0))));
+        recording.0.load(Relaxed);
+        let in_force: &'static InForce<Recording> = Box::leak(Box::new(InForce::new()));
+        let cells = &zeroed::<ThreadCells>(1).unwrap()[0];
+        in_force.arm(cells, 64, 64);
+        assert!(in_force.current().is_none() && in_force.latest().is_none());
+        let handed = flag();
+        let given = handed.clone();
+        // A thread that came to know at once samples a block, and hands it over.
+        let sampler = thread::spawn(move || {
+            if let Some(recording) = in_force.current() {
+                assert_eq!(recording.0.load(Relaxed), 1);
+                given.store(true, Release);
+            }
+        });
+        let receiver = thread::spawn(move || {
+            in_force.arm(cells, 128, 128);
+            if handed.load(Acquire) {
+                assert_eq!(cells.free_next.load(Relaxed), 0);
+                assert!(in_force.current().is_some());
+            }
+        });
+        recording.0.store(1, Relaxed);
+        in_force.publish(recording, || look_up(cells));
+        sampler.join().unwrap();
+        receiver.join().unwrap();
+    });
+}
+
+fn bytes(bytes: u64) -> Weight {
+    Weight {
+        bytes,
+        count: bytes,
+        variance: 0.0,
+    }
+}
+
+#[test]
+fn what_is_kept_of_a_peak_is_of_that_peak() {
+    every(4, || {
+        let stack: &'static StackCells = &zeroed(1).unwrap()[0];
+        change_live(stack, 1, bytes(100), 1);
+        let epoch = number(1);
+        let later = epoch.clone();
+        together(
+            move || {
+                change_live(stack, epoch.load(Acquire), bytes(10), 1);
+                // A new peak; what changes from now on comes after it.
+                epoch.fetch_add(1, AcqRel);
+                change_live(stack, epoch.load(Acquire), bytes(1), -1);
+            },
+            move || change_live(stack, later.load(Acquire), bytes(50), -1),
+        );
+        assert_eq!(stack.live_bytes.load(Relaxed), 59);
+        assert_eq!(stack.peak_epoch.load(Relaxed), 2);
+        // At the peak: without what came later, but for what was under way in another thread at that very moment.
+        let at_peak = stack.peak_bytes.load(Relaxed);
+        assert!([110, 60, 109].contains(&at_peak), "{at_peak}");
+    });
+}
+
+#[test]
+fn every_record_is_there_for_the_one_who_took_its_number() {
+    every(3, || {
+        let store: &'static Store = Box::leak(Box::new(Store::new(2)));
+        let taken = number(0);
+        let take = |taken: &AtomicU64| {
+            for _ in 0..2 {
+                if let Some(number) = store.take(&store.stacks, &store.header().stack_count) {
+                    let cells = store.stacks.get(number).expect("there");
+                    assert_eq!(cells.node.fetch_add(1, Relaxed), 0, "nobody else's");
+                    taken.fetch_add(1, Relaxed);
+                }
+            }
+        };
+        let (one, other) = (taken.clone(), taken.clone());
+        together(move || take(&one), move || take(&other));
+        // 3 are left of 4, one of which is taken; whoever meets another that grows the table may go without.
+        assert!((1..=3).contains(&taken.load(Relaxed)));
+        assert_eq!(
+            store.header().stack_count.load(Relaxed),
+            1 + taken.load(Relaxed)
+        );
+    });
+}
+
+/// The frames from `node` to the root. Every node on the way is whole, and its caller's number is below its own.
+fn frames(store: &Store, mut node: u32) -> Vec<u64> {
+    let mut frames = Vec::new();
+    while node != 0 {
+        let cells = store.nodes.get(node as usize).expect("there");
+        let frame = cells.frame.load(Acquire);
+        assert_ne!(frame, 0);
+        frames.push(frame);
+        let parent = cells.parent.load(Relaxed);
+        assert!(parent < node);
+        node = parent;
+    }
+    frames
+}
+
+#[test]
+fn two_threads_make_the_nodes_of_one_stack() {
+    every(1, || {
+        let store: &'static Store = Box::leak(Box::new(Store::new(8)));
+        let trie = Arc::new(Trie::new(0));
+        assert_eq!(trie.bytes(), 0);
+        // Makes the index exist, for loom.
+        trie.child(store, 0, Frame::from_bits(4)).unwrap();
+        let intern = |trie: &Trie, inner: u64| {
+            let outer = trie.child(store, 0, Frame::from_bits(5)).unwrap();
+            let node = trie.child(store, outer, Frame::from_bits(inner)).unwrap();
+            let stack = trie.stack(store, node, 0).unwrap();
+            assert_eq!(frames(store, node), [inner, 5]);
+            assert_eq!(trie.stack(store, node, 0), Some(stack));
+        };
+        let (one, other) = (trie.clone(), trie.clone());
+        together(move || intern(&one, 6), move || intern(&other, 7));
+        let again = trie.child(store, 0, Frame::from_bits(5)).unwrap();
+        assert!(again < store.header().node_count.load(Relaxed) as u32);
+    });
+}
+
+#[test]
+fn two_threads_that_meet_one_stack_give_it_one_number() {
+    every(3, || {
+        let store: &'static Store = Box::leak(Box::new(Store::new(8)));
+        let trie = Arc::new(Trie::new(0));
+        assert_eq!(trie.bytes(), 0);
+        let node = trie.child(store, 0, Frame::from_bits(5)).unwrap();
+        let found = number(0);
+        let intern = move |trie: &Trie, found: &AtomicU64| {
+            let stack = trie.stack(store, node, 0).unwrap();
+            let cells = store.stacks.get(stack as usize).expect("there");
+            assert_eq!(cells.node.load(Relaxed), node);
+            found.fetch_add(u64::from(stack), Relaxed);
+        };
+        let (one, first) = (trie.clone(), found.clone());
+        let other = found.clone();
+        together(move || intern(&one, &first), move || intern(&trie, &other));
+        let kept = store.nodes.get(node as usize).unwrap().stack.load(Relaxed);
+        assert_eq!(found.load(Relaxed), 2 * u64::from(kept));
+    });
+}

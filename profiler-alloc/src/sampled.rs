@@ -1,0 +1,45 @@
+//! The sampled blocks that are still allocated, behind the filter that knows at once of nearly all others.
+
+use crate::filter::Filter;
+use crate::live::{Block, LiveBlocks};
+
+pub struct Sampled<const PLACES: usize = 65_536> {
+    pub filter: Filter<PLACES>,
+    live: LiveBlocks,
+}
+
+impl<const PLACES: usize> Sampled<PLACES> {
+    /// `None` if the system refuses the memory. `first_buckets` are those of the table's first level.
+    pub fn new(first_buckets: usize) -> Option<Self> {
+        Some(Sampled {
+            filter: Filter::new()?,
+            live: LiveBlocks::new(first_buckets),
+        })
+    }
+
+    /// Remembers `block` at `address`, which is the caller's. `false` if that would open a level above `limit`, or memory is
+    /// refused.
+    pub fn remember(&self, address: usize, block: Block, limit: usize) -> bool {
+        self.filter.add(address);
+        let kept = self.live.insert(address, block, limit);
+        if !kept {
+            self.filter.remove(address);
+        }
+        kept
+    }
+
+    /// Forgets the block at `address`, which the caller is about to give back, and gives what was remembered.
+    pub fn take(&self, address: usize) -> Option<Block> {
+        if self.filter.lacks(address) {
+            return None;
+        }
+        let block = self.live.remove(address)?;
+        self.filter.remove(address);
+        Some(block)
+    }
+
+    /// Bytes of address space of the table.
+    pub fn bytes(&self) -> usize {
+        self.live.bytes()
+    }
+}
