@@ -88,6 +88,30 @@ impl Large {
         self.builder
     }
 
+    /// The profile, of so many stacks, each a few calls from the one before.
+    #[allow(dead_code, reason = "each user has a part")]
+    pub fn of_stacks(mut self, stacks: usize) -> Builder {
+        let mut path: Vec<Frame> = Vec::new();
+        for _ in 0..stacks {
+            let left = 1 + self.random.below(12) as usize;
+            path.truncate(
+                path.len()
+                    .saturating_sub(left)
+                    .max(SHALLOWEST.min(path.len())),
+            );
+            while path.len() < SHALLOWEST {
+                let frame = self.call();
+                path.push(frame);
+            }
+            for _ in 0..1 + self.random.below(12) {
+                let frame = self.call();
+                path.push(frame);
+            }
+            self.allocate(&path);
+        }
+        self.builder
+    }
+
     /// Some call site of some function; a few functions are called far more often than the others.
     fn call(&mut self) -> Frame {
         let len = self.functions.len() as u64;

@@ -15,7 +15,9 @@ impl Recorder {
         let heap = counters::publish(cells);
         header.heap.store(heap as u64, Ordering::Relaxed);
         let now_ns = self.elapsed();
-        header.updated_ns.fetch_max(now_ns, Ordering::Relaxed);
+        if now_ns > header.updated_ns.load(Ordering::Relaxed) {
+            header.updated_ns.fetch_max(now_ns, Ordering::Relaxed);
+        }
         let peak = header.peak.load(Ordering::Relaxed) as i64;
         if heap > peak
             && header

@@ -1,0 +1,78 @@
+//! The recorder's own time, as it measured it, against what its budget allows, on loads of five kinds.
+
+#[allow(dead_code, reason = "each test uses a part")]
+mod built;
+
+use std::process::{Command, Stdio};
+
+use memprof::profile;
+
+/// The budget is looked at now and then: so much of it may be used before a look says that it is used up.
+const OVERSHOOT: f64 = 1.25;
+
+struct Spent {
+    own_ns: u64,
+    allowed_ns: f64,
+    cpu_ns: u64,
+    interval: u64,
+    samples: u64,
+}
+
+fn record(load: &str, amount: usize) -> Spent {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("loads.memprof");
+    let status = Command::new(built::example("loads"))
+        .args([load, &amount.to_string()])
+        .env("MEMPROF_OUTPUT", &path)
+        .env_remove("MEMPROF_SAMPLE")
+        .env_remove("MEMPROF_OVERHEAD")
+        .stdin(Stdio::null())
+        .status()
+        .expect("the example runs");
+    assert!(status.success(), "{load}: {status}");
+    let (profile, _) = profile::read(&path).expect("a profile");
+    let header = &profile.header;
+    let share = f64::from(header.budget_ppm) / 1e6;
+    Spent {
+        own_ns: header.own_ns,
+        allowed_ns: header.grant_ns as f64 + share * header.cpu_ns as f64,
+        cpu_ns: header.cpu_ns,
+        interval: header.interval_widest,
+        samples: profile
+            .stacks
+            .iter()
+            .map(|stack| stack.totals.alloc_samples)
+            .sum(),
+    }
+}
+
+#[test]
+fn the_recorder_stays_within_its_budget_whatever_the_load() {
+    // An unoptimized program takes ten times as long for the same.
+    let scale = if cfg!(debug_assertions) { 20 } else { 1 };
+    let loads = [
+        ("tiny", 50_000_000 / scale),
+        ("huge", 200),
+        ("deep", 2_000),
+        ("threads", 20_000_000 / scale),
+        ("bursts", 1_000_000 / scale),
+    ];
+    let mut exceeded = Vec::new();
+    for (load, amount) in loads {
+        let spent = record(load, amount);
+        let ms = |ns: f64| ns / 1e6;
+        println!(
+            "{load}: {:.1} ms of {:.1} ms allowed in {:.0} ms, {} samples, interval up to {} B",
+            ms(spent.own_ns as f64),
+            ms(spent.allowed_ns),
+            ms(spent.cpu_ns as f64),
+            spent.samples,
+            spent.interval
+        );
+        assert!(spent.samples > 0 && spent.own_ns > 0, "{load} was recorded");
+        if spent.own_ns as f64 > OVERSHOOT * spent.allowed_ns {
+            exceeded.push(load);
+        }
+    }
+    assert!(exceeded.is_empty(), "{exceeded:?}");
+}
