@@ -84,9 +84,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
     #[inline(never)]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         // Before the real free: from then on the address may be another thread's.
-        if counters::count_free_fast(layout.size())
-            || unsampled::count_free(ptr.expose_provenance(), layout.size())
-        {
+        if unsampled::count_free(ptr.expose_provenance(), layout.size()) {
             // SAFETY: the caller's promises are passed on.
             unsafe { self.inner.dealloc(ptr, layout) }
         } else {

@@ -76,22 +76,6 @@ pub fn count_alloc_fast(size: usize) -> bool {
     true
 }
 
-/// As [`count_alloc_fast`], for a free.
-#[inline(always)]
-pub fn count_free_fast(size: usize) -> bool {
-    let cells = current();
-    let total = cells
-        .freed_bytes
-        .load(Ordering::Relaxed)
-        .wrapping_add(size as u64);
-    if total >= cells.free_next.load(Ordering::Relaxed) {
-        return false;
-    }
-    cells.freed_bytes.store(total, Ordering::Relaxed);
-    bump(&cells.frees, 1);
-    true
-}
-
 /// As [`count_alloc_fast`], for a reallocation.
 #[inline(always)]
 pub fn count_realloc_fast(old: usize, new: usize) -> bool {

@@ -1,4 +1,4 @@
-//! What is only to be counted though a recording is under way: operations on blocks that were certainly not sampled.
+//! What is only to be counted, also while a recording is under way: operations on blocks that were certainly not sampled.
 //!
 //! A thread that counts in a recording's file has that recording's filter at hand. The filter has no answers any more when
 //! the recording ends, before another may begin, and none in a forked child. So one byte of it says three things: the
@@ -33,13 +33,14 @@ pub fn is_unsampled(address: usize) -> bool {
     filter().is_some_and(|filter| filter.lacks(address))
 }
 
-/// Counts the free of a block that was certainly not sampled, if nothing else is due. False: nothing is counted yet.
+/// Counts a free if that is all there is to do: nothing is recorded, or the block was certainly not sampled. False: nothing is
+/// counted, take the slow path.
 #[inline(always)]
 pub fn count_free(address: usize, size: usize) -> bool {
     let cells = counters::current();
     let freed = (cells.freed_bytes.load(Ordering::Relaxed)).wrapping_add(size as u64);
-    let is_settled =
-        freed < cells.publish_frees_at.load(Ordering::Relaxed) && is_unsampled(address);
+    let is_settled = freed < cells.free_next.load(Ordering::Relaxed)
+        || (freed < cells.publish_frees_at.load(Ordering::Relaxed) && is_unsampled(address));
     if is_settled {
         cells.freed_bytes.store(freed, Ordering::Relaxed);
         counters::bump(&cells.frees, 1);
