@@ -2,7 +2,7 @@
 //! that theirs depended on (see [`KnownStack`](crate::known::KnownStack)), would come to the same frames. So it is not made.
 //!
 //! ```text
-//! where it begins: pc, sp, the first return address ──hash──▶ set │ way 0 │ … │ way 3 │
+//! where it begins: pc, sp, the first return address ──hash──▶ place, or its neighbour
 //! ```
 
 use core::sync::atomic::AtomicU64;
@@ -12,16 +12,15 @@ use crate::registers::Registers;
 use crate::stack_memory::{StackMemory, StackWords};
 use crate::stacks::StackRef;
 
-const SETS: usize = 8;
-const WAYS: usize = 4;
+const PLACES: usize = 64;
 /// Words that a stack may depend on to be remembered.
 const WORDS: usize = 128;
 
 /// The stacks seen lately by the threads that use this set of working memory.
 pub struct RecentStacks {
     /// None as long as the system has not been asked for the words' memory, or if it refused.
-    sets: Option<[[Recent; WAYS]; SETS]>,
-    /// The way to take next.
+    places: Option<[Recent; PLACES]>,
+    /// Which of two places to take next, if both are taken: 0 or 1.
     turn: usize,
 }
 
@@ -57,15 +56,15 @@ impl Start {
     }
 
     #[inline]
-    fn set(self) -> usize {
-        (self.key >> 61) as usize % SETS
+    fn place(self) -> usize {
+        (self.key >> 58) as usize % PLACES
     }
 }
 
 impl RecentStacks {
     pub const fn new() -> RecentStacks {
         RecentStacks {
-            sets: None,
+            places: None,
             turn: 0,
         }
     }
@@ -73,13 +72,20 @@ impl RecentStacks {
     /// The stack that a walk from `start` would find, if it was found lately.
     #[inline]
     pub fn find(&self, start: Start, memory: &mut StackMemory) -> Option<StackRef> {
-        let set = &self.sets.as_ref()?[start.set()];
-        let found = set.iter().find(|recent| {
+        let places = self.places.as_ref()?;
+        let mut is_it = |recent: &Recent| {
             recent.key == start.key
                 && recent.fp.is_none_or(|fp| fp == start.fp)
                 && memory.still_holds(&recent.words)
-        });
-        found.map(|recent| recent.stack)
+        };
+        let (first, second) = (&places[start.place()], &places[start.place() ^ 1]);
+        if is_it(first) {
+            Some(first.stack)
+        } else if is_it(second) {
+            Some(second.stack)
+        } else {
+            None
+        }
     }
 
     /// Remembers that a walk from `start` found `stack`, having depended on `words`, and on its first frame pointer or not.
@@ -90,14 +96,18 @@ impl RecentStacks {
         words: impl Iterator<Item = (usize, usize)>,
         needs_fp: bool,
     ) {
-        if self.sets.is_none() {
-            self.sets = empty_sets();
+        if self.places.is_none() {
+            self.places = empty_places();
         }
-        let Some(sets) = &mut self.sets else {
+        let Some(places) = &mut self.places else {
             return;
         };
-        self.turn = (self.turn + 1) % WAYS;
-        let recent = &mut sets[start.set()][self.turn];
+        let mut at = start.place();
+        if places[at].key != 0 {
+            self.turn ^= 1;
+            at ^= self.turn;
+        }
+        let recent = &mut places[at];
         recent.key = 0;
         recent.words.clear();
         for (place, held) in words {
@@ -111,15 +121,14 @@ impl RecentStacks {
     }
 }
 
-fn empty_sets() -> Option<[[Recent; WAYS]; SETS]> {
-    let memory: &'static [AtomicU64] = memory::zeroed(SETS * WAYS * WORDS * 2)?;
+fn empty_places() -> Option<[Recent; PLACES]> {
+    let memory: &'static [AtomicU64] = memory::zeroed(PLACES * WORDS * 2)?;
     let (words, _) = memory.as_chunks();
     let mut each = words.chunks_exact(WORDS);
-    let mut empty = || Recent {
+    Some(core::array::from_fn(|_| Recent {
         key: 0,
         fp: None,
         stack: StackRef::OTHER,
         words: StackWords::new(each.next().unwrap_or_default()),
-    };
-    Some(core::array::from_fn(|_| core::array::from_fn(|_| empty())))
+    }))
 }
