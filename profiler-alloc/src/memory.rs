@@ -61,6 +61,22 @@ pub fn leak_uninit<T: Sync>() -> Option<&'static mut MaybeUninit<T>> {
     Some(unsafe { &mut *base.cast::<MaybeUninit<T>>() })
 }
 
+/// Values that live as long as the process, each made where it stays: none of them is ever on the stack of the caller, which
+/// may be small.
+pub fn leak_many<T: Sync>(
+    count: usize,
+    mut make: impl FnMut(usize) -> T,
+) -> Option<&'static mut [T]> {
+    let len = count.checked_mul(size_of::<T>())?;
+    let base = map(len.max(1), libc::PROT_READ | libc::PROT_WRITE)?.cast::<T>();
+    for at in 0..count {
+        // SAFETY: the mapping is fresh, page-aligned (no type here needs more) and has room for `count` values.
+        unsafe { base.add(at).write(make(at)) };
+    }
+    // SAFETY: all values were just written, and nobody else knows of them; the mapping stays.
+    Some(unsafe { core::slice::from_raw_parts_mut(base, count) })
+}
+
 /// Address space without memory behind it, to be filled in by the file's chunks.
 pub fn reserve(len: usize) -> Option<*mut u8> {
     map(len, libc::PROT_NONE)

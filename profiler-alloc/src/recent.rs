@@ -18,8 +18,8 @@ const WORDS: usize = 128;
 
 /// The stacks seen lately by the threads that use this set of working memory.
 pub struct RecentStacks {
-    /// None as long as the system has not been asked for the words' memory, or if it refused.
-    places: Option<[Recent; PLACES]>,
+    /// Empty as long as the system has not been asked for memory, or if it refused.
+    places: &'static mut [Recent],
     /// Which of two places to take next, if both are taken: 0 or 1.
     turn: usize,
 }
@@ -64,7 +64,7 @@ impl Start {
 impl RecentStacks {
     pub const fn new() -> RecentStacks {
         RecentStacks {
-            places: None,
+            places: &mut [],
             turn: 0,
         }
     }
@@ -72,13 +72,13 @@ impl RecentStacks {
     /// The stack that a walk from `start` would find, if it was found lately.
     #[inline]
     pub fn find(&self, start: Start, memory: &mut StackMemory) -> Option<StackRef> {
-        let places = self.places.as_ref()?;
         let mut is_it = |recent: &Recent| {
             recent.key == start.key
                 && recent.fp.is_none_or(|fp| fp == start.fp)
                 && memory.still_holds(&recent.words)
         };
-        let (first, second) = (&places[start.place()], &places[start.place() ^ 1]);
+        let first = self.places.get(start.place())?;
+        let second = self.places.get(start.place() ^ 1)?;
         if is_it(first) {
             Some(first.stack)
         } else if is_it(second) {
@@ -96,18 +96,17 @@ impl RecentStacks {
         words: impl Iterator<Item = (usize, usize)>,
         needs_fp: bool,
     ) {
-        if self.places.is_none() {
-            self.places = empty_places();
+        if self.places.is_empty() {
+            self.places = empty_places().unwrap_or_default();
         }
-        let Some(places) = &mut self.places else {
-            return;
-        };
         let mut at = start.place();
-        if places[at].key != 0 {
+        if self.places.get(at).is_some_and(|recent| recent.key != 0) {
             self.turn ^= 1;
             at ^= self.turn;
         }
-        let recent = &mut places[at];
+        let Some(recent) = self.places.get_mut(at) else {
+            return;
+        };
         recent.key = 0;
         recent.words.clear();
         for (place, held) in words {
@@ -121,14 +120,13 @@ impl RecentStacks {
     }
 }
 
-fn empty_places() -> Option<[Recent; PLACES]> {
+fn empty_places() -> Option<&'static mut [Recent]> {
     let memory: &'static [AtomicU64] = memory::zeroed(PLACES * WORDS * 2)?;
     let (words, _) = memory.as_chunks();
-    let mut each = words.chunks_exact(WORDS);
-    Some(core::array::from_fn(|_| Recent {
+    memory::leak_many(PLACES, |at| Recent {
         key: 0,
         fp: None,
         stack: StackRef::OTHER,
-        words: StackWords::new(each.next().unwrap_or_default()),
-    }))
+        words: StackWords::new(&words[at * WORDS..(at + 1) * WORDS]),
+    })
 }
