@@ -5,6 +5,8 @@
 
 #[allow(dead_code, reason = "each test uses a part")]
 mod built;
+#[path = "../fuzz/inputs.rs"]
+mod inputs;
 
 use std::fs;
 use std::io::{self, Cursor};
@@ -214,4 +216,29 @@ fn lies_in_debug_information_give_unresolved_lines() {
     }
     let peak = profiler_alloc::peak() as usize;
     assert!(peak < 2 * MOST + 4 * original.len(), "{peak} bytes");
+}
+
+/// What a fuzzer found to be different from all else, kept from its runs: see `docs/reliability.md`.
+#[test]
+fn what_a_fuzzer_kept_is_read_and_shown() {
+    let _alone = alone();
+    let kept = |target: &str| {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+        let files = fs::read_dir(folder.join(target)).unwrap();
+        let inputs: Vec<_> = files
+            .map(|file| fs::read(file.unwrap().path()).unwrap())
+            .collect();
+        assert!(inputs.len() >= 3, "{} inputs of {target}", inputs.len());
+        inputs
+    };
+    let profiles = kept("profile")
+        .iter()
+        .filter(|input| inputs::profile(input))
+        .count();
+    assert!(profiles >= 3, "{profiles} of the kept inputs are profiles");
+    kept("program")
+        .iter()
+        .for_each(|input| inputs::program(input));
+    let peak = profiler_alloc::peak() as usize;
+    assert!(peak < MOST, "{peak} bytes");
 }

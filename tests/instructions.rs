@@ -12,19 +12,23 @@ use std::process::{Command, Stdio};
 fn instructions(allocator: &str, operation: &str, sample: Option<&str>) -> f64 {
     const FEW: u64 = 2_000;
     const MANY: u64 = 12_000;
-    let [few, many] = [FEW, MANY].map(|times| count(allocator, operation, sample, times));
+    let [few, many] = [FEW, MANY].map(|times| {
+        let times = times.to_string();
+        count("operations", &[allocator, operation, &times], sample)
+    });
     (many - few) as f64 / (MANY - FEW) as f64
 }
 
-fn count(allocator: &str, operation: &str, sample: Option<&str>, times: u64) -> u64 {
+/// Instructions of a whole run of an example.
+fn count(example: &str, arguments: &[&str], sample: Option<&str>) -> u64 {
     let folder = tempfile::tempdir().expect("a folder");
     let counts = folder.path().join("counts");
     let mut command = Command::new("valgrind");
     command
         .args(["-q", "--tool=callgrind"])
         .arg(format!("--callgrind-out-file={}", counts.display()))
-        .arg(built::example("operations"))
-        .args([allocator, operation, &times.to_string()])
+        .arg(built::example(example))
+        .args(arguments)
         .stdin(Stdio::null())
         .env_remove("MEMPROF_OUTPUT");
     if let Some(sample) = sample {
@@ -41,18 +45,25 @@ fn count(allocator: &str, operation: &str, sample: Option<&str>, times: u64) -> 
         .expect("callgrind says the total")
 }
 
+/// Why nothing can be counted here, if so.
+fn obstacle() -> Option<&'static str> {
+    let has_valgrind = || {
+        let version = Command::new("valgrind").arg("--version").output();
+        version.is_ok_and(|output| output.status.success())
+    };
+    if cfg!(debug_assertions) {
+        Some("instructions are counted of the optimized program (--release)")
+    } else if !has_valgrind() {
+        Some("valgrind is not installed")
+    } else {
+        None
+    }
+}
+
 #[test]
 fn no_operation_takes_more_instructions_than_stated() {
-    if cfg!(debug_assertions) {
-        eprintln!("not tested: instructions are counted of the optimized program (--release)");
-        return;
-    }
-    if !Command::new("valgrind")
-        .arg("--version")
-        .output()
-        .is_ok_and(|output| output.status.success())
-    {
-        eprintln!("not tested: valgrind is not installed");
+    if let Some(obstacle) = obstacle() {
+        eprintln!("not tested: {obstacle}");
         return;
     }
     // A fixed interval that is never reached: what an operation costs in a recording if it is not sampled.
@@ -77,4 +88,26 @@ fn no_operation_takes_more_instructions_than_stated() {
         }
     }
     assert!(exceeded.is_empty(), "{exceeded:?}");
+}
+
+/// Every operation has a stack of its own, in a file that has room for all of them, and in one that has room for 390.
+#[test]
+fn a_full_table_of_stacks_does_not_slow_the_program_down() {
+    if let Some(obstacle) = obstacle() {
+        eprintln!("not tested: {obstacle}");
+        return;
+    }
+    const FEW: u64 = 2_000;
+    const MANY: u64 = 6_000;
+    let of_one = |room| {
+        let [few, many] =
+            [FEW, MANY].map(|times| count("tree", &[room, &times.to_string()], Some("all")));
+        (many - few) as f64 / (MANY - FEW) as f64
+    };
+    let (roomy, full) = (of_one("roomy"), of_one("full"));
+    println!("a stack not met before: {roomy:.0} instructions; in a full table: {full:.0}");
+    assert!(
+        full < 2.0 * roomy,
+        "{full} instructions for one, {roomy} with room"
+    );
 }
