@@ -333,6 +333,8 @@ fn on_a_terminal(then: &str) -> Option<String> {
     let status = (script.current_dir(&folder))
         .args(["-qfec", "sh session", "log"])
         .env("TERM", "xterm")
+        // It runs what it is given in the user's shell, which may be any.
+        .env("SHELL", "/bin/sh")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .status()

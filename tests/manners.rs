@@ -196,6 +196,8 @@ fn styled_on_a_terminal(folder: &Path, variables: &str) -> Option<bool> {
     let run = format!("TERM=xterm {variables} '{MEMPROF}' report app.memprof");
     let mut script = Command::new("script");
     script.args(["-qec", &run, "/dev/null"]).current_dir(folder);
+    // It runs what it is given in the user's shell, which may be any.
+    script.env("SHELL", "/bin/sh");
     for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
         script.env_remove(name);
     }

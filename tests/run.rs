@@ -193,6 +193,8 @@ fn ctrl_c_reaches_the_program_once() {
     let mut shell = with_default_signals("sh");
     let output = shell
         .args(["-c", &terminal])
+        // `script` runs what it is given in the user's shell, which may be any.
+        .env("SHELL", "/bin/sh")
         .current_dir(&folder)
         .output()
         .unwrap();

@@ -107,6 +107,8 @@ fn long_work_shows_its_progress_on_a_terminal_and_never_in_a_pipe() {
         .current_dir(&folder);
     let shown = script
         .env("TERM", "xterm")
+        // It runs what it is given in the user's shell, which may be any.
+        .env("SHELL", "/bin/sh")
         .stdin(Stdio::null())
         .output()
         .unwrap();
