@@ -36,7 +36,9 @@ fn clock(id: libc::clockid_t) -> u64 {
     };
     // SAFETY: `time` is a valid timespec to write to.
     unsafe { libc::clock_gettime(id, &mut time) };
-    (time.tv_sec as u64)
+    // A time before its clock began is none: as a large number it would stand in the profile for ever.
+    u64::try_from(time.tv_sec)
+        .unwrap_or(0)
         .wrapping_mul(1_000_000_000)
         .wrapping_add(time.tv_nsec as u64)
 }
