@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::known::{self, ENTRY, Entry, KnownStack};
 use crate::modules::Site;
-use crate::stack_memory::StackMemory;
+use crate::stack_memory::{StackMemory, StackWords};
 use crate::unwind::{Fingerprint, Found, Guess, Visit};
 
 /// Part of the kept frames that is for the outer end, where `main` and the thread's start are.
@@ -202,12 +202,12 @@ impl<'a> Frames<'a> {
         }
     }
 
-    /// Everything that the walk depended on, if it is done and may be remembered: places on the stack and what they held,
-    /// inner ones first; and whether the first frame pointer is one of them.
-    pub fn depends_on(&self) -> Option<(impl Iterator<Item = (usize, usize)>, bool)> {
+    /// Copies everything that the walk depended on, if it is done and may be remembered. Gives whether it depended on the
+    /// frame pointer that it began with, too.
+    pub fn copy_words(&self, to: &mut StackWords) -> Option<bool> {
         let is_ordinary = self.len <= self.inner.len();
-        let words = self.buffer.known.all_words().filter(|_| is_ordinary)?;
-        Some((words, self.buffer.known.needs_fp()))
+        let known = &self.buffer.known;
+        (is_ordinary && known.copy_words(to)).then(|| known.needs_fp())
     }
 
     /// Hash of what is kept: from the outermost inwards of an ordinary stack once it is complete, the other way of others.

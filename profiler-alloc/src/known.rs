@@ -13,7 +13,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::modules::Site;
-use crate::stack_memory::StackMemory;
+use crate::stack_memory::{StackMemory, StackWords};
 use crate::unwind::{Fingerprint, Found};
 
 /// Words of one frame: place, site, place of the saved frame pointer with the marks below, frame pointer, fingerprint of the
@@ -59,6 +59,11 @@ fn word(entry: &Entry, at: usize) -> u64 {
 
 fn needs_fp(entry: &Entry) -> bool {
     word(entry, 2) & NEEDS_FP != 0
+}
+
+/// Whether the walk depends on the saved frame pointer that it found on its way to this frame.
+fn reads_fp(entry: &Entry) -> bool {
+    needs_fp(entry) && word(entry, 2) & !MARKS != 0
 }
 
 pub struct KnownStack {
@@ -113,33 +118,35 @@ impl KnownStack {
     /// Ok if all frames outwards from entry `at` are still what they were; else the first that is not.
     #[inline]
     pub fn verify(&self, at: usize, memory: &mut StackMemory) -> Result<(), usize> {
-        let mut words = self.words(at);
-        match words.find(|&(_, place, held)| memory.read(place) != Some(held)) {
-            Some((differs, _, _)) => Err(differs),
-            None => Ok(()),
+        for (at, entry) in self.entries.iter().enumerate().skip(at) {
+            let known = read(entry);
+            let is_same = memory.read(known.place) == Some(known.site.address())
+                && (!reads_fp(entry) || memory.read(known.fp_at) == Some(known.fp));
+            if !is_same {
+                return Err(at);
+            }
         }
+        Ok(())
     }
 
-    /// The words that a walk from outside entry `at - 1` depends on, inner ones first: entry, place, what it held.
-    fn words(&self, at: usize) -> impl Iterator<Item = (usize, usize, usize)> {
-        self.entries
-            .iter()
-            .enumerate()
-            .skip(at)
-            .flat_map(|(at, entry)| {
-                let known = read(entry);
-                let saved = known.fp_at != 0 && needs_fp(entry);
-                let saved = saved.then_some((at, known.fp_at, known.fp));
-                saved
-                    .into_iter()
-                    .chain([(at, known.place, known.site.address())])
-            })
-    }
-
-    /// Everything that the last walk depended on, if it is known whole: places and what they held, inner ones first.
-    pub fn all_words(&self) -> Option<impl Iterator<Item = (usize, usize)>> {
-        let is_known = self.start < self.entries.len();
-        is_known.then(|| self.words(self.start).map(|(_, place, held)| (place, held)))
+    /// Copies everything that the last walk depended on, if it is known whole and there is room. If that fails on the way,
+    /// nothing is left there.
+    pub fn copy_words(&self, to: &mut StackWords) -> bool {
+        let entries = &self.entries[self.start..];
+        if entries.is_empty() || entries.len() > to.room() {
+            return false;
+        }
+        to.clear();
+        for entry in entries {
+            let known = read(entry);
+            let is_copied = (!reads_fp(entry) || to.push(known.fp_at, known.fp))
+                && to.push(known.place, known.site.address());
+            if !is_copied {
+                to.clear();
+                return false;
+            }
+        }
+        true
     }
 
     /// Whether the last walk depended on the frame pointer that it began with.

@@ -14,7 +14,7 @@ use crate::stacks::StackRef;
 
 const PLACES: usize = 64;
 /// Words that a stack may depend on to be remembered.
-const WORDS: usize = 128;
+const WORDS: usize = 512;
 
 /// The stacks seen lately by the threads that use this set of working memory.
 pub struct RecentStacks {
@@ -88,13 +88,13 @@ impl RecentStacks {
         }
     }
 
-    /// Remembers that a walk from `start` found `stack`, having depended on `words`, and on its first frame pointer or not.
+    /// Remembers that a walk from `start` found `stack`. `copy` copies the words that it depended on, and gives whether it
+    /// depended on the first frame pointer, too; `None` if that cannot be done, with no words or the old ones in place.
     pub fn remember(
         &mut self,
         start: Start,
         stack: StackRef,
-        words: impl Iterator<Item = (usize, usize)>,
-        needs_fp: bool,
+        copy: impl FnOnce(&mut StackWords) -> Option<bool>,
     ) {
         if self.places.is_empty() {
             self.places = empty_places().unwrap_or_default();
@@ -107,16 +107,11 @@ impl RecentStacks {
         let Some(recent) = self.places.get_mut(at) else {
             return;
         };
-        recent.key = 0;
-        recent.words.clear();
-        for (place, held) in words {
-            if !recent.words.push(place, held) {
-                return;
-            }
+        if let Some(needs_fp) = copy(&mut recent.words) {
+            recent.stack = stack;
+            recent.fp = needs_fp.then_some(start.fp);
+            recent.key = start.key;
         }
-        recent.stack = stack;
-        recent.fp = needs_fp.then_some(start.fp);
-        recent.key = start.key;
     }
 }
 

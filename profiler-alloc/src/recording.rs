@@ -112,8 +112,8 @@ impl Builder {
 /// is charged with it as long as every block is recorded, and not any more once only some are. The same goes for blocks
 /// taken during a pause.
 ///
-/// One may follow another any time. As threads may still be at work in a recording that is over, 1 MiB of its address space
-/// and 0.2 MiB of its memory stay taken until the process ends: room for thousands, not for millions.
+/// One may follow another any time. As threads may still be at work in a recording that is over, 2 MiB of its address space
+/// and 0.3 MiB of its memory stay taken until the process ends: room for thousands, not for millions.
 #[derive(Debug)]
 #[must_use = "the recording ends when this is dropped"]
 pub struct Recording {

@@ -158,6 +158,11 @@ impl StackWords {
         }
     }
 
+    /// Words that there is room for in all.
+    pub fn room(&self) -> usize {
+        self.words.len()
+    }
+
     pub fn clear(&mut self) {
         self.len = 0;
     }

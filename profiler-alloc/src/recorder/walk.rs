@@ -114,9 +114,8 @@ impl Recorder {
         if end == End::Complete
             && stack != StackRef::OTHER
             && let Some(start) = start
-            && let Some((words, needs_fp)) = frames.depends_on()
         {
-            recent.remember(start, stack, words, needs_fp);
+            recent.remember(start, stack, |words| frames.copy_words(words));
         }
         (stack, frames.walked())
     }

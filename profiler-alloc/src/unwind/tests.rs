@@ -109,9 +109,7 @@ impl Oracle {
             frames.push(found, memory)
         });
         frames.complete();
-        if let Some((words, needs_fp)) = frames.depends_on() {
-            self.recent.remember(start, stack, words, needs_fp);
-        }
+        (self.recent).remember(start, stack, |words| frames.copy_words(words));
         let mut kept: Vec<_> = frames
             .outermost_first()
             .map(|site| site.expect("not that deep").address())
