@@ -188,7 +188,7 @@ fn what_the_hook_takes() {
     println!("stack below the caller's frame: nothing, first, again: {figures:?} bytes");
     // Without optimization, frames are several times as large.
     let most = if cfg!(debug_assertions) {
-        12 << 10
+        16 << 10
     } else {
         4 << 10
     };
