@@ -322,6 +322,27 @@ fn speedscope_agrees() {
     assert!(file["shared"]["frames"][0]["name"].is_string());
 }
 
+/// What `table` of the Firefox Profiler's thread has in `column` for `row`.
+fn cell<'a>(thread: &'a Value, table: &str, column: &str, row: &Value) -> &'a Value {
+    &thread[table][column][row.as_u64().unwrap() as usize]
+}
+
+/// The functions of a stack of the Firefox Profiler's thread, innermost first.
+fn names_of<'a>(thread: &'a Value, stack: &'a Value) -> Vec<&'a str> {
+    let outwards = std::iter::successors(Some(stack), |stack| {
+        Some(cell(thread, "stackTable", "prefix", stack)).filter(|prefix| !prefix.is_null())
+    });
+    let name = |stack| {
+        let frame = cell(thread, "stackTable", "frame", stack);
+        let function = cell(thread, "frameTable", "func", frame);
+        let name = cell(thread, "funcTable", "name", function);
+        thread["stringArray"][name.as_u64().unwrap() as usize]
+            .as_str()
+            .unwrap()
+    };
+    outwards.map(name).collect()
+}
+
 #[test]
 fn firefox_agrees() {
     let file = json("firefox");
@@ -332,7 +353,23 @@ fn firefox_agrees() {
         .filter(|w| *w > 0)
         .sum();
     assert_eq!([allocated, sum(weights)], [totals()[0], totals()[1]]);
+    // What was freed stands where it was freed.
+    let stacks = allocations["stack"].as_array().unwrap();
+    let thread = &file["threads"][0];
+    let freed_in_load = (stacks.iter().zip(weights))
+        .filter(|(stack, _)| {
+            let mut names = names_of(thread, stack).into_iter();
+            let load = names.find(|name| name.starts_with("leak::load ("));
+            load.is_some_and(|name| name.ends_with("leak.rs:14)"))
+        })
+        .map(|(_, weight)| weight.as_i64().unwrap());
+    assert_eq!(freed_in_load.sum::<i64>(), -(64 << 20));
+    // The page's range of time is that of the markers.
     let counter = &file["counters"][0];
+    let deltas = counter["samples"]["timeDeltas"].as_array().unwrap();
+    let last: f64 = deltas.iter().map(|delta| delta.as_f64().unwrap()).sum();
+    let end = thread["markers"]["endTime"][0].as_f64().unwrap();
+    assert!(end > last - 0.001, "{end} and {last}");
     assert_eq!(counter["category"], "Memory");
     let deltas = counter["samples"]["count"].as_array().unwrap();
     assert!(!deltas.is_empty());

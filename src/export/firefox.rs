@@ -1,20 +1,58 @@
 //! Firefox Profiler: its processed profile format, for <https://profiler.firefox.com>.
 //!
-//! Allocation samples say where memory came from, a counter shows the heap over time. A profile has sums for each stack, not
-//! every allocation, so each stack becomes at most three samples at the time it was last seen: what it kept, what it
-//! allocated and freed again, and the free of that. The page's "Retained" and "Allocated" are then right.
+//! Allocation samples say where memory came from and where it was given back, a counter shows the heap over time. A profile has
+//! sums for each stack, not every block, so a stack becomes a sample of what it kept, at the time it was last seen, and samples
+//! of what was given back, in pieces that one stack allocated and one freed. The page's four views of bytes are then right.
 
 use std::io::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
 use fxprof_processed_profile::{
-    CategoryColor, Frame, FrameFlags, FrameHandle, FrameInfo, Profile, ReferenceTimestamp,
-    SamplingInterval, StackHandle, ThreadHandle, Timestamp,
+    CategoryColor, CategoryHandle, Frame, FrameFlags, FrameHandle, FrameInfo, MarkerTiming,
+    Profile, ReferenceTimestamp, SamplingInterval, StackHandle, StaticSchemaMarker,
+    StaticSchemaMarkerField, StringHandle, ThreadHandle, Timestamp,
 };
 
 use super::{json_text, label};
 use crate::render::escape::escape;
 use crate::report::{Origin, StackTotal, Stacks, Timeline};
+
+/// A stretch of time with a name.
+struct Span {
+    name: StringHandle,
+}
+
+impl StaticSchemaMarker for Span {
+    const UNIQUE_MARKER_TYPE_NAME: &'static str = "Span";
+    const CHART_LABEL: Option<&'static str> = Some("{marker.name}");
+    const FIELDS: &'static [StaticSchemaMarkerField] = &[];
+
+    fn name(&self, _: &mut Profile) -> StringHandle {
+        self.name
+    }
+
+    fn category(&self, _: &mut Profile) -> CategoryHandle {
+        CategoryHandle::OTHER
+    }
+
+    fn string_field_value(&self, _: u32) -> StringHandle {
+        self.name
+    }
+
+    fn number_field_value(&self, _: u32) -> f64 {
+        0.0
+    }
+}
+
+/// Bytes of one block, or of several that are told as one; less than 0 where it is freed.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    time_ns: u64,
+    node: u32,
+    /// Of the block: any number that no other has.
+    address: u64,
+    size: i64,
+}
 
 /// The JSON of the Firefox Profiler.
 #[derive(Clone, Copy, Debug)]
@@ -66,33 +104,84 @@ impl Firefox<'_> {
                 }
             });
         }
-        let mut in_time: Vec<&StackTotal> = stacks.stacks.iter().collect();
-        let last_ns = |stack: &StackTotal| stack.taken.map_or(0, |taken| taken.last_ns);
-        in_time.sort_by_key(|stack| last_ns(stack));
-        // Samples are told apart by the addresses of their blocks; any numbers will do.
-        let mut address = 0;
-        for stack in in_time {
-            let handle = handles[stack.node as usize];
-            let (live, allocated) = (stack.figures.live.bytes, stack.figures.allocated.bytes);
-            let freed = allocated.saturating_sub(live);
-            for size in [live, freed] {
-                if size > 0 {
-                    address += 1;
-                    profile.add_allocation_sample(
-                        thread,
-                        at(last_ns(stack)),
-                        handle,
-                        address,
-                        size,
-                    );
-                }
-            }
-            if freed > 0 {
-                profile.add_allocation_sample(thread, at(last_ns(stack)), handle, address, -freed);
-            }
+        for sample in samples(stacks) {
+            let stack = handles[sample.node as usize];
+            let time = at(sample.time_ns);
+            profile.add_allocation_sample(thread, time, stack, sample.address, sample.size);
+        }
+
+        // The page takes its range of time from these and the samples alone.
+        let whole = ("recording", 0, recording.duration_ns);
+        let spans = self.timeline.spans.iter();
+        let spans = spans.map(|span| (&*span.function, span.first_ns, span.last_ns));
+        for (name, first_ns, last_ns) in core::iter::once(whole).chain(spans) {
+            let name = profile.intern_string(&escape(name));
+            let timing = MarkerTiming::Interval(at(first_ns), at(last_ns));
+            profile.add_marker(thread, timing, Span { name });
         }
         profile
     }
+}
+
+/// What stacks kept and what was given back, in the order of time. Of what was given back, the sums say how much each stack
+/// allocated and how much each freed, but not who freed whose: that is settled in the order of time.
+fn samples(stacks: &Stacks) -> Vec<Sample> {
+    let last_ns = |stack: &StackTotal| stack.taken.map_or(0, |taken| taken.last_ns);
+    let mut in_time: Vec<&StackTotal> = stacks.stacks.iter().collect();
+    in_time.sort_by_key(|stack| last_ns(stack));
+    let mut freeing = (in_time.iter())
+        .map(|stack| (*stack, stack.figures.freed.bytes))
+        .filter(|(_, freed)| *freed > 0);
+    let mut next = freeing.next();
+    let mut samples = Vec::new();
+    let mut address = 0;
+    for stack in &in_time {
+        let allocated = Sample {
+            time_ns: last_ns(stack),
+            node: stack.node,
+            address: 0,
+            size: 0,
+        };
+        let live = stack.figures.live.bytes;
+        if live > 0 {
+            address += 1;
+            samples.push(Sample {
+                address,
+                size: live,
+                ..allocated
+            });
+        }
+        let mut left = stack.figures.allocated.bytes.saturating_sub(live);
+        while left > 0 {
+            // Estimates need not add up: what no stack freed counts as freed where it was allocated.
+            let (by, size) = match &mut next {
+                Some((by, rest)) => {
+                    let size = left.min(*rest);
+                    *rest -= size;
+                    (*by, size)
+                }
+                None => (*stack, left),
+            };
+            left -= size;
+            address += 1;
+            samples.push(Sample {
+                address,
+                size,
+                ..allocated
+            });
+            samples.push(Sample {
+                time_ns: last_ns(by).max(allocated.time_ns),
+                node: by.node,
+                address,
+                size: -size,
+            });
+            if next.is_some_and(|(_, rest)| rest == 0) {
+                next = freeing.next();
+            }
+        }
+    }
+    samples.sort_by_key(|sample| sample.time_ns);
+    samples
 }
 
 fn frames(stacks: &Stacks, thread: ThreadHandle, profile: &mut Profile) -> Vec<FrameHandle> {

@@ -2,6 +2,10 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
+/// Records that there is room for when the next are made: as many as other threads may well take while one is making more,
+/// perhaps interrupted. Many threads may start at once, and each of them takes one.
+const AHEAD: usize = 256;
+
 /// Takes `many` numbers in a row from `count`, and gives the first. `capacity` says how many records there is room for,
 /// `grow` makes more and says whether it did. Never waits: if the table is full and cannot be grown at this moment, there
 /// is none.
@@ -15,8 +19,7 @@ pub fn take(
         let at = count.load(Ordering::Relaxed);
         let end = at as usize + many;
         let room = capacity();
-        // Grow a little early, so that other threads seldom find the table full while one of them grows it.
-        if end + room.min(64) > room && !grow() && end > capacity() {
+        if end + room.min(AHEAD) > room && !grow() && end > capacity() {
             return None;
         }
         if end <= capacity()
