@@ -125,6 +125,25 @@ fn a_child_counts_for_itself_and_leaves_the_file_alone() {
         // SAFETY: as above.
         ends_without_a_trace(&|| unsafe { libc::fork() });
 
+        // Behind the C library's back, a free or a realloc is noticed at once, also of a block that was not sampled.
+        let frees: fn(Vec<u8>) = drop;
+        let reallocates: fn(Vec<u8>) = |mut block| black_box(&mut block).reserve_exact(6000);
+        for first in [frees, reallocates] {
+            // Takes the look that the fork left to be taken.
+            drop(black_box(vec![1u8; 100]));
+            let block = black_box(vec![1u8; 100]);
+            let before = content(&file);
+            // SAFETY: as fork; the child gets a copy of the memory and no new stack.
+            let child = unsafe { libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) } as i32;
+            if child == 0 {
+                first(block);
+                // SAFETY: ends the child at once.
+                unsafe { libc::_exit(7) };
+            }
+            assert_eq!(exit_code(child), 7, "clone");
+            assert_eq!(content(&file), before, "clone");
+        }
+
         if sample == Sample::All {
             let before = content(&file);
             // Behind the C library's back: no handler runs, the emptied page tells.

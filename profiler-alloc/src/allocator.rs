@@ -101,7 +101,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
         let new = unsafe { self.inner.realloc(ptr, layout, new_size) };
         if new.is_null() {
             hook::realloc_failed(address, old);
-        } else if old.is_some() || !count_realloc(layout.size(), new_size) {
+        } else if old.is_some() || !unsampled::count_realloc(layout.size(), new_size) {
             reallocated_slow(new, old, (layout.size(), new_size));
         }
         new
@@ -157,11 +157,6 @@ fn count_alloc(ptr: *mut u8, size: usize) -> *mut u8 {
     } else {
         allocated_slow(ptr, size)
     }
-}
-
-#[inline(always)]
-fn count_realloc(old: usize, new: usize) -> bool {
-    counters::count_realloc_fast(old, new) || unsampled::count_realloc(old, new)
 }
 
 /// A reallocation that is not only to be counted.

@@ -76,30 +76,6 @@ pub fn count_alloc_fast(size: usize) -> bool {
     true
 }
 
-/// As [`count_alloc_fast`], for a reallocation.
-#[inline(always)]
-pub fn count_realloc_fast(old: usize, new: usize) -> bool {
-    let cells = current();
-    let allocated = cells
-        .alloc_bytes
-        .load(Ordering::Relaxed)
-        .wrapping_add(new as u64);
-    let freed = cells
-        .freed_bytes
-        .load(Ordering::Relaxed)
-        .wrapping_add(old as u64);
-    let is_settled = allocated < cells.alloc_next.load(Ordering::Relaxed)
-        && freed < cells.free_next.load(Ordering::Relaxed);
-    if is_settled {
-        Operation::Realloc {
-            old: old as u64,
-            new: new as u64,
-        }
-        .count(cells);
-    }
-    is_settled
-}
-
 /// One operation on the heap.
 #[derive(Clone, Copy, Debug)]
 pub enum Operation {

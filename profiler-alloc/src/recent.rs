@@ -25,10 +25,10 @@ pub struct RecentStacks {
 }
 
 struct Recent {
-    /// 0 if there is none.
-    key: u64,
-    /// The frame pointer that the walk began with, if it depended on it.
-    fp: Option<usize>,
+    /// Where the walk began; none of which the key is 0.
+    start: Start,
+    /// Whether the walk depended on the frame pointer that it began with.
+    needs_fp: bool,
     stack: StackRef,
     words: StackWords,
 }
@@ -37,7 +37,7 @@ struct Recent {
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
     key: u64,
-    fp: usize,
+    registers: Registers,
 }
 
 impl Start {
@@ -51,8 +51,25 @@ impl Start {
         let key = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         Start {
             key: key | 1,
-            fp: registers.fp,
+            registers,
         }
+    }
+
+    /// Before the first walk.
+    const NOWHERE: Start = Start {
+        key: 0,
+        registers: Registers {
+            pc: 0,
+            sp: 0,
+            fp: 0,
+        },
+    };
+
+    /// True for the same place of the same thread: other walks may share a key, which is a hash.
+    #[inline]
+    fn is(self, other: Start) -> bool {
+        let (one, two) = (self.registers, other.registers);
+        self.key == other.key && one.sp == two.sp && one.pc == two.pc
     }
 
     #[inline]
@@ -73,8 +90,8 @@ impl RecentStacks {
     #[inline]
     pub fn find(&self, start: Start, memory: &mut StackMemory) -> Option<StackRef> {
         let mut is_it = |recent: &Recent| {
-            recent.key == start.key
-                && recent.fp.is_none_or(|fp| fp == start.fp)
+            recent.start.is(start)
+                && (!recent.needs_fp || recent.start.registers.fp == start.registers.fp)
                 && memory.still_holds(&recent.words)
         };
         let first = self.places.get(start.place())?;
@@ -100,7 +117,11 @@ impl RecentStacks {
             self.places = empty_places().unwrap_or_default();
         }
         let mut at = start.place();
-        if self.places.get(at).is_some_and(|recent| recent.key != 0) {
+        if self
+            .places
+            .get(at)
+            .is_some_and(|recent| recent.start.key != 0)
+        {
             self.turn ^= 1;
             at ^= self.turn;
         }
@@ -108,9 +129,9 @@ impl RecentStacks {
             return;
         };
         if let Some(needs_fp) = copy(&mut recent.words) {
+            recent.start = start;
+            recent.needs_fp = needs_fp;
             recent.stack = stack;
-            recent.fp = needs_fp.then_some(start.fp);
-            recent.key = start.key;
         }
     }
 }
@@ -119,9 +140,56 @@ fn empty_places() -> Option<&'static mut [Recent]> {
     let memory: &'static [AtomicU64] = memory::zeroed(PLACES * WORDS * 2)?;
     let (words, _) = memory.as_chunks();
     memory::leak_many(PLACES, |at| Recent {
-        key: 0,
-        fp: None,
+        start: Start::NOWHERE,
+        needs_fp: false,
         stack: StackRef::OTHER,
         words: StackWords::new(&words[at * WORDS..(at + 1) * WORDS]),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stack_memory::OwnStack;
+
+    #[test]
+    fn a_stack_is_found_from_where_its_walk_began_and_from_nowhere_else() {
+        let word = 77usize;
+        let place = &raw const word as usize;
+        let mut own = OwnStack {
+            low: place,
+            high: place + 8,
+        };
+        let mut memory = StackMemory::at(place, &mut own);
+        let registers = Registers {
+            pc: 0x5555_0010,
+            sp: 0x7fff_0000_1000,
+            fp: 5,
+        };
+        let start = Start::new(3, registers, 0x5555_1234);
+        let stack = StackRef { stack: 9, node: 10 };
+        let mut recent = RecentStacks::new();
+        assert!(recent.find(start, &mut memory).is_none(), "nothing yet");
+        recent.remember(start, stack, |words| {
+            words.push(place, word).then_some(true)
+        });
+        assert_eq!(recent.find(start, &mut memory), Some(stack));
+        // A pc and an sp that are off by bits which cancel each other out in the hash.
+        let twin = Registers {
+            pc: registers.pc ^ 0x10,
+            sp: registers.sp ^ 0x10 << 20,
+            ..registers
+        };
+        let twin = Start::new(3, twin, 0x5555_1234);
+        assert_eq!(twin.key, start.key);
+        assert!(recent.find(twin, &mut memory).is_none());
+        let elsewhere = [
+            Start::new(3, Registers { fp: 6, ..registers }, 0x5555_1234),
+            Start::new(3, registers, 0x5555_1235),
+            Start::new(4, registers, 0x5555_1234),
+        ];
+        for other in elsewhere {
+            assert!(recent.find(other, &mut memory).is_none(), "{other:?}");
+        }
+    }
 }

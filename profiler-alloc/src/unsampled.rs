@@ -7,8 +7,6 @@
 use core::cell::Cell;
 use core::sync::atomic::Ordering;
 
-use profiler_alloc_format::ThreadCells;
-
 use crate::counters::{self, Operation};
 use crate::filter::Filter;
 
@@ -48,24 +46,20 @@ pub fn count_free(address: usize, size: usize) -> bool {
     is_settled
 }
 
-/// Counts the reallocation of a block that was not sampled and is not to be, if nothing else is due. False: nothing is
-/// counted yet.
+/// Counts the reallocation of a block that was not sampled, if that is all there is to do: nothing is recorded, or the new
+/// block is not to be sampled either. False: nothing is counted, take the slow path.
 #[inline(always)]
 pub fn count_realloc(old: usize, new: usize) -> bool {
     let cells = counters::current();
     let (old, new) = (old as u64, new as u64);
-    let is_settled = is_quiet(cells, new, old) && filter().is_some_and(|filter| filter.is_open());
+    let allocated = (cells.alloc_bytes.load(Ordering::Relaxed)).wrapping_add(new);
+    let freed = (cells.freed_bytes.load(Ordering::Relaxed)).wrapping_add(old);
+    let is_settled = allocated < cells.alloc_next.load(Ordering::Relaxed)
+        && (freed < cells.free_next.load(Ordering::Relaxed)
+            || (freed < cells.publish_frees_at.load(Ordering::Relaxed)
+                && filter().is_some_and(|filter| filter.is_open())));
     if is_settled {
         Operation::Realloc { old, new }.count(cells);
     }
     is_settled
-}
-
-/// True if allocating and freeing so many bytes is only to be counted, whatever the block.
-#[inline(always)]
-fn is_quiet(cells: &ThreadCells, allocated: u64, freed: u64) -> bool {
-    let allocated = (cells.alloc_bytes.load(Ordering::Relaxed)).wrapping_add(allocated);
-    let freed = (cells.freed_bytes.load(Ordering::Relaxed)).wrapping_add(freed);
-    allocated < cells.alloc_next.load(Ordering::Relaxed)
-        && freed < cells.publish_frees_at.load(Ordering::Relaxed)
 }
