@@ -19,7 +19,7 @@ use memprof::profile::{self, Profile, ProfiledFunction, ProfiledLine};
 use profiler_alloc::wrappers::{Format, set_format};
 use profiler_alloc::{ProfilerAlloc, Recording, profile, profile_block};
 
-use built::{MEMPROF, example, text};
+use built::{MEMPROF, example, stripped_example, text};
 use executor::{give_way, run};
 
 #[global_allocator]
@@ -532,13 +532,7 @@ fn a_recursion_that_began_before_is_not_in_the_recording() {
 
 #[test]
 fn a_stripped_program_and_another_machine_show_the_same_table() {
-    let stripped = example("lists_profiled").with_file_name("lists_profiled_without_symbols");
-    let status = Command::new("strip")
-        .arg("-o")
-        .arg(&stripped)
-        .arg(example("lists_profiled"))
-        .status();
-    assert!(status.expect("binutils").success());
+    let stripped = stripped_example("lists_profiled", "lists_profiled_without_symbols");
     let folder = tempfile::tempdir().unwrap();
     let tables = [example("lists_profiled"), stripped].map(|program| {
         let path = folder.path().join("x.memprof");

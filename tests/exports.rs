@@ -1,38 +1,24 @@
 //! Every export of a real profile says the same totals as the report, decoded by a reader that is not memprof's own.
 
+#[allow(dead_code, reason = "each test uses a part")]
 mod built;
 #[allow(dead_code, reason = "no page is shown")]
 mod inert;
+mod leak;
+mod pprof;
 #[allow(dead_code, reason = "only the profile is used")]
 mod recording;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
-use built::{MEMPROF, text};
-use flate2::read::GzDecoder;
+use built::text;
+use leak::{leak, memprof, totals};
 use opentelemetry_proto::tonic::profiles::v1development::ProfilesData;
 use prost::Message;
-use recording::Recording;
 use serde_json::Value;
-
-/// A profile with a leak after a higher peak: allocated, live and at peak all differ.
-fn leak() -> &'static Recording {
-    static LEAK: OnceLock<Recording> = OnceLock::new();
-    LEAK.get_or_init(|| Recording::of("leak", &["--sample", "all"]))
-}
-
-fn memprof(arguments: &[&str], profile: &Path) -> Vec<u8> {
-    let output = (Command::new(MEMPROF).args(arguments).arg(profile))
-        .output()
-        .expect("memprof runs");
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    output.stdout
-}
 
 fn export(form: &str) -> Vec<u8> {
     memprof(&["export", "--to", form], &leak().profile())
@@ -42,120 +28,14 @@ fn json(form: &str) -> Value {
     inert::in_json(&text(&export(form)))
 }
 
-/// Allocated, live and at peak, in bytes, as `memprof report` has them for the whole.
-fn totals() -> [i64; 3] {
-    let report = memprof(&["report", "--format", "json"], &leak().profile());
-    let report: Value = serde_json::from_slice(&report).expect("JSON");
-    let main = report["functions"].as_array().expect("functions").iter();
-    let mut main = main.filter(|function| function["name"] == "leak::main");
-    let parts = [
-        &main.next().expect("leak::main")["total"],
-        &report["elsewhere"],
-        &report["unattributed"],
-    ];
-    let sum = |figure: &str| -> i64 {
-        let figures = parts.iter().map(|part| part[figure].as_i64());
-        figures.map(|figure| figure.expect("a figure")).sum()
-    };
-    let totals = ["allocated", "live", "peak"].map(sum);
-    // Everything was recorded, so the stacks add up to the exact counters.
-    let exact = report["recording"]["counters"]["alloc_bytes"].as_i64();
-    assert_eq!(Some(totals[0]), exact);
-    assert!(totals[0] > totals[2] && totals[2] > totals[1]);
-    totals
-}
-
 fn sum<'a>(values: impl IntoIterator<Item = &'a Value>) -> i64 {
     let numbers = values.into_iter().map(|value| value.as_i64());
     numbers.map(|number| number.expect("a number")).sum()
 }
 
-/// `perftools.profiles.Profile`, as far as it is looked at: declared apart from the exporter.
-mod pprof {
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub struct Profile {
-        #[prost(message, repeated, tag = "1")]
-        pub sample_type: Vec<ValueType>,
-        #[prost(message, repeated, tag = "2")]
-        pub sample: Vec<Sample>,
-        #[prost(message, repeated, tag = "3")]
-        pub mapping: Vec<Mapping>,
-        #[prost(message, repeated, tag = "4")]
-        pub location: Vec<Location>,
-        #[prost(message, repeated, tag = "5")]
-        pub function: Vec<Function>,
-        #[prost(string, repeated, tag = "6")]
-        pub string_table: Vec<String>,
-        #[prost(int64, tag = "14")]
-        pub default_sample_type: i64,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub struct ValueType {
-        #[prost(int64, tag = "1")]
-        pub name: i64,
-        #[prost(int64, tag = "2")]
-        pub unit: i64,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub struct Sample {
-        #[prost(uint64, repeated, tag = "1")]
-        pub location_id: Vec<u64>,
-        #[prost(int64, repeated, tag = "2")]
-        pub value: Vec<i64>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub struct Mapping {
-        #[prost(uint64, tag = "1")]
-        pub id: u64,
-        #[prost(int64, tag = "5")]
-        pub filename: i64,
-        #[prost(int64, tag = "6")]
-        pub build_id: i64,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub struct Location {
-        #[prost(uint64, tag = "1")]
-        pub id: u64,
-        #[prost(uint64, tag = "2")]
-        pub mapping_id: u64,
-        #[prost(uint64, tag = "3")]
-        pub address: u64,
-        #[prost(message, repeated, tag = "4")]
-        pub line: Vec<Line>,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub struct Line {
-        #[prost(uint64, tag = "1")]
-        pub function_id: u64,
-        #[prost(int64, tag = "2")]
-        pub line: i64,
-    }
-
-    #[derive(Clone, PartialEq, prost::Message)]
-    pub struct Function {
-        #[prost(uint64, tag = "1")]
-        pub id: u64,
-        #[prost(int64, tag = "2")]
-        pub name: i64,
-        #[prost(int64, tag = "4")]
-        pub filename: i64,
-    }
-}
-
-fn pprof(gzip: &[u8]) -> pprof::Profile {
-    let mut bytes = Vec::new();
-    GzDecoder::new(gzip).read_to_end(&mut bytes).expect("gzip");
-    pprof::Profile::decode(&*bytes).expect("protobuf")
-}
-
 #[test]
 fn pprof_agrees_and_points_nowhere_wrong() {
-    let profile = pprof(&export("pprof"));
+    let profile = pprof::decode(&export("pprof"));
     let string = |index: i64| profile.string_table[index as usize].as_str();
     let names: Vec<&str> = profile.sample_type.iter().map(|t| string(t.name)).collect();
     let expected = [
@@ -443,166 +323,4 @@ fn go_tool_pprof_reads_it() {
         .find(|line| line.contains("vec![1_u8; 10_000]"));
     let line = line.unwrap_or_else(|| panic!("{list}"));
     assert!(line.contains("10000000B"), "{line}");
-}
-
-/// What a server said: its status line and headers, and its body.
-fn get(address: std::net::SocketAddr, request: &str) -> (String, Vec<u8>) {
-    use std::io::Write;
-    let mut stream = std::net::TcpStream::connect(address).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).unwrap();
-    let end = answer.windows(4).position(|part| part == b"\r\n\r\n");
-    let body = answer.split_off(end.expect("headers") + 4);
-    (text(&answer), body)
-}
-
-fn asked(path: &str, host: &str) -> String {
-    format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")
-}
-
-#[test]
-fn what_is_served_again_is_not_looked_up_again() {
-    use memprof::serve::Server;
-    use memprof::source::Places;
-
-    // The program, in another folder than it was recorded in.
-    let profile = leak().profile();
-    let (read, _) = memprof::profile::read(&profile).unwrap();
-    let program = read.modules[0].path.clone();
-    let elsewhere = tempfile::tempdir().unwrap();
-    let copy = elsewhere.path().join(program.file_name().unwrap());
-    fs::copy(&program, &copy).unwrap();
-    let map = format!(
-        "{}={}",
-        program.parent().unwrap().display(),
-        elsewhere.path().display()
-    );
-    let places = Places {
-        maps: vec![map.parse().unwrap()],
-        ..Places::default()
-    };
-    let knows_names = |address: std::net::SocketAddr| {
-        let (head, body) = get(address, &asked("/debug/pprof/heap", &address.to_string()));
-        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-        let names = pprof(&body).string_table;
-        names.iter().any(|name| name == "leak::serve")
-    };
-    let start = || {
-        let files = vec![profile.clone()];
-        let server = Server::bind("127.0.0.1:0".parse().unwrap(), files, places.clone()).unwrap();
-        let address = server.address();
-        std::thread::spawn(move || server.run());
-        address
-    };
-    let first = start();
-    assert!(knows_names(first));
-    fs::remove_file(&copy).unwrap();
-    assert!(knows_names(first), "what was looked up is kept");
-    assert!(!knows_names(start()), "who comes later finds no program");
-}
-
-#[test]
-fn live_profiles_are_served_as_a_go_program_would() {
-    use memprof::serve::Server;
-    use memprof::source::Places;
-
-    let loopback = "127.0.0.1:0".parse().unwrap();
-    let server = Server::bind(loopback, vec![leak().profile()], Places::default()).unwrap();
-    let address = server.address();
-    std::thread::spawn(move || server.run());
-    let host = address.to_string();
-
-    for (kind, value) in [("heap", "inuse_space"), ("allocs", "alloc_space")] {
-        let path = format!("/debug/pprof/{kind}?seconds=1");
-        let (head, body) = get(address, &asked(&path, &host));
-        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-        let profile = pprof(&body);
-        let string = |index: i64| profile.string_table[index as usize].as_str();
-        assert_eq!(string(profile.default_sample_type), value);
-        let total = |index: usize| -> i64 { profile.sample.iter().map(|s| s.value[index]).sum() };
-        assert_eq!([1, 3, 5].map(total), totals());
-    }
-    let (head, body) = get(address, &asked("/", "localhost:6060"));
-    assert!(head.contains("nosniff"), "{head}");
-    assert!(text(&body).contains("/debug/pprof/heap"), "{}", text(&body));
-    let status = |request: &str| {
-        get(address, request)
-            .0
-            .split(' ')
-            .nth(1)
-            .unwrap()
-            .to_owned()
-    };
-    assert_eq!(status(&asked("/debug/pprof/profile", &host)), "404");
-    assert_eq!(status(&asked("/../../etc/passwd", &host)), "404");
-    assert_eq!(status(&asked("/2/debug/pprof/heap", &host)), "404");
-    // A page that names this machine by a name of its own.
-    assert_eq!(status(&asked("/debug/pprof/heap", "evil.example")), "403");
-    assert_eq!(
-        status(&asked(&format!("/{}", "x".repeat(2000)), &host)),
-        "414"
-    );
-    let post = format!(
-        "POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-    );
-    assert_eq!(status(&post), "405");
-}
-
-#[test]
-fn a_profile_is_pushed_as_pyroscope_takes_it() {
-    let store = tiny_http::Server::http("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/", store.server_addr().to_ip().unwrap());
-    let push = |to: &str| {
-        (Command::new(MEMPROF).args(["push", "--to", to, "--label", "env=te,st"]))
-            .arg(leak().profile())
-            .output()
-            .unwrap()
-    };
-    let requests = std::thread::spawn(move || {
-        let mut seen = Vec::new();
-        for status in [200, 422] {
-            let mut request = store.recv().unwrap();
-            let mut body = Vec::new();
-            request.as_reader().read_to_end(&mut body).unwrap();
-            seen.push((request.method().to_string(), request.url().to_owned(), body));
-            let response = tiny_http::Response::from_string("no room").with_status_code(status);
-            request.respond(response).unwrap();
-        }
-        seen
-    });
-    let output = push(&url);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let output = push(&url);
-    assert_eq!(output.status.code(), Some(2));
-    let error = text(&output.stderr);
-    assert!(error.contains("status 422: no room"), "{error}");
-
-    let seen = requests.join().unwrap();
-    let (method, url, body) = &seen[0];
-    assert_eq!(method, "POST");
-    assert!(
-        url.starts_with("/ingest?name=leak%7Benv%3Dte_st%7D&from="),
-        "{url}"
-    );
-    assert!(url.contains("&format=pprof"), "{url}");
-    let shown = text(body);
-    assert!(shown.contains("name=\"sample_type_config\""), "{shown}");
-    let zipped = body
-        .windows(2)
-        .position(|part| part == [0x1f, 0x8b])
-        .expect("gzip");
-    let mut profile = Vec::new();
-    // What follows the gzip is not its business.
-    flate2::bufread::GzDecoder::new(&body[zipped..])
-        .read_to_end(&mut profile)
-        .unwrap();
-    let profile = pprof::Profile::decode(&*profile).unwrap();
-    let total: i64 = profile.sample.iter().map(|sample| sample.value[3]).sum();
-    assert_eq!(total, totals()[1]);
-
-    let error = |to: &str| text(&push(to).stderr);
-    assert!(error("https://example.org").contains("over plain HTTP only"));
-    assert!(error("example.org").contains("is no address"));
-    assert!(error("http://127.0.0.1:9").contains("is the store running"));
 }

@@ -1,5 +1,6 @@
 //! `memprof run` stands in nobody's way: stdio, signals and exit codes pass through, and it says what was recorded.
 
+#[allow(dead_code, reason = "each test uses a part")]
 mod built;
 
 use std::fs;

@@ -10,7 +10,7 @@ use std::process::{Command, Output, exit};
 use profiler_alloc::wrappers::{Format, report, set_format};
 use profiler_alloc::{ProfilerAlloc, elapsed_timer, profile, ram_profiler};
 
-use built::{example, text};
+use built::{example, stripped_example, text};
 
 #[global_allocator]
 static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
@@ -240,13 +240,7 @@ fn the_classic_example_looks_like_this() {
 
 #[test]
 fn a_stripped_release_binary_shows_the_same_table() {
-    let stripped = example("lists_profiled").with_file_name("lists_profiled_stripped");
-    let status = Command::new("strip")
-        .arg("-o")
-        .arg(&stripped)
-        .arg(example("lists_profiled"))
-        .status();
-    assert!(status.expect("binutils").success());
+    let stripped = stripped_example("lists_profiled", "lists_profiled_stripped");
     let tables = [example("lists_profiled"), stripped].map(|program| {
         let stderr = text(&run(&mut Command::new(program)).stderr);
         stderr[stderr.find("Filename: ").unwrap()..].to_owned()

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
+use profiler_alloc_format::source_hash;
+
 use super::{Basis, Bytes, Figures, Line, Note, Recording, Report, Sampling, Scope, Table};
 use crate::defect::Defect;
 use crate::profile::{Loss, Profile, ProfiledFunction, ProfiledLine};
@@ -66,7 +68,7 @@ fn table(function: &ProfiledFunction, sources: &mut Sources) -> Table {
             let lines = span.filter_map(|number| Some((number, text.line(number)?)));
             let lines: Vec<(u32, &str)> = lines.collect();
             let is_changed = function.source_hash != 0
-                && function.source_hash != hash(lines.iter().map(|&(_, line)| line));
+                && function.source_hash != source_hash(lines.iter().map(|&(_, line)| line));
             notes.extend(is_changed.then_some(Note::SourceChanged));
             lines
                 .into_iter()
@@ -160,15 +162,6 @@ fn find(function: &ProfiledFunction, sources: &mut Sources) -> Option<Rc<Source>
         first.get_or_insert(source);
     }
     first.filter(|_| function.source.is_none())
-}
-
-/// FNV-1a of all lines, each with a line end, as the attribute has it.
-fn hash<'a>(lines: impl Iterator<Item = &'a str>) -> u64 {
-    let bytes = lines.flat_map(|line| line.bytes().chain([b'\n']));
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    hash.max(1)
 }
 
 #[cfg(test)]
@@ -292,7 +285,7 @@ mod tests {
     fn a_text_that_is_not_the_built_one_is_noted() {
         let folder = workspace();
         let package = folder.path().join("app");
-        let built = hash(TEXT.lines().skip(1));
+        let built = source_hash(TEXT.lines().skip(1));
         let with_hash = |hash| profile(&package, |builder| builder.functions[0].source_hash = hash);
         let same = report(&with_hash(built), Places::default());
         assert_eq!(same.notes, []);

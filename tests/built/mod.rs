@@ -33,6 +33,18 @@ fn build_examples() -> PathBuf {
     built.join("examples")
 }
 
+/// A copy of the example's program without any symbols, named `copy`.
+pub fn stripped_example(name: &str, copy: &str) -> PathBuf {
+    let stripped = example(name).with_file_name(copy);
+    let status = Command::new("strip")
+        .arg("-o")
+        .arg(&stripped)
+        .arg(example(name))
+        .status();
+    assert!(status.expect("binutils").success());
+    stripped
+}
+
 /// What a program wrote, as text.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

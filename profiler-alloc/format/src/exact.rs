@@ -38,7 +38,7 @@ record! {
         source_at: u32,
         /// Bytes of it; 0 if it was not embedded.
         source_len: u32,
-        /// FNV-1a hash of its lines when it was built, each with a line end; 0 if unknown.
+        /// [`source_hash`] of its lines when it was built; 0 if unknown.
         source_hash: u64,
         /// Heap in use in the whole process when it was first called in this recording, in bytes. *Signed.*
         baseline: u64,
@@ -96,4 +96,14 @@ record! {
         /// Not used.
         reserved: u64,
     }
+}
+
+/// FNV-1a hash of lines of source, each with a line end: tells whether a file was changed since a function was built. Never 0.
+/// The macro `#[profile]` writes the same.
+pub fn source_hash<'a>(lines: impl Iterator<Item = &'a str>) -> u64 {
+    let bytes = lines.flat_map(|line| line.bytes().chain([b'\n']));
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    hash.max(1)
 }

@@ -81,7 +81,7 @@ mod frame;
 mod records;
 mod table;
 
-pub use exact::{Function, FunctionCells, Line, LineCells, NEVER, Share, ShareCells};
+pub use exact::{Function, FunctionCells, Line, LineCells, NEVER, Share, ShareCells, source_hash};
 pub use frame::{Frame, UNKNOWN_MODULE};
 pub use records::{
     Header, HeaderCells, Module, ModuleCells, Node, NodeCells, Point, PointCells, SizeClass,

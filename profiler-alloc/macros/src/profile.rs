@@ -177,7 +177,7 @@ fn text_of_lines(first: u32, last: u32) -> Option<String> {
     Some(lines.flat_map(|line| [line, "\n"]).collect())
 }
 
-/// FNV-1a; the runtime does the same to tell whether the file was changed since.
+/// FNV-1a, as `profiler_alloc_format::source_hash` has it, to tell whether the file was changed since.
 fn hash(text: &str) -> u64 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

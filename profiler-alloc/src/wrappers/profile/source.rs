@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use profiler_alloc_format::source_hash;
+
 use super::table::About;
 
 /// Source files are not larger. *Bytes.*
@@ -39,7 +41,8 @@ pub(super) fn lines_of(about: &About) -> Text {
         .take((last + 1).saturating_sub(first) as usize)
         .map(str::to_owned)
         .collect();
-    let is_changed = about.source_hash != 0 && hash(&lines) != about.source_hash;
+    let is_changed = about.source_hash != 0
+        && source_hash(lines.iter().map(String::as_str)) != about.source_hash;
     Text {
         lines,
         note: is_changed.then(|| "the source was changed since the program was built".to_owned()),
@@ -58,15 +61,6 @@ fn find(about: &About) -> Option<PathBuf> {
     places.find(|path| {
         fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= LONGEST)
     })
-}
-
-/// FNV-1a of all lines, each with a line end; the macro does the same.
-fn hash(lines: &[String]) -> u64 {
-    let bytes = lines.iter().flat_map(|line| line.bytes().chain([b'\n']));
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    hash.max(1)
 }
 
 #[cfg(test)]
@@ -94,7 +88,14 @@ mod tests {
         let text = lines_of(&about(file!(), 0));
         assert!(text.lines[0].starts_with("//! The text of a function"));
         assert_eq!(text.note, None);
-        assert_eq!(lines_of(&about(file!(), hash(&text.lines))).note, None);
+        assert_eq!(
+            lines_of(&about(
+                file!(),
+                source_hash(text.lines.iter().map(String::as_str))
+            ))
+            .note,
+            None
+        );
     }
 
     #[test]
