@@ -106,9 +106,9 @@ pub fn walk(
     mut visit: impl FnMut(Found, &mut StackMemory) -> Visit,
 ) -> End {
     let Registers { pc, mut sp, mut fp } = registers;
-    let mut at = tables.site(pc);
+    let mut rule = tables.rule(tables.site(pc));
     for _ in 0..MAX_WALK {
-        let (from_fp, offset, saved_fp) = match tables.rule(at).step() {
+        let (from_fp, offset, saved_fp) = match rule.step() {
             Step::Caller {
                 from_fp,
                 offset,
@@ -136,7 +136,7 @@ pub fn walk(
         if return_address == 0 {
             return End::Complete;
         }
-        let site = tables.site(return_address);
+        let (site, next) = tables.caller(return_address);
         let found = Found {
             site,
             place: frame_end - 8,
@@ -147,7 +147,7 @@ pub fn walk(
         if visit(found, memory) == Visit::Enough {
             return End::Complete;
         }
-        at = site.call();
+        rule = next;
         sp = frame_end;
     }
     End::CutOff
@@ -192,6 +192,30 @@ impl Tables<'_> {
     #[inline]
     fn site(&self, return_address: usize) -> Site {
         self.modules.site(self.store, return_address, self.now_ns)
+    }
+
+    /// The site of a return address, and the rule for the frame of its function.
+    #[cfg(not(portable_unwinder))]
+    #[inline]
+    fn caller(&mut self, return_address: usize) -> (Site, Rule) {
+        let site = self.site(return_address);
+        match self.rules.find(site.call()) {
+            Some(rule) => (site, rule),
+            None => self.meet(return_address, site),
+        }
+    }
+
+    /// As [`caller`](Self::caller), where no rule is known. The module may have been met just now, and be one that may be
+    /// unloaded: what was taken for the site then was not.
+    #[cfg(not(portable_unwinder))]
+    #[cold]
+    #[inline(never)]
+    fn meet(&mut self, return_address: usize, site: Site) -> (Site, Rule) {
+        let rule = self.compile(site.call());
+        match self.site(return_address) {
+            same if same == site => (site, rule),
+            site => (site, self.rule(site.call())),
+        }
     }
 
     #[cfg(not(portable_unwinder))]
