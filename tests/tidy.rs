@@ -101,6 +101,7 @@ const UNSAFE_FILES: &[&str] = &[
     "tests/faults/refusals.rs",
     "tests/faults/signals.rs",
     "tests/faults/small_stacks.rs",
+    "tests/faults/stack_ends.rs",
     "tests/faults/system_calls.rs",
     "tests/hook_fork.rs",
     "tests/hook_order.rs",

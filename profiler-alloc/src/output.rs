@@ -9,6 +9,7 @@ use crate::sys::{self, Decimal};
 const MAX: usize = 4096;
 
 /// A path being put together; ends with a zero.
+#[derive(Clone)]
 pub struct Output {
     bytes: [u8; MAX],
     len: usize,

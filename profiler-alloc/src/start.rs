@@ -71,9 +71,13 @@ fn open(output: Output, settings: &Settings) -> Result<&'static Recorder, Refusa
     let depth = settings
         .stack_depth
         .clamp(*STACK_DEPTHS.start(), *STACK_DEPTHS.end()) as usize;
-    let recorder =
-        Recorder::new(store, output, depth, Budget::new(share)).ok_or(Refusal::Memory)?;
-    let recorder = memory::leak(recorder).ok_or(Refusal::Memory)?;
+    let created = output.clone();
+    let recorder = Recorder::new(store, output, depth, Budget::new(share))
+        .and_then(memory::leak)
+        .ok_or_else(|| {
+            sys::remove_file(created.as_c_str());
+            Refusal::Memory
+        })?;
     fork::watch();
     watch_exit();
     recorder::publish(recorder);

@@ -25,7 +25,7 @@ use profiler_alloc_format::{
 use crate::descriptor::Descriptor;
 use crate::memory::{self, Zeroed};
 use crate::sys;
-use mapping::{map_file, privatize, reserve};
+use mapping::{map_file, privatize, reserve, uninterrupted};
 
 /// Most records of each table, which bounds the file at about 96 MiB.
 const MAX_THREADS: usize = 16 << 10;
@@ -150,17 +150,12 @@ impl Store {
         let flags =
             libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
         // SAFETY: the path ends with a zero.
-        let fd = unsafe { libc::open(path.as_ptr(), flags, 0o600) };
-        if fd < 0 {
-            return Err(match sys::last_error() {
-                libc::EEXIST => OpenFailure::Exists,
-                error => OpenFailure::Create(error),
-            });
-        }
-        Self::fill(Descriptor::new(fd)).inspect_err(|_| {
-            // SAFETY: removes the file just created; the path ends with a zero.
-            unsafe { libc::unlink(path.as_ptr()) };
-        })
+        let opened = uninterrupted(|| unsafe { libc::open(path.as_ptr(), flags, 0o600) as isize });
+        let fd = opened.map_err(|error| match error {
+            libc::EEXIST => OpenFailure::Exists,
+            error => OpenFailure::Create(error),
+        })?;
+        Self::fill(Descriptor::new(fd as i32)).inspect_err(|_| sys::remove_file(path))
     }
 
     fn fill(file: Descriptor) -> Result<Store, OpenFailure> {

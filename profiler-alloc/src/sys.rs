@@ -130,6 +130,12 @@ pub fn read_link<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     (len >= 0).then(|| &buffer[..len as usize])
 }
 
+/// Removes a file that this crate has just created, and that has become useless.
+pub fn remove_file(path: &CStr) {
+    // SAFETY: the path ends with a zero.
+    unsafe { libc::unlink(path.as_ptr()) };
+}
+
 /// Length and time of the last change (nanoseconds since 1970) of a file.
 pub fn file_stamp(path: &CStr) -> Option<(u64, u64)> {
     let mut stat = core::mem::MaybeUninit::<libc::stat>::uninit();

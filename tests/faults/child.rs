@@ -108,6 +108,18 @@ impl Place {
     }
 }
 
+/// Blocks sampled in the stacks that took blocks of `size` bytes and no others, and bytes of them that are live.
+pub fn blocks_of(profile: &Profile, size: usize) -> (u64, i64) {
+    let stacks = profile.stacks.iter().map(|stack| &stack.totals);
+    let of_size = stacks.filter(|totals| {
+        totals.alloc_samples > 0
+            && totals.alloc_bytes == (size as u64 * totals.alloc_samples) as i64
+    });
+    of_size.fold((0, 0), |(samples, live), totals| {
+        (samples + totals.alloc_samples, live + totals.live_bytes)
+    })
+}
+
 /// Waits until `ready`, or the child has ended.
 pub fn wait_until(child: &mut Child, mut ready: impl FnMut() -> bool) {
     while !ready() && child.try_wait().unwrap().is_none() {

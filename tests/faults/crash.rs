@@ -35,6 +35,11 @@ pub const ROLES: &[Named] = &[
         churn();
         std::thread::sleep(Duration::from_secs(60));
     }),
+    ("churn_until_told", || {
+        churn();
+        // Told by whoever started it, or by its end.
+        std::io::copy(&mut std::io::stdin(), &mut std::io::sink()).unwrap();
+    }),
     ("abort", || {
         churn();
         std::process::abort();

@@ -3,12 +3,13 @@
 use std::fs;
 use std::hint::black_box;
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use profiler_alloc_format::env as settings;
 
 use crate::Named;
-use crate::child::{Place, times};
+use crate::child::{Place, blocks_of, times};
 use crate::inner;
 
 pub const TESTS: &[Named] = &[
@@ -81,10 +82,15 @@ fn spawn_all() {
     }
 }
 
-/// A child that borrows this process's memory until it ends.
+/// Size of the block that a child leaves behind in the memory it has borrowed.
+const LEFT_SIZE: usize = 7_777;
+static LEFT: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// A child that borrows this process's memory until it ends: what it takes there is this process's, to keep and to free.
 #[inline(never)]
 fn vfork_once() {
-    // SAFETY: the child only ends; it touches nothing that this frame uses afterwards.
+    // SAFETY: the child works in frames of its own, on the only thread that runs then, and ends; it touches nothing that this
+    // frame uses afterwards.
     let child = unsafe {
         #[allow(
             deprecated,
@@ -92,11 +98,21 @@ fn vfork_once() {
         )]
         let child = libc::vfork();
         if child == 0 {
+            work_in_borrowed_memory();
             libc::_exit(0);
         }
         child
     };
     await_child(child, 0);
+    assert_eq!(std::mem::take(&mut *LEFT.lock().unwrap()).len(), LEFT_SIZE);
+}
+
+#[inline(never)]
+fn work_in_borrowed_memory() {
+    let mut blocks: Vec<Vec<u8>> = (0..100).map(|size| vec![1; size]).collect();
+    blocks.iter_mut().for_each(|block| block.reserve(5_000));
+    drop(black_box(blocks));
+    *LEFT.lock().unwrap() = vec![1; LEFT_SIZE];
 }
 
 /// Prints the descriptors of this process, one a line.
@@ -133,7 +149,12 @@ fn vfork_and_spawn() {
     for sample in ["all", "65536"] {
         let place = Place::new();
         assert!(place.run("spawns", sample).success());
-        place.check_totals(0, 0);
+        let profile = place.check_totals(0, 0);
+        assert_eq!(profile.header.forks, 0, "no memory was copied");
+        if sample == "all" {
+            let rounds = times(1_000, 50) as u64;
+            assert_eq!(blocks_of(&profile, LEFT_SIZE), (rounds, 0));
+        }
     }
 }
 

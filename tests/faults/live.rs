@@ -1,5 +1,7 @@
 //! Reads of a profile while its program allocates: every one is valid, and totals never go back.
 
+use std::process::Stdio;
+
 use crate::Named;
 use crate::child::{Place, times, wait_until};
 
@@ -11,7 +13,8 @@ fn reads_during_allocation() {
     for sample in ["all", "4096"] {
         let place = Place::new();
         // Four threads that allocate until they are stopped.
-        let mut child = place.command("churn", sample).spawn().unwrap();
+        let mut command = place.command("churn_until_told", sample);
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         wait_until(&mut child, || place.is_counting());
         let (mut reads, mut last) = (0, [0; 6]);
         let allocations = times(10_000_000, 0) as u64;
@@ -30,6 +33,7 @@ fn reads_during_allocation() {
             assert!(never_back, "{last:?}, then {now:?}");
             last = now;
             reads += 1;
+            assert_eq!(child.try_wait().unwrap(), None, "it still runs");
         }
         child.kill().unwrap();
         child.wait().unwrap();

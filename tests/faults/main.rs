@@ -12,6 +12,7 @@ mod odd;
 mod refusals;
 mod signals;
 mod small_stacks;
+mod stack_ends;
 mod stacks;
 mod system_calls;
 mod threads;
@@ -37,6 +38,7 @@ const ROLES: &[&[Named]] = &[
     refusals::ROLES,
     signals::ROLES,
     small_stacks::ROLES,
+    stack_ends::ROLES,
     stacks::ROLES,
     system_calls::ROLES,
     threads::ROLES,
@@ -52,6 +54,7 @@ const TESTS: &[&[Named]] = &[
     refusals::TESTS,
     signals::TESTS,
     small_stacks::TESTS,
+    stack_ends::TESTS,
     stacks::TESTS,
     system_calls::TESTS,
     threads::TESTS,

@@ -9,7 +9,7 @@ use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
 
 use crate::Named;
-use crate::child::{Place, times};
+use crate::child::{Place, blocks_of, times};
 use crate::inner;
 
 pub const TESTS: &[Named] = &[
@@ -86,12 +86,7 @@ fn threads_signals_and_coroutines() {
         (IN_SIGNAL, rounds),
         (IN_COROUTINE, 2 * rounds),
     ] {
-        let stacks = profile.stacks.iter().map(|stack| &stack.totals);
-        let of_size = stacks.filter(|totals| {
-            totals.alloc_samples > 0
-                && totals.alloc_bytes == (size as u64 * totals.alloc_samples) as i64
-        });
-        let found: u64 = of_size.map(|totals| totals.alloc_samples).sum();
+        let (found, _) = blocks_of(&profile, size);
         assert_eq!(found, samples, "allocations of {size} bytes");
     }
     // The walk through a signal's frame, and from a coroutine to whoever resumed it, may end early; a thread's does not.

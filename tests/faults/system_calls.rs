@@ -17,13 +17,26 @@ use crate::inner;
 use crate::refusals::{check_profile, ran_on};
 use crate::stacks::{LEAVES, visit_stacks};
 
-pub const TESTS: &[Named] = &[("system_calls::each_fails_once", each_fails_once)];
+pub const TESTS: &[Named] = &[
+    ("system_calls::each_fails_once", each_fails_once),
+    (
+        "system_calls::interrupted_are_repeated",
+        interrupted_are_repeated,
+    ),
+    (
+        "system_calls::interrupted_for_long_goes_on",
+        interrupted_for_long_goes_on,
+    ),
+];
 
 pub const ROLES: &[Named] = &[("marked", marked)];
 
 /// Process groups that nobody asks for.
 const BEGIN: c_long = 0x4d45_4d50;
 const END: c_long = 0x4d45_4d51;
+
+/// How many stacks the child visits: more than the first chunks of the file hold.
+const STACKS: usize = 600;
 
 fn mark(mark: c_long) {
     // SAFETY: asks for the group of a process that does not exist.
@@ -44,17 +57,17 @@ fn marked() {
     println!("done");
 }
 
-/// Lets the child run, and has its marked system call number `fail` give `error`. Gives the child's end, and how many marked
-/// calls there were.
+/// Lets the child run. Of each marked system call it asks `fails` whether it is to fail, and how. Gives the child's end, and
+/// which the marked calls were.
 #[cfg(target_arch = "x86_64")]
-fn trace(child: &Child, fail: usize, error: i32) -> (ExitStatus, usize) {
+fn trace(child: &Child, mut fails: impl FnMut(c_long) -> Option<i32>) -> (ExitStatus, Vec<c_long>) {
     let pid = child.id() as libc::pid_t;
     let ask = |request, data: usize| {
         // SAFETY: the child is stopped, and `data` is what the request takes.
         let result = unsafe { libc::ptrace(request, pid, 0usize, data) };
         assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
     };
-    let (mut marked, mut calls, mut is_entry, mut failing) = (false, 0, true, false);
+    let (mut marked, mut calls, mut is_entry, mut failing) = (false, Vec::new(), true, None);
     let mut is_first = true;
     loop {
         let mut status = 0;
@@ -73,22 +86,22 @@ fn trace(child: &Child, fail: usize, error: i32) -> (ExitStatus, usize) {
             let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
             ask(libc::PTRACE_GETREGS, &raw mut registers as usize);
             if is_entry {
-                let is_mark = registers.orig_rax as c_long == libc::SYS_getpgid;
+                let call = registers.orig_rax as c_long;
+                let is_mark = call == libc::SYS_getpgid;
                 match registers.rdi as c_long {
                     BEGIN if is_mark => marked = true,
                     END if is_mark => marked = false,
                     _ if marked => {
-                        calls += 1;
-                        failing = calls == fail;
+                        calls.push(call);
+                        failing = fails(call);
                     }
                     _ => {}
                 }
-                if failing {
+                if failing.is_some() {
                     registers.orig_rax = u64::MAX;
                     ask(libc::PTRACE_SETREGS, &raw mut registers as usize);
                 }
-            } else if failing {
-                failing = false;
+            } else if let Some(error) = failing.take() {
                 registers.rax = -i64::from(error) as u64;
                 ask(libc::PTRACE_SETREGS, &raw mut registers as usize);
             }
@@ -101,16 +114,25 @@ fn trace(child: &Child, fail: usize, error: i32) -> (ExitStatus, usize) {
     }
 }
 
+/// What a traced child has done.
+#[cfg(target_arch = "x86_64")]
+struct Run {
+    /// The marked system calls.
+    calls: Vec<c_long>,
+    /// The recorder's line on stderr, if any.
+    said: String,
+}
+
 #[cfg(target_arch = "x86_64")]
 #[expect(clippy::zombie_processes, reason = "`trace` waits for it")]
-fn run(place: &Place, fail: usize, error: i32) -> usize {
+fn run(place: &Place, what: &str, fails: impl FnMut(c_long) -> Option<i32>) -> Run {
     use std::io::Read;
     let mut command = place.command("marked", "all");
     command
         .env_remove(settings::OUTPUT)
         .env_remove("MEMPROF_TEST_TRUTH")
         .env("LATE", place.profile_path())
-        .env(LEAVES, "600")
+        .env(LEAVES, STACKS.to_string())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     // SAFETY: a system call, which may be made between fork and exec.
@@ -121,34 +143,29 @@ fn run(place: &Place, fail: usize, error: i32) -> usize {
         });
     }
     let mut child = command.spawn().unwrap();
-    let (status, calls) = trace(&child, fail, error);
+    let (status, calls) = trace(&child, fails);
     let mut output = std::process::Output {
         status,
         stdout: Vec::new(),
         stderr: Vec::new(),
     };
-    child
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_end(&mut output.stdout)
-        .unwrap();
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_end(&mut output.stderr)
-        .unwrap();
-    let what = format!("system call {fail} with error {error}");
-    ran_on(&output, &what);
-    check_profile(place, &what);
-    calls
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    stdout.unwrap().read_to_end(&mut output.stdout).unwrap();
+    stderr.unwrap().read_to_end(&mut output.stderr).unwrap();
+    let said = ran_on(&output, what);
+    check_profile(place, what);
+    Run { calls, said }
 }
 
 #[cfg(target_arch = "x86_64")]
 fn each_fails_once() {
-    let all = run(&Place::new(), 0, 0);
-    assert!(all > 40, "{all} system calls");
+    use std::collections::BTreeMap;
+    let mut kinds = BTreeMap::<c_long, usize>::new();
+    for call in run(&Place::new(), "no failure", |_| None).calls {
+        *kinds.entry(call).or_default() += 1;
+    }
+    let all: usize = kinds.values().sum();
+    assert!(all > 40 && kinds.len() > 10, "{kinds:?}");
     let errors = [
         libc::ENOMEM,
         libc::EINTR,
@@ -157,17 +174,76 @@ fn each_fails_once() {
         libc::EBADF,
     ];
     for error in errors.into_iter().take(times(5, 1)) {
-        // Of the later ones, which are alike, a part.
-        let step = |call: usize| if call < 80 { 1 } else { times(1, 10) };
-        let mut fail = 1;
-        while fail <= all {
-            run(&Place::new(), fail, error);
-            fail += step(fail);
+        for (&kind, &many) in &kinds {
+            // Of the later ones of a kind, which are alike, a part; nine of ten calls look at a clock.
+            let step = match kind {
+                libc::SYS_clock_gettime => times(100, 1000),
+                _ => times(1, 10),
+            };
+            for nth in (1..=10.min(many)).chain((11..=many).step_by(step)) {
+                let mut met = 0;
+                let what = format!("system call {kind}, time {nth}, with error {error}");
+                run(&Place::new(), &what, |call| {
+                    met += usize::from(call == kind);
+                    (call == kind && met == nth).then_some(error)
+                });
+            }
         }
     }
+}
+
+/// What a signal cuts short is asked for again: such a recording misses nothing.
+#[cfg(target_arch = "x86_64")]
+fn interrupted_are_repeated() {
+    let place = Place::new();
+    let mut interruptions = 0;
+    let mut is_next = false;
+    let said = run(&place, "each time once", |call| {
+        // The calls of a recording that may wait for a disk, and be interrupted.
+        let may_wait = [libc::SYS_openat, libc::SYS_fallocate].contains(&call);
+        is_next = may_wait && !is_next;
+        interruptions += usize::from(is_next);
+        is_next.then_some(libc::EINTR)
+    });
+    assert_eq!(said.said, "");
+    assert!(interruptions > 8, "{interruptions} interruptions");
+    let profile = place.profile();
+    assert_eq!(profile.header.lost_stacks, 0);
+    assert!(profile.stacks.len() > STACKS, "{}", profile.stacks.len());
+}
+
+/// Signals that are faster than the disk for a while cost the stacks of that while at most, and nothing later.
+#[cfg(target_arch = "x86_64")]
+fn interrupted_for_long_goes_on() {
+    let place = Place::new();
+    let (mut met, mut interruptions) = (0, 0);
+    let run = run(&place, "many times at once", |call| {
+        met += usize::from(call == libc::SYS_fallocate);
+        // The first of them are for the file to begin with.
+        let is_now = call == libc::SYS_fallocate && met > 7 && interruptions < 2_500;
+        interruptions += usize::from(is_now);
+        is_now.then_some(libc::EINTR)
+    });
+    assert_eq!(run.said, "");
+    assert_eq!(interruptions, 2_500);
+    let header = place.profile().header;
+    assert!(
+        header.lost_stacks < 10 && header.lost_growth == 0,
+        "{header:?}"
+    );
 }
 
 #[cfg(not(target_arch = "x86_64"))]
 fn each_fails_once() {
     eprintln!("not tested: on x86-64 alone it is known here where a system call's number stands");
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn interrupted_are_repeated() {
+    each_fails_once();
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn interrupted_for_long_goes_on() {
+    each_fails_once();
 }

@@ -10,7 +10,9 @@ pub fn reserve(fd: i32, at: usize, len: usize) -> Result<(), i32> {
         rlim_max: 0,
     };
     // SAFETY: `limit` is a valid rlimit to write to.
-    unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) };
+    if unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) } != 0 {
+        return Err(sys::last_error());
+    }
     if limit.rlim_cur != libc::RLIM_INFINITY && limit.rlim_cur < end {
         return Err(libc::EFBIG);
     }
@@ -42,7 +44,7 @@ fn write_zeros(fd: i32, at: usize, len: usize) -> Result<(), i32> {
 }
 
 /// Repeats a call that a signal interrupts, but not for ever: a timer may be faster than the file system.
-fn uninterrupted(mut call: impl FnMut() -> isize) -> Result<isize, i32> {
+pub fn uninterrupted(mut call: impl FnMut() -> isize) -> Result<isize, i32> {
     const MOST: usize = 1000;
     for _ in 0..MOST {
         let result = call();
