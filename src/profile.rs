@@ -9,6 +9,7 @@ mod loss;
 mod reader;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod totals;
 
 use std::path::PathBuf;

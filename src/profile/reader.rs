@@ -18,7 +18,7 @@ use profiler_alloc_format::{
 
 use super::{
     Counters, Frame, Module, Node, Profile, ProfiledFunction, ReadError, Stack, Taken, Thread,
-    Totals, exact,
+    Totals, exact, timeline,
 };
 use crate::defect::Defect;
 
@@ -336,22 +336,7 @@ impl<R: Read + Seek> Reader<'_, R> {
     }
 
     fn timeline(&mut self, records: &[format::Point]) -> Vec<format::Point> {
-        let mut points: Vec<format::Point> = Vec::with_capacity(records.len());
-        let mut dropped = 0;
-        for record in records.iter().filter(|record| record.time_ns != 0) {
-            let point = format::Point {
-                time_ns: record.time_ns - 1,
-                ..*record
-            };
-            if points
-                .last()
-                .is_some_and(|last| last.time_ns > point.time_ns)
-            {
-                dropped += 1;
-            } else {
-                points.push(point);
-            }
-        }
+        let (points, dropped) = timeline::in_order(records);
         if dropped > 0 {
             self.defects.push(Defect::PointsDropped { points: dropped });
         }
