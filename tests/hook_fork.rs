@@ -86,8 +86,16 @@ fn mark_by_forking() {
     assert_eq!(exit_code(child), 7);
 }
 
+/// Runs in the child before the recorder's own handler, which is installed later.
+extern "C" fn work_of_another_library() {
+    drop(black_box(vec![1u8; 100]));
+}
+
 #[test]
 fn a_child_counts_for_itself_and_leaves_the_file_alone() {
+    // SAFETY: the handler has the type asked for, does not unwind, and allocates, which the allocator allows after fork.
+    let error = unsafe { libc::pthread_atfork(None, None, Some(work_of_another_library)) };
+    assert_eq!(error, 0);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.memprof");
     for sample in [Sample::All, Sample::Every(1 << 20)] {
