@@ -245,7 +245,7 @@ enum Test {
 enum Then {
     /// It is whole, and nothing is said.
     Whole,
-    /// It has every block, but no stack to its end.
+    /// It has every block, but no stack to its end; where the end of a page is near, none at all.
     CutOff,
     /// There is none, no file is left behind, and this is said.
     Refused(&'static str),
@@ -354,16 +354,15 @@ impl Then {
         }
         assert_eq!(said, "", "{what}");
         let profile = place.profile();
-        let sampled: u64 = (profile.stacks.iter())
-            .map(|stack| stack.totals.alloc_samples)
-            .sum();
+        let stacks = profile.stacks.iter().map(|stack| &stack.totals);
+        let totals = stacks.chain([&profile.unattributed]);
+        let sampled: u64 = totals.map(|totals| totals.alloc_samples).sum();
         assert_eq!(sampled, profile.counters().allocs, "{what}");
-        let cut_off = profile.header.lost_outer_frames;
-        assert_eq!(
-            cut_off > 0,
-            matches!(self, Then::CutOff),
-            "{what}: {cut_off} stacks cut off"
-        );
+        let lost = (profile.header.lost_outer_frames, profile.header.lost_stacks);
+        match self {
+            Then::CutOff => assert!(lost.0 > 0, "{what}: {lost:?}"),
+            _ => assert_eq!(lost, (0, 0), "{what}"),
+        }
     }
 }
 

@@ -57,10 +57,21 @@ fn marked() {
     println!("done");
 }
 
+/// What happens to a system call that fails.
+#[cfg(target_arch = "x86_64")]
+struct Failure {
+    error: i32,
+    /// The child goes on without being asked any more: it does so much faster.
+    is_last: bool,
+}
+
 /// Lets the child run. Of each marked system call it asks `fails` whether it is to fail, and how. Gives the child's end, and
 /// which the marked calls were.
 #[cfg(target_arch = "x86_64")]
-fn trace(child: &Child, mut fails: impl FnMut(c_long) -> Option<i32>) -> (ExitStatus, Vec<c_long>) {
+fn trace(
+    child: &Child,
+    mut fails: impl FnMut(c_long) -> Option<Failure>,
+) -> (ExitStatus, Vec<c_long>) {
     let pid = child.id() as libc::pid_t;
     let ask = |request, data: usize| {
         // SAFETY: the child is stopped, and `data` is what the request takes.
@@ -68,7 +79,7 @@ fn trace(child: &Child, mut fails: impl FnMut(c_long) -> Option<i32>) -> (ExitSt
         assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
     };
     let (mut marked, mut calls, mut is_entry, mut failing) = (false, Vec::new(), true, None);
-    let mut is_first = true;
+    let (mut is_first, mut resume) = (true, libc::PTRACE_SYSCALL);
     loop {
         let mut status = 0;
         // SAFETY: `status` is valid to write to.
@@ -101,16 +112,19 @@ fn trace(child: &Child, mut fails: impl FnMut(c_long) -> Option<i32>) -> (ExitSt
                     registers.orig_rax = u64::MAX;
                     ask(libc::PTRACE_SETREGS, &raw mut registers as usize);
                 }
-            } else if let Some(error) = failing.take() {
-                registers.rax = -i64::from(error) as u64;
+            } else if let Some(failure) = failing.take() {
+                if failure.is_last {
+                    resume = libc::PTRACE_CONT;
+                }
+                registers.rax = -i64::from(failure.error) as u64;
                 ask(libc::PTRACE_SETREGS, &raw mut registers as usize);
             }
             is_entry = !is_entry;
         } else {
-            ask(libc::PTRACE_SYSCALL, signal as usize);
+            ask(resume, signal as usize);
             continue;
         }
-        ask(libc::PTRACE_SYSCALL, 0);
+        ask(resume, 0);
     }
 }
 
@@ -125,7 +139,7 @@ struct Run {
 
 #[cfg(target_arch = "x86_64")]
 #[expect(clippy::zombie_processes, reason = "`trace` waits for it")]
-fn run(place: &Place, what: &str, fails: impl FnMut(c_long) -> Option<i32>) -> Run {
+fn run(place: &Place, what: &str, fails: impl FnMut(c_long) -> Option<Failure>) -> Run {
     use std::io::Read;
     let mut command = place.command("marked", "all");
     command
@@ -185,12 +199,21 @@ fn each_fails_once() {
                 let what = format!("system call {kind}, time {nth}, with error {error}");
                 run(&Place::new(), &what, |call| {
                     met += usize::from(call == kind);
-                    (call == kind && met == nth).then_some(error)
+                    (call == kind && met == nth).then_some(Failure {
+                        error,
+                        is_last: true,
+                    })
                 });
             }
         }
     }
 }
+
+#[cfg(target_arch = "x86_64")]
+const INTERRUPTED: Failure = Failure {
+    error: libc::EINTR,
+    is_last: false,
+};
 
 /// What a signal cuts short is asked for again: such a recording misses nothing.
 #[cfg(target_arch = "x86_64")]
@@ -203,7 +226,7 @@ fn interrupted_are_repeated() {
         let may_wait = [libc::SYS_openat, libc::SYS_fallocate].contains(&call);
         is_next = may_wait && !is_next;
         interruptions += usize::from(is_next);
-        is_next.then_some(libc::EINTR)
+        is_next.then_some(INTERRUPTED)
     });
     assert_eq!(said.said, "");
     assert!(interruptions > 8, "{interruptions} interruptions");
@@ -222,7 +245,7 @@ fn interrupted_for_long_goes_on() {
         // The first of them are for the file to begin with.
         let is_now = call == libc::SYS_fallocate && met > 7 && interruptions < 2_500;
         interruptions += usize::from(is_now);
-        is_now.then_some(libc::EINTR)
+        is_now.then_some(INTERRUPTED)
     });
     assert_eq!(run.said, "");
     assert_eq!(interruptions, 2_500);
