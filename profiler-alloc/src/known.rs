@@ -47,7 +47,7 @@ pub fn read(entry: &Entry) -> Found {
     Found {
         place: word(entry, 0) as usize,
         site: Site::from_bits(word(entry, 1)),
-        fp_at: (word(entry, 2) & !MARKS) as usize,
+        fp_at: fp_at(entry),
         by_fp: word(entry, 2) & BY_FP != 0,
         fp: word(entry, 3) as usize,
     }
@@ -63,7 +63,11 @@ fn needs_fp(entry: &Entry) -> bool {
 
 /// Whether the walk depends on the saved frame pointer that it found on its way to this frame.
 fn reads_fp(entry: &Entry) -> bool {
-    needs_fp(entry) && word(entry, 2) & !MARKS != 0
+    needs_fp(entry) && fp_at(entry) != 0
+}
+
+fn fp_at(entry: &Entry) -> usize {
+    (word(entry, 2) & !MARKS) as usize
 }
 
 pub struct KnownStack {
@@ -118,15 +122,22 @@ impl KnownStack {
     /// Ok if all frames outwards from entry `at` are still what they were; else the first that is not.
     #[inline]
     pub fn verify(&self, at: usize, memory: &mut StackMemory) -> Result<(), usize> {
-        for (at, entry) in self.entries.iter().enumerate().skip(at) {
-            let known = read(entry);
-            let is_same = memory.read(known.place) == Some(known.site.address())
-                && (!reads_fp(entry) || memory.read(known.fp_at) == Some(known.fp));
-            if !is_same {
-                return Err(at);
-            }
+        let entries = self.entries.get(at..).unwrap_or_default();
+        let Some(outermost) = entries.last() else {
+            return Ok(());
+        };
+        // All that is asked of the system is asked here.
+        memory.read(word(outermost, 0) as usize);
+        let memory = &*memory;
+        let is_changed = |entry: &Entry| {
+            let site = Site::from_bits(word(entry, 1));
+            memory.peek(word(entry, 0) as usize) != Some(site.address())
+                || (reads_fp(entry) && memory.peek(fp_at(entry)) != Some(word(entry, 3) as usize))
+        };
+        match entries.iter().position(is_changed) {
+            Some(changed) => Err(at + changed),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Copies everything that the last walk depended on, if it is known whole and there is room. If that fails on the way,

@@ -90,25 +90,22 @@ impl LiveBlocks {
                 return false;
             };
             for bucket in buckets(level, address) {
-                for way in 0..WAYS {
-                    let free = bucket[way].load(Ordering::Relaxed) == 0
-                        && bucket[way]
-                            .compare_exchange(
-                                0,
-                                address as u64,
-                                Ordering::Acquire,
-                                Ordering::Relaxed,
-                            )
-                            .is_ok();
-                    if free {
-                        for (cell, word) in bucket[WAYS + way * BLOCK_WORDS..]
-                            .iter()
-                            .zip(block.to_words())
-                        {
-                            cell.store(word, Ordering::Relaxed);
-                        }
-                        return true;
+                let claim = |key: &AtomicU64| {
+                    let claimed = key.compare_exchange(
+                        0,
+                        address as u64,
+                        Ordering::Acquire,
+                        Ordering::Relaxed,
+                    );
+                    claimed.is_ok()
+                };
+                let is_free = |key: &AtomicU64| key.load(Ordering::Relaxed) == 0 && claim(key);
+                if let Some(way) = bucket[..WAYS].iter().position(is_free) {
+                    let at = WAYS + way * BLOCK_WORDS;
+                    for (cell, word) in bucket[at..].iter().zip(block.to_words()) {
+                        cell.store(word, Ordering::Relaxed);
                     }
+                    return true;
                 }
             }
             if number >= limit.min(LARGEST) || self.levels[number + 1].open().is_none() {
@@ -125,14 +122,12 @@ impl LiveBlocks {
                 continue;
             };
             for bucket in buckets(level, address) {
-                for way in 0..WAYS {
-                    if bucket[way].load(Ordering::Relaxed) == address as u64 {
-                        let at = WAYS + way * BLOCK_WORDS;
-                        let words =
-                            core::array::from_fn(|i| bucket[at + i].load(Ordering::Relaxed));
-                        bucket[way].store(0, Ordering::Release);
-                        return Some(Block::from_words(words));
-                    }
+                let is_it = |key: &AtomicU64| key.load(Ordering::Relaxed) == address as u64;
+                if let Some(way) = bucket[..WAYS].iter().position(is_it) {
+                    let at = WAYS + way * BLOCK_WORDS;
+                    let words = core::array::from_fn(|i| bucket[at + i].load(Ordering::Relaxed));
+                    bucket[way].store(0, Ordering::Release);
+                    return Some(Block::from_words(words));
                 }
             }
         }
@@ -153,12 +148,15 @@ const fn words(first_buckets: usize, number: usize) -> usize {
     (first_buckets << (2 * number)) * BUCKET_WORDS
 }
 
-fn buckets(level: &'static [AtomicU64], address: usize) -> [&'static [AtomicU64]; 2] {
-    let mask = level.len() / BUCKET_WORDS - 1;
+fn buckets(
+    level: &'static [AtomicU64],
+    address: usize,
+) -> impl Iterator<Item = &'static [AtomicU64; BUCKET_WORDS]> {
+    let (buckets, _) = level.as_chunks::<BUCKET_WORDS>();
     let mixed = (address as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    [(mixed >> 40) as usize, (mixed >> 16) as usize].map(|hash| {
-        let at = (hash & mask) * BUCKET_WORDS;
-        &level[at..at + BUCKET_WORDS]
+    [40, 16].into_iter().map(move |shift| {
+        let hash = (mixed >> shift) as usize;
+        &buckets[hash & (buckets.len() - 1)]
     })
 }
 

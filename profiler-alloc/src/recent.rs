@@ -12,7 +12,7 @@ use crate::registers::Registers;
 use crate::stack_memory::{StackMemory, StackWords};
 use crate::stacks::StackRef;
 
-const PLACES: usize = 64;
+const PLACES: usize = 128;
 /// Words that a stack may depend on to be remembered.
 const WORDS: usize = 512;
 
@@ -74,7 +74,7 @@ impl Start {
 
     #[inline]
     fn place(self) -> usize {
-        (self.key >> 58) as usize % PLACES
+        (self.key >> (u64::BITS - PLACES.ilog2())) as usize % PLACES
     }
 }
 
@@ -105,9 +105,10 @@ impl RecentStacks {
         }
     }
 
-    /// Remembers that a walk from `start` found `stack`. `copy` copies the words that it depended on, and gives whether it
-    /// depended on the first frame pointer, too; `None` if that cannot be done, with no words or the old ones in place.
-    pub fn remember(
+    /// Notes that a walk from `start` found `stack`. When it does so for a second time, it is remembered: `copy` copies the
+    /// words that it depended on, and gives whether it depended on the first frame pointer, too; `None` if that cannot be
+    /// done. Most stacks of some programs never come again, and copying costs as much as a walk.
+    pub fn note(
         &mut self,
         start: Start,
         stack: StackRef,
@@ -116,23 +117,26 @@ impl RecentStacks {
         if self.places.is_empty() {
             self.places = empty_places().unwrap_or_default();
         }
-        let mut at = start.place();
-        if self
-            .places
-            .get(at)
-            .is_some_and(|recent| recent.start.key != 0)
-        {
+        let home = start.place();
+        let is_it = |places: &[Recent], at: usize| {
+            (places.get(at)).is_some_and(|recent| recent.start.is(start))
+        };
+        let at = if is_it(self.places, home) {
+            home
+        } else if is_it(self.places, home ^ 1) {
+            home ^ 1
+        } else {
             self.turn ^= 1;
-            at ^= self.turn;
-        }
+            home ^ self.turn
+        };
         let Some(recent) = self.places.get_mut(at) else {
             return;
         };
-        if let Some(needs_fp) = copy(&mut recent.words) {
-            recent.start = start;
-            recent.needs_fp = needs_fp;
-            recent.stack = stack;
-        }
+        let is_second = recent.start.is(start) && recent.stack == stack;
+        recent.words.clear();
+        recent.start = start;
+        recent.stack = stack;
+        recent.needs_fp = is_second && copy(&mut recent.words).unwrap_or_default();
     }
 }
 
@@ -170,9 +174,20 @@ mod tests {
         let stack = StackRef { stack: 9, node: 10 };
         let mut recent = RecentStacks::new();
         assert!(recent.find(start, &mut memory).is_none(), "nothing yet");
-        recent.remember(start, stack, |words| {
-            words.push(place, word).then_some(true)
-        });
+        let note = |recent: &mut RecentStacks, stack| {
+            recent.note(start, stack, |words| {
+                words.push(place, word).then_some(true)
+            });
+        };
+        note(&mut recent, stack);
+        assert!(recent.find(start, &mut memory).is_none(), "seen once");
+        note(&mut recent, StackRef::OTHER);
+        note(&mut recent, stack);
+        assert!(
+            recent.find(start, &mut memory).is_none(),
+            "not twice running"
+        );
+        note(&mut recent, stack);
         assert_eq!(recent.find(start, &mut memory), Some(stack));
         // A pc and an sp that are off by bits which cancel each other out in the hash.
         let twin = Registers {

@@ -17,6 +17,7 @@ use profiler_alloc_format::ThreadCells;
 
 use crate::budget::Budget;
 use crate::counters;
+use crate::filter::Filter;
 use crate::free_records::{self, FreeRecords};
 use crate::in_force::InForce;
 use crate::live;
@@ -131,6 +132,12 @@ impl Recorder {
     /// A recorder on a fresh file. `None` if the system refuses memory.
     pub fn new(store: Store, output: Output, depth: usize, budget: Budget) -> Option<Recorder> {
         let previous = latest();
+        let takes_all =
+            !budget.is_flexible() && store.header().interval.load(Ordering::Relaxed) == 0;
+        let filter = match takes_all {
+            true => Filter::closed()?,
+            false => Filter::new()?,
+        };
         let recorder = Recorder {
             generation: previous.map_or(1, |recorder| recorder.generation + 1),
             previous,
@@ -139,7 +146,7 @@ impl Recorder {
             paused: AtomicBool::new(false),
             started_ns: sys::now_ns(),
             wiped_on_fork: in_force_word()?,
-            sampled: Sampled::new(live::FIRST_BUCKETS)?,
+            sampled: Sampled::new(filter, live::FIRST_BUCKETS),
             stacks: Stacks::new(),
             rules: Rules::new()?,
             modules: Modules::new()?,

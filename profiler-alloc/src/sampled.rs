@@ -9,12 +9,12 @@ pub struct Sampled<const PLACES: usize = 65_536> {
 }
 
 impl<const PLACES: usize> Sampled<PLACES> {
-    /// `None` if the system refuses the memory. `first_buckets` are those of the table's first level.
-    pub fn new(first_buckets: usize) -> Option<Self> {
-        Some(Sampled {
-            filter: Filter::new()?,
+    /// No blocks yet. `first_buckets` are those of the table's first level.
+    pub fn new(filter: Filter<PLACES>, first_buckets: usize) -> Self {
+        Sampled {
+            filter,
             live: LiveBlocks::new(first_buckets),
-        })
+        }
     }
 
     /// Remembers `block` at `address`, which is the caller's. `false` if that would open a level above `limit`, or memory is

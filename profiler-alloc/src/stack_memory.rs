@@ -97,6 +97,19 @@ impl StackMemory {
         Some(unsafe { core::ptr::with_exposed_provenance::<usize>(address).read_volatile() })
     }
 
+    /// As [`read`](Self::read), of the part that is known without asking the system.
+    #[inline]
+    pub fn peek(&self, address: usize) -> Option<usize> {
+        let words = self.high.saturating_sub(self.low) / 8;
+        // Of an address that is not aligned, as the stack pointer is, the remainder makes the number far too large.
+        let at = address.wrapping_sub(self.low).rotate_right(3);
+        if at >= words || !self.low.is_multiple_of(8) {
+            return None;
+        }
+        // SAFETY: as in `read`.
+        Some(unsafe { core::ptr::with_exposed_provenance::<usize>(address).read_volatile() })
+    }
+
     /// True if every word still holds what it held.
     #[inline]
     pub fn still_holds(&mut self, words: &StackWords) -> bool {
@@ -225,7 +238,11 @@ mod tests {
         let local = 5usize;
         let address = &raw const local as usize;
         let mut own = OwnStack::find();
-        assert_eq!(StackMemory::at(address, &mut own).read(address), Some(5));
+        let mut memory = StackMemory::at(address, &mut own);
+        assert_eq!(
+            (memory.read(address), memory.peek(address)),
+            (Some(5), Some(5))
+        );
         assert!(own.low <= address && address < own.high && own.high - address < 8 << 20);
     }
 
@@ -262,9 +279,10 @@ mod tests {
             high: 0x20_0000,
         };
         let mut memory = StackMemory::at(0x10_0000, &mut own);
-        assert_eq!(memory.read(0x10_0004), None);
-        assert_eq!(memory.read(0xf_fff8), None);
-        assert_eq!(memory.read(0x20_0000), None);
+        for address in [0x10_0004, 0xf_fff8, 0x20_0000, 0x1f_fffc, usize::MAX, 0] {
+            assert_eq!(memory.peek(address), None, "{address:#x}");
+            assert_eq!(memory.read(address), None, "{address:#x}");
+        }
     }
 
     #[test]
@@ -272,7 +290,9 @@ mod tests {
         let block = vec![9usize; 4096];
         let address = block.as_ptr() as usize;
         let mut memory = StackMemory::at(address, &mut OwnStack { low: 0, high: 0 });
+        assert_eq!(memory.peek(address + 4096 * 4), None);
         assert_eq!(memory.read(address + 4096 * 4), Some(9));
+        assert_eq!(memory.peek(address + 4096 * 4), Some(9));
         assert_eq!(memory.read(address + (2 << 20)), None);
     }
 }

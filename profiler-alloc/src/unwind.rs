@@ -14,7 +14,7 @@ use crate::cfi::{Rule, Step};
 use crate::modules::{Modules, Site};
 use crate::registers::Registers;
 use crate::rules::Rules;
-use crate::stack_memory::StackMemory;
+use crate::stack_memory::{StackMemory, StackWords};
 use crate::store::Store;
 
 /// Frames after which a walk gives up: no real stack is that deep, and a damaged one may be a circle.
@@ -240,9 +240,8 @@ impl Tables<'_> {
     }
 }
 
-/// Walks by frame pointers: at each, the caller's frame pointer and, above it, the return address. A stack of more than
-/// `most` frames is left to the tables, which need not walk all of it, and so is one with frames of a library that may be
-/// unloaded: what stands at its addresses may change.
+/// Walks by frame pointers. A stack of more than `most` frames is left to the tables, which need not walk all of it, and so
+/// is one with frames of a library that may be unloaded: what stands at its addresses may change.
 #[inline]
 pub fn walk_frame_pointers(
     registers: Registers,
@@ -251,23 +250,58 @@ pub fn walk_frame_pointers(
     most: usize,
 ) -> Guess {
     let mut guess = Guess::NONE;
+    follow_frame_pointers(registers, memory, |_, [_, return_address]| {
+        if return_address == 0 {
+            return false;
+        }
+        guess.fingerprint.push(Site::staying(return_address));
+        guess.len += 1;
+        let is_of_tables = guess.len > most || modules.may_pass(return_address);
+        if is_of_tables {
+            guess = Guess::NONE;
+        }
+        !is_of_tables
+    });
+    guess
+}
+
+/// Copies everything that a walk by frame pointers depends on beside the first. False if there is no room.
+#[cold]
+pub fn copy_frame_pointers(
+    registers: Registers,
+    memory: &mut StackMemory,
+    to: &mut StackWords,
+) -> bool {
+    let mut is_whole = true;
+    follow_frame_pointers(registers, memory, |fp, [caller_fp, return_address]| {
+        is_whole = to.push(fp, caller_fp) && to.push(fp + 8, return_address);
+        is_whole && return_address != 0
+    });
+    if !is_whole {
+        to.clear();
+    }
+    is_whole
+}
+
+/// Where each frame pointer points stand the caller's frame pointer and, above it, the return address: gives both to
+/// `visit`, from the inside out, until that gives false.
+#[inline(always)]
+fn follow_frame_pointers(
+    registers: Registers,
+    memory: &mut StackMemory,
+    mut visit: impl FnMut(usize, [usize; 2]) -> bool,
+) {
     let (mut low, mut fp) = (registers.sp, registers.fp);
     while fp > low && memory.holds(fp.wrapping_add(8)) {
         let (Some(caller_fp), Some(return_address)) = (memory.read(fp), memory.read(fp + 8)) else {
             break;
         };
-        if return_address == 0 {
+        if !visit(fp, [caller_fp, return_address]) {
             break;
-        }
-        guess.fingerprint.push(Site::staying(return_address));
-        guess.len += 1;
-        if guess.len > most || modules.may_pass(return_address) {
-            return Guess::NONE;
         }
         low = fp;
         fp = caller_fp;
     }
-    guess
 }
 
 #[cfg(all(test, not(portable_unwinder)))]

@@ -183,7 +183,7 @@ fn the_filter_never_denies_a_block_it_holds() {
 #[test]
 fn a_sampled_block_is_known_to_whoever_it_was_handed_to() {
     every(2, || {
-        let sampled = Arc::new(Sampled::<1>::new(1).unwrap());
+        let sampled = Arc::new(Sampled::<1>::new(Filter::new().unwrap(), 1));
         assert_eq!(sampled.bytes(), 0);
         let handed = flag();
         let (giver, given) = (sampled.clone(), handed.clone());

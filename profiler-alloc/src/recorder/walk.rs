@@ -70,6 +70,11 @@ impl Recorder {
         {
             bump(&cells.frame_pointer_walks, 1);
             self.trust_frame_pointers();
+            if let Some(start) = start {
+                scratch.recent.note(start, stack, |words| {
+                    unwind::copy_frame_pointers(registers, memory, words).then_some(true)
+                });
+            }
             return (stack, guess.len);
         }
         bump(&cells.table_walks, 1);
@@ -115,7 +120,7 @@ impl Recorder {
             && stack != StackRef::OTHER
             && let Some(start) = start
         {
-            recent.remember(start, stack, |words| frames.copy_words(words));
+            recent.note(start, stack, |words| frames.copy_words(words));
         }
         (stack, frames.walked())
     }

@@ -109,7 +109,7 @@ impl Oracle {
             frames.push(found, memory)
         });
         frames.complete();
-        (self.recent).remember(start, stack, |words| frames.copy_words(words));
+        (self.recent).note(start, stack, |words| frames.copy_words(words));
         let mut kept: Vec<_> = frames
             .outermost_first()
             .map(|site| site.expect("not that deep").address())
@@ -271,4 +271,21 @@ fn a_chain_of_frame_pointers_is_followed_to_its_end() {
         walk_frame_pointers(registers, &mut memory, &modules, 100).len,
         2
     );
+
+    // What it depends on: every word that it read.
+    let words = |room: usize| StackWords::new(memory::zeroed(2 * room).unwrap().as_chunks().0);
+    let mut copied = words(4);
+    assert!(copy_frame_pointers(registers, &mut memory, &mut copied));
+    assert!(memory.still_holds(&copied));
+    for at in [10, 11, 30, 31] {
+        let held = stack[at].load(core::sync::atomic::Ordering::Relaxed) as usize;
+        set(at, held + 8);
+        assert!(!memory.still_holds(&copied), "word {at} has changed");
+        set(at, held);
+    }
+    set(20, 1);
+    assert!(memory.still_holds(&copied));
+    let mut cramped = words(3);
+    assert!(!copy_frame_pointers(registers, &mut memory, &mut cramped));
+    assert!(!memory.still_holds(&cramped));
 }
