@@ -38,6 +38,9 @@ struct Options {
     /// The folder that docs/programs/repeat.sh was given: its two programs are measured too.
     #[arg(long, value_name = "FOLDER")]
     programs: Option<PathBuf>,
+    /// libbytehound.so, built from https://github.com/koute/bytehound: it is measured too.
+    #[arg(long, value_name = "FILE")]
+    bytehound: Option<PathBuf>,
 }
 
 fn main() -> Result<()> {
@@ -64,6 +67,7 @@ fn measure(options: &Options) -> Result<Results> {
         part: if options.quick { 0.25 } else { 0.6 },
         only: options.only.as_deref(),
         published: options.programs.as_deref(),
+        bytehound: options.bytehound.as_deref(),
     };
     let mut results = Results::here(options.quick);
     plan.instructions(&mut results)?;

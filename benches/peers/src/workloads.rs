@@ -72,12 +72,17 @@ pub const WORKLOADS: &[Workload] = &[
     },
 ];
 
-/// Workloads that show how the cost grows: with the depth of the stack, and with the number of distinct stacks.
+/// Workloads that show how the cost grows: with the depth of the stack, of stacks that come again and of stacks that have to
+/// be walked, and with the number of distinct stacks.
 pub const CURVES: &[Workload] = &[
     curve("depth-8", curves::at_depth::<8>),
     curve("depth-32", curves::at_depth::<32>),
     curve("depth-128", curves::at_depth::<128>),
     curve("depth-400", curves::at_depth::<400>),
+    curve("walked-8", curves::under_callers::<8>),
+    curve("walked-32", curves::under_callers::<32>),
+    curve("walked-128", curves::under_callers::<128>),
+    curve("walked-400", curves::under_callers::<400>),
     curve("stacks-64", curves::on_stacks::<6>),
     curve("stacks-1024", curves::on_stacks::<10>),
     curve("stacks-16384", curves::on_stacks::<14>),

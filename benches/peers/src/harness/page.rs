@@ -58,25 +58,28 @@ fn plots(results: &Results) -> Vec<Plot> {
             "memprof, 512 KiB",
             "memprof, all",
             "memprof, all, frame pointers",
+            "memprof, all, backtrace crate",
         ];
+        let series = subjects.map(|subject| Series {
+            name: subject.to_owned(),
+            points: show::points(results, name, subject),
+        });
         Plot {
             name,
             x,
             y: "instructions added to a pair",
-            series: subjects
-                .iter()
-                .map(|subject| Series {
-                    name: (*subject).to_owned(),
-                    points: show::points(results, name, subject),
-                })
-                .collect(),
+            series: Vec::from(series),
         }
     };
     let mut plots = vec![
         counted("depth", "frames of the stack"),
+        counted("walked", "frames of a stack that is walked"),
         counted("stacks", "distinct stacks"),
     ];
-    plots.retain(|plot| plot.series.iter().any(|series| !series.points.is_empty()));
+    for plot in &mut plots {
+        plot.series.retain(|series| !series.points.is_empty());
+    }
+    plots.retain(|plot| !plot.series.is_empty());
     plots
 }
 

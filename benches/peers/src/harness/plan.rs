@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use peers::{CURVES, WORKLOADS, Workload};
 
-use super::build::Programs;
+use super::build::{Build, Programs};
 use super::results::{Counted, Results, Run};
 use super::run::{self, Line};
 use super::subjects::{COUNTED, SUBJECTS, Scale, Subject, is_installed};
@@ -25,6 +25,8 @@ pub struct Plan<'a> {
     pub only: Option<&'a str>,
     /// Folder with two published programs, as docs/programs/repeat.sh leaves it.
     pub published: Option<&'a Path>,
+    /// bytehound's library.
+    pub bytehound: Option<&'a Path>,
 }
 
 /// One thing to run with several subjects.
@@ -59,16 +61,22 @@ impl Plan<'_> {
                 true => workload.amount,
                 false => (workload.amount as f64 * 0.02) as usize,
             };
-            let subjects = COUNTED.iter().filter(|subject| {
-                !is_curve || subject.program == "memprof" || subject.name == "system"
+            // Curves are memprof's own, and only there is the slowest unwinder of interest.
+            let subjects = COUNTED.iter().filter(|subject| match is_curve {
+                true => ["memprof", "system"].contains(&subject.program),
+                false => subject.build != Build::Portable,
             });
             for subject in subjects {
+                let Some(program) = self.programs.get(subject.build, subject.program) else {
+                    continue;
+                };
                 let folder = Folder::new()?;
                 let arguments = [workload.name.to_owned(), amount.to_string(), "1".to_owned()];
                 let line = Line {
-                    program: &self.program(subject),
+                    program: &program,
                     arguments: &arguments,
                     folder: folder.path(),
+                    bytehound: None,
                 };
                 results.counted.push(Counted {
                     workload: workload.name.to_owned(),
@@ -86,12 +94,17 @@ impl Plan<'_> {
     /// Runs everything `rounds` times, one after the other.
     pub fn times(&self, results: &mut Results) -> Result<()> {
         let cases = self.cases();
+        results.notes.extend(self.programs.missing.iter().cloned());
         for subject in SUBJECTS {
             if let Some(tool) = subject.missing_tool() {
                 results
                     .notes
                     .push(format!("{}: {tool} is not there", subject.name));
             }
+        }
+        if self.bytehound.is_none() {
+            let note = "bytehound: it is not on crates.io; `--bytehound` says where its library is";
+            results.notes.push(note.to_owned());
         }
         for round in 0..self.rounds {
             for case in cases.iter().filter(|case| self.is_asked(&case.name)) {
@@ -153,7 +166,7 @@ impl Plan<'_> {
         let amount = (workload.amount as f64 * part) as usize;
         let subjects = SUBJECTS
             .iter()
-            .filter(|subject| takes(subject) && subject.missing_tool().is_none());
+            .filter(|subject| takes(subject) && self.is_there(subject));
         let subjects: Vec<_> = subjects.collect();
         let small = match subjects.first() {
             Some(subject) if subject.scale == Scale::Twentieth => " (small)",
@@ -176,6 +189,12 @@ impl Plan<'_> {
         }
     }
 
+    fn is_there(&self, subject: &Subject) -> bool {
+        subject.missing_tool().is_none()
+            && (!subject.is_bytehound() || self.bytehound.is_some())
+            && (self.programs.get(subject.build, subject.program)).is_some()
+    }
+
     /// All subjects of a case, beginning with another one each round. What they print must be the same.
     fn run_case(&self, case: &Case, round: usize, results: &mut Results) -> Result<()> {
         let mut printed: Option<Vec<u8>> = None;
@@ -188,12 +207,14 @@ impl Plan<'_> {
                     program.with_added_extension("plain")
                 }
                 Some(program) => program.clone(),
-                None => self.program(subject),
+                None => (self.programs.get(subject.build, subject.program))
+                    .context("cases are of programs that are there")?,
             };
             let line = Line {
                 program: &program,
                 arguments: &case.arguments,
                 folder: folder.path(),
+                bytehound: self.bytehound,
             };
             let (cost, output) = run::run(subject, &line)?;
             // heaptrack prints to the same place.
@@ -218,14 +239,6 @@ impl Plan<'_> {
             });
         }
         Ok(())
-    }
-
-    fn program(&self, subject: &Subject) -> PathBuf {
-        let folder = match subject.frame_pointers {
-            true => &self.programs.frame_pointers,
-            false => &self.programs.plain,
-        };
-        folder.join(subject.program)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use wait4::Wait4;
 
-use super::subjects::Subject;
+use super::subjects::{BYTEHOUND, Subject};
 
 /// What one run took.
 #[derive(Clone, Copy, Debug)]
@@ -25,13 +25,19 @@ pub struct Line<'a> {
     pub program: &'a Path,
     pub arguments: &'a [String],
     pub folder: &'a Path,
+    /// bytehound's library, if it is there.
+    pub bytehound: Option<&'a Path>,
 }
 
 /// Runs `line` as `subject` says, files going to `folder`. Gives the cost, and what was printed.
 pub fn run(subject: &Subject, line: &Line<'_>) -> Result<(Cost, Vec<u8>)> {
     let file = line.folder.join("profile");
     clear(line.folder)?;
-    let fill = |text: &str| text.replace("{file}", &file.to_string_lossy());
+    let bytehound = line.bytehound.unwrap_or(Path::new(""));
+    let fill = |text: &str| {
+        text.replace("{file}", &file.to_string_lossy())
+            .replace(BYTEHOUND, &bytehound.to_string_lossy())
+    };
     let mut words: Vec<OsString> = subject.tool.iter().map(|word| fill(word).into()).collect();
     words.push(line.program.into());
     words.extend(line.arguments.iter().map(OsString::from));

@@ -54,6 +54,11 @@ pub fn tables(results: &Results) -> Vec<Table> {
         ),
         curve(
             results,
+            "walked",
+            "Instructions of one pair of allocation and free on a stack that has to be walked, by its depth",
+        ),
+        curve(
+            results,
             "stacks",
             "Instructions of one pair of allocation and free, by number of distinct stacks",
         ),
@@ -221,7 +226,7 @@ fn memory(results: &Results, takes: &dyn Fn(&str) -> bool) -> Table {
 }
 
 fn counted(results: &Results) -> Table {
-    let is_curve = |name: &str| name.starts_with("depth-") || name.starts_with("stacks-");
+    let is_curve = |name: &str| peers::CURVES.iter().any(|curve| curve.name == name);
     let workloads = distinct(&results.counted, |counted| {
         (!is_curve(&counted.workload)).then_some(&counted.workload)
     });

@@ -1,5 +1,7 @@
 //! What is compared: a program with one allocator, its environment, and the tool it runs under.
 
+use super::build::Build;
+
 /// One way to run a workload.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject {
@@ -7,7 +9,7 @@ pub struct Subject {
     pub name: &'static str,
     /// The binary.
     pub program: &'static str,
-    pub frame_pointers: bool,
+    pub build: Build,
     /// Environment variables.
     pub environment: &'static [(&'static str, &'static str)],
     /// The tool in front of the program, with its arguments; `{file}` stands for a file of its own.
@@ -38,6 +40,8 @@ impl Scale {
 
 /// memprof's setting for where the profile goes.
 pub const OUTPUT: &str = "MEMPROF_OUTPUT";
+/// Stands for bytehound's library, wherever that was built.
+pub const BYTEHOUND: &str = "{bytehound}";
 const RECORDED: &[(&str, &str)] = &[(OUTPUT, "{file}")];
 const ALL: &[(&str, &str)] = &[(OUTPUT, "{file}"), ("MEMPROF_SAMPLE", "all")];
 const SAMPLED: &[(&str, &str)] = &[(OUTPUT, "{file}"), ("MEMPROF_SAMPLE", "524288")];
@@ -50,7 +54,7 @@ const fn subject(name: &'static str, program: &'static str, base: &'static str) 
     Subject {
         name,
         program,
-        frame_pointers: false,
+        build: Build::Plain,
         environment: &[],
         tool: &[],
         base,
@@ -83,16 +87,20 @@ pub const SUBJECTS: &[Subject] = &[
     memprof("memprof, default", RECORDED),
     memprof("memprof, all", ALL),
     Subject {
-        frame_pointers: true,
+        build: Build::FramePointers,
         ..subject("system, frame pointers", "system", "system")
     },
     Subject {
-        frame_pointers: true,
+        build: Build::FramePointers,
         ..memprof("memprof, default, frame pointers", RECORDED)
     },
     Subject {
-        frame_pointers: true,
+        build: Build::FramePointers,
         ..memprof("memprof, all, frame pointers", ALL)
+    },
+    Subject {
+        build: Build::FramePointers,
+        ..subject("heapscope, frame pointers", "heapscope", "system")
     },
     subject("stats_alloc", "stats_alloc", "system"),
     subject("jemalloc", "jemalloc", "system"),
@@ -120,6 +128,13 @@ pub const SUBJECTS: &[Subject] = &[
         "system",
         &["heaptrack", "--raw", "-o", "{file}"],
     ),
+    Subject {
+        environment: &[
+            ("LD_PRELOAD", BYTEHOUND),
+            ("MEMORY_PROFILER_OUTPUT", "{file}"),
+        ],
+        ..slow("bytehound", "system", &[])
+    },
     slow(
         "valgrind dhat",
         "system",
@@ -144,8 +159,16 @@ pub const COUNTED: &[Subject] = &[
     memprof("memprof, 512 KiB", SAMPLED),
     memprof("memprof, all", ALL),
     Subject {
-        frame_pointers: true,
+        build: Build::FramePointers,
         ..memprof("memprof, all, frame pointers", ALL)
+    },
+    Subject {
+        build: Build::Portable,
+        ..memprof("memprof, all, backtrace crate", ALL)
+    },
+    Subject {
+        build: Build::FramePointers,
+        ..subject("heapscope, frame pointers", "heapscope", "system")
     },
     subject("stats_alloc", "stats_alloc", "system"),
     subject("jemalloc", "jemalloc", "jemalloc"),
@@ -156,6 +179,11 @@ pub const COUNTED: &[Subject] = &[
 ];
 
 impl Subject {
+    pub fn is_bytehound(&self) -> bool {
+        let mut values = self.environment.iter().map(|(_, value)| *value);
+        values.any(|value| value == BYTEHOUND)
+    }
+
     /// Its tool, if that is not installed here.
     pub fn missing_tool(&self) -> Option<&'static str> {
         self.tool

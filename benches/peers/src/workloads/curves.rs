@@ -23,17 +23,27 @@ fn pair(turn: usize) -> u64 {
 
 /// Each from another of `1 << BITS` stacks of the same depth, in turn: at every level one of two calls is made.
 pub fn on_stacks<const BITS: usize>(amount: usize, _: usize) -> u64 {
-    (0..amount).map(|turn| choose(BITS, turn)).sum()
+    (0..amount).map(|turn| choose(BITS, turn, 0)).sum()
 }
 
+/// From so many frames below each of 256 callers in turn. They differ at their outer end, so that a stack has to be walked
+/// to tell it, and there are too many to be recognized.
+pub fn under_callers<const DEPTH: usize>(amount: usize, _: usize) -> u64 {
+    const BITS: usize = 8;
+    let caller = |turn: usize| (turn as u8).reverse_bits() as usize;
+    let turns = (0..amount).map(|turn| choose(BITS, caller(turn), DEPTH - BITS));
+    turns.sum()
+}
+
+/// At each of so many levels one of two calls is made, as the bits of `turn` say, and so many frames further in, a pair.
 #[inline(never)]
-fn choose(bits: usize, turn: usize) -> u64 {
+fn choose(bits: usize, turn: usize, depth: usize) -> u64 {
     if bits == 0 {
-        return pair(turn);
+        return descend(depth, 1);
     }
     if turn >> (bits - 1) & 1 == 0 {
-        choose(bits - 1, turn) + black_box(0)
+        choose(bits - 1, turn, depth) + black_box(0)
     } else {
-        choose(bits - 1, turn) + black_box(bits as u64 & 1)
+        choose(bits - 1, turn, depth) + black_box(bits as u64 & 1)
     }
 }
