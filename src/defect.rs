@@ -81,6 +81,13 @@ pub enum Defect {
         /// Path as recorded.
         path: PathBuf,
     },
+    /// The module's debug info asks for more than its length allows; its frames have no names.
+    DebugInfoRefused {
+        /// Path as recorded.
+        path: PathBuf,
+        /// What it asks for.
+        reason: &'static str,
+    },
     /// The module's debug info is split, and the part with the functions was not found.
     SplitDebugInfoMissing {
         /// Path of the module.
@@ -97,6 +104,11 @@ pub enum Defect {
         path: PathBuf,
         /// What the system said.
         reason: String,
+    },
+    /// The profile names more source files than were looked for.
+    SourcesNotSought {
+        /// Number of files.
+        files: u64,
     },
 }
 
@@ -173,6 +185,11 @@ impl fmt::Display for Defect {
                 "{} has changed since the recording: its lines are unverified (marked `?`)",
                 path.display()
             ),
+            Defect::DebugInfoRefused { path, reason } => write!(
+                f,
+                "the debug info of {} is not read: {reason}",
+                path.display()
+            ),
             Defect::SplitDebugInfoMissing { path } => write!(
                 f,
                 "{} has split debug info, and its .dwp or .dwo files were not found: inlined functions are not known; \
@@ -183,6 +200,10 @@ impl fmt::Display for Defect {
             Defect::SourceUnreadable { path, reason } => {
                 write!(f, "{} cannot be read ({reason})", path.display())
             }
+            Defect::SourcesNotSought { files } => write!(
+                f,
+                "{files} source files were not looked for: the profile names more than any program has"
+            ),
         }
     }
 }

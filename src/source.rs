@@ -16,6 +16,9 @@ use crate::defect::Defect;
 /// Longest file that is taken for source, in bytes. Guards against paths in a profile that name something else.
 const MAX_LEN: u64 = 64 << 20;
 
+/// Most places that are looked at for files. No program has so many; a profile that lies may name millions.
+const MOST_PLACES: u32 = 100_000;
+
 /// A rewriting of paths that begin with `from`, as given by `--path-map FROM=TO`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PathMap {
@@ -111,6 +114,10 @@ pub struct Sources {
     places: Places,
     known: HashMap<String, Rc<Source>>,
     defects: Vec<Defect>,
+    /// How many places may still be looked at.
+    places_left: u32,
+    /// Files asked for after that.
+    not_sought: u64,
 }
 
 impl Sources {
@@ -120,6 +127,8 @@ impl Sources {
             places,
             known: HashMap::new(),
             defects: Vec::new(),
+            places_left: MOST_PLACES,
+            not_sought: 0,
         }
     }
 
@@ -135,11 +144,20 @@ impl Sources {
 
     /// What went wrong so far.
     pub fn take_defects(&mut self) -> Vec<Defect> {
-        std::mem::take(&mut self.defects)
+        let mut defects = std::mem::take(&mut self.defects);
+        let files = std::mem::take(&mut self.not_sought);
+        defects.extend((files > 0).then_some(Defect::SourcesNotSought { files }));
+        defects
+    }
+
+    /// Whether files that were not asked for yet are not looked for any more.
+    pub fn is_exhausted(&self) -> bool {
+        self.places_left == 0
     }
 
     fn load(&mut self, path: &str) -> Source {
         let mapped = without_dots(&self.places.mapped(Path::new(path)));
+        self.not_sought += u64::from(self.is_exhausted());
         let found = self.find(&mapped);
         let text = found.as_ref().and_then(|(path, modified_ns)| {
             let bytes = match fs::read(path) {
@@ -168,9 +186,9 @@ impl Sources {
     }
 
     /// The first place where there is such a file, and when it was modified.
-    fn find(&self, path: &Path) -> Option<(PathBuf, u64)> {
+    fn find(&mut self, path: &Path) -> Option<(PathBuf, u64)> {
         let direct = self.places.current_dir.join(path);
-        if let Some(modified_ns) = source_file(&direct) {
+        if let Some(modified_ns) = self.look_at(&direct) {
             return Some((direct, modified_ns));
         }
         let root = without_dots(self.places.root.as_ref()?);
@@ -179,7 +197,13 @@ impl Sources {
             .collect();
         (0..names.len())
             .map(|start| root.join(names[start..].iter().collect::<PathBuf>()))
-            .find_map(|path| source_file(&path).map(|modified_ns| (path, modified_ns)))
+            .find_map(|path| self.look_at(&path).map(|modified_ns| (path, modified_ns)))
+    }
+
+    /// Modification time of the file at `path`, if it can be source and there are not too many.
+    fn look_at(&mut self, path: &Path) -> Option<u64> {
+        self.places_left = self.places_left.checked_sub(1)?;
+        source_file(path)
     }
 
     fn shown(&self, path: &Path) -> String {

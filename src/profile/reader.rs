@@ -302,12 +302,16 @@ impl<R: Read + Seek> Reader<'_, R> {
         (stacks, unattributed)
     }
 
+    /// The modules. Each path has bytes of its own, so all together are no longer than the strings.
     fn modules(&mut self, records: &[format::Module], strings: &[u8]) -> Vec<Module> {
         let mut dropped = 0;
+        let mut left = strings.len();
         let modules = (records.iter())
             .map(|record| {
-                let start = record.path_at as usize;
-                let path = strings.get(start..start.saturating_add(record.path_len as usize));
+                let (start, len) = (record.path_at as usize, record.path_len as usize);
+                let path = strings.get(start..start.saturating_add(len));
+                let path = path.filter(|path| path.len() <= left);
+                left -= path.map_or(0, <[u8]>::len);
                 dropped += u64::from(path.is_none());
                 let mut build_id: Vec<u8> =
                     (record.build_id.iter().flat_map(|part| part.to_le_bytes())).collect();
@@ -345,21 +349,20 @@ impl<R: Read + Seek> Reader<'_, R> {
 }
 
 /// A thread has not left the line it is in, so what that line and its callers' lines left behind is not in the nodes
-/// yet: it is the heap after the thread's last sample.
+/// yet: it is the heap after the thread's last sample. One walk over the nodes serves all threads, however deep they are.
 fn fold_last_paths(nodes: &mut [Node], threads: &[format::Thread]) {
-    for thread in threads {
-        if thread.sequence == 0 {
-            continue;
+    let mut heaps: Vec<Option<i64>> = vec![None; nodes.len()];
+    for thread in threads.iter().filter(|thread| thread.sequence != 0) {
+        if let Some(heap) = heaps.get_mut(thread.last_node as usize) {
+            *heap = (*heap).max(Some(thread.last_heap as i64));
         }
-        let heap = thread.last_heap as i64;
-        let mut number = thread.last_node as usize;
-        // Parents come before children, so this ends at the root.
-        while number != 0
-            && let Some(node) = nodes.get_mut(number)
-        {
-            node.heap_after = node.heap_after.max(Some(heap));
-            number = node.parent as usize;
-        }
+    }
+    // Parents come before children, so a node has heard from all below it when its turn comes.
+    for number in (1..nodes.len()).rev() {
+        let (heap, node) = (heaps[number], &mut nodes[number]);
+        node.heap_after = node.heap_after.max(heap);
+        let above = &mut heaps[node.parent as usize];
+        *above = (*above).max(heap);
     }
 }
 

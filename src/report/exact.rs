@@ -155,6 +155,9 @@ fn find(function: &ProfiledFunction, sources: &mut Sources) -> Option<Rc<Source>
     let places = places.chain([Path::new(&function.file).to_owned()]);
     let mut first = None;
     for place in places {
+        if first.is_some() && sources.is_exhausted() {
+            break;
+        }
         let source = sources.get(&place.to_string_lossy());
         if source.text.is_some() {
             return Some(source);

@@ -35,21 +35,22 @@ impl Stacks {
     /// outside of the user's source, which count for the innermost frame of their own here.
     pub fn sites(&self) -> Vec<Site> {
         let has_user = (self.frames.iter()).any(|frame| frame.origin == Origin::User);
+        let is_site = |frame: FrameId| match self.frames[frame as usize].origin {
+            Origin::User => true,
+            Origin::Unknown => !has_user,
+            _ => false,
+        };
+        // Parents come before children, so the site of a caller is known when its callee asks for it.
+        let mut innermost: Vec<Option<FrameId>> = vec![None; self.nodes.len()];
+        for (number, node) in self.nodes.iter().enumerate().skip(1) {
+            let own = Some(node.frame).filter(|&frame| is_site(frame));
+            innermost[number] = own.or(innermost[node.parent as usize]);
+        }
         let mut sites: Vec<Site> = Vec::new();
         let mut by_frame: HashMap<FrameId, usize> = HashMap::new();
         for (number, stack) in self.stacks.iter().enumerate() {
-            let end = self.nodes[stack.node as usize];
-            let mut at = stack.node;
-            let mut frame = end.frame;
-            while at != 0 {
-                let node = self.nodes[at as usize];
-                let origin = self.frames[node.frame as usize].origin;
-                if origin == Origin::User || (!has_user && origin == Origin::Unknown) {
-                    frame = node.frame;
-                    break;
-                }
-                at = node.parent;
-            }
+            let end = self.nodes[stack.node as usize].frame;
+            let frame = innermost[stack.node as usize].unwrap_or(end);
             let index = *by_frame.entry(frame).or_insert_with(|| {
                 sites.push(Site {
                     frame,
