@@ -1,9 +1,10 @@
 //! Names and source lines for the addresses of a profile, offline, from the modules' files.
 //!
 //! ```text
-//! Frame ── module ──▶ module::check ──▶ dwarf::look_up ──▶ [CodeFrame], inlined ones included
+//! Frame ── module ──▶ module::identify ──▶ bounds::excess ──▶ dwarf::look_up ──▶ [CodeFrame], inlined ones included
 //! ```
 
+mod bounds;
 mod dwarf;
 mod module;
 mod origin;
@@ -133,11 +134,17 @@ impl Symbolizer {
         if changed && force {
             self.symbols.mark_unverified(number);
         }
-        let checked = Checked {
+        let mut checked = Checked {
             path: module.path.clone(),
             readable,
             fault: fault(number, module, identity, force)?,
         };
+        if let Some(reason) = readable.then(|| bounds::excess(&module.path)).flatten() {
+            let path = module.path.clone();
+            checked.readable = false;
+            checked.fault = Some(Defect::DebugInfoRefused { path, reason });
+        }
+        let readable = checked.readable;
         self.checked.insert(number, checked);
         Ok(readable)
     }
