@@ -103,7 +103,9 @@ pub fn wiped_on_fork<T: Zeroed>(count: usize) -> Option<&'static [T]> {
 }
 
 fn map(len: usize, protection: i32) -> Option<*mut u8> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // Miri, which runs the unit tests too, knows nothing of reservations.
+    let unreserved = if cfg!(miri) { 0 } else { libc::MAP_NORESERVE };
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | unreserved;
     // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing that exists.
     let base = unsafe { libc::mmap(core::ptr::null_mut(), len, protection, flags, -1, 0) };
     (base != libc::MAP_FAILED).then_some(base.cast())
