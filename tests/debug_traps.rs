@@ -2,7 +2,9 @@
 //! frames are shown as addresses.
 
 use std::fs;
+use std::io::Write;
 
+use flate2::{Compression, write::ZlibEncoder};
 use memprof::defect::Defect;
 use memprof::profile::builder::Builder;
 use memprof::profile::{Frame, parse};
@@ -193,6 +195,40 @@ fn functions_inlined_as_deeply_as_compilers_do_are_all_found() {
 fn functions_inlined_deeper_than_a_stack_reaches() {
     let reason = refusal(&elf(&nested(1_000_000)));
     assert_eq!(reason, "inlined functions are nested too deeply");
+}
+
+#[test]
+fn such_functions_in_a_later_unit_packed_or_not() {
+    const ZLIB: u64 = 1;
+    let [mut info, abbrev] = nested(1);
+    let [deep, _] = nested(1_000);
+    let (Data::Own(units), Data::Own(deep)) = (&mut info.data, deep.data) else {
+        unreachable!()
+    };
+    units.extend(deep);
+    // Stored as they are: what packs well is refused for that.
+    let mut packed = [ZLIB, units.len() as u64, 1].map(u64::to_le_bytes).concat();
+    let mut stored = ZlibEncoder::new(&mut packed, Compression::none());
+    stored.write_all(units).unwrap();
+    stored.finish().unwrap();
+    let packed = Section {
+        flags: COMPRESSED,
+        ..section(".debug_info", packed)
+    };
+    let sections = [info, abbrev];
+    let reason = "inlined functions are nested too deeply";
+    assert_eq!(refusal(&elf(&sections)), reason);
+    let [_, abbrev] = sections;
+    assert_eq!(refusal(&elf(&[packed, abbrev])), reason);
+}
+
+#[test]
+fn units_of_no_length_and_of_the_greatest() {
+    for info in [vec![0; 32 << 20], vec![0xff; 64]] {
+        let [_, abbrev] = nested(1);
+        let (symbols, _, frame) = look_up(&elf(&[section(".debug_info", info), abbrev]));
+        assert_eq!(symbols.of(frame).len(), 1);
+    }
 }
 
 #[test]
