@@ -49,6 +49,7 @@ impl<const PLACES: usize> Filter<PLACES> {
         self.counts[0].load(Ordering::Relaxed) != NO_ANSWER
     }
 
+    #[inline]
     pub fn add(&self, address: usize) {
         self.update(address, |count| match count {
             NO_ANSWER => None,

@@ -13,7 +13,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::known::{self, ENTRY, Entry, KnownStack};
 use crate::modules::Site;
-use crate::stack_memory::{StackMemory, StackWords};
+use crate::stack_memory::StackMemory;
+use crate::stack_words::StackWords;
 use crate::unwind::{Fingerprint, Found, Guess, Visit};
 
 /// Part of the kept frames that is for the outer end, where `main` and the thread's start are.
@@ -204,7 +205,7 @@ impl<'a> Frames<'a> {
 
     /// Copies everything that the walk depended on, if it is done and may be remembered. Gives whether it depended on the
     /// frame pointer that it began with, too.
-    pub fn copy_words(&self, to: &mut StackWords) -> Option<bool> {
+    pub fn copy_words(&self, to: &mut StackWords<'_>) -> Option<bool> {
         let is_ordinary = self.len <= self.inner.len();
         let known = &self.buffer.known;
         (is_ordinary && known.copy_words(to)).then(|| known.needs_fp())

@@ -134,18 +134,13 @@ fn settle(
         count_inside(operation);
         return false;
     };
-    if !STARTED.load(Ordering::Relaxed) {
-        STARTED.store(true, Ordering::Relaxed);
-        modules::note_start();
-        start::from_env();
-    }
     let recorder = recorder_in_force();
     let cells = counters::current();
-    let cells = match counters::has_joined(cells, recorder) {
-        true => Some(cells),
-        false => counters::join(recorder).inspect(|cells| thread_exit::watch(cells)),
+    let joined = match counters::has_joined(cells, recorder) {
+        true => Some((recorder, cells)),
+        false => join_pool(),
     };
-    let Some(cells) = cells else {
+    let Some((recorder, cells)) = joined else {
         operation.count_shared();
         return false;
     };
@@ -158,6 +153,21 @@ fn settle(
         }
     }
     recorder.is_some()
+}
+
+/// Gives the calling thread a record of the pool in force, which the first thread of all may put in force here.
+#[cold]
+#[inline(never)]
+fn join_pool() -> Option<(Option<&'static Recorder>, &'static ThreadCells)> {
+    if !STARTED.load(Ordering::Relaxed) {
+        STARTED.store(true, Ordering::Relaxed);
+        modules::note_start();
+        start::from_env();
+    }
+    let recorder = recorder_in_force();
+    let cells = counters::join(recorder)?;
+    thread_exit::watch(cells);
+    Some((recorder, cells))
 }
 
 /// The recording in force, if it is this process's.
@@ -173,14 +183,13 @@ pub fn join(recorder: &'static Recorder) -> u32 {
     let Some(_inside) = Inside::enter() else {
         return 0;
     };
-    let joined = counters::has_joined(counters::current(), Some(recorder))
-        .then_some(())
-        .or_else(|| {
-            let cells = counters::join(Some(recorder))?;
-            thread_exit::watch(cells);
-            Some(())
-        });
-    joined.map_or(0, |()| counters::number())
+    if !counters::has_joined(counters::current(), Some(recorder)) {
+        let Some(cells) = counters::join(Some(recorder)) else {
+            return 0;
+        };
+        thread_exit::watch(cells);
+    }
+    counters::number()
 }
 
 /// The recording in force, unless this is a child of the process it belongs to.

@@ -13,7 +13,8 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::modules::Site;
-use crate::stack_memory::{StackMemory, StackWords};
+use crate::stack_memory::StackMemory;
+use crate::stack_words::StackWords;
 use crate::unwind::{Fingerprint, Found};
 
 /// Words of one frame: place, site, place of the saved frame pointer with the marks below, frame pointer, fingerprint of the
@@ -142,7 +143,7 @@ impl KnownStack {
 
     /// Copies everything that the last walk depended on, if it is known whole and there is room. If that fails on the way,
     /// nothing is left there.
-    pub fn copy_words(&self, to: &mut StackWords) -> bool {
+    pub fn copy_words(&self, to: &mut StackWords<'_>) -> bool {
         let entries = &self.entries[self.start..];
         if entries.is_empty() || entries.len() > to.room() {
             return false;

@@ -114,6 +114,7 @@ mod settings;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod stack_memory;
+mod stack_words;
 mod stacks;
 mod start;
 mod store;

@@ -5,21 +5,23 @@
 //! where it begins: pc, sp, the first return address ──hash──▶ place, or its neighbour
 //! ```
 
-use core::sync::atomic::AtomicU64;
-
 use crate::memory;
 use crate::registers::Registers;
-use crate::stack_memory::{StackMemory, StackWords};
+use crate::stack_memory::StackMemory;
+use crate::stack_words::{Run, StackWords, WordRing};
 use crate::stacks::StackRef;
 
-const PLACES: usize = 128;
-/// Words that a stack may depend on to be remembered.
-const WORDS: usize = 512;
+const PLACES: usize = 512;
+/// A stack may depend on so many words, in quads, to be remembered: 512.
+const MOST_QUADS: usize = 128;
+/// Room for the words of all stacks that are remembered: 512 KiB, of which what is used takes memory.
+const QUADS: usize = 8192;
 
 /// The stacks seen lately by the threads that use this set of working memory.
 pub struct RecentStacks {
     /// Empty as long as the system has not been asked for memory, or if it refused.
     places: &'static mut [Recent],
+    words: WordRing,
     /// Which of two places to take next, if both are taken: 0 or 1.
     turn: usize,
 }
@@ -30,7 +32,7 @@ struct Recent {
     /// Whether the walk depended on the frame pointer that it began with.
     needs_fp: bool,
     stack: StackRef,
-    words: StackWords,
+    words: Run,
 }
 
 /// Where a walk begins.
@@ -82,6 +84,7 @@ impl RecentStacks {
     pub const fn new() -> RecentStacks {
         RecentStacks {
             places: &mut [],
+            words: WordRing::new(&mut [], 0),
             turn: 0,
         }
     }
@@ -92,7 +95,7 @@ impl RecentStacks {
         let mut is_it = |recent: &Recent| {
             recent.start.is(start)
                 && (!recent.needs_fp || recent.start.registers.fp == start.registers.fp)
-                && memory.still_holds(&recent.words)
+                && memory.still_holds(self.words.get(recent.words))
         };
         let first = self.places.get(start.place())?;
         let second = self.places.get(start.place() ^ 1)?;
@@ -112,10 +115,10 @@ impl RecentStacks {
         &mut self,
         start: Start,
         stack: StackRef,
-        copy: impl FnOnce(&mut StackWords) -> Option<bool>,
+        copy: impl FnOnce(&mut StackWords<'_>) -> Option<bool>,
     ) {
-        if self.places.is_empty() {
-            self.places = empty_places().unwrap_or_default();
+        if self.places.is_empty() && self.open().is_none() {
+            return;
         }
         let home = start.place();
         let is_it = |places: &[Recent], at: usize| {
@@ -133,22 +136,30 @@ impl RecentStacks {
             return;
         };
         let is_second = recent.start.is(start) && recent.stack == stack;
-        recent.words.clear();
+        recent.words = Run::EMPTY;
         recent.start = start;
         recent.stack = stack;
-        recent.needs_fp = is_second && copy(&mut recent.words).unwrap_or_default();
+        if is_second {
+            let (words, needs_fp) = self.words.add(copy);
+            recent.words = words;
+            recent.needs_fp = needs_fp.unwrap_or_default();
+        }
     }
-}
 
-fn empty_places() -> Option<&'static mut [Recent]> {
-    let memory: &'static [AtomicU64] = memory::zeroed(PLACES * WORDS * 2)?;
-    let (words, _) = memory.as_chunks();
-    memory::leak_many(PLACES, |at| Recent {
-        start: Start::NOWHERE,
-        needs_fp: false,
-        stack: StackRef::OTHER,
-        words: StackWords::new(&words[at * WORDS..(at + 1) * WORDS]),
-    })
+    /// Asks the system for memory, for each part until there is some.
+    #[cold]
+    fn open(&mut self) -> Option<()> {
+        if !self.words.has_room() {
+            self.words = WordRing::new(memory::zeroed_quads(QUADS)?, MOST_QUADS);
+        }
+        self.places = memory::leak_many(PLACES, |_| Recent {
+            start: Start::NOWHERE,
+            needs_fp: false,
+            stack: StackRef::OTHER,
+            words: Run::EMPTY,
+        })?;
+        Some(())
+    }
 }
 
 #[cfg(test)]

@@ -59,6 +59,8 @@ pub struct Recorder {
     rules: Rules,
     modules: Modules,
     depth: usize,
+    /// Every block is sampled, from the beginning to the end.
+    takes_all: bool,
     scratch: &'static Pool,
     timeline: Timeline,
     statm: Statm,
@@ -151,6 +153,7 @@ impl Recorder {
             rules: Rules::new()?,
             modules: Modules::new()?,
             depth,
+            takes_all,
             scratch: Pool::new(depth)?,
             timeline: Timeline::new(),
             statm: Statm::open(),

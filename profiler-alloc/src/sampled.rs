@@ -19,22 +19,31 @@ impl<const PLACES: usize> Sampled<PLACES> {
 
     /// Remembers `block` at `address`, which is the caller's. `false` if that would open a level above `limit`, or memory is
     /// refused.
+    #[inline]
     pub fn remember(&self, address: usize, block: Block, limit: usize) -> bool {
-        self.filter.add(address);
+        // One that is closed stays so, and needs no place to be found.
+        let is_open = self.filter.is_open();
+        if is_open {
+            self.filter.add(address);
+        }
         let kept = self.live.insert(address, block, limit);
-        if !kept {
+        if !kept && is_open {
             self.filter.remove(address);
         }
         kept
     }
 
     /// Forgets the block at `address`, which the caller is about to give back, and gives what was remembered.
+    #[inline]
     pub fn take(&self, address: usize) -> Option<Block> {
-        if self.filter.lacks(address) {
+        let is_open = self.filter.is_open();
+        if is_open && self.filter.lacks(address) {
             return None;
         }
         let block = self.live.remove(address)?;
-        self.filter.remove(address);
+        if is_open {
+            self.filter.remove(address);
+        }
         Some(block)
     }
 

@@ -9,6 +9,7 @@ use crate::cfi::Context;
 use crate::frames::FrameBuffer;
 use crate::memory;
 use crate::recent::RecentStacks;
+use crate::unwind::FirstFrame;
 
 /// Threads that can take a sample at the same moment; one more finds no set and loses its sample.
 const SETS: usize = 32;
@@ -19,6 +20,8 @@ pub struct Scratch {
     /// Room for the frames kept of one stack.
     pub frames: FrameBuffer,
     pub recent: RecentStacks,
+    /// Of the functions that walks begin in, by kind of operation.
+    pub first_frames: [FirstFrame; 3],
 }
 
 struct Set {
@@ -50,6 +53,7 @@ impl Pool {
                     context: Context::new_in(),
                     frames,
                     recent: RecentStacks::new(),
+                    first_frames: [FirstFrame::NONE; 3],
                 })
             };
             set.taken.store(false, Ordering::Release);

@@ -1,7 +1,6 @@
 //! Reading the program's stack without ever leaving it.
 
-use core::sync::atomic::{AtomicU64, Ordering};
-
+use crate::stack_words::{Quad, StackWord};
 use crate::sys;
 
 /// Bytes of a stack that is not the thread's own (signal stack, coroutine) that a walk may explore.
@@ -110,26 +109,24 @@ impl StackMemory {
         Some(unsafe { core::ptr::with_exposed_provenance::<usize>(address).read_volatile() })
     }
 
-    /// True if every word still holds what it held.
+    /// True if every word still holds what it held, and there are any.
     #[inline]
-    pub fn still_holds(&mut self, words: &StackWords) -> bool {
-        let words = &words.words[..words.len];
-        let (Some(first), Some(last)) = (words.first(), words.last()) else {
+    pub fn still_holds(&mut self, words: &[Quad]) -> bool {
+        let (Some([first, ..]), Some([.., last])) = (words.first(), words.last()) else {
             return false;
         };
-        let (first, last) = (load(&first[0]), load(&last[0]));
-        if first < self.low || (!self.holds(last) && !self.extend(last)) {
+        if first.address() < self.low
+            || (!self.holds(last.address()) && !self.extend(last.address()))
+        {
             return false;
         }
-        let change = |[address, held]: &[AtomicU64; 2]| {
-            let word = core::ptr::with_exposed_provenance::<usize>(load(address));
+        let is_same = |word: &StackWord| {
+            let place = core::ptr::with_exposed_provenance::<usize>(word.address());
             // SAFETY: aligned, and not below the first address nor above the last, as `StackWords::push` sees to; both are on
             // this stack, between this walk's stack pointer and the end of the stack's readable pages, as in `read`.
-            unsafe { word.read_volatile() ^ load(held) }
+            unsafe { place.read_volatile() == word.held() }
         };
-        let (fours, rest) = words.as_chunks::<4>();
-        let is_same = |[a, b, c, d]: &[_; 4]| change(a) | change(b) | change(c) | change(d) == 0;
-        fours.iter().all(is_same) && rest.iter().all(|word| change(word) == 0)
+        words.iter().all(|quad| quad.iter().all(is_same))
     }
 
     /// True if `address` lies on the stack as far as it is known.
@@ -153,53 +150,6 @@ impl StackMemory {
         }
         true
     }
-}
-
-/// Words of a stack, and what they held. Addresses are aligned, and each is above the one before.
-pub struct StackWords {
-    /// Address and what it held.
-    words: &'static [[AtomicU64; 2]],
-    len: usize,
-}
-
-impl StackWords {
-    /// Room for as many words as `memory` has pairs.
-    pub const fn new(memory: &'static [[AtomicU64; 2]]) -> StackWords {
-        StackWords {
-            words: memory,
-            len: 0,
-        }
-    }
-
-    /// Words that there is room for in all.
-    pub fn room(&self) -> usize {
-        self.words.len()
-    }
-
-    pub fn clear(&mut self) {
-        self.len = 0;
-    }
-
-    /// Adds the next word upwards. False, and nothing is added, if it is none or there is no room.
-    pub fn push(&mut self, address: usize, held: usize) -> bool {
-        let last = self
-            .len
-            .checked_sub(1)
-            .map(|last| load(&self.words[last][0]));
-        let is_next = address.is_multiple_of(8) && last.is_none_or(|last| last < address);
-        let Some(word) = self.words.get(self.len).filter(|_| is_next) else {
-            return false;
-        };
-        word[0].store(address as u64, Ordering::Relaxed);
-        word[1].store(held as u64, Ordering::Relaxed);
-        self.len += 1;
-        true
-    }
-}
-
-#[inline]
-fn load(word: &AtomicU64) -> usize {
-    word.load(Ordering::Relaxed) as usize
 }
 
 /// An address above all frames of the calling thread's stack and on that stack; 0 if there is none to be had.
@@ -231,7 +181,7 @@ fn main_top() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::memory;
+    use crate::stack_words::StackWords;
 
     #[test]
     fn reaches_a_local_on_the_own_stack() {
@@ -248,28 +198,38 @@ mod tests {
 
     #[test]
     fn words_hold_until_one_changes() {
-        let mut stack = [3usize, 4, 5, 6];
-        let address = |at: usize, stack: &[usize; 4]| &raw const stack[at] as usize;
-        let mut words = StackWords::new(memory::zeroed(4).unwrap().as_chunks().0);
+        let mut stack = [3usize, 4, 5, 6, 7, 8, 9, 10];
+        let address = |at: usize, stack: &[usize; 8]| &raw const stack[at] as usize;
         let mut own = OwnStack {
             low: address(0, &stack),
-            high: address(3, &stack) + 8,
+            high: address(7, &stack) + 8,
         };
         let mut memory = StackMemory::at(own.low, &mut own);
-        assert!(!memory.still_holds(&words), "nothing is known");
-        assert!(words.push(address(1, &stack), 4));
-        assert!(!words.push(address(0, &stack), 3), "below the last");
-        assert!(!words.push(address(1, &stack), 4), "the last once more");
-        assert!(!words.push(address(2, &stack) + 1, 5), "not aligned");
-        assert!(words.push(address(3, &stack), 6));
-        assert!(!words.push(address(3, &stack) + 8, 0), "no room");
-        assert!(memory.still_holds(&words));
-        stack[2] = 50;
-        assert!(memory.still_holds(&words));
-        stack[3] = 60;
-        assert!(!memory.still_holds(&words));
-        let above = StackMemory::at(address(2, &stack), &mut own).still_holds(&words);
-        assert!(!above, "the first is not on the stack any more");
+        let mut quads = [Quad::default(); 2];
+        let mut words = StackWords::new(&mut quads);
+        assert!(!memory.still_holds(words.quads()), "nothing is known");
+        // A quad and the beginning of the next.
+        for at in [1, 3, 4, 5, 6] {
+            assert!(words.push(address(at, &stack), at + 3));
+            assert!(memory.still_holds(words.quads()), "{at}");
+        }
+        for at in [0, 2, 7] {
+            stack[at] += 1;
+            assert!(memory.still_holds(words.quads()), "{at} is none of them");
+        }
+        for at in [1, 3, 4, 5, 6] {
+            stack[at] += 1;
+            assert!(!memory.still_holds(words.quads()), "{at} has changed");
+            stack[at] -= 1;
+        }
+        let mut above = StackMemory::at(address(2, &stack), &mut own);
+        assert!(!above.still_holds(words.quads()), "the first is not on it");
+        let mut lower = OwnStack {
+            high: address(6, &stack),
+            ..own
+        };
+        let mut below = StackMemory::at(lower.low, &mut lower);
+        assert!(!below.still_holds(words.quads()), "the last is not on it");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod numbers;
 
 use core::ffi::CStr;
 use core::marker::PhantomData;
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use profiler_alloc_format::{
@@ -53,7 +54,7 @@ pub enum OpenFailure {
 /// One table: a range of addresses, of which the first `committed` bytes are backed by the file.
 pub struct Records<T: 'static> {
     table: Table,
-    base: *mut u8,
+    base: NonNull<u8>,
     max: usize,
     committed: AtomicUsize,
     record: PhantomData<&'static T>,
@@ -65,7 +66,7 @@ unsafe impl<T: Zeroed> Sync for Records<T> {}
 impl<T: Zeroed> Records<T> {
     fn reserve(table: Table, max: usize) -> Option<Records<T>> {
         let max_bytes = (max * size_of::<T>()).next_multiple_of(CHUNK_LEN);
-        let base = memory::reserve(max_bytes)?;
+        let base = NonNull::new(memory::reserve(max_bytes)?)?;
         Some(Records {
             table,
             base,
@@ -78,12 +79,14 @@ impl<T: Zeroed> Records<T> {
     /// Record number `at`, if the file reaches that far.
     #[inline]
     pub fn get(&self, at: usize) -> Option<&'static T> {
-        if at >= self.capacity() {
+        // The product of a number of 32 bits and a record's size does not overflow, and needs no division.
+        let start = u32::try_from(at).ok()? as usize * size_of::<T>();
+        if start + size_of::<T>() > self.committed.load(Ordering::Acquire) {
             return None;
         }
         // SAFETY: the bytes below `committed` are mapped readable and writable until the process ends, zero or
         // written through T's atomics, and `base` is page-aligned.
-        Some(unsafe { &*self.base.cast::<T>().add(at) })
+        Some(unsafe { self.base.add(start).cast::<T>().as_ref() })
     }
 
     /// Records number `at` to `at + many - 1`, if the file reaches that far.
@@ -92,7 +95,7 @@ impl<T: Zeroed> Records<T> {
             return None;
         }
         // SAFETY: as for `get`; a table's chunks stand in one row of addresses.
-        Some(unsafe { core::slice::from_raw_parts(self.base.cast::<T>().add(at), many) })
+        Some(unsafe { core::slice::from_raw_parts(self.base.cast::<T>().add(at).as_ptr(), many) })
     }
 
     /// Records that the file has room for now.
@@ -106,7 +109,12 @@ impl<T: Zeroed> Records<T> {
         let committed = self.committed.load(Ordering::Acquire);
         let reserved = self.most_bytes();
         // SAFETY: what is reserved and not committed has no record behind it, and `close` has ended growth.
-        unsafe { memory::give_back(self.base.wrapping_add(committed), reserved - committed) };
+        unsafe {
+            memory::give_back(
+                self.base.as_ptr().wrapping_add(committed),
+                reserved - committed,
+            )
+        };
     }
 
     /// True if the table can have no more chunks.
@@ -119,7 +127,7 @@ impl<T: Zeroed> Records<T> {
     }
 
     fn range(&self) -> (*mut u8, usize) {
-        (self.base, self.committed.load(Ordering::Acquire))
+        (self.base.as_ptr(), self.committed.load(Ordering::Acquire))
     }
 }
 
@@ -284,7 +292,7 @@ impl Store {
         let fd = self.file.ours().ok_or(libc::EBADF)?;
         reserve(fd, at, CHUNK_LEN)?;
         // SAFETY: the address is within the range reserved for this table.
-        let end = unsafe { records.base.add(committed) };
+        let end = unsafe { records.base.as_ptr().add(committed) };
         if !map_file(end, CHUNK_LEN, fd, at) {
             return Err(sys::last_error());
         }
@@ -336,10 +344,10 @@ impl Store {
                 // The header has the counts of these records.
                 let keep = [
                     self.base,
-                    self.threads.base,
-                    self.functions.base,
-                    self.shares.base,
-                    self.lines.base,
+                    self.threads.base.as_ptr(),
+                    self.functions.base.as_ptr(),
+                    self.shares.base.as_ptr(),
+                    self.lines.base.as_ptr(),
                 ];
                 privatize(base, len, keep.contains(&base));
             }

@@ -8,25 +8,32 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use crate::descriptor::Descriptor;
 
 /// Puts `errno` back to what it was, when dropped: the program must not notice the hook.
-pub struct Errno(i32);
+pub struct Errno {
+    location: *mut i32,
+    value: i32,
+}
 
 impl Errno {
     pub fn keep() -> Errno {
         // SAFETY: the location of this thread's errno is always valid.
-        Errno(unsafe { *libc::__errno_location() })
+        unsafe {
+            let location = libc::__errno_location();
+            let value = *location;
+            Errno { location, value }
+        }
     }
 }
 
 impl Drop for Errno {
     fn drop(&mut self) {
-        // SAFETY: as in `keep`.
-        unsafe { *libc::__errno_location() = self.0 };
+        // SAFETY: as in `keep`; a pointer keeps this value on the thread that made it.
+        unsafe { *self.location = self.value };
     }
 }
 
 /// The value of `errno` now.
 pub fn last_error() -> i32 {
-    Errno::keep().0
+    Errno::keep().value
 }
 
 fn clock(id: libc::clockid_t) -> u64 {

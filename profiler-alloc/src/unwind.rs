@@ -14,7 +14,8 @@ use crate::cfi::{Rule, Step};
 use crate::modules::{Modules, Site};
 use crate::registers::Registers;
 use crate::rules::Rules;
-use crate::stack_memory::{StackMemory, StackWords};
+use crate::stack_memory::StackMemory;
+use crate::stack_words::StackWords;
 use crate::store::Store;
 
 /// Frames after which a walk gives up: no real stack is that deep, and a damaged one may be a circle.
@@ -174,17 +175,50 @@ pub fn walk(
     })
 }
 
-/// Where the first frame of a walk from `registers` ends, by its `rule`.
-#[inline]
-pub fn frame_end(rule: Rule, registers: Registers) -> Option<usize> {
-    match rule.step() {
-        Step::Caller {
-            from_fp, offset, ..
-        } => {
-            let base = if from_fp { registers.fp } else { registers.sp };
-            Some(base.wrapping_add_signed(offset))
+/// How to find the return address of the function that a walk begins in: what its rule says, at hand.
+#[derive(Clone, Copy, Debug)]
+pub struct FirstFrame {
+    pc: usize,
+    from_fp: bool,
+    offset: isize,
+}
+
+impl FirstFrame {
+    /// Of no function.
+    pub const NONE: FirstFrame = FirstFrame {
+        pc: 0,
+        from_fp: false,
+        offset: 0,
+    };
+
+    /// By the `rule` at `pc`, if it leads anywhere.
+    pub fn new(pc: usize, rule: Rule) -> Option<FirstFrame> {
+        match rule.step() {
+            Step::Caller {
+                from_fp, offset, ..
+            } => Some(FirstFrame {
+                pc,
+                from_fp,
+                offset,
+            }),
+            Step::Outermost | Step::Unknown => None,
         }
-        Step::Outermost | Step::Unknown => None,
+    }
+
+    /// True if a walk from `registers` begins in this function.
+    #[inline]
+    pub fn is_at(&self, registers: Registers) -> bool {
+        self.pc == registers.pc
+    }
+
+    /// Where the return address stands.
+    #[inline]
+    pub fn return_at(&self, registers: Registers) -> usize {
+        let base = match self.from_fp {
+            true => registers.fp,
+            false => registers.sp,
+        };
+        base.wrapping_add_signed(self.offset).wrapping_sub(8)
     }
 }
 
@@ -270,7 +304,7 @@ pub fn walk_frame_pointers(
 pub fn copy_frame_pointers(
     registers: Registers,
     memory: &mut StackMemory,
-    to: &mut StackWords,
+    to: &mut StackWords<'_>,
 ) -> bool {
     let mut is_whole = true;
     follow_frame_pointers(registers, memory, |fp, [caller_fp, return_address]| {

@@ -34,7 +34,7 @@ thread_local! {
 /// True if the calling thread wants the slow path at its every allocation.
 #[inline]
 pub fn is_open() -> bool {
-    THREAD.with(|thread| thread.open.get() > 0)
+    THREAD.try_with(|thread| thread.open.get() > 0) == Ok(true)
 }
 
 /// The calling thread has counted an operation in `cells`; the process's heap is `heap` now.

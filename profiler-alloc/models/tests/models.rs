@@ -8,7 +8,7 @@ use profiler_alloc_models::free_records::{FreeRecords, claim};
 use profiler_alloc_models::in_force::{InForce, look_up};
 use profiler_alloc_models::index::Index;
 use profiler_alloc_models::lazy_slice::LazySlice;
-use profiler_alloc_models::live::{Block, LiveBlocks};
+use profiler_alloc_models::live::{Block, LiveBlocks, Sample};
 use profiler_alloc_models::memory::zeroed;
 use profiler_alloc_models::orders::{every, thread};
 use profiler_alloc_models::sampled::Sampled;
@@ -93,13 +93,7 @@ fn no_entry_is_lost_while_the_index_grows() {
 }
 
 fn block(size: u64) -> Block {
-    Block {
-        size,
-        stack: size as u32,
-        interval: 1,
-        thread: 2,
-        sequence: size as u32,
-    }
+    Block::new(size, size as u32, 1, Sample::new(2, size as u32))
 }
 
 /// A table with one bucket, of which every place but `free` is taken.

@@ -6,7 +6,7 @@ use profiler_alloc_format::ThreadCells;
 
 use super::Recorder;
 use crate::counters::STEP;
-use crate::{budget, sampling, sys, watch};
+use crate::{sampling, sys, watch};
 
 impl Recorder {
     pub(super) fn is_due(&self, cells: &ThreadCells) -> bool {
@@ -20,12 +20,17 @@ impl Recorder {
         due
     }
 
-    /// Runs one sample's work, which gives the frames walked, and settles; times one in [`budget::TIMED`], and looks at the
-    /// budget.
-    pub(super) fn timed(&self, cells: &ThreadCells, number: u64, work: impl FnOnce() -> usize) {
-        let is_timed = number.is_multiple_of(budget::TIMED);
+    /// Runs one sample's work, whose result it gives, and which says how many frames were walked; and settles. Times some,
+    /// and looks at the budget then.
+    pub(super) fn timed<T>(
+        &self,
+        cells: &ThreadCells,
+        number: u64,
+        work: impl FnOnce() -> (T, usize),
+    ) -> T {
+        let is_timed = self.budget.is_timed(number);
         let start = if is_timed { sys::now_ns() } else { 0 };
-        let walked = work();
+        let (result, walked) = work();
         let heap = self.settle(cells);
         cells.last_heap.store(heap as u64, Ordering::Relaxed);
         if is_timed {
@@ -35,6 +40,7 @@ impl Recorder {
             let interval = header.interval.load(Ordering::Relaxed);
             self.change_interval(self.budget.check(own, interval, mean_size(cells)));
         }
+        result
     }
 
     /// Takes fewer samples from now on, if the interval may change.
@@ -55,12 +61,15 @@ impl Recorder {
     /// Draws the thread's next sampling point.
     pub(super) fn draw(&self, cells: &ThreadCells) {
         let interval = self.store.header().interval.load(Ordering::Relaxed);
-        let (state, random) = sampling::next_random(cells.random.load(Ordering::Relaxed));
-        cells.random.store(state, Ordering::Relaxed);
-        let at = cells
-            .alloc_bytes
-            .load(Ordering::Relaxed)
-            .wrapping_add(sampling::gap(interval, random));
+        let gap = match interval {
+            0 => 0,
+            interval => {
+                let (state, random) = sampling::next_random(cells.random.load(Ordering::Relaxed));
+                cells.random.store(state, Ordering::Relaxed);
+                sampling::gap(interval, random)
+            }
+        };
+        let at = cells.alloc_bytes.load(Ordering::Relaxed).wrapping_add(gap);
         cells.sample_at.store(at, Ordering::Relaxed);
         cells.sample_interval.store(interval, Ordering::Relaxed);
     }
@@ -79,7 +88,7 @@ impl Recorder {
             Ordering::Relaxed,
         );
         cells.free_next.store(0, Ordering::Relaxed);
-        let publish_frees_at = match exact && self.charges_unknown() {
+        let publish_frees_at = match self.takes_all || (exact && self.charges_unknown()) {
             true => 0,
             false => (cells.freed_bytes.load(Ordering::Relaxed)).wrapping_add(STEP),
         };

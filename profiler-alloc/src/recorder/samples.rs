@@ -5,9 +5,10 @@ use core::sync::atomic::Ordering;
 use profiler_alloc_format::{StackCells, ThreadCells, size_class};
 
 use super::Recorder;
+use super::walk::Kind;
 use crate::at_peak::{add_variance, change_live};
 use crate::counters;
-use crate::live::{self, Block};
+use crate::live::{self, Block, Sample};
 use crate::registers::Registers;
 use crate::sampling::{self, Weight};
 use crate::stacks::{self, StackRef};
@@ -16,13 +17,12 @@ impl Recorder {
     /// An allocation was made and counted.
     pub fn allocated(&self, cells: &ThreadCells, at: Registers, address: usize, size: u64) {
         if self.is_due(cells) {
-            let mut taker = StackRef::OTHER;
-            self.timed(cells, cells.sequence.load(Ordering::Relaxed).into(), || {
-                let (stack, walked) = self.stack(cells, at);
-                self.sample_alloc(cells, stack, address, size, false);
+            let number = cells.sequence.load(Ordering::Relaxed);
+            let taker = self.timed(cells, number.into(), || {
+                let (stack, walked) = self.stack(cells, Kind::Alloc, at);
+                let taker = self.sample_alloc(cells, stack, address, size, false);
                 self.enter(cells, stack);
-                taker = stack;
-                walked
+                (taker, walked)
             });
             self.note_time(taker);
         } else {
@@ -35,10 +35,10 @@ impl Recorder {
         let block = self.take_block(address);
         if block.is_some() || self.charges_unknown() {
             self.timed(cells, cells.frees.load(Ordering::Relaxed), || {
-                let (stack, walked) = self.stack(cells, at);
+                let (stack, walked) = self.stack(cells, Kind::Free, at);
                 self.charge_free(cells, stack, block, size);
                 self.enter(cells, stack);
-                walked
+                ((), walked)
             });
         } else if cells.freed_bytes.load(Ordering::Relaxed)
             >= cells.publish_frees_at.load(Ordering::Relaxed)
@@ -87,32 +87,29 @@ impl Recorder {
     ) {
         let due = self.is_due(cells);
         if due || old.is_some() {
-            let mut taker = StackRef::OTHER;
-            self.timed(cells, cells.reallocs.load(Ordering::Relaxed), || {
-                let (stack, walked) = self.stack(cells, at);
+            let number = cells.reallocs.load(Ordering::Relaxed);
+            let taker = self.timed(cells, number, || {
+                let (stack, walked) = self.stack(cells, Kind::Realloc, at);
                 self.charge_free(cells, stack, old, old_size);
-                if due {
-                    self.sample_alloc(cells, stack, address, size, true);
-                    taker = stack;
-                }
+                let taker = due.then(|| self.sample_alloc(cells, stack, address, size, true));
                 self.enter(cells, stack);
-                walked
+                (taker, walked)
             });
-            self.note_time(taker);
+            taker.inspect(|taker| self.note_time(taker));
         } else {
             self.settle(cells);
         }
     }
 
     /// A stack has just taken a block: the clock was read when that was settled.
-    fn note_time(&self, taker: StackRef) {
+    fn note_time(&self, taker: &StackCells) {
         let now_ns = self.store.header().updated_ns.load(Ordering::Relaxed);
-        let stack = self.stack_cells(taker);
-        stack
+        taker
             .last_ns
             .store(now_ns.wrapping_add(1), Ordering::Relaxed);
     }
 
+    /// Charges the stack that took a block, which it gives.
     fn sample_alloc(
         &self,
         cells: &ThreadCells,
@@ -120,7 +117,7 @@ impl Recorder {
         address: usize,
         size: u64,
         is_realloc: bool,
-    ) {
+    ) -> &'static StackCells {
         let interval = cells.sample_interval.load(Ordering::Relaxed);
         let weight = sampling::weight(size, interval);
         let sequence = cells.sequence.load(Ordering::Relaxed).wrapping_add(1);
@@ -144,14 +141,8 @@ impl Recorder {
         class.count.fetch_add(weight.count, Ordering::Relaxed);
         class.bytes.fetch_add(weight.bytes, Ordering::Relaxed);
 
-        let thread = counters::number();
-        let block = Block {
-            size,
-            stack: at.stack,
-            interval: interval as u32,
-            thread,
-            sequence,
-        };
+        let sample = Sample::new(counters::number(), sequence);
+        let block = Block::new(size, at.stack, interval as u32, sample);
         if self.remember(address, block) {
             self.change_live(stack, weight, 1);
         } else {
@@ -161,6 +152,7 @@ impl Recorder {
                 .lost_blocks
                 .fetch_add(1, Ordering::Relaxed);
         }
+        stack
     }
 
     /// Charges the stack that frees a block of `size` bytes, and the one that took it if it is known.
@@ -179,15 +171,14 @@ impl Recorder {
 
     /// Takes a block away from what is live of its stack; gives its weight.
     fn give_back(&self, cells: &ThreadCells, block: Block) -> Weight {
-        let weight = sampling::weight(block.size, u64::from(block.interval));
+        let weight = sampling::weight(block.size, block.interval());
         let taker = self.stack_cells(StackRef {
-            stack: block.stack,
+            stack: block.stack(),
             node: 0,
         });
         self.change_live(taker, weight, -1);
-        if block.thread == counters::number()
-            && block.sequence == cells.sequence.load(Ordering::Relaxed)
-        {
+        let latest = Sample::new(counters::number(), cells.sequence.load(Ordering::Relaxed));
+        if block.sample() == latest {
             taker
                 .temporary_bytes
                 .fetch_add(weight.bytes, Ordering::Relaxed);
@@ -218,10 +209,10 @@ impl Recorder {
 
     /// A block that was taken from the live ones is not known any more.
     pub fn lose(&self, block: Block) {
-        let weight = sampling::weight(block.size, u64::from(block.interval));
+        let weight = sampling::weight(block.size, block.interval());
         self.change_live(
             self.stack_cells(StackRef {
-                stack: block.stack,
+                stack: block.stack(),
                 node: 0,
             }),
             weight,
@@ -233,13 +224,18 @@ impl Recorder {
             .fetch_add(1, Ordering::Relaxed);
     }
 
+    #[inline]
     fn stack_cells(&self, at: StackRef) -> &'static StackCells {
-        let other = || self.store.stacks.get(stacks::OTHER as usize);
-        self.store
-            .stacks
-            .get(at.stack as usize)
-            .or_else(other)
-            .unwrap_or(&NOWHERE)
+        match self.store.stacks.get(at.stack as usize) {
+            Some(cells) => cells,
+            None => self.other_cells(),
+        }
+    }
+
+    #[cold]
+    fn other_cells(&self) -> &'static StackCells {
+        let other = self.store.stacks.get(stacks::OTHER as usize);
+        other.unwrap_or(&NOWHERE)
     }
 }
 

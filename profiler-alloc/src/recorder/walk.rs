@@ -13,7 +13,7 @@ use crate::registers::Registers;
 use crate::scratch::Scratch;
 use crate::stack_memory::{OwnStack, StackMemory};
 use crate::stacks::{self, StackRef};
-use crate::unwind::{self, End, Guess, Tables};
+use crate::unwind::{self, End, FirstFrame, Guess, Tables};
 
 /// Frame-pointer walks are tried while their credit is positive: each that is confirmed adds one, each that a table walk
 /// contradicts takes one off. A binary without frame pointers has used up the first credit after as many samples.
@@ -21,16 +21,31 @@ pub const FRAME_POINTER_CREDIT: i32 = 64;
 /// Most credit there is.
 const FRAME_POINTER_TRUST: i32 = 1024;
 
+/// The operation that a stack is taken for: each has functions of its own that walks begin in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    Alloc,
+    Free,
+    Realloc,
+}
+
 impl Recorder {
     /// The calling thread's stack from `registers` outwards, and the number of frames walked.
-    pub(super) fn stack(&self, cells: &ThreadCells, registers: Registers) -> (StackRef, usize) {
+    pub(super) fn stack(
+        &self,
+        cells: &ThreadCells,
+        kind: Kind,
+        registers: Registers,
+    ) -> (StackRef, usize) {
         let mut memory = memory_at(cells, registers.sp);
         let thread = counters::number();
         let Some(mut scratch) = self.scratch.take(thread as usize) else {
             return self.lost_stack();
         };
-        let start = self.first_return(registers, &mut memory);
-        let start = start.map(|first| Start::new(thread, registers, first));
+        let first_frame = &mut scratch.first_frames[kind as usize];
+        let start = self
+            .first_return(first_frame, registers, &mut memory)
+            .map(|first| Start::new(thread, registers, first));
         let recent = start.and_then(|start| scratch.recent.find(start, &mut memory));
         if let Some(stack) = recent {
             bump(&cells.table_walks, 1);
@@ -41,9 +56,17 @@ impl Recorder {
 
     /// The return address of the first frame, if it is known how to find it.
     #[inline]
-    fn first_return(&self, registers: Registers, memory: &mut StackMemory) -> Option<usize> {
-        let rule = self.rules.find(Site::staying(registers.pc))?;
-        memory.read(unwind::frame_end(rule, registers)?.wrapping_sub(8))
+    fn first_return(
+        &self,
+        frame: &mut FirstFrame,
+        registers: Registers,
+        memory: &mut StackMemory,
+    ) -> Option<usize> {
+        if !frame.is_at(registers) {
+            let rule = self.rules.find(Site::staying(registers.pc))?;
+            *frame = FirstFrame::new(registers.pc, rule)?;
+        }
+        memory.read(frame.return_at(registers))
     }
 
     #[cold]
@@ -83,6 +106,7 @@ impl Recorder {
             context,
             frames,
             recent,
+            ..
         } = scratch;
         let mut frames = Frames::new(frames, counters::number(), guess);
         let mut tables = Tables {

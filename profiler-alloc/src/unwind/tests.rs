@@ -8,6 +8,7 @@ use crate::frames::{FrameBuffer, Frames};
 use crate::memory;
 use crate::recent::{RecentStacks, Start};
 use crate::stack_memory::OwnStack;
+use crate::stack_words::Quad;
 use crate::stacks::StackRef;
 
 /// A place to compare the two unwinders from anywhere.
@@ -274,19 +275,20 @@ fn a_chain_of_frame_pointers_is_followed_to_its_end() {
     );
 
     // What it depends on: every word that it read.
-    let words = |room: usize| StackWords::new(memory::zeroed(2 * room).unwrap().as_chunks().0);
-    let mut copied = words(4);
+    let mut room = [Quad::default(); 1];
+    let mut copied = StackWords::new(&mut room);
     assert!(copy_frame_pointers(registers, &mut memory, &mut copied));
-    assert!(memory.still_holds(&copied));
+    assert!(memory.still_holds(copied.quads()));
     for at in [10, 11, 30, 31] {
         let held = stack[at].load(core::sync::atomic::Ordering::Relaxed) as usize;
         set(at, held + 8);
-        assert!(!memory.still_holds(&copied), "word {at} has changed");
+        assert!(!memory.still_holds(copied.quads()), "word {at} has changed");
         set(at, held);
     }
     set(20, 1);
-    assert!(memory.still_holds(&copied));
-    let mut cramped = words(3);
-    assert!(!copy_frame_pointers(registers, &mut memory, &mut cramped));
-    assert!(!memory.still_holds(&cramped));
+    assert!(memory.still_holds(copied.quads()));
+    // Another frame is more than there is room for.
+    set(30, address(40));
+    assert!(!copy_frame_pointers(registers, &mut memory, &mut copied));
+    assert!(copied.quads().is_empty());
 }
