@@ -34,9 +34,16 @@ static PRIVATE: LazySlice<ThreadCells> = LazySlice::new(16 << 10);
 static PRIVATE_COUNT: AtomicU64 = AtomicU64::new(1);
 static PRIVATE_FREE: FreeRecords = FreeRecords::new();
 
+/// Bytes that a thread which is recorded exactly may keep to itself: what all threads write, each waits for.
+const LITTLE: u64 = 4 << 10;
+
+/// Alone in its cache lines: processors take them in pairs of 64 bytes.
+#[repr(align(128))]
+struct Shared(AtomicI64);
+
 /// Heap in use in the whole process, as published, and its highest value.
-static HEAP: AtomicI64 = AtomicI64::new(0);
-static PEAK: AtomicI64 = AtomicI64::new(0);
+static HEAP: Shared = Shared(AtomicI64::new(0));
+static PEAK: Shared = Shared(AtomicI64::new(0));
 
 thread_local! {
     static CELLS: Cell<&'static ThreadCells> = const { Cell::new(&UNSET) };
@@ -250,29 +257,49 @@ fn take_private() -> Option<(u32, &'static ThreadCells)> {
 
 /// Adds what this thread has allocated and freed since the last time to the process's heap, and gives that. *Bytes.*
 pub fn publish(cells: &ThreadCells) -> i64 {
-    let alloc = cells.alloc_bytes.load(Ordering::Relaxed);
-    let freed = cells.freed_bytes.load(Ordering::Relaxed);
-    let net = alloc.wrapping_sub(freed);
-    let change = net.wrapping_sub(cells.published.load(Ordering::Relaxed)) as i64;
+    let (net, change) = unpublished(cells);
     cells.published.store(net, Ordering::Relaxed);
     let heap = HEAP
+        .0
         .fetch_add(change, Ordering::Relaxed)
         .wrapping_add(change);
-    if heap > PEAK.load(Ordering::Relaxed) {
-        PEAK.fetch_max(heap, Ordering::Relaxed);
+    saw(cells, heap)
+}
+
+/// As [`publish`], but changes of up to [`LITTLE`] bytes are left for later.
+#[inline]
+pub fn publish_much(cells: &ThreadCells) -> i64 {
+    let (_, change) = unpublished(cells);
+    if change.unsigned_abs() > LITTLE {
+        return publish(cells);
+    }
+    saw(cells, HEAP.0.load(Ordering::Relaxed).wrapping_add(change))
+}
+
+/// The process's heap is `heap` bytes, which it gives.
+#[inline]
+fn saw(cells: &ThreadCells, heap: i64) -> i64 {
+    if heap > PEAK.0.load(Ordering::Relaxed) {
+        PEAK.0.fetch_max(heap, Ordering::Relaxed);
     }
     watch::saw(cells, heap);
     heap
 }
 
+/// What a thread has allocated minus freed, and by how much that has changed since it was published.
+#[inline]
+fn unpublished(cells: &ThreadCells) -> (u64, i64) {
+    let net = (cells.alloc_bytes.load(Ordering::Relaxed))
+        .wrapping_sub(cells.freed_bytes.load(Ordering::Relaxed));
+    let change = net.wrapping_sub(cells.published.load(Ordering::Relaxed)) as i64;
+    (net, change)
+}
+
 /// Heap in use in the whole process, in bytes: exact for the calling thread, and to [`STEP`] for each other one.
 #[inline]
 pub fn heap() -> i64 {
-    let cells = current();
-    let net = (cells.alloc_bytes.load(Ordering::Relaxed))
-        .wrapping_sub(cells.freed_bytes.load(Ordering::Relaxed));
-    let unpublished = net.wrapping_sub(cells.published.load(Ordering::Relaxed)) as i64;
-    HEAP.load(Ordering::Relaxed).wrapping_add(unpublished)
+    let (_, change) = unpublished(current());
+    HEAP.0.load(Ordering::Relaxed).wrapping_add(change)
 }
 
 /// Sets the thresholds for a thread that only counts.
@@ -311,7 +338,7 @@ pub fn peak() -> i64 {
     if !is_nobody(cells) {
         publish(cells);
     }
-    PEAK.load(Ordering::Relaxed)
+    PEAK.0.load(Ordering::Relaxed)
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub struct Scratch {
     pub first_frames: [FirstFrame; 3],
 }
 
+/// Shares no cache line with the next: sets are taken by different threads.
+#[repr(align(128))]
 struct Set {
     taken: AtomicBool,
     scratch: UnsafeCell<MaybeUninit<Scratch>>,

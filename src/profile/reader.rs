@@ -92,7 +92,7 @@ impl<R: Read + Seek> Reader<'_, R> {
             lines: &lines,
             threads: &threads,
             strings: &strings,
-            heap: (header.state != STATE_FINISHED).then_some(self.header().heap as i64),
+            heap: (header.state != STATE_FINISHED).then(|| heap_now(&header, &threads)),
         });
         Ok(Profile {
             header,
@@ -346,6 +346,13 @@ impl<R: Read + Seek> Reader<'_, R> {
         }
         points
     }
+}
+
+/// Heap in use of a recording that is not over: what was there at the start, and what its threads have done since.
+fn heap_now(header: &Header, threads: &[format::Thread]) -> i64 {
+    let change = |thread: &format::Thread| thread.alloc_bytes.wrapping_sub(thread.freed_bytes);
+    let heap = (threads.iter().map(change)).fold(header.heap_base, u64::wrapping_add);
+    heap as i64
 }
 
 /// A thread has not left the line it is in, so what that line and its callers' lines left behind is not in the nodes

@@ -233,11 +233,12 @@ fn shares_of_a_function_add_up() {
 fn a_line_that_is_not_over_has_what_its_thread_did_since() {
     let mut builder = with_functions();
     builder.header.state = profiler_alloc_format::STATE_RECORDING;
-    builder.header.heap = 77;
     let mut thread = builder.threads[0];
     thread.alloc_bytes = 1000;
     thread.own_alloc_offset = 0_u64.wrapping_sub(300);
     thread.freed_bytes = 40;
+    // 500 bytes of the other thread, 960 of this one.
+    builder.header.heap_base = 77_u64.wrapping_sub(500 + 960);
     builder.threads.push(thread);
     // On line 11, by way of an outer call that is suspended there too: once.
     builder.shares[0].open = 1 << 32 | 2;

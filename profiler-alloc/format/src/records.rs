@@ -160,7 +160,7 @@ record! {
 
         /// Heap in use when the recording started, in bytes. *Signed.*
         heap_base: u64,
-        /// Heap in use in the whole process, as last published, in bytes. *Signed.*
+        /// Heap in use in the whole process when `updated_ns` was last written, in bytes. *Signed.*
         heap: u64,
         /// Highest heap in use since the start, in bytes. *Signed.*
         peak: u64,

@@ -12,11 +12,11 @@ impl Recorder {
     /// The end of every slow path: publishes the heap, which it gives, keeps the peak and the timeline, sets the thresholds.
     pub(super) fn settle(&self, cells: &ThreadCells) -> i64 {
         let header = self.store.header();
-        let heap = counters::publish(cells);
-        header.heap.store(heap as u64, Ordering::Relaxed);
+        let heap = counters::publish_much(cells);
         let now_ns = self.elapsed();
         if now_ns > header.updated_ns.load(Ordering::Relaxed) {
             header.updated_ns.fetch_max(now_ns, Ordering::Relaxed);
+            header.heap.store(heap as u64, Ordering::Relaxed);
         }
         let peak = header.peak.load(Ordering::Relaxed) as i64;
         if heap > peak
