@@ -72,11 +72,11 @@ fn no_operation_takes_more_instructions_than_stated() {
         // operation, sampling, instructions beyond the system's
         ("pair", None, 39.0),
         ("pair", far, 58.0),
-        ("pair", Some("all"), 1_900.0),
+        ("pair", Some("all"), 1_780.0),
         ("ring", None, 39.0),
         ("ring", far, 58.0),
-        ("grow", None, 118.0),
-        ("grow", far, 160.0),
+        ("grow", None, 104.0),
+        ("grow", far, 136.0),
     ];
     let mut exceeded = Vec::new();
     for (operation, sample, bound) in bounds {

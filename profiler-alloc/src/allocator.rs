@@ -3,7 +3,6 @@
 use core::alloc::{GlobalAlloc, Layout};
 use std::alloc::System;
 
-use crate::live::Block;
 use crate::registers::Registers;
 use crate::{counters, hook, unsampled};
 
@@ -95,16 +94,17 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
 
     #[inline(never)]
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        let address = ptr.expose_provenance();
-        let old = hook::before_realloc(address);
-        // SAFETY: the caller's promises are passed on.
-        let new = unsafe { self.inner.realloc(ptr, layout, new_size) };
-        if new.is_null() {
-            hook::realloc_failed(address, old);
-        } else if old.is_some() || !unsampled::count_realloc(layout.size(), new_size) {
-            reallocated_slow(new, old, (layout.size(), new_size));
+        if hook::may_be_sampled(ptr.expose_provenance()) {
+            // SAFETY: the caller's promises are passed on.
+            return unsafe { self.realloc_sampled(ptr, layout, new_size) };
         }
-        new
+        // SAFETY: as above.
+        let new = unsafe { self.inner.realloc(ptr, layout, new_size) };
+        if new.is_null() || unsampled::count_realloc(layout.size(), new_size) {
+            new
+        } else {
+            reallocated_slow(new, layout.size(), new_size)
+        }
     }
 }
 
@@ -127,6 +127,27 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
     unsafe fn alloc_zeroed_aligned(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promises are passed on.
         count_alloc(unsafe { self.inner.alloc_zeroed(layout) }, layout.size())
+    }
+
+    /// The reallocation of a block that was or may have been sampled. It is forgotten first, so that whoever gets the address
+    /// next is not confused.
+    ///
+    /// # Safety
+    /// As for [`GlobalAlloc::realloc`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn realloc_sampled(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        let address = ptr.expose_provenance();
+        let old = hook::before_realloc(address);
+        // SAFETY: the caller's promises are passed on.
+        let new = unsafe { self.inner.realloc(ptr, layout, new_size) };
+        if new.is_null() {
+            hook::realloc_failed(address, old);
+        } else if old.is_some() || !unsampled::count_realloc(layout.size(), new_size) {
+            let sizes = (layout.size(), new_size);
+            hook::reallocated(Registers::capture(), old, new.expose_provenance(), sizes);
+        }
+        new
     }
 
     /// The free of a block that was or may have been sampled, or when a look is due.
@@ -159,11 +180,13 @@ fn count_alloc(ptr: *mut u8, size: usize) -> *mut u8 {
     }
 }
 
-/// A reallocation that is not only to be counted.
+/// The reallocation of a block that was not sampled, which is not only to be counted; gives `new` back.
 #[cold]
 #[inline(never)]
-fn reallocated_slow(new: *mut u8, old: Option<Block>, sizes: (usize, usize)) {
-    hook::reallocated(Registers::capture(), old, new.expose_provenance(), sizes);
+fn reallocated_slow(new: *mut u8, old_size: usize, new_size: usize) -> *mut u8 {
+    let sizes = (old_size, new_size);
+    hook::reallocated(Registers::capture(), None, new.expose_provenance(), sizes);
+    new
 }
 
 /// An allocation that is not only to be counted; gives `ptr` back.

@@ -74,19 +74,16 @@ pub fn freeing(at: Registers, address: usize, size: usize) {
     }
 }
 
-/// The block at `address` is about to be reallocated: forgets it, so that whoever gets the address next is not confused.
-#[inline]
-pub fn before_realloc(address: usize) -> Option<Block> {
-    if unsampled::is_unsampled(address) {
-        return None;
-    }
-    // This thread may not have joined it yet.
-    take_reallocated(recorder::current()?, address)
+/// False if the block at `address` was certainly not sampled.
+#[inline(always)]
+pub fn may_be_sampled(address: usize) -> bool {
+    // This thread may not have joined the recording yet.
+    !unsampled::is_unsampled(address) && recorder::current().is_some()
 }
 
-#[cold]
-#[inline(never)]
-fn take_reallocated(recorder: &Recorder, address: usize) -> Option<Block> {
+/// The block at `address` is about to be reallocated: forgets it, so that whoever gets the address next is not confused.
+pub fn before_realloc(address: usize) -> Option<Block> {
+    let recorder = recorder::current()?;
     if !recorder.is_ours() || recorder.sampled.filter.lacks(address) {
         return None;
     }
