@@ -1,8 +1,10 @@
 //! Everything that is run, in an order in which what is compared runs close together.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use peers::{CURVES, WORKLOADS, Workload};
 
 use super::build::{Build, Programs};
@@ -39,6 +41,35 @@ struct Case {
     subjects: Vec<&'static Subject>,
 }
 
+/// One program whose instructions are counted.
+struct Count {
+    workload: &'static Workload,
+    subject: &'static Subject,
+    program: PathBuf,
+    amount: usize,
+}
+
+impl Count {
+    fn run(&self) -> Result<Counted> {
+        let folder = Folder::new()?;
+        let name = self.workload.name.to_owned();
+        let arguments = [name.clone(), self.amount.to_string(), "1".to_owned()];
+        let line = Line {
+            program: &self.program,
+            arguments: &arguments,
+            folder: folder.path(),
+            bytehound: None,
+        };
+        Ok(Counted {
+            workload: name,
+            subject: self.subject.name.to_owned(),
+            base: self.subject.base.to_owned(),
+            amount: self.amount,
+            instructions: run::instructions(self.subject, &line)?,
+        })
+    }
+}
+
 impl Plan<'_> {
     /// Counts instructions: the same on every machine, so once.
     pub fn instructions(&self, results: &mut Results) -> Result<()> {
@@ -48,47 +79,73 @@ impl Plan<'_> {
                 .push("valgrind is not there: no instructions counted".to_owned());
             return Ok(());
         }
-        // Threads and sockets make counts differ from run to run.
+        let counts = self.counts();
+        let next = AtomicUsize::new(0);
+        // Counts do not depend on what else the machine does, so every processor does some.
+        let work = || -> Result<Vec<(usize, Counted)>> {
+            let mut done = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(count) = counts.get(at) else {
+                    return Ok(done);
+                };
+                done.push((at, count.run()?));
+                eprintln!("counted {} of {}", at + 1, counts.len());
+            }
+        };
+        let mut done = thread::scope(|scope| {
+            let threads = thread::available_parallelism().map_or(1, usize::from);
+            let started: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+            let ended = started.into_iter().map(|thread| {
+                let counted = thread.join().map_err(|_| anyhow!("a count panicked"));
+                counted.flatten()
+            });
+            ended.collect::<Result<Vec<_>>>()
+        })?
+        .concat();
+        done.sort_by_key(|(at, _)| *at);
+        results
+            .counted
+            .extend(done.into_iter().map(|(_, counted)| counted));
+        Ok(())
+    }
+
+    /// What instructions are counted of. Threads and sockets make counts differ from run to run.
+    fn counts(&self) -> Vec<Count> {
         let counted = WORKLOADS
             .iter()
-            .filter(|workload| !["crossing", "server"].contains(&workload.name));
-        for workload in counted
+            .filter(|workload| !["crossing", "server"].contains(&workload.name))
             .chain(CURVES)
-            .filter(|workload| self.is_asked(workload.name))
-        {
+            .filter(|workload| self.is_asked(workload.name));
+        let mut counts = Vec::new();
+        for workload in counted {
             let is_curve = CURVES.iter().any(|curve| curve.name == workload.name);
-            let amount = match is_curve {
-                true => workload.amount,
-                false => (workload.amount as f64 * 0.02) as usize,
-            };
-            // Curves are memprof's own, and only there is the slowest unwinder of interest.
-            let subjects = COUNTED.iter().filter(|subject| match is_curve {
-                true => ["memprof", "system"].contains(&subject.program),
-                false => subject.build != Build::Portable,
-            });
-            for subject in subjects {
-                let Some(program) = self.programs.get(subject.build, subject.program) else {
+            for subject in COUNTED {
+                let is_slow = subject.build == Build::Portable;
+                // Curves are memprof's own, and only stacks that are walked are of interest with another unwinder.
+                let is_apt = match is_curve {
+                    true if is_slow => workload.name.starts_with("walked"),
+                    true => ["memprof", "system"].contains(&subject.program),
+                    false => !is_slow,
+                };
+                let program = self.programs.get(subject.build, subject.program);
+                let (true, Some(program)) = (is_apt, program) else {
                     continue;
                 };
-                let folder = Folder::new()?;
-                let arguments = [workload.name.to_owned(), amount.to_string(), "1".to_owned()];
-                let line = Line {
-                    program: &program,
-                    arguments: &arguments,
-                    folder: folder.path(),
-                    bytehound: None,
+                let part = match is_curve {
+                    true if is_slow => 0.1,
+                    true => 1.0,
+                    false => 0.02,
                 };
-                results.counted.push(Counted {
-                    workload: workload.name.to_owned(),
-                    subject: subject.name.to_owned(),
-                    base: subject.base.to_owned(),
-                    amount,
-                    instructions: run::instructions(subject, &line)?,
+                counts.push(Count {
+                    workload,
+                    subject,
+                    program,
+                    amount: (workload.amount as f64 * part) as usize,
                 });
             }
-            eprintln!("counted {}", workload.name);
         }
-        Ok(())
+        counts
     }
 
     /// Runs everything `rounds` times, one after the other.
@@ -203,9 +260,7 @@ impl Plan<'_> {
             let subject = case.subjects[(turn + round * 3) % count];
             let folder = Folder::new()?;
             let program = match &case.published {
-                Some(program) if subject.program == "system" => {
-                    program.with_added_extension("plain")
-                }
+                Some(program) if subject.program == "system" => with_suffix(program, "-plain"),
                 Some(program) => program.clone(),
                 None => (self.programs.get(subject.build, subject.program))
                     .context("cases are of programs that are there")?,
@@ -269,6 +324,12 @@ fn published(folder: &Path) -> Vec<Case> {
     ]
 }
 
+fn with_suffix(program: &Path, suffix: &str) -> PathBuf {
+    let mut path = program.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
 fn named(name: &str) -> &'static Workload {
     WORKLOADS
         .iter()
@@ -281,7 +342,9 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Result<Folder> {
-        let path = std::env::temp_dir().join(format!("peers-{}", std::process::id()));
+        static MADE: AtomicUsize = AtomicUsize::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("peers-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path)?;
         Ok(Folder(path))
     }

@@ -32,7 +32,7 @@ pub struct Machine {
 }
 
 /// Instructions of one program.
-#[derive(Serialize, Deserialize, Debug)]
+#[derive(Serialize, Deserialize, Clone, Debug)]
 pub struct Counted {
     pub workload: String,
     pub subject: String,

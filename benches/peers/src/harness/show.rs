@@ -1,6 +1,6 @@
 //! The tables: what was measured, for the terminal and for Markdown.
 
-use super::results::Results;
+use super::results::{Counted, Results};
 use super::statistics::{Ratio, instructions, middle, ratio};
 
 /// A table with a name, under which a page asks for it.
@@ -291,9 +291,9 @@ pub fn points(results: &Results, prefix: &str, subject: &str) -> Vec<(f64, f64)>
     of_curve
         .filter_map(|counted| {
             let at = counted.workload.strip_prefix(prefix)?.strip_prefix('-')?;
-            let base = of(&counted.workload, "system")?.instructions;
-            let added = counted.instructions.saturating_sub(base);
-            Some((at.parse().ok()?, added as f64 / counted.amount as f64))
+            let of_pair = |counted: &Counted| counted.instructions as f64 / counted.amount as f64;
+            let added = of_pair(counted) - of_pair(of(&counted.workload, "system")?);
+            Some((at.parse().ok()?, added.max(0.0)))
         })
         .collect()
 }
