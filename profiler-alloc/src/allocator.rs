@@ -142,7 +142,7 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
         // SAFETY: the caller's promises are passed on.
         let new = unsafe { self.inner.realloc(ptr, layout, new_size) };
         if new.is_null() {
-            hook::realloc_failed(address, old);
+            hook::realloc_failed(old);
         } else if old.is_some() || !unsampled::count_realloc(layout.size(), new_size) {
             let sizes = (layout.size(), new_size);
             hook::reallocated(Registers::capture(), old, new.expose_provenance(), sizes);

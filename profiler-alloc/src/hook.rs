@@ -95,13 +95,13 @@ pub fn before_realloc(address: usize) -> Option<Block> {
     recorder.take_block(address)
 }
 
-/// The reallocation failed; the block at `address` is as it was.
+/// The reallocation failed; the block is as it was.
 #[cold]
-pub fn realloc_failed(address: usize, old: Option<Block>) {
+pub fn realloc_failed(old: Option<Block>) {
     if let (Some(block), Some(recorder)) = (old, ours()) {
         let _errno = sys::Errno::keep();
         let _inside = Inside::enter();
-        recorder.put_back(address, block);
+        recorder.put_back(block);
     }
 }
 

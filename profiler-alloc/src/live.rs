@@ -1,8 +1,9 @@
 //! The sampled blocks that are still allocated: which stack took each, and with what weight.
 //!
 //! ```text
-//! bucket (256 bytes)   │ key 0 … key 7 │ words of block 0 │ … │ words of block 7 │
-//!                        one cache line  3 words each
+//! bucket   │ key 0 … key 7 │ word 0 … word 7 │   two cache lines, side by side
+//! key      │ address: 48 bits │ thread: 16 │
+//! word     │ size: 41 bits │ interval: 6 │ stack: 17 │
 //! ```
 //! Lock-free because of who may touch an address: only its owner, from the moment the inner allocator hands it out until
 //! the moment it is given back. So a key is never inserted and looked up at once, and removal is one store. A block stands
@@ -13,86 +14,92 @@ use crate::index::mix;
 use crate::lazy_slice::LazySlice;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 
-const LEVELS: usize = 7;
+const LEVELS: usize = 6;
 const WAYS: usize = 8;
-const BLOCK_WORDS: usize = 3;
-const BUCKET_WORDS: usize = WAYS * (1 + BLOCK_WORDS);
+const BUCKET_WORDS: usize = 2 * WAYS;
 
-/// Bytes of memory whose blocks share a bucket: as many of the C library's smallest, of 32 bytes, as one has room for.
-const NEAR: usize = WAYS * 32;
+/// Bytes from one of the C library's smallest blocks to the next.
+const SMALLEST: usize = 32;
+/// Bytes of memory whose blocks share a bucket, which has room for as many of the smallest.
+const NEAR: usize = WAYS * SMALLEST;
 const MEGABYTE: usize = 1 << 20;
-/// Buckets that are tried where the near one is full.
-const FAR: usize = 8;
+/// Buckets that are tried where the near one is full. With more, a level is fuller before there is another, and a block that
+/// is in none of them costs more.
+const FAR: usize = 6;
 
 /// Buckets of the first level in a recording.
-pub const FIRST_BUCKETS: usize = 512;
-/// Level that is enough for 256 thousand blocks, in 8 MiB.
-pub const MODEST: usize = 3;
+pub const FIRST_BUCKETS: usize = 2048;
+/// Level that is enough for 256 thousand blocks, in 4 MiB.
+pub const MODEST: usize = 2;
 /// The last level there is.
 pub const LARGEST: usize = LEVELS - 1;
 
-/// What is remembered of a sampled block, in the words of the table: nothing has to be taken apart to be handed on.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Block {
-    /// Bytes asked for.
-    pub size: u64,
-    /// Number of the stack that took it, and the sampling interval that was in force.
-    taker: u64,
-    sample: Sample,
-}
+const THREAD_BITS: u32 = 16;
+const STACK_BITS: u32 = 17;
+const INTERVAL_BITS: u32 = 6;
+const SIZE_AT: u32 = STACK_BITS + INTERVAL_BITS;
+/// An interval that is no power of two.
+const OTHER_INTERVAL: u64 = (1 << INTERVAL_BITS) - 1;
 
-/// One sample: the number of a thread's record, and that thread's own number of the sample, which wraps.
+/// What is remembered of a sampled block, in the words of the table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Sample(u64);
-
-impl Sample {
-    #[inline]
-    pub fn new(thread: u32, sequence: u32) -> Sample {
-        Sample(u64::from(thread) << 32 | u64::from(sequence))
-    }
+pub struct Block {
+    key: u64,
+    word: u64,
 }
 
 impl Block {
-    /// A block of `size` bytes that the stack with this number took, at a sampling interval of so many bytes; 0 is exact.
+    /// A block of `size` bytes at `address` that the thread with record number `thread` took on the stack with number
+    /// `stack`, at a sampling interval of so many bytes; 0 is exact. `None` of one that is larger than 2 TiB, or where
+    /// systems give no memory unasked.
     #[inline]
-    pub fn new(size: u64, stack: u32, interval: u32, sample: Sample) -> Block {
-        let taker = u64::from(stack) << 32 | u64::from(interval);
-        Block {
-            size,
-            taker,
-            sample,
-        }
+    pub fn new(address: usize, size: u64, stack: u32, interval: u64, thread: u32) -> Option<Block> {
+        let interval = match interval {
+            0 => 0,
+            power if power.is_power_of_two() => u64::from(power.trailing_zeros()) + 1,
+            _ => OTHER_INTERVAL,
+        };
+        let fits = address as u64 >> (u64::BITS - THREAD_BITS) == 0
+            && thread < 1 << THREAD_BITS
+            && size < 1 << (u64::BITS - SIZE_AT)
+            && stack < 1 << STACK_BITS;
+        fits.then_some(Block {
+            key: (address as u64) << THREAD_BITS | u64::from(thread),
+            word: size << SIZE_AT | interval << STACK_BITS | u64::from(stack),
+        })
+    }
+
+    #[inline]
+    pub fn address(self) -> usize {
+        (self.key >> THREAD_BITS) as usize
+    }
+
+    /// Where it is, and whose it was: of all live blocks, this one.
+    #[inline]
+    pub fn key(self) -> u64 {
+        self.key
+    }
+
+    /// Bytes asked for.
+    #[inline]
+    pub fn size(self) -> u64 {
+        self.word >> SIZE_AT
     }
 
     /// Number of the stack that took it.
     #[inline]
     pub fn stack(self) -> u32 {
-        (self.taker >> 32) as u32
+        self.word as u32 & ((1 << STACK_BITS) - 1)
     }
 
-    /// Sampling interval that was in force, in bytes; 0 is exact.
+    /// Sampling interval that was in force, in bytes; 0 is exact. `None` for one that is no power of two: only what a user
+    /// asks for is that, and it is the same for the whole recording.
     #[inline]
-    pub fn interval(self) -> u64 {
-        u64::from(self.taker as u32)
-    }
-
-    /// The sample that it was.
-    #[inline]
-    pub fn sample(self) -> Sample {
-        self.sample
-    }
-
-    #[inline]
-    fn to_words(self) -> [u64; BLOCK_WORDS] {
-        [self.size, self.taker, self.sample.0]
-    }
-
-    #[inline]
-    fn from_words([size, taker, sample]: [u64; BLOCK_WORDS]) -> Block {
-        Block {
-            size,
-            taker,
-            sample: Sample(sample),
+    pub fn interval(self) -> Option<u64> {
+        match self.word >> STACK_BITS & OTHER_INTERVAL {
+            0 => Some(0),
+            OTHER_INTERVAL => None,
+            power => Some(1 << (power - 1)),
         }
     }
 }
@@ -114,31 +121,31 @@ impl LiveBlocks {
                 LazySlice::new(words(first_buckets, 3)),
                 LazySlice::new(words(first_buckets, 4)),
                 LazySlice::new(words(first_buckets, 5)),
-                LazySlice::new(words(first_buckets, 6)),
             ],
             newest: AtomicUsize::new(0),
         }
     }
 
-    /// Remembers `block` at `address`. `false` if that would open a level above `limit`, or memory is refused.
+    /// Remembers `block`. `false` if that would open a level above `limit`, or memory is refused.
     #[inline]
-    pub fn insert(&self, address: usize, block: Block, limit: usize) -> bool {
+    pub fn insert(&self, block: Block, limit: usize) -> bool {
         let newest = self.newest.load(Ordering::Acquire);
         let level = self.levels[newest].get();
         // Nearly always there is room near its neighbours.
-        let is_kept = level.is_some_and(|level| put(near(level, address), address, block));
-        is_kept || self.insert_further(address, block, limit)
+        let is_kept = level.is_some_and(|level| put(near(level, block.address()), block));
+        is_kept || self.insert_further(block, limit)
     }
 
     #[inline(never)]
-    fn insert_further(&self, address: usize, block: Block, limit: usize) -> bool {
+    fn insert_further(&self, block: Block, limit: usize) -> bool {
+        let address = block.address();
         loop {
             let number = self.newest.load(Ordering::Acquire);
             let Some(level) = self.levels[number].open() else {
                 return false;
             };
-            if put(near(level, address), address, block)
-                || far(level, address).any(|bucket| put(bucket, address, block))
+            if put(near(level, address), block)
+                || far(level, address).any(|bucket| put(bucket, block))
             {
                 return true;
             }
@@ -207,75 +214,115 @@ fn bucket(level: &[AtomicU64], number: usize) -> &Bucket {
     &buckets[number & (buckets.len() - 1)]
 }
 
+/// The place in its bucket where a block is tried first: nearly always it is there.
+#[inline]
+fn home(address: usize) -> usize {
+    address / SMALLEST % WAYS
+}
+
 /// Writes `block` to a free place of the bucket, if there is one.
 #[inline]
-fn put(bucket: &Bucket, address: usize, block: Block) -> bool {
-    let is_claimed = |key: &AtomicU64| {
-        let (free, address) = (0, address as u64);
-        key.load(Ordering::Relaxed) == free
-            && key
-                .compare_exchange(free, address, Ordering::Acquire, Ordering::Relaxed)
+fn put(bucket: &Bucket, block: Block) -> bool {
+    const FREE: u64 = 0;
+    let is_claimed = |way: &usize| {
+        let place = &bucket[*way];
+        place.load(Ordering::Relaxed) == FREE
+            && place
+                .compare_exchange(FREE, block.key, Ordering::Acquire, Ordering::Relaxed)
                 .is_ok()
     };
-    let Some(way) = bucket[..WAYS].iter().position(is_claimed) else {
+    let home = home(block.address());
+    let way = match is_claimed(&home) {
+        true => Some(home),
+        false => (0..WAYS).find(is_claimed),
+    };
+    let Some(way) = way else {
         return false;
     };
-    let at = WAYS + way * BLOCK_WORDS;
-    for (cell, word) in bucket[at..].iter().zip(block.to_words()) {
-        cell.store(word, Ordering::Relaxed);
-    }
+    bucket[WAYS + way].store(block.word, Ordering::Relaxed);
     true
 }
 
 /// Takes the block at `address` out of the bucket, if it is there.
 #[inline]
 fn take(bucket: &Bucket, address: usize) -> Option<Block> {
-    let is_it = |key: &AtomicU64| key.load(Ordering::Relaxed) == address as u64;
-    let way = bucket[..WAYS].iter().position(is_it)?;
-    let at = WAYS + way * BLOCK_WORDS;
-    let words = core::array::from_fn(|word| bucket[at + word].load(Ordering::Relaxed));
+    let is_it = |way: &usize| bucket[*way].load(Ordering::Relaxed) >> THREAD_BITS == address as u64;
+    let home = home(address);
+    let way = match is_it(&home) {
+        true => home,
+        false => (0..WAYS).find(is_it)?,
+    };
+    let block = Block {
+        key: bucket[way].load(Ordering::Relaxed),
+        word: bucket[WAYS + way].load(Ordering::Relaxed),
+    };
     bucket[way].store(0, Ordering::Release);
-    Some(Block::from_words(words))
+    Some(block)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn block(n: u64) -> Block {
-        Block::new(n, n as u32 + 1, 2, Sample::new(3, 4))
+    fn block(address: usize) -> Block {
+        Block::new(address, address as u64 % 1000, 2, 3, 4).unwrap()
     }
 
     #[test]
     fn a_block_says_what_it_was_made_of() {
-        let block = Block::from_words(Block::new(5, 6, u32::MAX, Sample::new(8, 9)).to_words());
-        assert_eq!((block.size, block.stack()), (5, 6));
-        assert_eq!(block.interval(), u64::from(u32::MAX));
-        assert_eq!(block.sample(), Sample::new(8, 9));
-        assert_ne!(block.sample(), Sample::new(9, 8));
+        let most = |bits: u32| (1u64 << bits) - 1;
+        let (size, stack, thread) = (most(41), most(17) as u32, most(16) as u32);
+        for (address, size, stack, thread) in
+            [(5, 6, 7, 8), (most(48) as usize, size, stack, thread)]
+        {
+            let at = |interval| Block::new(address, size, stack, interval, thread).unwrap();
+            for power in 0..32 {
+                assert_eq!(at(1 << power).interval(), Some(1 << power));
+            }
+            for interval in [0, 3, u64::from(u32::MAX)] {
+                let block = at(interval);
+                assert_eq!(block.interval(), (interval == 0).then_some(0));
+                assert_eq!((block.size(), block.stack()), (size, stack));
+                assert_eq!(block.address(), address);
+            }
+            let other = Block::new(address, size, stack, 0, thread - 1).unwrap();
+            assert_ne!(other.key(), at(0).key());
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_no_block_and_not_taken_for_another() {
+        let high = 1 << 48 | 64;
+        assert_eq!(Block::new(high, 1, 1, 0, 1), None);
+        assert_eq!(Block::new(64, 1 << 41, 1, 0, 1), None);
+        assert_eq!(Block::new(64, 1, 1 << 17, 0, 1), None);
+        assert_eq!(Block::new(64, 1, 1, 0, 1 << 16), None);
+        let live = LiveBlocks::new(1);
+        assert!(live.insert(block(64), LARGEST));
+        assert_eq!(live.remove(high), None);
+        assert_eq!(live.remove(64), Some(block(64)));
     }
 
     #[test]
     fn remembers_and_forgets_through_all_levels() {
         let live = LiveBlocks::new(FIRST_BUCKETS);
         for n in 1..=100_000usize {
-            assert!(live.insert(n * 16, block(n as u64), LARGEST));
+            assert!(live.insert(block(n * 16), LARGEST));
         }
         for n in 1..=100_000usize {
-            assert_eq!(live.remove(n * 16), Some(block(n as u64)));
+            assert_eq!(live.remove(n * 16), Some(block(n * 16)));
             assert_eq!(live.remove(n * 16), None);
         }
     }
 
     #[test]
-    fn a_level_is_half_full_before_the_next_is_opened_however_dense_the_heap() {
+    fn levels_are_a_third_full_before_the_next_is_opened_however_dense_the_heap() {
         // What allocators put side by side, and a page or a megabyte apart.
         for spacing in [8, 16, 24, 32, 48, 64, 4096, 1 << 20] {
             let live = LiveBlocks::new(FIRST_BUCKETS);
-            let room = 8 * FIRST_BUCKETS * (1 + 4 + 16);
-            for n in 1..=room / 2 {
-                let address = 0x5555_0000_0000 + n * spacing;
-                assert!(live.insert(address, block(0), LARGEST));
+            let room = WAYS * FIRST_BUCKETS * (1 + 4 + 16);
+            for n in 1..=room / 3 {
+                assert!(live.insert(block(0x5555_0000_0000 + n * spacing), LARGEST));
             }
             let newest = live.newest.load(Ordering::Relaxed);
             assert!(newest <= 2, "{spacing} apart: {newest}");
@@ -285,12 +332,12 @@ mod tests {
     #[test]
     fn stays_within_its_limit() {
         let live = LiveBlocks::new(FIRST_BUCKETS);
-        let kept = (1..=100_000usize)
-            .filter(|n| live.insert(n * 48, block(0), 1))
+        let kept = (1..=400_000usize)
+            .filter(|n| live.insert(block(n * 48), 1))
             .count();
-        assert!((16_000..=20_480).contains(&kept), "{kept}");
-        assert!(live.bytes() < 700 << 10);
-        let found = (1..=100_000usize).filter(|n| live.remove(n * 48).is_some());
+        assert!((65_000..=81_920).contains(&kept), "{kept}");
+        assert!(live.bytes() < 1400 << 10);
+        let found = (1..=400_000usize).filter(|n| live.remove(n * 48).is_some());
         assert_eq!(found.count(), kept);
     }
 
@@ -298,7 +345,7 @@ mod tests {
     fn freed_places_are_used_again() {
         let live = LiveBlocks::new(FIRST_BUCKETS);
         for n in 0..1_000_000usize {
-            assert!(live.insert(64 + n * 32, block(0), 0));
+            assert!(live.insert(block(64 + n * 32), 0));
             assert!(live.remove(64 + n * 32).is_some());
         }
         assert_eq!(live.newest.load(Ordering::Relaxed), 0);

@@ -17,18 +17,18 @@ impl<const PLACES: usize> Sampled<PLACES> {
         }
     }
 
-    /// Remembers `block` at `address`, which is the caller's. `false` if that would open a level above `limit`, or memory is
+    /// Remembers `block`, which is the caller's. `false` if that would open a level above `limit`, or memory is
     /// refused.
     #[inline]
-    pub fn remember(&self, address: usize, block: Block, limit: usize) -> bool {
+    pub fn remember(&self, block: Block, limit: usize) -> bool {
         // One that is closed stays so, and needs no place to be found.
         let is_open = self.filter.is_open();
         if is_open {
-            self.filter.add(address);
+            self.filter.add(block.address());
         }
-        let kept = self.live.insert(address, block, limit);
+        let kept = self.live.insert(block, limit);
         if !kept && is_open {
-            self.filter.remove(address);
+            self.filter.remove(block.address());
         }
         kept
     }

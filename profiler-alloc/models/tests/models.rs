@@ -8,7 +8,7 @@ use profiler_alloc_models::free_records::{FreeRecords, claim};
 use profiler_alloc_models::in_force::{InForce, look_up};
 use profiler_alloc_models::index::Index;
 use profiler_alloc_models::lazy_slice::LazySlice;
-use profiler_alloc_models::live::{Block, LiveBlocks, Sample};
+use profiler_alloc_models::live::{Block, LiveBlocks};
 use profiler_alloc_models::memory::zeroed;
 use profiler_alloc_models::orders::{every, thread};
 use profiler_alloc_models::sampled::Sampled;
@@ -92,8 +92,8 @@ fn no_entry_is_lost_while_the_index_grows() {
     });
 }
 
-fn block(size: u64) -> Block {
-    Block::new(size, size as u32, 1, Sample::new(2, size as u32))
+fn block(address: usize, size: u64) -> Block {
+    Block::new(address, size, size as u32, 1, 2).unwrap()
 }
 
 /// A table with one bucket, of which every place but `free` is taken.
@@ -101,7 +101,7 @@ fn crowded(free: usize) -> Arc<LiveBlocks> {
     let live = LiveBlocks::new(1);
     assert_eq!(live.bytes(), 0);
     for at in free..8 {
-        assert!(live.insert(4096 + at, block(0), 0));
+        assert!(live.insert(block(4096 + at, 0), 0));
     }
     Arc::new(live)
 }
@@ -113,8 +113,8 @@ fn blocks_in_one_bucket_are_not_confused() {
         let come_and_go = |live: &LiveBlocks, address: usize| {
             for size in [1, 2] {
                 // One place: who comes second goes without.
-                if live.insert(address, block(size), 0) {
-                    assert_eq!(live.remove(address), Some(block(size)));
+                if live.insert(block(address, size), 0) {
+                    assert_eq!(live.remove(address), Some(block(address, size)));
                 }
                 assert_eq!(live.remove(address), None);
             }
@@ -135,18 +135,18 @@ fn a_block_is_found_by_whoever_it_was_handed_to() {
         together(
             move || {
                 // Both do not fit into the first level.
-                assert!(giver.insert(16, block(1), 1));
-                assert!(giver.insert(32, block(2), 1));
+                assert!(giver.insert(block(16, 1), 1));
+                assert!(giver.insert(block(32, 2), 1));
                 given.store(true, Release);
-                assert!(giver.insert(48, block(3), 1));
+                assert!(giver.insert(block(48, 3), 1));
             },
             move || {
                 if handed.load(Acquire) {
-                    assert_eq!(live.remove(16), Some(block(1)));
-                    assert_eq!(live.remove(32), Some(block(2)));
+                    assert_eq!(live.remove(16), Some(block(16, 1)));
+                    assert_eq!(live.remove(32), Some(block(32, 2)));
                     // The address is this thread's now.
-                    assert!(live.insert(16, block(4), 1));
-                    assert_eq!(live.remove(16), Some(block(4)));
+                    assert!(live.insert(block(16, 4), 1));
+                    assert_eq!(live.remove(16), Some(block(16, 4)));
                 }
             },
         );
@@ -183,14 +183,14 @@ fn a_sampled_block_is_known_to_whoever_it_was_handed_to() {
         let (giver, given) = (sampled.clone(), handed.clone());
         together(
             move || {
-                assert!(giver.remember(16, block(1), 0));
+                assert!(giver.remember(block(16, 1), 0));
                 given.store(true, Release);
-                assert!(giver.remember(32, block(2), 0));
-                assert_eq!(giver.take(32), Some(block(2)));
+                assert!(giver.remember(block(32, 2), 0));
+                assert_eq!(giver.take(32), Some(block(32, 2)));
             },
             move || {
                 if handed.load(Acquire) {
-                    assert_eq!(sampled.take(16), Some(block(1)));
+                    assert_eq!(sampled.take(16), Some(block(16, 1)));
                     assert_eq!(sampled.take(16), None);
                 }
             },

@@ -1,5 +1,6 @@
 //! What one sample adds: to the totals of the stack that took or gave back a block, and to the blocks that are live.
 
+use core::cell::Cell;
 use core::sync::atomic::Ordering;
 
 use profiler_alloc_format::{StackCells, ThreadCells, size_class};
@@ -8,10 +9,15 @@ use super::Recorder;
 use super::walk::Kind;
 use crate::at_peak::{add_variance, change_live};
 use crate::counters;
-use crate::live::{self, Block, Sample};
+use crate::live::{self, Block};
 use crate::registers::Registers;
 use crate::sampling::{self, Weight};
 use crate::stacks::{self, StackRef};
+
+thread_local! {
+    /// [`Block::key`] of the thread's latest sample.
+    static LATEST: Cell<u64> = const { Cell::new(0) };
+}
 
 impl Recorder {
     /// An allocation was made and counted.
@@ -36,7 +42,7 @@ impl Recorder {
         if block.is_some() || self.charges_unknown() {
             self.timed(cells, cells.frees.load(Ordering::Relaxed), || {
                 let (stack, walked) = self.stack(cells, Kind::Free, at);
-                self.charge_free(cells, stack, block, size);
+                self.charge_free(stack, block, size);
                 self.enter(cells, stack);
                 ((), walked)
             });
@@ -70,8 +76,8 @@ impl Recorder {
     }
 
     /// The reallocation failed and the block is where it was.
-    pub fn put_back(&self, address: usize, block: Block) {
-        if !self.remember(address, block) {
+    pub fn put_back(&self, block: Block) {
+        if !self.remember(block) {
             self.lose(block);
         }
     }
@@ -90,7 +96,7 @@ impl Recorder {
             let number = cells.reallocs.load(Ordering::Relaxed);
             let taker = self.timed(cells, number, || {
                 let (stack, walked) = self.stack(cells, Kind::Realloc, at);
-                self.charge_free(cells, stack, old, old_size);
+                self.charge_free(stack, old, old_size);
                 let taker = due.then(|| self.sample_alloc(cells, stack, address, size, true));
                 self.enter(cells, stack);
                 (taker, walked)
@@ -141,9 +147,9 @@ impl Recorder {
         class.count.fetch_add(weight.count, Ordering::Relaxed);
         class.bytes.fetch_add(weight.bytes, Ordering::Relaxed);
 
-        let sample = Sample::new(counters::number(), sequence);
-        let block = Block::new(size, at.stack, interval as u32, sample);
-        if self.remember(address, block) {
+        let block = Block::new(address, size, at.stack, interval, counters::number());
+        let _ = LATEST.try_with(|latest| latest.set(block.map_or(0, Block::key)));
+        if block.is_some_and(|block| self.remember(block)) {
             self.change_live(stack, weight, 1);
         } else {
             self.widen(cells, interval);
@@ -156,9 +162,9 @@ impl Recorder {
     }
 
     /// Charges the stack that frees a block of `size` bytes, and the one that took it if it is known.
-    fn charge_free(&self, cells: &ThreadCells, at: StackRef, block: Option<Block>, size: u64) {
+    fn charge_free(&self, at: StackRef, block: Option<Block>, size: u64) {
         let weight = match block {
-            Some(block) => self.give_back(cells, block),
+            Some(block) => self.give_back(block),
             None if self.charges_unknown() => sampling::weight(size, 0),
             None => return,
         };
@@ -170,15 +176,14 @@ impl Recorder {
     }
 
     /// Takes a block away from what is live of its stack; gives its weight.
-    fn give_back(&self, cells: &ThreadCells, block: Block) -> Weight {
-        let weight = sampling::weight(block.size, block.interval());
+    fn give_back(&self, block: Block) -> Weight {
+        let weight = self.weight(block);
         let taker = self.stack_cells(StackRef {
             stack: block.stack(),
             node: 0,
         });
         self.change_live(taker, weight, -1);
-        let latest = Sample::new(counters::number(), cells.sequence.load(Ordering::Relaxed));
-        if block.sample() == latest {
+        if LATEST.try_with(Cell::get) == Ok(block.key()) {
             taker
                 .temporary_bytes
                 .fetch_add(weight.bytes, Ordering::Relaxed);
@@ -189,27 +194,32 @@ impl Recorder {
         weight
     }
 
+    fn weight(&self, block: Block) -> Weight {
+        let asked_for = || self.store.header().interval.load(Ordering::Relaxed);
+        sampling::weight(block.size(), block.interval().unwrap_or_else(asked_for))
+    }
+
     /// Adds `weight` to what a stack has live, or takes it away.
     fn change_live(&self, stack: &StackCells, weight: Weight, sign: i64) {
         let epoch = self.store.header().peak_epoch.load(Ordering::Acquire);
         change_live(stack, epoch, weight, sign);
     }
 
-    fn remember(&self, address: usize, block: Block) -> bool {
+    fn remember(&self, block: Block) -> bool {
         let header = self.store.header();
         let heap = header.heap.load(Ordering::Relaxed) as i64;
-        // A budgeted recording may take 3 % of the heap for this, or 8 MiB; one that was told what to sample, anything.
+        // A budgeted recording may take 3 % of the heap for this, or 6 MiB; one that was told what to sample, anything.
         let limit = match self.budget.is_flexible() {
             true if heap < 1 << 30 => live::MODEST,
             true => live::MODEST + 1,
             false => live::LARGEST,
         };
-        self.sampled.remember(address, block, limit)
+        self.sampled.remember(block, limit)
     }
 
     /// A block that was taken from the live ones is not known any more.
     pub fn lose(&self, block: Block) {
-        let weight = sampling::weight(block.size, block.interval());
+        let weight = self.weight(block);
         self.change_live(
             self.stack_cells(StackRef {
                 stack: block.stack(),
