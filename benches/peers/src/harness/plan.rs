@@ -193,6 +193,7 @@ impl Plan<'_> {
                 "system",
                 "memprof, off",
                 "memprof, default",
+                "memprof, 512 KiB",
                 "jemalloc",
                 "jemalloc, prof",
             ];

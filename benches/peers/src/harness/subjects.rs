@@ -85,6 +85,8 @@ pub const SUBJECTS: &[Subject] = &[
     subject("system", "system", "system"),
     memprof("memprof, off", &[]),
     memprof("memprof, default", RECORDED),
+    // What the default recording comes to once its grant is spent.
+    memprof("memprof, 512 KiB", SAMPLED),
     memprof("memprof, all", ALL),
     Subject {
         build: Build::FramePointers,
