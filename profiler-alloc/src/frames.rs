@@ -12,6 +12,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::known::{self, ENTRY, Entry, KnownStack};
+use crate::machine;
 use crate::modules::Site;
 use crate::stack_memory::StackMemory;
 use crate::stack_words::StackWords;
@@ -176,7 +177,8 @@ impl<'a> Frames<'a> {
         let mut fingerprint = self.fingerprint;
         for frame in outer.words.chunks_exact(2) {
             let (at, site) = (load(&frame[0]) as usize, Site::from_bits(load(&frame[1])));
-            if at <= place || memory.read(at) != Some(site.address()) || !site.stays() {
+            let there = memory.read(at).map(machine::address_in);
+            if at <= place || there != Some(site.address()) || !site.stays() {
                 return false;
             }
             fingerprint.push(site);
@@ -205,10 +207,10 @@ impl<'a> Frames<'a> {
 
     /// Copies everything that the walk depended on, if it is done and may be remembered. Gives whether it depended on the
     /// frame pointer that it began with, too.
-    pub fn copy_words(&self, to: &mut StackWords<'_>) -> Option<bool> {
+    pub fn copy_words(&self, memory: &StackMemory, to: &mut StackWords<'_>) -> Option<bool> {
         let is_ordinary = self.len <= self.inner.len();
         let known = &self.buffer.known;
-        (is_ordinary && known.copy_words(to)).then(|| known.needs_fp())
+        (is_ordinary && known.copy_words(memory, to)).then(|| known.needs_fp())
     }
 
     /// Hash of what is kept: from the outermost inwards of an ordinary stack once it is complete, the other way of others.
@@ -288,6 +290,7 @@ mod tests {
         for address in stack {
             let found = Found {
                 site: Site::staying(*address),
+                sp: &raw const *address as usize + 8,
                 place: &raw const *address as usize,
                 fp: 0,
                 fp_at: 0,

@@ -110,7 +110,7 @@ impl Oracle {
             frames.push(found, memory)
         });
         frames.complete();
-        (self.recent).note(start, stack, |words| frames.copy_words(words));
+        (self.recent).note(start, stack, |words| frames.copy_words(&memory, words));
         let mut kept: Vec<_> = frames
             .outermost_first()
             .map(|site| site.expect("not that deep").address())
@@ -246,11 +246,7 @@ fn a_chain_of_frame_pointers_is_followed_to_its_end() {
     set(11, 0x1111);
     set(30, 0);
     set(31, 0x2222);
-    let registers = Registers {
-        pc: 0,
-        sp: address(5),
-        fp: address(10),
-    };
+    let registers = Registers::new(0, address(5), address(10));
     let mut own = OwnStack {
         low: address(0),
         high: address(63),
