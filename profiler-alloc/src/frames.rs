@@ -281,6 +281,16 @@ mod tests {
 
     /// Walks the return addresses in `stack`, each standing where it is in memory.
     fn walk<'a>(buffer: &'a mut FrameBuffer, guess: Guess, stack: &[usize]) -> Frames<'a> {
+        walk_sized(buffer, guess, stack, 8)
+    }
+
+    /// The same, each address so many bytes below the end of the frame that it leads out of.
+    fn walk_sized<'a>(
+        buffer: &'a mut FrameBuffer,
+        guess: Guess,
+        stack: &[usize],
+        size: usize,
+    ) -> Frames<'a> {
         let mut own = OwnStack {
             low: stack.as_ptr_range().start as usize,
             high: stack.as_ptr_range().end as usize,
@@ -290,7 +300,7 @@ mod tests {
         for address in stack {
             let found = Found {
                 site: Site::staying(*address),
-                sp: &raw const *address as usize + 8,
+                sp: &raw const *address as usize + size,
                 place: &raw const *address as usize,
                 fp: 0,
                 fp_at: 0,
@@ -370,6 +380,21 @@ mod tests {
         assert!(!confirmed(&[1, 3], &[1, 2, 3]));
         assert!(!confirmed(&[1, 2, 3], &[1, 2]));
         assert!(!confirmed(&[], &[1]));
+    }
+
+    #[test]
+    fn a_frame_with_another_stack_pointer_is_another() {
+        // The place of the return address tells it on some machines.
+        if machine::RETURN_AT.is_some() {
+            return;
+        }
+        let stack: Vec<usize> = (1..=12).collect();
+        let mut buffer = buffer(16);
+        let walked =
+            |buffer: &mut FrameBuffer, size| walk_sized(buffer, Guess::NONE, &stack, size).walked();
+        assert_eq!(walked(&mut buffer, 8), 12);
+        assert_eq!(walked(&mut buffer, 8), 1);
+        assert_eq!(walked(&mut buffer, 16), 12);
     }
 
     #[test]
