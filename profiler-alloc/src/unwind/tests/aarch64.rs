@@ -135,10 +135,14 @@ fn a_walk_may_begin_where_the_return_address_is_in_its_register() {
 
 #[test]
 fn further_out_no_return_address_is_in_a_register() {
-    unsafe extern "C" fn is_cut_off(_: *mut c_void) {
-        let (ours, end) = Oracle::new("untold").walk(Registers::capture());
-        assert_eq!((ours.len(), end), (1, End::CutOff));
+    unsafe extern "C" fn walk_here(result: *mut c_void) {
+        let walked = Oracle::new("untold").walk(Registers::capture());
+        // SAFETY: what is passed below.
+        unsafe { *result.cast() = walked };
     }
-    // SAFETY: calls `is_cut_off`, which takes anything.
-    unsafe { memprof_test_call_untold(std::ptr::null_mut(), is_cut_off) };
+    let mut walked = (Vec::<usize>::new(), End::Complete);
+    // SAFETY: calls `walk_here` with what it takes.
+    unsafe { memprof_test_call_untold((&raw mut walked).cast(), walk_here) };
+    let (ours, end) = walked;
+    assert_eq!((ours.len(), end), (1, End::CutOff));
 }
