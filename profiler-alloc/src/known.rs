@@ -68,10 +68,7 @@ fn word(entry: &Entry, at: usize) -> u64 {
 }
 
 fn sp(entry: &Entry) -> usize {
-    match machine::RETURN_AT {
-        Some(at) => (word(entry, 0) as usize).wrapping_add_signed(-at),
-        None => word(entry, SP) as usize,
-    }
+    (entry.get(SP)).map_or(0, |sp| sp.load(Ordering::Relaxed) as usize)
 }
 
 fn needs_fp(entry: &Entry) -> bool {
@@ -132,7 +129,7 @@ impl KnownStack {
         self.entries.get(at).is_some_and(|entry| {
             word(entry, 0) == frame.place as u64
                 && word(entry, 1) == frame.site.to_bits()
-                && (machine::RETURN_AT.is_some() || sp(entry) == frame.sp)
+                && (ENTRY == SP || sp(entry) == frame.sp)
                 && (word(entry, 3) == frame.fp as u64 || !needs_fp(entry))
         })
     }

@@ -199,8 +199,8 @@ pub fn walk(
 pub struct FirstFrame {
     pc: usize,
     from_fp: bool,
-    /// From that register to where the return address stands.
     offset: isize,
+    return_at: isize,
 }
 
 impl FirstFrame {
@@ -209,6 +209,7 @@ impl FirstFrame {
         pc: 0,
         from_fp: false,
         offset: 0,
+        return_at: 0,
     };
 
     /// By the `rule` at `pc`, if it leads to a place on the stack.
@@ -222,7 +223,8 @@ impl FirstFrame {
             } => Some(FirstFrame {
                 pc,
                 from_fp,
-                offset: offset + return_at,
+                offset,
+                return_at,
             }),
             Step::Caller { .. } | Step::Outermost | Step::Unknown => None,
         }
@@ -241,7 +243,9 @@ impl FirstFrame {
             true => registers.fp,
             false => registers.sp,
         };
+        let return_at = machine::RETURN_AT.unwrap_or(self.return_at);
         base.wrapping_add_signed(self.offset)
+            .wrapping_add_signed(return_at)
     }
 }
 
