@@ -1,5 +1,6 @@
 //! The programs under test: the memprof command and the examples, as cargo built them.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -16,14 +17,22 @@ pub fn example(name: &str) -> PathBuf {
 /// `cargo test` builds the examples when it builds everything, but not when one test is named.
 fn build_examples() -> PathBuf {
     let built = Path::new(MEMPROF).parent().expect("target/PROFILE");
-    let target = built.parent().expect("target");
+    let above = built.parent().expect("target, or target/TRIPLE");
     let profile = match built.file_name().and_then(|name| name.to_str()) {
         Some("debug") => "dev",
         Some(profile) => profile,
         None => unreachable!("the folder is named by the profile"),
     };
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--examples", "--profile", profile])
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--examples", "--profile", profile]);
+    let target = match (above.file_name()).filter(|name| is_triple(name)) {
+        Some(triple) => {
+            cargo.arg("--target").arg(triple);
+            above.parent().expect("target")
+        }
+        None => above,
+    };
+    let status = cargo
         .arg("--target-dir")
         .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -31,6 +40,12 @@ fn build_examples() -> PathBuf {
         .expect("cargo runs");
     assert!(status.success(), "the examples build");
     built.join("examples")
+}
+
+/// True for the folder of a machine that was named to cargo.
+fn is_triple(folder: &OsStr) -> bool {
+    let machine = format!("{}-", std::env::consts::ARCH);
+    folder.as_encoded_bytes().starts_with(machine.as_bytes())
 }
 
 /// A copy of the example's program without any symbols, named `copy`.
