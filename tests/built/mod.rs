@@ -25,7 +25,7 @@ fn build_examples() -> PathBuf {
     };
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--examples", "--profile", profile]);
-    let target = match (above.file_name()).filter(|name| is_triple(name)) {
+    let target = match triple() {
         Some(triple) => {
             cargo.arg("--target").arg(triple);
             above.parent().expect("target")
@@ -42,16 +42,18 @@ fn build_examples() -> PathBuf {
     built.join("examples")
 }
 
-/// True for the folder of a machine that was named to cargo.
-fn is_triple(folder: &OsStr) -> bool {
+/// The machine that this test is built for, if it was named to cargo.
+pub fn triple() -> Option<&'static OsStr> {
     let machine = format!("{}-", std::env::consts::ARCH);
-    folder.as_encoded_bytes().starts_with(machine.as_bytes())
+    let above = Path::new(MEMPROF).parent()?.parent()?.file_name()?;
+    (above.as_encoded_bytes().starts_with(machine.as_bytes())).then_some(above)
 }
 
 /// A copy of the example's program without any symbols, named `copy`.
 pub fn stripped_example(name: &str, copy: &str) -> PathBuf {
     let stripped = example(name).with_file_name(copy);
-    let status = Command::new("strip")
+    let strip = std::env::var_os("STRIP").unwrap_or("strip".into());
+    let status = Command::new(strip)
         .arg("-o")
         .arg(&stripped)
         .arg(example(name))
