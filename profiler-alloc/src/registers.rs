@@ -77,19 +77,15 @@ impl Registers {
     }
 
     /// The register that a return address may be in.
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(all(target_arch = "aarch64", not(portable_unwinder)))]
     #[inline(always)]
     pub fn link(self) -> Option<usize> {
         Some(self.link)
     }
 
     /// On this machine a call puts the return address on the stack.
-    #[cfg(not(target_arch = "aarch64"))]
+    #[cfg(not(any(target_arch = "aarch64", portable_unwinder)))]
     #[inline(always)]
-    #[cfg_attr(
-        portable_unwinder,
-        allow(dead_code, reason = "the portable unwinder finds its own start")
-    )]
     pub fn link(self) -> Option<usize> {
         None
     }
