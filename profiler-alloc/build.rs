@@ -3,7 +3,8 @@
 fn main() {
     println!("cargo::rustc-check-cfg=cfg(portable_unwinder)");
     println!("cargo::rerun-if-changed=build.rs");
-    let is_known = std::env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("x86_64");
+    let machine = std::env::var("CARGO_CFG_TARGET_ARCH");
+    let is_known = matches!(machine.as_deref(), Ok("x86_64" | "aarch64"));
     let is_asked_for = std::env::var_os("CARGO_FEATURE_PORTABLE_UNWINDER").is_some();
     if !is_known || is_asked_for {
         println!("cargo::rustc-cfg=portable_unwinder");

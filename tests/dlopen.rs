@@ -1,6 +1,9 @@
 //! A library loaded while recording: its frames are unwound, and its lines found, like those of the program; also after
 //! another build of it has taken its place, in memory and on disk.
 
+#[allow(dead_code, reason = "each test uses a part")]
+mod built;
+
 use std::ffi::{CStr, CString, c_void};
 use std::fs;
 use std::hint::black_box;
@@ -49,7 +52,12 @@ fn build(folder: &Path, name: &str) -> PathBuf {
     let source = folder.join(format!("{name}.rs"));
     let library = folder.join(format!("{name}.so"));
     fs::write(&source, LIBRARY).unwrap();
-    let built = Command::new("rustc")
+    let mut rustc = Command::new("rustc");
+    if let Some(triple) = built::triple() {
+        let linker = std::env::var("CC").unwrap_or("cc".into());
+        (rustc.arg("--target").arg(triple)).arg(format!("-Clinker={linker}"));
+    }
+    let built = rustc
         .args(["--edition", "2024", "--crate-type", "cdylib", "-O", "-g"])
         .args(["--crate-name", "library", "-Clink-arg=-Wl,--build-id=sha1"])
         .arg("-o")

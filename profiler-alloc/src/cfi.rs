@@ -1,20 +1,24 @@
 //! One 64-bit rule per return address: how to get from a frame to its caller, compiled from the module's unwind table
-//! (`.eh_frame`, System V ABI AMD64, section 4.2.4; DWARF 5, section 6.4).
+//! (`.eh_frame`, System V ABI AMD64, section 4.2.4; DWARF 5, section 6.4; DWARF for the Arm 64-bit Architecture).
 //!
 //! ```text
-//! bit 63   62 61   60         24…47                0…23
-//! set      kind    CFA from   saved rbp at CFA+n   CFA = register + n
-//!                  0 rsp      (signed bytes;       (signed bytes)
-//!                  1 rbp      0: rbp unchanged)
+//! bit 63   62 61   60         40…59                    20…39                 0…19
+//! set      kind    CFA from   return address at CFA+n  saved fp at CFA+n     CFA = register + n
+//!                  0 sp       (signed words;           (signed words;        (signed words)
+//!                  1 fp       0: still in its register) 0: fp unchanged)
 //! ```
+//! Where every call puts the return address at the same place, as on x86-64, that field is not there, and the other two are
+//! of 24 bits, in bytes.
+//!
 //! Nearly all code compiled from Rust, C and C++ fits. Frames that need more (signal trampolines, some assembly) end the
 //! walk, and the stack is counted as cut off.
 
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, Pointer, Register,
-    RegisterRule, UnwindContext, UnwindContextStorage, UnwindSection, UnwindTableRow, X86_64,
+    RegisterRule, UnwindContext, UnwindContextStorage, UnwindSection, UnwindTableRow,
 };
 
+use crate::machine;
 use crate::modules::Module;
 
 /// A compiled rule.
@@ -24,11 +28,13 @@ pub struct Rule(u64);
 /// What a rule says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// The caller's frame begins at `base + offset`, and its return address stands 8 bytes below.
+    /// The caller's frame begins at `base + offset`. From there, its frame pointer was saved at `saved_fp`, if that is not 0,
+    /// and its return address at `return_at`; without that it is still in its register.
     Caller {
         from_fp: bool,
         offset: isize,
         saved_fp: isize,
+        return_at: Option<isize>,
     },
     /// This is the outermost frame.
     Outermost,
@@ -36,7 +42,11 @@ pub enum Step {
     Unknown,
 }
 
-const OFFSET_BITS: u32 = 24;
+/// The bits of a field, and the bytes that it counts in.
+const FIELD: (u32, i64) = match machine::RETURN_AT {
+    Some(_) => (24, 1),
+    None => (20, 8),
+};
 const SET: u64 = 1 << 63;
 const KIND_CALLER: u64 = 1 << 61;
 const KIND_OUTERMOST: u64 = 2 << 61;
@@ -46,14 +56,21 @@ impl Rule {
     pub const UNKNOWN: Rule = Rule(SET);
     const OUTERMOST: Rule = Rule(SET | KIND_OUTERMOST);
 
-    fn caller(from_fp: bool, offset: i64, saved_fp: i64) -> Rule {
-        let fits = |value: i64| value.abs() < 1 << (OFFSET_BITS - 1);
-        if !fits(offset) || !fits(saved_fp) {
+    /// `return_at` is 0 for a return address that is in its register, or where it always is.
+    fn caller(from_fp: bool, offset: i64, saved_fp: i64, return_at: i64) -> Rule {
+        let (bits, unit) = FIELD;
+        let fits = |value: i64| value % unit == 0 && (value / unit).abs() < 1 << (bits - 1);
+        let values = [offset, saved_fp, return_at];
+        if !values.into_iter().all(fits) {
             return Rule::UNKNOWN;
         }
-        let field = |value: i64| value as u64 & ((1 << OFFSET_BITS) - 1);
+        let field = |value: i64| (value / unit) as u64 & ((1 << bits) - 1);
         let base = if from_fp { FROM_FP } else { 0 };
-        Rule(SET | KIND_CALLER | base | field(saved_fp) << OFFSET_BITS | field(offset))
+        let fields = values
+            .into_iter()
+            .rev()
+            .fold(0, |all, value| all << bits | field(value));
+        Rule(SET | KIND_CALLER | base | fields)
     }
 
     pub const fn to_bits(self) -> u64 {
@@ -66,13 +83,20 @@ impl Rule {
 
     #[inline]
     pub fn step(self) -> Step {
-        let field =
-            |at: u32| ((self.0 << (64 - OFFSET_BITS - at)) as i64 >> (64 - OFFSET_BITS)) as isize;
+        let (bits, unit) = FIELD;
+        let field = |number: u32| {
+            let value = (self.0 << (64 - bits * (number + 1))) as i64 >> (64 - bits);
+            (value * unit) as isize
+        };
         if self.0 & KIND_CALLER != 0 {
             Step::Caller {
                 from_fp: self.0 & FROM_FP != 0,
                 offset: field(0),
-                saved_fp: field(OFFSET_BITS),
+                saved_fp: field(1),
+                return_at: match machine::RETURN_AT {
+                    Some(at) => Some(at),
+                    None => Some(field(2)).filter(|&at| at != 0),
+                },
             }
         } else if self.0 & KIND_OUTERMOST != 0 {
             Step::Outermost
@@ -109,7 +133,8 @@ fn try_compile(module: &Module, pc: usize, context: &mut Context) -> Option<Rule
     };
     let eh_frame = eh_frame as usize;
     let bases = bases.set_eh_frame(eh_frame as u64);
-    let section = EhFrame::from(bytes(eh_frame, index.min(eh_frame), end)?);
+    let mut section = EhFrame::from(bytes(eh_frame, index.min(eh_frame), end)?);
+    section.set_vendor(machine::VENDOR);
     let table = header.table()?;
     let entry = table
         .pointer_to_offset(table.lookup(pc as u64, &bases).ok()?)
@@ -127,26 +152,27 @@ fn try_compile(module: &Module, pc: usize, context: &mut Context) -> Option<Rule
 }
 
 fn rule_of(row: &UnwindTableRow<usize, Storage>) -> Rule {
-    if row.register(X86_64::RA) == Some(RegisterRule::Undefined) {
-        return Rule::OUTERMOST;
-    }
+    let return_at = match (row.register(machine::RETURN_ADDRESS), machine::RETURN_AT) {
+        (Some(RegisterRule::Undefined), _) => return Rule::OUTERMOST,
+        (Some(RegisterRule::Offset(at)), Some(always)) if at == always as i64 => 0,
+        (Some(RegisterRule::Offset(at)), None) if at != 0 => at,
+        (None | Some(RegisterRule::SameValue), None) => 0,
+        _ => return Rule::UNKNOWN,
+    };
     let CfaRule::RegisterAndOffset { register, offset } = *row.cfa() else {
         return Rule::UNKNOWN;
     };
     let from_fp = match register {
-        X86_64::RSP => false,
-        X86_64::RBP => true,
+        machine::STACK_POINTER => false,
+        machine::FRAME_POINTER => true,
         _ => return Rule::UNKNOWN,
     };
-    if row.register(X86_64::RA) != Some(RegisterRule::Offset(-8)) {
-        return Rule::UNKNOWN;
-    }
-    let saved_fp = match row.register(X86_64::RBP) {
+    let saved_fp = match row.register(machine::FRAME_POINTER) {
         Some(RegisterRule::Offset(at)) if at != 0 => at,
         None | Some(RegisterRule::Undefined | RegisterRule::SameValue) => 0,
         _ => return Rule::UNKNOWN,
     };
-    Rule::caller(from_fp, offset, saved_fp)
+    Rule::caller(from_fp, offset, saved_fp, return_at)
 }
 
 /// The module's bytes from `start` to the end of the segment that begins at or before `low`.
@@ -166,18 +192,28 @@ mod tests {
 
     #[test]
     fn rules_round_trip() {
-        for (from_fp, offset, saved_fp) in
-            [(false, 8, 0), (true, 16, -16), (false, 1 << 22, -(1 << 22))]
-        {
-            let rule = Rule::from_bits(Rule::caller(from_fp, offset, saved_fp).to_bits());
+        const MOST: i64 = 1 << 21;
+        for (from_fp, offset, saved_fp, return_at) in [
+            (false, 8, 0, 0),
+            (true, 16, -16, -8),
+            (false, MOST, -MOST, 8 - MOST),
+            (true, -8, 8, -16),
+        ] {
+            let rule = Rule::caller(from_fp, offset, saved_fp, return_at);
             let expected = Step::Caller {
                 from_fp,
                 offset: offset as isize,
                 saved_fp: saved_fp as isize,
+                return_at: match machine::RETURN_AT {
+                    Some(at) => Some(at),
+                    None => Some(return_at as isize).filter(|&at| at != 0),
+                },
             };
-            assert_eq!(rule.step(), expected);
+            assert_eq!(Rule::from_bits(rule.to_bits()).step(), expected);
         }
-        assert_eq!(Rule::caller(false, 1 << 23, 0), Rule::UNKNOWN);
+        assert_eq!(Rule::caller(false, 1 << 23, 0, 0), Rule::UNKNOWN);
+        let is_in_words = machine::RETURN_AT.is_none();
+        assert_eq!(Rule::caller(false, 12, 0, 0) == Rule::UNKNOWN, is_in_words);
         assert_eq!(Rule::OUTERMOST.step(), Step::Outermost);
         assert_eq!(Rule::UNKNOWN.step(), Step::Unknown);
     }

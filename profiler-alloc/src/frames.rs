@@ -12,6 +12,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::known::{self, ENTRY, Entry, KnownStack};
+use crate::machine;
 use crate::modules::Site;
 use crate::stack_memory::StackMemory;
 use crate::stack_words::StackWords;
@@ -176,7 +177,8 @@ impl<'a> Frames<'a> {
         let mut fingerprint = self.fingerprint;
         for frame in outer.words.chunks_exact(2) {
             let (at, site) = (load(&frame[0]) as usize, Site::from_bits(load(&frame[1])));
-            if at <= place || memory.read(at) != Some(site.address()) || !site.stays() {
+            let there = memory.read(at).map(machine::address_in);
+            if at <= place || there != Some(site.address()) || !site.stays() {
                 return false;
             }
             fingerprint.push(site);
@@ -205,10 +207,10 @@ impl<'a> Frames<'a> {
 
     /// Copies everything that the walk depended on, if it is done and may be remembered. Gives whether it depended on the
     /// frame pointer that it began with, too.
-    pub fn copy_words(&self, to: &mut StackWords<'_>) -> Option<bool> {
+    pub fn copy_words(&self, memory: &StackMemory, to: &mut StackWords<'_>) -> Option<bool> {
         let is_ordinary = self.len <= self.inner.len();
         let known = &self.buffer.known;
-        (is_ordinary && known.copy_words(to)).then(|| known.needs_fp())
+        (is_ordinary && known.copy_words(memory, to)).then(|| known.needs_fp())
     }
 
     /// Hash of what is kept: from the outermost inwards of an ordinary stack once it is complete, the other way of others.
@@ -279,6 +281,16 @@ mod tests {
 
     /// Walks the return addresses in `stack`, each standing where it is in memory.
     fn walk<'a>(buffer: &'a mut FrameBuffer, guess: Guess, stack: &[usize]) -> Frames<'a> {
+        walk_sized(buffer, guess, stack, 8)
+    }
+
+    /// The same, each address so many bytes below the end of the frame that it leads out of.
+    fn walk_sized<'a>(
+        buffer: &'a mut FrameBuffer,
+        guess: Guess,
+        stack: &[usize],
+        size: usize,
+    ) -> Frames<'a> {
         let mut own = OwnStack {
             low: stack.as_ptr_range().start as usize,
             high: stack.as_ptr_range().end as usize,
@@ -288,6 +300,7 @@ mod tests {
         for address in stack {
             let found = Found {
                 site: Site::staying(*address),
+                sp: &raw const *address as usize + size,
                 place: &raw const *address as usize,
                 fp: 0,
                 fp_at: 0,
@@ -367,6 +380,21 @@ mod tests {
         assert!(!confirmed(&[1, 3], &[1, 2, 3]));
         assert!(!confirmed(&[1, 2, 3], &[1, 2]));
         assert!(!confirmed(&[], &[1]));
+    }
+
+    #[test]
+    fn a_frame_with_another_stack_pointer_is_another() {
+        // The place of the return address tells it on some machines.
+        if machine::RETURN_AT.is_some() {
+            return;
+        }
+        let stack: Vec<usize> = (1..=12).collect();
+        let mut buffer = buffer(16);
+        let walked =
+            |buffer: &mut FrameBuffer, size| walk_sized(buffer, Guess::NONE, &stack, size).walked();
+        assert_eq!(walked(&mut buffer, 8), 12);
+        assert_eq!(walked(&mut buffer, 8), 1);
+        assert_eq!(walked(&mut buffer, 16), 12);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The stack of a thread's last walk: the next one goes only as far as the two differ.
 //!
-//! Where a walk goes on from a frame depends on the frame's site, on its place, on the words of the stack that are read
+//! Where a walk goes on from a frame depends on the frame's site, on its stack pointer, on the words of the stack that are read
 //! further out, and on the frame pointer there if it is used before it is read anew; on nothing else, as long as the code
 //! stays. So where a frame is one of the last walk's, and all those words still hold what they held, the rest of the walk is
 //! the same.
@@ -12,14 +12,19 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::machine;
 use crate::modules::Site;
 use crate::stack_memory::StackMemory;
 use crate::stack_words::StackWords;
 use crate::unwind::{Fingerprint, Found};
 
 /// Words of one frame: place, site, place of the saved frame pointer with the marks below, frame pointer, fingerprint of the
-/// frames from the outermost to this one.
-pub const ENTRY: usize = 5;
+/// frames from the outermost to this one; and the stack pointer, unless the place tells it.
+pub const ENTRY: usize = match machine::RETURN_AT {
+    Some(_) => SP,
+    None => SP + 1,
+};
+const SP: usize = 5;
 
 /// The frame pointer of the frame further in led here.
 const BY_FP: u64 = 1;
@@ -42,10 +47,14 @@ pub fn write(entry: &Entry, frame: &Found) {
     for (cell, word) in entry.iter().zip(words) {
         cell.store(word, Ordering::Relaxed);
     }
+    if let Some(cell) = entry.get(SP) {
+        cell.store(frame.sp as u64, Ordering::Relaxed);
+    }
 }
 
 pub fn read(entry: &Entry) -> Found {
     Found {
+        sp: sp(entry),
         place: word(entry, 0) as usize,
         site: Site::from_bits(word(entry, 1)),
         fp_at: fp_at(entry),
@@ -56,6 +65,10 @@ pub fn read(entry: &Entry) -> Found {
 
 fn word(entry: &Entry, at: usize) -> u64 {
     entry[at].load(Ordering::Relaxed)
+}
+
+fn sp(entry: &Entry) -> usize {
+    (entry.get(SP)).map_or(0, |sp| sp.load(Ordering::Relaxed) as usize)
 }
 
 fn needs_fp(entry: &Entry) -> bool {
@@ -116,6 +129,7 @@ impl KnownStack {
         self.entries.get(at).is_some_and(|entry| {
             word(entry, 0) == frame.place as u64
                 && word(entry, 1) == frame.site.to_bits()
+                && (ENTRY == SP || sp(entry) == frame.sp)
                 && (word(entry, 3) == frame.fp as u64 || !needs_fp(entry))
         })
     }
@@ -132,7 +146,8 @@ impl KnownStack {
         let memory = &*memory;
         let is_changed = |entry: &Entry| {
             let site = Site::from_bits(word(entry, 1));
-            memory.peek(word(entry, 0) as usize) != Some(site.address())
+            let there = memory.peek(word(entry, 0) as usize);
+            there.map(machine::address_in) != Some(site.address())
                 || (reads_fp(entry) && memory.peek(fp_at(entry)) != Some(word(entry, 3) as usize))
         };
         match entries.iter().position(is_changed) {
@@ -143,7 +158,7 @@ impl KnownStack {
 
     /// Copies everything that the last walk depended on, if it is known whole and there is room. If that fails on the way,
     /// nothing is left there.
-    pub fn copy_words(&self, to: &mut StackWords<'_>) -> bool {
+    pub fn copy_words(&self, memory: &StackMemory, to: &mut StackWords<'_>) -> bool {
         let entries = &self.entries[self.start..];
         if entries.is_empty() || entries.len() > to.room() {
             return false;
@@ -151,8 +166,9 @@ impl KnownStack {
         to.clear();
         for entry in entries {
             let known = read(entry);
+            // Of a return address, what stands there, which may be signed.
             let is_copied = (!reads_fp(entry) || to.push(known.fp_at, known.fp))
-                && to.push(known.place, known.site.address());
+                && (memory.peek(known.place)).is_some_and(|word| to.push(known.place, word));
             if !is_copied {
                 to.clear();
                 return false;

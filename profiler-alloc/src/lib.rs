@@ -56,7 +56,8 @@ assert_eq!(table.lines[3].increment, Some(-8000)); // the list is dropped on the
 //! The program never fails because of the recorder. If a profile cannot be written, one line on stderr says so and the
 //! program runs on; what is lost during a recording is counted in the file and shown with every report.
 //!
-//! Runs on Linux. Stacks are walked by our own unwinder on x86-64, by the `backtrace` crate on other machines.
+//! Runs on Linux. Stacks are walked by our own unwinder on x86-64 and AArch64, by the `backtrace` crate on other
+//! machines.
 
 #[cfg(not(all(
     target_os = "linux",
@@ -87,6 +88,11 @@ mod known;
 mod lazy_slice;
 mod live;
 mod loaded;
+#[cfg_attr(
+    portable_unwinder,
+    allow(dead_code, reason = "the portable unwinder knows the machine")
+)]
+mod machine;
 mod memory;
 #[cfg_attr(
     portable_unwinder,

@@ -60,11 +60,7 @@ impl Start {
     /// Before the first walk.
     const NOWHERE: Start = Start {
         key: 0,
-        registers: Registers {
-            pc: 0,
-            sp: 0,
-            fp: 0,
-        },
+        registers: Registers::new(0, 0, 0),
     };
 
     /// True for the same place of the same thread: other walks may share a key, which is a hash.
@@ -176,11 +172,7 @@ mod tests {
             high: place + 8,
         };
         let mut memory = StackMemory::at(place, &mut own);
-        let registers = Registers {
-            pc: 0x5555_0010,
-            sp: 0x7fff_0000_1000,
-            fp: 5,
-        };
+        let registers = Registers::new(0x5555_0010, 0x7fff_0000_1000, 5);
         let start = Start::new(3, registers, 0x5555_1234);
         let stack = StackRef { stack: 9, node: 10 };
         let mut recent = RecentStacks::new();

@@ -11,6 +11,7 @@
 use crate::cfi;
 use crate::cfi::Context;
 use crate::cfi::{Rule, Step};
+use crate::machine;
 use crate::modules::{Modules, Site};
 use crate::registers::Registers;
 use crate::rules::Rules;
@@ -42,7 +43,9 @@ pub enum Visit {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Found {
     pub site: Site,
-    /// Where its return address stands; 0 if the walk does not know.
+    /// Its stack pointer: where the frame further in ends.
+    pub sp: usize,
+    /// Where its return address stands; 0 if that is in a register, or the walk does not know.
     pub place: usize,
     /// The frame pointer it had.
     pub fp: usize,
@@ -106,26 +109,40 @@ pub fn walk(
     tables: &mut Tables<'_>,
     mut visit: impl FnMut(Found, &mut StackMemory) -> Visit,
 ) -> End {
-    let Registers { pc, mut sp, mut fp } = registers;
+    let Registers {
+        pc, mut sp, mut fp, ..
+    } = registers;
+    let mut link = registers.link();
     let mut rule = tables.rule(tables.site(pc));
     for _ in 0..MAX_WALK {
-        let (from_fp, offset, saved_fp) = match rule.step() {
+        let (from_fp, offset, saved_fp, return_at) = match rule.step() {
             Step::Caller {
                 from_fp,
                 offset,
                 saved_fp,
-            } => (from_fp, offset, saved_fp),
+                return_at,
+            } => (from_fp, offset, saved_fp, return_at),
             Step::Outermost => return End::Complete,
             Step::Unknown => return End::CutOff,
         };
         let frame_end = if from_fp { fp } else { sp }.wrapping_add_signed(offset);
-        // The caller's frame lies above this one; anything else is damage.
-        if frame_end <= sp {
+        // The caller's frame lies above this one, which may be empty if the return address is elsewhere; all else is damage.
+        if frame_end < sp || (frame_end == sp && return_at.is_some()) {
             return End::CutOff;
         }
-        let Some(return_address) = memory.read(frame_end - 8) else {
+        let (place, word) = match return_at {
+            Some(at) => {
+                let place = frame_end.wrapping_add_signed(at);
+                (place, memory.read(place))
+            }
+            None => (0, link),
+        };
+        // All other functions have made a call, which took the register.
+        link = None;
+        let Some(word) = word else {
             return End::CutOff;
         };
+        let return_address = machine::address_in(word);
         let mut fp_at = 0;
         if saved_fp != 0 {
             fp_at = frame_end.wrapping_add_signed(saved_fp);
@@ -140,7 +157,8 @@ pub fn walk(
         let (site, next) = tables.caller(return_address);
         let found = Found {
             site,
-            place: frame_end - 8,
+            sp: frame_end,
+            place,
             fp,
             fp_at,
             by_fp: from_fp,
@@ -166,6 +184,7 @@ pub fn walk(
     crate::portable::walk(|return_address| {
         let found = Found {
             site: tables.site(return_address),
+            sp: 0,
             place: 0,
             fp: 0,
             fp_at: 0,
@@ -181,6 +200,7 @@ pub struct FirstFrame {
     pc: usize,
     from_fp: bool,
     offset: isize,
+    return_at: isize,
 }
 
 impl FirstFrame {
@@ -189,19 +209,24 @@ impl FirstFrame {
         pc: 0,
         from_fp: false,
         offset: 0,
+        return_at: 0,
     };
 
-    /// By the `rule` at `pc`, if it leads anywhere.
+    /// By the `rule` at `pc`, if it leads to a place on the stack.
     pub fn new(pc: usize, rule: Rule) -> Option<FirstFrame> {
         match rule.step() {
             Step::Caller {
-                from_fp, offset, ..
+                from_fp,
+                offset,
+                return_at: Some(return_at),
+                ..
             } => Some(FirstFrame {
                 pc,
                 from_fp,
                 offset,
+                return_at,
             }),
-            Step::Outermost | Step::Unknown => None,
+            Step::Caller { .. } | Step::Outermost | Step::Unknown => None,
         }
     }
 
@@ -218,7 +243,9 @@ impl FirstFrame {
             true => registers.fp,
             false => registers.sp,
         };
-        base.wrapping_add_signed(self.offset).wrapping_sub(8)
+        let return_at = machine::RETURN_AT.unwrap_or(self.return_at);
+        base.wrapping_add_signed(self.offset)
+            .wrapping_add_signed(return_at)
     }
 }
 
@@ -284,7 +311,8 @@ pub fn walk_frame_pointers(
     most: usize,
 ) -> Guess {
     let mut guess = Guess::NONE;
-    follow_frame_pointers(registers, memory, |_, [_, return_address]| {
+    follow_frame_pointers(registers, memory, |_, [_, word]| {
+        let return_address = machine::address_in(word);
         if return_address == 0 {
             return false;
         }
@@ -307,9 +335,9 @@ pub fn copy_frame_pointers(
     to: &mut StackWords<'_>,
 ) -> bool {
     let mut is_whole = true;
-    follow_frame_pointers(registers, memory, |fp, [caller_fp, return_address]| {
-        is_whole = to.push(fp, caller_fp) && to.push(fp + 8, return_address);
-        is_whole && return_address != 0
+    follow_frame_pointers(registers, memory, |fp, [caller_fp, word]| {
+        is_whole = to.push(fp, caller_fp) && to.push(fp + 8, word);
+        is_whole && machine::address_in(word) != 0
     });
     if !is_whole {
         to.clear();
@@ -317,8 +345,8 @@ pub fn copy_frame_pointers(
     is_whole
 }
 
-/// Where each frame pointer points stand the caller's frame pointer and, above it, the return address: gives both to
-/// `visit`, from the inside out, until that gives false.
+/// Where each frame pointer points stand the caller's frame pointer and, above it, the word with the return address: gives
+/// both to `visit`, from the inside out, until that gives false.
 #[inline(always)]
 fn follow_frame_pointers(
     registers: Registers,

@@ -46,7 +46,8 @@ fn build(folder: &Path) -> bool {
         let source = SOURCE.replace("BYTES", &size.to_string()).replace("PADDING", padding);
         let path = folder.join(format!("library{number}.c"));
         std::fs::write(&path, source).unwrap();
-        let built = Command::new("cc")
+        let compiler = std::env::var_os("CC").unwrap_or("cc".into());
+        let built = Command::new(compiler)
             .args(["-shared", "-fPIC", "-O1", "-o"])
             .args([path.with_extension("so"), path])
             .status();

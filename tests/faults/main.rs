@@ -14,6 +14,10 @@ mod signals;
 mod small_stacks;
 mod stack_ends;
 mod stacks;
+#[cfg_attr(
+    not(target_arch = "x86_64"),
+    allow(dead_code, unused_imports, reason = "not tested on other machines")
+)]
 mod system_calls;
 mod threads;
 

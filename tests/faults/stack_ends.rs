@@ -13,20 +13,20 @@ use crate::child::{Place, blocks_of};
 
 pub const TESTS: &[Named] = &[("stack_ends::no_walk_reads_beyond", no_walk_reads_beyond)];
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub const ROLES: &[Named] = &[
     ("led_by_sp", || on_thread(led_by_sp)),
     ("led_by_fp", || on_thread(led_by_fp)),
 ];
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub const ROLES: &[Named] = &[("led_by_sp", || {}), ("led_by_fp", || {})];
 
 const ROUNDS: usize = 20;
 const SIZE: usize = 23_456;
 
 fn no_walk_reads_beyond() {
-    if cfg!(not(target_arch = "x86_64")) {
-        return eprintln!("not tested: stacks are changed here on x86-64 alone");
+    if cfg!(not(any(target_arch = "x86_64", target_arch = "aarch64"))) {
+        return eprintln!("not tested: stacks are changed here on x86-64 and AArch64 alone");
     }
     for role in ["led_by_sp", "led_by_fp"] {
         let place = Place::new();
@@ -39,10 +39,10 @@ fn no_walk_reads_beyond() {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use second_stack::{led_by_fp, led_by_sp, on_thread};
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod second_stack {
     use std::ffi::c_void;
     use std::hint::black_box;
@@ -111,6 +111,7 @@ mod second_stack {
         fn memprof_test_call_by_fp(top: usize, call: extern "C" fn(), fp: usize);
     }
 
+    #[cfg(target_arch = "x86_64")]
     std::arch::global_asm!(
         ".globl memprof_test_call_by_sp",
         ".type memprof_test_call_by_sp, @function",
@@ -144,6 +145,50 @@ mod second_stack {
         "pop rbx",
         "pop rbp",
         ".cfi_def_cfa rsp, 8",
+        "ret",
+        ".cfi_endproc",
+        ".size memprof_test_call_by_fp, . - memprof_test_call_by_fp",
+    );
+
+    #[cfg(target_arch = "aarch64")]
+    std::arch::global_asm!(
+        ".globl memprof_test_call_by_sp",
+        ".type memprof_test_call_by_sp, @function",
+        "memprof_test_call_by_sp:",
+        ".cfi_startproc",
+        "stp x19, x30, [sp, #-16]!",
+        ".cfi_def_cfa_offset 16",
+        ".cfi_offset x30, -8",
+        "mov x19, sp",
+        "mov sp, x0",
+        "blr x1",
+        "mov sp, x19",
+        "ldp x19, x30, [sp], #16",
+        ".cfi_restore x30",
+        ".cfi_def_cfa_offset 0",
+        "ret",
+        ".cfi_endproc",
+        ".size memprof_test_call_by_sp, . - memprof_test_call_by_sp",
+        ".globl memprof_test_call_by_fp",
+        ".type memprof_test_call_by_fp, @function",
+        "memprof_test_call_by_fp:",
+        ".cfi_startproc",
+        "stp x29, x30, [sp, #-32]!",
+        ".cfi_def_cfa_offset 32",
+        ".cfi_offset x29, -32",
+        ".cfi_offset x30, -24",
+        "str x19, [sp, #16]",
+        "mov x19, sp",
+        "mov x29, x2",
+        ".cfi_def_cfa_register x29",
+        "mov sp, x0",
+        "blr x1",
+        "mov sp, x19",
+        "ldr x19, [sp, #16]",
+        "ldp x29, x30, [sp], #32",
+        ".cfi_restore x29",
+        ".cfi_restore x30",
+        ".cfi_def_cfa sp, 0",
         "ret",
         ".cfi_endproc",
         ".size memprof_test_call_by_fp, . - memprof_test_call_by_fp",

@@ -144,7 +144,7 @@ impl Recorder {
             && stack != StackRef::OTHER
             && let Some(start) = start
         {
-            recent.note(start, stack, |words| frames.copy_words(words));
+            recent.note(start, stack, |words| frames.copy_words(memory, words));
         }
         (stack, frames.walked())
     }

@@ -1,5 +1,8 @@
 //! The table walk against the system's unwinder, on stacks of many shapes.
 
+#[cfg(target_arch = "aarch64")]
+mod aarch64;
+
 use std::ffi::{CString, c_int, c_void};
 use std::hint::black_box;
 
@@ -49,12 +52,11 @@ impl Oracle {
         }
     }
 
-    /// Walks from here both ways; the frames must be the same, and the walk complete.
-    #[inline(never)]
-    fn compare(&mut self) {
-        let registers = Registers::capture();
+    /// All return addresses from `registers` on.
+    fn walk(&self, registers: Registers) -> (Vec<usize>, End) {
         let mut memory = StackMemory::at(registers.sp, &mut OwnStack::find());
         let mut context = Context::new_in();
+        let mut addresses = Vec::new();
         let mut tables = Tables {
             rules: &self.rules,
             modules: &self.modules,
@@ -62,20 +64,19 @@ impl Oracle {
             context: &mut context,
             now_ns: 0,
         };
-        let mut ours = Vec::new();
         let end = walk(registers, &mut memory, &mut tables, |found, _| {
-            ours.push(found.site.address());
+            addresses.push(found.site.address());
             Visit::GoOn
         });
-        let mut theirs = Vec::new();
-        // SAFETY: only symbol lookup shares state, and no symbol is looked up.
-        unsafe {
-            backtrace::trace_unsynchronized(|frame| {
-                // Theirs ends with a frame of address 0.
-                theirs.extend(Some(frame.ip() as usize).filter(|&address| address != 0));
-                true
-            });
-        }
+        (addresses, end)
+    }
+
+    /// Walks from here both ways; the frames must be the same, and the walk complete.
+    #[inline(never)]
+    fn compare(&mut self) {
+        let registers = Registers::capture();
+        let (ours, end) = self.walk(registers);
+        let theirs = theirs();
         // Theirs begins within the library and this function, ours at this function's caller.
         let start = theirs
             .iter()
@@ -106,11 +107,19 @@ impl Oracle {
         // The walk that goes only as far as the stack differs from the last one finds the same.
         let mut memory = StackMemory::at(registers.sp, &mut OwnStack::find());
         let mut frames = Frames::new(&mut self.buffer, 1, Guess::NONE);
+        let mut context = Context::new_in();
+        let mut tables = Tables {
+            rules: &self.rules,
+            modules: &self.modules,
+            store: &self.store,
+            context: &mut context,
+            now_ns: 0,
+        };
         walk(registers, &mut memory, &mut tables, |found, memory| {
             frames.push(found, memory)
         });
         frames.complete();
-        (self.recent).note(start, stack, |words| frames.copy_words(words));
+        (self.recent).note(start, stack, |words| frames.copy_words(&memory, words));
         let mut kept: Vec<_> = frames
             .outermost_first()
             .map(|site| site.expect("not that deep").address())
@@ -125,6 +134,20 @@ impl Oracle {
     }
 }
 
+/// All return addresses from within here on, as the system's unwinder finds them.
+fn theirs() -> Vec<usize> {
+    let mut addresses = Vec::new();
+    // SAFETY: only symbol lookup shares state, and no symbol is looked up.
+    unsafe {
+        backtrace::trace_unsynchronized(|frame| {
+            // It ends with a frame of address 0.
+            addresses.extend(Some(frame.ip() as usize).filter(|&address| address != 0));
+            true
+        });
+    }
+    addresses
+}
+
 /// Recursion through frames of different sizes, closures, trait objects and iterators.
 #[inline(never)]
 fn descend(oracle: &mut Oracle, depth: usize) -> usize {
@@ -132,7 +155,7 @@ fn descend(oracle: &mut Oracle, depth: usize) -> usize {
     if depth == 0 {
         oracle.compare();
         // Recognized from the third time on.
-        (0..4).for_each(|_| oracle.compare());
+        (0..black_box(4)).for_each(|_| oracle.compare());
         return room.len();
     }
     let next: Box<dyn FnOnce(&mut Oracle) -> usize> = match depth % 3 {
@@ -246,11 +269,7 @@ fn a_chain_of_frame_pointers_is_followed_to_its_end() {
     set(11, 0x1111);
     set(30, 0);
     set(31, 0x2222);
-    let registers = Registers {
-        pc: 0,
-        sp: address(5),
-        fp: address(10),
-    };
+    let registers = Registers::new(0, address(5), address(10));
     let mut own = OwnStack {
         low: address(0),
         high: address(63),
