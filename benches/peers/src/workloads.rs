@@ -79,14 +79,13 @@ pub const CURVES: &[Workload] = &[
     curve("depth-32", curves::at_depth::<32>),
     curve("depth-128", curves::at_depth::<128>),
     curve("depth-400", curves::at_depth::<400>),
-    curve("walked-8", curves::under_callers::<8>),
     curve("walked-32", curves::under_callers::<32>),
     curve("walked-128", curves::under_callers::<128>),
     curve("walked-400", curves::under_callers::<400>),
     curve("stacks-64", curves::on_stacks::<6>),
     curve("stacks-1024", curves::on_stacks::<10>),
-    curve("stacks-16384", curves::on_stacks::<14>),
-    curve("stacks-65536", curves::on_stacks::<16>),
+    curve("stacks-8192", curves::on_stacks::<13>),
+    curve("stacks-32768", curves::on_stacks::<15>),
 ];
 
 const fn curve(name: &'static str, run: fn(usize, usize) -> u64) -> Workload {

@@ -95,7 +95,10 @@ impl Recorder {
             self.trust_frame_pointers();
             if let Some(start) = start {
                 scratch.recent.note(start, stack, |words| {
-                    unwind::copy_frame_pointers(registers, memory, words).then_some(true)
+                    // Two words a frame.
+                    let is_copied = 2 * guess.len <= words.room()
+                        && unwind::copy_frame_pointers(registers, memory, words);
+                    is_copied.then_some(true)
                 });
             }
             return (stack, guess.len);
