@@ -18,7 +18,7 @@ pub struct Series {
 
 const WIDTH: f64 = 640.0;
 const HEIGHT: f64 = 320.0;
-const LEFT: f64 = 60.0;
+const LEFT: f64 = 80.0;
 const RIGHT: f64 = 200.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 44.0;

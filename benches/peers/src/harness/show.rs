@@ -230,7 +230,9 @@ fn counted(results: &Results) -> Table {
     let workloads = distinct(&results.counted, |counted| {
         (!is_curve(&counted.workload)).then_some(&counted.workload)
     });
-    let subjects = distinct(&results.counted, |counted| Some(&counted.subject));
+    let subjects = distinct(&results.counted, |counted| {
+        (!is_curve(&counted.workload)).then_some(&counted.subject)
+    });
     let rows = subjects.iter().map(|subject| {
         let cells = workloads.iter().map(|workload| {
             instructions(results, workload, subject)
