@@ -242,6 +242,18 @@ mod tests {
         );
     }
 
+    /// What is remembered of a block has room for no others.
+    #[test]
+    fn intervals_are_powers_of_two() {
+        for mean in [0, 1, 100, 5_000, 1 << 40] {
+            let mut interval = 0;
+            for _ in 0..40 {
+                interval = wider(interval, mean);
+                assert!(interval.is_power_of_two(), "{interval}");
+            }
+        }
+    }
+
     #[test]
     fn a_fixed_sampling_never_changes() {
         assert_eq!(Budget::new(None).check(1 << 40, 0, 100), None);

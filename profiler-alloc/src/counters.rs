@@ -346,6 +346,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn little_is_kept_back_until_it_is_much_and_known_to_the_thread_all_the_same() {
+        let cells = ThreadCells::empty();
+        let published = || cells.published.load(Ordering::Relaxed);
+        cells.alloc_bytes.store(LITTLE, Ordering::Relaxed);
+        let before = HEAP.0.load(Ordering::Relaxed);
+        let heap = publish_much(&cells);
+        assert_eq!((heap - before, published()), (LITTLE as i64, 0));
+        assert!(PEAK.0.load(Ordering::Relaxed) >= heap);
+        cells.alloc_bytes.store(LITTLE + 1, Ordering::Relaxed);
+        assert_eq!(publish_much(&cells) - before, LITTLE as i64 + 1);
+        assert_eq!(published(), LITTLE + 1);
+        // Downwards, too.
+        cells.freed_bytes.store(LITTLE, Ordering::Relaxed);
+        publish_much(&cells);
+        assert_eq!(published(), LITTLE + 1);
+        cells.freed_bytes.store(LITTLE + 1, Ordering::Relaxed);
+        publish_much(&cells);
+        assert_eq!(published(), 0);
+    }
+
+    #[test]
     fn a_counter_at_its_end_wraps() {
         let cells = ThreadCells::empty();
         cells.alloc_bytes.store(u64::MAX - 10, Ordering::Relaxed);

@@ -1,9 +1,9 @@
 //! The stack of a thread's last walk: the next one goes only as far as the two differ.
 //!
-//! Where a walk goes on from a frame depends on the frame's site, on its stack pointer, on the words of the stack that are read
-//! further out, and on the frame pointer there if it is used before it is read anew; on nothing else, as long as the code
-//! stays. So where a frame is one of the last walk's, and all those words still hold what they held, the rest of the walk is
-//! the same.
+//! Where a walk goes on from a frame depends on the frame's site, on its stack pointer, on the words of the stack that are
+//! read further out, and on the frame pointer there if it is used before it is read anew; on nothing else, as long as the
+//! code stays. So where a frame is one of the last walk's, and all those words still hold what they held, the rest of the
+//! walk is the same.
 //!
 //! ```text
 //! last walk    │ innermost … ║ … outermost │   entries are aligned to the outer end,
