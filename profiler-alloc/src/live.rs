@@ -106,7 +106,7 @@ impl Block {
 
 /// The table of live sampled blocks.
 pub struct LiveBlocks {
-    levels: [LazySlice<AtomicU64>; LEVELS],
+    levels: [Level; LEVELS],
     newest: AtomicUsize,
 }
 
@@ -115,12 +115,12 @@ impl LiveBlocks {
     pub const fn new(first_buckets: usize) -> LiveBlocks {
         LiveBlocks {
             levels: [
-                LazySlice::new(words(first_buckets, 0)),
-                LazySlice::new(words(first_buckets, 1)),
-                LazySlice::new(words(first_buckets, 2)),
-                LazySlice::new(words(first_buckets, 3)),
-                LazySlice::new(words(first_buckets, 4)),
-                LazySlice::new(words(first_buckets, 5)),
+                Level::new(first_buckets),
+                Level::new(first_buckets << 2),
+                Level::new(first_buckets << 4),
+                Level::new(first_buckets << 6),
+                Level::new(first_buckets << 8),
+                Level::new(first_buckets << 10),
             ],
             newest: AtomicUsize::new(0),
         }
@@ -130,23 +130,19 @@ impl LiveBlocks {
     #[inline]
     pub fn insert(&self, block: Block, limit: usize) -> bool {
         let newest = self.newest.load(Ordering::Acquire);
-        let level = self.levels[newest].get();
         // Nearly always there is room near its neighbours.
-        let is_kept = level.is_some_and(|level| put(near(level, block.address()), block));
-        is_kept || self.insert_further(block, limit)
+        self.levels[newest].put_near(block) || self.insert_further(block, limit)
     }
 
     #[inline(never)]
     fn insert_further(&self, block: Block, limit: usize) -> bool {
-        let address = block.address();
         loop {
             let number = self.newest.load(Ordering::Acquire);
-            let Some(level) = self.levels[number].open() else {
+            let level = &self.levels[number];
+            if level.open().is_none() {
                 return false;
-            };
-            if put(near(level, address), block)
-                || far(level, address).any(|bucket| put(bucket, block))
-            {
+            }
+            if level.put_near(block) || level.put_far(block) {
                 return true;
             }
             if number >= limit.min(LARGEST) || self.levels[number + 1].open().is_none() {
@@ -160,58 +156,121 @@ impl LiveBlocks {
     #[inline]
     pub fn remove(&self, address: usize) -> Option<Block> {
         let newest = self.newest.load(Ordering::Acquire);
-        let level = self.levels[newest].get()?;
-        take(near(level, address), address).or_else(|| self.remove_further(address))
+        (self.levels[newest].take_near(address)).or_else(|| self.remove_further(address))
     }
 
     #[inline(never)]
     fn remove_further(&self, address: usize) -> Option<Block> {
         let newest = self.newest.load(Ordering::Acquire);
-        let levels = || {
-            let levels = self.levels[..=newest].iter().rev();
-            levels.filter_map(LazySlice::get)
-        };
+        let levels = || self.levels[..=newest].iter().rev();
         // Those that came before the newest level are many, those that found no room near others are few.
-        let near = |level| take(near(level, address), address);
-        let far = |level| far(level, address).find_map(|bucket| take(bucket, address));
-        levels().find_map(near).or_else(|| levels().find_map(far))
+        levels()
+            .find_map(|level| level.take_near(address))
+            .or_else(|| levels().find_map(|level| level.take_far(address)))
     }
 
     /// Bytes of address space of all levels.
     pub fn bytes(&self) -> usize {
-        self.levels
-            .iter()
-            .filter_map(LazySlice::get)
-            .map(size_of_val)
-            .sum()
+        self.levels.iter().map(Level::bytes).sum()
     }
 }
 
-const fn words(first_buckets: usize, number: usize) -> usize {
-    (first_buckets << (2 * number)) * BUCKET_WORDS
+/// One table of buckets.
+struct Level {
+    words: LazySlice<AtomicU64>,
+    /// One bit for each bucket: a block that belongs there may be elsewhere. Most of those that were not sampled are not looked
+    /// for any further then.
+    overflowed: LazySlice<AtomicU64>,
+    buckets: usize,
 }
+
+impl Level {
+    const fn new(buckets: usize) -> Level {
+        Level {
+            words: LazySlice::new(buckets * BUCKET_WORDS),
+            overflowed: LazySlice::new(buckets.div_ceil(BITS)),
+            buckets,
+        }
+    }
+
+    fn open(&self) -> Option<()> {
+        self.overflowed.open()?;
+        self.words.open()?;
+        Some(())
+    }
+
+    fn bytes(&self) -> usize {
+        let [words, overflowed] = [&self.words, &self.overflowed].map(LazySlice::get);
+        words.map_or(0, size_of_val) + overflowed.map_or(0, size_of_val)
+    }
+
+    #[inline]
+    fn put_near(&self, block: Block) -> bool {
+        (self.bucket(near(block.address()))).is_some_and(|bucket| put(bucket, block))
+    }
+
+    fn put_far(&self, block: Block) -> bool {
+        let address = block.address();
+        if let Some((word, bit)) = self.overflow(address) {
+            // Whoever is to look for the block gets its address from this thread, and sees this then.
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+        let mut buckets = self.far(address);
+        buckets.any(|bucket| put(bucket, block))
+    }
+
+    #[inline]
+    fn take_near(&self, address: usize) -> Option<Block> {
+        take(self.bucket(near(address))?, address)
+    }
+
+    fn take_far(&self, address: usize) -> Option<Block> {
+        let (word, bit) = self.overflow(address)?;
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            return None;
+        }
+        let mut buckets = self.far(address);
+        buckets.find_map(|bucket| take(bucket, address))
+    }
+
+    fn far(&self, address: usize) -> impl Iterator<Item = &Bucket> {
+        far(address)
+            .take(self.buckets)
+            .filter_map(|number| self.bucket(number))
+    }
+
+    /// The bit of the bucket where a block at `address` belongs.
+    fn overflow(&self, address: usize) -> Option<(&AtomicU64, u64)> {
+        let number = near(address) & (self.buckets - 1);
+        let word = self.overflowed.get()?.get(number / BITS)?;
+        Some((word, 1 << (number % BITS)))
+    }
+
+    /// The bucket with that number, of which only the lower bits count.
+    #[inline]
+    fn bucket(&self, number: usize) -> Option<&Bucket> {
+        let (buckets, _) = self.words.get()?.as_chunks();
+        buckets.get(number & (buckets.len() - 1))
+    }
+}
+
+const BITS: usize = u64::BITS as usize;
 
 type Bucket = [AtomicU64; BUCKET_WORDS];
 
-/// The bucket of a block and its neighbours in memory. Buckets side by side belong to neighbours, so that this table is in
-/// the processor's caches where the program's heap is. The megabytes are shifted against each other.
+/// Number of the bucket of a block and its neighbours in memory. Buckets side by side belong to neighbours, so that this table
+/// is in the processor's caches where the program's heap is. The megabytes are shifted against each other.
 #[inline]
-fn near(level: &[AtomicU64], address: usize) -> &Bucket {
+fn near(address: usize) -> usize {
     let hash = (address / MEGABYTE).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    bucket(level, (address / NEAR).wrapping_add(hash))
+    (address / NEAR).wrapping_add(hash)
 }
 
-/// The buckets for a block whose near one is full: many, as those of a dense heap are full at a low load of the whole.
-fn far(level: &[AtomicU64], address: usize) -> impl Iterator<Item = &Bucket> {
-    let count = FAR.min(level.len() / BUCKET_WORDS);
+/// Numbers of the buckets for a block whose near one is full: many, as those of a dense heap are full at a low load of the
+/// whole.
+fn far(address: usize) -> impl Iterator<Item = usize> {
     // Independent of each other: in steps of one size they would often be all in one dense part.
-    (0..count).map(move |times| bucket(level, mix((address + times) as u64) as usize))
-}
-
-#[inline]
-fn bucket(level: &[AtomicU64], number: usize) -> &Bucket {
-    let (buckets, _) = level.as_chunks();
-    &buckets[number & (buckets.len() - 1)]
+    (0..FAR).map(move |times| mix((address + times) as u64) as usize)
 }
 
 /// The place in its bucket where a block is tried first: nearly always it is there.
@@ -313,6 +372,24 @@ mod tests {
             assert_eq!(live.remove(n * 16), Some(block(n * 16)));
             assert_eq!(live.remove(n * 16), None);
         }
+    }
+
+    #[test]
+    fn a_block_is_looked_for_elsewhere_only_if_one_of_its_neighbours_is_elsewhere() {
+        let live = LiveBlocks::new(64);
+        let is_overflowed = |address: usize| {
+            let (word, bit) = live.levels[0].overflow(address).unwrap();
+            word.load(Ordering::Relaxed) & bit != 0
+        };
+        for n in 0..WAYS {
+            assert!(live.insert(block(NEAR + n * SMALLEST), 0));
+        }
+        assert!(!is_overflowed(NEAR));
+        assert!(live.insert(block(NEAR + 8), 0));
+        assert!(is_overflowed(NEAR) && is_overflowed(2 * NEAR - 1));
+        assert!(!is_overflowed(2 * NEAR) && !is_overflowed(NEAR - 1));
+        assert_eq!(live.remove(NEAR + 8), Some(block(NEAR + 8)));
+        assert_eq!(live.remove(NEAR + 16), None);
     }
 
     #[test]
