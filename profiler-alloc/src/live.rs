@@ -211,12 +211,15 @@ impl Level {
 
     fn put_far(&self, block: Block) -> bool {
         let address = block.address();
-        if let Some((word, bit)) = self.overflow(address) {
-            // Whoever is to look for the block gets its address from this thread, and sees this then.
+        let Some((word, bit)) = self.overflow(address) else {
+            return false;
+        };
+        let is_kept = self.far(address).any(|bucket| put(bucket, block));
+        if is_kept && word.load(Ordering::Relaxed) & bit == 0 {
+            // Whoever is to look for the block gets its address from this thread, later, and sees this then.
             word.fetch_or(bit, Ordering::Relaxed);
         }
-        let mut buckets = self.far(address);
-        buckets.any(|bucket| put(bucket, block))
+        is_kept
     }
 
     #[inline]
@@ -229,14 +232,14 @@ impl Level {
         if word.load(Ordering::Relaxed) & bit == 0 {
             return None;
         }
-        let mut buckets = self.far(address);
-        buckets.find_map(|bucket| take(bucket, address))
+        self.far(address).find_map(|bucket| take(bucket, address))
     }
 
+    /// The buckets for a block whose near one is full: many, as those of a dense heap are full at a low load of the whole.
     fn far(&self, address: usize) -> impl Iterator<Item = &Bucket> {
-        far(address)
-            .take(self.buckets)
-            .filter_map(|number| self.bucket(number))
+        // Independent of each other: in steps of one size they would often be all in one dense part.
+        let numbers = (0..FAR.min(self.buckets)).map(move |times| mix((address + times) as u64));
+        numbers.filter_map(|number| self.bucket(number as usize))
     }
 
     /// The bit of the bucket where a block at `address` belongs.
@@ -264,13 +267,6 @@ type Bucket = [AtomicU64; BUCKET_WORDS];
 fn near(address: usize) -> usize {
     let hash = (address / MEGABYTE).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     (address / NEAR).wrapping_add(hash)
-}
-
-/// Numbers of the buckets for a block whose near one is full: many, as those of a dense heap are full at a low load of the
-/// whole.
-fn far(address: usize) -> impl Iterator<Item = usize> {
-    // Independent of each other: in steps of one size they would often be all in one dense part.
-    (0..FAR).map(move |times| mix((address + times) as u64) as usize)
 }
 
 /// The place in its bucket where a block is tried first: nearly always it is there.

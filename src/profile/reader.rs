@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 use profiler_alloc_format as format;
 use profiler_alloc_format::{
     CHUNK_LEN, DIRECTORY_AT, HEADER_LEN, Header, MAGIC, MAX_CHUNKS, SIZE_CLASSES, SIZES_AT,
-    STATE_FINISHED, SizeClass, Table, VERSION,
+    SizeClass, Table, VERSION,
 };
 
 use super::{
-    Counters, Frame, Module, Node, Profile, ProfiledFunction, ReadError, Stack, Taken, Thread,
-    Totals, exact, timeline,
+    Counters, Frame, Module, Node, Profile, ProfiledFunction, ReadError, Stack, State, Taken,
+    Thread, Totals, exact, timeline,
 };
 use crate::defect::Defect;
 
@@ -86,25 +86,28 @@ impl<R: Read + Seek> Reader<'_, R> {
         let mut nodes = self.nodes(&nodes);
         fold_last_paths(&mut nodes, &threads);
         let (stacks, unattributed) = self.stacks(&stacks, nodes.len(), header.peak_epoch);
-        let functions = self.functions(exact::Records {
-            functions: &functions,
-            shares: &shares,
-            lines: &lines,
-            threads: &threads,
-            strings: &strings,
-            heap: (header.state != STATE_FINISHED).then(|| heap_now(&header, &threads)),
-        });
-        Ok(Profile {
+        let mut profile = Profile {
             header,
             sizes,
             threads: self::threads(&threads),
             nodes,
             stacks,
             unattributed,
-            modules: self.modules(&modules, &strings),
-            timeline: self.timeline(&timeline),
-            functions,
-        })
+            modules: Vec::new(),
+            timeline: Vec::new(),
+            functions: Vec::new(),
+        };
+        profile.functions = self.functions(exact::Records {
+            functions: &functions,
+            shares: &shares,
+            lines: &lines,
+            threads: &threads,
+            strings: &strings,
+            heap: (profile.state() != State::Finished).then(|| profile.heap()),
+        });
+        profile.modules = self.modules(&modules, &strings);
+        profile.timeline = self.timeline(&timeline);
+        Ok(profile)
     }
 
     fn unreadable(&self, error: io::Error) -> ReadError {
@@ -346,13 +349,6 @@ impl<R: Read + Seek> Reader<'_, R> {
         }
         points
     }
-}
-
-/// Heap in use of a recording that is not over: what was there at the start, and what its threads have done since.
-fn heap_now(header: &Header, threads: &[format::Thread]) -> i64 {
-    let change = |thread: &format::Thread| thread.alloc_bytes.wrapping_sub(thread.freed_bytes);
-    let heap = (threads.iter().map(change)).fold(header.heap_base, u64::wrapping_add);
-    heap as i64
 }
 
 /// A thread has not left the line it is in, so what that line and its callers' lines left behind is not in the nodes

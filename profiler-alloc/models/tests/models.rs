@@ -154,6 +154,31 @@ fn a_block_is_found_by_whoever_it_was_handed_to() {
 }
 
 #[test]
+fn a_block_that_is_not_among_its_neighbours_is_found_too() {
+    every(2, || {
+        let live = Arc::new(LiveBlocks::new(2));
+        // The bucket of the first 256 bytes is full, the other one empty.
+        for at in 0..8 {
+            assert!(live.insert(block(16 + at, 0), 0));
+        }
+        let (handed, giver) = (flag(), live.clone());
+        let given = handed.clone();
+        together(
+            move || {
+                assert!(giver.insert(block(32, 1), 0));
+                given.store(true, Release);
+                assert!(giver.insert(block(48, 2), 0));
+            },
+            move || {
+                if handed.load(Acquire) {
+                    assert_eq!(live.remove(32), Some(block(32, 1)));
+                }
+            },
+        );
+    });
+}
+
+#[test]
 fn the_filter_never_denies_a_block_it_holds() {
     every(3, || {
         let filter = Arc::new(Filter::<1>::new().unwrap());

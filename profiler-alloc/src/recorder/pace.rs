@@ -4,7 +4,7 @@ use core::sync::atomic::Ordering;
 
 use profiler_alloc_format::ThreadCells;
 
-use super::Recorder;
+use super::{Recorder, samples};
 use crate::counters::STEP;
 use crate::{sampling, sys, watch};
 
@@ -99,6 +99,7 @@ impl Recorder {
 
     /// Makes a thread that has just joined ready for its first sample.
     pub fn welcome(&self, cells: &ThreadCells) {
+        samples::forget_latest();
         self.draw(cells);
         self.rearm(cells);
     }

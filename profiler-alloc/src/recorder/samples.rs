@@ -19,6 +19,11 @@ thread_local! {
     static LATEST: Cell<u64> = const { Cell::new(0) };
 }
 
+/// The calling thread has no sample in the recording that it joins: its record may have been another's in the last one.
+pub(super) fn forget_latest() {
+    let _ = LATEST.try_with(|latest| latest.set(0));
+}
+
 impl Recorder {
     /// An allocation was made and counted.
     pub fn allocated(&self, cells: &ThreadCells, at: Registers, address: usize, size: u64) {

@@ -93,7 +93,7 @@ impl Plan<'_> {
                 eprintln!("counted {} of {}", at + 1, counts.len());
             }
         };
-        let mut done = thread::scope(|scope| {
+        let done = thread::scope(|scope| {
             let threads = thread::available_parallelism().map_or(1, usize::from);
             let started: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
             let ended = started.into_iter().map(|thread| {
@@ -101,12 +101,11 @@ impl Plan<'_> {
                 counted.flatten()
             });
             ended.collect::<Result<Vec<_>>>()
-        })?
-        .concat();
+        })?;
+        let mut done: Vec<_> = done.into_iter().flatten().collect();
         done.sort_by_key(|(at, _)| *at);
-        results
-            .counted
-            .extend(done.into_iter().map(|(_, counted)| counted));
+        let counted = done.into_iter().map(|(_, counted)| counted);
+        results.counted.extend(counted);
         Ok(())
     }
 

@@ -32,7 +32,7 @@ pub struct Machine {
 }
 
 /// Instructions of one program.
-#[derive(Serialize, Deserialize, Clone, Debug)]
+#[derive(Serialize, Deserialize, Debug)]
 pub struct Counted {
     pub workload: String,
     pub subject: String,

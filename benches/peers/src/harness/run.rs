@@ -56,7 +56,7 @@ pub fn run(subject: &Subject, line: &Line<'_>) -> Result<(Cost, Vec<u8>)> {
     let printed = line.folder.join("printed");
     command.stdout(File::create(&printed)?);
     let cost = measured(command).with_context(|| format!("{}: {words:?}", subject.name))?;
-    // All of what would be much would count as memory of the programs that are started later.
+    // As much as is compared: a program's peak memory includes what the one that started it has ever had.
     let mut output = Vec::new();
     File::open(printed)?.take(4096).read_to_end(&mut output)?;
     clear(line.folder)?;

@@ -93,13 +93,7 @@ fn signed_return_addresses_are_walked_and_remembered() {
         descend_signed(&mut oracle, depth);
     }
     assert_eq!(oracle.compared, 200);
-    assert!(oracle.recognized >= 80, "{} recognized", oracle.recognized);
-    assert!(
-        oracle.joined * 2 > oracle.frames,
-        "{} of {} frames were not walked again",
-        oracle.joined,
-        oracle.frames
-    );
+    oracle.assert_spared(80, oracle.frames / 2 + 1);
 }
 
 #[test]
