@@ -157,7 +157,7 @@ pub mod queries {
     #[cfg(feature = "sqlite")]
     pub use crate::wrappers::queries::install_sqlite;
     pub use crate::wrappers::queries::{
-        Carried, Handle, InstallError, QueryEvent, Source, is_watched, record,
+        Carried, Dialect, Handle, InstallError, QueryEvent, Source, is_watched, record,
     };
     #[cfg(feature = "sqlx")]
     pub use crate::wrappers::queries::{install_sqlx, sqlx_layer};

@@ -18,7 +18,11 @@ const ROW: c_int = 100;
 const TRACE_STMT: c_uint = 1;
 const TRACE_PROFILE: c_uint = 2;
 const TRACE_ROW: c_uint = 4;
+const DBSTATUS_CACHE_USED: c_int = 1;
+const DBSTATUS_CACHE_USED_SHARED: c_int = 11;
 const STMTSTATUS_FULLSCAN_STEP: c_int = 1;
+const STMTSTATUS_REPREPARE: c_int = 5;
+const STMTSTATUS_RUN: c_int = 6;
 
 #[repr(C)]
 struct Sqlite([u8; 0]);
@@ -40,10 +44,19 @@ unsafe extern "C" {
     fn sqlite3_free(memory: *mut c_void);
     fn sqlite3_db_handle(stmt: *mut Stmt) -> *mut Sqlite;
     fn sqlite3_changes(db: *mut Sqlite) -> c_int;
+    fn sqlite3_total_changes(db: *mut Sqlite) -> c_int;
+    fn sqlite3_db_filename(db: *mut Sqlite, name: *const c_char) -> *const c_char;
     fn sqlite3_stmt_readonly(stmt: *mut Stmt) -> c_int;
     fn sqlite3_column_count(stmt: *mut Stmt) -> c_int;
     fn sqlite3_bind_parameter_count(stmt: *mut Stmt) -> c_int;
     fn sqlite3_stmt_status(stmt: *mut Stmt, what: c_int, reset: c_int) -> c_int;
+    fn sqlite3_db_status(
+        db: *mut Sqlite,
+        what: c_int,
+        now: *mut c_int,
+        highest: *mut c_int,
+        reset: c_int,
+    ) -> c_int;
     fn sqlite3_prepare_v2(
         db: *mut Sqlite,
         sql: *const c_char,
@@ -116,6 +129,23 @@ unsafe extern "C" fn on_event(
     OK
 }
 
+/// Bytes of the cache of a connection, counted as `what` says.
+fn cache(db: *mut Sqlite, what: c_int) -> c_int {
+    let (mut now, mut highest) = (0, 0);
+    // SAFETY: the connection is that of a statement that lives, and both numbers live while SQLite writes them.
+    unsafe { sqlite3_db_status(db, what, &mut now, &mut highest, 0) };
+    now
+}
+
+/// What the main database of a connection is.
+pub enum Database<'a> {
+    File(&'a CStr),
+    /// In memory, and other connections have it too.
+    Shared,
+    /// In memory, for this connection alone.
+    OfConnection(usize),
+}
+
 /// A statement, while SQLite tells of it.
 pub struct Statement<'a> {
     stmt: NonNull<Stmt>,
@@ -160,21 +190,62 @@ impl Statement<'_> {
         unsafe { sqlite3_bind_parameter_count(self.stmt.as_ptr()) > 0 }
     }
 
-    /// Rows that it changed, of a statement that changes rows and gives none, when it is over.
-    pub fn changes(&self) -> Option<u64> {
+    /// Rows that it changed, when it is over, of a statement that may change rows and gives none. `changed_before` is
+    /// [`Statement::changed_so_far`] when it began: SQLite goes on telling of the last statement that changed any.
+    pub fn changes(&self, changed_before: i32) -> Option<u64> {
         let stmt = self.stmt.as_ptr();
         // SAFETY: the statement lives, and so does its connection.
-        unsafe {
-            let does_change = sqlite3_stmt_readonly(stmt) == 0 && sqlite3_column_count(stmt) == 0;
-            let changes = || u64::try_from(sqlite3_changes(sqlite3_db_handle(stmt))).ok();
-            does_change.then(changes).flatten()
+        let (may_change, changes) = unsafe {
+            let may_change = sqlite3_stmt_readonly(stmt) == 0 && sqlite3_column_count(stmt) == 0;
+            (may_change, sqlite3_changes(sqlite3_db_handle(stmt)))
+        };
+        let has_changed = self.changed_so_far() != changed_before;
+        let changes = if has_changed { changes } else { 0 };
+        may_change.then_some(u64::try_from(changes).unwrap_or(0))
+    }
+
+    /// Rows that its connection has changed, with all its statements.
+    pub fn changed_so_far(&self) -> i32 {
+        // SAFETY: the statement lives, and so does its connection.
+        unsafe { sqlite3_total_changes(sqlite3_db_handle(self.stmt.as_ptr())) }
+    }
+
+    /// The database that its connection asks.
+    pub fn database(&self) -> Database<'_> {
+        // SAFETY: the statement lives, and so does its connection, whose name of the file ends with 0 and lives as long.
+        let (db, file) = unsafe {
+            let db = sqlite3_db_handle(self.stmt.as_ptr());
+            let file = sqlite3_db_filename(db, c"main".as_ptr());
+            (db, (!file.is_null()).then(|| CStr::from_ptr(file)))
+        };
+        match file.filter(|file| !file.is_empty()) {
+            Some(file) => Database::File(file),
+            // A cache that is shared counts in full, or with the part of this connection.
+            None if cache(db, DBSTATUS_CACHE_USED) != cache(db, DBSTATUS_CACHE_USED_SHARED) => {
+                Database::Shared
+            }
+            None => Database::OfConnection(db as usize),
         }
     }
 
     /// Steps through whole tables so far, in all its runs.
     pub fn full_scan_steps(&self) -> i32 {
+        self.status(STMTSTATUS_FULLSCAN_STEP)
+    }
+
+    /// How often it has begun so far; what it does for a foreign key counts too.
+    pub fn runs(&self) -> i32 {
+        self.status(STMTSTATUS_RUN)
+    }
+
+    /// How often SQLite has prepared it again, since the schema had changed.
+    pub fn times_prepared_again(&self) -> i32 {
+        self.status(STMTSTATUS_REPREPARE)
+    }
+
+    fn status(&self, what: c_int) -> i32 {
         // SAFETY: the statement lives.
-        unsafe { sqlite3_stmt_status(self.stmt.as_ptr(), STMTSTATUS_FULLSCAN_STEP, 0) }
+        unsafe { sqlite3_stmt_status(self.stmt.as_ptr(), what, 0) }
     }
 
     /// How SQLite runs it, one step a text. Empty for what has no plan.

@@ -8,6 +8,7 @@
 //! ```
 
 mod collection;
+mod dialect;
 #[cfg(feature = "diesel")]
 mod diesel;
 mod event;
@@ -16,6 +17,8 @@ mod frame;
 mod normal;
 mod report;
 mod sea_orm;
+#[cfg(any(feature = "sqlite", feature = "sqlx"))]
+mod set_up;
 mod site;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -23,7 +26,9 @@ mod sqlite;
 mod sqlx;
 #[cfg(any(feature = "sqlite", feature = "diesel"))]
 mod started;
+mod statement;
 mod text;
+mod tokens;
 
 #[cfg(feature = "diesel")]
 pub use self::diesel::install_diesel;
@@ -31,6 +36,7 @@ pub use self::diesel::install_diesel;
 pub use self::sqlite::install_sqlite;
 #[cfg(feature = "sqlx")]
 pub use self::sqlx::{install_sqlx, sqlx_layer};
+pub use dialect::Dialect;
 pub use event::{QueryEvent, Source, is_watched, record};
 pub use findings::{Finding, Findings};
 pub use frame::{Carried, Handle, QueryLine, at};

@@ -9,9 +9,12 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::dialect::Dialect;
 use super::event::Source;
 use super::frame::Site;
+use super::normal::{Normal, normalise};
 use super::report::{Place, Query};
+use super::statement::{Facts, Page};
 
 /// Queries kept; what is more is counted.
 const KEPT: usize = 1 << 16;
@@ -41,12 +44,22 @@ impl Wanted {
 pub struct Entry {
     pub id: u64,
     pub source: Source,
+    pub dialect: Dialect,
     /// The SQL without values.
     pub normal: Arc<str>,
+    /// The same for statements that differ in nothing but their values.
+    pub shape: u64,
+    pub facts: Facts,
     /// The SQL with values, if a scope wants it.
     pub full: Option<Arc<str>>,
     /// Tells whether two queries have the same SQL and the same values; `None` if the values are not known.
     pub key: Option<u64>,
+    /// Of a query that asks for a page.
+    pub page: Option<Page>,
+    /// Which database it asks, if that is known.
+    pub database: Option<u64>,
+    /// A library runs it for itself.
+    pub is_of_library: bool,
     /// `None` until it has ended.
     pub elapsed: Option<Duration>,
     pub rows: Option<u64>,
@@ -83,6 +96,8 @@ struct State {
 #[derive(Default, Debug)]
 pub struct Collected {
     pub queries: Vec<Query>,
+    /// Those that libraries run for themselves.
+    pub of_libraries: Vec<Query>,
     pub lost: u64,
     pub inner_calls: u64,
 }
@@ -144,7 +159,7 @@ impl Collection {
     }
 
     /// A layer has seen a query: adds to the entry of a lower layer, or makes one.
-    pub fn add_or_claim(&self, entry: Entry) {
+    pub fn add_or_claim(&self, entry: Entry, sql: &str) {
         let mut state = self.state();
         if state.is_closed {
             return;
@@ -156,14 +171,23 @@ impl Collection {
         let is_below = |other: &Entry| {
             other.claimed_by < layer && other.source.layer().is_some_and(|below| below < layer)
         };
-        let mut found = state.entries.iter_mut().filter(|other| is_below(other));
-        if let Some(same) = found.find(|other| other.normal == entry.normal) {
-            return same.learn(&entry);
+        let mut again = Again::new(sql);
+        let mut below = state.entries.iter_mut().filter(|other| is_below(other));
+        let same = below.find(|other| match other.dialect == entry.dialect {
+            true => other.shape == entry.shape,
+            false => other.shape == again.read_as(other.dialect).shape,
+        });
+        if let Some(same) = same {
+            return same.learn(entry);
         }
         // Several statements that were given as one text.
         let mut has_found = false;
         for part in state.entries.iter_mut().filter(|other| is_below(other)) {
-            if entry.normal.contains(&*part.normal) {
+            let has_part = match part.dialect == entry.dialect {
+                true => entry.normal.contains(&*part.normal),
+                false => again.read_as(part.dialect).text.contains(&*part.normal),
+            };
+            if has_part {
                 part.claimed_by = layer;
                 has_found = true;
             }
@@ -182,7 +206,10 @@ impl Collection {
             (entries, state.lost, state.inner_calls)
         };
         entries.sort_by_key(|entry| entry.id);
-        let queries = entries.iter().map(Entry::query).collect();
+        let (of_libraries, of_program): (Vec<_>, Vec<_>) =
+            entries.iter().partition(|entry| entry.is_of_library);
+        let queries = of_program.into_iter().map(Entry::query).collect();
+        let of_libraries = of_libraries.into_iter().map(Entry::query).collect();
         if let Some(parent) = &self.parent {
             let mut parent = parent.state();
             if !parent.is_closed {
@@ -192,9 +219,28 @@ impl Collection {
         }
         Collected {
             queries,
+            of_libraries,
             lost,
             inner_calls,
         }
+    }
+}
+
+/// SQL as another layer reads it, which knows more of its dialect, or less.
+struct Again<'a> {
+    sql: &'a str,
+    read: Option<(Dialect, Normal)>,
+}
+
+impl<'a> Again<'a> {
+    fn new(sql: &'a str) -> Again<'a> {
+        Again { sql, read: None }
+    }
+
+    fn read_as(&mut self, dialect: Dialect) -> &Normal {
+        let known = self.read.take().filter(|(known, _)| *known == dialect);
+        let read = known.unwrap_or_else(|| (dialect, normalise(self.sql, dialect)));
+        &self.read.insert(read).1
     }
 }
 
@@ -210,7 +256,7 @@ impl State {
 
 impl Entry {
     /// What a higher layer knows of the same query.
-    fn learn(&mut self, higher: &Entry) {
+    fn learn(&mut self, higher: Entry) {
         self.claimed_by = higher.source.layer().unwrap_or(0);
         self.elapsed = self.elapsed.or(higher.elapsed);
         self.rows = self.rows.or(higher.rows);
@@ -218,6 +264,14 @@ impl Entry {
         // Of the two, the higher one sees more of what the query took.
         self.allocated = higher.allocated.or(self.allocated);
         self.key = self.key.or(higher.key);
+        self.is_of_library |= higher.is_of_library;
+        if !self.dialect.is_known() && higher.dialect.is_known() {
+            self.dialect = higher.dialect;
+            self.normal = higher.normal;
+            self.shape = higher.shape;
+            self.facts = higher.facts;
+            self.page = higher.page;
+        }
     }
 
     fn query(&self) -> Query {
@@ -225,7 +279,11 @@ impl Entry {
             source: self.source,
             normalised: Arc::clone(&self.normal),
             sql: self.full.clone(),
+            shape: self.shape,
+            facts: self.facts,
             key: self.key,
+            page: self.page,
+            database: self.database,
             elapsed_ns: self.elapsed.map(|elapsed| elapsed.as_nanos() as u64),
             rows: self.rows,
             place: self.place,

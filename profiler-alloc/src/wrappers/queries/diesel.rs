@@ -1,5 +1,6 @@
 //! Queries of diesel and diesel-async, by diesel's instrumentation.
 
+use core::hash::Hasher;
 use std::collections::VecDeque;
 use std::fmt::Write;
 
@@ -8,7 +9,9 @@ use diesel::connection::{
 };
 
 use super::InstallError;
-use super::event::Source;
+use super::collection;
+use super::dialect::Dialect;
+use super::event::{self, QueryEvent, Source};
 use super::started::{Reading, Started};
 use crate::own_counts::Excused;
 
@@ -34,6 +37,9 @@ pub fn install_diesel() -> Result<(), InstallError> {
 #[derive(Default)]
 struct Connection {
     running: VecDeque<Running>,
+    /// Of the database that it was opened to.
+    dialect: Dialect,
+    database: Option<u64>,
 }
 
 struct Running {
@@ -53,12 +59,46 @@ impl Instrumentation for Connection {
             InstrumentationEvent::FinishQuery { query, error, .. } => {
                 self.finish(reading, query, error.is_some());
             }
+            InstrumentationEvent::StartEstablishConnection { url, .. } => self.opens(url),
             _ => {}
         }
     }
 }
 
+/// The dialect of what diesel opens: PostgreSQL has words such as `host=localhost` too, a file of SQLite may be called
+/// anything.
+fn dialect_of(url: &str) -> Dialect {
+    const WORDS: [&str; 7] = [
+        "host", "hostaddr", "port", "dbname", "user", "password", "service",
+    ];
+    let is_word = |part: &str| {
+        part.split_once('=')
+            .is_some_and(|(word, _)| WORDS.contains(&word.trim()))
+    };
+    match url.split_once("://") {
+        Some(("postgres" | "postgresql", _)) => Dialect::PostgreSql,
+        Some(("mysql", _)) => Dialect::MySql,
+        Some(("sqlite", _)) => Dialect::Sqlite,
+        Some(_) => Dialect::Unknown,
+        None if url.split_whitespace().any(is_word) => Dialect::PostgreSql,
+        None => Dialect::Sqlite,
+    }
+}
+
 impl Connection {
+    fn opens(&mut self, url: &str) {
+        self.dialect = dialect_of(url);
+        // Each connection to one in memory has its own.
+        self.database = match url {
+            "" | ":memory:" => Some(collection::next_id()),
+            url => {
+                let mut hasher = event::hasher();
+                hasher.write(url.as_bytes());
+                Some(hasher.finish())
+            }
+        };
+    }
+
     fn start(&mut self, reading: Reading, query: &dyn DebugQuery) {
         let Some(started) = Started::new(reading) else {
             return;
@@ -86,7 +126,12 @@ impl Connection {
             return;
         };
         let started = running.started;
-        let event = started.ended(reading, Source::Diesel, &sql).failed(failed);
+        let event = QueryEvent {
+            dialect: self.dialect,
+            database: self.database,
+            ..started.ended(reading, Source::Diesel, &sql)
+        };
+        let event = event.failed(failed);
         let event = match running.values {
             Some(values) => event.values(values),
             None => event,

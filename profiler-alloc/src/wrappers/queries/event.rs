@@ -2,14 +2,16 @@
 
 use core::hash::{BuildHasher, Hasher};
 use std::borrow::Cow;
-use std::collections::hash_map::RandomState;
+use std::collections::hash_map::{DefaultHasher, RandomState};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::collection::{self, Entry};
+use super::dialect::Dialect;
 use super::frame::{self, Frame};
-use super::normal;
+use super::normal::{self, Normal};
 use super::report::Place;
+use super::statement::{self, Facts, Page};
 use crate::own_counts::Excused;
 
 /// Who has seen a query.
@@ -72,6 +74,11 @@ pub struct QueryEvent<'a> {
     pub(super) id: Option<u64>,
     /// The values are the SQL with them in it.
     pub(super) is_expanded: bool,
+    pub(super) dialect: Dialect,
+    /// Which database it asks, if that is known.
+    pub(super) database: Option<u64>,
+    /// A library runs it for itself.
+    pub(super) is_of_library: bool,
 }
 
 impl<'a> QueryEvent<'a> {
@@ -88,7 +95,17 @@ impl<'a> QueryEvent<'a> {
             place: None,
             id: None,
             is_expanded: false,
+            dialect: Dialect::Unknown,
+            database: None,
+            is_of_library: false,
         }
+    }
+
+    /// The dialect of the SQL. Where it is not known, what dialects read differently is not shown: what stands in double
+    /// quotes, and whatever follows a text such as `'it\'s'`.
+    pub fn dialect(mut self, dialect: Dialect) -> QueryEvent<'a> {
+        self.dialect = dialect;
+        self
     }
 
     /// The values of its placeholders, as text. They are shown only where `values` asks for them; without it they tell
@@ -129,11 +146,18 @@ impl<'a> QueryEvent<'a> {
             Some(values) => Arc::from(format!("{} -- values: {values}", self.sql.trim())),
             None => Arc::from(self.sql.trim()),
         };
+        let Normal { text, shape, facts } = normal::normalise(&self.sql, self.dialect);
         Entry {
             id: self.id.unwrap_or_else(collection::next_id),
             source: self.source,
-            normal: Arc::from(normal::normalise(&self.sql)),
-            key: key(&self.sql, self.values.as_deref()),
+            dialect: self.dialect,
+            normal: Arc::from(text),
+            shape,
+            facts,
+            key: self.key(facts),
+            page: self.page(facts),
+            database: self.database,
+            is_of_library: self.is_of_library,
             full: wants_values.then(full),
             elapsed: self.elapsed,
             rows: self.rows,
@@ -146,23 +170,39 @@ impl<'a> QueryEvent<'a> {
         }
     }
 
+    /// Tells queries with the same SQL and the same values. `None` if there are values that nobody knows.
+    fn key(&self, facts: Facts) -> Option<u64> {
+        if self.values.is_none() && facts.has_placeholders {
+            return None;
+        }
+        let mut hasher = hasher();
+        hasher.write(self.sql.as_bytes());
+        hasher.write_u8(0);
+        hasher.write(self.values.as_deref().unwrap_or_default().as_bytes());
+        Some(hasher.finish())
+    }
+
+    /// Of a query that asks for a page of a longer list: tells those that ask for pages of the same list.
+    fn page(&self, facts: Facts) -> Option<Page> {
+        let sql = match &self.values {
+            Some(expanded) if self.is_expanded => Some(&**expanded),
+            None if !facts.has_placeholders => Some(&*self.sql),
+            _ => None,
+        };
+        let list = || sql.map(|sql| statement::list_of_page(sql, self.dialect, hasher()));
+        facts.is_page.then(|| Page { list: list() })
+    }
+
     /// Puts it into the scope of `frame`.
     pub(super) fn record_in(&self, frame: &Frame) {
-        frame.collection.add_or_claim(self.entry(frame));
+        frame.collection.add_or_claim(self.entry(frame), &self.sql);
     }
 }
 
-/// Tells queries with the same SQL and the same values. `None` if there are values that nobody knows.
-pub fn key(sql: &str, values: Option<&str>) -> Option<u64> {
+/// Nobody outside can tell what the hash of a value is.
+pub fn hasher() -> DefaultHasher {
     static HASH: OnceLock<RandomState> = OnceLock::new();
-    if values.is_none() && normal::has_placeholders(sql) {
-        return None;
-    }
-    let mut hasher = HASH.get_or_init(RandomState::new).build_hasher();
-    hasher.write(sql.as_bytes());
-    hasher.write_u8(0);
-    hasher.write(values.unwrap_or_default().as_bytes());
-    Some(hasher.finish())
+    HASH.get_or_init(RandomState::new).build_hasher()
 }
 
 /// Puts a query into the report of the scope that the calling thread runs inside; into none, if it is in none. For

@@ -4,7 +4,6 @@ use core::hash::Hash;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::normal;
 use super::report::{Place, Query};
 
 /// Queries that belong together.
@@ -23,11 +22,12 @@ pub struct Finding {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct Findings {
-    /// The same SQL with the same values, more than once. Where values are not known, nothing is said.
+    /// The same SQL with the same values, more than once, of the same database; not `BEGIN` and its like. Where values are not known, nothing is said.
     pub duplicates: Vec<Finding>,
     /// The same SQL but for its values, more than once; duplicates are among them.
     pub similar: Vec<Finding>,
-    /// The same `SELECT` but for its values, from the same line, more than once: one query could have done.
+    /// The same `SELECT` with other values, from the same call on the same line: one query could have done. Not pages of
+    /// one list, and not lists of many values in chunks.
     pub n_plus_one: Vec<Finding>,
     /// Queries that read a whole table.
     pub full_scans: Vec<usize>,
@@ -46,23 +46,77 @@ impl Findings {
                 .map(|(index, _)| index)
                 .collect()
         };
+        // The same statement on another database is another query.
         let is_read_in = |query: &Query| {
-            (query.place.is_exact && normal::is_select(&query.normalised))
-                .then(|| (Arc::clone(&query.normalised), query.place))
+            (query.place.is_exact && query.facts.reads).then_some((
+                query.shape,
+                query.place,
+                query.database,
+            ))
         };
         let mut n_plus_one = groups(queries, is_read_in);
+        n_plus_one.retain(|finding| could_be_one(&finding.of(queries)));
         for finding in &mut n_plus_one {
             finding.place = finding.queries.first().map(|&first| queries[first].place);
         }
+        // `BEGIN` is the same wherever it stands, and none too many.
+        let is_work = |query: &Query| !query.facts.is_transaction;
+        let same = |query: &Query| Some((query.key?, query.database));
         Findings {
-            duplicates: groups(queries, |query| query.key),
-            similar: groups(queries, |query| Some(Arc::clone(&query.normalised))),
+            duplicates: groups(queries, |query| same(query).filter(|_| is_work(query))),
+            similar: groups(queries, |query| is_work(query).then_some(query.shape)),
             n_plus_one,
             full_scans: which(&|query| query.full_scan == Some(true)),
             slow: which(&|query| query.elapsed_ns.is_some_and(|ns| ns >= slow_ns)),
             failed: which(&|query| query.failed == Some(true)),
         }
     }
+}
+
+impl Finding {
+    fn of<'a>(&self, queries: &'a [Query]) -> Vec<&'a Query> {
+        let of = |&index: &usize| queries.get(index);
+        self.queries.iter().filter_map(of).collect()
+    }
+}
+
+/// Whether one query could have done what these do, which differ in their values alone and come from one call.
+fn could_be_one(queries: &[&Query]) -> bool {
+    has_several(queries.iter().map(|query| query.key))
+        && !are_chunks(queries)
+        && !are_pages(queries)
+}
+
+/// Whether there are two different ones; those that are not known are taken to be.
+fn has_several(mut keys: impl Iterator<Item = Option<u64>>) -> bool {
+    let first = keys.next().flatten();
+    keys.any(|key| key.is_none() || key != first)
+}
+
+/// Long lists are asked for in chunks of one length, the last of which is what is left: 100, 100, 7.
+fn are_chunks(queries: &[&Query]) -> bool {
+    if queries.iter().all(|query| query.facts.has_array) {
+        // How long an array is, nobody tells.
+        return true;
+    }
+    let lengths: Vec<u32> = queries.iter().map(|query| query.facts.list).collect();
+    match lengths.split_last() {
+        Some((&last, [first, others @ ..])) => {
+            *first > 1 && last <= *first && others.iter().all(|other| other == first)
+        }
+        _ => false,
+    }
+}
+
+/// Pages of one list.
+fn are_pages(queries: &[&Query]) -> bool {
+    let lists: Option<Vec<_>> = queries.iter().map(|query| query.page).collect();
+    let Some(lists) = lists else {
+        return false;
+    };
+    let mut known = lists.iter().filter_map(|page| page.list);
+    let first = known.next();
+    known.all(|list| Some(list) == first)
 }
 
 /// Groups of two and more with the same key.

@@ -1,266 +1,760 @@
-//! SQL without its values: what two queries that differ in nothing else have in common.
+//! SQL without its values: how it is shown, and what two queries that differ in nothing else have in common.
 //!
 //! Numbers, texts, blobs and placeholders become `?`, lists of them `(?, …)`; comments go, white space is one space. Names
-//! stay, in double quotes and backticks too; so a dialect that puts texts into double quotes shows them.
+//! stay. The *shape* goes further, and is never shown: it is the same for lists and rows of any length, for `select` and
+//! `SELECT`, `users` and `"users"`, with and without `AS`.
+//!
+//! ```text
+//! SELECT * FROM t WHERE id IN (1, -2, NULL)        shown: SELECT * FROM t WHERE id IN (?, …)
+//! select * from "t" where id in (7)                shown: select * from "t" where id in (?)      shape: the same
+//! ```
+
+use super::dialect::Dialect;
+use super::statement::{Facts, Watch};
+use super::tokens::{Class, Token, Tokens};
+
+/// A statement, or several, without values.
+#[derive(Debug)]
+pub struct Normal {
+    pub text: String,
+    /// The same for statements that differ in nothing but their values.
+    pub shape: u64,
+    pub facts: Facts,
+}
 
 /// The normalised form of one statement, or of several.
-pub fn normalise(sql: &str) -> String {
-    let mut writer = Writer::default();
-    let mut rest = sql;
-    while let Some(first) = rest.chars().next() {
-        let length = match first {
-            c if c.is_whitespace() => skip(rest, char::is_whitespace),
-            '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
-            '/' if rest.starts_with("/*") => block_comment(rest),
-            _ => {
-                let (length, token) = token(rest);
-                writer.token(token);
-                rest = &rest[length..];
-                writer.has_space = false;
-                continue;
-            }
-        };
-        writer.has_space = true;
-        rest = &rest[length..];
+pub fn normalise(sql: &str, dialect: Dialect) -> Normal {
+    let mut writer = Writer::new(dialect);
+    let mut tokens = Tokens::new(sql, dialect);
+    while let Some(token) = tokens.next() {
+        writer.token(token, &tokens);
     }
     writer.end()
 }
 
-/// True if a normalised statement reads: `SELECT`, or `WITH` in front of one.
-pub fn is_select(normal: &str) -> bool {
-    let first = normal.split([' ', '(']).find(|word| !word.is_empty());
-    first.is_some_and(|word| ["select", "with"].contains(&word.to_ascii_lowercase().as_str()))
+/// Groups in brackets that are looked into; deeper ones stay as they are.
+const DEPTH: usize = 16;
+
+/// A group in brackets that is being written.
+#[derive(Clone, Copy, Default)]
+struct Group {
+    /// Where it began, and the shape before it.
+    start: usize,
+    before: Shape,
+    kind: Kind,
+    /// Values so far.
+    values: u32,
+    item: Item,
 }
 
-/// True if values come from outside of the text.
-pub fn has_placeholders(sql: &str) -> bool {
-    let mut rest = sql;
-    while let Some(first) = rest.chars().next() {
-        let length = match first {
-            '-' if rest.starts_with("--") => rest.find('\n').unwrap_or(rest.len()),
-            '/' if rest.starts_with("/*") => block_comment(rest),
-            _ => {
-                let (length, token) = token(rest);
-                if token == Token::Placeholder {
-                    return true;
-                }
-                length
-            }
-        };
-        rest = &rest[length..];
-    }
-    false
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Kind {
+    /// `IN (…)`, `VALUES (…)`, `ARRAY[…]`, `= (…)`, and rows inside of these: one shape for any length.
+    List,
+    /// `f(…)`, `varchar(…)`
+    #[default]
+    Call,
+    /// `INTO t (…)`
+    Columns,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Token<'a> {
+/// What a group of nothing but values is at.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Item {
+    #[default]
+    Expected,
     Value,
-    Placeholder,
-    Other(&'a str),
+    /// `?::`
+    Cast,
+    /// Other things than values have been seen.
+    Other,
 }
 
-#[derive(Default)]
+/// A row of `VALUES`, as it was written, and the shape with it.
+#[derive(Clone, Copy)]
+struct Row {
+    start: usize,
+    end: usize,
+    shape: Shape,
+}
+
+/// Words in front of a term, where a sign belongs to the number behind it, and a bracket begins a list.
+const BEFORE_TERMS: &[&str] = &[
+    "select",
+    "where",
+    "and",
+    "or",
+    "between",
+    "then",
+    "else",
+    "when",
+    "case",
+    "limit",
+    "offset",
+    "in",
+    "like",
+    "ilike",
+    "glob",
+    "regexp",
+    "rlike",
+    "match",
+    "on",
+    "having",
+    "by",
+    "returning",
+    "values",
+    "distinct",
+    "all",
+    "escape",
+    "top",
+    "default",
+    "set",
+    "is",
+    "not",
+    "div",
+    "mod",
+    "return",
+    "next",
+];
+
+/// A hash of what makes statements alike.
+#[derive(Clone, Copy)]
+struct Shape(u64);
+
+impl Default for Shape {
+    fn default() -> Shape {
+        Shape(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Shape {
+    fn byte(&mut self, byte: u8) {
+        self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+
+    fn add(&mut self, token: &[u8]) {
+        token.iter().for_each(|&byte| self.byte(byte));
+        self.byte(0);
+    }
+
+    fn word(&mut self, word: &str) {
+        word.bytes()
+            .for_each(|byte| self.byte(byte.to_ascii_lowercase()));
+        self.byte(0);
+    }
+
+    /// A name in quotes is the same as one without, if that is in small letters.
+    fn name(&mut self, quoted: &str) {
+        let inside = quoted.get(1..quoted.len() - 1).unwrap_or_default();
+        self.add(inside.as_bytes());
+    }
+}
+
+/// What stands in front, as far as it matters.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    /// The beginning, a comma, an operator, a word such as `WHERE`: a term comes.
+    Nothing,
+    Term,
+}
+
 struct Writer {
     out: String,
+    shape: Shape,
+    dialect: Dialect,
     has_space: bool,
-    /// Where the list of values began that is being written, if nothing but values and commas has come since.
-    list: Option<(usize, u32)>,
+    before: Before,
+    groups: [Group; DEPTH],
+    depth: usize,
+    /// How deep the rows of `VALUES` stand that are being written, and the last of them.
+    values: Option<usize>,
+    row: Option<Row>,
+    /// A sign has been left out, and its number comes.
+    is_signed: bool,
+    watch: Watch,
 }
 
 impl Writer {
-    fn token(&mut self, token: Token<'_>) {
-        let text = match token {
-            Token::Value | Token::Placeholder => "?",
-            Token::Other(text) => text,
-        };
-        // `-` in front of a number is part of the value.
-        if text == "?" && self.out.ends_with('-') && self.is_sign() {
-            self.out.pop();
+    fn new(dialect: Dialect) -> Writer {
+        Writer {
+            out: String::new(),
+            shape: Shape::default(),
+            dialect,
+            has_space: false,
+            before: Before::Nothing,
+            groups: [Group::default(); DEPTH],
+            depth: 0,
+            values: None,
+            row: None,
+            is_signed: false,
+            watch: Watch::default(),
         }
-        let is_tight = text == "," || text == ")" || self.out.ends_with('(');
-        let is_after_comma = self.out.ends_with(',');
-        if (self.has_space || is_after_comma) && !is_tight && !self.out.is_empty() {
+    }
+
+    fn token(&mut self, token: Token<'_>, after: &Tokens<'_>) {
+        match token.class {
+            Class::Space => return self.has_space |= !self.is_signed,
+            Class::Hidden => {
+                self.space();
+                self.out.push('…');
+                self.shape.add(b"\xff");
+                self.watch.hidden();
+            }
+            Class::Value | Class::Placeholder => self.value_or_name(token, after),
+            Class::Either if self.is_name(after) => self.name(token),
+            Class::Either => self.value(Token {
+                class: Class::Value,
+                ..token
+            }),
+            Class::Name => self.name(token),
+            Class::Word => self.word(token.text),
+            Class::Mark if self.is_sign(token.text, after) => return self.is_signed = true,
+            Class::Mark => self.mark(token.text),
+        }
+        self.is_signed = false;
+        self.has_space = false;
+    }
+
+    /// A sign belongs to the number behind it, unless a term stands in front: `a - 1`.
+    fn is_sign(&self, mark: &str, after: &Tokens<'_>) -> bool {
+        ["-", "+"].contains(&mark) && self.before == Before::Nothing && is_number(after)
+    }
+
+    /// SQLite takes `'main'.'t'` for names, and its own tables are written so.
+    fn value_or_name(&mut self, token: Token<'_>, after: &Tokens<'_>) {
+        let is_quoted = self.dialect == Dialect::Sqlite && token.text.starts_with('\'');
+        match is_quoted && self.is_dotted(after) {
+            true => {
+                self.watch.quoted_schema();
+                self.name(token);
+            }
+            false => self.value(token),
+        }
+    }
+
+    fn is_dotted(&self, after: &Tokens<'_>) -> bool {
+        self.out.ends_with('.') || after.peek().is_some_and(|next| next.text == ".")
+    }
+
+    /// Whether text in double quotes stands where no value can.
+    fn is_name(&self, after: &Tokens<'_>) -> bool {
+        let is_column =
+            self.depth > 0 && self.top().is_some_and(|group| group.kind == Kind::Columns);
+        is_column || self.is_dotted(after) || self.watch.wants_name()
+    }
+
+    fn top(&self) -> Option<&Group> {
+        self.groups.get(self.depth.checked_sub(1)?)
+    }
+
+    fn top_mut(&mut self) -> Option<&mut Group> {
+        self.groups.get_mut(self.depth.checked_sub(1)?)
+    }
+
+    fn space(&mut self) {
+        let is_wanted = self.has_space || self.out.ends_with(',');
+        if is_wanted && !self.out.is_empty() && !self.out.ends_with('(') {
             self.out.push(' ');
         }
-        match (text, self.list) {
-            ("(", _) => self.list = Some((self.out.len(), 0)),
-            ("?", Some((start, count))) => self.list = Some((start, count + 1)),
-            (",", Some(_)) => {}
-            (")", Some((start, count))) if count > 1 => {
-                self.out.truncate(start);
-                self.out.push_str("(?, …");
-                self.list = None;
-            }
-            _ => self.list = None,
-        }
+    }
+
+    fn write(&mut self, text: &str) {
+        self.space();
         self.out.push_str(text);
     }
 
-    /// Whether the `-` at the end stands where no term can be in front of it.
-    fn is_sign(&self) -> bool {
-        let before = self.out.trim_end_matches('-').trim_end();
-        let last = before.chars().next_back();
-        last.is_none_or(|c| "(,=<>+-*/|".contains(c))
-            || before.to_ascii_lowercase().ends_with("select")
-    }
-
-    fn end(self) -> String {
-        let text = self.out.trim_end_matches([';', ' ']);
-        text.to_owned()
-    }
-}
-
-fn skip(text: &str, is_part: impl Fn(char) -> bool) -> usize {
-    text.find(|c: char| !is_part(c)).unwrap_or(text.len())
-}
-
-/// Comments of PostgreSQL nest, those of SQLite do not; nobody writes the difference.
-fn block_comment(text: &str) -> usize {
-    text.find("*/").map_or(text.len(), |end| end + 2)
-}
-
-fn is_name(c: char) -> bool {
-    c.is_alphanumeric() || c == '_' || c == '$'
-}
-
-/// The first token, which is neither space nor comment, and how long it is.
-fn token(text: &str) -> (usize, Token<'_>) {
-    let first = text.chars().next().unwrap_or(' ');
-    let second = text[first.len_utf8()..].chars().next().unwrap_or(' ');
-    match first {
-        '\'' => (quoted(text, '\'', false), Token::Value),
-        'e' | 'E' if second == '\'' => (1 + quoted(&text[1..], '\'', true), Token::Value),
-        'x' | 'X' | 'b' | 'B' | 'n' | 'N' if second == '\'' => {
-            (1 + quoted(&text[1..], '\'', false), Token::Value)
+    fn value(&mut self, token: Token<'_>) {
+        self.write("?");
+        self.shape.add(b"?");
+        self.watch.value(token);
+        if let Some(group) = self.top_mut() {
+            group.values += 1;
+            group.item = match group.item {
+                Item::Expected => Item::Value,
+                _ => Item::Other,
+            };
         }
-        '"' | '`' => other(text, quoted(text, first, false)),
-        '[' => other(text, bracketed(text).unwrap_or(1)),
-        '$' if second.is_ascii_digit() => (1 + skip(&text[1..], is_name), Token::Placeholder),
-        '$' => match dollar_quoted(text) {
-            Some(length) => (length, Token::Value),
-            None => (1 + skip(&text[1..], is_name), Token::Placeholder),
-        },
-        '?' => (
-            1 + skip(&text[1..], |c| c.is_ascii_digit()),
-            Token::Placeholder,
-        ),
-        ':' if second == ':' => other(text, 2),
-        ':' | '@' if is_name(second) => (1 + skip(&text[1..], is_name), Token::Placeholder),
-        '0'..='9' => (number(text), Token::Value),
-        '.' if second.is_ascii_digit() => (number(text), Token::Value),
-        c if is_name(c) => other(text, skip(text, is_name)),
-        c => other(text, c.len_utf8()),
+        self.before = Before::Term;
     }
-}
 
-fn other(text: &str, length: usize) -> (usize, Token<'_>) {
-    (length, Token::Other(&text[..length]))
-}
+    fn name(&mut self, token: Token<'_>) {
+        self.write(token.text);
+        self.shape.name(token.text);
+        self.other();
+        self.watch.name();
+        self.before = Before::Term;
+    }
 
-/// `[a name]`, and not the values of an array.
-fn bracketed(text: &str) -> Option<usize> {
-    let name = &text[1..text.find(']')?];
-    let is_quoted = name.starts_with(|c: char| c.is_alphabetic() || c == '_')
-        && name.chars().all(|c| is_name(c) || c == ' ');
-    is_quoted.then_some(name.len() + 2)
-}
+    fn word(&mut self, word: &str) {
+        let is = |name: &str| word.eq_ignore_ascii_case(name);
+        let is_constant = ["null", "true", "false"].into_iter().any(is);
+        if is_constant && self.before == Before::Nothing && !self.watch.is_behind_is() {
+            return self.value(Token {
+                class: Class::Value,
+                text: word,
+            });
+        }
+        self.write(word);
+        if !["as", "asc", "inner", "outer"].into_iter().any(is) {
+            self.shape.word(word);
+        }
+        match self.top_mut() {
+            Some(group) if group.item == Item::Cast => group.item = Item::Value,
+            _ => self.other(),
+        }
+        self.leave_values();
+        if is("values") {
+            self.values = Some(self.depth);
+        }
+        self.watch.word(word, self.depth);
+        self.before = match BEFORE_TERMS.iter().any(|name| is(name)) {
+            true => Before::Nothing,
+            false => Before::Term,
+        };
+    }
 
-/// A quote inside is written twice, or after a backslash in texts that have escapes.
-fn quoted(text: &str, quote: char, has_escapes: bool) -> usize {
-    let mut chars = text.char_indices().skip(1).peekable();
-    while let Some((at, c)) = chars.next() {
-        if has_escapes && c == '\\' {
-            chars.next();
-        } else if c == quote {
-            match chars.peek() {
-                Some((_, next)) if *next == quote => drop(chars.next()),
-                _ => return at + c.len_utf8(),
+    /// Something that is no value, in a group of values.
+    fn other(&mut self) {
+        if let Some(group) = self.top_mut() {
+            group.item = Item::Other;
+        }
+    }
+
+    /// Anything but a comma between the rows of `VALUES` ends them.
+    fn leave_values(&mut self) {
+        if self.values.is_some_and(|depth| self.depth <= depth) {
+            self.values = None;
+            self.row = None;
+        }
+    }
+
+    fn mark(&mut self, mark: &str) {
+        match mark {
+            "(" | "[" => return self.open(mark),
+            ")" | "]" => return self.close(mark),
+            "," => self.out.push_str(mark),
+            _ => self.write(mark),
+        }
+        match mark {
+            "!=" => self.shape.add(b"<>"),
+            ";" => {}
+            _ => self.shape.add(mark.as_bytes()),
+        }
+        if mark != "," {
+            self.leave_values();
+        }
+        if let Some(group) = self.top_mut() {
+            group.item = match (mark, group.item) {
+                (",", Item::Value) => Item::Expected,
+                ("::", Item::Value) => Item::Cast,
+                _ => Item::Other,
+            };
+        }
+        match mark {
+            ";" => self.watch.end_of_statement(),
+            _ => self.watch.mark(mark),
+        }
+        self.before = match mark {
+            "." => Before::Term,
+            "*" if self.before == Before::Nothing => Before::Term,
+            _ => Before::Nothing,
+        };
+    }
+
+    fn open(&mut self, mark: &str) {
+        let is_row = self.values == Some(self.depth);
+        let is_nested = self
+            .top()
+            .is_some_and(|group| group.kind == Kind::List && group.item == Item::Expected);
+        let kind = match mark {
+            _ if self.watch.is_behind_table() => Kind::Columns,
+            "(" if is_row || is_nested || self.before == Before::Nothing => Kind::List,
+            "[" if is_nested || self.watch.is_behind_array() => Kind::List,
+            _ => Kind::Call,
+        };
+        let start = self.out.len();
+        let before = self.shape;
+        self.write(mark);
+        self.shape.add(mark.as_bytes());
+        if let Some(group) = self.groups.get_mut(self.depth) {
+            *group = Group {
+                start,
+                before,
+                kind,
+                ..Group::default()
+            };
+        }
+        self.watch.open(self.depth);
+        self.depth += 1;
+        self.before = Before::Nothing;
+    }
+
+    fn close(&mut self, mark: &str) {
+        self.before = Before::Term;
+        let Some(depth) = self.depth.checked_sub(1) else {
+            return self.write_close(mark);
+        };
+        self.depth = depth;
+        if self.values.is_some_and(|values| values > depth) {
+            self.values = None;
+            self.row = None;
+        }
+        let Some(&group) = self.groups.get(depth) else {
+            return self.write_close(mark);
+        };
+        let is_list = group.item == Item::Value;
+        self.watch.close(depth, is_list.then_some(group.values));
+        match is_list && group.values > 1 {
+            true => {
+                let open = self.out[group.start..].find(['(', '[']).unwrap_or(0);
+                self.out.truncate(group.start + open + 1);
+                self.out.push_str("?, …");
+                self.out.push_str(mark);
+            }
+            false => {
+                self.has_space = false;
+                self.out.push_str(mark);
             }
         }
+        match (is_list, group.kind) {
+            (true, Kind::List) => {
+                self.shape = group.before;
+                self.shape.add(b"(?)");
+            }
+            (true, _) if group.values > 1 => {
+                self.shape = group.before;
+                self.shape.add(b"(?,?)");
+            }
+            _ => self.shape.add(mark.as_bytes()),
+        }
+        // For the group around it, a list is a value.
+        let is_value = is_list && group.kind == Kind::List;
+        if let Some(outer) = self.top_mut() {
+            outer.values += u32::from(is_value);
+            outer.item = match (is_value, outer.item) {
+                (true, Item::Expected) => Item::Value,
+                (false, Item::Value) if mark == "]" => Item::Value,
+                _ => Item::Other,
+            };
+        }
+        if self.values == Some(self.depth) {
+            self.end_row(group.start);
+        }
     }
-    text.len()
+
+    fn write_close(&mut self, mark: &str) {
+        self.out.push_str(mark);
+        self.shape.add(mark.as_bytes());
+        self.other();
+    }
+
+    /// A row of `VALUES` is over: many that look the same are shown, and count, as one.
+    fn end_row(&mut self, start: usize) {
+        let row = Row {
+            start,
+            end: self.out.len(),
+            shape: self.shape,
+        };
+        let written = |row: Row| self.out.get(row.start..row.end).map(str::trim_start);
+        match self.row {
+            Some(last) if written(last) == written(row) => {
+                self.out.truncate(last.end);
+                self.out.push_str(", …");
+                self.shape = last.shape;
+            }
+            _ => self.row = Some(row),
+        }
+    }
+
+    fn end(self) -> Normal {
+        let text = self.out.trim_end_matches([';', ' ']);
+        Normal {
+            text: text.to_owned(),
+            shape: self.shape.0,
+            facts: self.watch.facts(),
+        }
+    }
 }
 
-/// `$$text$$` or `$name$text$name$`.
-fn dollar_quoted(text: &str) -> Option<usize> {
-    let name = skip(&text[1..], |c| c.is_alphanumeric() || c == '_');
-    let mark = text.get(..name + 2).filter(|mark| mark.ends_with('$'))?;
-    let end = text[mark.len()..].find(mark);
-    Some(end.map_or(text.len(), |end| end + 2 * mark.len()))
-}
-
-/// `1`, `1.5e-3`, `0xff`.
-fn number(text: &str) -> usize {
-    let length = skip(text, |c| c.is_alphanumeric() || c == '.' || c == '_');
-    let is_power = text[..length].ends_with(['e', 'E']) && !text.starts_with("0x");
-    match text[length..].strip_prefix(['+', '-']) {
-        Some(power) if is_power => length + 1 + skip(power, |c| c.is_ascii_digit()),
-        _ => length,
-    }
+fn is_number(after: &Tokens<'_>) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit() || c == '.';
+    let next = after.peek();
+    next.is_some_and(|next| next.class == Class::Value && next.text.starts_with(is_digit))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn shown(sql: &str, dialect: Dialect) -> String {
+        normalise(sql, dialect).text
+    }
+
+    fn is_one_shape(statements: &[&str]) {
+        let shape = |sql: &str| normalise(sql, Dialect::PostgreSql).shape;
+        for other in &statements[1..] {
+            assert_eq!(
+                shape(statements[0]),
+                shape(other),
+                "{} and {other}",
+                statements[0]
+            );
+        }
+    }
+
     #[test]
     fn values_are_taken_out() {
-        let normal = |sql| normalise(sql);
+        let normal = |sql| shown(sql, Dialect::Unknown);
         assert_eq!(
             normal("SELECT  *\nFROM t1 WHERE a = 'it''s' -- b\n AND c=-1.5e-3;"),
             "SELECT * FROM t1 WHERE a = ? AND c=?"
         );
         assert_eq!(
-            normal("select $1::int, ?2, :name, @x, a.b"),
-            "select ?::int, ?, ?, ?, a.b"
+            normal("select $1, ?2, :name, @x, a.b, a - 1, a-1, (-1), - 2"),
+            "select ?, ?, ?, ?, a.b, a - ?, a-?, (?), ?"
         );
         assert_eq!(
             normal("x IN (1,2, 3) or y in (?)"),
             "x IN (?, …) or y in (?)"
         );
         assert_eq!(
-            normal("INSERT INTO t(a,b) VALUES (x'00', E'\\'')"),
+            normal("INSERT INTO t(a,b) VALUES (x'00', N'')"),
             "INSERT INTO t(a, b) VALUES (?, …)"
         );
         assert_eq!(
             normal("SAVEPOINT `s4377609600_x5`"),
             "SAVEPOINT `s4377609600_x5`"
         );
-        assert_eq!(
-            normal("SELECT \"a\"\"'b\" /* 'c' */ FROM [d 1]"),
-            "SELECT \"a\"\"'b\" FROM [d 1]"
-        );
-        assert_eq!(
-            normal("SELECT $$it's$$, $q$ $$ $q$, 0xff, a-1"),
-            "SELECT ?, ?, ?, a-?"
-        );
-        assert_eq!(normal("ARRAY['a', 'b'][1]"), "ARRAY[?, ?][?]");
         assert_eq!(normal("SELECT f(1, 'ä')"), "SELECT f(?, …)");
+        assert_eq!(
+            normal("UPDATE t SET a = NULL WHERE b IS NULL AND c = TRUE"),
+            "UPDATE t SET a = ? WHERE b IS NULL AND c = ?"
+        );
+    }
+
+    #[test]
+    fn dialects_end_texts_and_comments_elsewhere() {
+        use Dialect::{MySql, Oracle, PostgreSql, PostgreSqlOrMySql, Sqlite, Unknown};
+        for (dialect, sql, expected) in [
+            (MySql, r"a = 'O\'Neil' AND b = 'x'", "a = ? AND b = ?"),
+            (Unknown, r"a = 'O\'Neil' AND b = 'x'", "a = …"),
+            (Sqlite, r"a = 'C:\' AND b = 'x'", "a = ? AND b = ?"),
+            // Two modes of the server, which both make sense.
+            (MySql, r"a = 'b\' AND c = 'd', 'e' -- f'", "a = …"),
+            (MySql, "a # it's\n, 'x'", "a, ?"),
+            (PostgreSql, "a #> 'x' # 1", "a #> ? # ?"),
+            (Unknown, "a # it's\n, 'x'", "a …"),
+            (PostgreSql, "a /* b /* 'c' */ d */, 'x'", "a, ?"),
+            (Sqlite, "a /* b /* 'c' */, 'x' ", "a, ?"),
+            (Unknown, "a /* b /* 'c' */ d */, 'x'", "a …"),
+            (Unknown, "a /*/ 'b' */, 'x' ", "a, ?"),
+            (MySql, "a /*!40101 , 'x' */", "a …"),
+            (MySql, "5--1", "?-?"),
+            (PostgreSql, "5--1\n+ 'x'", "? + ?"),
+            (PostgreSql, "-- a\r'x'", "?"),
+            (Unknown, "-- a\r\n'x'", "?"),
+            (Oracle, "q'[it's x]', nq'{'}', q'!x!'", "?, ?, ?"),
+            (Unknown, "a, q'[it's x]'", "a, …"),
+            (
+                PostgreSql,
+                "$$it's$$, $q$ $$ $q$, $1::int, a$$b",
+                "?, ?, ?::int, a$$b",
+            ),
+            (Unknown, "a, $$it's$$, 'x'", "a, …"),
+            (PostgreSql, "E'it\\'s', 'x'", "?, ?"),
+            (PostgreSql, "E'a'\n -- b\n 'it\\'s x'", "?"),
+            (
+                PostgreSql,
+                "U&'d\\0061' UESCAPE '!', \"a\"\"'b\"",
+                "U&? UESCAPE ?, \"a\"\"'b\"",
+            ),
+            (
+                MySql,
+                "\"it\\\"s x\", `a b`, N'x', _utf8'x'",
+                "?, `a b`, ?, _utf8?",
+            ),
+            (
+                Sqlite,
+                "SELECT \"x\", \"t\".\"a\" FROM \"t\"",
+                "SELECT ?, \"t\".\"a\" FROM \"t\"",
+            ),
+            (
+                Sqlite,
+                "INSERT INTO \"t\" (\"a\") VALUES (\"x\")",
+                "INSERT INTO \"t\" (\"a\") VALUES (?)",
+            ),
+            (
+                Sqlite,
+                "UPDATE \"t\" SET \"a\" = \"x\", \"b\" = 1",
+                "UPDATE \"t\" SET \"a\" = ?, \"b\" = ?",
+            ),
+            (
+                Unknown,
+                "trim(LEADING FROM \"x\") FROM \"t\"",
+                "trim(LEADING FROM ?) FROM \"t\"",
+            ),
+            (Sqlite, "FROM [it's a name], 'x'", "FROM [it's a name], ?"),
+            (Unknown, "FROM [it's a name], 'x'", "FROM …"),
+            (
+                PostgreSql,
+                "a[1:n], a[:n], ARRAY['a', 'b'][1]",
+                "a[?:n], a[:n], ARRAY[?, …][?]",
+            ),
+            (Unknown, "a[1:2], 'x'", "a[??], ?"),
+            (
+                PostgreSqlOrMySql,
+                "SELECT \"a\" WHERE b = $1",
+                "SELECT \"a\" WHERE b = ?",
+            ),
+            (
+                PostgreSqlOrMySql,
+                "SELECT \"x\" FROM `b`",
+                "SELECT ? FROM `b`",
+            ),
+            (
+                PostgreSqlOrMySql,
+                "SELECT \"x\" WHERE b = ?",
+                "SELECT ? WHERE b = ?",
+            ),
+            (PostgreSql, "data ? 'x' AND b = $1", "data ? ? AND b = ?"),
+        ] {
+            assert_eq!(shown(sql, dialect), expected, "{dialect:?}: {sql}");
+        }
     }
 
     #[test]
     fn what_never_ends_ends() {
+        let dialects = [
+            Dialect::Sqlite,
+            Dialect::PostgreSql,
+            Dialect::MySql,
+            Dialect::Oracle,
+            Dialect::Unknown,
+        ];
         for text in [
-            "'", "\"", "/*", "$$", "$a$", "E'\\", "[", "x'", "--", "'ä", "1e", "$", ":", "ä'",
+            "'",
+            "\"",
+            "/*",
+            "$$",
+            "$a$",
+            "E'\\",
+            "[",
+            "x'",
+            "--",
+            "'ä",
+            "1e",
+            "$",
+            ":",
+            "ä'",
+            "q'",
+            "q'ä",
+            "'''",
+            "'\\ä",
+            "/*/",
+            "))",
+            "((((((((((((((((((((1",
+            "]",
+            ".",
+            "1e-",
+            "-",
+            "N'",
+            "`",
+            "#",
+            "\"ä",
         ] {
-            normalise(text);
-            has_placeholders(text);
+            for dialect in dialects {
+                normalise(text, dialect);
+            }
         }
-        assert_eq!(normalise("SELECT 'secret"), "SELECT ?");
+        assert_eq!(shown("SELECT 'secret", Dialect::Unknown), "SELECT ?");
     }
 
     #[test]
-    fn placeholders_are_seen_in_code_alone() {
-        assert!(has_placeholders("a = ?1"));
-        assert!(has_placeholders("a = $1"));
-        assert!(!has_placeholders("a = '?' -- ?\n or b::int = 1 /* ? */"));
+    fn lists_and_rows_of_any_length_are_one_shape() {
+        is_one_shape(&[
+            "SELECT * FROM t WHERE id IN (1)",
+            "select * from \"t\" where id in (2, -3, NULL)",
+            "SELECT * FROM t WHERE id IN ($1,$2); -- c",
+        ]);
+        is_one_shape(&[
+            "INSERT INTO t VALUES (1, 'a')",
+            "INSERT INTO t VALUES (1, 'a'), (2, NULL)",
+            "INSERT INTO t VALUES (1, 'a'), (-2, 'b'), (TRUE, $1)",
+        ]);
+        is_one_shape(&[
+            "INSERT INTO t VALUES (1, now())",
+            "INSERT INTO t VALUES (1, now()), (2, now())",
+        ]);
+        is_one_shape(&["a BETWEEN -1 AND -1", "a BETWEEN 1 AND 2"]);
+        is_one_shape(&["SELECT a FROM t LIMIT -1", "SELECT a FROM t LIMIT 10"]);
+        is_one_shape(&["(a, b) IN ((1, 2))", "(a, b) IN ((1, 2), (3, 4))"]);
+        is_one_shape(&["SELECT ARRAY[1]", "SELECT ARRAY[1, 2]"]);
+        is_one_shape(&["id IN ($1::uuid)", "id IN ($1::uuid, $2::uuid)"]);
+        let shown = |sql| shown(sql, Dialect::PostgreSql);
+        assert_eq!(shown("VALUES (1, 2), (3, 4), (5, 6)"), "VALUES (?, …), …");
+        assert_eq!(shown("VALUES (a, 2), (b, 4)"), "VALUES (a, ?), (b, ?)");
+        assert_eq!(shown("x IN ((1, 2), (3, 4)) AND y"), "x IN (?, …) AND y");
+        assert_eq!(shown("f(1) = f(1, 2)"), "f(?) = f(?, …)");
     }
 
     #[test]
-    fn selects_are_told() {
+    fn statements_are_told() {
+        let facts = |sql| normalise(sql, Dialect::Unknown).facts;
+        for reads in [
+            "SELECT 1",
+            "(select 1)",
+            "WITH a AS (SELECT 1) SELECT 2 FROM a",
+            "SELECT a FROM t FOR UPDATE",
+            "SELECT replace(a, b, c) FROM t",
+            "WITH a(b) AS (VALUES (1)) SELECT 2 FROM a",
+        ] {
+            assert!(facts(reads).reads && !facts(reads).changes, "{reads}");
+        }
+        for changes in [
+            "UPDATE t SET a = 1",
+            "WITH v(a) AS (SELECT 1) INSERT INTO t SELECT a FROM v",
+            "WITH d AS (DELETE FROM t RETURNING *) SELECT * FROM d",
+            "SELECT 1; DELETE FROM t",
+        ] {
+            assert!(!facts(changes).reads && facts(changes).changes, "{changes}");
+        }
+        assert!(!facts("").reads && !facts("EXPLAIN SELECT 1").reads && !facts("SELECTED").reads);
+        for transaction in [
+            "BEGIN",
+            "begin immediate; ",
+            "COMMIT",
+            "ROLLBACK TO a",
+            "START TRANSACTION",
+            "SAVEPOINT a",
+        ] {
+            assert!(facts(transaction).is_transaction, "{transaction}");
+        }
         assert!(
-            is_select("SELECT 1") && is_select("(select 1)") && is_select("WITH a AS (…) SELECT ?")
+            !facts("BEGIN; SELECT 1").is_transaction && !facts("BEGIN f(1); END").is_transaction
         );
-        assert!(!is_select("UPDATE t SET a = ?") && !is_select("SELECTED") && !is_select(""));
+        assert!(facts("a = ?1").has_placeholders && facts("a = $1").has_placeholders);
+        assert!(!facts("a = '?' -- ?\n or b = 1 /* ? */").has_placeholders);
+        assert!(
+            !normalise("a[:n] ? 'b'", Dialect::PostgreSql)
+                .facts
+                .has_placeholders
+        );
+        for page in [
+            "SELECT a FROM t LIMIT 10 OFFSET 20",
+            "SELECT a FROM t LIMIT 20, 10",
+            "SELECT a FROM t WHERE id > 7 ORDER BY id LIMIT 10",
+            "SELECT a FROM t WHERE (a, b) > (7, 'x') ORDER BY a, b FETCH FIRST 10 ROWS ONLY",
+        ] {
+            assert!(facts(page).is_page, "{page}");
+        }
+        for other in [
+            "SELECT a FROM t WHERE id = 7 LIMIT 10",
+            "SELECT a FROM t WHERE day < 7 ORDER BY day LIMIT 1",
+            "SELECT a FROM t WHERE id > 7 ORDER BY id",
+        ] {
+            assert!(!facts(other).is_page, "{other}");
+        }
+        assert_eq!(facts("a IN (1, 2, 3) AND b IN (1)").list, 3);
+        assert!(facts("a = ANY($1)").has_array && !facts("a IN (SELECT 1)").has_array);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::event::Source;
 use super::findings::{Finding, Findings};
+use super::statement::{Facts, Page};
 use crate::wrappers::json::Object;
 use crate::wrappers::series::Spread;
 
@@ -45,7 +46,11 @@ pub struct Query {
     pub full_scan: Option<bool>,
     /// SQLite's plan, if the scope asks for it and the query was slow.
     pub plan: Vec<String>,
+    pub(super) shape: u64,
+    pub(super) facts: Facts,
     pub(super) key: Option<u64>,
+    pub(super) page: Option<Page>,
+    pub(super) database: Option<u64>,
 }
 
 /// The queries of one call.
@@ -56,6 +61,8 @@ pub struct QueryReport {
     pub label: String,
     /// The queries, in the order in which they began.
     pub queries: Vec<Query>,
+    /// Queries that libraries ran for themselves: to set a new connection up, to open a virtual table. They count nowhere else.
+    pub of_libraries: Vec<Query>,
     /// Queries beyond those that are kept, 65,536.
     pub lost: u64,
     /// Calls of the function inside this one; their queries are here.
@@ -125,6 +132,7 @@ impl QueryReport {
         let list = |findings: &[Finding]| findings.iter().map(Finding::json).collect::<Vec<_>>();
         let numbers = |indexes: &[usize]| Object::numbers(indexes.iter());
         let queries = self.queries.iter();
+        let of_libraries = self.of_libraries.iter();
         Object::new()
             .number("version", 1)
             .text("kind", "query")
@@ -135,6 +143,10 @@ impl QueryReport {
             .number("inner_calls", self.inner_calls)
             .number("slow_ns", self.slow_ns)
             .list("queries", queries.map(|query| query.json(self.has_values)))
+            .list(
+                "of_libraries",
+                of_libraries.map(|query| query.json(self.has_values)),
+            )
             .list("duplicates", list(duplicates).into_iter())
             .list("similar", list(similar).into_iter())
             .list("n_plus_one", list(n_plus_one).into_iter())

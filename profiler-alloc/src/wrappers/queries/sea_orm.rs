@@ -1,7 +1,9 @@
 //! Queries of sea-orm, by its metric callback. A macro writes the callback, so that no version of sea-orm is needed here.
 
+use core::fmt;
 use std::time::Duration;
 
+use super::dialect::Dialect;
 use super::event::{QueryEvent, Source};
 use super::frame;
 use crate::own_counts::Excused;
@@ -23,6 +25,7 @@ macro_rules! install_sea_orm {
             };
             $crate::wrappers::private::sea_orm(
                 &info.statement.sql,
+                ::std::format_args!("{:?}", info.statement.db_backend),
                 info.elapsed,
                 info.failed,
                 values,
@@ -35,6 +38,7 @@ macro_rules! install_sea_orm {
 #[doc(hidden)]
 pub fn sea_orm(
     sql: &str,
+    backend: fmt::Arguments<'_>,
     elapsed: Duration,
     failed: bool,
     values: impl FnOnce() -> Option<String>,
@@ -43,7 +47,14 @@ pub fn sea_orm(
     let Some(frame) = frame::current().filter(|_| excused.is_some()) else {
         return;
     };
+    let dialect = match backend.to_string().as_str() {
+        "Sqlite" => Dialect::Sqlite,
+        "Postgres" => Dialect::PostgreSql,
+        "MySql" => Dialect::MySql,
+        _ => Dialect::Unknown,
+    };
     let event = QueryEvent::new(Source::SeaOrm, sql)
+        .dialect(dialect)
         .elapsed(elapsed)
         .failed(failed);
     let event = match values() {

@@ -75,7 +75,8 @@ struct Totals {
     queries: Series,
     time_ns: Series,
     with_n_plus_one: u64,
-    statements: HashMap<Arc<str>, u64>,
+    /// As one of them was written, and how often, by what makes them alike.
+    statements: HashMap<u64, (Arc<str>, u64)>,
 }
 
 impl QuerySite {
@@ -110,10 +111,11 @@ impl QuerySite {
         totals.time_ns.add(report.total_ns() as i64);
         totals.with_n_plus_one += u64::from(!report.findings.n_plus_one.is_empty());
         for query in &report.queries {
-            if let Some(times) = totals.statements.get_mut(&query.normalised) {
+            if let Some((_, times)) = totals.statements.get_mut(&query.shape) {
                 *times += 1;
             } else if totals.statements.len() < STATEMENTS {
-                totals.statements.insert(Arc::clone(&query.normalised), 1);
+                let first = (Arc::clone(&query.normalised), 1);
+                totals.statements.insert(query.shape, first);
             }
         }
     }
@@ -121,8 +123,7 @@ impl QuerySite {
     fn summary(&self) -> Option<QuerySummary> {
         let totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
         let totals = totals.as_ref()?;
-        let statements = totals.statements.iter();
-        let mut statements: Vec<_> = statements.map(|(sql, n)| (Arc::clone(sql), *n)).collect();
+        let mut statements: Vec<_> = totals.statements.values().cloned().collect();
         statements.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(&other.0)));
         statements.truncate(STATEMENTS_SHOWN);
         Some(QuerySummary {
@@ -208,10 +209,11 @@ impl QueryScope {
     }
 
     fn report(&mut self, collected: Collected) -> QueryReport {
-        let mut queries = collected.queries;
+        let (mut queries, mut of_libraries) = (collected.queries, collected.of_libraries);
         if !self.options.values {
             // A scope around this one may have asked for them.
-            queries.iter_mut().for_each(|query| query.sql = None);
+            let all = queries.iter_mut().chain(&mut of_libraries);
+            all.for_each(|query| query.sql = None);
         }
         QueryReport {
             label: core::mem::take(&mut self.label).into_owned(),
@@ -222,6 +224,7 @@ impl QueryScope {
             shown: self.options.limit,
             has_values: self.options.values,
             queries,
+            of_libraries,
         }
     }
 }

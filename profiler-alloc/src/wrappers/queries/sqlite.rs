@@ -1,14 +1,25 @@
 //! Queries of SQLite, whichever library runs them, by SQLite's own trace.
+//!
+//! SQLite tells when a statement begins, gives a row, and ends. Two of its ways are not so simple:
+//!
+//! ```text
+//! DELETE of two parents, whose children go with them      begin, begin, begin, end          the first one counts
+//! SELECT after another connection changed the schema      begin, end, row, row, end         the last one counts
+//! ```
 
+use core::cell::RefCell;
+use core::hash::Hasher;
 use core::sync::atomic::{AtomicUsize, Ordering};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
-use super::event::Source;
-use super::started::{Reading, Started};
-use super::{InstallError, frame};
+use super::dialect::Dialect;
+use super::event::{self, QueryEvent, Source};
+use super::started::{Paused, Reading, Started};
+use super::{InstallError, frame, set_up};
 use crate::own_counts::{self, Excused};
-use crate::sqlite::{self, Statement, Trace};
+use crate::sqlite::{self, Database, Statement, Trace};
 
 /// Has SQLite itself tell `#[query_profiler]` of every statement, on every connection that the process opens from now on,
 /// through whatever library: rusqlite, diesel, sqlx, sea-orm. A connection has one trace; a library that sets its own on it
@@ -39,12 +50,68 @@ struct Seen {
 struct Running {
     started: Started,
     rows: u64,
+    /// What SQLite had counted when it began.
+    before: Counted,
+}
+
+/// What SQLite counts of a statement, and of its connection.
+#[derive(Clone, Copy)]
+struct Counted {
     full_scan_steps: i32,
+    changes: i32,
+    runs: i32,
+    times_prepared_again: i32,
+}
+
+impl Counted {
+    fn of(statement: &Statement<'_>) -> Counted {
+        Counted {
+            full_scan_steps: statement.full_scan_steps(),
+            changes: statement.changed_so_far(),
+            runs: statement.runs(),
+            times_prepared_again: statement.times_prepared_again(),
+        }
+    }
+}
+
+/// A statement that has ended without a row. It goes on if SQLite prepares it again.
+struct Ended {
+    address: usize,
+    paused: Paused,
+    before: Counted,
+}
+
+thread_local! {
+    /// The last of the thread.
+    static ENDED: RefCell<Option<Ended>> = const { RefCell::new(None) };
+}
+
+/// Sets the last one, and gives the one before.
+fn replace_ended(ended: Option<Ended>) -> Option<Ended> {
+    let replace = |last: &RefCell<Option<Ended>>| {
+        let mut last = last.try_borrow_mut().ok()?;
+        core::mem::replace(&mut *last, ended)
+    };
+    ENDED.try_with(replace).ok().flatten()
+}
+
+fn has_ended(statement: &Statement<'_>) -> bool {
+    let is_same = |last: &RefCell<Option<Ended>>| {
+        let last = last.try_borrow().ok()?;
+        Some(last.as_ref()?.address == statement.address())
+    };
+    ENDED.try_with(is_same).ok().flatten().unwrap_or(false)
 }
 
 impl Seen {
     fn running(&self) -> MutexGuard<'_, HashMap<usize, Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, address: usize, running: Running) {
+        let mut all = self.running();
+        all.insert(address, running);
+        self.count.store(all.len(), Ordering::Relaxed);
     }
 
     fn take(&self, statement: &Statement<'_>) -> Option<Running> {
@@ -53,11 +120,55 @@ impl Seen {
         self.count.store(all.len(), Ordering::Relaxed);
         running
     }
+
+    /// True if the statement has begun and not ended, and is at a step of its own: it has begun once more since.
+    fn is_running(&self, statement: &Statement<'_>) -> bool {
+        let all = self.running();
+        let running = all.get(&statement.address());
+        running.is_some_and(|running| statement.runs() > running.before.runs)
+    }
+
+    /// True if there may be something to say of a statement that gives a row, or ends.
+    fn may_know(&self, statement: &Statement<'_>) -> bool {
+        if has_ended(statement) {
+            let _excused = Excused::begin();
+            let ended = replace_ended(None);
+            let prepared_again = |ended: &Ended| {
+                statement.times_prepared_again() > ended.before.times_prepared_again
+            };
+            if let Some(ended) = ended.filter(prepared_again)
+                && let Some(started) = ended.paused.go_on()
+            {
+                let (rows, before) = (0, ended.before);
+                let running = Running {
+                    started,
+                    rows,
+                    before,
+                };
+                self.put(ended.address, running);
+            }
+        }
+        self.count.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// The database that it asks, as a number.
+fn database(statement: &Statement<'_>) -> Option<u64> {
+    match statement.database() {
+        Database::File(path) => {
+            let mut hasher = event::hasher();
+            hasher.write(path.to_bytes());
+            Some(hasher.finish())
+        }
+        Database::Shared => None,
+        Database::OfConnection(address) => Some(address as u64),
+    }
 }
 
 impl Trace for Seen {
     fn begins(&self, statement: &Statement<'_>) {
         if !frame::is_inside() {
+            set_up::sqlite_begins_outside();
             // The address of one that never told its end.
             if self.count.load(Ordering::Relaxed) > 0 {
                 let _excused = Excused::begin();
@@ -69,24 +180,35 @@ impl Trace for Seen {
             return;
         };
         let _excused = Excused::begin();
+        if self.count.load(Ordering::Relaxed) > 0 && self.is_running(statement) {
+            return;
+        }
+        drop(replace_ended(None));
         let (Some(started), Some(sql)) = (Started::new(reading), statement.sql()) else {
             return;
         };
         let values = statement.has_parameters().then(|| statement.expanded_sql());
-        let entry = started.entry(Source::Sqlite, &sql, values.flatten().as_deref());
+        let event = QueryEvent {
+            values: values.flatten().map(Cow::Owned),
+            is_expanded: true,
+            database: database(statement),
+            dialect: Dialect::Sqlite,
+            ..started.event(Source::Sqlite, &*sql)
+        };
+        let mut entry = event.entry(&started.frame);
+        entry.is_of_library = set_up::is_of_sqlite(entry.facts, &sql);
         started.frame.collection.add(entry);
+        let before = Counted::of(statement);
         let running = Running {
             started,
             rows: 0,
-            full_scan_steps: statement.full_scan_steps(),
+            before,
         };
-        let mut all = self.running();
-        all.insert(statement.address(), running);
-        self.count.store(all.len(), Ordering::Relaxed);
+        self.put(statement.address(), running);
     }
 
     fn gives_row(&self, statement: &Statement<'_>) {
-        if self.count.load(Ordering::Relaxed) == 0 || own_counts::is_excused() {
+        if own_counts::is_excused() || !self.may_know(statement) {
             return;
         }
         if let Some(running) = self.running().get_mut(&statement.address()) {
@@ -95,17 +217,17 @@ impl Trace for Seen {
     }
 
     fn ends(&self, statement: &Statement<'_>) {
-        if self.count.load(Ordering::Relaxed) == 0 {
-            return;
-        }
         let Some(reading) = Reading::now() else {
             return;
         };
+        if !self.may_know(statement) {
+            return;
+        }
         let _excused = Excused::begin();
         let Some(Running {
             started,
             rows,
-            full_scan_steps,
+            before,
         }) = self.take(statement)
         else {
             return;
@@ -117,14 +239,22 @@ impl Trace for Seen {
             true => statement.plan(),
             false => Vec::new(),
         };
-        let rows = statement.changes().unwrap_or(rows);
+        let changes = statement.changes(before.changes);
         collection.change(started.id, |entry| {
             entry.elapsed = Some(elapsed);
-            entry.rows = Some(rows);
+            entry.rows = Some(changes.unwrap_or(rows));
             // A higher layer may have ended before, and seen more.
             entry.allocated = entry.allocated.or(started.allocated(reading));
-            entry.full_scan = Some(statement.full_scan_steps() != full_scan_steps);
+            entry.full_scan = Some(statement.full_scan_steps() != before.full_scan_steps);
             entry.plan = plan;
         });
+        if rows == 0 {
+            let ended = Ended {
+                address: statement.address(),
+                paused: started.pause(),
+                before,
+            };
+            drop(replace_ended(Some(ended)));
+        }
     }
 }

@@ -16,9 +16,11 @@ use tracing::{Event, Metadata, Span, Subscriber};
 use tracing_subscriber::layer::{Context, Filter, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
-use super::InstallError;
+use super::dialect::Dialect;
 use super::event::{QueryEvent, Source};
 use super::frame::{self, Frame};
+use super::normal::normalise;
+use super::{InstallError, set_up};
 use crate::own_counts::Excused;
 
 /// The target of sqlx's events.
@@ -137,6 +139,7 @@ where
         let Some(_excused) = Excused::begin() else {
             return;
         };
+        let is_first = set_up::is_first_of_sqlx();
         let in_span = || {
             let span = context.event_span(event)?;
             frame_of(&span.id(), &context)
@@ -146,7 +149,16 @@ where
         };
         let mut fields = Fields::default();
         event.record(&mut fields);
-        fields.event().record_in(&frame);
+        fields.event(is_first).record_in(&frame);
+    }
+}
+
+/// sqlx runs SQLite on threads of its own, which are in a scope by its span; the others in the task's own.
+fn dialect() -> Dialect {
+    match ENTERED.with(|entered| entered.borrow().is_some()) {
+        _ if set_up::is_sqlx_thread() => Dialect::Sqlite,
+        true => Dialect::Unknown,
+        false => Dialect::PostgreSqlOrMySql,
     }
 }
 
@@ -198,17 +210,24 @@ impl Visit for Fields {
 }
 
 impl Fields {
-    fn event(&self) -> QueryEvent<'_> {
+    fn event(&self, is_first: bool) -> QueryEvent<'_> {
         let sql = match self.statement.trim() {
             "" => &self.summary,
             statement => statement,
         };
-        let rows = match self.returned {
-            0 => self.affected,
-            returned => returned,
+        let dialect = dialect();
+        let facts = normalise(sql, dialect).facts;
+        // SQLite tells sqlx of the rows that the last statement changed, whichever that was.
+        let rows = match facts.changes {
+            true if self.returned == 0 => self.affected,
+            _ => self.returned,
         };
-        QueryEvent::new(Source::Sqlx, sql)
-            .elapsed(Duration::try_from_secs_f64(self.seconds).unwrap_or_default())
-            .rows(rows)
+        QueryEvent {
+            dialect,
+            is_of_library: is_first && facts.is_pragma,
+            ..QueryEvent::new(Source::Sqlx, sql)
+        }
+        .elapsed(Duration::try_from_secs_f64(self.seconds).unwrap_or_default())
+        .rows(rows)
     }
 }

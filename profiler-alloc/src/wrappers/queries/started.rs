@@ -1,14 +1,13 @@
 //! A query between its start and its end, for hooks that tell of both.
 
-#[cfg(feature = "sqlite")]
 use std::borrow::Cow;
 use std::sync::Arc;
+#[cfg(feature = "sqlite")]
+use std::sync::Weak;
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::collection;
-#[cfg(feature = "sqlite")]
-use super::collection::Entry;
 use super::event::{QueryEvent, Source};
 use super::frame::{self, Frame};
 use super::report::Place;
@@ -67,17 +66,13 @@ impl Started {
         is_known.then(|| end.counts.since(self.reading.counts).allocated)
     }
 
-    /// The query when it begins; `expanded` is the SQL with its values.
-    #[cfg(feature = "sqlite")]
-    pub fn entry(&self, source: Source, sql: &str, expanded: Option<&str>) -> Entry {
-        let event = QueryEvent {
-            values: expanded.map(Cow::Borrowed),
-            is_expanded: true,
+    /// The query, as far as it is known when it begins.
+    pub fn event<'a>(&self, source: Source, sql: impl Into<Cow<'a, str>>) -> QueryEvent<'a> {
+        QueryEvent {
             id: Some(self.id),
             place: Some(self.place),
             ..QueryEvent::new(source, sql)
-        };
-        event.entry(&self.frame)
+        }
     }
 
     /// The query when it is over.
@@ -86,9 +81,41 @@ impl Started {
         QueryEvent {
             elapsed: Some(self.elapsed(end)),
             allocated: self.allocated(end),
-            id: Some(self.id),
-            place: Some(self.place),
-            ..QueryEvent::new(source, sql)
+            ..self.event(source, sql)
         }
+    }
+
+    /// It is over, and may go on. Its scope does not wait for that.
+    #[cfg(feature = "sqlite")]
+    pub fn pause(self) -> Paused {
+        Paused {
+            frame: Arc::downgrade(&self.frame),
+            id: self.id,
+            place: self.place,
+            reading: self.reading,
+        }
+    }
+}
+
+/// A query that was over, and may go on.
+#[cfg(feature = "sqlite")]
+#[derive(Debug)]
+pub struct Paused {
+    frame: Weak<Frame>,
+    id: u64,
+    place: Place,
+    reading: Reading,
+}
+
+#[cfg(feature = "sqlite")]
+impl Paused {
+    /// `None` if its scope is over.
+    pub fn go_on(self) -> Option<Started> {
+        Some(Started {
+            frame: self.frame.upgrade()?,
+            id: self.id,
+            place: self.place,
+            reading: self.reading,
+        })
     }
 }

@@ -88,7 +88,12 @@ impl QueryReport {
         };
         repeated(f, "duplicates", &found.duplicates, &duplicates)?;
         repeated(f, "similar", &found.similar, "")?;
-        repeated(f, "N+1", &found.n_plus_one, "")?;
+        let without = self.queries.iter().filter(|query| !query.place.is_exact);
+        let lines = match without.count() {
+            0 => String::new(),
+            count => format!(" (the lines of {count} are not known)"),
+        };
+        repeated(f, "N+1", &found.n_plus_one, &lines)?;
         let is_told =
             |tells: fn(&Query) -> bool| self.queries.is_empty() || self.queries.iter().any(tells);
         match is_told(|query| query.full_scan.is_some()) {
@@ -98,9 +103,10 @@ impl QueryReport {
         let slow = format!("slow (from {} sec)", time(self.slow_ns));
         numbers(f, &slow, &found.slow)?;
         match is_told(|query| query.failed.is_some()) {
-            true => numbers(f, "failed", &found.failed),
-            false => writeln!(f, "QUERIES :: failed: not told"),
+            true => numbers(f, "failed", &found.failed)?,
+            false => writeln!(f, "QUERIES :: failed: not told")?,
         }
+        of_libraries(f, &self.of_libraries)
     }
 }
 
@@ -131,6 +137,36 @@ fn repeated(
         writeln!(f, "QUERIES ::   … {more} more")?;
     }
     Ok(())
+}
+
+/// What libraries ran for themselves, each statement once.
+fn of_libraries(f: &mut fmt::Formatter<'_>, queries: &[Query]) -> fmt::Result {
+    if queries.is_empty() {
+        return Ok(());
+    }
+    let count = queries.len();
+    writeln!(
+        f,
+        "QUERIES :: run by libraries for themselves, not counted above: {count}"
+    )?;
+    let mut known: Vec<(&Query, usize)> = Vec::new();
+    for query in queries {
+        match known
+            .iter_mut()
+            .find(|(other, _)| other.shape == query.shape)
+        {
+            Some((_, times)) => *times += 1,
+            None => known.push((query, 1)),
+        }
+    }
+    for (query, times) in known.iter().take(SHOWN) {
+        let sql = shortened(&harmless(&query.normalised));
+        writeln!(f, "QUERIES ::   {times} times: {sql}")?;
+    }
+    match known.len().saturating_sub(SHOWN) {
+        0 => Ok(()),
+        more => writeln!(f, "QUERIES ::   … {more} more"),
+    }
 }
 
 fn numbers(f: &mut fmt::Formatter<'_>, name: &str, queries: &[usize]) -> fmt::Result {
