@@ -138,6 +138,36 @@ fn sqlite_sqlx_and_sea_orm_see_one_query() {
     assert_eq!(report.queries[1].failed, Some(false), "sea-orm has told");
 }
 
+#[query_profiler]
+async fn opens_connections(pool: &SqlitePool) {
+    let select = |id: i64| sqlx::query("SELECT ? + 1").bind(id).fetch_one(pool);
+    let (a, b, c) = tokio::join!(select(1), select(2), select(3));
+    assert!(a.is_ok() && b.is_ok() && c.is_ok());
+    sqlx::query("PRAGMA cache_size = 100")
+        .execute(pool)
+        .await
+        .unwrap();
+}
+
+#[test]
+fn a_new_connection_of_a_pool_is_set_up_apart_from_the_queries_of_the_program() {
+    runtime().block_on(async {
+        let pool = SqlitePoolOptions::new().max_connections(3);
+        let pool = pool.connect_lazy("sqlite::memory:").unwrap();
+        opens_connections(&pool).await;
+    });
+    let report = one("opens_connections");
+    let select = "SELECT ? + ?";
+    let expected = [select, select, select, "PRAGMA cache_size = ?"];
+    assert_eq!(statements(&report), expected, "{report}");
+    assert_eq!(sources(&report), BTreeSet::from(["sqlite"]));
+    assert!(report.findings.n_plus_one.is_empty(), "{report}");
+    assert_eq!(report.of_libraries.len(), 3, "{report}");
+    let is_setting =
+        |query: &profiler_alloc::wrappers::Query| &*query.normalised == "PRAGMA foreign_keys = ON";
+    assert!(report.of_libraries.iter().all(is_setting), "{report}");
+}
+
 const REQUESTS: usize = 64;
 
 /// 128 KiB.

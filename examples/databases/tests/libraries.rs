@@ -205,6 +205,86 @@ fn sqlx_runs_sqlite_on_a_thread_of_its_own_and_each_task_has_its_own_queries() {
 }
 
 #[query_profiler]
+async fn changes_and_finds_nothing(pool: &SqlitePool) -> sqlx::Result<()> {
+    for sql in [
+        "INSERT INTO people (id, name) VALUES (1, 'a'), (2, 'b'), (3, 'c')",
+        "SELECT id, name FROM people WHERE id = 999 AND name > 'a'",
+        "CREATE INDEX people_by_parent ON people (parent)",
+        "PRAGMA user_version = 3",
+        "DELETE FROM people WHERE id = 1 RETURNING id",
+    ] {
+        sqlx::query(sql).fetch_all(pool).await?;
+    }
+    Ok(())
+}
+
+#[test]
+fn sqlx_tells_rows_of_the_statement_itself() {
+    runtime().block_on(async { changes_and_finds_nothing(&pool().await).await.unwrap() });
+    let report = one("changes_and_finds_nothing");
+    let rows: Vec<_> = report
+        .queries
+        .iter()
+        .filter_map(|query| query.rows)
+        .collect();
+    assert_eq!(rows, [3, 0, 0, 0, 1], "{report}");
+}
+
+async fn name_of(pool: &SqlitePool, id: i64) -> String {
+    let name = sqlx::query_scalar("SELECT name FROM people WHERE id = ?");
+    name.bind(id).fetch_one(pool).await.unwrap()
+}
+
+#[query_profiler]
+async fn at_once(pool: &SqlitePool) {
+    let tasks = (1..=4).map(|id| {
+        let pool = pool.clone();
+        tokio::spawn(Handle::current().carry(async move { name_of(&pool, id).await }))
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        task.await.unwrap(); // waits
+    }
+}
+
+#[test]
+fn a_pool_sets_its_connections_up_apart_from_the_queries_of_the_program() {
+    runtime().block_on(async {
+        drop(pool().await);
+        let options = SqlitePoolOptions::new().max_connections(4);
+        let pool = options
+            .connect("sqlite:file:at_once?mode=memory&cache=shared")
+            .await
+            .unwrap();
+        sqlx::raw_sql(TABLE).execute(&pool).await.unwrap();
+        let people = "INSERT INTO people (id, name) VALUES (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd')";
+        sqlx::query(people).execute(&pool).await.unwrap();
+        // Held, so that the others have to be opened.
+        let held = pool.acquire().await.unwrap();
+        at_once(&pool).await;
+        drop(held);
+        at_once(&pool).await;
+    });
+    let reports = queries("at_once");
+    let select = "SELECT name FROM people WHERE id = ?";
+    for report in &reports {
+        assert_eq!(statements(report), [select; 4], "{report}");
+        assert_eq!(report.findings.n_plus_one[0].queries, [0, 1, 2, 3]);
+    }
+    let settings: Vec<_> = reports[0]
+        .of_libraries
+        .iter()
+        .map(|query| &*query.normalised)
+        .collect();
+    assert!(!settings.is_empty(), "{}", reports[0]);
+    assert!(
+        settings
+            .iter()
+            .all(|sql| *sql == "PRAGMA foreign_keys = ON"),
+        "{settings:?}"
+    );
+}
+
+#[query_profiler]
 async fn hands_on(pool: &SqlitePool) {
     let with = Handle::current().carry(ask(pool.clone(), "SELECT 'with' AS handle, 1"));
     let without = ask(pool.clone(), "SELECT 'without' AS handle");

@@ -4,6 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::{Block, ItemFn, Path, Result};
 
+use crate::calls::Calls;
 use crate::function::{self, Addition};
 use crate::options;
 use crate::slots;
@@ -14,6 +15,7 @@ struct Marking {
     private: TokenStream,
     /// The static that knows the function.
     site: TokenStream,
+    calls: Calls,
 }
 
 impl Kind for Marking {
@@ -22,15 +24,25 @@ impl Kind for Marking {
     }
 
     fn probe(&mut self, line: u32, _: bool) -> TokenStream {
-        let Marking { private, site } = self;
-        quote_spanned!(Span::mixed_site()=> #private::query_at(&#site, #line))
+        let Marking {
+            private,
+            site,
+            calls,
+        } = self;
+        let calls = calls.at(line);
+        quote_spanned!(Span::mixed_site()=> #private::query_at(&#site, #line, #calls))
     }
 
     fn guard(&mut self, guard: Guard, line: u32) -> TokenStream {
-        let (Marking { private, site }, span) = (self, Span::mixed_site());
+        let Marking {
+            private,
+            site,
+            calls,
+        } = self;
+        let (calls, span) = (calls.at(line), Span::mixed_site());
         match guard {
             Guard::Back { .. } | Guard::Brace => {
-                quote_spanned!(span=> #private::QueryLine::new(&#site, #line))
+                quote_spanned!(span=> #private::QueryLine::new(&#site, #line, #calls))
             }
             Guard::Nested => quote_spanned!(span=> #private::QueryLine::now(&#site)),
         }
@@ -100,6 +112,7 @@ pub fn instrument(function: &mut ItemFn, krate: &Path, site: Site, scope: TokenS
     let mut marking = Marking {
         private: private.clone(),
         site: name.clone(),
+        calls: Calls::of(&function.block),
     };
     function::wrap(function, krate, Addition::of(scope), |body| {
         Probes::new(&mut marking).body(body, first, close);

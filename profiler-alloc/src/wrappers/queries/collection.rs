@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::dialect::Dialect;
 use super::event::Source;
-use super::frame::Site;
+use super::frame::{Caller, Site, Statement};
 use super::normal::{Normal, normalise};
 use super::report::{Place, Query};
 use super::statement::{Facts, Page};
@@ -64,6 +64,9 @@ pub struct Entry {
     pub elapsed: Option<Duration>,
     pub rows: Option<u64>,
     pub place: Place,
+    pub statement: Statement,
+    /// What has opened the scope that it ran in.
+    pub caller: Option<Caller>,
     pub allocated: Option<u64>,
     pub failed: Option<bool>,
     pub full_scan: Option<bool>,
@@ -79,6 +82,8 @@ pub struct Collection {
     /// What it wants, and the scopes around it want.
     pub wanted: Wanted,
     parent: Option<Arc<Collection>>,
+    /// Where the scope around it has opened it.
+    pub caller: Option<Caller>,
     state: Mutex<State>,
 }
 
@@ -109,12 +114,18 @@ pub fn next_id() -> u64 {
 }
 
 impl Collection {
-    pub fn new(site: Site, wanted: Wanted, parent: Option<Arc<Collection>>) -> Collection {
+    pub fn new(
+        site: Site,
+        wanted: Wanted,
+        parent: Option<Arc<Collection>>,
+        caller: Option<Caller>,
+    ) -> Collection {
         let around = parent.as_ref().map_or(Wanted::default(), |p| p.wanted);
         Collection {
             site,
             wanted: wanted.or(around),
             parent,
+            caller,
             state: Mutex::default(),
         }
     }
@@ -284,6 +295,8 @@ impl Entry {
             key: self.key,
             page: self.page,
             database: self.database,
+            statement: self.statement,
+            caller: self.caller,
             elapsed_ns: self.elapsed.map(|elapsed| elapsed.as_nanos() as u64),
             rows: self.rows,
             place: self.place,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::collection::{self, Entry};
 use super::dialect::Dialect;
-use super::frame::{self, Frame};
+use super::frame::{self, Frame, Statement};
 use super::normal::{self, Normal};
 use super::report::Place;
 use super::statement::{self, Facts, Page};
@@ -70,7 +70,7 @@ pub struct QueryEvent<'a> {
     pub(super) rows: Option<u64>,
     pub(super) allocated: Option<u64>,
     pub(super) failed: Option<bool>,
-    pub(super) place: Option<Place>,
+    pub(super) place: Option<(Place, Statement)>,
     pub(super) id: Option<u64>,
     /// The values are the SQL with them in it.
     pub(super) is_expanded: bool,
@@ -146,6 +146,9 @@ impl<'a> QueryEvent<'a> {
             Some(values) => Arc::from(format!("{} -- values: {values}", self.sql.trim())),
             None => Arc::from(self.sql.trim()),
         };
+        let (place, statement) = self
+            .place
+            .unwrap_or_else(|| (frame.place(), frame.statement()));
         let Normal { text, shape, facts } = normal::normalise(&self.sql, self.dialect);
         Entry {
             id: self.id.unwrap_or_else(collection::next_id),
@@ -161,7 +164,9 @@ impl<'a> QueryEvent<'a> {
             full: wants_values.then(full),
             elapsed: self.elapsed,
             rows: self.rows,
-            place: self.place.unwrap_or_else(|| frame.place()),
+            place,
+            statement,
+            caller: frame.collection.caller,
             allocated: self.allocated,
             failed: self.failed,
             full_scan: None,

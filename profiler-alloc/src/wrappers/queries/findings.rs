@@ -1,9 +1,10 @@
 //! What stands out among the queries of a scope: the same ones again, whole tables read, slow ones.
 
 use core::hash::Hash;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::frame::Statement;
 use super::report::{Place, Query};
 
 /// Queries that belong together.
@@ -46,12 +47,13 @@ impl Findings {
                 .map(|(index, _)| index)
                 .collect()
         };
-        // The same statement on another database is another query.
+        // The same statement on another database, or that other lines lead to, is another query.
         let is_read_in = |query: &Query| {
             (query.place.is_exact && query.facts.reads).then_some((
                 query.shape,
                 query.place,
                 query.database,
+                query.caller.map(|caller| caller.way),
             ))
         };
         let mut n_plus_one = groups(queries, is_read_in);
@@ -83,8 +85,35 @@ impl Finding {
 /// Whether one query could have done what these do, which differ in their values alone and come from one call.
 fn could_be_one(queries: &[&Query]) -> bool {
     has_several(queries.iter().map(|query| query.key))
+        && !are_written(queries)
         && !are_chunks(queries)
         && !are_pages(queries)
+}
+
+/// Whether the statement that runs them calls something as often as there are queries, and no loop does.
+///
+/// ```text
+/// let pair = (account(1), account(2));        two queries in one run of one statement, which calls `account` twice
+/// ```
+fn are_written(queries: &[&Query]) -> bool {
+    let are_so_many = |statement: Statement| queries.len() as u64 <= u64::from(statement.calls);
+    let Some((first, others)) = queries.split_first() else {
+        return false;
+    };
+    if others
+        .iter()
+        .all(|query| query.statement == first.statement)
+    {
+        return are_so_many(first.statement);
+    }
+    // A function with a scope of its own, called several times.
+    let Some(caller) = first.caller.filter(|caller| are_so_many(caller.statement)) else {
+        return false;
+    };
+    let frames: HashSet<u64> = queries.iter().map(|query| query.statement.frame).collect();
+    let mut callers = others.iter().map(|query| query.caller);
+    frames.len() == queries.len()
+        && callers.all(|other| other.is_some_and(|other| other.statement == caller.statement))
 }
 
 /// Whether there are two different ones; those that are not known are taken to be.

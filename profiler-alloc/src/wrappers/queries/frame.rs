@@ -10,13 +10,15 @@
 use core::cell::RefCell;
 use core::fmt;
 use core::future::Future;
+use core::hash::{Hash, Hasher};
 use core::panic::Location;
 use core::pin::Pin;
-use core::sync::atomic::{AtomicU32, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::task::{Context, Poll};
 use std::sync::Arc;
 
 use super::collection::{Collection, Wanted};
+use super::event;
 use super::report::Place;
 use super::site::QuerySite;
 use crate::own_counts::Excused;
@@ -41,12 +43,35 @@ impl PartialEq for Site {
     }
 }
 
+/// One run of a statement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Statement {
+    /// The call of the scope.
+    pub frame: u64,
+    /// Which one of the call.
+    pub number: u32,
+    /// How often it calls one function at most, as it is written.
+    pub calls: u32,
+}
+
+/// What has opened a scope inside of another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Caller {
+    /// The same for scopes that the same lines lead to. Recursions make it no longer.
+    pub way: u64,
+    pub statement: Statement,
+}
+
 /// One call of a scope.
 #[derive(Debug)]
 pub struct Frame {
     site: Site,
-    /// The line that runs now; 0 before the first.
-    line: AtomicU32,
+    /// Tells it from others.
+    id: u64,
+    /// The line that runs now, 0 before the first, and above it how often its statement calls one function.
+    now: AtomicU64,
+    /// Statements begun so far.
+    statements: AtomicU32,
     pub collection: Arc<Collection>,
     #[cfg(feature = "sqlx")]
     span: tracing::Span,
@@ -78,19 +103,36 @@ pub fn replace(frame: Option<Arc<Frame>>) -> Option<Arc<Frame>> {
     CURRENT.try_with(replace).ok().flatten()
 }
 
-/// The function with that site goes on at `line`. Nothing if the innermost scope is another's.
+/// The function with that site goes on at `line`, with a statement that calls one function `calls` times at most. Nothing
+/// if the innermost scope is another's.
 #[inline]
-pub fn at(site: &'static QuerySite, line: u32) {
-    with_line(site, |now| now.store(line, Ordering::Relaxed));
+pub fn at(site: &'static QuerySite, line: u32, calls: u32) {
+    go_to(site, now(line, calls));
+}
+
+fn now(line: u32, calls: u32) -> u64 {
+    u64::from(calls) << 32 | u64::from(line)
 }
 
 #[inline]
-fn with_line<R>(site: &'static QuerySite, change: impl FnOnce(&AtomicU32) -> R) -> Option<R> {
+fn go_to(site: &'static QuerySite, now: u64) {
+    with_own(site, |frame| {
+        frame.now.store(now, Ordering::Relaxed);
+        // One thread at a time runs a frame.
+        let statements = frame.statements.load(Ordering::Relaxed);
+        frame
+            .statements
+            .store(statements.wrapping_add(1), Ordering::Relaxed);
+    });
+}
+
+#[inline]
+fn with_own<R>(site: &'static QuerySite, change: impl FnOnce(&Frame) -> R) -> Option<R> {
     let change = |current: &RefCell<Option<Arc<Frame>>>| {
         let current = current.try_borrow().ok()?;
         let frame = current.as_ref()?;
         let is_own = matches!(frame.site, Site::Attribute(own) if core::ptr::eq(own, site));
-        is_own.then(|| change(&frame.line))
+        is_own.then(|| change(frame))
     };
     CURRENT.try_with(change).ok().flatten()
 }
@@ -100,30 +142,30 @@ fn with_line<R>(site: &'static QuerySite, change: impl FnOnce(&AtomicU32) -> R) 
 #[derive(Debug)]
 pub struct QueryLine {
     site: &'static QuerySite,
-    line: Option<u32>,
+    now: Option<u64>,
 }
 
 impl QueryLine {
     /// At the line of the statement that goes on then.
     #[inline]
-    pub fn new(site: &'static QuerySite, line: u32) -> QueryLine {
-        let line = Some(line);
-        QueryLine { site, line }
+    pub fn new(site: &'static QuerySite, line: u32, calls: u32) -> QueryLine {
+        let now = Some(now(line, calls));
+        QueryLine { site, now }
     }
 
     /// At the line that runs now: the one that calls a closure, whose body begins.
     #[inline]
     pub fn now(site: &'static QuerySite) -> QueryLine {
-        let line = with_line(site, |line| line.load(Ordering::Relaxed));
-        QueryLine { site, line }
+        let now = with_own(site, |frame| frame.now.load(Ordering::Relaxed));
+        QueryLine { site, now }
     }
 }
 
 impl Drop for QueryLine {
     #[inline]
     fn drop(&mut self) {
-        if let Some(line) = self.line {
-            at(self.site, line);
+        if let Some(now) = self.now {
+            go_to(self.site, now);
         }
     }
 }
@@ -131,14 +173,23 @@ impl Drop for QueryLine {
 impl Frame {
     /// A frame inside that of the thread. The second value is false if its collection is that of an outer call.
     pub fn open(site: Site, wanted: Wanted) -> (Arc<Frame>, bool) {
-        let parent = current().map(|frame| Arc::clone(&frame.collection));
+        let around = current();
+        let parent = around.as_ref().map(|frame| Arc::clone(&frame.collection));
         let outer = parent.as_ref().and_then(|parent| parent.of_site(site));
         let is_outermost = outer.is_none();
-        let collection =
-            outer.unwrap_or_else(|| Arc::new(Collection::new(site, wanted, parent.clone())));
+        let caller = || around.as_ref().map(|frame| frame.caller());
+        let make = || Arc::new(Collection::new(site, wanted, parent.clone(), caller()));
+        let collection = outer.unwrap_or_else(make);
+        (Frame::new(site, 0, collection), is_outermost)
+    }
+
+    fn new(site: Site, now: u64, collection: Arc<Collection>) -> Arc<Frame> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         let make = |collection| Frame {
             site,
-            line: AtomicU32::new(0),
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            now: AtomicU64::new(now),
+            statements: AtomicU32::new(0),
             collection,
             #[cfg(feature = "sqlx")]
             span: tracing::Span::none(),
@@ -150,7 +201,34 @@ impl Frame {
         });
         #[cfg(not(feature = "sqlx"))]
         let frame = Arc::new(make(collection));
-        (frame, is_outermost)
+        frame
+    }
+
+    /// A frame for another thread or task, which stays on the line where it was handed the scope, whichever line the
+    /// function itself goes on to.
+    fn branch(&self) -> Arc<Frame> {
+        let now = self.now.load(Ordering::Relaxed);
+        Frame::new(self.site, now, Arc::clone(&self.collection))
+    }
+
+    /// The statement that runs now.
+    pub fn statement(&self) -> Statement {
+        Statement {
+            frame: self.id,
+            number: self.statements.load(Ordering::Relaxed),
+            calls: (self.now.load(Ordering::Relaxed) >> 32) as u32,
+        }
+    }
+
+    /// For a scope inside: the statement that opens it, and which way leads there.
+    fn caller(&self) -> Caller {
+        let mut way = event::hasher();
+        let around = self.collection.caller.map(|caller| caller.way);
+        (around, self.place()).hash(&mut way);
+        Caller {
+            way: way.finish(),
+            statement: self.statement(),
+        }
     }
 
     /// The line that runs now.
@@ -162,7 +240,7 @@ impl Frame {
                 is_exact: false,
             },
             Site::Attribute(site) => {
-                let line = self.line.load(Ordering::Relaxed);
+                let line = self.now.load(Ordering::Relaxed) as u32;
                 let is_exact = line != 0;
                 let line = if is_exact { line } else { site.line };
                 let file = site.file;
@@ -230,6 +308,14 @@ impl Scope for Visit {
 #[derive(Clone, Default)]
 pub struct Handle(Option<Arc<Frame>>);
 
+/// The last one frees the scope, which is memprof's own.
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let _excused = Excused::begin();
+        self.0 = None;
+    }
+}
+
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = self.0.as_ref().map(|frame| frame.place());
@@ -238,9 +324,10 @@ impl fmt::Debug for Handle {
 }
 
 impl Handle {
-    /// Of the calling thread; of no scope, if it is in none.
+    /// Of the calling thread; of no scope, if it is in none. Queries that run by it stand on the line that runs now.
     pub fn current() -> Handle {
-        Handle(current())
+        let _excused = Excused::begin();
+        Handle(current().map(|frame| frame.branch()))
     }
 
     /// Runs `work` inside the scope.

@@ -586,7 +586,7 @@ mod tests {
             (
                 Sqlite,
                 "UPDATE \"t\" SET \"a\" = \"x\", \"b\" = 1",
-                "UPDATE \"t\" SET \"a\" = ?, \"b\" = ?",
+                "UPDATE \"t\" SET \"a\" = ?, ? = ?",
             ),
             (
                 Unknown,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::event::Source;
 use super::findings::{Finding, Findings};
+use super::frame::{Caller, Statement};
 use super::statement::{Facts, Page};
 use crate::wrappers::json::Object;
 use crate::wrappers::series::Spread;
@@ -51,6 +52,8 @@ pub struct Query {
     pub(super) key: Option<u64>,
     pub(super) page: Option<Page>,
     pub(super) database: Option<u64>,
+    pub(super) statement: Statement,
+    pub(super) caller: Option<Caller>,
 }
 
 /// The queries of one call.

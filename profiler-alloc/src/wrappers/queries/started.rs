@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::collection;
 use super::event::{QueryEvent, Source};
-use super::frame::{self, Frame};
+use super::frame::{self, Frame, Statement};
 use super::report::Place;
 use crate::own_counts::{self, OwnCounts};
 use crate::wrappers::profile;
@@ -39,7 +39,7 @@ impl Reading {
 pub struct Started {
     pub frame: Arc<Frame>,
     pub id: u64,
-    place: Place,
+    place: (Place, Statement),
     reading: Reading,
 }
 
@@ -49,7 +49,7 @@ impl Started {
         let frame = frame::current()?;
         Some(Started {
             id: collection::next_id(),
-            place: frame.place(),
+            place: (frame.place(), frame.statement()),
             frame,
             reading,
         })
@@ -103,7 +103,7 @@ impl Started {
 pub struct Paused {
     frame: Weak<Frame>,
     id: u64,
-    place: Place,
+    place: (Place, Statement),
     reading: Reading,
 }
 

@@ -73,8 +73,6 @@ enum Keyword {
     OfName,
     From,
     Set,
-    /// What comes after `SET` is over.
-    EndOfSet,
     In,
     Array,
     For,
@@ -100,7 +98,6 @@ const KEYWORDS: &[(Keyword, &[&str])] = &[
     (Keyword::OfName, &["trigger", "references", "column", "as"]),
     (Keyword::From, &["from"]),
     (Keyword::Set, &["set"]),
-    (Keyword::EndOfSet, &["where", "returning"]),
     (Keyword::In, &["in"]),
     (Keyword::Array, &["any", "unnest", "array"]),
     (Keyword::For, &["for", "key", "on"]),
@@ -176,7 +173,6 @@ struct Statement {
     changes: bool,
     words: u32,
     has_others: bool,
-    is_in_set: bool,
     has_limit: bool,
     is_limit_one: bool,
     has_order: bool,
@@ -207,8 +203,6 @@ impl Watch {
         statement.changes |=
             is_change && (is_in_with || (statement.verb == Some(keyword) && depth == 0));
         match keyword {
-            Keyword::Set if depth == 0 => statement.is_in_set = true,
-            Keyword::EndOfSet | Keyword::From if depth == 0 => statement.is_in_set = false,
             Keyword::Limit => statement.has_limit = true,
             Keyword::Order => statement.has_order = true,
             _ => {}
@@ -289,7 +283,6 @@ impl Watch {
             Last::Word(Keyword::OfName | Keyword::Update | Keyword::Set) => true,
             // `trim(LEADING FROM "x")` takes a value.
             Last::Word(Keyword::From) => self.depth == 0 || self.selects.has(self.depth - 1),
-            Last::Comma => self.statement.is_in_set && self.depth == 0,
             _ => false,
         }
     }
