@@ -13,6 +13,11 @@ pub struct Server {
 impl Server {
     /// `None`, and a word about it, if PostgreSQL is not installed.
     pub fn start() -> Option<Server> {
+        Server::start_with("")
+    }
+
+    /// With more options of the server.
+    pub fn start_with(more: &str) -> Option<Server> {
         let Some(programs) = programs() else {
             eprintln!(
                 "skipped: PostgreSQL is not installed (Debian: apt-get install postgresql), so nothing of it was tested"
@@ -31,7 +36,7 @@ impl Server {
             &["-D", &data, "-U", "tester", "-A", "trust", "--no-sync"],
         );
         let options = format!(
-            "-k {} -c listen_addresses= -c fsync=off",
+            "-k {} -c listen_addresses= -c fsync=off {more}",
             server.folder.path().display()
         );
         let log = server.path("log");

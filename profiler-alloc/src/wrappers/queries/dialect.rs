@@ -54,6 +54,8 @@ pub struct Rules {
     pub triple_quotes: bool,
     /// In `E'it\'s'` a backslash takes the next character along, whatever it does in other texts.
     pub escape_texts: bool,
+    /// `U&'d\0061t'` is one text.
+    pub unicode_texts: bool,
     /// `q'[it's]'` is one text.
     pub chosen_quotes: bool,
     /// `$$it's$$` is one text.
@@ -88,6 +90,7 @@ const SQLITE: Rules = Rules {
     backslashes: false,
     triple_quotes: false,
     escape_texts: false,
+    unicode_texts: false,
     chosen_quotes: false,
     dollar_quotes: false,
     double_quotes: DoubleQuotes::Either,
@@ -103,6 +106,7 @@ const SQLITE: Rules = Rules {
 
 const POSTGRES: Rules = Rules {
     escape_texts: true,
+    unicode_texts: true,
     dollar_quotes: true,
     double_quotes: DoubleQuotes::Name,
     brackets: Brackets::Code,
@@ -164,8 +168,10 @@ const BIG_QUERY: Rules = Rules {
     ..MYSQL
 };
 
-/// PostgreSQL has no operator of backticks, so where it is one of several they are names.
+/// PostgreSQL has no operator of backticks, so where it is one of several they are names; and `U&` may be an operation, which
+/// shows as little.
 const POSTGRES_OR: Rules = Rules {
+    unicode_texts: false,
     backticks: true,
     marks_are_placeholders: true,
     ..POSTGRES

@@ -566,7 +566,7 @@ mod tests {
             (
                 PostgreSql,
                 "U&'d\\0061' UESCAPE '!', \"a\"\"'b\"",
-                "U&? UESCAPE ?, \"a\"\"'b\"",
+                "? UESCAPE ?, \"a\"\"'b\"",
             ),
             (
                 MySql,

@@ -65,7 +65,7 @@ impl<'a> Tokens<'a> {
             return Some(lexed);
         }
         // Words are the same to all, but for a letter that belongs to the quote behind it.
-        let has_quote = self.rest[lexed.length..].starts_with(['\'', '"']);
+        let has_quote = self.rest[lexed.length..].starts_with(['\'', '"', '&']);
         if lexed.class == Class::Word && !has_quote {
             return Some(lexed);
         }
@@ -302,10 +302,17 @@ impl Rules {
     fn word(&self, text: &str) -> Lexed {
         let length = skip(text, is_word);
         let (word, rest) = text.split_at(length);
+        let is = |name: &str| word.eq_ignore_ascii_case(name);
+        if self.unicode_texts && is("u") && rest.starts_with("&'") {
+            let lexed = quoted(&rest[1..], b'\'', false, Class::Value);
+            return Lexed {
+                length: length + 1 + lexed.length,
+                ..lexed
+            };
+        }
         if !rest.starts_with('\'') {
             return whole(length, Class::Word);
         }
-        let is = |name: &str| word.eq_ignore_ascii_case(name);
         let lexed = if is("e") && self.escape_texts {
             continued(rest)
         } else if ["e", "x", "b", "n"].into_iter().any(is) {
