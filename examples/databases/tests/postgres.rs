@@ -71,14 +71,86 @@ async fn by_sqlx(db: &mut SqlxConnection, marker: i32) -> sqlx::Result<()> {
     transaction.rollback().await
 }
 
+/// A type of the database, which sqlx has to look up.
+struct Mood;
+
+impl sqlx::Type<sqlx::Postgres> for Mood {
+    fn type_info() -> sqlx::postgres::PgTypeInfo {
+        sqlx::postgres::PgTypeInfo::with_name("mood")
+    }
+}
+
+impl sqlx::Encode<'_, sqlx::Postgres> for Mood {
+    fn encode_by_ref(
+        &self,
+        buffer: &mut sqlx::postgres::PgArgumentBuffer,
+    ) -> Result<sqlx::encode::IsNull, sqlx::error::BoxDynError> {
+        sqlx::Encode::<sqlx::Postgres>::encode_by_ref(&"fine", buffer)
+    }
+}
+
+#[query_profiler]
+async fn connects(url: &str) -> sqlx::Result<()> {
+    let mut db = SqlxConnection::connect(url).await?;
+    let sql = "SELECT 1 FROM moods WHERE mood = $1";
+    sqlx::query(sql).bind(Mood).execute(&mut db).await?;
+    let mut db = PgConnection::establish(url).unwrap();
+    diesel::sql_query("SELECT 2").execute(&mut db).unwrap();
+    let mut db = AsyncPgConnection::establish(url).await.unwrap();
+    let select = diesel::sql_query("SELECT 3");
+    diesel_async::RunQueryDsl::execute(select, &mut db)
+        .await
+        .unwrap();
+    Ok(())
+}
+
+#[test]
+fn what_libraries_ask_of_a_new_connection_is_apart() {
+    let Some(server) = server::Server::start() else {
+        return;
+    };
+    reports::keep();
+    install();
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut db = SqlxConnection::connect(&server.url()).await.unwrap();
+        let types = "CREATE TYPE mood AS ENUM ('fine'); CREATE TABLE moods (mood mood)";
+        sqlx::raw_sql(types).execute(&mut db).await.unwrap();
+        connects(&server.url()).await.unwrap();
+    });
+    let report = one("connects");
+    let expected = ["SELECT ? FROM moods WHERE mood = ?", "SELECT ?", "SELECT ?"];
+    assert_eq!(statements(&report), expected, "{report}");
+    // sqlx looks the type up; diesel-async sets what diesel sets before it tells of anything.
+    let own: Vec<&str> = report
+        .of_libraries
+        .iter()
+        .map(|query| &*query.normalised)
+        .collect();
+    assert!(own[0].starts_with("SELECT pg_type.oid, "), "{own:?}");
+    let settings = ["SET TIME ZONE ?", "SET CLIENT_ENCODING TO ?"];
+    assert_eq!(own[1..], settings, "{own:?}");
+}
+
+fn install() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        install_diesel().unwrap();
+        install_sqlx().unwrap();
+    });
+}
+
 #[test]
 fn queries_of_postgres() {
     let Some(server) = server::Server::start() else {
         return;
     };
     reports::keep();
-    install_diesel().unwrap();
-    install_sqlx().unwrap();
+    install();
     let mut db = PgConnection::establish(&server.url()).unwrap();
     diesel::sql_query("CREATE TABLE t (id serial PRIMARY KEY, name text)")
         .execute(&mut db)

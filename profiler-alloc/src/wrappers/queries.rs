@@ -17,7 +17,7 @@ mod frame;
 mod normal;
 mod report;
 mod sea_orm;
-#[cfg(any(feature = "sqlite", feature = "sqlx"))]
+#[cfg(any(feature = "sqlite", feature = "diesel", feature = "sqlx"))]
 mod set_up;
 mod site;
 #[cfg(feature = "sqlite")]

@@ -8,11 +8,11 @@ use diesel::connection::{
     DebugQuery, Instrumentation, InstrumentationEvent, set_default_instrumentation,
 };
 
-use super::InstallError;
 use super::collection;
 use super::dialect::Dialect;
 use super::event::{self, QueryEvent, Source};
 use super::started::{Reading, Started};
+use super::{InstallError, set_up};
 use crate::own_counts::Excused;
 
 /// Queries that a connection may have begun and not ended, because they were given up, before the oldest is forgotten.
@@ -40,12 +40,15 @@ struct Connection {
     /// Of the database that it was opened to.
     dialect: Dialect,
     database: Option<u64>,
+    /// It has begun a query of the program.
+    is_used: bool,
 }
 
 struct Running {
     started: Started,
     sql: String,
     values: Option<String>,
+    is_of_library: bool,
 }
 
 impl Instrumentation for Connection {
@@ -101,9 +104,12 @@ impl Connection {
 
     fn start(&mut self, reading: Reading, query: &dyn DebugQuery) {
         let Some(started) = Started::new(reading) else {
+            self.is_used = true;
             return;
         };
         let (sql, values) = parts(query);
+        let is_of_library = !self.is_used && set_up::is_setting_of_diesel(&sql);
+        self.is_used |= !is_of_library;
         if self.running.len() == RUNNING {
             self.running.pop_front();
         }
@@ -111,6 +117,7 @@ impl Connection {
             started,
             sql,
             values,
+            is_of_library,
         });
     }
 
@@ -129,6 +136,7 @@ impl Connection {
         let event = QueryEvent {
             dialect: self.dialect,
             database: self.database,
+            is_of_library: running.is_of_library,
             ..started.ended(reading, Source::Diesel, &sql)
         };
         let event = event.failed(failed);

@@ -9,6 +9,7 @@ use super::statement::Facts;
 /// What sqlx calls the threads that it runs SQLite on, one for each connection.
 const SQLX_THREADS: &str = "sqlx-sqlite-worker-";
 
+#[cfg(any(feature = "sqlite", feature = "sqlx"))]
 thread_local! {
     /// SQLite has told of nothing on the thread yet but of `PRAGMA`.
     static IS_NEW: Cell<bool> = const { Cell::new(true) };
@@ -36,6 +37,28 @@ pub fn is_of_sqlite(facts: Facts, sql: &str) -> bool {
 #[cfg(feature = "sqlite")]
 pub fn sqlite_begins_outside() {
     IS_NEW.set(false);
+}
+
+/// Whether sqlx asks this for itself: what a type of PostgreSQL is that the program has named, or a column's table.
+#[cfg(feature = "sqlx")]
+pub fn is_lookup_of_sqlx(sql: &str) -> bool {
+    let is_of_types = sql.contains(") lookup_inner(original_name, lookup_oid)");
+    is_of_types || sql.contains("ON lookup.table_oid = attrelid AND lookup.attribute_num = attnum")
+}
+
+/// Whether diesel-async sets this on a new connection: what diesel itself sets before it tells of anything.
+#[cfg(feature = "diesel")]
+pub fn is_setting_of_diesel(sql: &str) -> bool {
+    const SETTINGS: [&str; 6] = [
+        "SET TIME ZONE 'UTC'",
+        "SET CLIENT_ENCODING TO 'UTF8'",
+        "SET time_zone = '+00:00'",
+        "SET character_set_client = 'utf8mb4'",
+        "SET character_set_connection = 'utf8mb4'",
+        "SET character_set_results = 'utf8mb4'",
+    ];
+    let sql = sql.trim_end().trim_end_matches(';');
+    SETTINGS.contains(&sql)
 }
 
 /// Whether what sqlx tells of, now, is what it sets a new connection up with: one text of all the settings.

@@ -224,7 +224,7 @@ impl Fields {
         };
         QueryEvent {
             dialect,
-            is_of_library: is_first && facts.is_pragma,
+            is_of_library: (is_first && facts.is_pragma) || set_up::is_lookup_of_sqlx(sql),
             ..QueryEvent::new(Source::Sqlx, sql)
         }
         .elapsed(Duration::try_from_secs_f64(self.seconds).unwrap_or_default())
