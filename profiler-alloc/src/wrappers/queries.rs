@@ -12,18 +12,18 @@ mod dialect;
 #[cfg(feature = "diesel")]
 mod diesel;
 mod event;
+#[cfg(feature = "sqlx")]
+mod events;
 mod findings;
 mod frame;
 mod normal;
 mod report;
 mod sea_orm;
-#[cfg(any(feature = "sqlite", feature = "diesel", feature = "sqlx"))]
-mod set_up;
 mod site;
 #[cfg(feature = "sqlite")]
 mod sqlite;
-#[cfg(feature = "sqlx")]
-mod sqlx;
+#[cfg(any(feature = "sqlite", feature = "sqlx"))]
+mod sqlx_threads;
 #[cfg(any(feature = "sqlite", feature = "diesel"))]
 mod started;
 mod statement;
@@ -34,10 +34,10 @@ mod tokens;
 pub use self::diesel::install_diesel;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::install_sqlite;
-#[cfg(feature = "sqlx")]
-pub use self::sqlx::{install_sqlx, sqlx_layer};
 pub use dialect::Dialect;
 pub use event::{QueryEvent, Source, is_watched, record};
+#[cfg(feature = "sqlx")]
+pub use events::{install_sqlx, sqlx_layer};
 pub use findings::{Finding, Findings};
 pub use frame::{Carried, Handle, QueryLine, at};
 pub use report::{Place, Query, QueryReport, QuerySummary};

@@ -8,11 +8,11 @@ use diesel::connection::{
     DebugQuery, Instrumentation, InstrumentationEvent, set_default_instrumentation,
 };
 
+use super::InstallError;
 use super::collection;
 use super::dialect::Dialect;
 use super::event::{self, QueryEvent, Source};
 use super::started::{Reading, Started};
-use super::{InstallError, set_up};
 use crate::own_counts::Excused;
 
 /// Queries that a connection may have begun and not ended, because they were given up, before the oldest is forgotten.
@@ -108,7 +108,7 @@ impl Connection {
             return;
         };
         let (sql, values) = parts(query);
-        let is_of_library = !self.is_used && set_up::is_setting_of_diesel(&sql);
+        let is_of_library = !self.is_used && is_setting(&sql);
         self.is_used |= !is_of_library;
         if self.running.len() == RUNNING {
             self.running.pop_front();
@@ -146,6 +146,20 @@ impl Connection {
         };
         event.record_in(&started.frame);
     }
+}
+
+/// Whether diesel-async sets this on a new connection, for itself: diesel sets the same before it tells of anything.
+fn is_setting(sql: &str) -> bool {
+    const SETTINGS: [&str; 6] = [
+        "SET TIME ZONE 'UTC'",
+        "SET CLIENT_ENCODING TO 'UTF8'",
+        "SET time_zone = '+00:00'",
+        "SET character_set_client = 'utf8mb4'",
+        "SET character_set_connection = 'utf8mb4'",
+        "SET character_set_results = 'utf8mb4'",
+    ];
+    let sql = sql.trim_end().trim_end_matches(';');
+    SETTINGS.contains(&sql)
 }
 
 /// The SQL and its values.

@@ -26,6 +26,8 @@ pub enum Source {
     Sqlx,
     /// sea-orm.
     SeaOrm,
+    /// toasty.
+    Toasty,
     /// Anything else, by name. Its queries are taken to be seen by nobody else.
     Other(&'static str),
 }
@@ -35,7 +37,7 @@ impl Source {
     pub(super) fn layer(self) -> Option<u8> {
         match self {
             Source::Sqlite => Some(0),
-            Source::Diesel | Source::Sqlx => Some(1),
+            Source::Diesel | Source::Sqlx | Source::Toasty => Some(1),
             Source::SeaOrm => Some(2),
             Source::Other(_) => None,
         }
@@ -48,6 +50,7 @@ impl Source {
             Source::Diesel => "diesel",
             Source::Sqlx => "sqlx",
             Source::SeaOrm => "sea-orm",
+            Source::Toasty => "toasty",
             Source::Other(name) => name,
         }
     }

@@ -196,7 +196,7 @@ impl Frame {
         };
         #[cfg(feature = "sqlx")]
         let frame = Arc::new_cyclic(|frame| Frame {
-            span: super::sqlx::span_of(frame),
+            span: super::events::span_of(frame),
             ..make(collection)
         });
         #[cfg(not(feature = "sqlx"))]

@@ -7,7 +7,7 @@
 //! SELECT after another connection changed the schema      begin, end, row, row, end         the last one counts
 //! ```
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::hash::Hasher;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use std::borrow::Cow;
@@ -17,7 +17,8 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use super::dialect::Dialect;
 use super::event::{self, QueryEvent, Source};
 use super::started::{Paused, Reading, Started};
-use super::{InstallError, frame, set_up};
+use super::statement::Facts;
+use super::{InstallError, frame, sqlx_threads};
 use crate::own_counts::{self, Excused};
 use crate::sqlite::{self, Database, Statement, Trace};
 
@@ -152,6 +153,19 @@ impl Seen {
     }
 }
 
+thread_local! {
+    /// SQLite has told of nothing on the thread yet but of settings.
+    static IS_NEW: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Whether a library runs a statement for itself: a virtual table, while SQLite prepares the first statement that uses it,
+/// or sqlx, which sets a new connection up on a new thread.
+fn is_of_library(facts: Facts, sql: &str) -> bool {
+    let is_setting = facts.is_pragma && sql.trim_end().ends_with(';');
+    let is_new = IS_NEW.replace(IS_NEW.get() && is_setting);
+    facts.is_of_virtual_table || (is_new && is_setting && sqlx_threads::is_one())
+}
+
 /// The database that it asks, as a number.
 fn database(statement: &Statement<'_>) -> Option<u64> {
     match statement.database() {
@@ -168,7 +182,7 @@ fn database(statement: &Statement<'_>) -> Option<u64> {
 impl Trace for Seen {
     fn begins(&self, statement: &Statement<'_>) {
         if !frame::is_inside() {
-            set_up::sqlite_begins_outside();
+            IS_NEW.set(false);
             // The address of one that never told its end.
             if self.count.load(Ordering::Relaxed) > 0 {
                 let _excused = Excused::begin();
@@ -196,7 +210,7 @@ impl Trace for Seen {
             ..started.event(Source::Sqlite, &*sql)
         };
         let mut entry = event.entry(&started.frame);
-        entry.is_of_library = set_up::is_of_sqlite(entry.facts, &sql);
+        entry.is_of_library = is_of_library(entry.facts, &sql);
         started.frame.collection.add(entry);
         let before = Counted::of(statement);
         let running = Running {

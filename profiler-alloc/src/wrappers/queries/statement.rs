@@ -109,9 +109,7 @@ const KEYWORDS: &[(Keyword, &[&str])] = &[
 
 fn keyword(word: &str) -> Keyword {
     let is = |name: &&str| word.eq_ignore_ascii_case(name);
-    let found = KEYWORDS
-        .iter()
-        .find(|(_, names)| names.iter().any(|name| is(name)));
+    let found = KEYWORDS.iter().find(|(_, names)| names.iter().any(is));
     found.map_or(Keyword::Other, |(keyword, _)| *keyword)
 }
 

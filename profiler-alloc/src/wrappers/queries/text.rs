@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::event::Source;
 use super::findings::Finding;
 use super::report::{Query, QueryReport, QuerySummary};
 use crate::wrappers::words::{self, harmless};
@@ -45,7 +46,10 @@ impl Query {
         writeln!(f, "CALLED QUERY :: query: {}", harmless(sql))?;
         match self.elapsed_ns {
             Some(ns) => writeln!(f, "CALLED QUERY :: executed time: {}", time(ns))?,
-            None => writeln!(f, "CALLED QUERY :: executed time: not over yet")?,
+            None if self.source == Source::Sqlite => {
+                writeln!(f, "CALLED QUERY :: executed time: not over yet")?;
+            }
+            None => writeln!(f, "CALLED QUERY :: executed time: not told")?,
         }
         if let Some(rows) = self.rows {
             writeln!(f, "CALLED QUERY :: rows: {rows}")?;

@@ -1,14 +1,16 @@
-//! Queries of sqlx, by the events that it gives to `tracing`.
+//! Queries of libraries that give events of them to `tracing`: sqlx, toasty, libsql, turso.
 //!
 //! sqlx runs SQLite's statements on a thread of their own, inside the span of the task that asked. So every scope has a
 //! span, and the layer lets a thread that enters it, or one inside it, run in the scope.
 
+mod prepared;
+mod sqlx;
+mod toasty;
+
 use core::cell::RefCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
-use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id};
 use tracing::subscriber::{Interest, set_global_default};
@@ -16,22 +18,36 @@ use tracing::{Event, Metadata, Span, Subscriber};
 use tracing_subscriber::layer::{Context, Filter, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
-use super::dialect::Dialect;
-use super::event::{QueryEvent, Source};
+use super::InstallError;
 use super::frame::{self, Frame};
-use super::normal::normalise;
-use super::{InstallError, set_up};
 use crate::own_counts::Excused;
 
-/// The target of sqlx's events.
-const QUERIES: &str = "sqlx::query";
+/// Reads an event of one library, and puts the query into the scope of the frame, if there is one.
+type Reader = fn(&Event<'_>, Option<&Frame>);
+
+/// The targets of events of queries, and who reads them.
+const QUERIES: [(&str, Reader); 4] = [
+    (sqlx::TARGET, sqlx::read),
+    (toasty::TARGET, toasty::read),
+    (prepared::LIBSQL, prepared::read),
+    (prepared::TURSO, prepared::read),
+];
+
+fn reader(metadata: &Metadata<'_>) -> Option<Reader> {
+    let found = QUERIES
+        .iter()
+        .find(|(target, _)| *target == metadata.target());
+    found.map(|(_, read)| *read)
+}
+
 /// The target of the spans of scopes.
 const SCOPES: &str = "profiler_alloc::queries";
 
 /// Without a layer, scopes need no spans.
 static IS_LISTENING: AtomicBool = AtomicBool::new(false);
 
-/// Has sqlx tell `#[query_profiler]` of its queries, in a program that sets no `tracing` subscriber of its own.
+/// Has sqlx, toasty, libsql and turso tell `#[query_profiler]` of their queries, in a program that sets no `tracing` subscriber
+/// of its own.
 ///
 /// # Errors
 /// If the program has one already: then add [`sqlx_layer`] to it.
@@ -42,9 +58,10 @@ pub fn install_sqlx() -> Result<(), InstallError> {
     })
 }
 
-/// The layer that [`install_sqlx`] installs, for a subscriber of your own. It looks at sqlx's events and, inside scopes, at
-/// spans, and at nothing else. sqlx gives its events on the level DEBUG: a filter of another layer does no harm, but one in
-/// front of all layers, such as `LevelFilter::INFO`, keeps them from this one too.
+/// The layer that [`install_sqlx`] installs, for a subscriber of your own. It looks at events of
+/// queries and, inside scopes, at spans, and at nothing else. sqlx, toasty and turso give their events on the level DEBUG,
+/// libsql on TRACE: a filter of another layer does no harm, but one in front of all layers, such as `LevelFilter::INFO`,
+/// keeps them from this one too.
 pub fn sqlx_layer<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -77,20 +94,22 @@ impl<S> Filter<S> for OwnFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         match metadata.is_span() {
             true => metadata.target() == SCOPES || frame::is_inside(),
-            false => metadata.target() == QUERIES,
+            false => reader(metadata).is_some(),
         }
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        match metadata.target() {
-            SCOPES | QUERIES => Interest::always(),
-            _ if metadata.is_span() => Interest::sometimes(),
-            _ => Interest::never(),
+        match metadata.is_span() {
+            true if metadata.target() == SCOPES => Interest::always(),
+            true => Interest::sometimes(),
+            false if reader(metadata).is_some() => Interest::always(),
+            false => Interest::never(),
         }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
-        Some(LevelFilter::DEBUG)
+        // What libsql tells is that low.
+        Some(LevelFilter::TRACE)
     }
 }
 
@@ -139,27 +158,20 @@ where
         let Some(_excused) = Excused::begin() else {
             return;
         };
-        let is_first = set_up::is_first_of_sqlx();
         let in_span = || {
             let span = context.event_span(event)?;
             frame_of(&span.id(), &context)
         };
-        let Some(frame) = frame::current().or_else(in_span) else {
-            return;
-        };
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        fields.event(is_first).record_in(&frame);
+        if let Some(read) = reader(event.metadata()) {
+            let frame = frame::current().or_else(in_span);
+            read(event, frame.as_deref());
+        }
     }
 }
 
-/// sqlx runs SQLite on threads of its own, which are in a scope by its span; the others in the task's own.
-fn dialect() -> Dialect {
-    match ENTERED.with(|entered| entered.borrow().is_some()) {
-        _ if set_up::is_sqlx_thread() => Dialect::Sqlite,
-        true => Dialect::Unknown,
-        false => Dialect::PostgreSqlOrMySql,
-    }
+/// True if a span has let the thread into a scope.
+fn is_in_by_span() -> bool {
+    ENTERED.with(|entered| entered.borrow().is_some())
 }
 
 /// The frame of the innermost scope that a span is in.
@@ -169,65 +181,4 @@ where
 {
     let mut spans = context.span_scope(id)?;
     spans.find_map(|span| span.extensions().get::<Weak<Frame>>()?.upgrade())
-}
-
-/// What an event of sqlx says.
-#[derive(Default)]
-struct Fields {
-    /// The first words; all of them, if there are four or fewer.
-    summary: String,
-    /// The whole statement, if it has more.
-    statement: String,
-    returned: u64,
-    affected: u64,
-    seconds: f64,
-}
-
-impl Visit for Fields {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        match field.name() {
-            "summary" => self.summary = value.to_owned(),
-            "db.statement" => self.statement = value.to_owned(),
-            _ => {}
-        }
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        match field.name() {
-            "rows_returned" => self.returned = value,
-            "rows_affected" => self.affected = value,
-            _ => {}
-        }
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        if field.name() == "elapsed_secs" {
-            self.seconds = value;
-        }
-    }
-
-    fn record_debug(&mut self, _: &Field, _: &dyn core::fmt::Debug) {}
-}
-
-impl Fields {
-    fn event(&self, is_first: bool) -> QueryEvent<'_> {
-        let sql = match self.statement.trim() {
-            "" => &self.summary,
-            statement => statement,
-        };
-        let dialect = dialect();
-        let facts = normalise(sql, dialect).facts;
-        // SQLite tells sqlx of the rows that the last statement changed, whichever that was.
-        let rows = match facts.changes {
-            true if self.returned == 0 => self.affected,
-            _ => self.returned,
-        };
-        QueryEvent {
-            dialect,
-            is_of_library: (is_first && facts.is_pragma) || set_up::is_lookup_of_sqlx(sql),
-            ..QueryEvent::new(Source::Sqlx, sql)
-        }
-        .elapsed(Duration::try_from_secs_f64(self.seconds).unwrap_or_default())
-        .rows(rows)
-    }
 }
