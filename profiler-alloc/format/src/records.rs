@@ -280,7 +280,7 @@ record! {
         grown: u64,
         /// Bytes by which reallocs shrank blocks.
         shrunk: u64,
-        /// 0 while the record is being made, 1 in use, 2 given back.
+        /// 0 while the record is being made, then one of the `THREAD_*` constants.
         state: u32,
         /// The system's thread number.
         tid: u32,
