@@ -82,6 +82,10 @@ pub struct QueryEvent<'a> {
     pub(super) database: Option<u64>,
     /// A library runs it for itself.
     pub(super) is_of_library: bool,
+    /// The first one on its connection: a library's own, if it is of settings.
+    pub(super) is_first: bool,
+    /// Rows that it has changed, if it is one that changes any.
+    pub(super) changed: Option<u64>,
 }
 
 impl<'a> QueryEvent<'a> {
@@ -101,6 +105,8 @@ impl<'a> QueryEvent<'a> {
             dialect: Dialect::Unknown,
             database: None,
             is_of_library: false,
+            is_first: false,
+            changed: None,
         }
     }
 
@@ -163,10 +169,13 @@ impl<'a> QueryEvent<'a> {
             key: self.key(facts),
             page: self.page(facts),
             database: self.database,
-            is_of_library: self.is_of_library,
+            is_of_library: self.is_of_library || (self.is_first && facts.is_pragma),
             full: wants_values.then(full),
             elapsed: self.elapsed,
-            rows: self.rows,
+            rows: match (self.rows, self.changed) {
+                (Some(0), Some(changed)) if facts.changes => Some(changed),
+                (rows, _) => rows,
+            },
             place,
             statement,
             caller: frame.collection.caller,

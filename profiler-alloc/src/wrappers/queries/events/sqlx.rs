@@ -10,7 +10,6 @@ use super::is_in_by_span;
 use crate::wrappers::queries::dialect::Dialect;
 use crate::wrappers::queries::event::{QueryEvent, Source};
 use crate::wrappers::queries::frame::Frame;
-use crate::wrappers::queries::normal::normalise;
 use crate::wrappers::queries::sqlx_threads;
 
 pub const TARGET: &str = "sqlx::query";
@@ -90,19 +89,15 @@ impl Fields {
             "" => &self.summary,
             statement => statement,
         };
-        let dialect = dialect();
-        let facts = normalise(sql, dialect).facts;
-        // SQLite tells sqlx of the rows that the last statement changed, whichever that was.
-        let rows = match facts.changes {
-            true if self.returned == 0 => self.affected,
-            _ => self.returned,
-        };
         QueryEvent {
-            dialect,
-            is_of_library: (is_first && facts.is_pragma) || is_lookup(sql),
+            dialect: dialect(),
+            is_of_library: is_lookup(sql),
+            is_first,
+            // On SQLite, those of the last statement that changed any, whichever that was.
+            changed: Some(self.affected),
             ..QueryEvent::new(Source::Sqlx, sql)
         }
         .elapsed(Duration::try_from_secs_f64(self.seconds).unwrap_or_default())
-        .rows(rows)
+        .rows(self.returned)
     }
 }
