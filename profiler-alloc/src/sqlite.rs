@@ -1,7 +1,8 @@
-//! SQLite's own trace: the few functions of its C interface that are needed, and a safe face for them.
+//! SQLite's own trace: the few functions of its C interface that are needed, and a safe face for
+//! them.
 //!
-//! They are declared here, rather than taken from `libsqlite3-sys`, whose declarations differ from version to version; that
-//! crate is needed to link to the copy of SQLite that the program has.
+//! They are declared here, rather than taken from `libsqlite3-sys`, whose declarations differ from
+//! version to version; that crate is needed to link to the copy of SQLite that the program has.
 
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::marker::PhantomData;
@@ -89,8 +90,8 @@ pub fn install(trace: &'static dyn Trace) -> Result<(), c_int> {
     if unsafe { sqlite3_libversion_number() } < 3_014_000 {
         return Err(ERROR);
     }
-    // SAFETY: `on_open` is a function, which lives as long as the process, and has the type that SQLite calls it by. Asking
-    // twice for the same function is asking once.
+    // SAFETY: `on_open` is a function, which lives as long as the process, and has the type that
+    // SQLite calls it by. Asking twice for the same function is asking once.
     match unsafe { sqlite3_auto_extension(on_open) } {
         OK => Ok(()),
         code => Err(code),
@@ -99,7 +100,8 @@ pub fn install(trace: &'static dyn Trace) -> Result<(), c_int> {
 
 unsafe extern "C" fn on_open(db: *mut Sqlite, _: *mut *mut c_char, _: *const c_void) -> c_int {
     let mask = TRACE_STMT | TRACE_PROFILE | TRACE_ROW;
-    // SAFETY: SQLite calls this with the connection that it opens; the callback lives as long as the process.
+    // SAFETY: SQLite calls this with the connection that it opens; the callback lives as long as
+    // the process.
     unsafe { sqlite3_trace_v2(db, mask, Some(on_event), ptr::null_mut()) };
     // A connection is opened whether it can be traced or not.
     OK
@@ -132,7 +134,8 @@ unsafe extern "C" fn on_event(
 /// Bytes of the cache of a connection, counted as `what` says.
 fn cache(db: *mut Sqlite, what: c_int) -> c_int {
     let (mut now, mut highest) = (0, 0);
-    // SAFETY: the connection is that of a statement that lives, and both numbers live while SQLite writes them.
+    // SAFETY: the connection is that of a statement that lives, and both numbers live while SQLite
+    // writes them.
     unsafe { sqlite3_db_status(db, what, &mut now, &mut highest, 0) };
     now
 }
@@ -172,7 +175,8 @@ impl Statement<'_> {
 
     /// The SQL with its values in the places of parameters.
     pub fn expanded_sql(&self) -> Option<String> {
-        // SAFETY: the statement lives; what SQLite gives is ours until it is freed, which is after the copy was made.
+        // SAFETY: the statement lives; what SQLite gives is ours until it is freed, which is after
+        // the copy was made.
         unsafe {
             let text = sqlite3_expanded_sql(self.stmt.as_ptr());
             if text.is_null() {
@@ -190,8 +194,9 @@ impl Statement<'_> {
         unsafe { sqlite3_bind_parameter_count(self.stmt.as_ptr()) > 0 }
     }
 
-    /// Rows that it changed, when it is over, of a statement that may change rows and gives none. `changed_before` is
-    /// [`Statement::changed_so_far`] when it began: SQLite goes on telling of the last statement that changed any.
+    /// Rows that it changed, when it is over, of a statement that may change rows and gives none.
+    /// `changed_before` is [`Statement::changed_so_far`] when it began: SQLite goes on telling of
+    /// the last statement that changed any.
     pub fn changes(&self, changed_before: i32) -> Option<u64> {
         let stmt = self.stmt.as_ptr();
         // SAFETY: the statement lives, and so does its connection.
@@ -212,7 +217,8 @@ impl Statement<'_> {
 
     /// The database that its connection asks.
     pub fn database(&self) -> Database<'_> {
-        // SAFETY: the statement lives, and so does its connection, whose name of the file ends with 0 and lives as long.
+        // SAFETY: the statement lives, and so does its connection, whose name of the file ends with
+        // 0 and lives as long.
         let (db, file) = unsafe {
             let db = sqlite3_db_handle(self.stmt.as_ptr());
             let file = sqlite3_db_filename(db, c"main".as_ptr());
@@ -259,8 +265,9 @@ impl Statement<'_> {
         };
         let mut steps = Vec::new();
         let mut plan = ptr::null_mut();
-        // SAFETY: the connection lives, and the thread may use it: it is inside it. `sql` has `length` bytes. The new
-        // statement is used before it is finalized, and a column's text before the next step.
+        // SAFETY: the connection lives, and the thread may use it: it is inside it. `sql` has
+        // `length` bytes. The new statement is used before it is finalized, and a column's text
+        // before the next step.
         unsafe {
             let db = sqlite3_db_handle(self.stmt.as_ptr());
             let code =

@@ -1,4 +1,5 @@
-//! How often a statement calls the same function, as it is written: that many queries alike are no loop.
+//! How often a statement calls the same function, as it is written: that many queries alike are no
+//! loop.
 //!
 //! ```text
 //! let pair = (account(1), account(2));              account: 2

@@ -16,9 +16,11 @@ mod event;
 mod events;
 mod findings;
 mod frame;
+mod lex;
 mod normal;
 mod report;
 mod sea_orm;
+mod shape;
 mod site;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -1,9 +1,10 @@
 //! The queries of one scope, while it runs.
 //!
-//! Several layers may see one query: SQLite itself, sqlx above it, sea-orm above that. The lowest layer that sees it makes
-//! the entry; a higher one finds it there, adds what only it knows, and makes none of its own. Of several with the same SQL
-//! it takes the oldest that it has not found yet: layers tell of queries in the order in which they ran, but how long after
-//! is up to the system, so no clock can decide.
+//! Several layers may see one query: SQLite itself, sqlx above it, sea-orm above that. The lowest
+//! layer that sees it makes the entry; a higher one finds it there, adds what only it knows, and
+//! makes none of its own. Of several with the same SQL it takes the oldest that it has not found
+//! yet: layers tell of queries in the order in which they ran, but how long after is up to the
+//! system, so no clock can decide.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,7 +53,8 @@ pub struct Entry {
     pub facts: Facts,
     /// The SQL with values, if a scope wants it.
     pub full: Option<Arc<str>>,
-    /// Tells whether two queries have the same SQL and the same values; `None` if the values are not known.
+    /// Tells whether two queries have the same SQL and the same values; `None` if the values are
+    /// not known.
     pub key: Option<u64>,
     /// Of a query that asks for a page.
     pub page: Option<Page>,

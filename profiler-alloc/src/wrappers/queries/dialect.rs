@@ -1,7 +1,8 @@
 //! Dialects of SQL: what they differ in when it comes to where a text, a comment or a name ends.
 //!
-//! A dialect is one way to read SQL, or several where the server has modes or nobody knows the server. Readers that
-//! disagree about where a value ends would take the rest of the statement for different things, so it is hidden:
+//! A dialect is one way to read SQL, or several where the server has modes or nobody knows the
+//! server. Readers that disagree about where a value ends would take the rest of the statement for
+//! different things, so it is hidden:
 //!
 //! ```text
 //! SELECT 'it\'s', 'secret'     MySQL: two texts       others: a text, `s`, a text, `secret`, …
@@ -74,7 +75,8 @@ pub struct Rules {
     pub nested_comments: bool,
     /// `/*! code */`
     pub code_in_comments: bool,
-    /// `?`, `:name` and `@name` stand for values. Otherwise they are operators: `data ? 'key'`, `a[1:n]`, `@ -5`.
+    /// `?`, `:name` and `@name` stand for values. Otherwise they are operators: `data ? 'key'`,
+    /// `a[1:n]`, `@ -5`.
     pub marks_are_placeholders: bool,
 }
 
@@ -168,8 +170,8 @@ const BIG_QUERY: Rules = Rules {
     ..MYSQL
 };
 
-/// PostgreSQL has no operator of backticks, so where it is one of several they are names; and `U&` may be an operation, which
-/// shows as little.
+/// PostgreSQL has no operator of backticks, so where it is one of several they are names; and `U&`
+/// may be an operation, which shows as little.
 const POSTGRES_OR: Rules = Rules {
     unicode_texts: false,
     backticks: true,

@@ -15,14 +15,16 @@ use super::event::{self, QueryEvent, Source};
 use super::started::{Reading, Started};
 use crate::own_counts::Excused;
 
-/// Queries that a connection may have begun and not ended, because they were given up, before the oldest is forgotten.
+/// Queries that a connection may have begun and not ended, because they were given up, before the
+/// oldest is forgotten.
 const RUNNING: usize = 1000;
 
 /// Between the SQL and its values, in diesel's words.
 const BINDS: &str = " -- binds: ";
 
-/// Has every connection of diesel and diesel-async that is opened from now on tell `#[query_profiler]` of its queries.
-/// Takes the place of a default instrumentation that was set before.
+/// Has every connection of diesel and diesel-async that is opened from now on tell
+/// `#[query_profiler]` of its queries. Takes the place of a default instrumentation that was set
+/// before.
 ///
 /// # Errors
 /// If diesel does not take it: another thread has panicked while it did the same.
@@ -33,7 +35,8 @@ pub fn install_diesel() -> Result<(), InstallError> {
     })
 }
 
-/// What one connection runs. Its queries may be many at the same time, and end on another thread than they began on.
+/// What one connection runs. Its queries may be many at the same time, and end on another thread
+/// than they began on.
 #[derive(Default)]
 struct Connection {
     running: VecDeque<Running>,
@@ -68,8 +71,8 @@ impl Instrumentation for Connection {
     }
 }
 
-/// The dialect of what diesel opens: PostgreSQL has words such as `host=localhost` too, a file of SQLite may be called
-/// anything.
+/// The dialect of what diesel opens: PostgreSQL has words such as `host=localhost` too, a file of
+/// SQLite may be called anything.
 fn dialect_of(url: &str) -> Dialect {
     const WORDS: [&str; 7] = [
         "host", "hostaddr", "port", "dbname", "user", "password", "service",
@@ -148,7 +151,8 @@ impl Connection {
     }
 }
 
-/// Whether diesel-async sets this on a new connection, for itself: diesel sets the same before it tells of anything.
+/// Whether diesel-async sets this on a new connection, for itself: diesel sets the same before it
+/// tells of anything.
 fn is_setting(sql: &str) -> bool {
     const SETTINGS: [&str; 6] = [
         "SET TIME ZONE 'UTC'",

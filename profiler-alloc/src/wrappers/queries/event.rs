@@ -110,15 +110,15 @@ impl<'a> QueryEvent<'a> {
         }
     }
 
-    /// The dialect of the SQL. Where it is not known, what dialects read differently is not shown: what stands in double
-    /// quotes, and whatever follows a text such as `'it\'s'`.
+    /// The dialect of the SQL. Where it is not known, what dialects read differently is not shown:
+    /// what stands in double quotes, and whatever follows a text such as `'it\'s'`.
     pub fn dialect(mut self, dialect: Dialect) -> QueryEvent<'a> {
         self.dialect = dialect;
         self
     }
 
-    /// The values of its placeholders, as text. They are shown only where `values` asks for them; without it they tell
-    /// duplicates.
+    /// The values of its placeholders, as text. They are shown only where `values` asks for them;
+    /// without it they tell duplicates.
     pub fn values(mut self, values: impl Into<Cow<'a, str>>) -> QueryEvent<'a> {
         self.values = Some(values.into());
         self
@@ -187,7 +187,8 @@ impl<'a> QueryEvent<'a> {
         }
     }
 
-    /// Tells queries with the same SQL and the same values. `None` if there are values that nobody knows.
+    /// Tells queries with the same SQL and the same values. `None` if there are values that nobody
+    /// knows.
     fn key(&self, facts: Facts) -> Option<u64> {
         if self.values.is_none() && facts.has_placeholders {
             return None;
@@ -199,7 +200,8 @@ impl<'a> QueryEvent<'a> {
         Some(hasher.finish())
     }
 
-    /// Of a query that asks for a page of a longer list: tells those that ask for pages of the same list.
+    /// Of a query that asks for a page of a longer list: tells those that ask for pages of the same
+    /// list.
     fn page(&self, facts: Facts) -> Option<Page> {
         let sql = match &self.values {
             Some(expanded) if self.is_expanded => Some(&**expanded),
@@ -222,8 +224,8 @@ pub fn hasher() -> DefaultHasher {
     HASH.get_or_init(RandomState::new).build_hasher()
 }
 
-/// Puts a query into the report of the scope that the calling thread runs inside; into none, if it is in none. For
-/// libraries that no `install` is for: call it after each query.
+/// Puts a query into the report of the scope that the calling thread runs inside; into none, if it
+/// is in none. For libraries that no `install` is for: call it after each query.
 ///
 /// ```
 /// use std::time::Instant;

@@ -1,7 +1,8 @@
 //! Queries of libraries that give events of them to `tracing`: sqlx, toasty, libsql, turso.
 //!
-//! sqlx runs SQLite's statements on a thread of their own, inside the span of the task that asked. So every scope has a
-//! span, and the layer lets a thread that enters it, or one inside it, run in the scope.
+//! sqlx runs SQLite's statements on a thread of their own, inside the span of the task that asked.
+//! So every scope has a span, and the layer lets a thread that enters it, or one inside it, run in
+//! the scope.
 
 mod prepared;
 mod sqlx;
@@ -46,8 +47,8 @@ const SCOPES: &str = "profiler_alloc::queries";
 /// Without a layer, scopes need no spans.
 static IS_LISTENING: AtomicBool = AtomicBool::new(false);
 
-/// Has sqlx, toasty, libsql and turso tell `#[query_profiler]` of their queries, in a program that sets no `tracing` subscriber
-/// of its own.
+/// Has sqlx, toasty, libsql and turso tell `#[query_profiler]` of their queries, in a program that
+/// sets no `tracing` subscriber of its own.
 ///
 /// # Errors
 /// If the program has one already: then add [`sqlx_layer`] to it.
@@ -59,9 +60,9 @@ pub fn install_sqlx() -> Result<(), InstallError> {
 }
 
 /// The layer that [`install_sqlx`] installs, for a subscriber of your own. It looks at events of
-/// queries and, inside scopes, at spans, and at nothing else. sqlx, toasty and turso give their events on the level DEBUG,
-/// libsql on TRACE: a filter of another layer does no harm, but one in front of all layers, such as `LevelFilter::INFO`,
-/// keeps them from this one too.
+/// queries and, inside scopes, at spans, and at nothing else. sqlx, toasty and turso give their
+/// events on the level DEBUG, libsql on TRACE: a filter of another layer does no harm, but one in
+/// front of all layers, such as `LevelFilter::INFO`, keeps them from this one too.
 pub fn sqlx_layer<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,

@@ -23,12 +23,13 @@ pub struct Finding {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct Findings {
-    /// The same SQL with the same values, more than once, of the same database; not `BEGIN` and its like. Where values are not known, nothing is said.
+    /// The same SQL with the same values, more than once, of the same database; not `BEGIN` and its
+    /// like. Where values are not known, nothing is said.
     pub duplicates: Vec<Finding>,
     /// The same SQL but for its values, more than once; duplicates are among them.
     pub similar: Vec<Finding>,
-    /// The same `SELECT` with other values, from the same call on the same line: one query could have done. Not pages of
-    /// one list, and not lists of many values in chunks.
+    /// The same `SELECT` with other values, from the same call on the same line: one query could
+    /// have done. Not pages of one list, and not lists of many values in chunks.
     pub n_plus_one: Vec<Finding>,
     /// Queries that read a whole table.
     pub full_scans: Vec<usize>,
@@ -82,7 +83,8 @@ impl Finding {
     }
 }
 
-/// Whether one query could have done what these do, which differ in their values alone and come from one call.
+/// Whether one query could have done what these do, which differ in their values alone and come
+/// from one call.
 fn could_be_one(queries: &[&Query]) -> bool {
     has_several(queries.iter().map(|query| query.key))
         && !are_written(queries)
@@ -90,7 +92,8 @@ fn could_be_one(queries: &[&Query]) -> bool {
         && !are_pages(queries)
 }
 
-/// Whether the statement that runs them calls something as often as there are queries, and no loop does.
+/// Whether the statement that runs them calls something as often as there are queries, and no loop
+/// does.
 ///
 /// ```text
 /// let pair = (account(1), account(2));        two queries in one run of one statement, which calls `account` twice
@@ -122,7 +125,8 @@ fn has_several(mut keys: impl Iterator<Item = Option<u64>>) -> bool {
     keys.any(|key| key.is_none() || key != first)
 }
 
-/// Long lists are asked for in chunks of one length, the last of which is what is left: 100, 100, 7.
+/// Long lists are asked for in chunks of one length, the last of which is what is left: 100, 100,
+/// 7.
 fn are_chunks(queries: &[&Query]) -> bool {
     if queries.iter().all(|query| query.facts.has_array) {
         // How long an array is, nobody tells.

@@ -1,11 +1,13 @@
-//! Which scope a query belongs to: the one of the thread, carried along by futures, handles and spans.
+//! Which scope a query belongs to: the one of the thread, carried along by futures, handles and
+//! spans.
 //!
 //! ```text
 //! thread ──▶ frame of the call ──▶ collection ──▶ collection of the scope around it ──▶ …
 //!            (site, line)          (queries)
 //! ```
-//! A call of a function inside a call of the same function has a frame of its own, for its line, and adds to the collection
-//! of the outermost one: a recursion is one report, and costs no more for being deep.
+//! A call of a function inside a call of the same function has a frame of its own, for its line,
+//! and adds to the collection of the outermost one: a recursion is one report, and costs no more
+//! for being deep.
 
 use core::cell::RefCell;
 use core::fmt;
@@ -68,7 +70,8 @@ pub struct Frame {
     site: Site,
     /// Tells it from others.
     id: u64,
-    /// The line that runs now, 0 before the first, and above it how often its statement calls one function.
+    /// The line that runs now, 0 before the first, and above it how often its statement calls one
+    /// function.
     now: AtomicU64,
     /// Statements begun so far.
     statements: AtomicU32,
@@ -103,8 +106,8 @@ pub fn replace(frame: Option<Arc<Frame>>) -> Option<Arc<Frame>> {
     CURRENT.try_with(replace).ok().flatten()
 }
 
-/// The function with that site goes on at `line`, with a statement that calls one function `calls` times at most. Nothing
-/// if the innermost scope is another's.
+/// The function with that site goes on at `line`, with a statement that calls one function `calls`
+/// times at most. Nothing if the innermost scope is another's.
 #[inline]
 pub fn at(site: &'static QuerySite, line: u32, calls: u32) {
     go_to(site, now(line, calls));
@@ -171,7 +174,8 @@ impl Drop for QueryLine {
 }
 
 impl Frame {
-    /// A frame inside that of the thread. The second value is false if its collection is that of an outer call.
+    /// A frame inside that of the thread. The second value is false if its collection is that of an
+    /// outer call.
     pub fn open(site: Site, wanted: Wanted) -> (Arc<Frame>, bool) {
         let around = current();
         let parent = around.as_ref().map(|frame| Arc::clone(&frame.collection));
@@ -204,8 +208,8 @@ impl Frame {
         frame
     }
 
-    /// A frame for another thread or task, which stays on the line where it was handed the scope, whichever line the
-    /// function itself goes on to.
+    /// A frame for another thread or task, which stays on the line where it was handed the scope,
+    /// whichever line the function itself goes on to.
     fn branch(&self) -> Arc<Frame> {
         let now = self.now.load(Ordering::Relaxed);
         Frame::new(self.site, now, Arc::clone(&self.collection))
@@ -291,7 +295,8 @@ impl Scope for Visit {
     }
 }
 
-/// The scope that a thread runs inside, to be handed to another thread or task, which is not part of it by itself.
+/// The scope that a thread runs inside, to be handed to another thread or task, which is not part
+/// of it by itself.
 ///
 /// ```
 /// use profiler_alloc::queries::{Handle, QueryEvent, record};
@@ -324,7 +329,8 @@ impl fmt::Debug for Handle {
 }
 
 impl Handle {
-    /// Of the calling thread; of no scope, if it is in none. Queries that run by it stand on the line that runs now.
+    /// Of the calling thread; of no scope, if it is in none. Queries that run by it stand on the
+    /// line that runs now.
     pub fn current() -> Handle {
         let _excused = Excused::begin();
         Handle(current().map(|frame| frame.branch()))

@@ -18,8 +18,8 @@ pub struct Place {
     pub file: &'static str,
     /// Number of the line.
     pub line: u32,
-    /// True for the line that ran the query. Otherwise it is the one that opened the scope: closures and guards do not know
-    /// the lines inside.
+    /// True for the line that ran the query. Otherwise it is the one that opened the scope:
+    /// closures and guards do not know the lines inside.
     pub is_exact: bool,
 }
 
@@ -31,7 +31,8 @@ pub struct Query {
     pub source: Source,
     /// The SQL without its values.
     pub normalised: Arc<str>,
-    /// The SQL with its values, as far as they are known; `None` unless the scope, or one around it, asks for `values`.
+    /// The SQL with its values, as far as they are known; `None` unless the scope, or one around
+    /// it, asks for `values`.
     pub sql: Option<Arc<str>>,
     /// How long it took; `None` if it was not over when the scope was. *Nanoseconds.*
     pub elapsed_ns: Option<u64>,
@@ -64,7 +65,8 @@ pub struct QueryReport {
     pub label: String,
     /// The queries, in the order in which they began.
     pub queries: Vec<Query>,
-    /// Queries that libraries ran for themselves: to set a new connection up, to open a virtual table. They count nowhere else.
+    /// Queries that libraries ran for themselves: to set a new connection up, to open a virtual
+    /// table. They count nowhere else.
     pub of_libraries: Vec<Query>,
     /// Queries beyond those that are kept, 65,536.
     pub lost: u64,

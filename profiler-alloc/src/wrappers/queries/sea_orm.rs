@@ -1,4 +1,5 @@
-//! Queries of sea-orm, by its metric callback. A macro writes the callback, so that no version of sea-orm is needed here.
+//! Queries of sea-orm, by its metric callback. A macro writes the callback, so that no version of
+//! sea-orm is needed here.
 
 use core::fmt;
 use std::time::Duration;
@@ -8,8 +9,9 @@ use super::event::{QueryEvent, Source};
 use super::frame;
 use crate::own_counts::Excused;
 
-/// Has the connection tell `#[query_profiler]` of its queries, where nothing below sea-orm does: SQLite's own hook, or the
-/// layer for sqlx, knows more of them. A query that two of them see is one query.
+/// Has the connection tell `#[query_profiler]` of its queries, where nothing below sea-orm does:
+/// SQLite's own hook, or the layer for sqlx, knows more of them. A query that two of them see is
+/// one query.
 ///
 /// ```ignore
 /// let mut db = Database::connect("sqlite::memory:").await?;

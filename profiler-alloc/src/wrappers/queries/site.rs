@@ -263,8 +263,8 @@ pub fn scope(site: &'static QuerySite) -> Option<QueryScope> {
     switch::is_on().then(|| QueryScope::new(label, site.options, Site::Attribute(site)))
 }
 
-/// Reports the queries that a closure runs, under `label`. The line shown for each is that of this call: only the attribute
-/// knows the lines inside.
+/// Reports the queries that a closure runs, under `label`. The line shown for each is that of this
+/// call: only the attribute knows the lines inside.
 ///
 /// ```
 /// use profiler_alloc::queries::{QueryEvent, record};
@@ -281,8 +281,8 @@ pub fn query_profiler<R>(label: &str, work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Reports the queries from where it is started to where it is dropped, in the middle of a function. The line shown for
-/// each is that of the start.
+/// Reports the queries from where it is started to where it is dropped, in the middle of a
+/// function. The line shown for each is that of the start.
 ///
 /// ```
 /// use profiler_alloc::wrappers::QueryProfiler;

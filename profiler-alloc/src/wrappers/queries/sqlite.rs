@@ -22,9 +22,10 @@ use super::{InstallError, frame, sqlx_threads};
 use crate::own_counts::{self, Excused};
 use crate::sqlite::{self, Database, Statement, Trace};
 
-/// Has SQLite itself tell `#[query_profiler]` of every statement, on every connection that the process opens from now on,
-/// through whatever library: rusqlite, diesel, sqlx, sea-orm. A connection has one trace; a library that sets its own on it
-/// (`Connection::trace` of rusqlite) takes the place of this one.
+/// Has SQLite itself tell `#[query_profiler]` of every statement, on every connection that the
+/// process opens from now on, through whatever library: rusqlite, diesel, sqlx, sea-orm. A
+/// connection has one trace; a library that sets its own on it (`Connection::trace` of rusqlite)
+/// takes the place of this one.
 ///
 /// # Errors
 /// If SQLite does not take it: it is out of memory, or older than 3.14.
@@ -122,7 +123,8 @@ impl Seen {
         running
     }
 
-    /// True if the statement has begun and not ended, and is at a step of its own: it has begun once more since.
+    /// True if the statement has begun and not ended, and is at a step of its own: it has begun
+    /// once more since.
     fn is_running(&self, statement: &Statement<'_>) -> bool {
         let all = self.running();
         let running = all.get(&statement.address());
@@ -158,8 +160,8 @@ thread_local! {
     static IS_NEW: Cell<bool> = const { Cell::new(true) };
 }
 
-/// Whether a library runs a statement for itself: a virtual table, while SQLite prepares the first statement that uses it,
-/// or sqlx, which sets a new connection up on a new thread.
+/// Whether a library runs a statement for itself: a virtual table, while SQLite prepares the first
+/// statement that uses it, or sqlx, which sets a new connection up on a new thread.
 fn is_of_library(facts: Facts, sql: &str) -> bool {
     let is_setting = facts.is_pragma && sql.trim_end().ends_with(';');
     let is_new = IS_NEW.replace(IS_NEW.get() && is_setting);

@@ -23,7 +23,8 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// `None` while memprof works for itself: then queries are those of the program's output, which belong to nobody.
+    /// `None` while memprof works for itself: then queries are those of the program's output, which
+    /// belong to nobody.
     pub fn now() -> Option<Reading> {
         let is_excused = own_counts::is_excused();
         (!is_excused).then(|| Reading {

@@ -1,5 +1,6 @@
-//! What a statement is, as far as findings ask: whether it reads, how long its lists are, whether it asks for a page of
-//! many. Token by token, without a grammar: the words that decide are the same in all dialects.
+//! What a statement is, as far as findings ask: whether it reads, how long its lists are, whether
+//! it asks for a page of many. Token by token, without a grammar: the words that decide are the
+//! same in all dialects.
 
 use core::hash::Hasher;
 
@@ -21,23 +22,26 @@ pub struct Facts {
     pub list: u32,
     /// It is given an array, which may hold many values.
     pub has_array: bool,
-    /// It asks for a page of a longer list: `LIMIT 20 OFFSET 40`, or `id > 40 ORDER BY id LIMIT 20`.
+    /// It asks for a page of a longer list: `LIMIT 20 OFFSET 40`, or `id > 40 ORDER BY id LIMIT
+    /// 20`.
     pub is_page: bool,
     /// It sets something of a connection.
     pub is_pragma: bool,
-    /// Its tables are written as SQLite's virtual tables write those that they keep their rows in: `'main'.'t_node'`.
+    /// Its tables are written as SQLite's virtual tables write those that they keep their rows in:
+    /// `'main'.'t_node'`.
     pub is_of_virtual_table: bool,
 }
 
 /// A query that asks for a page of a longer list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Page {
-    /// Tells those that ask for pages of the same list; `None` if there are values that nobody knows.
+    /// Tells those that ask for pages of the same list; `None` if there are values that nobody
+    /// knows.
     pub list: Option<u64>,
 }
 
-/// A hash of a statement with its values, but for those that say which page it is: what stands behind `LIMIT`, `OFFSET`
-/// and `<`.
+/// A hash of a statement with its values, but for those that say which page it is: what stands
+/// behind `LIMIT`, `OFFSET` and `<`.
 pub fn list_of_page(sql: &str, dialect: Dialect, mut hasher: impl Hasher) -> u64 {
     let (mut is_page, mut has_limit) = (false, false);
     for Token { class, text } in Tokens::new(sql, dialect) {

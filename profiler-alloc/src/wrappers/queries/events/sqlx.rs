@@ -30,7 +30,8 @@ pub fn read(event: &Event<'_>, frame: Option<&Frame>) {
     }
 }
 
-/// sqlx runs SQLite on threads of its own, which are in a scope by its span; the others in the task's own.
+/// sqlx runs SQLite on threads of its own, which are in a scope by its span; the others in the
+/// task's own.
 fn dialect() -> Dialect {
     match is_in_by_span() {
         _ if sqlx_threads::is_one() => Dialect::Sqlite,
@@ -39,7 +40,8 @@ fn dialect() -> Dialect {
     }
 }
 
-/// Whether sqlx asks this for itself: what a type of PostgreSQL is that the program has named, or a column's table.
+/// Whether sqlx asks this for itself: what a type of PostgreSQL is that the program has named, or a
+/// column's table.
 fn is_lookup(sql: &str) -> bool {
     let is_of_types = sql.contains(") lookup_inner(original_name, lookup_oid)");
     is_of_types || sql.contains("ON lookup.table_oid = attrelid AND lookup.attribute_num = attnum")
