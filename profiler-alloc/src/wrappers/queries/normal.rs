@@ -16,7 +16,7 @@ mod tests;
 
 use super::dialect::Dialect;
 use super::shape::Shape;
-use super::statement::{Facts, Watch};
+use super::statement::{self, Facts, Watch};
 use super::tokens::{Class, Token, Tokens};
 
 /// A statement, or several, without values.
@@ -84,46 +84,6 @@ struct Row {
     end: usize,
     shape: Shape,
 }
-
-/// Words in front of a term, where a sign belongs to the number behind it, and a bracket begins a
-/// list.
-const BEFORE_TERMS: &[&str] = &[
-    "select",
-    "where",
-    "and",
-    "or",
-    "between",
-    "then",
-    "else",
-    "when",
-    "case",
-    "limit",
-    "offset",
-    "in",
-    "like",
-    "ilike",
-    "glob",
-    "regexp",
-    "rlike",
-    "match",
-    "on",
-    "having",
-    "by",
-    "returning",
-    "values",
-    "distinct",
-    "all",
-    "escape",
-    "top",
-    "default",
-    "set",
-    "is",
-    "not",
-    "div",
-    "mod",
-    "return",
-    "next",
-];
 
 /// What stands in front, as far as it matters.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -261,16 +221,15 @@ impl Writer {
     }
 
     fn word(&mut self, word: &str) {
-        let is = |name: &str| word.eq_ignore_ascii_case(name);
-        let is_constant = ["null", "true", "false"].into_iter().any(is);
-        if is_constant && self.before == Before::Nothing && !self.watch.is_behind_is() {
+        let known = statement::known(word);
+        if known.is_constant && self.before == Before::Nothing && !self.watch.is_behind_is() {
             return self.value(Token {
                 class: Class::Value,
                 text: word,
             });
         }
         self.write(word);
-        if !["as", "asc", "inner", "outer"].into_iter().any(is) {
+        if !known.is_silent {
             self.shape.word(word);
         }
         match self.top_mut() {
@@ -278,11 +237,11 @@ impl Writer {
             _ => self.other(),
         }
         self.leave_values();
-        if is("values") {
+        if word.eq_ignore_ascii_case("values") {
             self.values = Some(self.depth);
         }
-        self.watch.word(word, self.depth);
-        self.before = match BEFORE_TERMS.iter().any(|name| is(name)) {
+        self.watch.word(word, known, self.depth);
+        self.before = match known.is_before_term {
             true => Before::Nothing,
             false => Before::Term,
         };

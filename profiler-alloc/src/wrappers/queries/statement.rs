@@ -49,7 +49,7 @@ pub fn list_of_page(sql: &str, dialect: Dialect, mut hasher: impl Hasher) -> u64
             Class::Space => continue,
             Class::Value if is_page || has_limit => continue,
             Class::Word => {
-                let keyword = keyword(text);
+                let keyword = known(text).keyword;
                 has_limit |= keyword == Keyword::Limit;
                 is_page = false;
             }
@@ -87,34 +87,63 @@ enum Keyword {
     Other,
 }
 
-const KEYWORDS: &[(Keyword, &[&str])] = &[
-    (Keyword::Select, &["select"]),
-    (Keyword::With, &["with"]),
-    (Keyword::Change, &["insert", "delete", "merge", "replace"]),
-    (Keyword::Update, &["update"]),
-    (
-        Keyword::Transaction,
-        &["begin", "commit", "rollback", "start", "end", "abort"],
-    ),
-    (Keyword::Transaction, &["savepoint", "release"]),
-    (Keyword::Pragma, &["pragma"]),
-    (Keyword::OfName, &["into", "join", "table", "index", "view"]),
-    (Keyword::OfName, &["trigger", "references", "column", "as"]),
-    (Keyword::From, &["from"]),
-    (Keyword::Set, &["set"]),
-    (Keyword::In, &["in"]),
-    (Keyword::Array, &["any", "unnest", "array"]),
-    (Keyword::For, &["for", "key", "on"]),
-    (Keyword::Limit, &["limit", "fetch", "top"]),
-    (Keyword::Offset, &["offset"]),
-    (Keyword::Order, &["order"]),
-    (Keyword::Is, &["is", "not"]),
-];
+/// What is known of a word.
+#[derive(Clone, Copy)]
+pub struct Known {
+    keyword: Keyword,
+    /// A term comes, so that a sign belongs to the number behind it, and a bracket begins a list.
+    pub is_before_term: bool,
+    /// The same statement without it is alike.
+    pub is_silent: bool,
+    /// A value, where a term comes.
+    pub is_constant: bool,
+}
 
-fn keyword(word: &str) -> Keyword {
-    let is = |name: &&str| word.eq_ignore_ascii_case(name);
-    let found = KEYWORDS.iter().find(|(_, names)| names.iter().any(is));
-    found.map_or(Keyword::Other, |(keyword, _)| *keyword)
+/// Looks a word up, in one go: a statement has many.
+pub fn known(word: &str) -> Known {
+    use Keyword::*;
+    let mut lower = [0; 10];
+    let lower = match lower.get_mut(..word.len()) {
+        Some(lower) => {
+            lower.copy_from_slice(word.as_bytes());
+            lower.make_ascii_lowercase();
+            &*lower
+        }
+        None => b"",
+    };
+    let (keyword, is_before_term) = match lower {
+        b"select" => (Select, true),
+        b"with" => (With, false),
+        b"insert" | b"delete" | b"merge" | b"replace" => (Change, false),
+        b"update" => (Update, false),
+        b"begin" | b"commit" | b"rollback" | b"start" | b"end" | b"abort" => (Transaction, false),
+        b"savepoint" | b"release" => (Transaction, false),
+        b"pragma" => (Pragma, false),
+        b"into" | b"join" | b"table" | b"index" | b"view" | b"trigger" => (OfName, false),
+        b"references" | b"column" | b"as" => (OfName, false),
+        b"from" => (From, false),
+        b"set" => (Set, true),
+        b"in" => (In, true),
+        b"any" | b"unnest" | b"array" => (Array, false),
+        b"for" | b"key" => (For, false),
+        b"on" => (For, true),
+        b"limit" | b"top" => (Limit, true),
+        b"fetch" => (Limit, false),
+        b"offset" => (Offset, true),
+        b"order" => (Order, false),
+        b"is" | b"not" => (Is, true),
+        b"where" | b"and" | b"or" | b"between" | b"then" | b"else" | b"when" => (Other, true),
+        b"case" | b"like" | b"ilike" | b"glob" | b"regexp" | b"rlike" => (Other, true),
+        b"match" | b"having" | b"by" | b"returning" | b"values" | b"distinct" => (Other, true),
+        b"all" | b"escape" | b"default" | b"div" | b"mod" | b"return" | b"next" => (Other, true),
+        _ => (Other, false),
+    };
+    Known {
+        keyword,
+        is_before_term,
+        is_silent: matches!(lower, b"as" | b"asc" | b"inner" | b"outer"),
+        is_constant: matches!(lower, b"null" | b"true" | b"false"),
+    }
 }
 
 /// The token in front.
@@ -183,8 +212,8 @@ struct Statement {
 }
 
 impl Watch {
-    pub fn word(&mut self, word: &str, depth: usize) {
-        let keyword = keyword(word);
+    pub fn word(&mut self, word: &str, known: Known, depth: usize) {
+        let keyword = known.keyword;
         if self.last == Last::Open {
             let is_select = matches!(keyword, Keyword::Select | Keyword::With);
             self.selects.set(depth.saturating_sub(1), is_select);

@@ -65,7 +65,11 @@ impl<'a> Tokens<'a> {
         if others.is_empty() && self.doubted.is_empty() {
             return Some(lexed);
         }
-        // Words are the same to all, but for a letter that belongs to the quote behind it.
+        // Most are the same to all.
+        if is_plain(self.rest.as_bytes()[0]) {
+            return Some(lexed);
+        }
+        // Words too, but for a letter that belongs to the quote behind it.
         let has_quote = self.rest[lexed.length..].starts_with(['\'', '"', '&']);
         if lexed.class == Class::Word && !has_quote {
             return Some(lexed);
@@ -88,6 +92,11 @@ impl<'a> Tokens<'a> {
         }
         Some(lexed)
     }
+}
+
+/// What no dialect takes for the beginning of a text, a comment or a name.
+fn is_plain(first: u8) -> bool {
+    first.is_ascii_whitespace() || b"(),;=<>!+*%|^&~".contains(&first)
 }
 
 /// Of two classes of one token.
