@@ -174,7 +174,7 @@ impl Store {
             libc::EEXIST => OpenFailure::Exists,
             error => OpenFailure::Create(error),
         })?;
-        Self::fill(Descriptor::new(fd as i32)).inspect_err(|_| sys::remove_file(path))
+        Self::fill(Descriptor::lasting(fd as i32)).inspect_err(|_| sys::remove_file(path))
     }
 
     fn fill(file: Descriptor) -> Result<Store, OpenFailure> {
@@ -314,7 +314,7 @@ impl Store {
             return Ok(());
         }
         let at = HEADER_LEN + chunk * CHUNK_LEN;
-        let fd = self.file.ours().ok_or(libc::EBADF)?;
+        let fd = self.file.ours_again().ok_or(libc::EBADF)?;
         reserve(fd, at, CHUNK_LEN)?;
         // SAFETY: the address is within the range reserved for this table, as `from` is below its `most_bytes`.
         let place = unsafe { records.base.as_ptr().add(from) };
