@@ -29,6 +29,14 @@ static UNSET: ThreadCells = {
     cells
 };
 
+/// What memprof itself allocates, in all threads: in no pool, so in none of the program's figures. Its thresholds send every
+/// operation down the slow path, which adds atomically.
+static OWN: ThreadCells = {
+    let mut cells = ThreadCells::empty();
+    cells.generation = AtomicU64::new(NOBODY);
+    cells
+};
+
 /// Records for when nothing is recorded.
 static PRIVATE: LazySlice<ThreadCells> = LazySlice::new(16 << 10);
 static PRIVATE_COUNT: AtomicU64 = AtomicU64::new(1);
@@ -47,6 +55,8 @@ static PEAK: Shared = Shared(AtomicI64::new(0));
 
 thread_local! {
     static CELLS: Cell<&'static ThreadCells> = const { Cell::new(&UNSET) };
+    /// The program's record, while the thread does memprof's own work.
+    static WAITING: Cell<Option<&'static ThreadCells>> = const { Cell::new(None) };
     static NUMBER: Cell<u32> = const { Cell::new(0) };
     /// Generation of the recording that had no record left for this thread.
     static REFUSED: Cell<u64> = const { Cell::new(0) };
@@ -65,6 +75,63 @@ pub fn bump(counter: &AtomicU64, by: u64) {
 #[inline(always)]
 pub fn current() -> &'static ThreadCells {
     CELLS.try_with(Cell::get).unwrap_or(&UNSET)
+}
+
+/// The record in which the calling thread counts what the program does, whoever runs now.
+#[inline]
+pub fn of_program() -> &'static ThreadCells {
+    let waiting = WAITING.try_with(Cell::get).ok().flatten();
+    waiting.unwrap_or_else(current)
+}
+
+/// True for the record of memprof's own work.
+#[inline]
+pub fn is_own(cells: &ThreadCells) -> bool {
+    core::ptr::eq(cells, &OWN)
+}
+
+/// True while the calling thread does memprof's own work, or the program's on its behalf.
+#[inline]
+pub fn is_program_waiting() -> bool {
+    matches!(WAITING.try_with(Cell::get), Ok(Some(_)))
+}
+
+/// Memprof's own work begins: the program's record waits. False if it has begun already.
+pub fn begin_own() -> bool {
+    let begins = !is_program_waiting();
+    if begins {
+        let _ = WAITING.try_with(|waiting| waiting.set(Some(current())));
+        set_own();
+    }
+    begins
+}
+
+/// Memprof's own work is over.
+pub fn end_own() {
+    if let Some(cells) = WAITING.try_with(Cell::take).ok().flatten() {
+        let _ = CELLS.try_with(|current| current.set(cells));
+    }
+}
+
+/// In the midst of memprof's own work, the program's code runs, which counts in its own record. False if it runs already.
+pub fn lend() -> bool {
+    let is_lent = is_own(current());
+    if is_lent {
+        let cells = of_program();
+        let _ = CELLS.try_with(|current| current.set(cells));
+    }
+    is_lent
+}
+
+/// Memprof's own work goes on.
+pub fn set_own() {
+    let _ = CELLS.try_with(|current| current.set(&OWN));
+}
+
+/// Heap that memprof itself has in use, beside what the recorder maps. *Bytes.*
+pub fn own_heap() -> u64 {
+    let allocated = OWN.alloc_bytes.load(Ordering::Relaxed);
+    allocated.saturating_sub(OWN.freed_bytes.load(Ordering::Relaxed))
 }
 
 /// Counts an allocation if that is all there is to do. False: nothing is counted, take the slow path.
@@ -98,18 +165,21 @@ impl Operation {
         self.add_to(cells, bump);
     }
 
+    /// Counts it as memprof's own.
+    #[cold]
+    pub fn count_own(self) {
+        self.add_to(&OWN, add_atomically);
+    }
+
     /// Counts it in the record shared by threads that have none: slower, and as exact.
     #[cold]
     pub fn count_shared(self) {
-        let number = |counter: &AtomicU64, by| {
-            counter.fetch_add(by, Ordering::Relaxed);
-        };
         let shared = match recorder::current() {
             Some(recorder) => recorder.store.threads.get(0),
             None => PRIVATE.open().map(|cells| &cells[0]),
         };
         if let Some(cells) = shared {
-            self.add_to(cells, number);
+            self.add_to(cells, add_atomically);
         }
     }
 
@@ -134,6 +204,11 @@ impl Operation {
             }
         }
     }
+}
+
+/// Adds to a counter that several threads write.
+fn add_atomically(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
 }
 
 /// True if the calling thread has a record of the pool in force.
@@ -198,7 +273,7 @@ pub fn number() -> u32 {
 
 /// Gives the calling thread's record back, its counts published.
 pub fn leave() {
-    let cells = current();
+    let cells = of_program();
     if is_nobody(cells) {
         return;
     }
@@ -227,7 +302,12 @@ pub fn forget() {
 fn change_to(cells: &'static ThreadCells, recorder: Option<&'static Recorder>) {
     let own = OwnCounts::now();
     unsampled::ask(recorder.map(|recorder| recorder.sampled.filter));
-    let _ = CELLS.try_with(|current| current.set(cells));
+    if is_program_waiting() {
+        let _ = WAITING.try_with(|waiting| waiting.set(Some(cells)));
+    }
+    if !is_own(current()) {
+        let _ = CELLS.try_with(|current| current.set(cells));
+    }
     own_counts::carry_over(own, cells);
 }
 
@@ -298,16 +378,22 @@ fn unpublished(cells: &ThreadCells) -> (u64, i64) {
 /// Heap in use in the whole process, in bytes: exact for the calling thread, and to [`STEP`] for each other one.
 #[inline]
 pub fn heap() -> i64 {
-    let (_, change) = unpublished(current());
+    heap_with(of_program())
+}
+
+/// As [`heap`], for the thread whose record is `cells`.
+#[inline]
+pub fn heap_with(cells: &ThreadCells) -> i64 {
+    let (_, change) = unpublished(cells);
     HEAP.0.load(Ordering::Relaxed).wrapping_add(change)
 }
 
 /// Sets the thresholds for a thread that only counts.
 pub fn rearm(cells: &ThreadCells) {
-    let alloc_next = match watch::is_open() {
-        true => 0,
-        false => cells.alloc_bytes.load(Ordering::Relaxed).wrapping_add(STEP),
-    };
+    if watch::is_open() {
+        return recorder::arm(cells, 0, 0);
+    }
+    let alloc_next = cells.alloc_bytes.load(Ordering::Relaxed).wrapping_add(STEP);
     let free_next = cells.freed_bytes.load(Ordering::Relaxed).wrapping_add(STEP);
     recorder::arm(cells, alloc_next, free_next);
 }
@@ -334,7 +420,7 @@ pub fn own_allocs() -> u64 {
 
 /// Highest heap in use so far, in bytes, the calling thread's latest included.
 pub fn peak() -> i64 {
-    let cells = current();
+    let cells = of_program();
     if !is_nobody(cells) {
         publish(cells);
     }

@@ -1,14 +1,20 @@
-//! The highest heap inside open scopes.
+//! What open scopes hold: of their own, and the process in the meantime.
 //!
-//! A thread with an open scope takes the slow path at every allocation, so its own peak is exact; the fast path knows
-//! nothing of scopes. Other threads are seen whenever they publish their heap, at least every 64 KiB.
+//! A thread with an open scope takes the slow path at every operation, so the course of its own counts is exact; the fast path
+//! knows nothing of scopes. Other threads are seen whenever they publish their heap, at least every 64 KiB.
+//!
+//! A scope is charged for what its thread allocates, and credited with what it frees, but for blocks that are certainly older
+//! than the scope ([`births`]). Of a scope inside another one, both look at each block with their own eyes; the outer one's
+//! are those of the outermost.
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
+use crate::births;
 use crate::counters;
+use crate::course::Course;
 use crate::own_counts::{self, OwnCounts};
 
 /// One bit for each scope of the process that is open.
@@ -16,25 +22,84 @@ static OPEN: AtomicU64 = AtomicU64::new(0);
 /// The highest heap of the process inside each of them.
 static PEAKS: [AtomicI64; 64] = [const { AtomicI64::new(0) }; 64];
 
-struct Thread {
-    open: Cell<u32>,
-    /// Highest value of what the thread has allocated minus freed, since its innermost scope opened.
-    peak: Cell<i64>,
+/// The innermost open scope of a thread.
+#[derive(Clone, Copy, Debug)]
+struct Innermost {
+    /// Scopes that are open, one inside the other.
+    depth: u32,
+    /// Its number, and the least of those around it.
+    scope: u32,
+    outermost: u32,
+    /// What the thread had allocated minus freed when the scope opened.
+    start: i64,
+    seen: Course,
+    /// As the scopes around it see it.
+    seen_outside: Course,
+    /// Bytes of blocks older than the scope that were freed in it, and of those older than all.
+    older: i64,
+    older_than_all: i64,
 }
+
+const NONE: Innermost = Innermost {
+    depth: 0,
+    scope: 0,
+    outermost: 0,
+    start: 0,
+    seen: Course::NONE,
+    seen_outside: Course::NONE,
+    older: 0,
+    older_than_all: 0,
+};
 
 thread_local! {
-    static THREAD: Thread = const {
-        Thread {
-            open: Cell::new(0),
-            peak: Cell::new(0),
-        }
-    };
+    static INNERMOST: Cell<Innermost> = const { Cell::new(NONE) };
 }
 
-/// True if the calling thread wants the slow path at its every allocation.
+impl Innermost {
+    /// The thread has allocated minus freed `net` bytes by now.
+    fn go_to(&mut self, net: i64) {
+        let change = net.wrapping_sub(self.start);
+        self.seen.go_to(change.wrapping_add(self.older));
+        self.seen_outside
+            .go_to(change.wrapping_add(self.older_than_all));
+    }
+}
+
+fn with_innermost(change: impl FnOnce(&mut Innermost)) {
+    let _ = INNERMOST.try_with(|cell| {
+        let mut innermost = cell.get();
+        if innermost.depth > 0 && !own_counts::is_excused() {
+            change(&mut innermost);
+            cell.set(innermost);
+        }
+    });
+}
+
+/// True if the calling thread wants the slow path at its every operation.
 #[inline]
 pub fn is_open() -> bool {
-    THREAD.try_with(|thread| thread.open.get() > 0) == Ok(true)
+    INNERMOST.try_with(|innermost| innermost.get().depth > 0) == Ok(true)
+}
+
+/// The calling thread has allocated the block at `address`.
+#[inline]
+pub fn allocated(address: usize) {
+    if is_open() && !own_counts::is_excused() {
+        births::born(address);
+    }
+}
+
+/// The calling thread is about to free the block at `address`, and to count that.
+#[inline]
+pub fn freeing(address: usize, size: u64) {
+    if is_open() {
+        with_innermost(|innermost| {
+            let older = |scope| i64::from(births::is_older(address, scope)) * size as i64;
+            let (of_scope, of_all) = (older(innermost.scope), older(innermost.outermost));
+            innermost.older = innermost.older.wrapping_add(of_scope);
+            innermost.older_than_all = innermost.older_than_all.wrapping_add(of_all);
+        });
+    }
 }
 
 /// The calling thread has counted an operation in `cells`; the process's heap is `heap` now.
@@ -52,7 +117,7 @@ fn note(cells: &ThreadCells, heap: i64) {
     }
     let (allocated, freed) = own_counts::bytes_with(cells);
     let net = allocated.wrapping_sub(freed) as i64;
-    THREAD.with(|thread| thread.peak.set(thread.peak.get().max(net)));
+    with_innermost(|innermost| innermost.go_to(net));
     let mut open = OPEN.load(Ordering::Relaxed);
     while open != 0 {
         let lowest = open.trailing_zeros() as usize;
@@ -61,37 +126,58 @@ fn note(cells: &ThreadCells, heap: i64) {
     }
 }
 
-/// A scope of the calling thread: how much more it had at most than when the scope opened.
+/// A scope that runs on the calling thread.
 #[derive(Debug)]
-pub struct ThreadPeak {
-    outer: i64,
-    start: i64,
+pub struct ThreadCourse {
+    around: Innermost,
 }
 
-impl ThreadPeak {
-    pub fn open() -> ThreadPeak {
+impl ThreadCourse {
+    /// Of the scope numbered `scope`.
+    pub fn open(scope: u32) -> ThreadCourse {
         let start = OwnCounts::now().net();
-        let outer = THREAD.with(|thread| {
-            thread.open.set(thread.open.get() + 1);
-            thread.peak.replace(start)
+        let mut around = INNERMOST.with(Cell::get);
+        let outermost = match around.depth {
+            0 => scope,
+            _ => {
+                around.go_to(start);
+                scope.min(around.outermost)
+            }
+        };
+        INNERMOST.with(|cell| {
+            cell.set(Innermost {
+                depth: around.depth + 1,
+                scope,
+                outermost,
+                start,
+                ..NONE
+            });
         });
-        let cells = counters::current();
+        // 0 is "at every operation".
+        let cells = counters::of_program();
         if !counters::is_nobody(cells) {
-            // 0 is "at every allocation".
-            cells.alloc_next.store(0, Ordering::Relaxed);
+            for threshold in [&cells.alloc_next, &cells.free_next, &cells.publish_frees_at] {
+                threshold.store(0, Ordering::Relaxed);
+            }
         }
-        ThreadPeak { outer, start }
+        ThreadCourse { around }
     }
 
-    /// *Bytes* above the start.
-    pub fn close(self) -> i64 {
+    /// What the thread held in the scope, without what is certainly older than it.
+    pub fn close(self) -> Course {
         let now = OwnCounts::now().net();
-        THREAD.with(|thread| {
-            let peak = thread.peak.get().max(now);
-            thread.peak.set(peak.max(self.outer));
-            thread.open.set(thread.open.get().saturating_sub(1));
-            peak.wrapping_sub(self.start)
-        })
+        let mut closed = INNERMOST.with(Cell::get);
+        closed.go_to(now);
+        let mut around = self.around;
+        if around.depth > 0 {
+            around.seen = around.seen.then(closed.seen_outside);
+            around.seen_outside = around.seen_outside.then(closed.seen_outside);
+            let older = closed.older_than_all;
+            around.older = around.older.wrapping_add(older);
+            around.older_than_all = around.older_than_all.wrapping_add(older);
+        }
+        INNERMOST.with(|cell| cell.set(around));
+        closed.seen
     }
 }
 

@@ -87,8 +87,9 @@ impl Recorder {
         self.statm.close();
     }
 
-    /// Bytes of address space the recorder has taken beside the file; the part it touched is less.
+    /// Bytes of address space the recorder has taken beside the file, of which it touched a part, and the wrappers' heap.
     pub(super) fn own_bytes(&self) -> u64 {
-        (self.sampled.bytes() + self.stacks.bytes() + self.rules.bytes()) as u64
+        let mapped = self.sampled.bytes() + self.stacks.bytes() + self.rules.bytes();
+        (mapped as u64).saturating_add(counters::own_heap())
     }
 }

@@ -141,7 +141,7 @@ impl Block {
         };
         let thread = match is_shared {
             true => 0,
-            false if counters::has_joined(counters::current(), Some(recorder)) => {
+            false if counters::has_joined(counters::of_program(), Some(recorder)) => {
                 counters::number()
             }
             false => hook::join(recorder),
