@@ -55,7 +55,7 @@ pub mod private {
         QueryLine, QueryOptions, QuerySite, at as query_at, scope as query_scope, sea_orm,
     };
     pub use super::ram::{RamOptions, RamSite, scope as ram_scope};
-    pub use super::scope::{Entered, Polled};
+    pub use super::scope::{Entered, Made, Polled, Returned, make};
 
     /// Hands an argument to the scope in which it is dropped.
     #[inline(always)]

@@ -6,9 +6,11 @@ mod function;
 mod options;
 mod profile;
 mod queries;
+mod returned;
 mod slots;
 mod statements;
 mod wrap;
+mod written;
 
 use proc_macro::TokenStream;
 

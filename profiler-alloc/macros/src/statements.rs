@@ -11,7 +11,8 @@
 //! ```
 //! Probes name nothing but the function's own thread-local, so they compile wherever a statement does, in closures that
 //! move to other threads too. Blocks that run elsewhere or in the compiler are left alone: items, `const` and `async`
-//! blocks, what macros are given.
+//! blocks, what macros are given. But the `async` blocks in the expression that a function ends with, if that is a future,
+//! are its work.
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
@@ -19,7 +20,8 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Arm, Attribute, Block, Expr, ExprClosure, ExprForLoop, Item, Pat, Stmt, Type};
 
 use crate::function::is_generated;
-use crate::slots;
+use crate::returned::Returned;
+use crate::{slots, written};
 
 /// What the probes of an attribute are.
 pub trait Kind {
@@ -45,6 +47,8 @@ pub enum Guard {
 /// Puts probes into one function.
 pub struct Probes<'a> {
     kind: &'a mut dyn Kind,
+    /// The function gives a future.
+    gives_future: bool,
 }
 
 /// A block that gets probes.
@@ -60,11 +64,23 @@ struct Place {
 }
 
 impl<'a> Probes<'a> {
-    pub fn new(kind: &'a mut dyn Kind) -> Probes<'a> {
-        Probes { kind }
+    pub fn new(kind: &'a mut dyn Kind, returned: &Returned) -> Probes<'a> {
+        let gives_future = !matches!(returned, Returned::Value);
+        Probes { kind, gives_future }
     }
 
-    /// The body of the function, which begins on line `first` and ends on line `close`.
+    /// The statements of a function that are written in the source; `first` is the line of the `fn`.
+    pub fn function(&mut self, body: &mut Block, first: u32) {
+        written::with_written_block(body, |block| {
+            let close = match written::are_braces_written(block.brace_token) {
+                true => slots::braces(block.brace_token).1,
+                false => 0,
+            };
+            self.body(block, first, close);
+        });
+    }
+
+    /// A body that begins on line `first` and ends on line `close`, 0 if its brace has none.
     pub fn body(&mut self, body: &mut Block, first: u32, close: u32) {
         let outer = if first == close { first } else { 0 };
         let place = Place {
@@ -100,7 +116,9 @@ impl<'a> Probes<'a> {
         let mut has_tail = false;
         let mut rest = stmts.into_iter().enumerate();
         for (index, mut stmt) in rest.by_ref() {
-            if matches!(stmt, Stmt::Item(_)) || is_generated(&stmt) {
+            let is_written =
+                written::is_written(&stmt) || matches!(stmt, Stmt::Expr(Expr::Block(_), _));
+            if matches!(stmt, Stmt::Item(_)) || is_generated(&stmt) || !is_written {
                 new.push(stmt);
                 continue;
             }
@@ -124,7 +142,8 @@ impl<'a> Probes<'a> {
                 has_tail = true;
                 new.push(self.guard(Guard::Brace, place.close));
             }
-            self.statement(&mut stmt, line);
+            let is_future = self.gives_future && place.is_body && is_tail;
+            self.statement(&mut stmt, line, is_future);
             new.push(stmt);
         }
         if !has_tail && place.close != 0 {
@@ -133,11 +152,12 @@ impl<'a> Probes<'a> {
         block.stmts = new;
     }
 
-    fn statement(&mut self, stmt: &mut Stmt, line: u32) {
+    fn statement(&mut self, stmt: &mut Stmt, line: u32, is_future: bool) {
         let mut inside = Inside {
             probes: self,
             line,
             is_nested: true,
+            is_future,
         };
         match stmt {
             Stmt::Local(local) => {
@@ -200,6 +220,8 @@ struct Inside<'a, 'b> {
     line: u32,
     /// Whether the statement goes on after the expression at hand.
     is_nested: bool,
+    /// Whether `async` blocks in it are the function's own work.
+    is_future: bool,
 }
 
 impl Inside<'_, '_> {
@@ -256,6 +278,7 @@ impl Inside<'_, '_> {
                     probes: self.probes,
                     line,
                     is_nested: self.is_nested,
+                    is_future: self.is_future,
                 };
                 inside.visit_expr_mut(body);
                 *body = syn::parse_quote_spanned!(Span::mixed_site()=> { #back #probe #body });
@@ -303,6 +326,10 @@ impl VisitMut for Inside<'_, '_> {
             Expr::ForLoop(each) => self.for_loop(each),
             Expr::Closure(each) => self.closure(each),
             Expr::Repeat(each) => self.nested(|this| this.visit_expr_mut(&mut each.expr)),
+            Expr::Async(each) if self.is_future => {
+                let (_, close) = slots::braces(each.block.brace_token);
+                self.probes.body(&mut each.block, self.line, close);
+            }
             Expr::Async(_) | Expr::Const(_) | Expr::Macro(_) | Expr::TryBlock(_) => {}
             other => self.nested(|this| visit_mut::visit_expr_mut(this, other)),
         }

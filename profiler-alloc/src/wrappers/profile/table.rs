@@ -195,8 +195,9 @@ impl Table {
         }
     }
 
-    /// Prints what one call did, and forgets it. A call that shares its counters waits for the end of the program.
-    pub(super) fn report_call(&'static self, own: Taken) {
+    /// Prints what one call did that began with so much heap in use, and forgets it. A call that shares its counters waits for
+    /// the end of the program.
+    pub(super) fn report_call(&'static self, own: Taken, heap: i64) {
         if own.is_shared {
             if let Some(recorder) = recorder::current().filter(|recorder| recorder.is_ours()) {
                 recorder.lost_call();
@@ -209,8 +210,7 @@ impl Table {
         lines.iter().for_each(block::clear);
         drop(own);
         self.add_to_recording(&sums);
-        let baseline = sums.first().map_or(0, |line| line.mem_usage);
-        output::send(&Report::Profile(ProfileReport::new(self, &sums, baseline)));
+        output::send(&Report::Profile(ProfileReport::new(self, &sums, heap)));
     }
 
     /// A call begins that is counted apart: the file of a recording is told when the first one did.
