@@ -5,8 +5,8 @@
 //!     let scope = enter;            let future = async move {                let made = enter;
 //!     let v = v;                        let v = v; body                      let future = (move || { let v = v; body })();
 //!     body                          };                                       let scope = made.scope();
-//! }                                 let pinned = pin!(future);               async move {
-//!                                   Polled::new(scope, pinned).await             let pinned = pin!(future);
+//! }                                 let pinned = pin!(Some(future));               async move {
+//!                                   Polled::new(scope, pinned).await             let pinned = pin!(Some(future));
 //!                               }                                                Polled::new(scope, pinned).await
 //!                                                                            }
 //!                                                                        }
@@ -214,7 +214,7 @@ pub fn wrap(
     } = addition;
     let polled = |scope: TokenStream| {
         quote_spanned! {span=>
-            let __memprof_pinned = ::core::pin::pin!(__memprof_future);
+            let __memprof_pinned = ::core::pin::pin!(::core::option::Option::Some(__memprof_future));
             #(#after_future)*
             let __memprof_output = #private::Polled::new(#scope, __memprof_pinned).await;
             #[allow(clippy::needless_return)]

@@ -113,12 +113,16 @@ fn instrument(function: &mut ItemFn, shared: &Shared, returned: &Returned, optio
         ],
     };
     let label = function::path_of(&function.sig);
+    let here = quote!({
+        fn here() {}
+        ::core::option::Option::Some(|| ::core::any::type_name_of_val(&here))
+    });
     function::wrap(function, shared, returned, addition, |body| {
         let slots = &mut slots;
         let mut counting = Counting { slots, private };
         Probes::new(&mut counting, returned).function(body, first);
     });
-    let items = items(krate, &slots, &label, &place, options);
+    let items = items(krate, &slots, &[label, here], &place, options);
     let stmts = core::mem::take(&mut function.block.stmts);
     let block: Block = syn::parse_quote_spanned!(Span::mixed_site()=> { #items #(#stmts)* });
     function.block.stmts = block.stmts;
@@ -128,7 +132,7 @@ fn instrument(function: &mut ItemFn, shared: &Shared, returned: &Returned, optio
 fn items(
     krate: &Path,
     slots: &Slots,
-    label: &TokenStream,
+    [label, here]: &[TokenStream; 2],
     place: &Place,
     options: &Options,
 ) -> TokenStream {
@@ -154,6 +158,7 @@ fn items(
     quote_spanned! {Span::mixed_site()=>
         static __MEMPROF_TABLE: #private::Table = #private::Table::new(#private::About {
             function: #label,
+            here: #here,
             file: #file,
             manifest_dir: ::core::option_env!("CARGO_MANIFEST_DIR"),
             span: (#first, #last),
@@ -225,7 +230,8 @@ pub fn block(input: TokenStream) -> Result<TokenStream> {
     };
     Probes::new(&mut counting, &Returned::Value).body(&mut block, first, last);
     let label = quote!(::core::concat!(::core::module_path!(), "::", #label));
-    let items = items(&krate, &slots, &label, &place, &Options::default());
+    let here = quote!(::core::option::Option::None);
+    let items = items(&krate, &slots, &[label, here], &place, &Options::default());
     let stmts = &block.stmts;
     Ok(quote_spanned! {Span::mixed_site()=> {
         #items

@@ -17,7 +17,8 @@ pub enum Output {
     Stderr,
     /// A stream of the program's own.
     Writer(Arc<Mutex<dyn Write + Send>>),
-    /// A function that takes the values themselves. What it allocates is not charged to the functions that are measured.
+    /// A function that takes the values themselves. What it allocates is the program's, but not charged to the functions that
+    /// are measured.
     Callback(Arc<dyn Fn(&Report) + Send + Sync>),
 }
 
@@ -111,7 +112,7 @@ pub(super) fn send(report: &Report) {
                     .and_then(|()| writer.flush());
             });
         }
-        Output::Callback(callback) => of_the_program(|| callback(report)),
+        Output::Callback(callback) => of_the_program(|| callback(&report.copy())),
     }
 }
 

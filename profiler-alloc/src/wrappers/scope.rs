@@ -152,16 +152,17 @@ impl Anything {
 )]
 pub trait Measured {}
 
-/// A future, with a scope that runs whenever it is polled.
+/// A future, with a scope that runs whenever it is polled, and when it is dropped at its end: the box that it may be in is
+/// not left over.
 #[derive(Debug)]
 pub struct Polled<'a, S, F> {
     scope: S,
-    future: Pin<&'a mut F>,
+    future: Pin<&'a mut Option<F>>,
 }
 
 impl<'a, S: Scope + Unpin, F: Future> Polled<'a, S, F> {
     /// `scope` will measure the polls of `future`.
-    pub fn new(scope: S, future: Pin<&'a mut F>) -> Self {
+    pub fn new(scope: S, future: Pin<&'a mut Option<F>>) -> Self {
         Polled { scope, future }
     }
 }
@@ -173,7 +174,14 @@ impl<S: Scope + Unpin, F: Future> Future for Polled<'_, S, F> {
         let Polled { scope, future } = self.get_mut();
         let result = {
             let _poll = Running::new(scope);
-            future.as_mut().poll(context)
+            let Some(running) = future.as_mut().as_pin_mut() else {
+                return Poll::Pending;
+            };
+            let result = running.poll(context);
+            if result.is_ready() {
+                future.set(None);
+            }
+            result
         };
         if result.is_ready() {
             scope.complete();

@@ -8,7 +8,7 @@ use crate::wrappers::json::Object;
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct ProfileReport {
-    /// Path of the function: `app::module::name`.
+    /// Path of the function: `app::module::name`, of a method `app::module::Type::name`.
     pub function: String,
     /// Its file, as the compiler wrote it.
     pub file: String,
@@ -98,7 +98,7 @@ impl ProfileReport {
             false => Metric::Rss,
         };
         ProfileReport {
-            function: about.function.to_owned(),
+            function: about.name().to_owned(),
             file: about.file.to_owned(),
             metric,
             calls: sums.first().map_or(0, |sum| sum.runs),
