@@ -228,8 +228,8 @@ macro_rules! with_body {
     };
 }
 with_body!(has_its_own, {
-    let from_here = vec![0u8; 99];
-    from_here.len()
+    let from_here: Vec<u8> = Vec::with_capacity(99);
+    from_here.capacity()
 });
 
 #[test]
@@ -248,4 +248,5 @@ fn functions_that_a_macro_makes_are_told_apart() {
     assert_eq!(has_its_own(), 99);
     let table = LineTable::of("has_its_own");
     assert_eq!(table.increment("let from_here"), Some(99));
+    assert_eq!(table.sum(), 0);
 }

@@ -262,8 +262,7 @@ fn futures_that_functions_return_are_measured_when_they_are_polled() {
     assert_eq!(table.0.calls, 16);
     let table = LineTable::of("returns_some_future");
     assert_eq!(table.increments(["let owned", "let taken"]), [8, 8000]);
-    let some_error = poll_once(returns_some_future("x"));
-    assert!(some_error.is_ready_and(|result| result.is_err()));
+    assert!(at_once(returns_some_future("x")).is_err());
 }
 
 #[budget(max_heap = "1 KiB", max_allocations = 0)]
@@ -283,33 +282,23 @@ fn starts_to_load() -> BoxFuture<'static, usize> {
 
 #[test]
 fn budgets_are_checked_over_the_polls() {
-    let broken = catch_unwind(|| poll_once(loads())).map(|_| ());
+    let broken = catch_unwind(|| at_once(loads()));
     let text = *broken.unwrap_err().downcast::<String>().unwrap();
     assert!(text.starts_with(
         "loads broke its budget\nmax_heap: limit 1.0 KiB (1024 B), used 1.0 MiB (1048576 B)"
     ));
     // The box that holds the future is taken in the call.
-    assert!(catch_unwind(|| poll_once(loads_boxed(1))).is_err());
-    assert!(poll_once(starts_to_load()).is_ready_and(|length| length == 1 << 20));
+    assert!(catch_unwind(|| at_once(loads_boxed(1))).is_err());
+    assert_eq!(at_once(starts_to_load()), 1 << 20);
     // A future that is dropped without a poll has done nothing.
     drop(loads());
 }
 
-/// What one poll of a future gives.
-fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
+/// What a future gives that is ready at once.
+fn at_once<F: Future>(future: F) -> F::Output {
     let mut context = Context::from_waker(Waker::noop());
-    pin!(future).as_mut().poll(&mut context)
-}
-
-trait IsReadyAnd<T> {
-    fn is_ready_and(self, is: impl FnOnce(T) -> bool) -> bool;
-}
-
-impl<T> IsReadyAnd<T> for Poll<T> {
-    fn is_ready_and(self, is: impl FnOnce(T) -> bool) -> bool {
-        match self {
-            Poll::Ready(value) => is(value),
-            Poll::Pending => false,
-        }
+    match pin!(future).as_mut().poll(&mut context) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
     }
 }

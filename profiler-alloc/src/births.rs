@@ -4,7 +4,7 @@
 //! each block it allocates selects; a place keeps the highest. A block of the scope itself has numbers from the scope's own
 //! on in both of its places, so one that has a lower one is from before, or from a thread without a scope. The places are
 //! shared: a block from before may look like one of the scope, and is then a credit to it, which is never a false alarm.
-//! Of 1,000 blocks that a scope has taken, one older block in 20,000 looks like them.
+//! Where a scope has taken 1,000 blocks, one older block in 17,000 looks like them.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

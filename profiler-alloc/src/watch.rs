@@ -23,62 +23,84 @@ static OPEN: AtomicU64 = AtomicU64::new(0);
 static PEAKS: [AtomicI64; 64] = [const { AtomicI64::new(0) }; 64];
 
 /// The innermost open scope of a thread.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Innermost {
     /// Scopes that are open, one inside the other.
-    depth: u32,
-    /// Its number, and the least of those around it.
-    scope: u32,
-    outermost: u32,
+    depth: Cell<u32>,
+    /// Its number, and the least of its own and those around it.
+    scope: Cell<u32>,
+    outermost: Cell<u32>,
     /// What the thread had allocated minus freed when the scope opened.
-    start: i64,
-    seen: Course,
+    start: Cell<i64>,
+    seen: Cell<Course>,
     /// As the scopes around it see it.
-    seen_outside: Course,
+    seen_outside: Cell<Course>,
     /// Bytes of blocks older than the scope that were freed in it, and of those older than all.
-    older: i64,
-    older_than_all: i64,
+    older: Cell<i64>,
+    older_than_all: Cell<i64>,
 }
 
-const NONE: Innermost = Innermost {
-    depth: 0,
-    scope: 0,
-    outermost: 0,
-    start: 0,
-    seen: Course::NONE,
-    seen_outside: Course::NONE,
-    older: 0,
-    older_than_all: 0,
-};
-
 thread_local! {
-    static INNERMOST: Cell<Innermost> = const { Cell::new(NONE) };
+    static INNERMOST: Innermost = const { Innermost::none() };
 }
 
 impl Innermost {
+    const fn none() -> Innermost {
+        Innermost {
+            depth: Cell::new(0),
+            scope: Cell::new(0),
+            outermost: Cell::new(0),
+            start: Cell::new(0),
+            seen: Cell::new(Course::NONE),
+            seen_outside: Cell::new(Course::NONE),
+            older: Cell::new(0),
+            older_than_all: Cell::new(0),
+        }
+    }
+
     /// The thread has allocated minus freed `net` bytes by now.
-    fn go_to(&mut self, net: i64) {
-        let change = net.wrapping_sub(self.start);
-        self.seen.go_to(change.wrapping_add(self.older));
-        self.seen_outside
-            .go_to(change.wrapping_add(self.older_than_all));
+    fn go_to(&self, net: i64) {
+        let change = net.wrapping_sub(self.start.get());
+        go_to(&self.seen, change.wrapping_add(self.older.get()));
+        let outside = change.wrapping_add(self.older_than_all.get());
+        go_to(&self.seen_outside, outside);
+    }
+
+    fn become_like(&self, other: &Innermost) {
+        self.depth.set(other.depth.get());
+        self.scope.set(other.scope.get());
+        self.outermost.set(other.outermost.get());
+        self.start.set(other.start.get());
+        self.seen.set(other.seen.get());
+        self.seen_outside.set(other.seen_outside.get());
+        self.older.set(other.older.get());
+        self.older_than_all.set(other.older_than_all.get());
+    }
+
+    /// A scope inside is over, and was seen like this.
+    fn add(&self, inside: &Innermost) {
+        let seen = inside.seen_outside.get();
+        self.seen.set(self.seen.get().then(seen));
+        self.seen_outside.set(self.seen_outside.get().then(seen));
+        add(&self.older, inside.older_than_all.get());
+        add(&self.older_than_all, inside.older_than_all.get());
     }
 }
 
-fn with_innermost(change: impl FnOnce(&mut Innermost)) {
-    let _ = INNERMOST.try_with(|cell| {
-        let mut innermost = cell.get();
-        if innermost.depth > 0 && !own_counts::is_excused() {
-            change(&mut innermost);
-            cell.set(innermost);
-        }
-    });
+fn go_to(course: &Cell<Course>, now: i64) {
+    let mut moved = course.get();
+    moved.go_to(now);
+    course.set(moved);
+}
+
+fn add(sum: &Cell<i64>, more: i64) {
+    sum.set(sum.get().wrapping_add(more));
 }
 
 /// True if the calling thread wants the slow path at its every operation.
 #[inline]
 pub fn is_open() -> bool {
-    INNERMOST.try_with(|innermost| innermost.get().depth > 0) == Ok(true)
+    INNERMOST.try_with(|innermost| innermost.depth.get() > 0) == Ok(true)
 }
 
 /// The calling thread has allocated the block at `address`.
@@ -92,12 +114,16 @@ pub fn allocated(address: usize) {
 /// The calling thread is about to free the block at `address`, and to count that.
 #[inline]
 pub fn freeing(address: usize, size: u64) {
-    if is_open() {
-        with_innermost(|innermost| {
-            let older = |scope| i64::from(births::is_older(address, scope)) * size as i64;
-            let (of_scope, of_all) = (older(innermost.scope), older(innermost.outermost));
-            innermost.older = innermost.older.wrapping_add(of_scope);
-            innermost.older_than_all = innermost.older_than_all.wrapping_add(of_all);
+    if is_open() && !own_counts::is_excused() {
+        INNERMOST.with(|innermost| {
+            let (scope, outermost) = (innermost.scope.get(), innermost.outermost.get());
+            // What is older than all is older than the innermost, but for a future's scope that opened before.
+            if births::is_older(address, scope) {
+                add(&innermost.older, size as i64);
+            }
+            if births::is_older(address, outermost) {
+                add(&innermost.older_than_all, size as i64);
+            }
         });
     }
 }
@@ -117,7 +143,9 @@ fn note(cells: &ThreadCells, heap: i64) {
     }
     let (allocated, freed) = own_counts::bytes_with(cells);
     let net = allocated.wrapping_sub(freed) as i64;
-    with_innermost(|innermost| innermost.go_to(net));
+    if is_open() {
+        INNERMOST.with(|innermost| innermost.go_to(net));
+    }
     let mut open = OPEN.load(Ordering::Relaxed);
     while open != 0 {
         let lowest = open.trailing_zeros() as usize;
@@ -136,22 +164,24 @@ impl ThreadCourse {
     /// Of the scope numbered `scope`.
     pub fn open(scope: u32) -> ThreadCourse {
         let start = OwnCounts::now().net();
-        let mut around = INNERMOST.with(Cell::get);
-        let outermost = match around.depth {
-            0 => scope,
-            _ => {
+        let around = INNERMOST.with(|innermost| {
+            let around = innermost.clone();
+            let is_inside = around.depth.get() > 0;
+            if is_inside {
                 around.go_to(start);
-                scope.min(around.outermost)
             }
-        };
-        INNERMOST.with(|cell| {
-            cell.set(Innermost {
-                depth: around.depth + 1,
-                scope,
-                outermost,
-                start,
-                ..NONE
+            let outermost = match is_inside {
+                true => scope.min(around.outermost.get()),
+                false => scope,
+            };
+            innermost.become_like(&Innermost {
+                depth: Cell::new(around.depth.get() + 1),
+                scope: Cell::new(scope),
+                outermost: Cell::new(outermost),
+                start: Cell::new(start),
+                ..Innermost::none()
             });
+            around
         });
         // 0 is "at every operation".
         let cells = counters::of_program();
@@ -166,18 +196,15 @@ impl ThreadCourse {
     /// What the thread held in the scope, without what is certainly older than it.
     pub fn close(self) -> Course {
         let now = OwnCounts::now().net();
-        let mut closed = INNERMOST.with(Cell::get);
-        closed.go_to(now);
-        let mut around = self.around;
-        if around.depth > 0 {
-            around.seen = around.seen.then(closed.seen_outside);
-            around.seen_outside = around.seen_outside.then(closed.seen_outside);
-            let older = closed.older_than_all;
-            around.older = around.older.wrapping_add(older);
-            around.older_than_all = around.older_than_all.wrapping_add(older);
-        }
-        INNERMOST.with(|cell| cell.set(around));
-        closed.seen
+        INNERMOST.with(|innermost| {
+            innermost.go_to(now);
+            if self.around.depth.get() > 0 {
+                self.around.add(innermost);
+            }
+            let seen = innermost.seen.get();
+            innermost.become_like(&self.around);
+            seen
+        })
     }
 }
 

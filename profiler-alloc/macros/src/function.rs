@@ -1,15 +1,15 @@
 //! The function an attribute stands on: its parts, and how a scope is put around its body.
 //!
 //! ```text
-//! fn f(v: Vec<u8>) {            async fn f(v: Vec<u8>) {                 fn f(v: Vec<u8>) -> impl Future {
-//!     let scope = enter;            let future = async move {                let made = enter;
-//!     let v = v;                        let v = v; body                      let future = (move || { let v = v; body })();
-//!     body                          };                                       let scope = made.scope();
-//! }                                 let pinned = pin!(Some(future));               async move {
-//!                                   Polled::new(scope, pinned).await             let pinned = pin!(Some(future));
-//!                               }                                                Polled::new(scope, pinned).await
-//!                                                                            }
-//!                                                                        }
+//! fn f(v: Vec<u8>) {         async fn f(v: Vec<u8>) {               fn f(v: Vec<u8>) -> impl Future {
+//!     let scope = enter;         let future = async move {              let made = enter;
+//!     let v = v;                     let v = v; body                    let future = (move || { let v = v; body })();
+//!     body                       };                                     let scope = made.scope();
+//! }                              let pinned = pin!(Some(future));       async move {
+//!                                Polled::new(scope, pinned).await           let pinned = pin!(Some(future));
+//!                            }                                              Polled::new(scope, pinned).await
+//!                                                                       }
+//!                                                                   }
 //! ```
 //! Arguments move into the body, so that they are dropped inside the scope. What other attributes have put there stays
 //! outermost: of two attributes, the first one is around the second.

@@ -19,7 +19,7 @@ pub enum Returned {
     /// Something that is no future as far as its type shows.
     Value,
     /// `impl Future`, and the type of its output if that can be named.
-    Future(Option<Type>),
+    Future(Option<Box<Type>>),
     /// `impl Future + Unpin`, `Pin<Box<dyn Future>>`, `BoxFuture`.
     Pinned,
     /// `Box<dyn Future + Unpin>`.
@@ -84,7 +84,7 @@ fn kind_of(ty: &Type) -> Kind {
         Type::ImplTrait(inner) if has(&inner.bounds, &FUTURES) => {
             Kind::Known(match has(&inner.bounds, &["Unpin"]) {
                 true => Returned::Pinned,
-                false => Returned::Future(output_of(ty)),
+                false => Returned::Future(output_of(ty).map(Box::new)),
             })
         }
         Type::ImplTrait(inner) if has(&inner.bounds, &STREAMS) => Kind::Stream,
