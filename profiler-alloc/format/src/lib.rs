@@ -79,6 +79,7 @@ pub mod env;
 mod exact;
 mod frame;
 mod records;
+mod size;
 mod table;
 
 pub use exact::{Function, FunctionCells, Line, LineCells, NEVER, Share, ShareCells, source_hash};
@@ -87,6 +88,7 @@ pub use records::{
     Header, HeaderCells, Module, ModuleCells, Node, NodeCells, Point, PointCells, SizeClass,
     SizeClassCells, Stack, StackCells, Thread, ThreadCells,
 };
+pub use size::{parse_size, split_unit};
 pub use table::Table;
 
 /// First eight bytes of a profile.
@@ -118,6 +120,11 @@ pub const STATE_PAUSED: u32 = 2;
 pub const STATE_FINISHED: u32 = 3;
 /// The program called `exit` or returned from main; whatever came after that is recorded too.
 pub const STATE_EXITED: u32 = 4;
+
+/// A record that belongs to a thread.
+pub const THREAD_TAKEN: u32 = 1;
+/// A record whose thread has ended. 0 is a record that is being made.
+pub const THREAD_FREE: u32 = 2;
 
 /// Sampling chosen by the time budget (the default).
 pub const MODE_AUTO: u32 = 0;
