@@ -170,6 +170,29 @@ fn is_generated_item(stmt: &Stmt) -> bool {
     macro_tokens.to_string().contains("__MEMPROF_LOCAL")
 }
 
+/// The block of `Box::pin(async move { … })`, if that is all that a body does: what is left of an `async fn` where another
+/// macro, such as `async_trait`, has made it a function that returns a future. It is measured as what it was.
+fn boxed_body(body: &mut Block) -> Option<&mut Block> {
+    let (last, others) = body.stmts.split_last_mut()?;
+    let Stmt::Expr(Expr::Call(call), None) = last else {
+        return None;
+    };
+    let Expr::Path(called) = &*call.func else {
+        return None;
+    };
+    let names: Vec<String> = (called.path.segments.iter())
+        .map(|part| part.ident.to_string())
+        .collect();
+    let is_pin = names.ends_with(&["Box".to_owned(), "pin".to_owned()]);
+    if !is_pin || !others.iter().all(is_scope) {
+        return None;
+    }
+    match call.args.first_mut() {
+        Some(Expr::Async(future)) if future.capture.is_some() => Some(&mut future.block),
+        _ => None,
+    }
+}
+
 /// Puts a scope around the body of `function`, and around the polls of the future that it is or gives; `change` may work on
 /// the body's own statements first.
 pub fn wrap(
@@ -182,16 +205,25 @@ pub fn wrap(
     let krate = &shared.krate;
     let private = quote!(#krate::wrappers::private);
     let ItemFn { sig, block, .. } = function;
-    let is_async = sig.asyncness.is_some();
+    let boxed = match returned {
+        Returned::Pinned(Some(output)) => boxed_body(block).map(|_| output),
+        _ => None,
+    };
+    let is_async = sig.asyncness.is_some() || boxed.is_some();
     let is_value = !is_async && matches!(returned, Returned::Value);
+    let block = match boxed {
+        Some(_) => boxed_body(block).unwrap_or_else(|| unreachable!("found above")),
+        None => &mut **block,
+    };
     let block = innermost(block);
     // Another attribute may have done both already.
     let is_first = !block.stmts.iter().any(is_inside_scope);
-    let hint = match is_first && is_async {
-        true => return_hint(&sig.output),
-        false => None,
+    let hint = match (is_first && is_async, boxed) {
+        (true, Some(output)) => Some(hint_of(&output.to_token_stream())),
+        (true, None) => return_hint(&sig.output),
+        (false, _) => None,
     };
-    let arguments = match is_first {
+    let arguments = match is_first && boxed.is_none() {
         true => take_arguments(sig, &private),
         false => Vec::new(),
     };
@@ -330,13 +362,17 @@ fn return_hint(output: &ReturnType) -> Option<TokenStream> {
             ty.to_token_stream()
         }
     };
-    Some(quote_spanned! {Span::mixed_site()=>
+    Some(hint_of(&ty))
+}
+
+fn hint_of(ty: &TokenStream) -> TokenStream {
+    quote_spanned! {Span::mixed_site()=>
         #[allow(unreachable_code, clippy::diverging_sub_expression, clippy::empty_loop, clippy::let_unit_value, clippy::unused_unit)]
         if false {
             let __memprof_return: #ty = loop {};
             return __memprof_return;
         }
-    })
+    }
 }
 
 /// The label of a function: its path, as an expression of a text.

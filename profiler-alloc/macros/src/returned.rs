@@ -20,8 +20,8 @@ pub enum Returned {
     Value,
     /// `impl Future`, and the type of its output if that can be named.
     Future(Option<Box<Type>>),
-    /// `impl Future + Unpin`, `Pin<Box<dyn Future>>`, `BoxFuture`.
-    Pinned,
+    /// `impl Future + Unpin`, `Pin<Box<dyn Future>>`, `BoxFuture`, and the type of its output as above.
+    Pinned(Option<Box<Type>>),
     /// `Box<dyn Future + Unpin>`.
     Boxed,
 }
@@ -83,7 +83,7 @@ fn kind_of(ty: &Type) -> Kind {
         Type::Group(inner) => kind_of(&inner.elem),
         Type::ImplTrait(inner) if has(&inner.bounds, &FUTURES) => {
             Kind::Known(match has(&inner.bounds, &["Unpin"]) {
-                true => Returned::Pinned,
+                true => Returned::Pinned(None),
                 false => Returned::Future(output_of(ty).map(Box::new)),
             })
         }
@@ -98,7 +98,7 @@ fn kind_of_path(path: &Path) -> Kind {
     let name = path.segments.last().map(|last| last.ident.to_string());
     let name = name.unwrap_or_default();
     if BOXED_FUTURES.contains(&name.as_str()) {
-        return Kind::Known(Returned::Pinned);
+        return Kind::Known(Returned::Pinned(last_argument(path).map(Box::new)));
     }
     if BOXED_STREAMS.contains(&name.as_str()) {
         return Kind::Stream;
@@ -112,7 +112,9 @@ fn kind_of_path(path: &Path) -> Kind {
                 .last()
                 .is_some_and(|last| last.ident == "Box") =>
         {
-            (argument(&inner.path), Returned::Pinned)
+            let boxed = argument(&inner.path);
+            let output = boxed.and_then(output_of).map(Box::new);
+            (boxed, Returned::Pinned(output))
         }
         _ => return Kind::Other,
     };
@@ -130,6 +132,17 @@ fn argument(path: &Path) -> Option<&Type> {
     };
     match arguments.args.first() {
         Some(GenericArgument::Type(ty)) if arguments.args.len() == 1 => Some(ty),
+        _ => None,
+    }
+}
+
+/// The output of `BoxFuture<'a, Output>`.
+fn last_argument(path: &Path) -> Option<Type> {
+    let PathArguments::AngleBracketed(arguments) = &path.segments.last()?.arguments else {
+        return None;
+    };
+    match arguments.args.last() {
+        Some(GenericArgument::Type(ty)) if !has_impl(ty) => Some(ty.clone()),
         _ => None,
     }
 }
@@ -216,7 +229,7 @@ impl Returned {
     pub fn dress(&self, future: TokenStream) -> TokenStream {
         match self {
             Returned::Value | Returned::Future(_) => future,
-            Returned::Pinned => quote!(::std::boxed::Box::pin(#future)),
+            Returned::Pinned(_) => quote!(::std::boxed::Box::pin(#future)),
             Returned::Boxed => quote!(::std::boxed::Box::new(::std::boxed::Box::pin(#future))),
         }
     }
