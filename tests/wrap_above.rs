@@ -2,6 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+#[macro_use]
+mod elsewhere;
 mod line_table;
 
 use std::sync::{Arc, Mutex};
@@ -231,6 +233,29 @@ with_body!(has_its_own, {
     let from_here: Vec<u8> = Vec::with_capacity(99);
     from_here.capacity()
 });
+
+made_elsewhere!(asks_from_here, {
+    ask(1);
+    Vec::<u8>::with_capacity(77).capacity()
+});
+
+#[test]
+fn a_macros_text_is_shown_from_its_own_file() {
+    let report = queries_of("asks_from_here", || assert_eq!(asks_from_here(), 77));
+    let table = LineTable::of("asks_from_here");
+    assert_eq!(table.0.file, "tests/elsewhere/mod.rs");
+    assert_eq!(
+        table.increments(["let from_here", "drop(from_here)"]),
+        [55, -55]
+    );
+    // What this file has given has no line there.
+    assert_eq!(table.line("$last").increment, None);
+    let place = report.queries[0].place;
+    assert_eq!(
+        (place.file, place.is_exact),
+        ("tests/elsewhere/mod.rs", false)
+    );
+}
 
 #[test]
 fn functions_that_a_macro_makes_are_told_apart() {

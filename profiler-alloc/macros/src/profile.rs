@@ -39,6 +39,12 @@ impl Kind for Counting<'_> {
         quote_spanned!(Span::mixed_site()=> #private::#name(&__MEMPROF_LOCAL, #slot))
     }
 
+    fn nowhere(&mut self) -> TokenStream {
+        let private = &self.private;
+        // Slot 0 is the line of the `fn`.
+        quote_spanned!(Span::mixed_site()=> #private::pass(&__MEMPROF_LOCAL, 0))
+    }
+
     fn guard(&mut self, guard: Guard, line: u32) -> TokenStream {
         let (slot, private, span) = (self.slots.of(line), &self.private, Span::mixed_site());
         match guard {
@@ -120,7 +126,7 @@ fn instrument(function: &mut ItemFn, shared: &Shared, returned: &Returned, optio
     function::wrap(function, shared, returned, addition, |body| {
         let slots = &mut slots;
         let mut counting = Counting { slots, private };
-        Probes::new(&mut counting, returned).function(body, first);
+        Probes::new(&mut counting, returned, &place).function(body, first);
     });
     let items = items(krate, &slots, &[label, here], &place, options);
     let stmts = core::mem::take(&mut function.block.stmts);
@@ -228,7 +234,7 @@ pub fn block(input: TokenStream) -> Result<TokenStream> {
         slots: &mut slots,
         private: private.clone(),
     };
-    Probes::new(&mut counting, &Returned::Value).body(&mut block, first, last);
+    Probes::new(&mut counting, &Returned::Value, &place).body(&mut block, first, last);
     let label = quote!(::core::concat!(::core::module_path!(), "::", #label));
     let here = quote!(::core::option::Option::None);
     let items = items(&krate, &slots, &[label, here], &place, &Options::default());

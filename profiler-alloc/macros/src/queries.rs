@@ -27,6 +27,10 @@ impl Kind for Marking {
         quote_spanned!(Span::mixed_site()=> #private::query_at(&#site, #line))
     }
 
+    fn nowhere(&mut self) -> TokenStream {
+        self.probe(0, false)
+    }
+
     fn guard(&mut self, guard: Guard, line: u32) -> TokenStream {
         let (Marking { private, site }, span) = (self, Span::mixed_site());
         match guard {
@@ -112,7 +116,7 @@ pub fn instrument(
     };
     let file = place.file();
     function::wrap(function, shared, returned, Addition::of(scope), |body| {
-        Probes::new(&mut marking, returned).function(body, first);
+        Probes::new(&mut marking, returned, &place).function(body, first);
     });
     let stmts = core::mem::take(&mut function.block.stmts);
     let block: Block = syn::parse_quote_spanned! {Span::mixed_site()=> {

@@ -29,6 +29,8 @@ pub trait Kind {
     fn private(&self) -> &TokenStream;
     /// What stands where a line begins, or, if it is no run of it, where it goes on.
     fn probe(&mut self, line: u32, is_run: bool) -> TokenStream;
+    /// What stands where code begins that has no line of its own: it is the function's.
+    fn nowhere(&mut self) -> TokenStream;
     /// A value that probes when it is dropped.
     fn guard(&mut self, guard: Guard, line: u32) -> TokenStream;
 }
@@ -49,6 +51,8 @@ pub struct Probes<'a> {
     kind: &'a mut dyn Kind,
     /// The function gives a future.
     gives_future: bool,
+    /// Where the function is written: a statement from another file, which a macro was given, has no line here.
+    file: String,
 }
 
 /// A block that gets probes.
@@ -64,9 +68,12 @@ struct Place {
 }
 
 impl<'a> Probes<'a> {
-    pub fn new(kind: &'a mut dyn Kind, returned: &Returned) -> Probes<'a> {
-        let gives_future = !matches!(returned, Returned::Value);
-        Probes { kind, gives_future }
+    pub fn new(kind: &'a mut dyn Kind, returned: &Returned, place: &written::Place) -> Probes<'a> {
+        Probes {
+            kind,
+            gives_future: !matches!(returned, Returned::Value),
+            file: place.span.file(),
+        }
     }
 
     /// The statements of a function that are written in the source; `first` is the line of the `fn`.
@@ -116,10 +123,17 @@ impl<'a> Probes<'a> {
         let mut has_tail = false;
         let mut rest = stmts.into_iter().enumerate();
         for (index, mut stmt) in rest.by_ref() {
-            let is_written =
-                written::is_written(&stmt) || matches!(stmt, Stmt::Expr(Expr::Block(_), _));
-            if matches!(stmt, Stmt::Item(_)) || is_generated(&stmt) || !is_written {
+            if matches!(stmt, Stmt::Item(_)) || is_generated(&stmt) {
                 new.push(stmt);
+                continue;
+            }
+            let is_block = matches!(stmt, Stmt::Expr(Expr::Block(_), _));
+            if !is_block && !written::is_written_in(&self.file, &stmt) {
+                let nowhere = self.kind.nowhere();
+                new.push(statement_of(&nowhere));
+                has_tail = index + 1 == count && has_value(&stmt);
+                new.push(stmt);
+                previous = 0;
                 continue;
             }
             if is_conditional_tail(&stmt) {
@@ -179,8 +193,7 @@ impl<'a> Probes<'a> {
     }
 
     fn probe(&mut self, line: u32, is_run: bool) -> Stmt {
-        let probe = self.kind.probe(line, is_run);
-        syn::parse_quote_spanned!(Span::mixed_site()=> #[allow(unreachable_code)] #probe;)
+        statement_of(&self.kind.probe(line, is_run))
     }
 
     fn guard(&mut self, guard: Guard, line: u32) -> Stmt {
@@ -189,6 +202,10 @@ impl<'a> Probes<'a> {
         let name = syn::Ident::new("__memprof_guard", span);
         syn::parse_quote_spanned!(span=> #[allow(unreachable_code)] let #name = #guard;)
     }
+}
+
+fn statement_of(probe: &TokenStream) -> Stmt {
+    syn::parse_quote_spanned!(Span::mixed_site()=> #[allow(unreachable_code)] #probe;)
 }
 
 /// An expression without a semicolon that is there or not, as the configuration says.

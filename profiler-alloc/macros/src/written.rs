@@ -34,6 +34,12 @@ pub fn is_written(stmt: &Stmt) -> bool {
     }
 }
 
+/// As [`is_written`], in that file.
+pub fn is_written_in(file: &str, stmt: &Stmt) -> bool {
+    let place = slots::first_tree(stmt.to_token_stream()).map(|tree| tree.span().file());
+    is_written(stmt) && place.is_some_and(|place| place == file)
+}
+
 fn is_token_written(tree: &TokenTree) -> bool {
     match tree {
         TokenTree::Group(group) => is_group_written(group.delimiter(), || {
