@@ -18,7 +18,8 @@ use tokio::task::yield_now;
 #[global_allocator]
 static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
 
-/// The query report that `work` makes, of the function of that name. There is one output: tests take turns.
+/// The query report that `work` makes, of the function of that name. There is one output: tests
+/// take turns.
 fn queries_of(function: &str, work: impl FnOnce()) -> QueryReport {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap();

@@ -1,5 +1,5 @@
-//! What the attributes write is silent under every group of clippy's lints: this file is the test, when clippy reads it. What
-//! is allowed here, the functions do themselves.
+//! What the attributes write is silent under every group of clippy's lints: this file is the test,
+//! when clippy reads it. What is allowed here, the functions do themselves.
 
 #![forbid(unsafe_code)]
 #![deny(warnings, clippy::all, clippy::pedantic, clippy::nursery)]

@@ -1,9 +1,10 @@
 //! Which blocks are certainly older than a scope: no credit to it when it frees them.
 //!
-//! Scopes are numbered as they open. A thread with an open scope writes the latest number into two places that the address of
-//! each block it allocates selects; a place keeps the highest. A block of the scope itself has numbers from the scope's own
-//! on in both of its places, so one that has a lower one is from before, or from a thread without a scope. The places are
-//! shared: a block from before may look like one of the scope, and is then a credit to it, which is never a false alarm.
+//! Scopes are numbered as they open. A thread with an open scope writes the latest number into two
+//! places that the address of each block it allocates selects; a place keeps the highest. A block
+//! of the scope itself has numbers from the scope's own on in both of its places, so one that has a
+//! lower one is from before, or from a thread without a scope. The places are shared: a block from
+//! before may look like one of the scope, and is then a credit to it, which is never a false alarm.
 //! Where a scope has taken 1,000 blocks, one older block in 17,000 looks like them.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -16,7 +17,8 @@ const PLACES: usize = 1 << 18;
 static NUMBERS: LazySlice<AtomicU32> = LazySlice::new(PLACES);
 static LATEST: AtomicU64 = AtomicU64::new(0);
 
-/// Number of a scope, from 1. Beyond 32 bits all scopes have the last one: then no block is certain to be older.
+/// Number of a scope, from 1. Beyond 32 bits all scopes have the last one: then no block is certain
+/// to be older.
 pub fn next_scope() -> u32 {
     NUMBERS.open();
     let latest = LATEST.fetch_add(1, Ordering::Relaxed);
@@ -33,8 +35,8 @@ pub fn born(address: usize) {
     }
 }
 
-/// True if the block at `address` was certainly not allocated since the scope of that number opened, by a thread with an
-/// open scope.
+/// True if the block at `address` was certainly not allocated since the scope of that number
+/// opened, by a thread with an open scope.
 pub fn is_older(address: usize, scope: u32) -> bool {
     let is_lower = |place: &AtomicU32| place.load(Ordering::Relaxed) < scope;
     places(address).into_iter().flatten().any(is_lower)

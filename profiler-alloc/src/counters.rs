@@ -14,6 +14,7 @@ use crate::free_records::{self, FreeRecords};
 use crate::in_force::look_up;
 use crate::lazy_slice::LazySlice;
 use crate::own_counts::{self, OwnCounts};
+use crate::own_record::{self, of_program};
 use crate::recorder::{self, Recorder};
 use crate::{sys, unsampled, watch};
 
@@ -21,17 +22,9 @@ use crate::{sys, unsampled, watch};
 pub const STEP: u64 = 64 << 10;
 
 /// Generation of [`UNSET`], which no recording has.
-const NOBODY: u64 = u64::MAX;
+pub const NOBODY: u64 = u64::MAX;
 
 static UNSET: ThreadCells = {
-    let mut cells = ThreadCells::empty();
-    cells.generation = AtomicU64::new(NOBODY);
-    cells
-};
-
-/// What memprof itself allocates, in all threads: in no pool, so in none of the program's figures. Its thresholds send every
-/// operation down the slow path, which adds atomically.
-static OWN: ThreadCells = {
     let mut cells = ThreadCells::empty();
     cells.generation = AtomicU64::new(NOBODY);
     cells
@@ -55,8 +48,6 @@ static PEAK: Shared = Shared(AtomicI64::new(0));
 
 thread_local! {
     static CELLS: Cell<&'static ThreadCells> = const { Cell::new(&UNSET) };
-    /// The program's record, while the thread does memprof's own work.
-    static WAITING: Cell<Option<&'static ThreadCells>> = const { Cell::new(None) };
     static NUMBER: Cell<u32> = const { Cell::new(0) };
     /// Generation of the recording that had no record left for this thread.
     static REFUSED: Cell<u64> = const { Cell::new(0) };
@@ -77,61 +68,9 @@ pub fn current() -> &'static ThreadCells {
     CELLS.try_with(Cell::get).unwrap_or(&UNSET)
 }
 
-/// The record in which the calling thread counts what the program does, whoever runs now.
-#[inline]
-pub fn of_program() -> &'static ThreadCells {
-    let waiting = WAITING.try_with(Cell::get).ok().flatten();
-    waiting.unwrap_or_else(current)
-}
-
-/// True for the record of memprof's own work.
-#[inline]
-pub fn is_own(cells: &ThreadCells) -> bool {
-    core::ptr::eq(cells, &OWN)
-}
-
-/// True while the calling thread does memprof's own work, or the program's on its behalf.
-#[inline]
-pub fn is_program_waiting() -> bool {
-    matches!(WAITING.try_with(Cell::get), Ok(Some(_)))
-}
-
-/// Memprof's own work begins: the program's record waits. False if it has begun already.
-pub fn begin_own() -> bool {
-    let begins = !is_program_waiting();
-    if begins {
-        let _ = WAITING.try_with(|waiting| waiting.set(Some(current())));
-        set_own();
-    }
-    begins
-}
-
-/// Memprof's own work is over.
-pub fn end_own() {
-    if let Some(cells) = WAITING.try_with(Cell::take).ok().flatten() {
-        let _ = CELLS.try_with(|current| current.set(cells));
-    }
-}
-
-/// In the midst of memprof's own work, the program's code runs, which counts in its own record. False if it runs already.
-pub fn lend() -> bool {
-    let is_lent = is_own(current());
-    if is_lent {
-        let cells = of_program();
-        let _ = CELLS.try_with(|current| current.set(cells));
-    }
-    is_lent
-}
-
-/// Memprof's own work goes on.
-pub fn set_own() {
-    let _ = CELLS.try_with(|current| current.set(&OWN));
-}
-
-/// Heap that memprof itself has in use, beside what the recorder maps. *Bytes.*
-pub fn own_heap() -> u64 {
-    let allocated = OWN.alloc_bytes.load(Ordering::Relaxed);
-    allocated.saturating_sub(OWN.freed_bytes.load(Ordering::Relaxed))
+/// The calling thread counts in that record from now on.
+pub fn set_current(cells: &'static ThreadCells) {
+    let _ = CELLS.try_with(|current| current.set(cells));
 }
 
 /// Counts an allocation if that is all there is to do. False: nothing is counted, take the slow path.
@@ -168,7 +107,7 @@ impl Operation {
     /// Counts it as memprof's own.
     #[cold]
     pub fn count_own(self) {
-        self.add_to(&OWN, add_atomically);
+        self.add_to(own_record::cells(), add_atomically);
     }
 
     /// Counts it in the record shared by threads that have none: slower, and as exact.
@@ -302,12 +241,7 @@ pub fn forget() {
 fn change_to(cells: &'static ThreadCells, recorder: Option<&'static Recorder>) {
     let own = OwnCounts::now();
     unsampled::ask(recorder.map(|recorder| recorder.sampled.filter));
-    if is_program_waiting() {
-        let _ = WAITING.try_with(|waiting| waiting.set(Some(cells)));
-    }
-    if !is_own(current()) {
-        let _ = CELLS.try_with(|current| current.set(cells));
-    }
+    own_record::change_program_to(cells);
     own_counts::carry_over(own, cells);
 }
 

@@ -1,14 +1,15 @@
-//! The course of a count over a stretch of work: where it ended, how low and how high it came, and how far it rose.
+//! The course of a count over a stretch of work: where it ended, how low and how high it came, and
+//! how far it rose.
 //!
 //! ```text
 //!      0 ──┐   ┌ high        rise: from the lowest point so far to the highest after it
 //!          │ ┌─┘ └┐          left: from the lowest point to the end
 //!      low └─┘    └ now
 //! ```
-//! If the count is what a scope allocated minus what it freed, a rise cannot be explained by blocks from before: between two
-//! points, no more of what was taken can be gone than was freed there. So the scope held at least its rise of its own, and
-//! keeps at least what is left. Courses of two stretches join to that of both, so nothing of a scope has to be kept while it
-//! waits.
+//! If the count is what a scope allocated minus what it freed, a rise cannot be explained by blocks
+//! from before: between two points, no more of what was taken can be gone than was freed there. So
+//! the scope held at least its rise of its own, and keeps at least what is left. Courses of two
+//! stretches join to that of both, so nothing of a scope has to be kept while it waits.
 
 /// The course of a count that began at 0.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

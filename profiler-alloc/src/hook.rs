@@ -26,7 +26,7 @@ use crate::counters::{self, Operation};
 use crate::live::Block;
 use crate::recorder::{self, Recorder};
 use crate::registers::Registers;
-use crate::{fork, modules, start, sys, thread_exit, unsampled, watch};
+use crate::{fork, modules, own_record, start, sys, thread_exit, unsampled, watch};
 
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -131,7 +131,7 @@ fn settle(
     operation: Operation,
     record: impl FnOnce(&'static Recorder, &'static ThreadCells),
 ) -> bool {
-    if counters::is_own(counters::current()) {
+    if own_record::is_own(counters::current()) {
         operation.count_own();
         return false;
     }
@@ -189,7 +189,7 @@ pub fn join(recorder: &'static Recorder) -> u32 {
     let Some(_inside) = Inside::enter() else {
         return 0;
     };
-    if !counters::has_joined(counters::of_program(), Some(recorder)) {
+    if !counters::has_joined(own_record::of_program(), Some(recorder)) {
         let Some(cells) = counters::join(Some(recorder)) else {
             return 0;
         };

@@ -103,6 +103,7 @@ mod memory;
 mod modules;
 mod output;
 mod own_counts;
+mod own_record;
 #[cfg(portable_unwinder)]
 mod portable;
 mod recent;

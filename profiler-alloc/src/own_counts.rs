@@ -1,7 +1,8 @@
-//! What the calling thread has allocated and freed, exactly, whichever record it counts in at the moment.
+//! What the calling thread has allocated and freed, exactly, whichever record it counts in at the
+//! moment.
 //!
-//! A thread changes its record when a recording starts or ends. What it had counted until then is carried over, so that
-//! the difference of two readings is what happened in between.
+//! A thread changes its record when a recording starts or ends. What it had counted until then is
+//! carried over, so that the difference of two readings is what happened in between.
 //!
 //! What memprof itself does is not in it, nor in any figure of the program:
 //!
@@ -15,7 +16,7 @@ use core::sync::atomic::Ordering;
 
 use profiler_alloc_format::ThreadCells;
 
-use crate::counters;
+use crate::{counters, own_record};
 
 /// Counts of one thread since it began; only differences mean anything.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -48,7 +49,7 @@ impl OwnCounts {
     /// Of the calling thread, now.
     #[inline]
     pub fn now() -> OwnCounts {
-        let cells = counters::of_program();
+        let cells = own_record::of_program();
         let (allocated, freed) = bytes_with(cells);
         OwnCounts {
             allocated,
@@ -117,7 +118,8 @@ fn set_carry(counts: OwnCounts) {
     });
 }
 
-/// While it lives, what the calling thread allocates and frees is memprof's own, and in no figure of the program.
+/// While it lives, what the calling thread allocates and frees is memprof's own, and in no figure
+/// of the program.
 #[derive(Debug)]
 pub struct Excused(());
 
@@ -125,7 +127,7 @@ impl Excused {
     /// `None` if the thread is excused already.
     pub fn begin() -> Option<Excused> {
         // Not `then_some`: dropping an eager guard would end what goes on.
-        if counters::begin_own() {
+        if own_record::begin() {
             Some(Excused(()))
         } else {
             None
@@ -135,17 +137,17 @@ impl Excused {
 
 impl Drop for Excused {
     fn drop(&mut self) {
-        counters::end_own();
+        own_record::end();
     }
 }
 
 /// True while the calling thread does memprof's own work.
 pub fn is_excused() -> bool {
-    counters::is_program_waiting()
+    own_record::is_program_waiting()
 }
 
-/// While it lives, memprof's own work waits for code of the program's, such as an output that the program has given. What
-/// that allocates is the program's, but no scope's that happens to be open.
+/// While it lives, memprof's own work waits for code of the program's, such as an output that the
+/// program has given. What that allocates is the program's, but no scope's that happens to be open.
 #[derive(Debug)]
 pub struct Lent {
     before: OwnCounts,
@@ -155,19 +157,19 @@ impl Lent {
     /// `None` unless the thread does memprof's own work.
     pub fn begin() -> Option<Lent> {
         let before = OwnCounts::now();
-        counters::lend().then(|| Lent { before })
+        own_record::lend().then(|| Lent { before })
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        carry_over(self.before, counters::of_program());
-        counters::set_own();
+        carry_over(self.before, own_record::of_program());
+        own_record::go_on();
     }
 }
 
-/// A value that memprof makes and the program keeps: the program's is a copy, so that nothing is allocated by one and freed
-/// by the other.
+/// A value that memprof makes and the program keeps: the program's is a copy, so that nothing is
+/// allocated by one and freed by the other.
 pub fn given<T>(make: impl FnOnce() -> T, copy: impl FnOnce(&T) -> T) -> T {
     let excused = Excused::begin();
     let made = make();

@@ -1,11 +1,12 @@
 //! What open scopes hold: of their own, and the process in the meantime.
 //!
-//! A thread with an open scope takes the slow path at every operation, so the course of its own counts is exact; the fast path
-//! knows nothing of scopes. Other threads are seen whenever they publish their heap, at least every 64 KiB.
+//! A thread with an open scope takes the slow path at every operation, so the course of its own
+//! counts is exact; the fast path knows nothing of scopes. Other threads are seen whenever they
+//! publish their heap, at least every 64 KiB.
 //!
-//! A scope is charged for what its thread allocates, and credited with what it frees, but for blocks that are certainly older
-//! than the scope ([`births`]). Of a scope inside another one, both look at each block with their own eyes; the outer one's
-//! are those of the outermost.
+//! A scope is charged for what its thread allocates, and credited with what it frees, but for
+//! blocks that are certainly older than the scope ([`births`]). Of a scope inside another one, both
+//! look at each block with their own eyes; the outer one's are those of the outermost.
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -16,6 +17,7 @@ use crate::births;
 use crate::counters;
 use crate::course::Course;
 use crate::own_counts::{self, OwnCounts};
+use crate::own_record;
 
 /// One bit for each scope of the process that is open.
 static OPEN: AtomicU64 = AtomicU64::new(0);
@@ -117,7 +119,8 @@ pub fn freeing(address: usize, size: u64) {
     if is_open() && !own_counts::is_excused() {
         INNERMOST.with(|innermost| {
             let (scope, outermost) = (innermost.scope.get(), innermost.outermost.get());
-            // What is older than all is older than the innermost, but for a future's scope that opened before.
+            // What is older than all is older than the innermost, but for a future's scope that
+            // opened before.
             if births::is_older(address, scope) {
                 add(&innermost.older, size as i64);
             }
@@ -184,7 +187,7 @@ impl ThreadCourse {
             around
         });
         // 0 is "at every operation".
-        let cells = counters::of_program();
+        let cells = own_record::of_program();
         if !counters::is_nobody(cells) {
             for threshold in [&cells.alloc_next, &cells.free_next, &cells.publish_frees_at] {
                 threshold.store(0, Ordering::Relaxed);

@@ -141,7 +141,8 @@ fn short_name(path: &str) -> &str {
 impl Text {
     fn table(&self, table: &Table, basis: Basis, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{TITLE}Filename: {}{TITLE:#}", escape(&table.file))?;
-        // A sampled table that begins with its signature needs no other name. An exact one has it as the program prints it.
+        // A sampled table that begins with its signature needs no other name. An exact one has it
+        // as the program prints it.
         let signature = format!("fn {}", short_name(&table.function));
         let named = (table.lines.first().and_then(|line| line.contents.as_ref()))
             .is_some_and(|line| line.contains(&signature));

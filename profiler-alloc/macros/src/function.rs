@@ -1,18 +1,21 @@
 //! The function an attribute stands on: its parts, and how a scope is put around its body.
 //!
 //! ```text
-//! fn f(v: Vec<u8>) {         async fn f(v: Vec<u8>) {               fn f(v: Vec<u8>) -> impl Future {
-//!     let scope = enter;         let future = async move {              let made = enter;
-//!     let v = v;                     let v = v; body                    let future = (move || { let v = v; body })();
-//!     body                       };                                     let scope = made.scope();
-//! }                              let pinned = pin!(Some(future));       async move {
-//!                                Polled::new(scope, pinned).await           let pinned = pin!(Some(future));
-//!                            }                                              Polled::new(scope, pinned).await
-//!                                                                       }
-//!                                                                   }
+//! fn f(v: Vec<u8>) {                    async fn f(v: Vec<u8>) {
+//!     let scope = enter;                    let future = async move { let v = v; body };
+//!     let v = v;                            let pinned = pin!(Some(future));
+//!     body                                  Polled::new(scope, pinned).await
+//! }                                     }
+//!
+//! fn f(v: Vec<u8>) -> impl Future {
+//!     let made = enter;
+//!     let future = (move || { let v = v; body })();
+//!     let scope = made.scope();
+//!     async move { let pinned = pin!(Some(future)); Polled::new(scope, pinned).await }
+//! }
 //! ```
-//! Arguments move into the body, so that they are dropped inside the scope. What other attributes have put there stays
-//! outermost: of two attributes, the first one is around the second.
+//! Arguments move into the body, so that they are dropped inside the scope. What other attributes
+//! have put there stays outermost: of two attributes, the first one is around the second.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -70,8 +73,8 @@ pub fn innermost(block: &mut Block) -> &mut Block {
     body_inside(&mut block.stmts[at]).map_or_else(|| unreachable!("found above"), innermost)
 }
 
-/// The body that an attribute has put into `let __memprof_future = …`: that of an `async` block, or of the closure that is
-/// called there.
+/// The body that an attribute has put into `let __memprof_future = …`: that of an `async` block, or
+/// of the closure that is called there.
 fn body_inside(stmt: &mut Stmt) -> Option<&mut Block> {
     let Stmt::Local(local) = stmt else {
         return None;
@@ -170,8 +173,9 @@ fn is_generated_item(stmt: &Stmt) -> bool {
     macro_tokens.to_string().contains("__MEMPROF_LOCAL")
 }
 
-/// The block of `Box::pin(async move { … })`, if that is all that a body does: what is left of an `async fn` where another
-/// macro, such as `async_trait`, has made it a function that returns a future. It is measured as what it was.
+/// The block of `Box::pin(async move { … })`, if that is all that a body does: what is left of an
+/// `async fn` where another macro, such as `async_trait`, has made it a function that returns a
+/// future. It is measured as what it was.
 fn boxed_body(body: &mut Block) -> Option<&mut Block> {
     let (last, others) = body.stmts.split_last_mut()?;
     let Stmt::Expr(Expr::Call(call), None) = last else {
@@ -193,8 +197,8 @@ fn boxed_body(body: &mut Block) -> Option<&mut Block> {
     }
 }
 
-/// Puts a scope around the body of `function`, and around the polls of the future that it is or gives; `change` may work on
-/// the body's own statements first.
+/// Puts a scope around the body of `function`, and around the polls of the future that it is or
+/// gives; `change` may work on the body's own statements first.
 pub fn wrap(
     function: &mut ItemFn,
     shared: &Shared,

@@ -35,7 +35,8 @@ use proc_macro::TokenStream;
 /// | `call_only` | of a function that returns a future: only the call, not the future's polls |
 /// | `crate = path` | where `profiler_alloc` is, if not at `::profiler_alloc` |
 ///
-/// For `fn`, methods, `async fn` and functions that return a future; not for `const fn`. The module `profiler_alloc::wrappers` says more.
+/// For `fn`, methods, `async fn` and functions that return a future; not for `const fn`. The module
+/// `profiler_alloc::wrappers` says more.
 #[proc_macro_attribute]
 pub fn profile(options: TokenStream, function: TokenStream) -> TokenStream {
     give(profile::attribute(options.into(), function.into()))

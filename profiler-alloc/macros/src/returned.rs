@@ -1,7 +1,9 @@
-//! What a function gives that is not `async`: a value, or a future, whose work is done when it is polled.
+//! What a function gives that is not `async`: a value, or a future, whose work is done when it is
+//! polled.
 //!
-//! Which it is, its return type says: `impl Future`, `Pin<Box<dyn Future>>`, `BoxFuture`. A future of another type is found
-//! by the compiler, and refused: it has to have the type that it had, so nothing can be put around its polls.
+//! Which it is, its return type says: `impl Future`, `Pin<Box<dyn Future>>`, `BoxFuture`. A future
+//! of another type is found by the compiler, and refused: it has to have the type that it had, so
+//! nothing can be put around its polls.
 
 use crate::options::Shared;
 use proc_macro2::TokenStream;
@@ -20,7 +22,8 @@ pub enum Returned {
     Value,
     /// `impl Future`, and the type of its output if that can be named.
     Future(Option<Box<Type>>),
-    /// `impl Future + Unpin`, `Pin<Box<dyn Future>>`, `BoxFuture`, and the type of its output as above.
+    /// `impl Future + Unpin`, `Pin<Box<dyn Future>>`, `BoxFuture`, and the type of its output as
+    /// above.
     Pinned(Option<Box<Type>>),
     /// `Box<dyn Future + Unpin>`.
     Boxed,
@@ -189,7 +192,8 @@ impl VisitMut for FindImpl {
     }
 }
 
-/// Finds a future or a stream inside another type. What a function returns that is given is another one's affair.
+/// Finds a future or a stream inside another type. What a function returns that is given is another
+/// one's affair.
 struct FindInside(bool);
 
 impl VisitMut for FindInside {
@@ -234,8 +238,8 @@ impl Returned {
         }
     }
 
-    /// The call that makes the function's own future, of what stands in its body: the compiler is told what the function
-    /// has promised of it.
+    /// The call that makes the function's own future, of what stands in its body: the compiler is
+    /// told what the function has promised of it.
     pub fn make(
         &self,
         output: &ReturnType,

@@ -9,10 +9,10 @@
 //!                                  g(a)
 //!                              }
 //! ```
-//! Probes name nothing but the function's own thread-local, so they compile wherever a statement does, in closures that
-//! move to other threads too. Blocks that run elsewhere or in the compiler are left alone: items, `const` and `async`
-//! blocks, what macros are given. But the `async` blocks in the expression that a function ends with, if that is a future,
-//! are its work.
+//! Probes name nothing but the function's own thread-local, so they compile wherever a statement
+//! does, in closures that move to other threads too. Blocks that run elsewhere or in the compiler
+//! are left alone: items, `const` and `async` blocks, what macros are given. But the `async` blocks
+//! in the expression that a function ends with, if that is a future, are its work.
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
@@ -51,7 +51,8 @@ pub struct Probes<'a> {
     kind: &'a mut dyn Kind,
     /// The function gives a future.
     gives_future: bool,
-    /// Where the function is written: a statement from another file, which a macro was given, has no line here.
+    /// Where the function is written: a statement from another file, which a macro was given, has
+    /// no line here.
     file: String,
 }
 
@@ -76,7 +77,8 @@ impl<'a> Probes<'a> {
         }
     }
 
-    /// The statements of a function that are written in the source; `first` is the line of the `fn`.
+    /// The statements of a function that are written in the source; `first` is the line of the
+    /// `fn`.
     pub fn function(&mut self, body: &mut Block, first: u32) {
         written::with_written_block(body, |block| {
             let close = match written::are_braces_written(block.brace_token) {

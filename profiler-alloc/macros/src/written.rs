@@ -1,4 +1,5 @@
-//! Which statements are written in the source: what other attributes have put around them, and beside them, has no line.
+//! Which statements are written in the source: what other attributes have put around them, and
+//! beside them, has no line.
 //!
 //! ```text
 //! #[instrument]                fn f(n: usize) -> usize {
@@ -8,8 +9,8 @@
 //!     v.len()
 //! }
 //! ```
-//! A token is written if the text at its place is the token; what a macro makes of its own has the place of the macro, or of
-//! a whole block.
+//! A token is written if the text at its place is the token; what a macro makes of its own has the
+//! place of the macro, or of a whole block.
 
 use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -20,8 +21,8 @@ use syn::{Block, Expr, Item, ItemFn, Stmt, token};
 use crate::function::is_generated;
 use crate::slots;
 
-/// True if the statement begins with a token that is written there. The `return` that an attribute has put before the last
-/// expression is not, but the expression is.
+/// True if the statement begins with a token that is written there. The `return` that an attribute
+/// has put before the last expression is not, but the expression is.
 pub fn is_written(stmt: &Stmt) -> bool {
     let begins = |code: &dyn ToTokens| {
         slots::first_tree(code.to_token_stream()).is_some_and(|tree| is_token_written(&tree))
@@ -71,7 +72,8 @@ pub fn are_braces_written(brace: token::Brace) -> bool {
     text.is_none_or(|text| text.ends_with('}'))
 }
 
-/// Lends the block that is written: the innermost one that holds all statements that are. `None` if none is.
+/// Lends the block that is written: the innermost one that holds all statements that are. `None` if
+/// none is.
 pub fn with_written_block<R>(body: &mut Block, change: impl FnOnce(&mut Block) -> R) -> Option<R> {
     let mut search = Search::default();
     search.visit_block_mut(body);
@@ -94,8 +96,8 @@ pub fn with_written_block<R>(body: &mut Block, change: impl FnOnce(&mut Block) -
     lending.result
 }
 
-/// The blocks that hold written statements, but for those inside such blocks: each as the numbers of the blocks that lead
-/// to it, in the order in which they are visited.
+/// The blocks that hold written statements, but for those inside such blocks: each as the numbers
+/// of the blocks that lead to it, in the order in which they are visited.
 #[derive(Default)]
 struct Search {
     visited: usize,
@@ -169,7 +171,8 @@ pub struct Place {
 }
 
 impl Place {
-    /// Of a function as it stands in the source; where a macro has given it a body from elsewhere, that of the body.
+    /// Of a function as it stands in the source; where a macro has given it a body from elsewhere,
+    /// that of the body.
     pub fn of(function: &mut ItemFn) -> Place {
         let signature = function.sig.fn_token.span;
         let first = slots::first_line(&function.sig);
@@ -220,7 +223,8 @@ impl Place {
         }
     }
 
-    /// The file, as an expression. `file!()` is that of the outermost macro call, not of the macro that has the text.
+    /// The file, as an expression. `file!()` is that of the outermost macro call, not of the macro
+    /// that has the text.
     pub fn file(&self) -> TokenStream {
         let file = self.span.file();
         match file.is_empty() {

@@ -59,8 +59,8 @@ impl Budget {
         }
     }
 
-    /// The scope may hold at most so many bytes of what it takes itself, at any moment. Blocks from before that it frees are
-    /// no credit.
+    /// The scope may hold at most so many bytes of what it takes itself, at any moment. Blocks from
+    /// before that it frees are no credit.
     pub const fn max_heap(mut self, bytes: u64) -> Budget {
         self.max_heap = Some(bytes);
         self
@@ -90,8 +90,8 @@ impl Budget {
         self
     }
 
-    /// The scope must free what it allocates. What it returns to its caller counts as not freed, and blocks from before that
-    /// it frees are no credit.
+    /// The scope must free what it allocates. What it returns to its caller counts as not freed,
+    /// and blocks from before that it frees are no credit.
     pub const fn no_leaks(mut self) -> Budget {
         self.no_leaks = true;
         self

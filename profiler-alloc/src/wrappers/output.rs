@@ -17,8 +17,8 @@ pub enum Output {
     Stderr,
     /// A stream of the program's own.
     Writer(Arc<Mutex<dyn Write + Send>>),
-    /// A function that takes the values themselves. What it allocates is the program's, but not charged to the functions that
-    /// are measured.
+    /// A function that takes the values themselves. What it allocates is the program's, but not
+    /// charged to the functions that are measured.
     Callback(Arc<dyn Fn(&Report) + Send + Sync>),
 }
 
@@ -116,7 +116,8 @@ pub(super) fn send(report: &Report) {
     }
 }
 
-/// Runs code of the program's own. A panic of it here would be one in a destructor, or at the end of the program.
+/// Runs code of the program's own. A panic of it here would be one in a destructor, or at the end
+/// of the program.
 fn of_the_program(output: impl FnOnce()) {
     let _lent = Lent::begin();
     let _ = catch_unwind(AssertUnwindSafe(output));

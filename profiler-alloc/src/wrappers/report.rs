@@ -28,7 +28,8 @@ pub enum Report {
 }
 
 impl Report {
-    /// A copy of which the program may keep parts: nothing is shared that would be memprof's to free.
+    /// A copy of which the program may keep parts: nothing is shared that would be memprof's to
+    /// free.
     pub(super) fn copy(&self) -> Report {
         match self {
             Report::Query(report) => Report::Query(report.copy()),

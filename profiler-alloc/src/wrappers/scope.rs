@@ -152,8 +152,8 @@ impl Anything {
 )]
 pub trait Measured {}
 
-/// A future, with a scope that runs whenever it is polled, and when it is dropped at its end: the box that it may be in is
-/// not left over.
+/// A future, with a scope that runs whenever it is polled, and when it is dropped at its end: the
+/// box that it may be in is not left over.
 #[derive(Debug)]
 pub struct Polled<'a, S, F> {
     scope: S,

@@ -44,8 +44,8 @@ pub struct Line {
     pub contents: Option<String>,
     /// In use in the whole process after the line; the highest of its runs. On the `fn` line: when it was called.
     pub mem_usage: Option<i64>,
-    /// Allocated minus freed by the line and what it called, in all runs. On the `fn` line, what was in use at the first call
-    /// is added, so that the increments of a table add up.
+    /// Allocated minus freed by the line and what it called, in all runs. On the `fn` line, what
+    /// was in use at the first call is added, so that the increments of a table add up.
     pub increment: Option<i64>,
     /// Allocated.
     pub allocated: Option<u64>,
@@ -83,7 +83,8 @@ impl ProfileReport {
             let net = sum.allocated.wrapping_sub(sum.freed) as i64;
             if slot == 0 && about.span.0 != about.span.1 {
                 line.increment = Some(baseline.wrapping_add(net));
-                // Blank, unless the call itself has worked there: what the attribute above does first, for one.
+                // Blank, unless the call itself has worked there: what the attribute above does
+                // first, for one.
                 if sum.allocated | sum.freed == 0 {
                     continue;
                 }

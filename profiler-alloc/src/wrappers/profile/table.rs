@@ -24,8 +24,8 @@ const BLOCKS: usize = 32;
 pub struct About {
     /// Path of the function: `app::module::name`.
     pub function: &'static str,
-    /// What the compiler calls an item inside the table's static, whose path has the function's type too:
-    /// `app::module::Type::name::__MEMPROF_TABLE::here`.
+    /// What the compiler calls an item inside the table's static, whose path has the function's
+    /// type too: `app::module::Type::name::__MEMPROF_TABLE::here`.
     pub here: Option<fn() -> &'static str>,
     /// As `file!()` gives it.
     pub file: &'static str,
@@ -211,8 +211,8 @@ impl Table {
         }
     }
 
-    /// Prints what one call did that began with so much heap in use, and forgets it. A call that shares its counters waits for
-    /// the end of the program.
+    /// Prints what one call did that began with so much heap in use, and forgets it. A call that
+    /// shares its counters waits for the end of the program.
     pub(super) fn report_call(&'static self, own: Taken, heap: i64) {
         if own.is_shared {
             if let Some(recorder) = recorder::current().filter(|recorder| recorder.is_ours()) {
