@@ -67,7 +67,9 @@ fn with_budget() -> usize {
     profiled()
 }
 
-const CALLS: [(&str, fn() -> usize); 8] = [
+type Call = (&'static str, fn() -> usize);
+
+const CALLS: [Call; 8] = [
     ("plain", || block(100)),
     ("profile", profiled),
     ("profile, each call", reported_each_call),

@@ -140,7 +140,8 @@ fn in_the_middle(list: &[u8]) -> usize {
 fn functions_do_what_they_did() {
     assert_eq!(with_all(vec![1, 2], (1, 2), "", 0), Ok(5), "sync");
     assert_eq!(with_all(Vec::new(), (2, 1), "3", 0), Ok(3), "early");
-    assert_eq!(generic([7_u8, 8_u8], 0), Some(7_u8), "generic");
+    let array: [u8; 2] = [7, 8];
+    assert_eq!(generic(array, 0), Some(7), "generic");
     assert_eq!(Thing(1).by_value(2), 3, "by value");
     assert_eq!(Thing(1).change(2).0, 3, "a method");
     assert_eq!(in_the_middle(&[1, 2]), 4, "a block");
