@@ -131,13 +131,23 @@ impl Renderer for Text {
     }
 }
 
+/// `name` of `app::module::name::<T>`.
+fn short_name(path: &str) -> &str {
+    let path = path.split('<').next().unwrap_or(path);
+    let path = path.trim_end_matches("::");
+    path.rsplit("::").next().unwrap_or(path)
+}
+
 impl Text {
     fn table(&self, table: &Table, basis: Basis, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{TITLE}Filename: {}{TITLE:#}", escape(&table.file))?;
-        // A table that begins with its signature needs no other name.
+        // A sampled table that begins with its signature needs no other name. An exact one has it
+        // as the program prints it.
+        let signature = format!("fn {}", short_name(&table.function));
         let named = (table.lines.first().and_then(|line| line.contents.as_ref()))
-            .is_some_and(|line| line.contains("fn "));
-        if !named && !table.notes.contains(&Note::NoLines) {
+            .is_some_and(|line| line.contains(&signature));
+        let is_clear = named && basis != Basis::Counters;
+        if !is_clear && !table.notes.contains(&Note::NoLines) {
             writeln!(out, "Function: {}", escape(&table.function))?;
         }
         for note in &table.notes {

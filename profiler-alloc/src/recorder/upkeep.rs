@@ -6,6 +6,7 @@ use profiler_alloc_format::{Point, ThreadCells};
 
 use super::Recorder;
 use crate::counters;
+use crate::own_record;
 use crate::totals::Totals;
 
 impl Recorder {
@@ -92,8 +93,10 @@ impl Recorder {
         self.statm.close();
     }
 
-    /// Bytes of address space the recorder has taken beside the file; the part it touched is less.
+    /// Bytes of address space the recorder has taken beside the file, of which it touched a part,
+    /// and the wrappers' heap.
     pub(super) fn own_bytes(&self) -> u64 {
-        (self.sampled.bytes() + self.stacks.bytes() + self.rules.bytes()) as u64
+        let mapped = self.sampled.bytes() + self.stacks.bytes() + self.rules.bytes();
+        (mapped as u64).saturating_add(own_record::heap())
     }
 }
