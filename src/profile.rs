@@ -3,6 +3,7 @@
 //! [`read`] is the way in; [`builder::Builder`] makes synthetic profiles for tests.
 
 pub mod builder;
+mod course;
 mod error;
 mod exact;
 mod loss;
@@ -14,6 +15,7 @@ mod totals;
 
 use std::path::PathBuf;
 
+pub use course::{Course, Taken};
 pub use error::ReadError;
 pub use exact::{ProfiledFunction, ProfiledLine};
 pub use loss::Loss;
@@ -41,6 +43,9 @@ pub struct Profile {
     pub modules: Vec<Module>,
     /// Heap and RSS over time, in the order of time; `time_ns` counts from the start.
     pub timeline: Vec<Point>,
+    /// Times at which it is known what each stack had live, in nanoseconds since the start: 4 to 7, evenly spaced, none if the
+    /// run was too short.
+    pub waypoints: Vec<u64>,
     /// Functions with `#[profile]`, in the order of their first calls.
     pub functions: Vec<ProfiledFunction>,
 }
@@ -66,41 +71,8 @@ pub struct Stack {
     pub node: NodeId,
     /// What was allocated, freed and kept with this call stack.
     pub totals: Totals,
-    /// When it took blocks. `None` if it took none, or the recorder did not say.
-    pub taken: Option<Taken>,
-}
-
-/// From when to when blocks were taken, in nanoseconds since the start, to the system's tick of some milliseconds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Taken {
-    /// None of them was taken before.
-    pub first_ns: u64,
-    /// The last one was.
-    pub last_ns: u64,
-}
-
-impl Taken {
-    fn of(record: &profiler_alloc_format::Stack) -> Option<Taken> {
-        const MS: u64 = 1_000_000;
-        let last_ns = record.last_ns.checked_sub(1)?;
-        // Rounded down, but not beyond the last.
-        let first_ms = u64::from(record.first_ms.checked_sub(1)?);
-        Some(Taken {
-            first_ns: (first_ms * MS).min(last_ns),
-            last_ns,
-        })
-    }
-
-    /// From the first of both to the last of both.
-    pub fn both(one: Option<Taken>, other: Option<Taken>) -> Option<Taken> {
-        let Some((one, other)) = one.zip(other) else {
-            return one.or(other);
-        };
-        Some(Taken {
-            first_ns: one.first_ns.min(other.first_ns),
-            last_ns: one.last_ns.max(other.last_ns),
-        })
-    }
+    /// When that was.
+    pub course: Course,
 }
 
 /// An executable or library.

@@ -75,6 +75,7 @@ mod budget;
 )]
 mod cfi;
 mod counters;
+mod course;
 mod descriptor;
 mod exact;
 mod filter;

@@ -18,9 +18,9 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use profiler_alloc_format::{
-    CHUNK_LEN, DIRECTORY_AT, FunctionCells, HEADER_LEN, HeaderCells, LineCells, MAX_CHUNKS,
-    ModuleCells, NodeCells, PointCells, SIZE_CLASSES, SIZES_AT, ShareCells, SizeClassCells,
-    StackCells, Table, ThreadCells,
+    CHUNK_LEN, DIRECTORY_AT, FunctionCells, FurtherCells, HEADER_LEN, HeaderCells, LineCells,
+    MAX_CHUNKS, ModuleCells, NodeCells, PointCells, SIZE_CLASSES, SIZES_AT, ShareCells,
+    SizeClassCells, StackCells, Table, ThreadCells,
 };
 
 use crate::descriptor::Descriptor;
@@ -28,7 +28,7 @@ use crate::memory::{self, Zeroed};
 use crate::sys;
 use mapping::{map_file, privatize, reserve, uninterrupted};
 
-/// Most records of each table, which bounds the file at about 96 MiB.
+/// Most records of each table, which bounds the file at about 112 MiB.
 const MAX_THREADS: usize = 16 << 10;
 const MAX_NODES: usize = 1 << 20;
 const MAX_STACKS: usize = 1 << 17;
@@ -146,14 +146,15 @@ pub struct Store {
     pub functions: Records<FunctionCells>,
     pub shares: Records<ShareCells>,
     pub lines: Records<LineCells>,
+    pub further: Records<FurtherCells>,
 }
 
 // SAFETY: `base` is only read, and leads to atomics.
 unsafe impl Sync for Store {}
 
 impl Store {
-    /// Creates `path`, which must not exist, and reserves one chunk for every table but the exact ones, which few programs
-    /// need.
+    /// Creates `path`, which must not exist, and reserves one chunk for every table but the exact ones and what is known
+    /// further of stacks, which not all programs need.
     pub fn create(path: &CStr) -> Result<Store, OpenFailure> {
         let flags =
             libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
@@ -202,6 +203,7 @@ impl Store {
             functions: Records::reserve(Table::Functions, MAX_FUNCTIONS)?,
             shares: Records::reserve(Table::Shares, MAX_SHARES)?,
             lines: Records::reserve(Table::Lines, MAX_LINES)?,
+            further: Records::reserve(Table::Further, MAX_STACKS)?,
         })
     }
 
@@ -236,6 +238,23 @@ impl Store {
         many: usize,
     ) -> Option<usize> {
         numbers::take(count, many, || records.capacity(), || self.grow(records))
+    }
+
+    /// What is known further of the stack with this number; its record is made if it is not there and the file can grow.
+    #[cold]
+    pub fn make_further(&self, stack: usize) -> Option<&'static FurtherCells> {
+        if self.is_refused() {
+            return None;
+        }
+        while self.further.get(stack).is_none() {
+            if !self.grow(&self.further) {
+                return None;
+            }
+        }
+        // Whatever a chunk has room for is there: zeros say what no record would.
+        let count = self.further.capacity() as u64;
+        (self.header().further_count).fetch_max(count, Ordering::Release);
+        self.further.get(stack)
     }
 
     /// Adds text to the strings; gives its offset and length. `None` if there is no room.
@@ -333,6 +352,7 @@ impl Store {
             self.functions.shrink();
             self.shares.shrink();
             self.lines.shrink();
+            self.further.shrink();
         }
     }
 
@@ -355,7 +375,7 @@ impl Store {
         self.file.close();
     }
 
-    fn ranges(&self) -> [(*mut u8, usize); 10] {
+    fn ranges(&self) -> [(*mut u8, usize); 11] {
         [
             (self.base, HEADER_LEN),
             self.threads.range(),
@@ -367,6 +387,7 @@ impl Store {
             self.functions.range(),
             self.shares.range(),
             self.lines.range(),
+            self.further.range(),
         ]
     }
 }

@@ -1,6 +1,6 @@
 //! The sums that samples add up to, for one stack or for any set of stacks.
 
-use profiler_alloc_format::{COUNT_FRACTION_BITS, Stack};
+use profiler_alloc_format::{COUNT_FRACTION_BITS, Further, Stack};
 
 /// A number of blocks, fixed-point, as sampling weights are not whole.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -58,13 +58,25 @@ pub struct Totals {
     pub live_variance: f64,
     /// Variance of `peak_bytes`, in bytes squared.
     pub peak_variance: f64,
+    /// Variance of `alloc_count`, in blocks squared.
+    pub alloc_count_variance: f64,
+    /// Variance of `freed_count`, in blocks squared.
+    pub freed_count_variance: f64,
+    /// Variance of `live_count`, in blocks squared.
+    pub live_count_variance: f64,
+    /// Variance of `peak_count`, in blocks squared.
+    pub peak_count_variance: f64,
 }
 
 impl Totals {
-    /// Decodes a record of a profile whose current peak is number `peak_epoch`.
+    /// Decodes the records of a stack, in a profile whose current peak is number `peak_epoch`.
     ///
     /// The second value counts variances that are no finite, positive number.
-    pub(super) fn from_record(record: &Stack, peak_epoch: u64) -> (Totals, u64) {
+    pub(super) fn from_record(
+        record: &Stack,
+        further: Option<&Further>,
+        peak_epoch: u64,
+    ) -> (Totals, u64) {
         let mut damaged = 0;
         let mut variance = |bits| {
             let value = f64::from_bits(bits);
@@ -82,6 +94,12 @@ impl Totals {
             (record.peak_bytes, record.peak_count, record.peak_variance)
         } else {
             (record.live_bytes, record.live_count, record.live_variance)
+        };
+        let further = further.copied().unwrap_or(Further::empty());
+        let peak_count_variance = if record.peak_epoch >= peak_epoch {
+            further.peak_count_variance
+        } else {
+            further.live_count_variance
         };
         let totals = Totals {
             alloc_bytes: record.alloc_bytes as i64,
@@ -102,6 +120,10 @@ impl Totals {
             freed_variance: variance(record.freed_variance),
             live_variance: variance(record.live_variance),
             peak_variance: variance(peak_variance),
+            alloc_count_variance: variance(further.alloc_count_variance),
+            freed_count_variance: variance(further.freed_count_variance),
+            live_count_variance: variance(further.live_count_variance),
+            peak_count_variance: variance(peak_count_variance),
         };
         (totals, damaged)
     }
@@ -132,6 +154,10 @@ impl Totals {
         self.freed_variance += other.freed_variance;
         self.live_variance += other.live_variance;
         self.peak_variance += other.peak_variance;
+        self.alloc_count_variance += other.alloc_count_variance;
+        self.freed_count_variance += other.freed_count_variance;
+        self.live_count_variance += other.live_count_variance;
+        self.peak_count_variance += other.peak_count_variance;
     }
 
     /// Whether anything at all was seen.

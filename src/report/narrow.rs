@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use super::stacks::{FrameId, StackFrame, StackNode, StackNodeId, StackTotal, Stacks};
-use super::{Figures, Origin, Scope, Taken};
+use super::{Course, Figures, Origin, Scope};
 
 /// What stands for a stack without any frame of the user's own source.
 pub const OUTSIDE: &str = "(outside the program's own source)";
@@ -56,21 +56,23 @@ impl Stacks {
                 (narrowed.child(caller, node.frame), true)
             });
         }
-        let mut sums: HashMap<StackNodeId, (Figures, Option<Taken>)> = HashMap::new();
+        let mut sums: HashMap<StackNodeId, (Figures, Course)> = HashMap::new();
         for stack in &self.stacks {
             let node = match places[stack.node as usize].0 {
                 0 => narrowed.outside(),
                 node => node,
             };
-            let (sum, taken) = sums.entry(node).or_default();
+            let (sum, course) = sums.entry(node).or_default();
             sum.add(&stack.figures);
-            *taken = Taken::both(*taken, stack.taken);
+            course.add(&stack.course);
         }
-        let stacks = sums.into_iter().map(|(node, (figures, taken))| StackTotal {
-            node,
-            figures,
-            taken,
-        });
+        let stacks = sums
+            .into_iter()
+            .map(|(node, (figures, course))| StackTotal {
+                node,
+                figures,
+                course,
+            });
         let mut stacks: Vec<StackTotal> = stacks.collect();
         stacks.sort_by_key(|stack| stack.node);
         Stacks {
@@ -79,6 +81,7 @@ impl Stacks {
             frames: narrowed.frames,
             nodes: narrowed.nodes,
             stacks,
+            waypoints: self.waypoints.clone(),
             modules: self.modules.clone(),
             total: self.total,
             unattributed: self.unattributed,

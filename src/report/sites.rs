@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::narrow::OUTSIDE;
 use super::stacks::{FrameId, Stacks};
-use super::{Figures, Metric, Origin, Recording, Taken};
+use super::{Course, Figures, Metric, Origin, Recording, Taken};
 
 /// A line of the user's own source, and the stacks that end in it or in what it calls outside of that source.
 #[derive(Clone, PartialEq, Debug)]
@@ -17,17 +17,17 @@ pub struct Site {
     pub stacks: Vec<usize>,
     /// When those of its stacks that have something live took blocks.
     pub taken: Option<Taken>,
+    /// What all of them had live, over time.
+    pub course: Course,
 }
 
-/// How long ago what is live was taken, and how fast it grew.
+/// How long ago what is live was taken.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Age {
     /// No live block is older, nanoseconds.
     pub oldest_ns: u64,
     /// Nor is any younger, nanoseconds.
     pub youngest_ns: u64,
-    /// Bytes live by second from the first to the last; `None` if all were taken at once.
-    pub growth: Option<f64>,
 }
 
 impl Stacks {
@@ -57,25 +57,28 @@ impl Stacks {
                     figures: Figures::default(),
                     stacks: Vec::new(),
                     taken: None,
+                    course: Course::default(),
                 });
                 sites.len() - 1
             });
             sites[index].figures.add(&stack.figures);
             sites[index].stacks.push(number);
             if stack.figures.live.bytes > 0 {
-                sites[index].taken = Taken::both(sites[index].taken, stack.taken);
+                sites[index].taken = Taken::both(sites[index].taken, stack.course.taken);
             }
+            sites[index].course.add(&stack.course);
         }
         sites
     }
 }
 
 impl Site {
-    /// How much this line looks like a leak, in bytes: what it has live, times the part of what it allocated that this is.
+    /// How much this line looks like a leak where nothing is known of the time, in bytes: what it has live, times the part of
+    /// what it allocated that this is. Else its [growth](Self::growth) says.
     ///
-    /// A cache that is filled once and a line that never frees score what they hold; a line that frees nearly all it
-    /// allocates scores little, however much it happens to hold. Neither the height nor the time of the peak matters.
-    pub fn leak_score(&self) -> f64 {
+    /// A cache that is filled once and a line that never frees hold on to what they hold; a line that frees nearly all it
+    /// allocates to little, however much it happens to hold. Neither the height nor the time of the peak matters.
+    pub fn held(&self) -> f64 {
         self.figures.live.bytes.max(0) as f64 * self.kept()
     }
 
@@ -95,12 +98,9 @@ impl Site {
     pub fn age(&self, recording: &Recording) -> Option<Age> {
         let taken = self.taken?;
         let since = |ns: u64| recording.duration_ns.saturating_sub(ns);
-        let span = taken.last_ns - taken.first_ns;
-        let is_spread = self.figures.live_count > 1 && span > 0;
         Some(Age {
             oldest_ns: since(taken.first_ns),
             youngest_ns: since(taken.last_ns),
-            growth: is_spread.then(|| self.figures.live.bytes as f64 / (span as f64 / 1e9)),
         })
     }
 

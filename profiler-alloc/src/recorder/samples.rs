@@ -7,7 +7,7 @@ use profiler_alloc_format::{StackCells, ThreadCells, size_class};
 
 use super::Recorder;
 use super::walk::Kind;
-use crate::at_peak::{add_variance, change_live};
+use crate::at_peak::add_variance;
 use crate::counters;
 use crate::live::{self, Block};
 use crate::registers::Registers;
@@ -15,7 +15,7 @@ use crate::sampling::{self, Weight};
 use crate::stacks::{self, StackRef};
 
 thread_local! {
-    /// [`Block::key`] of the thread's latest sample.
+    /// [`Block::key`] of the thread's latest sample; 0 if that was a reallocation.
     static LATEST: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -47,7 +47,7 @@ impl Recorder {
         if block.is_some() || self.charges_unknown() {
             self.timed(cells, cells.frees.load(Ordering::Relaxed), || {
                 let (stack, walked) = self.stack(cells, Kind::Free, at);
-                self.charge_free(stack, block, size);
+                self.charge_free(stack, block, size, false);
                 self.enter(cells, stack);
                 ((), walked)
             });
@@ -101,7 +101,7 @@ impl Recorder {
             let number = cells.reallocs.load(Ordering::Relaxed);
             let taker = self.timed(cells, number, || {
                 let (stack, walked) = self.stack(cells, Kind::Realloc, at);
-                self.charge_free(stack, old, old_size);
+                self.charge_free(stack, old, old_size, true);
                 let taker = due.then(|| self.sample_alloc(cells, stack, address, size, true));
                 self.enter(cells, stack);
                 (taker, walked)
@@ -140,6 +140,7 @@ impl Recorder {
         stack.alloc_count.fetch_add(weight.count, Ordering::Relaxed);
         stack.alloc_samples.fetch_add(1, Ordering::Relaxed);
         add_variance(&stack.alloc_variance, weight.variance);
+        self.add_count_variance(at, weight, |further| &further.alloc_count_variance);
         if is_realloc {
             stack
                 .realloc_bytes
@@ -153,9 +154,11 @@ impl Recorder {
         class.bytes.fetch_add(weight.bytes, Ordering::Relaxed);
 
         let block = Block::new(address, size, at.stack, interval, counters::number());
-        let _ = LATEST.try_with(|latest| latest.set(block.map_or(0, Block::key)));
+        // A block that grew step by step is counted as that, and not as a temporary one too.
+        let key = block.filter(|_| !is_realloc).map_or(0, Block::key);
+        let _ = LATEST.try_with(|latest| latest.set(key));
         if block.is_some_and(|block| self.remember(block)) {
-            self.change_live(stack, weight, 1);
+            self.change_live(at.stack, stack, weight, 1);
         } else {
             self.widen(cells, interval);
             self.store
@@ -167,9 +170,9 @@ impl Recorder {
     }
 
     /// Charges the stack that frees a block of `size` bytes, and the one that took it if it is known.
-    fn charge_free(&self, at: StackRef, block: Option<Block>, size: u64) {
+    fn charge_free(&self, at: StackRef, block: Option<Block>, size: u64, is_realloc: bool) {
         let weight = match block {
-            Some(block) => self.give_back(block),
+            Some(block) => self.give_back(block, is_realloc),
             None if self.charges_unknown() => sampling::weight(size, 0),
             None => return,
         };
@@ -178,17 +181,18 @@ impl Recorder {
         stack.freed_count.fetch_add(weight.count, Ordering::Relaxed);
         stack.free_samples.fetch_add(1, Ordering::Relaxed);
         add_variance(&stack.freed_variance, weight.variance);
+        self.add_count_variance(at, weight, |further| &further.freed_count_variance);
     }
 
-    /// Takes a block away from what is live of its stack; gives its weight.
-    fn give_back(&self, block: Block) -> Weight {
+    /// Takes a block away from what is live of its stack; gives its weight. One that is reallocated goes on living, as another.
+    fn give_back(&self, block: Block, is_realloc: bool) -> Weight {
         let weight = self.weight(block);
         let taker = self.stack_cells(StackRef {
             stack: block.stack(),
             node: 0,
         });
-        self.change_live(taker, weight, -1);
-        if LATEST.try_with(Cell::get) == Ok(block.key()) {
+        self.change_live(block.stack(), taker, weight, -1);
+        if !is_realloc && LATEST.try_with(Cell::get) == Ok(block.key()) {
             taker
                 .temporary_bytes
                 .fetch_add(weight.bytes, Ordering::Relaxed);
@@ -202,12 +206,6 @@ impl Recorder {
     fn weight(&self, block: Block) -> Weight {
         let asked_for = || self.store.header().interval.load(Ordering::Relaxed);
         sampling::weight(block.size(), block.interval().unwrap_or_else(asked_for))
-    }
-
-    /// Adds `weight` to what a stack has live, or takes it away.
-    fn change_live(&self, stack: &StackCells, weight: Weight, sign: i64) {
-        let epoch = self.store.header().peak_epoch.load(Ordering::Acquire);
-        change_live(stack, epoch, weight, sign);
     }
 
     fn remember(&self, block: Block) -> bool {
@@ -225,14 +223,11 @@ impl Recorder {
     /// A block that was taken from the live ones is not known any more.
     pub fn lose(&self, block: Block) {
         let weight = self.weight(block);
-        self.change_live(
-            self.stack_cells(StackRef {
-                stack: block.stack(),
-                node: 0,
-            }),
-            weight,
-            -1,
-        );
+        let taker = self.stack_cells(StackRef {
+            stack: block.stack(),
+            node: 0,
+        });
+        self.change_live(block.stack(), taker, weight, -1);
         self.store
             .header()
             .lost_blocks
