@@ -31,7 +31,7 @@ pub use crate::profile::Loss;
 pub use about::{Recording, Sampling};
 pub use call_tree::{CallNode, CallTree, Cut, Limits};
 pub use calls::{Calls, Location, LocationNode};
-pub use figures::{Bytes, Figures, NOISE};
+pub use figures::{Bytes, CountErrors, Figures, NOISE};
 pub use leak::Growth;
 pub use live::{Fate, Live, LiveRow, LiveSort, Place, Rates};
 pub use metric::Metric;

@@ -295,6 +295,7 @@ impl FiguresData {
             ("freed", figures.freed),
             ("live", figures.live),
             ("peak", figures.at_peak),
+            ("count", Metric::Count.blocks(figures)),
         ];
         let noise = all.into_iter().filter(|(_, figure)| figure.is_noise());
         FiguresData {

@@ -27,7 +27,7 @@ impl LeaksText {
             out,
             "{TITLE}Live at the end: {} in {} blocks, of {} allocated{TITLE:#}\n",
             value(Metric::Live, total.live),
-            words::count(total.live_count),
+            words::blocks(Metric::Live.blocks(total)),
             words::bytes(total.allocated.bytes),
         )?;
         writeln!(
@@ -77,7 +77,7 @@ impl LeaksText {
             "{:>12} {:>12} {:>10} {:>5.0}% {:>12} {:>10} {:>10} {:>18}  {:8}  {TITLE}{}{TITLE:#}",
             words::bytes(leak.score() as i64),
             value(Metric::Live, site.figures.live),
-            words::count(site.figures.live_count),
+            words::blocks(Metric::Live.blocks(&site.figures)),
             site.kept() * 100.0,
             format!("{sign}{}", words::bytes(grown)),
             ago(age.map(|age| age.oldest_ns)),
