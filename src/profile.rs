@@ -13,7 +13,10 @@ mod tests;
 mod timeline;
 mod totals;
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 pub use course::{Course, Taken};
 pub use error::ReadError;
@@ -46,6 +49,8 @@ pub struct Profile {
     /// Times at which it is known what each stack had live, in nanoseconds since the start: 4 to 7, evenly spaced, none if the
     /// run was too short.
     pub waypoints: Vec<u64>,
+    /// Crates and paths that whoever recorded it calls their own, apart by commas.
+    pub own: String,
     /// Functions with `#[profile]`, in the order of their first calls.
     pub functions: Vec<ProfiledFunction>,
 }
@@ -158,6 +163,13 @@ pub enum State {
     Exited,
 }
 
+/// Whether the file at `path`, which begins with `header`, is the one that the recorder wrote, and not a copy of it. A file
+/// that does not say is taken for it.
+pub fn is_original(path: &Path, header: &Header) -> bool {
+    let inode = fs::metadata(path).map(|metadata| metadata.ino());
+    header.inode == 0 || inode.is_ok_and(|inode| inode == header.inode)
+}
+
 impl Profile {
     /// How the recording stood when the file was read.
     pub fn state(&self) -> State {
@@ -206,6 +218,27 @@ impl Profile {
             State::Finished => self.header.final_ns,
             _ => self.header.updated_ns,
         }
+    }
+
+    /// Leaves of the stacks what came since the same recording was `before`. False if that is of another.
+    pub fn subtract(&mut self, before: &Profile) -> bool {
+        let identity = |header: &Header| (header.pid, header.started_unix_ns);
+        if identity(&self.header) != identity(&before.header) {
+            return false;
+        }
+        // A stack keeps its node for ever, but one that was being made may have had none yet.
+        let known: HashMap<NodeId, &Totals> = (before
+            .stacks
+            .iter()
+            .map(|stack| (stack.node, &stack.totals)))
+        .collect();
+        for stack in &mut self.stacks {
+            if let Some(totals) = known.get(&stack.node) {
+                stack.totals.subtract(totals);
+            }
+        }
+        self.unattributed.subtract(&before.unattributed);
+        true
     }
 
     /// The program's file name; empty if unknown.

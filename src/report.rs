@@ -36,7 +36,7 @@ pub use leak::Growth;
 pub use live::{Fate, Live, LiveRow, LiveSort, Place, Rates};
 pub use metric::Metric;
 pub use narrow::{Grain, OUTSIDE};
-pub use select::{Lines, NoMatch, Selection, Sort};
+pub use select::{Filter, Lines, NoMatch, Selection, Sort};
 pub use sites::{Age, Site};
 pub use stacks::{FrameId, StackFrame, StackModule, StackNode, StackNodeId, StackTotal, Stacks};
 pub use summary::{OwnCost, SizeBar, Summary, ThreadRow, TopLine};

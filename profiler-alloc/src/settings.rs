@@ -28,6 +28,8 @@ pub struct Settings {
     /// First interval of the timeline, nanoseconds.
     pub timeline_ns: u64,
     pub run_id: u64,
+    /// What counts as the user's own; to be copied before the environment changes.
+    pub own: &'static [u8],
 }
 
 /// Fewest and most frames that can be kept.
@@ -40,6 +42,7 @@ impl Settings {
         stack_depth: 512,
         timeline_ns: 1_000_000,
         run_id: 0,
+        own: &[],
     };
 
     /// As the environment variables say; what they say wrongly stays at its default, after a line on stderr.
@@ -74,6 +77,7 @@ impl Settings {
             settings.run_id = whole(text)?;
             Some(())
         });
+        settings.own = sys::env(env::OWN).unwrap_or_default();
         settings
     }
 

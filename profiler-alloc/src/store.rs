@@ -181,6 +181,8 @@ impl Store {
             .and_then(|()| store.extend(&store.strings))
             .and_then(|()| store.extend(&store.timeline))
             .map_err(OpenFailure::Reserve)?;
+        let inode = sys::inode(fd).unwrap_or(0);
+        store.header().inode.store(inode, Ordering::Relaxed);
         Ok(store)
     }
 

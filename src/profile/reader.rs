@@ -103,6 +103,7 @@ impl<R: Read + Seek> Reader<'_, R> {
             modules: Vec::new(),
             timeline: Vec::new(),
             waypoints: course::times(ticks),
+            own: text(&strings, header.own_at, header.own_len),
             functions: Vec::new(),
         };
         profile.functions = self.functions(exact::Records {
@@ -405,6 +406,13 @@ fn threads(records: &[format::Thread]) -> Vec<Thread> {
             }
         })
         .collect()
+}
+
+/// The text at `at`; empty if it is not all there.
+fn text(strings: &[u8], at: u32, len: u32) -> String {
+    let end = (at as usize).saturating_add(len as usize);
+    let bytes = strings.get(at as usize..end).unwrap_or_default();
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// A record that a table holds, of fixed length.

@@ -7,7 +7,8 @@ use super::foot::foot;
 use super::text::TITLE;
 use super::tree_text::{frame_name, value};
 use super::words;
-use crate::report::{Growth, Metric, Site, Stacks};
+use crate::report::{Bytes, Growth, Metric, Site, StackFrame, Stacks};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// A list of what looks like leaks, for people.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,8 @@ pub struct LeaksText {
     pub top: usize,
     /// Stacks shown for each line.
     pub stacks: usize,
+    /// Characters of a line, if it is for a terminal.
+    pub width: Option<usize>,
 }
 
 impl LeaksText {
@@ -82,14 +85,17 @@ impl LeaksText {
             format!("{sign}{}", words::bytes(grown)),
             ago(age.map(|age| age.oldest_ns)),
             ago(age.map(|age| age.youngest_ns)),
-            growth.map(rate).unwrap_or_default(),
+            match growth {
+                Some(growth) => rate(growth.per_second()),
+                None => rate(over_the_run(stacks, site)),
+            },
             growth
                 .map(|growth| curve(&growth.course))
                 .unwrap_or_default(),
             escape(&frame_name(frame)),
         )?;
         for number in site.top_stacks(stacks, Metric::Live, self.stacks) {
-            stack(stacks, number, Metric::Live, out)?;
+            stack(stacks, number, Metric::Live, self.width, out)?;
         }
         Ok(())
     }
@@ -137,14 +143,22 @@ fn legend(leaks: &[Suspect]) -> String {
             words::seconds(span_ns)
         ),
         None => "Score: bytes live, times the part of what the line allocated that this is; the run was too short to tell \
-                 what grows."
+                 what grows. Growth: live at the end, by second."
             .to_owned(),
     }
 }
 
+/// Bytes live by second of the run.
+fn over_the_run(stacks: &Stacks, site: &Site) -> Bytes {
+    let seconds = stacks.recording.duration_ns as f64 / 1e9;
+    match seconds > 0.0 {
+        true => site.figures.live.per(seconds),
+        false => Bytes::default(),
+    }
+}
+
 /// Growth by second, with its error.
-fn rate(growth: &Growth) -> String {
-    let rate = growth.per_second();
+fn rate(rate: Bytes) -> String {
     let sign = if rate.bytes > 0 { "+" } else { "" };
     let error = match rate.bytes {
         0 => String::new(),
@@ -162,28 +176,68 @@ fn curve(course: &[i64]) -> String {
     course.iter().map(bar).collect()
 }
 
-/// A stack in one line, innermost frame first.
+/// A stack, innermost frame first: in one line if it fits into `width` characters of a terminal, else a frame a line.
 pub(super) fn stack(
     stacks: &Stacks,
     number: usize,
     metric: Metric,
+    width: Option<usize>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     const FRAMES: usize = 8;
+    const INDENT: usize = 27;
     let stack = &stacks.stacks[number];
-    let mut frames = stacks.path(stack.node);
-    let names: Vec<String> = (frames.by_ref().take(FRAMES))
-        .map(|frame| match (frame.line, frame.file.rsplit('/').next()) {
-            (Some(line), Some(file)) => format!("{} ({file}:{line})", frame.function),
-            _ => frame.function.clone(),
+    let frames: Vec<&StackFrame> = stacks.path(stack.node).collect();
+    // It is what the line is called already.
+    let below = match frames.split_last() {
+        Some((last, rest)) if last.is_outside() && !rest.is_empty() => rest,
+        _ => &frames[..],
+    };
+    let shown = below.iter().take(FRAMES);
+    let mut names: Vec<String> = shown
+        .map(|frame| {
+            let name = match (frame.line, frame.file.rsplit('/').next()) {
+                (Some(line), Some(file)) => format!("{} ({file}:{line})", frame.function),
+                _ => frame.function.clone(),
+            };
+            escape(&name).into_owned()
         })
         .collect();
-    let more = if frames.next().is_some() {
-        " ← …"
-    } else {
-        ""
-    };
+    if below.len() > FRAMES {
+        names.push("…".to_owned());
+    }
     let figure = value(metric, metric.of(&stack.figures));
-    let path = names.join(" ← ");
-    writeln!(out, "{:>25}  {}{more}", figure, escape(&path))
+    let line = names.join(" ← ");
+    if width.is_none_or(|width| INDENT + line.width() <= width) {
+        return writeln!(out, "{figure:>25}  {line}");
+    }
+    let room = width
+        .unwrap_or_default()
+        .saturating_sub(INDENT + 2)
+        .max(LEAST);
+    for (number, name) in names.iter().enumerate() {
+        let (figure, arrow) = match number {
+            0 => (figure.as_str(), ""),
+            _ => ("", "← "),
+        };
+        writeln!(out, "{figure:>25}  {arrow}{}", cut_front(name, room))?;
+    }
+    Ok(())
+}
+
+/// Characters of a frame that are shown however narrow the terminal is.
+const LEAST: usize = 24;
+
+/// `text` in `width` columns of a terminal: its end, which tells most of a path.
+fn cut_front(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut used = 1;
+    let kept = text.chars().rev().take_while(|char| {
+        used += char.width().unwrap_or(0);
+        used <= width
+    });
+    let kept: Vec<char> = kept.collect();
+    std::iter::once('…').chain(kept.into_iter().rev()).collect()
 }

@@ -17,6 +17,8 @@ pub struct TemporaryText {
     pub top: usize,
     /// Stacks shown for each line.
     pub stacks: usize,
+    /// Characters of a line, if it is for a terminal.
+    pub width: Option<usize>,
 }
 
 impl TemporaryText {
@@ -72,7 +74,7 @@ impl TemporaryText {
                 escape(&frame_name(&stacks.frames[site.frame as usize])),
             )?;
             for number in site.top_stacks(stacks, metric, self.stacks) {
-                stack(stacks, number, metric, out)?;
+                stack(stacks, number, metric, self.width, out)?;
             }
         }
         match found.len().checked_sub(self.top) {

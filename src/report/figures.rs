@@ -47,7 +47,7 @@ impl Bytes {
     }
 
     /// The part of it in one of `parts` parts.
-    pub(super) fn per(self, parts: f64) -> Bytes {
+    pub fn per(self, parts: f64) -> Bytes {
         Bytes {
             bytes: (self.bytes as f64 / parts).round() as i64,
             standard_error: self.standard_error / parts,

@@ -1,10 +1,9 @@
 //! Stacks by the line of the user's own source that allocated: each stack counts for one line, so lines add up to the whole.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::narrow::OUTSIDE;
-use super::stacks::{FrameId, Stacks};
-use super::{Course, Figures, Metric, Origin, Recording, Taken};
+use super::stacks::{FrameId, StackFrame, Stacks};
+use super::{Course, Figures, Filter, Metric, NoMatch, Origin, Recording, Scope, Taken};
 
 /// A line of the user's own source, and the stacks that end in it or in what it calls outside of that source.
 #[derive(Clone, PartialEq, Debug)]
@@ -31,14 +30,17 @@ pub struct Age {
 }
 
 impl Stacks {
-    /// The lines that allocated or freed. To be asked of [narrowed](Stacks::narrowed) stacks: others have ends that are
-    /// outside of the user's source, which count for the innermost frame of their own here.
+    /// The lines that allocated or freed: the innermost of the user's own source, or of all code, as the stacks were
+    /// [narrowed](Stacks::narrowed).
     pub fn sites(&self) -> Vec<Site> {
         let has_user = (self.frames.iter()).any(|frame| frame.origin == Origin::User);
-        let is_site = |frame: FrameId| match self.frames[frame as usize].origin {
-            Origin::User => true,
-            Origin::Unknown => !has_user,
-            _ => false,
+        let is_site = |frame: FrameId| {
+            let frame = &self.frames[frame as usize];
+            match frame.origin {
+                Origin::User => true,
+                Origin::Unknown => !has_user || self.scope == Scope::All,
+                _ => frame.is_outside() || self.scope == Scope::All,
+            }
         };
         // Parents come before children, so the site of a caller is known when its callee asks for it.
         let mut innermost: Vec<Option<FrameId>> = vec![None; self.nodes.len()];
@@ -69,6 +71,27 @@ impl Stacks {
             sites[index].course.add(&stack.course);
         }
         sites
+    }
+
+    /// Keeps the stacks of the lines that `filter` says; totals stay those of the whole.
+    pub fn select(&mut self, filter: &Filter) -> Result<(), NoMatch> {
+        if filter.is_empty() {
+            return Ok(());
+        }
+        let sites = self.sites().into_iter();
+        let mut sites: Vec<(&StackFrame, Site)> = sites
+            .map(|site| (&self.frames[site.frame as usize], site))
+            .collect();
+        filter.apply(
+            &mut sites,
+            |(frame, _)| &frame.file,
+            |(frame, _)| &frame.function,
+        )?;
+        let kept = sites.into_iter().flat_map(|(_, site)| site.stacks);
+        let kept: HashSet<usize> = kept.collect();
+        let mut number = 0..;
+        (self.stacks).retain(|_| number.next().is_some_and(|number| kept.contains(&number)));
+        Ok(())
     }
 }
 
@@ -116,6 +139,6 @@ impl Site {
 
     /// Whether it stands for everything outside of the user's own source.
     pub fn is_outside(&self, stacks: &Stacks) -> bool {
-        stacks.frames[self.frame as usize].function == OUTSIDE
+        stacks.frames[self.frame as usize].is_outside()
     }
 }

@@ -3,17 +3,19 @@
 //! Addresses on one line are one frame, inlined functions are frames of their own, and the allocator's frames are left
 //! out. Every view of stacks is made from this tree: flamegraph, text tree, leaks, exports.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::narrow::OUTSIDE;
 use super::placing::Placing;
 use super::{Figures, Loss, Metric, Recording, Sampling, Scope, naming};
 use crate::defect::Defect;
 use crate::profile::{Course, Frame, Profile, Totals};
 use crate::source::Sources;
-use crate::symbolize::{CodeFrameId, Origin, Symbols};
+use crate::symbolize::{CodeFrameId, Origin, Symbols, crate_of};
 
 /// Number of a [`StackFrame`] in [`Stacks::frames`].
 pub type FrameId = u32;
@@ -27,6 +29,8 @@ pub struct Stacks {
     pub recording: Recording,
     /// How it was sampled.
     pub sampling: Sampling,
+    /// Whose frames there are.
+    pub scope: Scope,
     /// Distinct frames.
     pub frames: Vec<StackFrame>,
     /// The tree. Number 0 is the root, without a frame; a parent's number is below its children's.
@@ -80,6 +84,30 @@ impl StackFrame {
     /// Stands for stacks of which no frame is known.
     pub(super) fn without_frames() -> StackFrame {
         StackFrame::named("(no frame)")
+    }
+
+    /// Stands above the stacks without any frame of the user's own source.
+    pub(super) fn outside() -> StackFrame {
+        StackFrame {
+            origin: Origin::Dependency,
+            ..StackFrame::named(OUTSIDE)
+        }
+    }
+
+    /// Whether it stands for everything outside of the user's own source.
+    pub fn is_outside(&self) -> bool {
+        self.function == OUTSIDE && self.file.is_empty()
+    }
+
+    /// The crate it is of, or else the file name of its module.
+    pub fn crate_name<'a>(&'a self, modules: &'a [StackModule]) -> Cow<'a, str> {
+        let module = || {
+            let path = &modules.get(self.module?)?.path;
+            Some(path.file_name()?.to_string_lossy())
+        };
+        crate_of(&self.function, &self.file)
+            .or_else(module)
+            .unwrap_or_default()
     }
 
     fn named(function: &str) -> StackFrame {
@@ -173,6 +201,7 @@ impl Stacks {
         Stacks {
             recording: Recording::of(profile),
             sampling: Sampling::of(profile),
+            scope: Scope::All,
             frames: tree.frames,
             nodes: tree.nodes,
             stacks,

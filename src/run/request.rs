@@ -97,12 +97,15 @@ pub struct Request {
     pub stack_depth: Option<u32>,
     /// Time between two points of the timeline.
     pub timeline_interval: Option<Duration>,
+    /// Crates and paths that count as the user's own in every view.
+    pub own: Vec<String>,
 }
 
 impl Request {
     /// The variables to set in the program's environment.
     pub fn variables(&self) -> Vec<(&'static str, OsString)> {
         let milliseconds = |interval: Duration| interval.as_millis().max(1).to_string();
+        let own = (!self.own.is_empty()).then(|| self.own.join(","));
         let wishes = [
             (env::RUN_ID, Some(self.run_id.to_string())),
             (env::SAMPLE, self.sample.map(|sample| sample.to_string())),
@@ -115,6 +118,7 @@ impl Request {
                 self.stack_depth.map(|depth| depth.to_string()),
             ),
             (env::TIMELINE_MS, self.timeline_interval.map(milliseconds)),
+            (env::OWN, own),
         ];
         let stated = |(name, value): (_, Option<String>)| Some((name, value?.into()));
         let mut variables = vec![(env::OUTPUT, self.output.clone())];
@@ -145,6 +149,7 @@ mod tests {
             overhead: None,
             stack_depth: None,
             timeline_interval: None,
+            own: Vec::new(),
         };
         let names = |request: &Request| -> Vec<_> {
             let variables = request.variables();
@@ -153,9 +158,11 @@ mod tests {
         assert_eq!(names(&request), [env::OUTPUT, env::RUN_ID]);
         request.overhead = Some(0.5);
         request.timeline_interval = Some(Duration::from_micros(10));
+        request.own = vec!["jaq*".to_owned(), "src/vm/".to_owned()];
         let variables = request.variables();
         assert!(variables.contains(&(env::OVERHEAD, "0.5".into())));
         assert!(variables.contains(&(env::TIMELINE_MS, "1".into())));
+        assert!(variables.contains(&(env::OWN, "jaq*,src/vm/".into())));
     }
 
     #[test]

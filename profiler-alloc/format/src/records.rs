@@ -243,8 +243,14 @@ record! {
         lost_calls: u64,
         /// Records in [`Table::Further`](crate::Table::Further).
         further_count: u64,
+        /// Offset in [`Table::Strings`](crate::Table::Strings) of the value of [`env::OWN`](crate::env::OWN).
+        own_at: u32,
+        /// Bytes of it; 0 if there is none.
+        own_len: u32,
+        /// Number of the file's inode, by which a copy of it is told from the file itself; 0 if unknown.
+        inode: u64,
         /// Not used.
-        reserved: [u64; 14],
+        reserved: [u64; 12],
     }
 }
 
