@@ -284,7 +284,7 @@ fn a_stack_that_is_too_long_for_the_terminal_has_a_line_for_each_frame() {
     let narrow = leaks_of(&views.stacks, Some(64));
     let frames = "
                     500 B  alloc::vec::push (mod.rs:50)
-                           ← …n_core::registry::run (registry.rs:30)
+                           ← …re::registry::run (registry.rs:30)
                            ← std::thread::start (thread.rs:60)
 ";
     assert!(narrow.contains(frames), "{narrow}");
@@ -473,7 +473,8 @@ Bytes in use at the end: 2.0 MiB; callees below their callers
      2.0 MiB   97.9%               ├─ app::load  /home/me/app/src/main.rs:10
      2.0 MiB   97.9%      2.0 MiB  │  alloc::vec::push  mod.rs:5
     40.0 KiB    1.9%     40.0 KiB  └─ app::keep  /home/me/app/src/main.rs:20
-     4.9 KiB    0.2%      4.9 KiB  (outside the program's own source)
+     4.9 KiB    0.2%               (outside the program's own source)
+     4.9 KiB    0.2%      4.9 KiB  std::rt::start  mod.rs:9
 
 Sampling: exact; every allocation was recorded.
 ";

@@ -87,7 +87,7 @@ impl LeaksText {
             ago(age.map(|age| age.youngest_ns)),
             match growth {
                 Some(growth) => rate(growth.per_second()),
-                None => rate(over_the_run(stacks, site)),
+                None => over_the_run(stacks, site).map(rate).unwrap_or_default(),
             },
             growth
                 .map(|growth| curve(&growth.course))
@@ -149,12 +149,9 @@ fn legend(leaks: &[Suspect]) -> String {
 }
 
 /// Bytes live by second of the run.
-fn over_the_run(stacks: &Stacks, site: &Site) -> Bytes {
+fn over_the_run(stacks: &Stacks, site: &Site) -> Option<Bytes> {
     let seconds = stacks.recording.duration_ns as f64 / 1e9;
-    match seconds > 0.0 {
-        true => site.figures.live.per(seconds),
-        false => Bytes::default(),
-    }
+    (seconds > 0.0).then(|| site.figures.live.per(seconds))
 }
 
 /// Growth by second, with its error.

@@ -180,7 +180,11 @@ impl<'a> Narrowed<'a> {
         let full = self.full;
         let here = full.nodes[node as usize];
         let frame_of = |node: StackNode| &full.frames[node.frame as usize];
-        let crate_of = |node: StackNode| frame_of(node).crate_name(&full.modules);
+        // Std's own crates call each other to and fro.
+        let crate_of = |node: StackNode| match frame_of(node).crate_name(&full.modules) {
+            name if ["std", "core", "alloc"].contains(&&*name) => "std".into(),
+            name => name,
+        };
         let above = full.nodes[here.parent as usize];
         match here.parent != 0 && crate_of(here) == crate_of(above) {
             true => caller,
