@@ -41,7 +41,7 @@ pub use sites::{Age, Site};
 pub use stacks::{FrameId, StackFrame, StackModule, StackNode, StackNodeId, StackTotal, Stacks};
 pub use summary::{OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 
-pub use timeline::{CallSpan, TimePoint, Timeline};
+pub use timeline::{CallSpan, OwnMemory, TimePoint, Timeline};
 
 use crate::defect::Defect;
 use crate::profile::Profile;

@@ -98,6 +98,7 @@ fn sample() -> (Profile, Symbols) {
     builder.stacks[load].temporary_count = 10 << 16;
     builder.stacks[load].realloc_bytes = 2 << 20;
     builder.stacks[load].realloc_count = 7 << 16;
+    builder.header.own_bytes = 86 << 20;
     builder.header.peak_ns = 400_000_000;
     builder.header.final_ns = 1_000_000_000;
     for (time_ns, heap) in [(1, 0_u64), (300_000_000, 3 << 20), (900_000_000, 2 << 20)] {
@@ -449,10 +450,16 @@ fn all_views_agree_on_the_totals() {
     assert_eq!(spans, expected);
     assert!(plot.contains("╡ app::load (3 calls)"), "{plot}");
     assert!(plot.contains("app::keep (3 calls) ╪"), "{plot}");
+    // What of the RSS is not the program's is said wherever RSS is drawn.
+    let own = "recorder&#39;s own memory too, which the heap does not: at the end up to 86.0 MiB";
+    assert!(plot.contains(&own.replace("&#39;", "'")), "{plot}");
+    let notes = data["notes"].to_string();
+    assert!(notes.contains(&own.replace("&#39;", "'")), "{notes}");
     let on_page = serde_json::json!([200 * ms, 500 * ms, "app::load (3 calls)"]);
     assert_eq!(data["timeline"]["spans"][0], on_page);
     let svg = text(|out| TimelineSvg.svg(&views.timeline, out));
     assert!(svg.contains(">app::load (3 calls)</text>"), "{svg}");
+    assert!(svg.contains("own memory too"), "{svg}");
     assert!(
         svg.contains("heap at the end 2.0 MiB, peak 8.0 MiB at 0.400 s"),
         "{svg}"
