@@ -15,4 +15,4 @@ mod request;
 pub use output::{Output, OutputError};
 pub use program::{Program, ProgramError};
 pub use recorded::{Recorded, recorded};
-pub use request::{Request, RunId, Sample, SampleError};
+pub use request::{Request, RunId};

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use profiler_alloc_format::split_unit;
 use thiserror::Error;
 
 /// Why a size or a duration could not be read; the message shows how to write one.
@@ -28,24 +29,7 @@ const SIZE_UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
 /// assert_eq!(memprof::units::parse_size("64KiB"), Ok(65_536));
 /// ```
 pub fn parse_size(text: &str) -> Result<u64, UnitError> {
-    let error = || UnitError::Size(text.to_owned());
-    let (number, unit) = split_unit(text).ok_or_else(error)?;
-    let power = match unit.to_ascii_lowercase().as_str() {
-        "" | "b" => 0,
-        "k" | "kb" | "kib" => 1,
-        "m" | "mb" | "mib" => 2,
-        "g" | "gb" | "gib" => 3,
-        "t" | "tb" | "tib" => 4,
-        _ => return Err(error()),
-    };
-    let bytes = number * 1024_f64.powi(power);
-    // 2^53: above it, not every whole number of bytes is an f64.
-    let exact = bytes.fract() == 0.0 && bytes <= 9_007_199_254_740_992.0;
-    if exact {
-        Ok(bytes as u64)
-    } else {
-        Err(error())
-    }
+    profiler_alloc_format::parse_size(text).ok_or_else(|| UnitError::Size(text.to_owned()))
 }
 
 /// Reads a duration: `100ms`, `2s`, `1.5 min`. The unit must be there.
@@ -65,16 +49,6 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
         _ => return Err(error()),
     };
     Duration::try_from_secs_f64(number * seconds).map_err(|_| error())
-}
-
-/// Splits `1.5 MiB` into 1.5 and `MiB`; `None` if it does not start with a plain decimal number.
-fn split_unit(text: &str) -> Option<(f64, &str)> {
-    let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    Some((number.parse().ok()?, unit.trim_start()))
 }
 
 /// Bytes, shown in the largest unit that keeps the number at 1 or more: `512 B`, `1.5 MiB`.

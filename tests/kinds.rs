@@ -50,6 +50,7 @@ fn main() {
     });
     let first = take(1_000_000); // first
     let second = inlined(); // second
+    std::thread::spawn(|| drop(take(700_000))).join().unwrap(); // on a thread
     let third = (generic(1u8, 10_000), generic("x", 20_000), generic(1.5, 30_000)); // third
     drop(first); // gives back
     match std::env::args().nth(1).as_deref() {
@@ -73,6 +74,8 @@ struct Kind {
     rustflags: &'static str,
     allocator: &'static str,
     dependencies: &'static str,
+    /// Another target than this machine's own.
+    target: Option<&'static str>,
 }
 
 /// Builds that share a target folder put their program in the same place: one at a time builds and runs.
@@ -87,6 +90,7 @@ const PLAIN: Kind = Kind {
     rustflags: "",
     allocator: SYSTEM,
     dependencies: "",
+    target: None,
 };
 
 impl Kind {
@@ -124,6 +128,7 @@ impl Kind {
         let build = Command::new(env!("CARGO"))
             .args(["build", "--release", "--quiet", "--target-dir"])
             .arg(&target)
+            .args(self.target.iter().flat_map(|target| ["--target", target]))
             .current_dir(&folder)
             .env("RUSTFLAGS", self.rustflags)
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
@@ -135,7 +140,8 @@ impl Kind {
             self.name,
             text(&build.stderr)
         );
-        target.join("release/kind")
+        let built = target.join(self.target.unwrap_or_default());
+        built.join("release/kind")
     }
 
     /// The profile of one run, which ended with `code`.
@@ -207,6 +213,12 @@ fn check(report: &Value, kind: &str) {
             "{kind}: {marker}, {what}"
         );
     }
+    // Of the thread's own closure, which is on the same line: what spawning takes itself is on it too.
+    let on_thread = figure(report, "on a thread", "allocated");
+    assert!(
+        (700_000..710_000).contains(&on_thread),
+        "{kind}: {on_thread}"
+    );
     let sorted = figure(report, "within a sort", "allocated");
     assert!(
         sorted >= 300_000 && sorted % 100_000 == 0,
@@ -214,7 +226,7 @@ fn check(report: &Value, kind: &str) {
     );
     assert_eq!(
         figure(report, "takes", "allocated"),
-        1_000_000 + sorted,
+        1_700_000 + sorted,
         "{kind}: takes"
     );
     // Three instances of one function are one table.
@@ -283,6 +295,81 @@ fn not_position_independent() {
         ..PLAIN
     }
     .check();
+}
+
+/// musl has no unwind tables and no address of its own for the end of the main thread's stack, and calls the program
+/// `/proc/self/exe` or as it was started.
+#[test]
+fn over_musl() {
+    let Some((target, libraries)) = musl() else {
+        return eprintln!(
+            "not tested: no target of musl; rustup target add x86_64-unknown-linux-musl"
+        );
+    };
+    let gcc = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kinds/gcc");
+    fs::create_dir_all(&gcc).unwrap();
+    // A dynamic program wants gcc's shared library, of which there is none for musl: what static ones have does.
+    let unwinder = libraries.join("self-contained/libunwind.a");
+    let script = format!("INPUT({} -lgcc -lc)", unwinder.display());
+    fs::write(gcc.join("libgcc_s.so"), script).unwrap();
+    let dynamic = format!(
+        "-Ctarget-feature=-crt-static -Clinker=musl-gcc -Lnative={}",
+        gcc.display()
+    );
+    let kinds = [
+        ("musl-static-pie", "", "debug = 1"),
+        (
+            "musl-static",
+            "-Crelocation-model=static",
+            "debug = 1\nlto = \"fat\"",
+        ),
+        ("musl-dynamic", dynamic.leak(), "debug = 1"),
+    ];
+    let _alone = alone();
+    for (name, rustflags, profile) in kinds {
+        let kind = Kind {
+            name,
+            profile,
+            rustflags,
+            target: Some(target),
+            ..PLAIN
+        };
+        if name == "musl-dynamic" && Command::new("musl-gcc").output().is_err() {
+            eprintln!("not tested: no musl-gcc; apt-get install musl-tools");
+            continue;
+        }
+        let program = kind.build();
+        // By a path from the current folder, as most programs are started.
+        let folder = program.parent().unwrap();
+        let profile = kind.folder().join("end.memprof");
+        let output = Command::new(MEMPROF)
+            .args(["run", "--sample", "all", "--force", "-o"])
+            .arg(&profile)
+            .args(["--", "./kind", "end", "many", "arguments"])
+            .current_dir(folder)
+            .output()
+            .unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{name}: {said}");
+        assert!(said.contains(" stacks, no losses"), "{name}: {said}");
+        let report = report(&profile);
+        check(&report, name);
+        assert_eq!(report["defects"], serde_json::json!([]), "{name}");
+    }
+}
+
+/// The target of musl for this machine and the folder of Rust's library for it, if that is installed.
+fn musl() -> Option<(&'static str, PathBuf)> {
+    let target = match std::env::consts::ARCH {
+        "x86_64" => "x86_64-unknown-linux-musl",
+        "aarch64" => "aarch64-unknown-linux-musl",
+        _ => return None,
+    };
+    let asked = Command::new("rustc")
+        .args(["--print", "target-libdir", "--target", target])
+        .output();
+    let folder = PathBuf::from(text(&asked.ok()?.stdout).trim());
+    folder.is_dir().then_some((target, folder))
 }
 
 #[test]

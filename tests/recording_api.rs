@@ -125,6 +125,49 @@ fn the_life_of_a_recording() {
     );
 }
 
+/// Calls itself `depth` times before it takes a block.
+fn deep(depth: usize) -> Vec<u8> {
+    match depth {
+        0 => black_box(vec![1u8; 7 << 20]),
+        _ => black_box(deep(depth - 1)),
+    }
+}
+
+#[test]
+fn the_file_states_the_settings_that_were_kept() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let recording = Recording::builder()
+        .path(folder.path().join("settings"))
+        .sample(Sample::Every(0))
+        .overhead(500.0)
+        .stack_depth(5)
+        .timeline(Duration::ZERO)
+        .start()
+        .unwrap();
+    drop(deep(100));
+    let file = recording.path();
+    drop(recording);
+    let (profile, _) = profile::read(&file).unwrap();
+    let header = &profile.header;
+    assert_eq!((header.interval, header.budget_ppm), (1, 1_000_000));
+    assert!(header.timeline_interval_ns >= 1_000_000);
+    assert_eq!(header.stack_depth, 16);
+    let deepest = (profile.stacks.iter()).find(|stack| stack.totals.alloc_bytes >= 7 << 20);
+    let mut node = deepest.unwrap().node;
+    let mut frames = 0;
+    while node != 0 {
+        let known = profile.nodes[node as usize];
+        frames += u32::from(
+            known
+                .frame
+                .is_some_and(|frame| frame != profile::Frame::ELIDED),
+        );
+        node = known.parent;
+    }
+    assert_eq!(frames, header.stack_depth);
+}
+
 /// One block after another from one line, with time in between.
 fn take_slowly(count: usize) -> Vec<Vec<u8>> {
     let take = |_| {

@@ -327,6 +327,65 @@ fn the_recorder_is_asked_by_the_environment() {
 }
 
 #[test]
+fn what_the_recorder_would_refuse_is_refused_before_the_program_starts() {
+    let refused = [
+        (["--stack-depth", "5"], "write 16 to 8192 frames"),
+        (["--stack-depth", "8193"], "write 16 to 8192 frames"),
+        (["--sample", "2TiB"], "from 1 byte to 1 TiB"),
+        (["--sample", "0"], "from 1 byte to 1 TiB"),
+        (["--overhead", "101"], "a percentage from 0 to 100"),
+        (["--timeline-interval", "10us"], "from 1 ms to 1440 min"),
+        (["--timeline-interval", "1500min"], "from 1 ms to 1440 min"),
+    ];
+    for (option, range) in refused {
+        let output = ended(&[&option[..], &["--", "echo", "started"]].concat());
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{option:?}");
+        assert_eq!(text(&output.stdout), "", "{option:?}");
+        assert!(said.contains(range), "{option:?}: {said}");
+    }
+}
+
+/// A program's recorder takes every value that the command takes, at the ends of the ranges too.
+#[test]
+fn what_is_asked_for_is_what_is_recorded() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = example("lists");
+    let asked = [
+        (["--sample", "8GiB", "--stack-depth", "16"], (8 << 30, 16)),
+        (
+            ["--sample", "1TiB", "--stack-depth", "8192"],
+            (1 << 40, 8192),
+        ),
+        (["--sample", "1B", "--overhead", "0"], (1, 512)),
+    ];
+    for (options, expected) in asked {
+        let place = [
+            "-o",
+            "x.memprof",
+            "--force",
+            "--",
+            program.to_str().unwrap(),
+        ];
+        let arguments = [&options[..], &place].concat();
+        let output = memprof_run(folder.path(), &arguments).output().unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert!(
+            !said.contains("profiler-alloc:"),
+            "nothing is refused: {said}"
+        );
+        let (profile, _) = memprof::profile::read(&folder.path().join("x.memprof")).unwrap();
+        let header = profile.header;
+        assert_eq!(
+            (header.interval, header.stack_depth),
+            expected,
+            "{options:?}"
+        );
+    }
+}
+
+#[test]
 fn two_lines_tell_what_was_recorded_and_what_comes_next() {
     let folder = tempfile::tempdir().unwrap();
     let program = example("lists");

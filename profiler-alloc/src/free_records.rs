@@ -3,14 +3,9 @@
 //! A record has one owner at a time, whose counters run on from where the last owner left them: whoever takes it over sees
 //! all that was counted in it.
 
-use profiler_alloc_format::ThreadCells;
+use profiler_alloc_format::{THREAD_FREE as FREE, THREAD_TAKEN as TAKEN, ThreadCells};
 
 use crate::sync::{AtomicUsize, Ordering};
-
-/// State of a record that belongs to a thread. A fresh record is in neither state: it is being made for somebody.
-const TAKEN: u32 = 1;
-/// State of a record that was given back.
-const FREE: u32 = 2;
 
 /// How many records of a pool are free, and where to look first.
 pub struct FreeRecords {

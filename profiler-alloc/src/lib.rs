@@ -165,13 +165,13 @@ pub mod queries {
 }
 
 pub use allocator::ProfilerAlloc;
+pub use profiler_alloc_format::env::Sample;
 #[cfg(feature = "macros")]
 pub use profiler_alloc_macros::{
     budget, elapsed_timer, profile, profile_block, query_profiler, ram_profiler,
 };
 pub use recording::{Builder, Recording, StartError};
 pub use region::Region;
-pub use settings::Sample;
 pub use stats_alloc::Stats;
 pub use wrappers::{elapsed_timer, query_profiler, ram_profiler};
 

@@ -6,7 +6,6 @@
 //! is remembered of the address (unwind rules, stacks) is remembered of its [`Site`]: the address and the module together.
 //! A module's number is never given to another; the same file loaded again at the same place has its old one.
 
-use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use profiler_alloc_format::{ModuleCells, UNKNOWN_MODULE};
@@ -250,7 +249,7 @@ impl Modules {
         cells
             .build_id_len
             .store(loaded.build_id.len as u32, Ordering::Relaxed);
-        store_path(store, cells, loaded.name);
+        store_path(store, cells, loaded);
         cells.bias.store(loaded.bias as u64, Ordering::Relaxed);
         cells.loaded_ns.store(now_ns, Ordering::Relaxed);
         cells.end.store(loaded.end as u64, Ordering::Relaxed);
@@ -264,13 +263,23 @@ const fn never_unloads() -> bool {
     cfg!(target_env = "musl")
 }
 
-/// Stores the path, and the file's length and time of change beside it. The main program has no name of its own.
-fn store_path(store: &Store, cells: &ModuleCells, name: &CStr) {
+/// Stores the path, and the file's length and time of change beside it.
+///
+/// The loader's name of the main program is no path to go by: glibc's is empty, that of a static program of musl is
+/// `/proc/self/exe`, and that of a dynamic one may be `./app`. The kernel knows it, and which of the objects it is.
+fn store_path(store: &Store, cells: &ModuleCells, loaded: &Loaded<'_>) {
     let mut buffer = [0u8; 512];
     let main = c"/proc/self/exe";
-    let (path, file) = match name.to_bytes() {
+    let is_main = (loaded.start..loaded.end).contains(&sys::program_headers());
+    let (path, file) = match loaded.name.to_bytes() {
         b"" => (sys::read_link(main, &mut buffer).unwrap_or_default(), main),
-        bytes => (bytes, name),
+        _ if is_main => (sys::read_link(main, &mut buffer).unwrap_or_default(), main),
+        bytes if bytes.starts_with(b"/") => (bytes, loaded.name),
+        // As given to `dlopen`: from the folder that the program is in now.
+        bytes => {
+            let whole = sys::whole_path(loaded.name, &mut buffer);
+            (whole.unwrap_or(bytes), loaded.name)
+        }
     };
     if let Some((len, modified)) = sys::file_stamp(file) {
         cells.file_len.store(len, Ordering::Relaxed);

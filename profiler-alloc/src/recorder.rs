@@ -9,6 +9,7 @@
 mod further;
 mod pace;
 mod samples;
+mod thinning;
 mod upkeep;
 mod walk;
 
@@ -16,6 +17,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
+use self::thinning::Thinning;
 use crate::budget::Budget;
 use crate::counters;
 use crate::filter::Filter;
@@ -56,6 +58,7 @@ pub struct Recorder {
     wiped_on_fork: &'static AtomicU64,
     /// The sampled blocks; says nothing of any other once the recording is about to end.
     pub sampled: Sampled,
+    thinning: Thinning,
     stacks: Stacks,
     rules: Rules,
     modules: Modules,
@@ -137,9 +140,12 @@ impl Recorder {
         let previous = latest();
         let takes_all =
             !budget.is_flexible() && store.header().interval.load(Ordering::Relaxed) == 0;
-        let filter = match takes_all {
-            true => Filter::closed()?,
-            false => Filter::new()?,
+        let (filter, budget) = match takes_all {
+            true => (Filter::closed()?, budget),
+            false => {
+                let filter = Filter::new()?;
+                (filter, budget.asking(filter))
+            }
         };
         let recorder = Recorder {
             generation: previous.map_or(1, |recorder| recorder.generation + 1),
@@ -150,6 +156,7 @@ impl Recorder {
             started_ns: sys::now_ns(),
             wiped_on_fork: in_force_word()?,
             sampled: Sampled::new(filter, live::FIRST_BUCKETS),
+            thinning: Thinning::new(),
             stacks: Stacks::new(),
             rules: Rules::new()?,
             modules: Modules::new()?,

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use core::sync::atomic::Ordering;
 
+use profiler_alloc_format::env::{Grant, Overhead, Sample, StackDepth, TimelineInterval};
 use profiler_alloc_format::{STATE_FINISHED, STATE_PAUSED, STATE_RECORDING};
 
 use crate::hook::Inside;
 use crate::output::Output;
 use crate::recorder::{self, Recorder};
-use crate::settings::{Sample, Settings};
+use crate::settings::Settings;
 use crate::start::{self, Refusal};
 use crate::store::OpenFailure;
 use crate::{is_installed, sys};
@@ -55,31 +56,39 @@ impl Builder {
         self
     }
 
-    /// Which allocations to record with their stack. The default is [`Sample::Auto`].
+    /// Which allocations to record with their stack. The default is [`Sample::Auto`]; an interval is kept between 1 byte
+    /// and 1 TiB.
     pub fn sample(mut self, sample: Sample) -> Self {
-        self.settings.sample = sample;
+        self.settings.sample = sample.within_range();
         self
     }
 
-    /// Time the recorder may take under [`Sample::Auto`], in percent of the program's CPU time, after a grant of a tenth of a second.
+    /// Time the recorder may take under [`Sample::Auto`], in percent of the program's CPU time, after the
+    /// [`grant`](Self::grant).
     /// The default is 2; values are kept between 0 and 100.
     pub fn overhead(mut self, percent: f64) -> Self {
-        self.settings.overhead_ppm = (percent.clamp(0.0, 100.0) * 10_000.0).round() as u32;
+        self.settings.overhead = Overhead::clamped(percent);
         self
     }
 
-    /// Frames to keep of one stack, 16 to 8192. The default is 512; of a deeper stack both ends are kept.
+    /// Time the recorder may take under [`Sample::Auto`] on top of the overhead, 4 ms by default and an hour at most: until
+    /// it is used up, every allocation is recorded.
+    pub fn grant(mut self, time: Duration) -> Self {
+        self.settings.grant = Grant::clamped(time);
+        self
+    }
+
+    /// Frames to keep of one stack. The default is 512; values are kept between 16 and 8192. Of a deeper stack both ends
+    /// are kept.
     pub fn stack_depth(mut self, frames: u32) -> Self {
-        self.settings.stack_depth = frames;
+        self.settings.stack_depth = StackDepth::clamped(frames);
         self
     }
 
     /// First time between two points of the timeline. It doubles each time the timeline is full, at 2,048 points. The
-    /// default is 1 ms; the system's tick (1 to 4 ms) bounds it from below.
+    /// default is 1 ms; values are kept between 1 ms and a day, and the system's tick (1 to 4 ms) bounds them from below.
     pub fn timeline(mut self, interval: Duration) -> Self {
-        self.settings.timeline_ns = u64::try_from(interval.as_nanos())
-            .unwrap_or(u64::MAX)
-            .max(1);
+        self.settings.timeline = TimelineInterval::clamped(interval);
         self
     }
 

@@ -2,12 +2,13 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use profiler_alloc_format::{MAGIC, STATE_EXITED, STATE_RECORDING, VERSION, env};
+use profiler_alloc_format::env::{self, Sample};
+use profiler_alloc_format::{MAGIC, STATE_EXITED, STATE_RECORDING, VERSION};
 
-use crate::budget::{self, Budget};
+use crate::budget::Budget;
 use crate::output::Output;
 use crate::recorder::{self, Recorder};
-use crate::settings::{STACK_DEPTHS, Sample, Settings};
+use crate::settings::Settings;
 use crate::store::{OpenFailure, Store};
 use crate::totals::Totals;
 use crate::{fork, memory, sys};
@@ -67,12 +68,11 @@ pub fn start(output: Output, settings: &Settings) -> Result<&'static Recorder, R
 fn open(output: Output, settings: &Settings) -> Result<&'static Recorder, Refusal> {
     let (store, output) = create(output)?;
     write_header(&store, settings);
-    let share = (settings.sample == Sample::Auto).then_some(u64::from(settings.overhead_ppm));
-    let depth = settings
-        .stack_depth
-        .clamp(*STACK_DEPTHS.start(), *STACK_DEPTHS.end()) as usize;
+    let share = (settings.sample == Sample::Auto).then_some(u64::from(settings.overhead.ppm()));
+    let budget = Budget::new(share, settings.grant.ns());
+    let depth = settings.stack_depth.frames() as usize;
     let created = output.clone();
-    let recorder = Recorder::new(store, output, depth, Budget::new(share))
+    let recorder = Recorder::new(store, output, depth, budget)
         .and_then(memory::leak)
         .ok_or_else(|| {
             sys::remove_file(created.as_c_str());
@@ -131,13 +131,13 @@ fn write_header(store: &Store, settings: &Settings) {
     set32(&header.state, STATE_RECORDING);
     set32(&header.pid, sys::process_id());
     set32(&header.mode, mode);
-    set32(&header.budget_ppm, settings.overhead_ppm);
-    set32(&header.stack_depth, settings.stack_depth);
+    set32(&header.budget_ppm, settings.overhead.ppm());
+    set32(&header.stack_depth, settings.stack_depth.frames());
     set(&header.run_id, settings.run_id);
     set(&header.started_unix_ns, sys::unix_ns());
     set(&header.interval, interval);
     set(&header.interval_widest, interval);
-    set(&header.grant_ns, budget::GRANT_NS);
+    set(&header.grant_ns, settings.grant.ns());
     set(&header.heap_base, heap);
     set(&header.heap, heap);
     set(&header.peak, heap);
@@ -147,7 +147,7 @@ fn write_header(store: &Store, settings: &Settings) {
     set(&header.thread_count, 1);
     set(&header.node_count, 1);
     set(&header.stack_count, 1);
-    set(&header.timeline_interval_ns, settings.timeline_ns);
+    set(&header.timeline_interval_ns, settings.timeline.ns());
     if let Some((at, len)) = store.add_string(settings.own).filter(|&(_, len)| len > 0) {
         set32(&header.own_at, at);
         set32(&header.own_len, len);

@@ -144,6 +144,31 @@ pub fn inode(fd: i32) -> Option<u64> {
     unsafe { (libc::fstat(fd, status.as_mut_ptr()) == 0).then(|| status.assume_init().st_ino) }
 }
 
+/// The whole path of the file that `path` leads to from the current folder, cut off at the buffer's length.
+pub fn whole_path<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+    // SAFETY: the path ends with a zero. A descriptor of this kind reads and writes nothing.
+    let fd = unsafe { libc::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC) };
+    if fd < 0 {
+        return None;
+    }
+    let mut link = *b"/proc/self/fd/0000000000\0";
+    let number = Decimal::new(fd as u64);
+    let (start, digits) = (b"/proc/self/fd/".len(), number.bytes());
+    link[start..start + digits.len()].copy_from_slice(digits);
+    link[start + digits.len()] = 0;
+    let link = CStr::from_bytes_until_nul(&link).unwrap_or(c"");
+    let whole = read_link(link, buffer);
+    // SAFETY: opened above, and known to nobody else.
+    unsafe { libc::close(fd) };
+    whole
+}
+
+/// Where the program headers of the program lie that the kernel started; 0 if it does not tell.
+pub fn program_headers() -> usize {
+    // SAFETY: has no preconditions.
+    unsafe { libc::getauxval(libc::AT_PHDR) as usize }
+}
+
 /// Removes a file that this crate has just created, and that has become useless.
 pub fn remove_file(path: &CStr) {
     // SAFETY: the path ends with a zero.

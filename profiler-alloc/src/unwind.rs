@@ -123,6 +123,7 @@ pub fn walk(
                 return_at,
             } => (from_fp, offset, saved_fp, return_at),
             Step::Outermost => return End::Complete,
+            Step::Unknown if memory.begins_at(sp) => return End::Complete,
             Step::Unknown => return End::CutOff,
         };
         let frame_end = if from_fp { fp } else { sp }.wrapping_add_signed(offset);

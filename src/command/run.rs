@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
+
+use profiler_alloc_format::env::{Grant, Overhead, Sample, StackDepth, TimelineInterval};
 
 use super::report;
-use crate::run::{Output, Program, ProgramError, Recorded, Request, RunId, Sample, child, closing};
+use crate::run::{Output, Program, ProgramError, Recorded, Request, RunId, child, closing};
 use crate::units::parse_duration;
 
 /// Run a program and record its memory
@@ -30,16 +31,20 @@ pub struct Args {
     sample: Option<Sample>,
 
     /// Time `auto` may cost, in percent of the program's CPU time
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
-    overhead: Option<f64>,
+    #[arg(long, value_name = "PERCENT")]
+    overhead: Option<Overhead>,
 
-    /// Frames to keep of one stack
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    stack_depth: Option<u32>,
+    /// Time `auto` may cost on top of that, which goes to recording every allocation at first [default: 4ms]
+    #[arg(long, value_name = "DURATION", value_parser = grant)]
+    grant: Option<Grant>,
+
+    /// Frames to keep of one stack, 16 to 8192
+    #[arg(long, value_name = "N")]
+    stack_depth: Option<StackDepth>,
 
     /// Time between two points of the timeline, such as 10ms
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
-    timeline_interval: Option<Duration>,
+    #[arg(long, value_name = "DURATION", value_parser = timeline_interval)]
+    timeline_interval: Option<TimelineInterval>,
 
     /// Crates and paths that every view counts as your own source too, such as jaq-*; may be given several times
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
@@ -54,11 +59,14 @@ pub struct Args {
     command: Vec<OsString>,
 }
 
-fn percent(text: &str) -> Result<f64, String> {
-    match text.trim_end_matches('%').trim().parse() {
-        Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent),
-        _ => Err("write a number above 0 and up to 100, such as 2 or 0.5".to_owned()),
-    }
+fn grant(text: &str) -> Result<Grant, String> {
+    let time = parse_duration(text).map_err(|error| error.to_string())?;
+    Grant::new(time).map_err(|refused| refused.to_string())
+}
+
+fn timeline_interval(text: &str) -> Result<TimelineInterval, String> {
+    let interval = parse_duration(text).map_err(|error| error.to_string())?;
+    TimelineInterval::new(interval).map_err(|refused| refused.to_string())
 }
 
 /// Runs the program; the exit code is the program's own.
@@ -78,6 +86,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         run_id,
         sample: args.sample,
         overhead: args.overhead,
+        grant: args.grant,
         stack_depth: args.stack_depth,
         timeline_interval: args.timeline_interval,
         own: args.own,

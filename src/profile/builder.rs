@@ -20,7 +20,7 @@ use std::path::Path;
 use profiler_alloc_format::{
     CHUNK_LEN, COUNT_FRACTION_BITS, DIRECTORY_AT, Frame, Function, Further, HEADER_LEN, Header,
     Line, MAGIC, Module, NEVER, Node, Point, SIZES_AT, STATE_FINISHED, Share, SizeClass, Stack,
-    Table, Thread, VERSION, size_class,
+    THREAD_TAKEN, Table, Thread, VERSION, size_class,
 };
 
 /// A profile in the making. Its records are public, for tests that damage them.
@@ -64,7 +64,7 @@ impl Builder {
     /// A finished, exact profile of one thread that did nothing.
     pub fn new() -> Builder {
         let mut thread = Thread {
-            state: 1,
+            state: THREAD_TAKEN,
             tid: 1,
             ..Thread::empty()
         };

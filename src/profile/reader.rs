@@ -391,7 +391,7 @@ fn threads(records: &[format::Thread]) -> Vec<Thread> {
             Thread {
                 name: String::from_utf8_lossy(&name[..len]).into_owned(),
                 tid: record.tid,
-                running: record.state == 1,
+                running: record.state == format::THREAD_TAKEN,
                 counters: Counters {
                     allocs: record.allocs,
                     frees: record.frees,

@@ -81,6 +81,7 @@ pub mod env;
 mod exact;
 mod frame;
 mod records;
+mod size;
 mod table;
 pub mod waypoints;
 
@@ -90,6 +91,7 @@ pub use records::{
     Further, FurtherCells, Header, HeaderCells, Module, ModuleCells, Node, NodeCells, Point,
     PointCells, SizeClass, SizeClassCells, Stack, StackCells, Thread, ThreadCells,
 };
+pub use size::{parse_size, split_unit};
 pub use table::Table;
 pub use waypoints::{TICK_BITS, WAYPOINTS};
 
@@ -122,6 +124,11 @@ pub const STATE_PAUSED: u32 = 2;
 pub const STATE_FINISHED: u32 = 3;
 /// The program called `exit` or returned from main; whatever came after that is recorded too.
 pub const STATE_EXITED: u32 = 4;
+
+/// A record that belongs to a thread.
+pub const THREAD_TAKEN: u32 = 1;
+/// A record whose thread has ended. 0 is a record that is being made.
+pub const THREAD_FREE: u32 = 2;
 
 /// Sampling chosen by the time budget (the default).
 pub const MODE_AUTO: u32 = 0;

@@ -186,7 +186,7 @@ record! {
         /// Nanoseconds between two points of the timeline, doubled whenever it is thinned.
         timeline_interval_ns: u64,
 
-        /// Time the recorder spent on samples, measured, in nanoseconds.
+        /// Time the recorder took, measured, in nanoseconds: for samples, and `unsampled_ns`.
         own_ns: u64,
         /// CPU time of the whole process when last looked at, in nanoseconds since the start.
         cpu_ns: u64,
@@ -241,6 +241,8 @@ record! {
         line_count: u64,
         /// Loss: calls of `#[profile]` functions that are not in the exact tables, as one of them was full.
         lost_calls: u64,
+        /// The part of `own_ns` for what was only counted while it was recorded, in nanoseconds.
+        unsampled_ns: u64,
         /// Records in [`Table::Further`](crate::Table::Further).
         further_count: u64,
         /// Offset in [`Table::Strings`](crate::Table::Strings) of the value of [`env::OWN`](crate::env::OWN).
@@ -250,7 +252,7 @@ record! {
         /// Number of the file's inode, by which a copy of it is told from the file itself; 0 if unknown.
         inode: u64,
         /// Not used.
-        reserved: [u64; 12],
+        reserved: [u64; 11],
     }
 }
 
@@ -290,7 +292,7 @@ record! {
         grown: u64,
         /// Bytes by which reallocs shrank blocks.
         shrunk: u64,
-        /// 0 while the record is being made, 1 in use, 2 given back.
+        /// 0 while the record is being made, then one of the `THREAD_*` constants.
         state: u32,
         /// The system's thread number.
         tid: u32,

@@ -8,7 +8,7 @@ use profiler_alloc_models::free_records::{FreeRecords, claim};
 use profiler_alloc_models::in_force::{InForce, look_up};
 use profiler_alloc_models::index::Index;
 use profiler_alloc_models::lazy_slice::LazySlice;
-use profiler_alloc_models::live::{Block, LiveBlocks};
+use profiler_alloc_models::live::{Block, LiveBlocks, Thinned};
 use profiler_alloc_models::memory::zeroed;
 use profiler_alloc_models::orders::{every, thread};
 use profiler_alloc_models::sampled::Sampled;
@@ -110,21 +110,69 @@ fn crowded(free: usize) -> Arc<LiveBlocks> {
 fn blocks_in_one_bucket_are_not_confused() {
     every(2, || {
         let live = crowded(1);
-        let come_and_go = |live: &LiveBlocks, address: usize| {
-            for size in [1, 2] {
-                // One place: who comes second goes without.
-                if live.insert(block(address, size), 0) {
-                    assert_eq!(live.remove(address), Some(block(address, size)));
-                }
-                assert_eq!(live.remove(address), None);
+        let come_and_go = |live: &LiveBlocks, address: usize, size: u64| {
+            // One place: who comes second goes without.
+            if live.insert(block(address, size), 0) {
+                assert_eq!(live.remove(address), Some(block(address, size)));
             }
+            assert_eq!(live.remove(address), None);
         };
         let other = live.clone();
         together(
-            move || come_and_go(&live, 16),
-            move || come_and_go(&other, 32),
+            move || {
+                [1, 2]
+                    .into_iter()
+                    .for_each(|size| come_and_go(&live, 16, size))
+            },
+            move || come_and_go(&other, 32, 1),
         );
     });
+}
+
+/// Bytes that a block stands for in the models: its size, times its interval.
+fn stands_for(block: Block) -> u64 {
+    block.size() * block.interval().unwrap()
+}
+
+#[test]
+fn a_block_that_is_freed_while_others_are_thinned_is_counted_once() {
+    for thinned in [Thinned::Dropped, Thinned::At(4)] {
+        every(2, move || {
+            let live = crowded(2);
+            let (kept, freed) = (block(16, 3), block(32, 5));
+            assert!(live.insert(kept, 0) && live.insert(freed, 0));
+            // What is live, as the totals of the stacks have it.
+            let bytes = number(stands_for(kept) + stands_for(freed));
+            let (owner, owned) = (live.clone(), bytes.clone());
+            together(
+                move || {
+                    if let Some(block) = owner.remove(32) {
+                        owned.fetch_sub(stands_for(block), Relaxed);
+                    }
+                    // The same place, perhaps, and the same word: another block. There is no room while the other has the place.
+                    if owner.insert(freed, 0) {
+                        owned.fetch_add(stands_for(freed), Relaxed);
+                    }
+                },
+                {
+                    let (live, bytes) = (live.clone(), bytes.clone());
+                    move || {
+                        let decide = |block: Block| match block.size() {
+                            5 => thinned,
+                            _ => Thinned::Kept,
+                        };
+                        live.thin(decide, |before, after| {
+                            bytes.fetch_add(after.map_or(0, stands_for), Relaxed);
+                            bytes.fetch_sub(stands_for(before), Relaxed);
+                        });
+                    }
+                },
+            );
+            let left = [16, 32].map(|address| live.remove(address).map_or(0, stands_for));
+            assert_eq!(bytes.load(Relaxed), left.iter().sum());
+            assert_eq!(left[0], stands_for(kept));
+        });
+    }
 }
 
 #[test]
@@ -339,6 +387,7 @@ fn bytes(bytes: u64) -> Weight {
         bytes,
         count: bytes,
         variance: 0.0,
+        count_variance: 0.0,
     }
 }
 
@@ -356,7 +405,9 @@ fn what_is_kept_of_a_peak_is_of_that_peak() {
                 epoch.fetch_add(1, AcqRel);
                 change_live(stack, epoch.load(Acquire), bytes(1), -1);
             },
-            move || change_live(stack, later.load(Acquire), bytes(50), -1),
+            move || {
+                change_live(stack, later.load(Acquire), bytes(50), -1);
+            },
         );
         assert_eq!(stack.live_bytes.load(Relaxed), 59);
         assert_eq!(stack.peak_epoch.load(Relaxed), 2);

@@ -3,9 +3,9 @@
 //! A stack has a record for this from the first waypoint or the first sampled block on, so that programs which are short and
 //! recorded exactly do without.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
-use profiler_alloc_format::{COUNT_FRACTION_BITS, FurtherCells, StackCells, TICK_BITS};
+use profiler_alloc_format::{FurtherCells, StackCells, TICK_BITS};
 
 use super::Recorder;
 use crate::at_peak::{self, add_variance, change_live};
@@ -19,9 +19,9 @@ impl Recorder {
         &self,
         at: StackRef,
         weight: Weight,
-        which: fn(&FurtherCells) -> &core::sync::atomic::AtomicU64,
+        which: fn(&FurtherCells) -> &AtomicU64,
     ) {
-        let variance = count_variance(weight);
+        let variance = weight.count_variance;
         if variance != 0.0
             && let Some(further) = self.further(at.stack)
         {
@@ -34,7 +34,7 @@ impl Recorder {
         let header = self.store.header();
         let epoch = header.peak_epoch.load(Ordering::Acquire);
         let ticks = header.updated_ns.load(Ordering::Relaxed) >> TICK_BITS;
-        let variance = count_variance(weight);
+        let variance = weight.count_variance;
         let further = match ticks > 0 || variance != 0.0 {
             true => self.further(number),
             false => None,
@@ -58,32 +58,5 @@ impl Recorder {
             None => OTHER,
         } as usize;
         (self.store.further.get(stack)).or_else(|| self.store.make_further(stack))
-    }
-}
-
-/// The part of `weight` in the variance of a count of blocks: that of bytes, by the square of the block's size.
-fn count_variance(weight: Weight) -> f64 {
-    if weight.variance == 0.0 {
-        return 0.0;
-    }
-    let blocks = weight.count as f64 / f64::from(1 << COUNT_FRACTION_BITS);
-    weight.variance * (blocks / weight.bytes.max(1) as f64).powi(2)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::count_variance;
-    use crate::sampling::weight;
-
-    #[test]
-    fn the_variance_of_a_count_is_that_of_its_blocks() {
-        assert_eq!(count_variance(weight(100, 0)), 0.0);
-        // Sampled with chance p, a block stands for 1/p blocks, whose variance is estimated by (1 - p) / p².
-        for (size, interval) in [(40, 4096), (256, 65_536), (4096, 4096)] {
-            let chance = 1.0 - (-f64::from(size) / f64::from(interval)).exp();
-            let expected = (1.0 - chance) / chance.powi(2);
-            let found = count_variance(weight(size as u64, interval as u64));
-            assert!((found / expected - 1.0).abs() < 1e-3, "{found} {expected}");
-        }
     }
 }
