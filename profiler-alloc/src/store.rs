@@ -245,7 +245,8 @@ impl Store {
     /// What is known further of the stack with this number; its record is made if it is not there and the file can grow.
     #[cold]
     pub fn make_further(&self, stack: usize) -> Option<&'static FurtherCells> {
-        if self.is_refused() {
+        let is_stack = stack < self.stacks.capacity();
+        if !is_stack || self.is_refused() {
             return None;
         }
         while self.further.get(stack).is_none() {

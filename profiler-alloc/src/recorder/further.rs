@@ -11,7 +11,7 @@ use super::Recorder;
 use crate::at_peak::{self, add_variance, change_live};
 use crate::course;
 use crate::sampling::Weight;
-use crate::stacks::{OTHER, StackRef};
+use crate::stacks::StackRef;
 
 impl Recorder {
     /// Adds the error of `weight` to one of the counts of the stack `at`.
@@ -52,11 +52,7 @@ impl Recorder {
 
     #[inline]
     fn further(&self, stack: u32) -> Option<&'static FurtherCells> {
-        // As for its totals: a stack without a place counts under "other".
-        let stack = match self.store.stacks.get(stack as usize) {
-            Some(_) => stack,
-            None => OTHER,
-        } as usize;
-        (self.store.further.get(stack)).or_else(|| self.store.make_further(stack))
+        let further = self.store.further.get(stack as usize);
+        further.or_else(|| self.store.make_further(stack as usize))
     }
 }
