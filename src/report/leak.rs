@@ -132,3 +132,88 @@ fn variance_since(
         now + then
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use profiler_alloc_format::{Further, TICK_BITS, WAYPOINTS};
+
+    use super::*;
+    use crate::profile::builder::Builder;
+    use crate::profile::{Frame, parse};
+    use crate::source::Sources;
+    use crate::symbolize::{CodeFrame, Symbols};
+
+    /// The growth of a line that had so many KiB live at waypoints 1, 2, 3 and 4, and at the end, at 4.5; `error` is the
+    /// standard error of what is live at the end.
+    fn growth(course: [u64; 5], error: u64) -> Growth {
+        let mut builder = Builder::new();
+        builder.module("/bin/app");
+        let frame = Frame::new(0, 16);
+        let mut symbols = Symbols::default();
+        symbols.insert(frame, vec![CodeFrame::new("app::grow", "/none/a.rs", 1)]);
+        let stack = builder.stack(&[frame]);
+        builder.allocated(stack, 1 << 30, 1 << 20);
+        builder.freed(stack, stack, (1 << 30) - (course[4] << 10), (1 << 20) - 1);
+        let error = (error << 10) as f64;
+        builder.stacks[stack].live_variance = error.powi(2).to_bits();
+        builder.header.final_ns = 9 << (TICK_BITS - 1);
+        let mut live_bytes = [0; WAYPOINTS];
+        live_bytes[..4].copy_from_slice(&course.map(|kib| kib << 10)[..4]);
+        builder.further = vec![Further::empty(); stack];
+        builder.further.push(Further {
+            changed: 4,
+            live_bytes,
+            ..Further::empty()
+        });
+        let (profile, defects) = parse("app".as_ref(), builder.to_input()).unwrap();
+        let mut sources = Sources::new(Default::default());
+        let stacks = Stacks::new(&profile, &symbols, &mut sources, defects);
+        stacks.sites()[0].growth(&stacks).unwrap()
+    }
+
+    fn score(course: [u64; 5]) -> f64 {
+        growth(course, 0).score / 1024.0
+    }
+
+    #[test]
+    fn what_grows_all_the_time_scores_all_that_it_grew_by() {
+        // 2 at the second waypoint, where a run of 4.5 counts as warm; half a period at the end.
+        assert_eq!(score([20, 40, 60, 80, 90]).round(), 50.0);
+        let grown = growth([20, 40, 60, 80, 90], 0);
+        assert_eq!(grown.since_warm.bytes, 50 << 10);
+        let seconds = 2.5 * (1_u64 << TICK_BITS) as f64 / 1e9;
+        let rate = grown.per_second().bytes as f64;
+        assert!((rate - (50 << 10) as f64 / seconds).abs() < 1.0, "{rate}");
+    }
+
+    #[test]
+    fn what_stopped_growing_sinks() {
+        assert_eq!(score([900, 900, 900, 900, 900]), 0.0);
+        assert_eq!(score([10, 900, 900, 900, 900]), 0.0);
+        // In the second of three periods.
+        assert_eq!(score([10, 400, 900, 900, 900]).round(), 200.0);
+        assert_eq!(score([900, 900, 800, 700, 600]), 0.0);
+    }
+
+    #[test]
+    fn what_is_emptied_and_filled_again_scores_little() {
+        let cache = growth([40, 5, 60, 10, 40], 0);
+        assert_eq!((cache.score / 1024.0).round(), 15.0);
+        assert_eq!(cache.since_warm.bytes, 35 << 10);
+        assert_eq!(score([40, 40, 0, 40, 0]), 0.0);
+    }
+
+    #[test]
+    fn a_leak_after_a_higher_peak_is_one() {
+        // The peak is gone at the third waypoint; in 1.5 of the 2.5 periods left it grew by 30.
+        assert_eq!(score([900, 900, 20, 40, 50]).round(), 18.0);
+    }
+
+    #[test]
+    fn what_chance_may_have_made_scores_nothing() {
+        let of = |error| growth([20, 40, 60, 80, 90], error);
+        assert_eq!(of(10).score.round(), 30.0 * 1024.0);
+        assert_eq!(of(10).since_warm.standard_error.round(), 10.0 * 1024.0);
+        assert_eq!(of(25).score, 0.0);
+    }
+}
