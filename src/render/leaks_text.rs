@@ -138,8 +138,8 @@ fn legend(leaks: &[Suspect]) -> String {
         .find_map(|leak| Some(leak.growth.as_ref()?.span_ns));
     match span {
         Some(span_ns) => format!(
-            "Score: bytes by which the line grew in the last {}, after a quarter of the run; less if not at all times, and less \
-             two standard errors. Growth: live at the end minus live then, by second. Course: live over the run.",
+            "Score: bytes by which the line grew in the last {}, after a quarter of the run; less if not at all times, and \
+             less by half if that is three standard errors. Growth: live at the end minus live then, by second. Course: live over the run.",
             words::seconds(span_ns)
         ),
         None => "Score: bytes live, times the part of what the line allocated that this is; the run was too short to tell \

@@ -76,8 +76,8 @@ impl Site {
         let roots: f64 = periods.map(|(grown, ns)| (grown * ns).sqrt()).sum();
         let steady = roots.powi(2) / (span_ns as f64).max(1.0);
         let error = lowest.map_or(0.0, |slot| since(slot).standard_error);
-        // What noise alone makes 19 times of 20 is nothing.
-        let sure = 1.0 - (2.0 * error / grown.max(1.0)).min(1.0);
+        // What noise alone may have made counts for little: at three standard errors half, at one a tenth.
+        let sure = 1.0 / (1.0 + (3.0 * error / grown.max(1.0)).powi(2));
         Some(Growth {
             since_warm: since(warm),
             span_ns,
@@ -210,10 +210,13 @@ mod tests {
     }
 
     #[test]
-    fn what_chance_may_have_made_scores_nothing() {
+    fn what_chance_may_have_made_scores_little() {
         let of = |error| growth([20, 40, 60, 80, 90], error);
-        assert_eq!(of(10).score.round(), 30.0 * 1024.0);
         assert_eq!(of(10).since_warm.standard_error.round(), 10.0 * 1024.0);
-        assert_eq!(of(25).score, 0.0);
+        let parts = [1, 10, 17, 50, 500].map(|error| of(error).score / (50.0 * 1024.0));
+        assert_eq!(
+            parts.map(|part| (part * 100.0).round()),
+            [100.0, 74.0, 49.0, 10.0, 0.0]
+        );
     }
 }
