@@ -433,12 +433,26 @@ fn every_record_is_there_for_the_one_who_took_its_number() {
         };
         let (one, other) = (taken.clone(), taken.clone());
         together(move || take(&one), move || take(&other));
-        // 3 are left of 4, one of which is taken; whoever meets another that grows the table may go without.
-        assert!((1..=3).contains(&taken.load(Relaxed)));
+        // Of 4 records one is taken: 3 are left for 4 that ask, and nobody goes without while another is growing the table.
+        assert_eq!(taken.load(Relaxed), 3);
         assert_eq!(
             store.header().stack_count.load(Relaxed),
             1 + taken.load(Relaxed)
         );
+    });
+}
+
+#[test]
+fn tables_that_grow_at_once_do_not_share_a_chunk() {
+    every(3, || {
+        let store: &'static Store = Box::leak(Box::new(Store::new(1)));
+        let header = store.header();
+        // Both tables have one record, which is taken: each thread needs a chunk, and gets it.
+        together(
+            move || assert_eq!(store.take(&store.stacks, &header.stack_count), Some(1)),
+            move || assert_eq!(store.take(&store.nodes, &header.node_count), Some(1)),
+        );
+        assert!(store.stacks.get(1).is_some() && store.nodes.get(1).is_some());
     });
 }
 
