@@ -140,6 +140,7 @@ mod unsampled;
 )]
 mod unwind;
 mod watch;
+mod waypoints;
 pub mod wrappers;
 
 /// What `#[query_profiler]` sees: hooks for libraries, [`record`](queries::record) for all others, and

@@ -8,7 +8,9 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::escape::{escape, escape_source};
 use super::{Renderer, words};
-use crate::report::{Basis, Bytes, Figures, Line, NOISE, Note, Report, Scope, State, Table};
+use crate::report::{
+    Basis, Bytes, Figures, Line, Metric, NOISE, Note, Report, Scope, State, Table,
+};
 
 pub(super) const TITLE: Style = Style::new().bold();
 pub(super) const FAINT: Style = Style::new().dimmed();
@@ -269,7 +271,13 @@ impl Text {
             Column::AtPeak => self.bytes(figures.at_peak),
             Column::Temporary => self.bytes(figures.temporary),
             Column::Reallocated => self.bytes(figures.reallocated),
-            Column::Count => Cell::of(words::count(figures.count)),
+            Column::Count => {
+                let blocks = Metric::Count.blocks(figures);
+                Cell {
+                    text: words::blocks(blocks),
+                    noise: blocks.is_noise(),
+                }
+            }
             // Of the line, not of its figures.
             Column::Occurrences => Cell::default(),
         }

@@ -35,8 +35,9 @@ impl Recorder {
     ) -> T {
         let is_timed = self.budget.is_timed(number);
         let start = if is_timed { sys::now_ns() } else { 0 };
+        let tick = self.tick();
         let (result, walked) = work();
-        let heap = self.settle(cells);
+        let heap = self.settle_at(cells, tick);
         cells.last_heap.store(heap as u64, Ordering::Relaxed);
         if is_timed {
             let taken = self.budget.time_since(start, walked);
