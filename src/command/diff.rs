@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::load::{self, Output};
+use super::load::{self, Output, Own};
 use super::revision::Revision;
 use crate::render::{DiffHtml, DiffJson, DiffText};
 use crate::report::diff::{Diff, Limit};
@@ -47,6 +47,8 @@ pub struct Args {
     /// Use the programs' files although they changed since the recording
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    own: Own,
 }
 
 /// Options that say what of the differences is shown, and how.
@@ -167,7 +169,7 @@ fn load(args: &Args) -> anyhow::Result<Diff> {
         },
     };
     let report = |path: &PathBuf, places: Places| -> anyhow::Result<Report> {
-        let mut loaded = load::load(path, places, args.force)?;
+        let mut loaded = load::load(path, places, args.force, &args.own)?;
         let scope = if args.all { Scope::All } else { Scope::User };
         let report = Report::new(
             &loaded.profile,

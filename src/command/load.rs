@@ -13,9 +13,9 @@ use profiler_alloc_format::EXTENSION;
 pub use super::output::Output;
 use crate::defect::Defect;
 use crate::profile::{self, Profile};
-use crate::report::{CallTree, Calls, Grain, Limits, Metric, Scope, Stacks};
+use crate::report::{CallTree, Calls, Filter, Grain, Limits, Metric, Scope, Stacks};
 use crate::source::{PathMap, Places, Sources};
-use crate::symbolize::{self, Symbols, symbolize};
+use crate::symbolize::{self, Pattern, Symbols, symbolize};
 
 /// Work shorter than this shows no progress.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -41,6 +41,17 @@ pub struct Lookup {
     /// Use the program's file although it changed since the recording
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub own: Own,
+}
+
+/// Option that says what is the user's own.
+#[derive(clap::Args, Clone, Default, Debug)]
+pub struct Own {
+    /// Count crates and paths as your own source too, such as jaq-* or libs/; may be given several times [default: as
+    /// `memprof run --own` said]
+    #[arg(long = "own", value_name = "PATTERN", value_delimiter = ',')]
+    pub patterns: Vec<Pattern>,
 }
 
 /// A profile, ready to be reported.
@@ -75,6 +86,42 @@ impl Loaded {
             (Scope::All, Grain::Line) => stacks,
             _ => stacks.narrowed(scope, grain),
         }
+    }
+}
+
+/// Options that say which lines are listed.
+#[derive(clap::Args, Clone, Default, Debug)]
+pub struct Listed {
+    /// Also lines of dependencies and of std
+    #[arg(long)]
+    pub all: bool,
+    /// Only functions whose name contains NAME
+    #[arg(long, value_name = "NAME")]
+    pub function: Option<String>,
+    /// Only files whose path contains PATH
+    #[arg(long = "file", value_name = "PATH")]
+    pub file_name: Option<String>,
+}
+
+impl Listed {
+    /// Whose lines.
+    pub fn scope(&self) -> Scope {
+        if self.all { Scope::All } else { Scope::User }
+    }
+
+    /// Which of them.
+    pub fn filter(&self) -> Filter {
+        Filter {
+            function: self.function.clone(),
+            file: self.file_name.clone(),
+        }
+    }
+
+    /// The stacks of the lines.
+    pub fn stacks(&self, input: &Input) -> anyhow::Result<Stacks> {
+        let mut stacks = input.load()?.stacks(self.scope(), Grain::Line);
+        stacks.select(&self.filter())?;
+        Ok(stacks)
     }
 }
 
@@ -114,7 +161,7 @@ impl StackArgs {
             );
         }
         let scope = if self.all { Scope::All } else { Scope::User };
-        let loaded = load(path, lookup.places()?, lookup.force)?;
+        let loaded = load(path, lookup.places()?, lookup.force, &lookup.own)?;
         let stacks = loaded.stacks(scope, self.by);
         let tree = CallTree::new(&stacks, self.of, self.inverted, limits);
         Ok((stacks, tree))
@@ -143,7 +190,12 @@ impl Input {
 
     /// Reads and symbolizes the profile. Long work is shown on a terminal.
     pub fn load(&self) -> anyhow::Result<Loaded> {
-        load(&self.path()?, self.lookup.places()?, self.lookup.force)
+        load(
+            &self.path()?,
+            self.lookup.places()?,
+            self.lookup.force,
+            &self.lookup.own,
+        )
     }
 }
 
@@ -163,7 +215,7 @@ pub fn current_dir() -> anyhow::Result<PathBuf> {
 }
 
 /// Reads and symbolizes the profile at `path`, whose source is in `places`. Long work is shown on a terminal.
-pub fn load(path: &Path, places: Places, force: bool) -> anyhow::Result<Loaded> {
+pub fn load(path: &Path, places: Places, force: bool, own: &Own) -> anyhow::Result<Loaded> {
     let (mut profile, mut defects) = profile::read(path)?;
     // The program may have been recorded in a container, or moved since; its build-id says whether it is the one.
     for module in &mut profile.modules {
@@ -178,6 +230,7 @@ pub fn load(path: &Path, places: Places, force: bool) -> anyhow::Result<Loaded> 
         &profile,
         &symbolize::Options {
             force,
+            own: &own.patterns,
             progress: Some(&|done, total| {
                 if started.elapsed() > PATIENCE {
                     bar.set_length(total as u64);

@@ -99,6 +99,8 @@ mod tests {
             stacks: 321,
             losses: Vec::new(),
             is_running: false,
+            identity: (1, 0),
+            is_original: true,
         }
     }
 

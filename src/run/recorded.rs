@@ -26,6 +26,10 @@ pub struct Recorded {
     pub losses: Vec<Loss>,
     /// Whether the program goes on, as one that was put in the background does.
     pub is_running: bool,
+    /// Process number and start: a copy has the same.
+    pub identity: (u32, u64),
+    /// Whether it is the file that the recorder wrote.
+    pub is_original: bool,
 }
 
 /// Reads the profile at `path` if it is one of this run.
@@ -46,6 +50,8 @@ pub fn recorded(path: &Path, run_id: RunId) -> Option<Recorded> {
         losses: Loss::of(&profile),
         is_running: matches!(profile.state(), State::Recording | State::Paused)
             && exists(header.pid),
+        identity: (header.pid, header.started_unix_ns),
+        is_original: profile::is_original(path, &header),
     })
 }
 

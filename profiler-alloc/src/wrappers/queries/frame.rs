@@ -24,6 +24,8 @@ use super::event;
 use super::report::Place;
 use super::site::QuerySite;
 use crate::own_counts::Excused;
+#[cfg(feature = "sqlx")]
+use crate::own_counts::Lent;
 use crate::wrappers::scope::Scope;
 
 /// Where a scope is opened.
@@ -280,17 +282,23 @@ impl Scope for Visit {
         let _excused = Excused::begin();
         self.outer = replace(Some(Arc::clone(&self.frame)));
         #[cfg(feature = "sqlx")]
-        self.frame
-            .span
-            .with_subscriber(|(id, dispatch)| dispatch.enter(id));
+        {
+            let _lent = Lent::begin();
+            self.frame
+                .span
+                .with_subscriber(|(id, dispatch)| dispatch.enter(id));
+        }
     }
 
     fn pause(&mut self) {
         let _excused = Excused::begin();
         #[cfg(feature = "sqlx")]
-        self.frame
-            .span
-            .with_subscriber(|(id, dispatch)| dispatch.exit(id));
+        {
+            let _lent = Lent::begin();
+            self.frame
+                .span
+                .with_subscriber(|(id, dispatch)| dispatch.exit(id));
+        }
         replace(self.outer.take());
     }
 }
