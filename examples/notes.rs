@@ -43,7 +43,7 @@ impl Server {
 
     /// A hundred sessions, of sizes that differ, the oldest of which ends.
     fn meet(&mut self, request: u64) {
-        let length = 200 + request.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52;
+        let length = 200 + (request.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52);
         let session = vec![1; length as usize];
         self.sessions.push_back(session);
         if self.sessions.len() > 100 {

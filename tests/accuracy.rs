@@ -5,8 +5,6 @@ mod built;
 #[allow(dead_code, reason = "each test uses a part")]
 mod recording;
 
-use std::sync::LazyLock;
-
 use recording::{Line, Recording};
 
 /// Runs of each kind; an unoptimized recorder is some ten times slower.
@@ -63,8 +61,8 @@ impl Comparison {
     }
 }
 
-fn lines(options: &[&str]) -> Vec<Line> {
-    let mut report = Recording::of("accuracy", options).report();
+fn lines(options: &[&str], times: &str) -> Vec<Line> {
+    let mut report = Recording::with_arguments("accuracy", options, &[times]).report();
     let at = report
         .functions
         .iter()
@@ -78,13 +76,13 @@ const BYTES: Figure = ("allocated", |line| line.allocated.map(|bytes| bytes as f
 const BLOCKS: Figure = ("count", |line| line.count);
 
 /// How bytes compare, and how blocks do.
-fn compare(options: &[&str]) -> [Comparison; 2] {
-    static EXACT: LazyLock<Vec<Line>> = LazyLock::new(|| lines(&["--sample", "all"]));
-    let exact = &*EXACT;
+/// Compares `runs` runs of so many times the example's work with one that records everything.
+fn compare(options: &[&str], runs: usize, times: &str) -> [Comparison; 2] {
+    let exact = lines(&["--sample", "all"], times);
     let total: i64 = exact.iter().filter_map(|line| line.allocated).sum();
     let mut comparisons = [Comparison::default(), Comparison::default()];
-    for _ in 0..RUNS {
-        let sampled = lines(options);
+    for _ in 0..runs {
+        let sampled = lines(options, times);
         let large = exact
             .iter()
             .zip(&sampled)
@@ -101,7 +99,7 @@ fn compare(options: &[&str]) -> [Comparison; 2] {
 
 #[test]
 fn one_sample_in_4_kib_is_within_10_percent_99_times_in_100() {
-    for comparison in compare(&["--sample", "4KiB"]) {
+    for comparison in compare(&["--sample", "4KiB"], RUNS, "1") {
         assert_eq!(comparison.figures, 12 * RUNS);
         assert!(
             comparison.share(comparison.within_10_percent) >= 0.99,
@@ -114,15 +112,19 @@ fn one_sample_in_4_kib_is_within_10_percent_99_times_in_100() {
 
 #[test]
 fn the_default_budget_states_its_error_honestly() {
-    for comparison in compare(&[]) {
+    // Half a second of the program's own time, so that the budget buys some thousand samples; in a debug build it does at once.
+    let (runs, times) = match cfg!(debug_assertions) {
+        true => (RUNS, "1"),
+        false => (RUNS / 4, "8"),
+    };
+    for comparison in compare(&[], runs, times) {
         // How many samples the budget buys depends on the machine; that the stated error is right does not.
         comparison.assert_honest();
         comparison.assert_unbiased();
         if !cfg!(debug_assertions) {
-            assert!(
-                comparison.share(comparison.within_10_percent) >= 0.97,
-                "{comparison:?}"
-            );
+            // Lines of 1 % and more of the bytes: what is above a third is marked as mostly noise.
+            let stated = (comparison.stated / comparison.figures as f64).sqrt();
+            assert!(stated < 1.0 / 3.0, "{comparison:?}");
         }
     }
 }
