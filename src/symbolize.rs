@@ -5,6 +5,7 @@
 //! ```
 
 mod bounds;
+mod digests;
 mod dwarf;
 mod module;
 mod origin;
@@ -16,6 +17,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+pub use digests::Digest;
 pub use dwarf::call_address;
 pub use module::SymbolizeError;
 pub use origin::{Origin, is_allocator_function};
@@ -145,6 +147,10 @@ impl Symbolizer {
             checked.fault = Some(Defect::DebugInfoRefused { path, reason });
         }
         let readable = checked.readable;
+        if readable {
+            self.symbols
+                .add_digests(number, digests::digests(&module.path));
+        }
         self.checked.insert(number, checked);
         Ok(readable)
     }

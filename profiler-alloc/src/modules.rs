@@ -266,14 +266,18 @@ const fn never_unloads() -> bool {
 /// Stores the path, and the file's length and time of change beside it.
 ///
 /// The loader's name of the main program is no path to go by: glibc's is empty, that of a static program of musl is
-/// `/proc/self/exe`, and that of a dynamic one may be `./app`. The kernel knows it, and which of the objects it is.
+/// `/proc/self/exe`, and that of a dynamic one may be `./app`. The kernel knows it, and which of the objects it is: the
+/// loader itself, if the program was started as `ld.so ./app`.
 fn store_path(store: &Store, cells: &ModuleCells, loaded: &Loaded<'_>) {
     let mut buffer = [0u8; 512];
     let main = c"/proc/self/exe";
     let is_main = (loaded.start..loaded.end).contains(&sys::program_headers());
     let (path, file) = match loaded.name.to_bytes() {
-        b"" => (sys::read_link(main, &mut buffer).unwrap_or_default(), main),
         _ if is_main => (sys::read_link(main, &mut buffer).unwrap_or_default(), main),
+        b"" => {
+            let path = sys::mapped_file(loaded.start, &mut buffer);
+            (path.unwrap_or_default(), loaded.name)
+        }
         bytes if bytes.starts_with(b"/") => (bytes, loaded.name),
         // As given to `dlopen`: from the folder that the program is in now.
         bytes => {

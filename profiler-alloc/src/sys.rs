@@ -156,6 +156,49 @@ pub fn whole_path<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     whole
 }
 
+/// The path of the file that is mapped at `start`, as far as the buffer goes: in `/proc/self/maps` a line
+/// `7f21a000-7f21b000 r--p 00000000 08:01 1311 /usr/bin/app`.
+pub fn mapped_file(start: usize, buffer: &mut [u8]) -> Option<&[u8]> {
+    // SAFETY: the path ends with a zero.
+    let fd = unsafe {
+        libc::open(
+            c"/proc/self/maps".as_ptr(),
+            libc::O_RDONLY | libc::O_CLOEXEC,
+        )
+    };
+    let mut part = [0u8; 512];
+    let mut len = 0;
+    let is_wanted = |line: &[u8]| {
+        let digits = line.split(|&byte| byte == b'-').next().unwrap_or_default();
+        let text = core::str::from_utf8(digits).unwrap_or_default();
+        usize::from_str_radix(text, 16) == Ok(start)
+    };
+    let found = 'lines: loop {
+        // SAFETY: the buffer is as long as stated; a descriptor below 0 makes the call fail.
+        let read = unsafe { libc::read(fd, part.as_mut_ptr().cast(), part.len()) };
+        if read <= 0 {
+            break false;
+        }
+        for &byte in &part[..read as usize] {
+            if byte != b'\n' {
+                if let Some(place) = buffer.get_mut(len) {
+                    *place = byte;
+                    len += 1;
+                }
+            } else if is_wanted(&buffer[..len]) {
+                break 'lines true;
+            } else {
+                len = 0;
+            }
+        }
+    };
+    // SAFETY: opened above, and known to nobody else; closing nothing fails.
+    unsafe { libc::close(fd) };
+    let line = found.then_some(&buffer[..len])?;
+    let path_at = line.iter().position(|&byte| byte == b'/')?;
+    Some(&line[path_at..])
+}
+
 /// Where the program headers of the program lie that the kernel started; 0 if it does not tell.
 pub fn program_headers() -> usize {
     // SAFETY: has no preconditions.

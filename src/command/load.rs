@@ -114,7 +114,7 @@ impl StackArgs {
             );
         }
         let scope = if self.all { Scope::All } else { Scope::User };
-        let loaded = load(path, lookup.places()?, lookup.force)?;
+        let loaded = load(path, lookup.places()?, &lookup.path_map, lookup.force)?;
         let stacks = loaded.stacks(scope, self.by);
         let tree = CallTree::new(&stacks, self.of, self.inverted, limits);
         Ok((stacks, tree))
@@ -143,7 +143,13 @@ impl Input {
 
     /// Reads and symbolizes the profile. Long work is shown on a terminal.
     pub fn load(&self) -> anyhow::Result<Loaded> {
-        load(&self.path()?, self.lookup.places()?, self.lookup.force)
+        let lookup = &self.lookup;
+        load(
+            &self.path()?,
+            lookup.places()?,
+            &lookup.path_map,
+            lookup.force,
+        )
     }
 }
 
@@ -162,12 +168,26 @@ pub fn current_dir() -> anyhow::Result<PathBuf> {
     std::env::current_dir().context("cannot tell the current folder")
 }
 
-/// Reads and symbolizes the profile at `path`, whose source is in `places`. Long work is shown on a terminal.
-pub fn load(path: &Path, places: Places, force: bool) -> anyhow::Result<Loaded> {
+/// Reads and symbolizes the profile at `path`, whose source is in `places` and whose program was moved as `programs` say.
+/// Long work is shown on a terminal.
+pub fn load(
+    path: &Path,
+    places: Places,
+    programs: &[PathMap],
+    force: bool,
+) -> anyhow::Result<Loaded> {
     let (mut profile, mut defects) = profile::read(path)?;
     // The program may have been recorded in a container, or moved since; its build-id says whether it is the one.
+    let programs = Places {
+        maps: programs.to_vec(),
+        ..places.clone()
+    };
     for module in &mut profile.modules {
-        module.path = places.mapped(&module.path);
+        let moved = programs.mapped(&module.path);
+        // A map may be meant for source alone, and the program be where it was.
+        if moved.exists() || !module.path.exists() {
+            module.path = moved;
+        }
     }
     let started = Instant::now();
     let bar = ProgressBar::no_length().with_style(

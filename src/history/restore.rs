@@ -102,6 +102,7 @@ fn tables(connection: &Connection, run: i64) -> Result<Vec<Table>, Fault> {
         let mut table = Table {
             file: row.get("file")?,
             function: row.get("name")?,
+            instances: Vec::new(),
             total: json(row, "figures")?,
             lines: Vec::new(),
             notes: Vec::new(),
