@@ -1,5 +1,7 @@
-//! The MD5 of the source files that a program was built from, where its debug information has them: with DWARF 5, which
-//! rustc writes with `-C dwarf-version=5`. DWARF 4, its default on Linux, has none.
+//! The MD5 of the source files that a program was built from, where its debug information has them.
+//!
+//! Line tables have a place for them from DWARF 5 on, and clang fills it in. rustc 1.95 does not: of each of its units one
+//! file, the unit's own name, has no MD5, and LLVM writes all of a table or none.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -86,5 +88,44 @@ impl<'a> Names<'a> {
             _ => return None,
         };
         Some(text.to_string_lossy().into_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::process::Command;
+
+    use super::*;
+
+    /// The line table of a unit with one file, `app.rs` in folder 1 of `/build` and `src`, and no lines.
+    const TABLE: &str = "\
+        .section .debug_line
+        .4byte end - start
+start:  .2byte 5
+        .byte 8, 0
+        .4byte end - rest
+rest:   .byte 1, 1, 1, -5, 14, 13, 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1
+        .byte 1, 1, 8, 2                  # folders: a path as text; two of them
+        .string \"/build\", \"src\"
+        .byte 3, 1, 8, 2, 11, 5, 30, 1    # files: a path, its folder in a byte, its MD5; one of them
+        .string \"app.rs\"
+        .byte 1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+end:
+";
+
+    #[test]
+    fn files_are_named_by_their_whole_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, object) = (folder.path().join("app.s"), folder.path().join("app.o"));
+        fs::write(&source, TABLE).unwrap();
+        let cc = std::env::var_os("CC").unwrap_or("cc".into());
+        let status = (Command::new(cc).args(["-c", "-o"]))
+            .args([&object, &source])
+            .status();
+        assert!(status.unwrap().success());
+        let digest: Digest = std::array::from_fn(|byte| byte as u8);
+        let expected = HashMap::from([("/build/src/app.rs".to_owned(), digest)]);
+        assert_eq!(digests(&object), expected);
     }
 }
