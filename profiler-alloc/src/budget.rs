@@ -1,35 +1,50 @@
 //! The time budget: how wide the sampling interval must be for the recorder to take no more of the program's time than it
 //! may.
 //!
-//! Allowed is `grant + share * cpu time`. Sampling starts exact (interval 0); programs that allocate little never leave
-//! that. Nobody knows how long a program will run, so the budget is spent in levels: each may use up an eighth of what is
-//! left, then the interval doubles. So every doubling of the run gets about as many samples as the one before, and the
-//! figures of the whole run are as good as if its length had been known. Since every sample carries its own weight, the
-//! interval may change at any time without bias.
+//! Allowed is `grant + share * cpu time`. Sampling starts exact (interval 0) and stays so until the grant is spent; programs
+//! that allocate little never get there. From then on the interval follows the program: at every look, the share of the CPU
+//! time that samples took since the last look is compared with the share that they may take, and as samples are as frequent as
+//! the interval is narrow,
 //!
 //! ```text
-//! interval   exact      64 KiB                       a level ends when it has spent its part,
-//!            ├────────┤├─────────┤├──────────┤…      or when the budget is overdrawn and the pace too high
+//! next interval = interval * taken / may take        rounded to a power of two, with some play so that it rests
+//! may take      = share + left / cpu time - unsampled,   at least half of the share
 //! ```
+//! `left` is what is allowed so far and not used, or overdrawn (negative): within as much time as the program has run, it is
+//! used up or paid back. `unsampled` is what operations cost that are only counted: it is part of the recorder's time, and does
+//! not depend on the interval. Half of the share is for samples whatever else was spent: a profile without samples is of no
+//! use to anybody. Since every sample carries its own weight, the interval may change at any time without bias.
+//!
+//! Example: at 2 %, after 1 s of CPU time with 25 of 28 ms used: left are 3 ms, so 2.3 % may be taken. Samples took 4.6 % since
+//! the last look at 64 KiB: the next interval is 128 KiB.
 
+use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::filter::Filter;
 use crate::sampling::{NARROWEST, WIDEST};
 use crate::sys;
 
-/// Time granted on top of the share, nanoseconds: some 300,000 samples.
-pub const GRANT_NS: u64 = 100_000_000;
-/// The budget is looked at whenever the recorder has used this much more, nanoseconds.
-const CHECK_NS: u64 = 500_000;
-/// A level may use this part of what is left.
-const LEVEL_PART: u64 = 8;
+/// Time granted on top of the share, nanoseconds: some 15,000 samples.
+pub const GRANT_NS: u64 = 4_000_000;
+/// The budget is looked at whenever the recorder has used this much more on samples, nanoseconds.
+const LOOK_OWN_NS: u64 = 500_000;
+/// And whenever this much time has passed, nanoseconds: a program that allocates little after much has few samples.
+const LOOK_NS: u64 = 20_000_000;
+/// Less than this used on samples since the last look, by some 16 that were timed, says too little to widen the interval.
+const LITTLE_NS: u64 = 30_000;
+/// What is wanted must differ from what is by this factor before the interval changes. Above the root of 2, so that what is
+/// rounded to a power of two is not rounded back.
+const PLAY: f64 = 1.5;
 /// One sample in so many is timed; its time stands for all of them. Two looks at the clock take 60 ns.
 const TIMED: u64 = 8;
 /// The same where nothing depends on it but the figure in the report.
 const TIMED_FIXED: u64 = 32;
+/// One operation in so many is timed of those that take the slow path without a sample.
+const TIMED_UNSAMPLED: u64 = 64;
 /// A timed sample that took longer than this, and so much for every frame walked, was interrupted: what exceeds it is
 /// not the recorder's time.
-const LONGEST_NS: u64 = 50_000;
+const LONGEST_NS: u64 = 20_000;
 const LONGEST_FRAME_NS: u64 = 1_000;
 
 pub struct Budget {
@@ -38,13 +53,19 @@ pub struct Budget {
     /// One sample in so many is timed: a power of two.
     timed: u64,
     cpu_at_start: u64,
-    next_check: AtomicU64,
-    last_own: AtomicU64,
-    last_cpu: AtomicU64,
-    level_end: AtomicU64,
-    checking: AtomicBool,
+    /// Used on samples so far, nanoseconds.
+    samples_ns: AtomicU64,
+    next_look_samples_ns: AtomicU64,
+    next_look_ns: AtomicU64,
+    looking: AtomicBool,
+    last_samples_ns: AtomicU64,
+    last_own_ns: AtomicU64,
+    last_cpu_ns: AtomicU64,
+    last_counted: AtomicU64,
     /// What timing itself adds to a time, nanoseconds.
     clock_ns: u64,
+    /// What it takes to find that a block was not sampled, picoseconds.
+    filter_ps: u64,
 }
 
 /// Where the budget stands at one look at it. Times in nanoseconds.
@@ -52,14 +73,14 @@ pub struct Budget {
 struct Look {
     /// Used so far.
     own: u64,
-    /// May be used so far.
-    allowed: u64,
-    /// Used since the last look.
-    own_step: u64,
-    /// The share of the time since the last look.
-    pace: u64,
-    /// The present level ends when so much is used.
-    level_end: u64,
+    grant: u64,
+    /// Share of CPU time that may be used on top.
+    share: f64,
+    cpu: u64,
+    /// Since the last look: CPU time, time used on samples, and on what was not sampled.
+    cpu_step: u64,
+    samples_step: u64,
+    unsampled_step: u64,
 }
 
 impl Budget {
@@ -68,12 +89,16 @@ impl Budget {
             share_ppm,
             timed: share_ppm.map_or(TIMED_FIXED, |_| TIMED),
             cpu_at_start: sys::cpu_ns(),
-            next_check: AtomicU64::new(CHECK_NS),
-            last_own: AtomicU64::new(0),
-            last_cpu: AtomicU64::new(0),
-            level_end: AtomicU64::new(GRANT_NS / LEVEL_PART),
-            checking: AtomicBool::new(false),
+            samples_ns: AtomicU64::new(0),
+            next_look_samples_ns: AtomicU64::new(LOOK_OWN_NS),
+            next_look_ns: AtomicU64::new(LOOK_NS),
+            looking: AtomicBool::new(false),
+            last_samples_ns: AtomicU64::new(0),
+            last_own_ns: AtomicU64::new(0),
+            last_cpu_ns: AtomicU64::new(0),
+            last_counted: AtomicU64::new(0),
             clock_ns: clock_cost(),
+            filter_ps: filter_cost(),
         }
     }
 
@@ -83,11 +108,30 @@ impl Budget {
         number & (self.timed - 1) == 0
     }
 
+    /// True if the operation that drew this number is to be timed, which takes the slow path without a sample.
+    #[inline]
+    pub fn is_timed_unsampled(random: u64) -> bool {
+        random & (TIMED_UNSAMPLED - 1) == 0
+    }
+
     /// The time that one timed sample stands for, nanoseconds, having started at `start` and walked `frames`.
     pub fn time_since(&self, start: u64, frames: usize) -> u64 {
-        let longest = LONGEST_NS + LONGEST_FRAME_NS * frames as u64;
+        self.taken(start, LONGEST_NS + LONGEST_FRAME_NS * frames as u64) * self.timed
+    }
+
+    /// The same for an operation without a sample.
+    pub fn unsampled_since(&self, start: u64) -> u64 {
+        self.taken(start, LONGEST_NS) * TIMED_UNSAMPLED
+    }
+
+    fn taken(&self, start: u64, longest: u64) -> u64 {
         let taken = sys::now_ns().saturating_sub(start).min(longest);
-        taken.saturating_sub(self.clock_ns) * self.timed
+        taken.saturating_sub(self.clock_ns)
+    }
+
+    /// So much was used on samples, nanoseconds.
+    pub fn used(&self, taken: u64) {
+        self.samples_ns.fetch_add(taken, Ordering::Relaxed);
     }
 
     /// CPU time of the process since the recording started, nanoseconds.
@@ -95,33 +139,54 @@ impl Budget {
         sys::cpu_ns().saturating_sub(self.cpu_at_start)
     }
 
-    /// The interval to go on with, if it is to change, after the recorder has used `own` nanoseconds in all. `mean` is the
-    /// mean size of the program's allocations, in bytes.
-    pub fn check(&self, own: u64, interval: u64, mean: u64) -> Option<u64> {
-        let share = self.share_ppm?;
-        if own < self.next_check.load(Ordering::Relaxed)
-            || self.checking.swap(true, Ordering::Acquire)
-        {
+    /// True if it is time to look, so much after the start.
+    #[inline]
+    pub fn is_due(&self, now_ns: u64) -> bool {
+        now_ns >= self.next_look_ns.load(Ordering::Relaxed)
+            || self.samples_ns.load(Ordering::Relaxed)
+                >= self.next_look_samples_ns.load(Ordering::Relaxed)
+    }
+
+    /// A look at the budget, `now_ns` after the start, after so many operations that a filter was asked for; `own` is where
+    /// the recorder's time is added up, and `mean` the mean size of the program's allocations, in bytes. Gives the interval to
+    /// go on with, if it is to change.
+    #[cold]
+    pub fn look(
+        &self,
+        now_ns: u64,
+        counted: u64,
+        own: &AtomicU64,
+        interval: u64,
+        mean: u64,
+    ) -> Option<u64> {
+        if self.looking.swap(true, Ordering::Acquire) {
             return None;
         }
+        let step =
+            |last: &AtomicU64, now: u64| now.saturating_sub(last.swap(now, Ordering::Relaxed));
+        let asked = step(&self.last_counted, counted);
+        let filter_ns = asked.saturating_mul(self.filter_ps) / 1_000;
+        let own = own
+            .fetch_add(filter_ns, Ordering::Relaxed)
+            .saturating_add(filter_ns);
+        let samples = self.samples_ns.load(Ordering::Relaxed);
         let cpu = self.cpu_ns();
-        let part = |time: u64| (u128::from(time) * u128::from(share) / 1_000_000) as u64;
+        let samples_step = step(&self.last_samples_ns, samples);
         let look = Look {
             own,
-            allowed: GRANT_NS.saturating_add(part(cpu)),
-            own_step: own.saturating_sub(self.last_own.swap(own, Ordering::Relaxed)),
-            pace: part(cpu.saturating_sub(self.last_cpu.swap(cpu, Ordering::Relaxed))),
-            level_end: self.level_end.load(Ordering::Relaxed),
+            grant: GRANT_NS,
+            share: self.share_ppm.unwrap_or(0) as f64 / 1e6,
+            cpu,
+            cpu_step: step(&self.last_cpu_ns, cpu),
+            samples_step,
+            unsampled_step: step(&self.last_own_ns, own).saturating_sub(samples_step),
         };
-        let next = look.next_interval(interval, mean);
-        if next != interval {
-            let left = look.allowed.saturating_sub(own);
-            self.level_end
-                .store(own.saturating_add(left / LEVEL_PART), Ordering::Relaxed);
-        }
-        self.next_check
-            .store(own.saturating_add(CHECK_NS), Ordering::Relaxed);
-        self.checking.store(false, Ordering::Release);
+        self.next_look_samples_ns
+            .store(samples.saturating_add(LOOK_OWN_NS), Ordering::Relaxed);
+        self.next_look_ns
+            .store(now_ns.saturating_add(LOOK_NS), Ordering::Relaxed);
+        self.looking.store(false, Ordering::Release);
+        let next = self.share_ppm.map(|_| look.next_interval(interval, mean))?;
         (next != interval).then_some(next)
     }
 
@@ -138,16 +203,26 @@ impl Budget {
 
 impl Look {
     fn next_interval(&self, interval: u64, mean: u64) -> u64 {
-        let is_overdrawn = self.own > self.allowed && self.own_step > self.pace;
-        let left = self.allowed.saturating_sub(self.own);
-        if is_overdrawn || (self.own > self.level_end && self.own_step > self.pace) {
-            wider(interval, mean)
-        } else if interval > 0 && left > self.allowed / 4 && self.own_step < self.pace / 2 {
-            if interval <= NARROWEST.max(mean) {
-                0
-            } else {
-                interval / 2
-            }
+        if interval == 0 && self.own < self.grant {
+            return 0;
+        }
+        let cpu_step = self.cpu_step.max(1) as f64;
+        let allowed = self.grant as f64 + self.share * self.cpu as f64;
+        let left = (allowed - self.own as f64) / self.cpu.max(1) as f64;
+        let unsampled = self.unsampled_step as f64 / cpu_step;
+        let may_take = (self.share + left - unsampled).max(self.share / 2.0);
+        let takes = self.samples_step as f64 / cpu_step;
+        // At intervals narrower than the blocks, all are samples: there are no more to be had.
+        let now = interval.max(mean).max(1) as f64;
+        let wanted = now * takes / may_take;
+        let is_narrow = interval <= NARROWEST.max(mean);
+        if is_narrow && wanted <= mean as f64 {
+            0
+        } else if interval == 0 || (wanted > PLAY * now && self.samples_step > LITTLE_NS) {
+            let widened = (wanted / PLAY) as u64;
+            widened.clamp(NARROWEST, WIDEST).next_power_of_two()
+        } else if wanted * PLAY < now {
+            (interval / 2).max(NARROWEST)
         } else {
             interval
         }
@@ -161,6 +236,19 @@ fn clock_cost() -> u64 {
         sys::now_ns().saturating_sub(start)
     };
     (0..16).map(between).min().unwrap_or(0)
+}
+
+/// Picoseconds that the filter takes to answer for one block, when it is in the caches.
+fn filter_cost() -> u64 {
+    const TIMES: u64 = 1_024;
+    let times = |_| {
+        let start = sys::now_ns();
+        for number in 0..TIMES {
+            black_box(Filter::NONE.lacks(black_box(number as usize * 64)));
+        }
+        sys::now_ns().saturating_sub(start)
+    };
+    (0..4).map(times).min().unwrap_or(0) * 1_000 / TIMES
 }
 
 /// Twice as wide; from exact to where about half of the allocations are sampled.
@@ -179,67 +267,106 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    /// In the middle of a level, within the budget, at a high pace.
+    /// After a second, 25 of 28 ms used. In the last 20 ms, samples took 0.46 ms: 2.3 %, which is what they may take.
     const LOOK: Look = Look {
-        own: 10 * MS,
-        allowed: 100 * MS,
-        own_step: MS,
-        pace: MS / 10,
-        level_end: 12 * MS,
+        own: 25 * MS,
+        grant: 8 * MS,
+        share: 0.02,
+        cpu: 1_000 * MS,
+        cpu_step: 20 * MS,
+        samples_step: 23 * MS / 50,
+        unsampled_step: 0,
     };
 
     #[test]
-    fn stays_exact_within_the_first_level() {
-        assert_eq!(LOOK.next_interval(0, 100), 0);
-    }
-
-    #[test]
-    fn a_level_that_has_spent_its_part_is_followed_by_one_twice_as_wide() {
-        let spent = Look {
-            own: 13 * MS,
+    fn stays_exact_within_the_grant() {
+        let busy = Look {
+            own: 7 * MS,
+            cpu: 10 * MS,
+            samples_step: 19 * MS,
             ..LOOK
         };
-        assert_eq!(spent.next_interval(0, 100), 128);
-        assert_eq!(spent.next_interval(0, 1), NARROWEST);
-        assert_eq!(spent.next_interval(128, 100), 256);
-        assert_eq!(spent.next_interval(WIDEST, 100), WIDEST);
-    }
-
-    #[test]
-    fn holds_when_the_pace_is_right_whatever_was_spent_before() {
-        let slow = Look {
-            own: 110 * MS,
-            pace: 2 * MS,
-            ..LOOK
-        };
-        assert_eq!(slow.next_interval(4096, 100), 4096);
-        assert_eq!(
+        assert_eq!(busy.next_interval(0, 100), 0);
+        assert_ne!(
             Look {
-                pace: MS / 2,
-                ..slow
+                own: 8 * MS,
+                ..busy
             }
-            .next_interval(4096, 100),
-            8192
+            .next_interval(0, 100),
+            0
         );
     }
 
+    /// 90 % where 4 % may be taken: 22 times as wide as the mean block, less the play, is 1,466.
     #[test]
-    fn narrows_when_there_is_room_and_the_pace_allows() {
+    fn leaves_the_exact_beginning_for_the_interval_that_the_budget_has_room_for() {
+        let spent = Look {
+            own: 8 * MS,
+            cpu: 9 * MS,
+            cpu_step: 9 * MS,
+            samples_step: 81 * MS / 10,
+            ..LOOK
+        };
+        assert_eq!(spent.next_interval(0, 100), 2048);
+        assert_eq!(spent.next_interval(0, 1), NARROWEST);
+        assert_eq!(spent.next_interval(0, u64::MAX), WIDEST);
+        // A program that allocates little stays exact.
+        let calm = Look {
+            samples_step: MS / 10,
+            ..spent
+        };
+        assert_eq!(calm.next_interval(0, 100), 0);
+    }
+
+    #[test]
+    fn rests_while_samples_take_what_they_may() {
+        let at = |samples_step| {
+            Look {
+                samples_step,
+                ..LOOK
+            }
+            .next_interval(4096, 100)
+        };
+        assert_eq!(at(LOOK.samples_step), 4096);
+        assert_eq!(at(LOOK.samples_step * 14 / 10), 4096);
+        assert_eq!(at(LOOK.samples_step * 16 / 10), 8192);
+        assert_eq!(at(LOOK.samples_step * 10), 32_768);
+        assert_eq!(at(LOOK.samples_step / 2), 2048);
+        assert_eq!(at(LOOK.samples_step * 10 / 14), 4096);
+        // A look at next to nothing says nothing.
+        let start = Look {
+            cpu_step: MS / 10,
+            samples_step: 20_000,
+            ..LOOK
+        };
+        assert_eq!(start.next_interval(4096, 100), 4096);
+    }
+
+    /// Whatever was spent before, half of the share is for samples: at 1 % of 20 ms.
+    #[test]
+    fn old_debts_do_not_starve_the_samples() {
+        let indebted = Look {
+            own: 500 * MS,
+            samples_step: 20 * MS / 100,
+            ..LOOK
+        };
+        assert_eq!(indebted.next_interval(4096, 100), 4096);
+        let by_the_unsampled = Look {
+            unsampled_step: 10 * MS,
+            samples_step: 20 * MS / 100,
+            ..LOOK
+        };
+        assert_eq!(by_the_unsampled.next_interval(4096, 100), 4096);
+    }
+
+    #[test]
+    fn becomes_exact_again_where_all_samples_are_few() {
         let idle = Look {
-            own: 50 * MS,
-            pace: 4 * MS,
+            samples_step: 0,
             ..LOOK
         };
         assert_eq!(idle.next_interval(4096, 100), 2048);
         assert_eq!(idle.next_interval(64, 100), 0);
-        assert_eq!(
-            Look {
-                own: 80 * MS,
-                ..idle
-            }
-            .next_interval(4096, 100),
-            4096
-        );
     }
 
     /// What is remembered of a block has room for no others.
@@ -256,7 +383,8 @@ mod tests {
 
     #[test]
     fn a_fixed_sampling_never_changes() {
-        assert_eq!(Budget::new(None).check(1 << 40, 0, 100), None);
+        let own = AtomicU64::new(1 << 40);
+        assert_eq!(Budget::new(None).look(1 << 40, 0, &own, 0, 100), None);
         assert_eq!(Budget::new(None).widen(0, 100), None);
     }
 }

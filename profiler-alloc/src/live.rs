@@ -6,9 +6,18 @@
 //! word     │ size: 41 bits │ interval: 6 │ stack: 17 │
 //! ```
 //! Lock-free because of who may touch an address: only its owner, from the moment the inner allocator hands it out until
-//! the moment it is given back. So a key is never inserted and looked up at once, and removal is one store. A block stands
-//! in the bucket of its neighbours in memory, or where that is full in one of some others; when all are full in the newest
-//! level, the next level, four times as large, is opened.
+//! the moment it is given back. So a key is never inserted and looked up at once. A block stands in the bucket of its
+//! neighbours in memory, or where that is full in one of some others; when all are full in the newest level, the next level,
+//! four times as large, is opened.
+//!
+//! Only [`thin`](LiveBlocks::thin) touches blocks of others. Whoever changes a key from a block's to `CLAIMED` owns the entry,
+//! and the word that it swaps out is what was remembered, as last thinned:
+//!
+//! ```text
+//! insert  key 0 ─▶ CLAIMED, word ← w,     key ← block
+//! remove  key block ─▶ CLAIMED, word w ─▶ 0, key ← 0        by the owner, or by `thin` in its stead
+//! thin    word w ─▶ w'                                      fails if the owner has swapped it out
+//! ```
 
 use crate::index::mix;
 use crate::lazy_slice::LazySlice;
@@ -54,11 +63,7 @@ impl Block {
     /// systems give no memory unasked.
     #[inline]
     pub fn new(address: usize, size: u64, stack: u32, interval: u64, thread: u32) -> Option<Block> {
-        let interval = match interval {
-            0 => 0,
-            power if power.is_power_of_two() => u64::from(power.trailing_zeros()) + 1,
-            _ => OTHER_INTERVAL,
-        };
+        let interval = interval_bits(interval);
         let fits = address as u64 >> (u64::BITS - THREAD_BITS) == 0
             && thread < 1 << THREAD_BITS
             && size < 1 << (u64::BITS - SIZE_AT)
@@ -92,6 +97,16 @@ impl Block {
         self.word as u32 & ((1 << STACK_BITS) - 1)
     }
 
+    /// The same block, as if it had been sampled at an interval of `interval` bytes.
+    #[inline]
+    pub fn at_interval(self, interval: u64) -> Block {
+        let others = !(OTHER_INTERVAL << STACK_BITS);
+        Block {
+            word: self.word & others | interval_bits(interval) << STACK_BITS,
+            ..self
+        }
+    }
+
     /// Sampling interval that was in force, in bytes; 0 is exact. `None` for one that is no power of two: only what a user
     /// asks for is that, and it is the same for the whole recording.
     #[inline]
@@ -102,6 +117,27 @@ impl Block {
             power => Some(1 << (power - 1)),
         }
     }
+}
+
+/// What stands for an interval in a block's word.
+#[inline]
+fn interval_bits(interval: u64) -> u64 {
+    match interval {
+        0 => 0,
+        power if power.is_power_of_two() => u64::from(power.trailing_zeros()) + 1,
+        _ => OTHER_INTERVAL,
+    }
+}
+
+/// What [`LiveBlocks::thin`] is to do with a block.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Thinned {
+    /// It stays as it is.
+    Kept,
+    /// It stays, and stands for more: as if sampled at this interval, in bytes.
+    At(u64),
+    /// It is forgotten.
+    Dropped,
 }
 
 /// The table of live sampled blocks.
@@ -167,6 +203,22 @@ impl LiveBlocks {
         levels()
             .find_map(|level| level.take_near(address))
             .or_else(|| levels().find_map(|level| level.take_far(address)))
+    }
+
+    /// Has `decide` look at every block, and does what it says. `told` is called with each block that was changed, and what it is
+    /// now, if it is not forgotten. Blocks that come or go meanwhile may be passed over. For one thread at a time.
+    pub fn thin(
+        &self,
+        mut decide: impl FnMut(Block) -> Thinned,
+        mut told: impl FnMut(Block, Option<Block>),
+    ) {
+        for level in &self.levels {
+            for bucket in level.buckets() {
+                for way in 0..WAYS {
+                    thin_one(bucket, way, &mut decide, &mut told);
+                }
+            }
+        }
     }
 
     /// Bytes of address space of all levels.
@@ -249,6 +301,10 @@ impl Level {
         Some((word, 1 << (number % BITS)))
     }
 
+    fn buckets(&self) -> &[Bucket] {
+        self.words.get().map_or(&[], |words| words.as_chunks().0)
+    }
+
     /// The bucket with that number, of which only the lower bits count.
     #[inline]
     fn bucket(&self, number: usize) -> Option<&Bucket> {
@@ -275,17 +331,24 @@ fn home(address: usize) -> usize {
     address / SMALLEST % WAYS
 }
 
+/// A place that holds no block.
+const FREE: u64 = 0;
+/// A place whose block is just coming or going: no block's key, as none is at address 0.
+const CLAIMED: u64 = 1;
+
+/// Changes the key of a place from `from` to [`CLAIMED`]. False if it is another.
+#[inline]
+fn claim(key: &AtomicU64, from: u64) -> bool {
+    key.load(Ordering::Relaxed) == from
+        && key
+            .compare_exchange(from, CLAIMED, Ordering::Acquire, Ordering::Relaxed)
+            .is_ok()
+}
+
 /// Writes `block` to a free place of the bucket, if there is one.
 #[inline]
 fn put(bucket: &Bucket, block: Block) -> bool {
-    const FREE: u64 = 0;
-    let is_claimed = |way: &usize| {
-        let place = &bucket[*way];
-        place.load(Ordering::Relaxed) == FREE
-            && place
-                .compare_exchange(FREE, block.key, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok()
-    };
+    let is_claimed = |way: &usize| claim(&bucket[*way], FREE);
     let home = home(block.address());
     let way = match is_claimed(&home) {
         true => Some(home),
@@ -295,6 +358,7 @@ fn put(bucket: &Bucket, block: Block) -> bool {
         return false;
     };
     bucket[WAYS + way].store(block.word, Ordering::Relaxed);
+    bucket[way].store(block.key, Ordering::Release);
     true
 }
 
@@ -307,12 +371,51 @@ fn take(bucket: &Bucket, address: usize) -> Option<Block> {
         true => home,
         false => (0..WAYS).find(is_it)?,
     };
-    let block = Block {
-        key: bucket[way].load(Ordering::Relaxed),
-        word: bucket[WAYS + way].load(Ordering::Relaxed),
-    };
-    bucket[way].store(0, Ordering::Release);
-    Some(block)
+    take_key(bucket, way, bucket[way].load(Ordering::Relaxed))
+}
+
+/// Takes the block with that key out of its place. `None` if another has.
+#[inline]
+fn take_key(bucket: &Bucket, way: usize, key: u64) -> Option<Block> {
+    if !claim(&bucket[way], key) {
+        return None;
+    }
+    let word = bucket[WAYS + way].swap(FREE, Ordering::Relaxed);
+    bucket[way].store(FREE, Ordering::Release);
+    Some(Block { key, word })
+}
+
+fn thin_one(
+    bucket: &Bucket,
+    way: usize,
+    decide: &mut impl FnMut(Block) -> Thinned,
+    told: &mut impl FnMut(Block, Option<Block>),
+) {
+    let key = bucket[way].load(Ordering::Acquire);
+    let word = bucket[WAYS + way].load(Ordering::Relaxed);
+    if key <= CLAIMED || word == FREE {
+        return;
+    }
+    // By now another block may stand here: then the word is that block's, and is judged by what it says itself, or its key is
+    // another, and it stays.
+    let block = Block { key, word };
+    match decide(block) {
+        Thinned::Kept => {}
+        Thinned::At(interval) => {
+            let thinned = block.at_interval(interval);
+            let is_changed = bucket[WAYS + way]
+                .compare_exchange(word, thinned.word, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok();
+            if is_changed {
+                told(block, Some(thinned));
+            }
+        }
+        Thinned::Dropped => {
+            if let Some(dropped) = take_key(bucket, way, key) {
+                told(dropped, None);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -320,7 +423,7 @@ mod tests {
     use super::*;
 
     fn block(address: usize) -> Block {
-        Block::new(address, address as u64 % 1000, 2, 3, 4).unwrap()
+        Block::new(address, address as u64 % 1000 + 1, 2, 3, 4).unwrap()
     }
 
     #[test]
@@ -412,6 +515,38 @@ mod tests {
         assert!(live.bytes() < 1400 << 10);
         let found = (1..=400_000usize).filter(|n| live.remove(n * 48).is_some());
         assert_eq!(found.count(), kept);
+    }
+
+    #[test]
+    fn thinning_drops_some_and_says_what_the_others_stand_for() {
+        let live = LiveBlocks::new(FIRST_BUCKETS);
+        for n in 1..=20_000usize {
+            assert!(live.insert(block(n * 48), LARGEST));
+        }
+        let decide = |block: Block| match block.address() / 48 % 3 {
+            0 => Thinned::Dropped,
+            1 => Thinned::At(4096),
+            _ => Thinned::Kept,
+        };
+        let mut changes = 0;
+        live.thin(decide, |before, after| {
+            assert_eq!(before, block(before.address()));
+            let expected = before.at_interval(4096);
+            assert_eq!(after.is_some(), before.address() / 48 % 3 == 1);
+            assert!(after.is_none_or(|after| after == expected));
+            changes += 1;
+        });
+        assert_eq!(changes, 20_000 / 3 * 2 + 1);
+        for n in 1..=20_000usize {
+            let before = block(n * 48);
+            let expected = match n % 3 {
+                0 => None,
+                1 => Some(before.at_interval(4096)),
+                _ => Some(before),
+            };
+            assert_eq!(live.remove(n * 48), expected);
+            assert!(expected.is_none_or(|block| block.size() == before.size()));
+        }
     }
 
     #[test]

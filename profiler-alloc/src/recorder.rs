@@ -8,6 +8,7 @@
 
 mod pace;
 mod samples;
+mod thinning;
 mod upkeep;
 mod walk;
 
@@ -15,6 +16,7 @@ use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
+use self::thinning::Thinning;
 use crate::budget::Budget;
 use crate::counters;
 use crate::filter::Filter;
@@ -55,6 +57,7 @@ pub struct Recorder {
     wiped_on_fork: &'static AtomicU64,
     /// The sampled blocks; says nothing of any other once the recording is about to end.
     pub sampled: Sampled,
+    thinning: Thinning,
     stacks: Stacks,
     rules: Rules,
     modules: Modules,
@@ -149,6 +152,7 @@ impl Recorder {
             started_ns: sys::now_ns(),
             wiped_on_fork: in_force_word()?,
             sampled: Sampled::new(filter, live::FIRST_BUCKETS),
+            thinning: Thinning::new(),
             stacks: Stacks::new(),
             rules: Rules::new()?,
             modules: Modules::new()?,

@@ -1,19 +1,23 @@
 //! The sampled blocks that are still allocated, behind the filter that knows at once of nearly all others.
 
-use crate::filter::Filter;
-use crate::live::{Block, LiveBlocks};
+use crate::filter::{Filter, PLACES};
+use crate::live::{Block, LiveBlocks, Thinned};
+use crate::sync::{AtomicUsize, Ordering};
 
-pub struct Sampled<const PLACES: usize = 65_536> {
-    pub filter: Filter<PLACES>,
+pub struct Sampled<const SIZE: usize = PLACES> {
+    pub filter: Filter<SIZE>,
     live: LiveBlocks,
+    /// Blocks in `live`, while the filter is open.
+    count: AtomicUsize,
 }
 
-impl<const PLACES: usize> Sampled<PLACES> {
+impl<const SIZE: usize> Sampled<SIZE> {
     /// No blocks yet. `first_buckets` are those of the table's first level.
-    pub fn new(filter: Filter<PLACES>, first_buckets: usize) -> Self {
+    pub fn new(filter: Filter<SIZE>, first_buckets: usize) -> Self {
         Sampled {
             filter,
             live: LiveBlocks::new(first_buckets),
+            count: AtomicUsize::new(0),
         }
     }
 
@@ -27,7 +31,9 @@ impl<const PLACES: usize> Sampled<PLACES> {
             self.filter.add(block.address());
         }
         let kept = self.live.insert(block, limit);
-        if !kept && is_open {
+        if is_open && kept {
+            self.count.fetch_add(1, Ordering::Relaxed);
+        } else if is_open {
             self.filter.remove(block.address());
         }
         kept
@@ -42,13 +48,38 @@ impl<const PLACES: usize> Sampled<PLACES> {
         }
         let block = self.live.remove(address)?;
         if is_open {
-            self.filter.remove(address);
+            self.forgot(block);
         }
         Some(block)
+    }
+
+    /// As [`LiveBlocks::thin`].
+    pub fn thin(
+        &self,
+        decide: impl FnMut(Block) -> Thinned,
+        mut told: impl FnMut(Block, Option<Block>),
+    ) {
+        self.live.thin(decide, |before, after| {
+            if after.is_none() {
+                self.forgot(before);
+            }
+            told(before, after);
+        });
+    }
+
+    /// Blocks remembered now. 0 where every block is sampled: nobody asks there.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Bytes of address space of the table.
     pub fn bytes(&self) -> usize {
         self.live.bytes()
+    }
+
+    /// `block` is in the table no more.
+    fn forgot(&self, block: Block) {
+        self.filter.remove(block.address());
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 }

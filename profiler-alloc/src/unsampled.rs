@@ -12,23 +12,23 @@ use crate::filter::Filter;
 
 thread_local! {
     /// Of the recording that the thread counts in.
-    static FILTER: Cell<Option<Filter>> = const { Cell::new(None) };
+    static FILTER: Cell<Filter> = const { Cell::new(Filter::NONE) };
 }
 
 /// The calling thread counts in the recording with this filter from now on; in none if there is none.
 pub fn ask(filter: Option<Filter>) {
-    let _ = FILTER.try_with(|current| current.set(filter));
+    let _ = FILTER.try_with(|current| current.set(filter.unwrap_or(Filter::NONE)));
 }
 
 #[inline(always)]
-fn filter() -> Option<Filter> {
-    FILTER.try_with(Cell::get).ok().flatten()
+fn filter() -> Filter {
+    FILTER.try_with(Cell::get).unwrap_or(Filter::NONE)
 }
 
 /// True if the block at `address` was certainly not sampled by a recording in force.
 #[inline(always)]
 pub fn is_unsampled(address: usize) -> bool {
-    filter().is_some_and(|filter| filter.lacks(address))
+    filter().lacks(address)
 }
 
 /// Counts a free if that is all there is to do: nothing is recorded, or the block was certainly not sampled. False: nothing is
@@ -56,8 +56,7 @@ pub fn count_realloc(old: usize, new: usize) -> bool {
     let freed = (cells.freed_bytes.load(Ordering::Relaxed)).wrapping_add(old);
     let is_settled = allocated < cells.alloc_next.load(Ordering::Relaxed)
         && (freed < cells.free_next.load(Ordering::Relaxed)
-            || (freed < cells.publish_frees_at.load(Ordering::Relaxed)
-                && filter().is_some_and(|filter| filter.is_open())));
+            || (freed < cells.publish_frees_at.load(Ordering::Relaxed) && filter().is_open()));
     if is_settled {
         Operation::Realloc { old, new }.count(cells);
     }

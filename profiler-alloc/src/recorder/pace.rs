@@ -1,11 +1,13 @@
 //! When the next sample is due, and what samples may cost.
 
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
 use super::{Recorder, samples};
+use crate::budget::Budget;
 use crate::counters::STEP;
+use crate::totals::Totals;
 use crate::{sampling, sys, watch};
 
 impl Recorder {
@@ -20,12 +22,14 @@ impl Recorder {
         due
     }
 
-    /// Runs one sample's work, whose result it gives, and which says how many frames were walked; and settles. Times some,
-    /// and looks at the budget then.
+    /// Runs one sample's work, whose result it gives, and which says how many frames were walked; and settles. Times some.
+    /// `is_old` is of a free whose block was sampled more often than blocks are now: its time is the recorder's, and says
+    /// nothing of what samples cost from now on.
     pub(super) fn timed<T>(
         &self,
         cells: &ThreadCells,
         number: u64,
+        is_old: bool,
         work: impl FnOnce() -> (T, usize),
     ) -> T {
         let is_timed = self.budget.is_timed(number);
@@ -35,17 +39,49 @@ impl Recorder {
         cells.last_heap.store(heap as u64, Ordering::Relaxed);
         if is_timed {
             let taken = self.budget.time_since(start, walked);
-            let header = self.store.header();
-            let own = (header.own_ns.fetch_add(taken, Ordering::Relaxed)).saturating_add(taken);
-            let interval = header.interval.load(Ordering::Relaxed);
-            self.change_interval(self.budget.check(own, interval, mean_size(cells)));
+            self.used(taken);
+            if !is_old {
+                self.budget.used(taken);
+            }
         }
         result
     }
 
+    /// Settles an operation without a sample. Times some.
+    pub(super) fn unsampled(&self, cells: &ThreadCells) {
+        if !Budget::is_timed_unsampled(random(cells)) {
+            self.settle(cells);
+            return;
+        }
+        let start = sys::now_ns();
+        self.settle(cells);
+        self.used(self.budget.unsampled_since(start));
+    }
+
+    /// So much of the program's time was the recorder's, nanoseconds.
+    pub(super) fn used(&self, taken: u64) {
+        let own: &AtomicU64 = &self.store.header().own_ns;
+        own.fetch_add(taken, Ordering::Relaxed);
+    }
+
+    /// Looks at the budget, so much after the start.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn look(&self, now_ns: u64) {
+        let header = self.store.header();
+        let totals = self.totals();
+        let asked = match self.takes_all {
+            true => 0,
+            false => totals.frees.wrapping_add(totals.reallocs),
+        };
+        let interval = header.interval.load(Ordering::Relaxed);
+        let next = (self.budget).look(now_ns, asked, &header.own_ns, interval, mean_size(&totals));
+        self.change_interval(next);
+    }
+
     /// Takes fewer samples from now on, if the interval may change.
-    pub(super) fn widen(&self, cells: &ThreadCells, interval: u64) {
-        self.change_interval(self.budget.widen(interval, mean_size(cells)));
+    pub(super) fn widen(&self, interval: u64) {
+        self.change_interval(self.budget.widen(interval, mean_size(&self.totals())));
     }
 
     fn change_interval(&self, interval: Option<u64>) {
@@ -63,15 +99,21 @@ impl Recorder {
         let interval = self.store.header().interval.load(Ordering::Relaxed);
         let gap = match interval {
             0 => 0,
-            interval => {
-                let (state, random) = sampling::next_random(cells.random.load(Ordering::Relaxed));
-                cells.random.store(state, Ordering::Relaxed);
-                sampling::gap(interval, random)
-            }
+            interval => sampling::gap(interval, random(cells)),
         };
         let at = cells.alloc_bytes.load(Ordering::Relaxed).wrapping_add(gap);
         cells.sample_at.store(at, Ordering::Relaxed);
         cells.sample_interval.store(interval, Ordering::Relaxed);
+    }
+
+    /// Draws anew if the interval has changed since the thread drew: points of a Poisson process that are still ahead depend on
+    /// nothing that was.
+    #[inline]
+    pub(super) fn follow_interval(&self, cells: &ThreadCells) {
+        let interval = self.store.header().interval.load(Ordering::Relaxed);
+        if interval != cells.sample_interval.load(Ordering::Relaxed) {
+            self.draw(cells);
+        }
     }
 
     /// Sets the thresholds of a thread of this recording. Every free comes by: it may be of a sampled block.
@@ -105,9 +147,15 @@ impl Recorder {
     }
 }
 
-/// Mean size of what the thread has allocated, in bytes.
-fn mean_size(cells: &ThreadCells) -> u64 {
-    let blocks = (cells.allocs.load(Ordering::Relaxed))
-        .saturating_add(cells.reallocs.load(Ordering::Relaxed));
-    cells.alloc_bytes.load(Ordering::Relaxed) / blocks.max(1)
+/// The next random number of a thread.
+pub(super) fn random(cells: &ThreadCells) -> u64 {
+    let (state, random) = sampling::next_random(cells.random.load(Ordering::Relaxed));
+    cells.random.store(state, Ordering::Relaxed);
+    random
+}
+
+/// Mean size of what has been allocated, in bytes.
+fn mean_size(totals: &Totals) -> u64 {
+    let blocks = totals.allocs.saturating_add(totals.reallocs);
+    totals.alloc_bytes / blocks.max(1)
 }

@@ -8,7 +8,7 @@ use profiler_alloc_format::{StackCells, ThreadCells, size_class};
 use super::Recorder;
 use super::walk::Kind;
 use crate::at_peak::{add_variance, change_live};
-use crate::counters;
+use crate::counters::number;
 use crate::live::{self, Block};
 use crate::registers::Registers;
 use crate::sampling::{self, Weight};
@@ -29,15 +29,16 @@ impl Recorder {
     pub fn allocated(&self, cells: &ThreadCells, at: Registers, address: usize, size: u64) {
         if self.is_due(cells) {
             let number = cells.sequence.load(Ordering::Relaxed);
-            let taker = self.timed(cells, number.into(), || {
+            let taker = self.timed(cells, number.into(), false, || {
                 let (stack, walked) = self.stack(cells, Kind::Alloc, at);
                 let taker = self.sample_alloc(cells, stack, address, size, false);
                 self.enter(cells, stack);
                 (taker, walked)
             });
             self.note_time(taker);
+            self.thin_if_many(cells);
         } else {
-            self.settle(cells);
+            self.unsampled(cells);
         }
     }
 
@@ -45,7 +46,8 @@ impl Recorder {
     pub fn freeing(&self, cells: &ThreadCells, at: Registers, address: usize, size: u64) {
         let block = self.take_block(address);
         if block.is_some() || self.charges_unknown() {
-            self.timed(cells, cells.frees.load(Ordering::Relaxed), || {
+            let is_old = block.is_some_and(|block| self.is_old(block));
+            self.timed(cells, cells.frees.load(Ordering::Relaxed), is_old, || {
                 let (stack, walked) = self.stack(cells, Kind::Free, at);
                 self.charge_free(stack, block, size);
                 self.enter(cells, stack);
@@ -54,7 +56,7 @@ impl Recorder {
         } else if cells.freed_bytes.load(Ordering::Relaxed)
             >= cells.publish_frees_at.load(Ordering::Relaxed)
         {
-            self.settle(cells);
+            self.unsampled(cells);
         }
     }
 
@@ -99,7 +101,8 @@ impl Recorder {
         let due = self.is_due(cells);
         if due || old.is_some() {
             let number = cells.reallocs.load(Ordering::Relaxed);
-            let taker = self.timed(cells, number, || {
+            let is_old = !due && old.is_some_and(|block| self.is_old(block));
+            let taker = self.timed(cells, number, is_old, || {
                 let (stack, walked) = self.stack(cells, Kind::Realloc, at);
                 self.charge_free(stack, old, old_size);
                 let taker = due.then(|| self.sample_alloc(cells, stack, address, size, true));
@@ -107,9 +110,16 @@ impl Recorder {
                 (taker, walked)
             });
             taker.inspect(|taker| self.note_time(taker));
+            self.thin_if_many(cells);
         } else {
-            self.settle(cells);
+            self.unsampled(cells);
         }
+    }
+
+    /// True of a block that was sampled more often than blocks are now.
+    fn is_old(&self, block: Block) -> bool {
+        let interval = self.store.header().interval.load(Ordering::Relaxed);
+        block.interval().is_some_and(|then| then < interval)
     }
 
     /// A stack has just taken a block: the clock was read when that was settled.
@@ -152,18 +162,27 @@ impl Recorder {
         class.count.fetch_add(weight.count, Ordering::Relaxed);
         class.bytes.fetch_add(weight.bytes, Ordering::Relaxed);
 
-        let block = Block::new(address, size, at.stack, interval, counters::number());
-        let _ = LATEST.try_with(|latest| latest.set(block.map_or(0, Block::key)));
-        if block.is_some_and(|block| self.remember(block)) {
-            self.change_live(stack, weight, 1);
-        } else {
-            self.widen(cells, interval);
+        let live = self.thinned(cells, size, interval);
+        let is_kept =
+            live.map(|live| self.keep(stack, Block::new(address, size, at.stack, live, number())));
+        if is_kept == Some(false) {
+            self.widen(interval);
             self.store
                 .header()
                 .lost_blocks
                 .fetch_add(1, Ordering::Relaxed);
+        } else if is_kept.is_none() {
+            forget_latest();
         }
         stack
+    }
+
+    /// Remembers a block that `stack` has just taken. False if that cannot be.
+    fn keep(&self, stack: &StackCells, block: Option<Block>) -> bool {
+        let _ = LATEST.try_with(|latest| latest.set(block.map_or(0, Block::key)));
+        let kept = block.filter(|&block| self.remember(block));
+        kept.inspect(|&block| self.change_live(stack, self.weight(block), 1))
+            .is_some()
     }
 
     /// Charges the stack that frees a block of `size` bytes, and the one that took it if it is known.
@@ -183,10 +202,7 @@ impl Recorder {
     /// Takes a block away from what is live of its stack; gives its weight.
     fn give_back(&self, block: Block) -> Weight {
         let weight = self.weight(block);
-        let taker = self.stack_cells(StackRef {
-            stack: block.stack(),
-            node: 0,
-        });
+        let taker = self.taker(block);
         self.change_live(taker, weight, -1);
         if LATEST.try_with(Cell::get) == Ok(block.key()) {
             taker
@@ -199,13 +215,13 @@ impl Recorder {
         weight
     }
 
-    fn weight(&self, block: Block) -> Weight {
+    pub(super) fn weight(&self, block: Block) -> Weight {
         let asked_for = || self.store.header().interval.load(Ordering::Relaxed);
         sampling::weight(block.size(), block.interval().unwrap_or_else(asked_for))
     }
 
     /// Adds `weight` to what a stack has live, or takes it away.
-    fn change_live(&self, stack: &StackCells, weight: Weight, sign: i64) {
+    pub(super) fn change_live(&self, stack: &StackCells, weight: Weight, sign: i64) {
         let epoch = self.store.header().peak_epoch.load(Ordering::Acquire);
         change_live(stack, epoch, weight, sign);
     }
@@ -225,14 +241,7 @@ impl Recorder {
     /// A block that was taken from the live ones is not known any more.
     pub fn lose(&self, block: Block) {
         let weight = self.weight(block);
-        self.change_live(
-            self.stack_cells(StackRef {
-                stack: block.stack(),
-                node: 0,
-            }),
-            weight,
-            -1,
-        );
+        self.change_live(self.taker(block), weight, -1);
         self.store
             .header()
             .lost_blocks
@@ -240,7 +249,7 @@ impl Recorder {
     }
 
     #[inline]
-    fn stack_cells(&self, at: StackRef) -> &'static StackCells {
+    pub(super) fn stack_cells(&self, at: StackRef) -> &'static StackCells {
         match self.store.stacks.get(at.stack as usize) {
             Some(cells) => cells,
             None => self.other_cells(),

@@ -38,6 +38,10 @@ impl Recorder {
             self.add_point(now_ns, heap);
             counters::set_name(cells);
         }
+        if self.budget.is_due(now_ns) {
+            self.look(now_ns);
+        }
+        self.follow_interval(cells);
         self.rearm(cells);
         heap
     }
@@ -62,6 +66,7 @@ impl Recorder {
             .header()
             .updated_ns
             .fetch_max(now_ns, Ordering::Relaxed);
+        self.look(now_ns);
         self.add_point(now_ns, Totals::of_process().heap());
     }
 
