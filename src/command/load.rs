@@ -2,13 +2,13 @@
 
 use std::cmp::Reverse;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use profiler_alloc_format::EXTENSION;
+use profiler_alloc_format::{EXTENSION, Header, MAGIC};
 
 pub use super::output::Output;
 use crate::defect::Defect;
@@ -217,15 +217,43 @@ pub fn load(
     })
 }
 
-/// The profile in `folder` that was modified last.
+/// The profile in `folder` that was modified last; of a run with several, the one that began first, if it went on while
+/// the last one began: children, and libraries that record, begin after their program.
 pub fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
     let profiles = profiles(folder).context("cannot list the current folder")?;
-    match profiles.into_iter().next() {
-        Some(path) => Ok(path.strip_prefix(".").map(Path::to_owned).unwrap_or(path)),
-        None => bail!(
+    let Some(newest) = profiles.first() else {
+        bail!(
             "no *.{EXTENSION} file in this folder; record one with `memprof run -- PROGRAM`, or name a file"
-        ),
-    }
+        );
+    };
+    let path = own_profile(&profiles).unwrap_or(newest);
+    Ok(path.strip_prefix(".").map_or(path.clone(), Path::to_owned))
+}
+
+/// The program's own profile of the run that the first of `profiles` is of.
+fn own_profile(profiles: &[PathBuf]) -> Option<&PathBuf> {
+    let newest = header(profiles.first()?)?;
+    let headers = profiles
+        .iter()
+        .filter_map(|path| Some((path, header(path)?)));
+    let of_run: Vec<_> = headers
+        .filter(|(_, header)| header.run_id != 0 && header.run_id == newest.run_id)
+        .collect();
+    let (path, first) = (of_run.iter()).min_by_key(|(_, header)| header.started_unix_ns)?;
+    let last_start = of_run
+        .iter()
+        .map(|(_, header)| header.started_unix_ns)
+        .max()?;
+    let end = first.started_unix_ns.saturating_add(first.updated_ns);
+    (end >= last_start).then_some(*path)
+}
+
+/// The header of the profile at `path`, if that is one.
+fn header(path: &Path) -> Option<Header> {
+    let mut bytes = [0; Header::LEN];
+    fs::File::open(path).ok()?.read_exact(&mut bytes).ok()?;
+    let header = Header::from_bytes(&bytes);
+    (header.magic == MAGIC).then_some(header)
 }
 
 /// The profiles in `folder`, the one that was modified last first.

@@ -107,7 +107,21 @@ impl<R: Read + Seek> Reader<'_, R> {
         });
         profile.modules = self.modules(&modules, &strings);
         profile.timeline = self.timeline(&timeline);
+        self.report_foreign_frees(&profile);
         Ok(profile)
+    }
+
+    /// While the program runs, a thread's frees may be read before the allocations of another.
+    fn report_foreign_frees(&mut self, profile: &Profile) {
+        if !matches!(profile.state(), State::Finished | State::Exited) {
+            return;
+        }
+        let points = profile.timeline.iter().map(|point| point.heap as i64);
+        let lowest = points.fold(profile.heap(), i64::min);
+        if lowest < 0 {
+            let bytes = lowest.unsigned_abs();
+            self.defects.push(Defect::HeapBelowZero { bytes });
+        }
     }
 
     fn unreadable(&self, error: io::Error) -> ReadError {

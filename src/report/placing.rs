@@ -152,6 +152,10 @@ impl Placing {
         let source: Option<Rc<Source>> = code.line.map(|_| sources.get(&code.file));
         let index = (source.as_ref().zip(code.line))
             .and_then(|(source, line)| source.text.as_ref()?.outline.enclosing(line));
+        let item = (source.as_ref().zip(index)).and_then(|(source, index)| source.item(index));
+        if item.is_some_and(|item| item.kind == ItemKind::Allocator) {
+            return None;
+        }
         let id = TableId::of(code, source.as_deref(), index);
         let table = *tables.entry(id).or_insert_with(|| {
             let module = profile.modules.get(usize::from(code.module));
