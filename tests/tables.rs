@@ -526,3 +526,19 @@ fn the_digest_of_a_file_tells_whether_it_changed() {
     program.builder.modules[0].modified_ns = u64::MAX;
     assert!(text(&program.selected()).contains(said));
 }
+
+/// What the compiler makes for `#[global_allocator]` is on the line of the static. Where names are wrong, as after
+/// `--icf=all`, it may look like a function of the program's.
+#[test]
+fn the_allocators_static_has_no_table() {
+    let source = "#[global_allocator]\nstatic ALLOC: Mine = Mine;\n\nfn main() {\n    grow();\n}\n";
+    let mut program = Program::new(source);
+    let inner = program.frame(&[("app::merged_with_alloc", 2)]);
+    let outer = program.frame(&[("app::main", 5)]);
+    let stack = program.builder.stack(&[inner, outer]);
+    program.builder.allocated(stack, 3 << 20, 1);
+    let report = program.selected();
+    let names: Vec<_> = report.tables.iter().map(|table| &table.function).collect();
+    assert_eq!(names, ["app::main"]);
+    assert_eq!(report.tables[0].total.allocated.bytes, 3 << 20);
+}

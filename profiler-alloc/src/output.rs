@@ -127,7 +127,7 @@ fn own_module(buffer: &mut [u8; 256]) -> Option<&[u8]> {
     let here = own_module as *const () as usize;
     let mut len = 0;
     Loader::new().holding(here, |loaded| {
-        let is_program = (loaded.start..loaded.end).contains(&sys::program_headers());
+        let is_program = sys::is_program(loaded.start, loaded.end);
         let name = loaded.name.to_bytes();
         if !is_program && name.len() <= buffer.len() {
             buffer[..name.len()].copy_from_slice(name);

@@ -156,9 +156,9 @@ pub fn whole_path<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     whole
 }
 
-/// The path of the file that is mapped at `start`, as far as the buffer goes: in `/proc/self/maps` a line
+/// The path of the file that is mapped at `start`, if the buffer has room for its line of `/proc/self/maps`:
 /// `7f21a000-7f21b000 r--p 00000000 08:01 1311 /usr/bin/app`.
-pub fn mapped_file(start: usize, buffer: &mut [u8]) -> Option<&[u8]> {
+pub fn mapped_file(start: usize, buffer: &mut [u8; 512]) -> Option<&CStr> {
     // SAFETY: the path ends with a zero.
     let fd = unsafe {
         libc::open(
@@ -181,6 +181,7 @@ pub fn mapped_file(start: usize, buffer: &mut [u8]) -> Option<&[u8]> {
         }
         for &byte in &part[..read as usize] {
             if byte != b'\n' {
+                // Of a line that is too long no end is found below.
                 if let Some(place) = buffer.get_mut(len) {
                     *place = byte;
                     len += 1;
@@ -194,15 +195,17 @@ pub fn mapped_file(start: usize, buffer: &mut [u8]) -> Option<&[u8]> {
     };
     // SAFETY: opened above, and known to nobody else; closing nothing fails.
     unsafe { libc::close(fd) };
-    let line = found.then_some(&buffer[..len])?;
-    let path_at = line.iter().position(|&byte| byte == b'/')?;
-    Some(&line[path_at..])
+    let path_at = buffer[..len].iter().position(|&byte| byte == b'/')?;
+    buffer[len..].fill(0);
+    let path = CStr::from_bytes_until_nul(&buffer[path_at..]).ok()?;
+    found.then_some(path)
 }
 
-/// Where the program headers of the program lie that the kernel started; 0 if it does not tell.
-pub fn program_headers() -> usize {
+/// Whether what is loaded from `start` to `end` is the program itself: there lie the program headers that the kernel named.
+pub fn is_program(start: usize, end: usize) -> bool {
     // SAFETY: has no preconditions.
-    unsafe { libc::getauxval(libc::AT_PHDR) as usize }
+    let headers = unsafe { libc::getauxval(libc::AT_PHDR) as usize };
+    (start..end).contains(&headers)
 }
 
 /// Removes a file that this crate has just created, and that has become useless.
