@@ -1,6 +1,6 @@
 //! Operations on the heap, so many times each, by memprof's allocator or by the system's: what instructions are counted of.
 //!
-//! `operations memprof|system pair|ring|grow TIMES`
+//! `operations memprof|system pair|pair-among-many|ring|grow TIMES`
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
@@ -62,20 +62,30 @@ fn ring(allocator: &impl GlobalAlloc, places: &mut [*mut u8; PLACES], turn: usiz
     }
 }
 
+/// Blocks of 64 KiB, none of whose pages is touched but the first.
+fn many() -> Vec<Vec<u8>> {
+    (0..8_192).map(|_| Vec::with_capacity(64 << 10)).collect()
+}
+
 fn run(allocator: &impl GlobalAlloc, operation: &str, times: usize) {
     let mut places = [std::ptr::null_mut(); PLACES];
     descend(16, &mut || match operation {
         "pair" => (0..times).for_each(|_| pair(allocator)),
+        "pair-among-many" => {
+            let kept = black_box(many());
+            (0..times).for_each(|_| pair(allocator));
+            drop(black_box(kept));
+        }
         "grow" => (0..times).for_each(|_| grow(allocator)),
         "ring" => (0..times).for_each(|turn| ring(allocator, &mut places, turn)),
-        other => panic!("{other} is none of pair, ring and grow"),
+        other => panic!("there is no operation {other}"),
     });
 }
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [allocator, operation, times] = &arguments[..] else {
-        panic!("usage: operations memprof|system pair|ring|grow TIMES");
+        panic!("usage: operations memprof|system pair|pair-among-many|ring|grow TIMES");
     };
     let times = times.parse().expect("a number");
     match allocator.as_str() {

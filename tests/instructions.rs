@@ -71,12 +71,12 @@ fn no_operation_takes_more_instructions_than_stated() {
     let bounds = [
         // operation, sampling, instructions beyond the system's
         ("pair", None, 39.0),
-        ("pair", far, 58.0),
+        ("pair", far, 49.0),
         ("pair", Some("all"), 1_740.0),
         ("ring", None, 39.0),
-        ("ring", far, 58.0),
+        ("ring", far, 49.0),
         ("grow", None, 104.0),
-        ("grow", far, 136.0),
+        ("grow", far, 120.0),
     ];
     let mut exceeded = Vec::new();
     for (operation, sample, bound) in bounds {
@@ -88,6 +88,60 @@ fn no_operation_takes_more_instructions_than_stated() {
         }
     }
     assert!(exceeded.is_empty(), "{exceeded:?}");
+}
+
+/// What a recording adds to whole programs, wherever it does so: no clock of the recorder's own is asked. At the interval that
+/// the default settles at for such programs; by itself it cannot settle here, as callgrind slows the clock down more than
+/// what it measures.
+#[test]
+fn a_recording_adds_few_instructions_to_whole_programs() {
+    if let Some(obstacle) = obstacle() {
+        eprintln!("not tested: {obstacle}");
+        return;
+    }
+    let settled = Some("131072");
+    let loads = [
+        // load, amount, times the instructions of the program that only counts
+        ("tiny", 300_000, 1.10),
+        ("threads", 300_000, 1.10),
+        ("bursts", 30_000, 1.10),
+        ("kept", 300_000, 1.10),
+        ("requests", 3_000, 1.10),
+        ("parsed", 60_000, 1.10),
+    ];
+    let mut exceeded = Vec::new();
+    for (load, amount, bound) in loads {
+        // The start of a recording is not what is measured here.
+        let added = |sample| {
+            let [few, many] = [amount, 3 * amount]
+                .map(|amount| count("loads", &[load, &amount.to_string()], sample) as f64);
+            many - few
+        };
+        let (plain, recorded) = (added(None), added(settled));
+        let ratio = recorded / plain;
+        println!(
+            "{load}: {plain:.2e} instructions, {ratio:.3} times as many recorded, at most {bound}"
+        );
+        if ratio > bound {
+            exceeded.push((load, ratio, bound));
+        }
+    }
+    assert!(exceeded.is_empty(), "{exceeded:?}");
+}
+
+/// 8,192 sampled blocks are alive while others come and go: what these cost is what they cost without.
+#[test]
+fn an_unsampled_block_costs_the_same_whatever_is_live() {
+    if let Some(obstacle) = obstacle() {
+        eprintln!("not tested: {obstacle}");
+        return;
+    }
+    // Every kept block is sampled, as each is sixteen intervals long.
+    let sample = Some("4096");
+    let [alone, among_many] =
+        ["pair", "pair-among-many"].map(|operation| instructions("memprof", operation, sample));
+    println!("a pair: {alone:.1} instructions, {among_many:.1} while many sampled blocks are live");
+    assert!(among_many - alone < 3.0, "{alone} {among_many}");
 }
 
 /// Every operation has a stack of its own, in a file that has room for all of them, and in one that has room for 390.

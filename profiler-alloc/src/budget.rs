@@ -25,8 +25,6 @@ use crate::filter::Filter;
 use crate::sampling::{NARROWEST, WIDEST};
 use crate::sys;
 
-/// Time granted on top of the share, nanoseconds: some 15,000 samples.
-pub const GRANT_NS: u64 = 4_000_000;
 /// The budget is looked at whenever the recorder has used this much more on samples, nanoseconds.
 const LOOK_OWN_NS: u64 = 500_000;
 /// And whenever this much time has passed, nanoseconds: a program that allocates little after much has few samples.
@@ -50,6 +48,8 @@ const LONGEST_FRAME_NS: u64 = 1_000;
 pub struct Budget {
     /// Share of the CPU time, in millionths; `None` for a sampling that is not to change.
     share_ppm: Option<u64>,
+    /// Time granted on top of the share.
+    grant_ns: u64,
     /// One sample in so many is timed: a power of two.
     timed: u64,
     cpu_at_start: u64,
@@ -61,7 +61,7 @@ pub struct Budget {
     last_samples_ns: AtomicU64,
     last_own_ns: AtomicU64,
     last_cpu_ns: AtomicU64,
-    last_counted: AtomicU64,
+    last_asked: AtomicU64,
     /// What timing itself adds to a time, nanoseconds.
     clock_ns: u64,
     /// What it takes to find that a block was not sampled, picoseconds.
@@ -84,9 +84,11 @@ struct Look {
 }
 
 impl Budget {
-    pub fn new(share_ppm: Option<u64>) -> Budget {
+    /// A budget that begins now: `share_ppm` of the CPU time, after `grant_ns` nanoseconds.
+    pub fn new(share_ppm: Option<u64>, grant_ns: u64) -> Budget {
         Budget {
             share_ppm,
+            grant_ns,
             timed: share_ppm.map_or(TIMED_FIXED, |_| TIMED),
             cpu_at_start: sys::cpu_ns(),
             samples_ns: AtomicU64::new(0),
@@ -96,9 +98,17 @@ impl Budget {
             last_samples_ns: AtomicU64::new(0),
             last_own_ns: AtomicU64::new(0),
             last_cpu_ns: AtomicU64::new(0),
-            last_counted: AtomicU64::new(0),
+            last_asked: AtomicU64::new(0),
             clock_ns: clock_cost(),
-            filter_ps: filter_cost(),
+            filter_ps: 0,
+        }
+    }
+
+    /// What operations that are not sampled cost is measured with `filter`, which is empty.
+    pub fn asking(self, filter: Filter) -> Budget {
+        Budget {
+            filter_ps: filter_cost(filter),
+            ..self
         }
     }
 
@@ -147,34 +157,26 @@ impl Budget {
                 >= self.next_look_samples_ns.load(Ordering::Relaxed)
     }
 
-    /// A look at the budget, `now_ns` after the start, after so many operations that a filter was asked for; `own` is where
-    /// the recorder's time is added up, and `mean` the mean size of the program's allocations, in bytes. Gives the interval to
-    /// go on with, if it is to change.
-    #[cold]
-    pub fn look(
-        &self,
-        now_ns: u64,
-        counted: u64,
-        own: &AtomicU64,
-        interval: u64,
-        mean: u64,
-    ) -> Option<u64> {
-        if self.looking.swap(true, Ordering::Acquire) {
-            return None;
-        }
-        let step =
-            |last: &AtomicU64, now: u64| now.saturating_sub(last.swap(now, Ordering::Relaxed));
-        let asked = step(&self.last_counted, counted);
-        let filter_ns = asked.saturating_mul(self.filter_ps) / 1_000;
-        let own = own
-            .fetch_add(filter_ns, Ordering::Relaxed)
-            .saturating_add(filter_ns);
+    /// `None` while another thread looks at the budget.
+    pub fn begin_look(&self) -> Option<Looking<'_>> {
+        let is_another = self.looking.swap(true, Ordering::Acquire);
+        (!is_another).then_some(self).map(Looking)
+    }
+
+    /// What the filter has cost since the last look, nanoseconds, after it was asked so often in all.
+    pub fn filter_ns(&self, asked: u64) -> u64 {
+        step(&self.last_asked, asked).saturating_mul(self.filter_ps) / 1_000
+    }
+
+    /// A look at the budget, `now_ns` after the start, when the recorder has used `own` in all; `mean` is the mean size of the
+    /// program's allocations, in bytes. Gives the interval to go on with, if it is to change.
+    pub fn look(&self, now_ns: u64, own: u64, interval: u64, mean: u64) -> Option<u64> {
         let samples = self.samples_ns.load(Ordering::Relaxed);
         let cpu = self.cpu_ns();
         let samples_step = step(&self.last_samples_ns, samples);
         let look = Look {
             own,
-            grant: GRANT_NS,
+            grant: self.grant_ns,
             share: self.share_ppm.unwrap_or(0) as f64 / 1e6,
             cpu,
             cpu_step: step(&self.last_cpu_ns, cpu),
@@ -185,7 +187,6 @@ impl Budget {
             .store(samples.saturating_add(LOOK_OWN_NS), Ordering::Relaxed);
         self.next_look_ns
             .store(now_ns.saturating_add(LOOK_NS), Ordering::Relaxed);
-        self.looking.store(false, Ordering::Release);
         let next = self.share_ppm.map(|_| look.next_interval(interval, mean))?;
         (next != interval).then_some(next)
     }
@@ -199,6 +200,20 @@ impl Budget {
     pub fn is_flexible(&self) -> bool {
         self.share_ppm.is_some()
     }
+}
+
+/// Ends a look when it is dropped.
+pub struct Looking<'a>(&'a Budget);
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.0.looking.store(false, Ordering::Release);
+    }
+}
+
+/// By how much `now` is above what was stored last, where it is stored now.
+fn step(last: &AtomicU64, now: u64) -> u64 {
+    now.saturating_sub(last.swap(now, Ordering::Relaxed))
 }
 
 impl Look {
@@ -238,17 +253,30 @@ fn clock_cost() -> u64 {
     (0..16).map(between).min().unwrap_or(0)
 }
 
-/// Picoseconds that the filter takes to answer for one block, when it is in the caches.
-fn filter_cost() -> u64 {
-    const TIMES: u64 = 1_024;
-    let times = |_| {
-        let start = sys::now_ns();
+/// Picoseconds that an empty filter takes to answer for one block, when it is in the caches.
+fn filter_cost(filter: Filter) -> u64 {
+    const TIMES: usize = 1_024;
+    let asking = best_of_four(|| {
         for number in 0..TIMES {
-            black_box(Filter::NONE.lacks(black_box(number as usize * 64)));
+            black_box(filter.lacks(black_box(number * 64)));
         }
+    });
+    let counting = best_of_four(|| {
+        for number in 0..TIMES {
+            black_box(black_box(number * 64) == 1);
+        }
+    });
+    asking.saturating_sub(counting) * 1_000 / TIMES as u64
+}
+
+/// Nanoseconds that `work` takes when nothing gets in its way.
+fn best_of_four(work: impl Fn()) -> u64 {
+    let time = |_| {
+        let start = sys::now_ns();
+        work();
         sys::now_ns().saturating_sub(start)
     };
-    (0..4).map(times).min().unwrap_or(0) * 1_000 / TIMES
+    (0..4).map(time).min().unwrap_or(0)
 }
 
 /// Twice as wide; from exact to where about half of the allocations are sampled.
@@ -383,8 +411,7 @@ mod tests {
 
     #[test]
     fn a_fixed_sampling_never_changes() {
-        let own = AtomicU64::new(1 << 40);
-        assert_eq!(Budget::new(None).look(1 << 40, 0, &own, 0, 100), None);
-        assert_eq!(Budget::new(None).widen(0, 100), None);
+        assert_eq!(Budget::new(None, 0).look(1 << 40, 1 << 40, 0, 100), None);
+        assert_eq!(Budget::new(None, 0).widen(0, 100), None);
     }
 }

@@ -77,8 +77,8 @@ pub fn freeing(at: Registers, address: usize, size: usize) {
 /// False if the block at `address` was certainly not sampled.
 #[inline(always)]
 pub fn may_be_sampled(address: usize) -> bool {
-    // This thread may not have joined the recording yet.
-    !unsampled::is_unsampled(address) && recorder::current().is_some()
+    // This thread may not have joined the recording yet: then the filter it asks has no answer.
+    recorder::current().is_some() && !unsampled::is_unsampled(address)
 }
 
 /// The block at `address` is about to be reallocated: forgets it, so that whoever gets the address next is not confused.

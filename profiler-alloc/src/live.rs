@@ -365,13 +365,13 @@ fn put(bucket: &Bucket, block: Block) -> bool {
 /// Takes the block at `address` out of the bucket, if it is there.
 #[inline]
 fn take(bucket: &Bucket, address: usize) -> Option<Block> {
-    let is_it = |way: &usize| bucket[*way].load(Ordering::Relaxed) >> THREAD_BITS == address as u64;
-    let home = home(address);
-    let way = match is_it(&home) {
-        true => home,
-        false => (0..WAYS).find(is_it)?,
+    // Read once: by the next look, the block may be another's to take.
+    let found = |way: usize| {
+        let key = bucket[way].load(Ordering::Relaxed);
+        (key >> THREAD_BITS == address as u64).then_some((way, key))
     };
-    take_key(bucket, way, bucket[way].load(Ordering::Relaxed))
+    let (way, key) = found(home(address)).or_else(|| (0..WAYS).find_map(found))?;
+    take_key(bucket, way, key)
 }
 
 /// Takes the block with that key out of its place. `None` if another has.

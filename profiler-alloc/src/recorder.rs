@@ -139,9 +139,12 @@ impl Recorder {
         let previous = latest();
         let takes_all =
             !budget.is_flexible() && store.header().interval.load(Ordering::Relaxed) == 0;
-        let filter = match takes_all {
-            true => Filter::closed()?,
-            false => Filter::new()?,
+        let (filter, budget) = match takes_all {
+            true => (Filter::closed()?, budget),
+            false => {
+                let filter = Filter::new()?;
+                (filter, budget.asking(filter))
+            }
         };
         let recorder = Recorder {
             generation: previous.map_or(1, |recorder| recorder.generation + 1),

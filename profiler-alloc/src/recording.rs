@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use core::sync::atomic::Ordering;
 
-use profiler_alloc_format::env::{Overhead, Sample, StackDepth, TimelineInterval};
+use profiler_alloc_format::env::{Grant, Overhead, Sample, StackDepth, TimelineInterval};
 use profiler_alloc_format::{STATE_FINISHED, STATE_PAUSED, STATE_RECORDING};
 
 use crate::hook::Inside;
@@ -63,10 +63,18 @@ impl Builder {
         self
     }
 
-    /// Time the recorder may take under [`Sample::Auto`], in percent of the program's CPU time, after a grant of a tenth of a second.
+    /// Time the recorder may take under [`Sample::Auto`], in percent of the program's CPU time, after the
+    /// [`grant`](Self::grant).
     /// The default is 2; values are kept between 0 and 100.
     pub fn overhead(mut self, percent: f64) -> Self {
         self.settings.overhead = Overhead::clamped(percent);
+        self
+    }
+
+    /// Time the recorder may take under [`Sample::Auto`] on top of the overhead, 4 ms by default and an hour at most: until
+    /// it is used up, every allocation is recorded.
+    pub fn grant(mut self, time: Duration) -> Self {
+        self.settings.grant = Grant::clamped(time);
         self
     }
 

@@ -2,7 +2,9 @@
 
 use core::str::FromStr;
 
-use profiler_alloc_format::env::{self, Overhead, Refused, Sample, StackDepth, TimelineInterval};
+use profiler_alloc_format::env::{
+    self, Grant, Overhead, Refused, Sample, StackDepth, TimelineInterval,
+};
 use profiler_alloc_format::{MODE_ALL, MODE_AUTO, MODE_FIXED};
 
 use crate::sys;
@@ -13,6 +15,8 @@ pub struct Settings {
     pub sample: Sample,
     /// Time budget for [`Sample::Auto`].
     pub overhead: Overhead,
+    /// Time on top of it.
+    pub grant: Grant,
     pub stack_depth: StackDepth,
     pub timeline: TimelineInterval,
     pub run_id: u64,
@@ -22,6 +26,7 @@ impl Settings {
     pub const DEFAULT: Settings = Settings {
         sample: Sample::Auto,
         overhead: Overhead::DEFAULT,
+        grant: Grant::DEFAULT,
         stack_depth: StackDepth::DEFAULT,
         timeline: TimelineInterval::DEFAULT,
         run_id: 0,
@@ -33,6 +38,7 @@ impl Settings {
         Settings {
             sample: setting(env::SAMPLE).unwrap_or(default.sample),
             overhead: setting(env::OVERHEAD).unwrap_or(default.overhead),
+            grant: setting(env::GRANT_MS).unwrap_or(default.grant),
             stack_depth: setting(env::STACK_DEPTH).unwrap_or(default.stack_depth),
             timeline: setting(env::TIMELINE_MS).unwrap_or(default.timeline),
             run_id: setting::<RunId>(env::RUN_ID).map_or(default.run_id, |RunId(id)| id),

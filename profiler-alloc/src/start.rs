@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use profiler_alloc_format::env::{self, Sample};
 use profiler_alloc_format::{MAGIC, STATE_EXITED, STATE_RECORDING, VERSION};
 
-use crate::budget::{self, Budget};
+use crate::budget::Budget;
 use crate::output::Output;
 use crate::recorder::{self, Recorder};
 use crate::settings::Settings;
@@ -69,9 +69,10 @@ fn open(output: Output, settings: &Settings) -> Result<&'static Recorder, Refusa
     let (store, output) = create(output)?;
     write_header(&store, settings);
     let share = (settings.sample == Sample::Auto).then_some(u64::from(settings.overhead.ppm()));
+    let budget = Budget::new(share, settings.grant.ns());
     let depth = settings.stack_depth.frames() as usize;
     let created = output.clone();
-    let recorder = Recorder::new(store, output, depth, Budget::new(share))
+    let recorder = Recorder::new(store, output, depth, budget)
         .and_then(memory::leak)
         .ok_or_else(|| {
             sys::remove_file(created.as_c_str());
@@ -136,7 +137,7 @@ fn write_header(store: &Store, settings: &Settings) {
     set(&header.started_unix_ns, sys::unix_ns());
     set(&header.interval, interval);
     set(&header.interval_widest, interval);
-    set(&header.grant_ns, budget::GRANT_NS);
+    set(&header.grant_ns, settings.grant.ns());
     set(&header.heap_base, heap);
     set(&header.heap, heap);
     set(&header.peak, heap);

@@ -9,6 +9,7 @@
 //!                           committed   reserved
 //! ```
 
+mod growth;
 mod mapping;
 mod numbers;
 
@@ -26,6 +27,7 @@ use profiler_alloc_format::{
 use crate::descriptor::Descriptor;
 use crate::memory::{self, Zeroed};
 use crate::sys;
+use growth::{Growing, Growth};
 use mapping::{map_file, privatize, reserve, uninterrupted};
 
 /// Most records of each table, which bounds the file at about 96 MiB.
@@ -37,6 +39,16 @@ const MAX_STRING_BYTES: usize = 8 << 20;
 const MAX_FUNCTIONS: usize = 1 << 14;
 const MAX_SHARES: usize = 1 << 17;
 const MAX_LINES: usize = 1 << 18;
+
+/// The tables that have a chunk from the start: all but the exact ones, which few programs need.
+const FIRST_TABLES: [Table; 6] = [
+    Table::Threads,
+    Table::Nodes,
+    Table::Stacks,
+    Table::Modules,
+    Table::Strings,
+    Table::Timeline,
+];
 
 /// Why no profile could be opened. The number is the system's `errno`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -135,7 +147,7 @@ impl<T: Zeroed> Records<T> {
 pub struct Store {
     base: *mut u8,
     file: Descriptor,
-    growing: AtomicBool,
+    growing: Growing,
     refused: AtomicBool,
     pub threads: Records<ThreadCells>,
     pub nodes: Records<NodeCells>,
@@ -152,8 +164,7 @@ pub struct Store {
 unsafe impl Sync for Store {}
 
 impl Store {
-    /// Creates `path`, which must not exist, and reserves one chunk for every table but the exact ones, which few programs
-    /// need.
+    /// Creates `path`, which must not exist, and reserves the first chunks.
     pub fn create(path: &CStr) -> Result<Store, OpenFailure> {
         let flags =
             libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
@@ -172,13 +183,8 @@ impl Store {
             .ok_or_else(|| OpenFailure::Create(refused_number(sys::last_error())))?;
         reserve(fd, 0, HEADER_LEN).map_err(OpenFailure::Reserve)?;
         let store = Self::map(fd, file).ok_or_else(|| OpenFailure::Map(sys::last_error()))?;
-        store
-            .extend(&store.threads)
-            .and_then(|()| store.extend(&store.nodes))
-            .and_then(|()| store.extend(&store.stacks))
-            .and_then(|()| store.extend(&store.modules))
-            .and_then(|()| store.extend(&store.strings))
-            .and_then(|()| store.extend(&store.timeline))
+        (FIRST_TABLES.into_iter().zip(0..))
+            .try_for_each(|(table, chunk)| store.add(Growth::new(chunk, table as u8, 0)))
             .map_err(OpenFailure::Reserve)?;
         Ok(store)
     }
@@ -191,7 +197,7 @@ impl Store {
         Some(Store {
             base,
             file,
-            growing: AtomicBool::new(false),
+            growing: Growing::after(FIRST_TABLES.len() as u64),
             refused: AtomicBool::new(false),
             threads: Records::reserve(Table::Threads, MAX_THREADS)?,
             nodes: Records::reserve(Table::Nodes, MAX_NODES)?,
@@ -222,8 +228,7 @@ impl Store {
         }
     }
 
-    /// Takes the next record number of a table, whose count stands at `count`. Never waits: if the table is full and
-    /// cannot be grown at this moment, there is none.
+    /// Takes the next record number of a table, whose count stands at `count`. `None` if the table is full and cannot grow.
     pub fn take<T: Zeroed>(&self, records: &Records<T>, count: &AtomicU64) -> Option<usize> {
         self.take_many(records, count, 1)
     }
@@ -252,48 +257,69 @@ impl Store {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Adds a chunk to a table, if no other thread is adding one and the table may have more. Once the system has refused,
-    /// it is not asked again.
+    /// Makes room in a table. False if there can be no more: the table is full, or the system has refused, which is not asked
+    /// again.
     fn grow<T: Zeroed>(&self, records: &Records<T>) -> bool {
-        if self.growing.swap(true, Ordering::Acquire) {
-            return false;
+        let may = |chunk| !self.is_refused() && !records.is_full() && chunk < MAX_CHUNKS as u64;
+        let chunks = || records.committed.load(Ordering::Acquire) / CHUNK_LEN;
+        let grown = self
+            .growing
+            .grow(records.table as u8, chunks, may, |growth| self.add(growth));
+        match grown {
+            Ok(grown) => grown,
+            // Signals were too fast: it is tried again with the next record.
+            Err(libc::EINTR) => false,
+            Err(error) => {
+                self.refuse(error);
+                false
+            }
         }
-        let may_grow = !self.refused.load(Ordering::Relaxed)
-            && !records.is_full()
-            && self.header().chunk_count.load(Ordering::Relaxed) < MAX_CHUNKS as u64;
-        let result = if may_grow {
-            self.extend(records)
-        } else {
-            Ok(())
-        };
-        // What signals were too fast for is tried again with the next record.
-        if let Err(error) = result
-            && error != libc::EINTR
-        {
-            self.refused.store(true, Ordering::Relaxed);
-            self.header().lost_growth.fetch_add(1, Ordering::Relaxed);
-            sys::warn(&[
-                b"the profile cannot grow (",
-                sys::error_text(error, &mut [0; 96]),
-                b"); new stacks are counted as \"other\"",
-            ]);
-        }
-        self.growing.store(false, Ordering::Release);
-        may_grow && result.is_ok()
     }
 
-    /// Reserves and maps the next chunk of the file at the end of a table. One thread at a time; gives the `errno` of what
-    /// was refused.
-    fn extend<T: Zeroed>(&self, records: &Records<T>) -> Result<(), i32> {
+    /// All steps of one growth. Those that another thread has done already change nothing.
+    fn add(&self, growth: Growth) -> Result<(), i32> {
+        match Table::from_byte(growth.table()) {
+            Some(Table::Threads) => self.extend(&self.threads, growth),
+            Some(Table::Nodes) => self.extend(&self.nodes, growth),
+            Some(Table::Stacks) => self.extend(&self.stacks, growth),
+            Some(Table::Modules) => self.extend(&self.modules, growth),
+            Some(Table::Strings) => self.extend(&self.strings, growth),
+            Some(Table::Timeline) => self.extend(&self.timeline, growth),
+            Some(Table::Functions) => self.extend(&self.functions, growth),
+            Some(Table::Shares) => self.extend(&self.shares, growth),
+            Some(Table::Lines) => self.extend(&self.lines, growth),
+            None => Ok(()),
+        }
+    }
+
+    #[cold]
+    fn refuse(&self, error: i32) {
+        if self.refused.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.header().lost_growth.fetch_add(1, Ordering::Relaxed);
+        sys::warn(&[
+            b"the profile cannot grow (",
+            sys::error_text(error, &mut [0; 96]),
+            b"); new stacks are counted as \"other\"",
+        ]);
+    }
+
+    /// Reserves and maps the chunk of the file that `growth` names, at its place in a table. Gives the `errno` of what was
+    /// refused.
+    fn extend<T: Zeroed>(&self, records: &Records<T>, growth: Growth) -> Result<(), i32> {
         let header = self.header();
-        let chunk = header.chunk_count.load(Ordering::Relaxed) as usize;
-        let committed = records.committed.load(Ordering::Relaxed);
+        let (chunk, from) = (growth.chunk() as usize, growth.place() * CHUNK_LEN);
+        if records.committed.load(Ordering::Acquire) > from {
+            return Ok(());
+        }
         let at = HEADER_LEN + chunk * CHUNK_LEN;
         let fd = self.file.ours().ok_or(libc::EBADF)?;
         reserve(fd, at, CHUNK_LEN)?;
-        // SAFETY: the address is within the range reserved for this table.
-        let end = unsafe { records.base.as_ptr().add(committed) };
-        if !map_file(end, CHUNK_LEN, fd, at) {
+        // SAFETY: the address is within the range reserved for this table, as `from` is below its `most_bytes`.
+        let place = unsafe { records.base.as_ptr().add(from) };
+        // Where another thread has mapped it in the meantime, the same pages of the file take their own place.
+        if !map_file(place, CHUNK_LEN, fd, at) {
             return Err(sys::last_error());
         }
         // SAFETY: the directory is mapped with the header and `chunk` is below MAX_CHUNKS.
@@ -301,10 +327,10 @@ impl Store {
         entry.store(records.table as u8, Ordering::Relaxed);
         header
             .chunk_count
-            .store(chunk as u64 + 1, Ordering::Release);
+            .fetch_max(chunk as u64 + 1, Ordering::AcqRel);
         records
             .committed
-            .store(committed + CHUNK_LEN, Ordering::Release);
+            .fetch_max(from + CHUNK_LEN, Ordering::AcqRel);
         Ok(())
     }
 
@@ -322,7 +348,7 @@ impl Store {
     /// Ends growth for good, and gives back what was kept for it; what is mapped stays so. If a thread is growing it right
     /// now, nothing happens: waiting for that thread is not worth one descriptor.
     pub fn close(&self) {
-        if !self.growing.swap(true, Ordering::Acquire) {
+        if self.growing.close() {
             self.file.close();
             self.threads.shrink();
             self.nodes.shrink();

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-use profiler_alloc_format::env::{Overhead, Sample, StackDepth, TimelineInterval};
+use profiler_alloc_format::env::{Grant, Overhead, Sample, StackDepth, TimelineInterval};
 
 use super::report;
 use crate::run::{
@@ -36,6 +36,10 @@ pub struct Args {
     #[arg(long, value_name = "PERCENT")]
     overhead: Option<Overhead>,
 
+    /// Time `auto` may cost on top of that, which goes to recording every allocation at first [default: 4ms]
+    #[arg(long, value_name = "DURATION", value_parser = grant)]
+    grant: Option<Grant>,
+
     /// Frames to keep of one stack, 16 to 8192
     #[arg(long, value_name = "N")]
     stack_depth: Option<StackDepth>,
@@ -51,6 +55,11 @@ pub struct Args {
     /// The program and its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM")]
     command: Vec<OsString>,
+}
+
+fn grant(text: &str) -> Result<Grant, String> {
+    let time = parse_duration(text).map_err(|error| error.to_string())?;
+    Grant::new(time).map_err(|refused| refused.to_string())
 }
 
 fn timeline_interval(text: &str) -> Result<TimelineInterval, String> {
@@ -75,6 +84,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         run_id,
         sample: args.sample,
         overhead: args.overhead,
+        grant: args.grant,
         stack_depth: args.stack_depth,
         timeline_interval: args.timeline_interval,
     };

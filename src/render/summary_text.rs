@@ -249,6 +249,10 @@ fn own_cost(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         let percent = own.time_ns as f64 / own.cpu_ns as f64 * 100.0;
         write!(out, ", {percent:.1} % of {} CPU time", seconds(own.cpu_ns))?;
     }
+    if own.unsampled_ns > 0 {
+        let unsampled = seconds(own.unsampled_ns);
+        write!(out, ", {unsampled} of it on what was not sampled")?;
+    }
     writeln!(out, "; own memory: {}.", size(own.bytes))?;
     writeln!(
         out,

@@ -81,8 +81,10 @@ pub struct ThreadRow {
 /// What the recorder cost the program.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct OwnCost {
-    /// Measured time on samples, in nanoseconds.
+    /// Measured time, in nanoseconds.
     pub time_ns: u64,
+    /// The part of it for what was only counted while it was recorded, in nanoseconds.
+    pub unsampled_ns: u64,
     /// CPU time of the whole process, in nanoseconds; 0 if unknown.
     pub cpu_ns: u64,
     /// Memory beside the profile's file, in bytes.
@@ -116,6 +118,7 @@ impl Summary {
             threads: threads(profile),
             own: OwnCost {
                 time_ns: header.own_ns,
+                unsampled_ns: header.unsampled_ns,
                 cpu_ns: header.cpu_ns,
                 bytes: header.own_bytes,
                 frame_pointer_walks: walks(|thread| thread.frame_pointer_walks),

@@ -5,7 +5,7 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 
-use profiler_alloc_format::env::{self, Overhead, Sample, StackDepth, TimelineInterval};
+use profiler_alloc_format::env::{self, Grant, Overhead, Sample, StackDepth, TimelineInterval};
 
 /// The number by which a run finds its own profiles again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +42,8 @@ pub struct Request {
     pub sample: Option<Sample>,
     /// Time budget.
     pub overhead: Option<Overhead>,
+    /// Time on top of it.
+    pub grant: Option<Grant>,
     /// Frames kept of one stack.
     pub stack_depth: Option<StackDepth>,
     /// Time between two points of the timeline.
@@ -58,6 +60,7 @@ impl Request {
             (env::RUN_ID, text(Some(self.run_id))),
             (env::SAMPLE, text(self.sample)),
             (env::OVERHEAD, text(self.overhead)),
+            (env::GRANT_MS, text(self.grant)),
             (env::STACK_DEPTH, text(self.stack_depth)),
             (env::TIMELINE_MS, text(self.timeline_interval)),
         ];
@@ -79,6 +82,7 @@ mod tests {
             run_id: RunId(NonZeroU64::MAX),
             sample: None,
             overhead: None,
+            grant: None,
             stack_depth: None,
             timeline_interval: None,
         };

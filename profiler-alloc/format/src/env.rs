@@ -30,6 +30,8 @@ pub const OUTPUT: &str = "MEMPROF_OUTPUT";
 pub const SAMPLE: &str = "MEMPROF_SAMPLE";
 /// An [`Overhead`].
 pub const OVERHEAD: &str = "MEMPROF_OVERHEAD";
+/// A [`Grant`], in milliseconds.
+pub const GRANT_MS: &str = "MEMPROF_GRANT_MS";
 /// A [`StackDepth`].
 pub const STACK_DEPTH: &str = "MEMPROF_STACK_DEPTH";
 /// A [`TimelineInterval`], in milliseconds.
@@ -143,6 +145,53 @@ impl fmt::Display for Overhead {
     }
 }
 
+/// Time the recorder may take under [`Sample::Auto`] on top of the overhead: until it is used up, every allocation is
+/// recorded. Written in milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Grant(u64);
+
+impl Grant {
+    /// 4 ms: some 15,000 allocations with their frees.
+    pub const DEFAULT: Grant = Grant(4);
+    /// Least and most, in milliseconds: none, and an hour.
+    pub const RANGE_MS: RangeInclusive<u64> = 0..=3_600_000;
+    const TAKES: Refused = Refused("a time of up to 60 min, such as 100ms or 2s");
+
+    /// `time`, if it is in the range.
+    pub fn new(time: Duration) -> Result<Grant, Refused> {
+        let time_ms = whole_ms(time);
+        match Grant::RANGE_MS.contains(&time_ms) {
+            true => Ok(Grant(time_ms)),
+            false => Err(Grant::TAKES),
+        }
+    }
+
+    /// `time` brought into the range.
+    pub fn clamped(time: Duration) -> Grant {
+        Grant(clamped(whole_ms(time), Grant::RANGE_MS))
+    }
+
+    /// In nanoseconds.
+    pub fn ns(self) -> u64 {
+        self.0 * 1_000_000
+    }
+}
+
+impl FromStr for Grant {
+    type Err = Refused;
+
+    fn from_str(text: &str) -> Result<Grant, Refused> {
+        let time_ms = text.parse().map_err(|_| Grant::TAKES)?;
+        Grant::new(Duration::from_millis(time_ms))
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Frames kept of one stack; of a deeper one both ends are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StackDepth(u32);
@@ -195,7 +244,7 @@ impl TimelineInterval {
 
     /// `interval`, if it is in the range.
     pub fn new(interval: Duration) -> Result<TimelineInterval, Refused> {
-        let interval_ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+        let interval_ms = whole_ms(interval);
         match TimelineInterval::RANGE_MS.contains(&interval_ms) {
             true => Ok(TimelineInterval(interval_ms)),
             false => Err(TimelineInterval::TAKES),
@@ -204,7 +253,7 @@ impl TimelineInterval {
 
     /// `interval` brought into the range.
     pub fn clamped(interval: Duration) -> TimelineInterval {
-        let interval_ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+        let interval_ms = whole_ms(interval);
         TimelineInterval(clamped(interval_ms, TimelineInterval::RANGE_MS))
     }
 
@@ -227,6 +276,10 @@ impl fmt::Display for TimelineInterval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn clamped<T: Ord + Copy>(value: T, range: RangeInclusive<T>) -> T {
@@ -265,6 +318,8 @@ mod tests {
         assert_eq!(round_trips::<Overhead>("2.5", "2.5").ppm(), 25_000);
         assert_eq!(round_trips::<Overhead>("0.5 %", "0.5").ppm(), 5_000);
         assert_eq!(round_trips::<Overhead>("0", "0").ppm(), 0);
+        assert_eq!(round_trips::<Grant>("0", "0").ns(), 0);
+        assert_eq!(round_trips::<Grant>("100", "100").ns(), 100_000_000);
         assert_eq!(round_trips::<StackDepth>("16", "16").frames(), 16);
         assert_eq!(round_trips::<StackDepth>("8192", "8192").frames(), 8192);
         assert_eq!(
@@ -284,6 +339,9 @@ mod tests {
         for text in ["5", "15", "8193", "4294967312", "many", ""] {
             assert_eq!(text.parse::<StackDepth>(), Err(StackDepth::TAKES), "{text}");
         }
+        for text in ["3600001", "-1", "4ms", ""] {
+            assert_eq!(text.parse::<Grant>(), Err(Grant::TAKES), "{text}");
+        }
         for text in ["0", "86400001", "18446744073709551616", "1ms"] {
             let parsed = text.parse::<TimelineInterval>();
             assert_eq!(parsed, Err(TimelineInterval::TAKES), "{text}");
@@ -294,6 +352,8 @@ mod tests {
 
     #[test]
     fn values_from_code_are_brought_into_the_range() {
+        let day = Duration::from_secs(86_400);
+        assert_eq!(Grant::clamped(day).ns(), 3_600_000_000_000);
         assert_eq!(StackDepth::clamped(5).frames(), 16);
         assert_eq!(StackDepth::clamped(u32::MAX).frames(), 8192);
         assert_eq!(Sample::Every(0).within_range(), Sample::Every(1));

@@ -184,7 +184,7 @@ record! {
         /// Nanoseconds between two points of the timeline, doubled whenever it is thinned.
         timeline_interval_ns: u64,
 
-        /// Time the recorder spent on samples, measured, in nanoseconds.
+        /// Time the recorder took, measured, in nanoseconds: for samples, and `unsampled_ns`.
         own_ns: u64,
         /// CPU time of the whole process when last looked at, in nanoseconds since the start.
         cpu_ns: u64,
@@ -239,8 +239,10 @@ record! {
         line_count: u64,
         /// Loss: calls of `#[profile]` functions that are not in the exact tables, as one of them was full.
         lost_calls: u64,
+        /// The part of `own_ns` for what was only counted while it was recorded, in nanoseconds.
+        unsampled_ns: u64,
         /// Not used.
-        reserved: [u64; 15],
+        reserved: [u64; 14],
     }
 }
 

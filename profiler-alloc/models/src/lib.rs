@@ -15,7 +15,7 @@
 // The recorder's source says `profiler_alloc_format` where it means records: here, these.
 extern crate self as profiler_alloc_format;
 
-pub use format::{COUNT_FRACTION_BITS, Frame};
+pub use format::{COUNT_FRACTION_BITS, Frame, THREAD_FREE, THREAD_TAKEN};
 pub use records::{HeaderCells, NodeCells, StackCells, ThreadCells};
 
 #[path = "../../src/at_peak.rs"]

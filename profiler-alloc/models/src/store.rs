@@ -1,26 +1,29 @@
-//! The profile's tables without a file: they grow as the recorder's do, into memory that is there only then.
+//! The profile's tables without a file: they grow as the recorder's do, two chunks at most.
 
+#[path = "../../src/store/growth.rs"]
+pub mod growth;
 #[path = "../../src/store/numbers.rs"]
 mod numbers;
 
-use crate::memory::{Zeroed, untouched};
+use self::growth::{Growing, Growth};
+use crate::memory::{Zeroed, zeroed};
 use crate::records::{HeaderCells, NodeCells, StackCells};
-use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{AtomicU64, AtomicUsize, Ordering};
 
 /// One table of at most two chunks.
 pub struct Records<T: 'static> {
     cells: &'static [T],
+    chunk: usize,
     committed: AtomicUsize,
 }
 
 impl<T: Zeroed> Records<T> {
     fn new(chunk: usize) -> Records<T> {
-        let records = Records {
-            cells: untouched(2 * chunk),
+        Records {
+            cells: zeroed(2 * chunk).unwrap(),
+            chunk,
             committed: AtomicUsize::new(0),
-        };
-        records.extend(chunk);
-        records
+        }
     }
 
     pub fn get(&self, at: usize) -> Option<&'static T> {
@@ -31,16 +34,16 @@ impl<T: Zeroed> Records<T> {
         self.committed.load(Ordering::Acquire)
     }
 
-    fn extend(&self, to: usize) {
-        let from = self.committed.load(Ordering::Relaxed);
-        self.cells[from..to].iter().for_each(T::touch);
-        self.committed.store(to, Ordering::Release);
+    fn extend(&self, place: usize) {
+        self.committed
+            .fetch_max((place + 1) * self.chunk, Ordering::AcqRel);
     }
 }
 
 /// All of them; record 0 of each is taken.
 pub struct Store {
-    growing: AtomicBool,
+    growing: Growing,
+    directory: &'static [AtomicU64],
     header: HeaderCells,
     pub nodes: Records<NodeCells>,
     pub stacks: Records<StackCells>,
@@ -50,12 +53,14 @@ impl Store {
     /// Tables with chunks of so many records.
     pub fn new(chunk: usize) -> Store {
         let store = Store {
-            growing: AtomicBool::new(false),
+            growing: Growing::after(0),
+            directory: zeroed(4).unwrap(),
             header: HeaderCells::empty(),
             nodes: Records::new(chunk),
             stacks: Records::new(chunk),
         };
-        store.growing.store(false, Ordering::Relaxed);
+        // The first chunks, by which all that growing touches exists, for loom.
+        assert!(store.grow(&store.nodes) && store.grow(&store.stacks));
         store.header.node_count.store(1, Ordering::Relaxed);
         store.header.stack_count.store(1, Ordering::Relaxed);
         store
@@ -70,14 +75,25 @@ impl Store {
     }
 
     fn grow<T: Zeroed>(&self, records: &Records<T>) -> bool {
-        if self.growing.swap(true, Ordering::Acquire) {
-            return false;
+        let chunks = || records.capacity() / records.chunk;
+        let may = |_| records.capacity() < records.cells.len();
+        let table = u8::from(core::ptr::addr_eq(records, &self.stacks));
+        self.growing
+            .grow(table, chunks, may, |growth| self.add(growth))
+            .is_ok_and(|grown| grown)
+    }
+
+    fn add(&self, growth: Growth) -> Result<(), ()> {
+        let chunk = growth.chunk() as usize;
+        let (place, table) = (growth.place(), u64::from(growth.table()));
+        // The directory: a chunk belongs to one place of one table, whoever says so, and however often.
+        let entry = (table + 1) << 8 | place as u64;
+        let before = self.directory[chunk].swap(entry, Ordering::AcqRel);
+        assert!(before == 0 || before == entry, "{before:#x}, {entry:#x}");
+        match table {
+            0 => self.nodes.extend(place),
+            _ => self.stacks.extend(place),
         }
-        let may_grow = records.capacity() < records.cells.len();
-        if may_grow {
-            records.extend(records.cells.len());
-        }
-        self.growing.store(false, Ordering::Release);
-        may_grow
+        Ok(())
     }
 }

@@ -8,7 +8,7 @@ use profiler_alloc_models::free_records::{FreeRecords, claim};
 use profiler_alloc_models::in_force::{InForce, look_up};
 use profiler_alloc_models::index::Index;
 use profiler_alloc_models::lazy_slice::LazySlice;
-use profiler_alloc_models::live::{Block, LiveBlocks};
+use profiler_alloc_models::live::{Block, LiveBlocks, Thinned};
 use profiler_alloc_models::memory::zeroed;
 use profiler_alloc_models::orders::{every, thread};
 use profiler_alloc_models::sampled::Sampled;
@@ -110,21 +110,69 @@ fn crowded(free: usize) -> Arc<LiveBlocks> {
 fn blocks_in_one_bucket_are_not_confused() {
     every(2, || {
         let live = crowded(1);
-        let come_and_go = |live: &LiveBlocks, address: usize| {
-            for size in [1, 2] {
-                // One place: who comes second goes without.
-                if live.insert(block(address, size), 0) {
-                    assert_eq!(live.remove(address), Some(block(address, size)));
-                }
-                assert_eq!(live.remove(address), None);
+        let come_and_go = |live: &LiveBlocks, address: usize, size: u64| {
+            // One place: who comes second goes without.
+            if live.insert(block(address, size), 0) {
+                assert_eq!(live.remove(address), Some(block(address, size)));
             }
+            assert_eq!(live.remove(address), None);
         };
         let other = live.clone();
         together(
-            move || come_and_go(&live, 16),
-            move || come_and_go(&other, 32),
+            move || {
+                [1, 2]
+                    .into_iter()
+                    .for_each(|size| come_and_go(&live, 16, size))
+            },
+            move || come_and_go(&other, 32, 1),
         );
     });
+}
+
+/// Bytes that a block stands for in the models: its size, times its interval.
+fn stands_for(block: Block) -> u64 {
+    block.size() * block.interval().unwrap()
+}
+
+#[test]
+fn a_block_that_is_freed_while_others_are_thinned_is_counted_once() {
+    for thinned in [Thinned::Dropped, Thinned::At(4)] {
+        every(2, move || {
+            let live = crowded(2);
+            let (kept, freed) = (block(16, 3), block(32, 5));
+            assert!(live.insert(kept, 0) && live.insert(freed, 0));
+            // What is live, as the totals of the stacks have it.
+            let bytes = number(stands_for(kept) + stands_for(freed));
+            let (owner, owned) = (live.clone(), bytes.clone());
+            together(
+                move || {
+                    if let Some(block) = owner.remove(32) {
+                        owned.fetch_sub(stands_for(block), Relaxed);
+                    }
+                    // The same place, perhaps, and the same word: another block. There is no room while the other has the place.
+                    if owner.insert(freed, 0) {
+                        owned.fetch_add(stands_for(freed), Relaxed);
+                    }
+                },
+                {
+                    let (live, bytes) = (live.clone(), bytes.clone());
+                    move || {
+                        let decide = |block: Block| match block.size() {
+                            5 => thinned,
+                            _ => Thinned::Kept,
+                        };
+                        live.thin(decide, |before, after| {
+                            bytes.fetch_add(after.map_or(0, stands_for), Relaxed);
+                            bytes.fetch_sub(stands_for(before), Relaxed);
+                        });
+                    }
+                },
+            );
+            let left = [16, 32].map(|address| live.remove(address).map_or(0, stands_for));
+            assert_eq!(bytes.load(Relaxed), left.iter().sum());
+            assert_eq!(left[0], stands_for(kept));
+        });
+    }
 }
 
 #[test]
@@ -382,12 +430,26 @@ fn every_record_is_there_for_the_one_who_took_its_number() {
         };
         let (one, other) = (taken.clone(), taken.clone());
         together(move || take(&one), move || take(&other));
-        // 3 are left of 4, one of which is taken; whoever meets another that grows the table may go without.
-        assert!((1..=3).contains(&taken.load(Relaxed)));
+        // Of 4 records one is taken: 3 are left for 4 that ask, and nobody goes without while another is growing the table.
+        assert_eq!(taken.load(Relaxed), 3);
         assert_eq!(
             store.header().stack_count.load(Relaxed),
             1 + taken.load(Relaxed)
         );
+    });
+}
+
+#[test]
+fn tables_that_grow_at_once_do_not_share_a_chunk() {
+    every(3, || {
+        let store: &'static Store = Box::leak(Box::new(Store::new(1)));
+        let header = store.header();
+        // Both tables have one record, which is taken: each thread needs a chunk, and gets it.
+        together(
+            move || assert_eq!(store.take(&store.stacks, &header.stack_count), Some(1)),
+            move || assert_eq!(store.take(&store.nodes, &header.node_count), Some(1)),
+        );
+        assert!(store.stacks.get(1).is_some() && store.nodes.get(1).is_some());
     });
 }
 

@@ -55,7 +55,14 @@ impl Recorder {
         }
         let start = sys::now_ns();
         self.settle(cells);
-        self.used(self.budget.unsampled_since(start));
+        self.used_unsampled(self.budget.unsampled_since(start));
+    }
+
+    /// As [`used`](Self::used), for what was only counted.
+    fn used_unsampled(&self, taken: u64) {
+        let unsampled: &AtomicU64 = &self.store.header().unsampled_ns;
+        unsampled.fetch_add(taken, Ordering::Relaxed);
+        self.used(taken);
     }
 
     /// So much of the program's time was the recorder's, nanoseconds.
@@ -70,12 +77,14 @@ impl Recorder {
     pub(super) fn look(&self, now_ns: u64) {
         let header = self.store.header();
         let totals = self.totals();
-        let asked = match self.takes_all {
-            true => 0,
-            false => totals.frees.wrapping_add(totals.reallocs),
-        };
+        let asked = totals.frees.wrapping_add(totals.reallocs);
         let interval = header.interval.load(Ordering::Relaxed);
-        let next = (self.budget).look(now_ns, asked, &header.own_ns, interval, mean_size(&totals));
+        let Some(_looking) = self.budget.begin_look() else {
+            return;
+        };
+        self.used_unsampled(self.budget.filter_ns(asked));
+        let own = header.own_ns.load(Ordering::Relaxed);
+        let next = self.budget.look(now_ns, own, interval, mean_size(&totals));
         self.change_interval(next);
     }
 
