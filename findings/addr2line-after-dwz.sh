@@ -50,21 +50,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 END
 cargo build --quiet --manifest-path asks/Cargo.toml --target-dir built
 
-cat >app.rs <<'END'
-#[inline(always)]
-fn inner(n: usize) -> String {
-    n.to_string().repeat(3)
-}
-#[no_mangle]
-#[inline(never)]
-pub extern "C" fn outer(n: usize) -> usize {
-    inner(n).len()
-}
-fn main() {
-    println!("{}", outer(std::env::args().count()));
-}
-END
-rustc --edition 2021 -O -g -C dwarf-version=4 app.rs
+# Two crates that use the same of std, so that there is something to share.
+body='{ let mut all: Vec<String> = Vec::new(); for i in 0..n { all.push(i.to_string().repeat(n)); } all.len() }'
+printf '#[no_mangle]\npub extern "C" fn inner(n: usize) -> usize %s\n' "$body" >part.rs
+printf '#[no_mangle]\npub extern "C" fn outer(n: usize) -> usize %s\n' "$body" >app.rs
+printf 'fn main() { println!("{}", outer(3) + part::inner(std::env::args().count())); }\n' >>app.rs
+rustc --edition 2021 -O -g -C dwarf-version=4 --crate-type rlib part.rs
+rustc --edition 2021 -O -g -C dwarf-version=4 --extern part=libpart.rlib app.rs
 cp app small
 dwz small
 
@@ -76,5 +68,8 @@ echo "before dwz: $(ask app | tee before)"
 echo "after dwz:  $(ask small | tee after)"
 
 grep -q ' 0 of them without' before
-! grep -q ' 0 of them without' after
+if grep -q ' 0 of them without' after; then
+    echo "addr2line now knows the functions after dwz too"
+    exit 1
+fi
 echo "so: dwz took the functions away from addr2line"

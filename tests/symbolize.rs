@@ -61,12 +61,15 @@ struct Program {
 }
 
 fn compile(flags: &[&str]) -> Program {
-    let folder = tempfile::tempdir().unwrap();
+    compile_in(tempfile::tempdir().unwrap(), PROGRAM, flags)
+}
+
+fn compile_in(folder: TempDir, source: &str, flags: &[&str]) -> Program {
     let library = flags.contains(&"--crate-type=cdylib");
     let path = folder
         .path()
         .join(if library { "libapp.so" } else { "app" });
-    fs::write(folder.path().join("app.rs"), PROGRAM).unwrap();
+    fs::write(folder.path().join("app.rs"), source).unwrap();
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc)
         .current_dir(folder.path())
@@ -303,21 +306,54 @@ fn debug_information_in_a_file_of_its_own() {
     }
 }
 
+/// A function that two crates have, so that `dwz` finds what their units share.
+const SHARED: &str = "
+#[no_mangle]
+pub extern \"C\" fn NAME(n: usize) -> usize {
+    let mut all: Vec<String> = Vec::new();
+    for number in 0..n {
+        all.push(number.to_string().repeat(n));
+    }
+    all.len()
+}
+";
+
+/// The program with a second crate.
+fn of_two_crates(debug_info: &str) -> Program {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("part.rs"),
+        SHARED.replace("NAME", "in_part"),
+    )
+    .unwrap();
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let flags = [
+        "--edition=2021",
+        "-O",
+        "--crate-type=rlib",
+        debug_info,
+        "part.rs",
+    ];
+    let status = (Command::new(rustc).current_dir(folder.path()).args(flags)).status();
+    assert!(status.unwrap().success());
+    let own = SHARED.replace("NAME", "in_app");
+    let both = "#[no_mangle]\npub fn both() -> usize { in_app(2) + part::in_part(2) }\n";
+    let source = format!("{PROGRAM}{own}{both}");
+    compile_in(folder, &source, &[debug_info, "--extern=part=libpart.rlib"])
+}
+
 #[test]
 fn what_dwz_has_made_small() {
-    for flags in [
-        ["-Cdebuginfo=1"],
-        ["-Cdebuginfo=2"],
-        ["-Cdebuginfo=line-tables-only"],
-    ] {
-        let program = gives_inlined_lines(&flags);
+    for debug_info in ["-Cdebuginfo=1", "-Cdebuginfo=2"] {
+        let program = of_two_crates(debug_info);
         let before = program.answers();
+        assert!(before.contains(INLINED), "{before:#?}");
         if !ran(&program, "dwz", &["app"]) {
             return;
         }
-        assert_eq!(program.answers(), before, "{flags:?}");
+        assert_eq!(program.answers(), before, "{debug_info}");
         // The other way: what two files share goes into a third.
-        let program = gives_inlined_lines(&flags);
+        let program = of_two_crates(debug_info);
         let folder = program.folder.path();
         fs::copy(&program.path, folder.join("other")).unwrap();
         assert!(ran(
@@ -325,7 +361,7 @@ fn what_dwz_has_made_small() {
             "dwz",
             &["-m", "shared.debug", "app", "other"]
         ));
-        assert_eq!(program.answers(), before, "{flags:?}");
+        assert_eq!(program.answers(), before, "{debug_info}");
         fs::remove_file(folder.join("shared.debug")).unwrap();
         let (_, defects) = program.symbolize();
         let [Defect::SharedDebugInfoMissing { supplement, .. }] = &defects[..] else {
@@ -334,7 +370,7 @@ fn what_dwz_has_made_small() {
         assert!(supplement.ends_with("shared.debug"));
     }
     // And out of a file that is separate already, as Debian's packages are made.
-    let program = gives_inlined_lines(&["-Cdebuginfo=1"]);
+    let program = of_two_crates("-Cdebuginfo=1");
     let before = program.answers();
     separate(&program);
     assert!(ran(&program, "dwz", &["app.debug"]));

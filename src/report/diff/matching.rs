@@ -20,6 +20,9 @@ const ALIKE_LINE: f32 = 0.5;
 /// Most pairs of functions of a file whose texts are compared.
 const MOST_COMPARED: usize = 2500;
 
+/// Indices of tables in the base and in the new report.
+type OfBoth = (Vec<usize>, Vec<usize>);
+
 /// Pairs the tables of both reports; what is in one only stands alone.
 pub(super) fn functions(base: Vec<Table>, new: Vec<Table>) -> Vec<FunctionChange> {
     let pairs = pairs(&base, &new);
@@ -47,7 +50,7 @@ fn pairs(base: &[Table], new: &[Table]) -> Vec<Option<usize>> {
         |table| below_package(&table.file, 0),
     ];
     let mut pair_by = |key: &dyn Fn(&Table) -> String, ambiguous: bool| {
-        let mut named: BTreeMap<(String, &str), (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+        let mut named: BTreeMap<(String, &str), OfBoth> = BTreeMap::new();
         for (index, table) in base.iter().enumerate().filter(|(index, _)| !taken[*index]) {
             let name = (key(table), table.function.as_str());
             named.entry(name).or_default().0.push(index);
@@ -121,7 +124,7 @@ fn below_package(file: &str, folders: usize) -> String {
 
 /// Pairs functions that were given another name, within a file.
 fn pair_by_text(base: &[Table], new: &[Table], pairs: &mut [Option<usize>], taken: &mut [bool]) {
-    let mut left: BTreeMap<&str, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+    let mut left: BTreeMap<&str, OfBoth> = BTreeMap::new();
     for (index, table) in base.iter().enumerate().filter(|(index, _)| !taken[*index]) {
         left.entry(&table.file).or_default().0.push(index);
     }
