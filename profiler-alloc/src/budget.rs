@@ -1,8 +1,8 @@
 //! The time budget: how wide the sampling interval must be for the recorder to take no more of the program's time than it
 //! may.
 //!
-//! Allowed is `grant + share * cpu time`. Sampling starts exact (interval 0) and stays so until the grant is spent; programs
-//! that allocate little never get there. From then on the interval follows the program: at every look, the share of the CPU
+//! Allowed is `grant + share * cpu time`. Sampling starts exact (interval 0) and stays so until half of the grant is spent;
+//! programs that allocate little never get there. From then on the interval follows the program: at every look, the share of the CPU
 //! time that samples took since the last look is compared with the share that they may take, and as samples are as frequent as
 //! the interval is narrow,
 //!
@@ -218,7 +218,7 @@ fn step(last: &AtomicU64, now: u64) -> u64 {
 
 impl Look {
     fn next_interval(&self, interval: u64, mean: u64) -> u64 {
-        if interval == 0 && self.own < self.grant {
+        if interval == 0 && self.own < self.grant / 2 {
             return 0;
         }
         let cpu_step = self.cpu_step.max(1) as f64;
@@ -307,9 +307,9 @@ mod tests {
     };
 
     #[test]
-    fn stays_exact_within_the_grant() {
+    fn stays_exact_within_half_of_the_grant() {
         let busy = Look {
-            own: 7 * MS,
+            own: 39 * MS / 10,
             cpu: 10 * MS,
             samples_step: 19 * MS,
             ..LOOK

@@ -71,8 +71,8 @@ impl Builder {
         self
     }
 
-    /// Time the recorder may take under [`Sample::Auto`] on top of the overhead, 4 ms by default and an hour at most: until
-    /// it is used up, every allocation is recorded.
+    /// Time the recorder may take under [`Sample::Auto`] on top of the overhead, 6 ms by default and an hour at most: until
+    /// half of it is used up, every allocation is recorded.
     pub fn grant(mut self, time: Duration) -> Self {
         self.settings.grant = Grant::clamped(time);
         self

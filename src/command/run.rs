@@ -36,7 +36,7 @@ pub struct Args {
     #[arg(long, value_name = "PERCENT")]
     overhead: Option<Overhead>,
 
-    /// Time `auto` may cost on top of that, which goes to recording every allocation at first [default: 4ms]
+    /// Time `auto` may cost on top of that, half of which goes to recording every allocation at first [default: 6ms]
     #[arg(long, value_name = "DURATION", value_parser = grant)]
     grant: Option<Grant>,
 

@@ -145,14 +145,14 @@ impl fmt::Display for Overhead {
     }
 }
 
-/// Time the recorder may take under [`Sample::Auto`] on top of the overhead: until it is used up, every allocation is
+/// Time the recorder may take under [`Sample::Auto`] on top of the overhead: until half of it is used up, every allocation is
 /// recorded. Written in milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Grant(u64);
 
 impl Grant {
-    /// 4 ms: some 15,000 allocations with their frees.
-    pub const DEFAULT: Grant = Grant(4);
+    /// 6 ms: the first 3 ms are some 10,000 allocations with their frees.
+    pub const DEFAULT: Grant = Grant(6);
     /// Least and most, in milliseconds: none, and an hour.
     pub const RANGE_MS: RangeInclusive<u64> = 0..=3_600_000;
     const TAKES: Refused = Refused("a time of up to 60 min, such as 100ms or 2s");

@@ -23,8 +23,9 @@ impl Recorder {
     }
 
     /// Runs one sample's work, whose result it gives, and which says how many frames were walked; and settles. Times some.
-    /// `is_old` is of a free whose block was sampled more often than blocks are now: its time is the recorder's, and says
-    /// nothing of what samples cost from now on.
+    /// `is_old` is of a sample drawn before the interval changed, or the free of such a block: its time is the recorder's, and
+    /// says nothing of what samples cost at the interval there is now. Four threads that are in the middle of exact samples
+    /// when the interval changes would have it widened again, and again.
     pub(super) fn timed<T>(
         &self,
         cells: &ThreadCells,

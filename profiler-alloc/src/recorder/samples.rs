@@ -29,7 +29,8 @@ impl Recorder {
     pub fn allocated(&self, cells: &ThreadCells, at: Registers, address: usize, size: u64) {
         if self.is_due(cells) {
             let number = cells.sequence.load(Ordering::Relaxed);
-            let taker = self.timed(cells, number.into(), false, || {
+            let is_old = self.is_behind(cells);
+            let taker = self.timed(cells, number.into(), is_old, || {
                 let (stack, walked) = self.stack(cells, Kind::Alloc, at);
                 let taker = self.sample_alloc(cells, stack, address, size, false);
                 self.enter(cells, stack);
@@ -101,7 +102,10 @@ impl Recorder {
         let due = self.is_due(cells);
         if due || old.is_some() {
             let number = cells.reallocs.load(Ordering::Relaxed);
-            let is_old = !due && old.is_some_and(|block| self.is_old(block));
+            let is_old = match due {
+                true => self.is_behind(cells),
+                false => old.is_some_and(|block| self.is_old(block)),
+            };
             let taker = self.timed(cells, number, is_old, || {
                 let (stack, walked) = self.stack(cells, Kind::Realloc, at);
                 self.charge_free(stack, old, old_size);
@@ -114,6 +118,12 @@ impl Recorder {
         } else {
             self.unsampled(cells);
         }
+    }
+
+    /// True while a thread's sample is one of those before the interval changed.
+    fn is_behind(&self, cells: &ThreadCells) -> bool {
+        let interval = self.store.header().interval.load(Ordering::Relaxed);
+        cells.sample_interval.load(Ordering::Relaxed) != interval
     }
 
     /// True of a block that was sampled more often than blocks are now.
