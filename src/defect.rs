@@ -60,7 +60,7 @@ pub enum Defect {
     },
     /// More was freed through the program's allocator than it had given.
     HeapBelowZero {
-        /// How far below zero the heap in use went, in bytes.
+        /// How far below zero the heap in use ended, in bytes.
         bytes: u64,
     },
     /// The module's file is not there or cannot be read.
@@ -196,7 +196,7 @@ impl fmt::Display for Defect {
             }
             Defect::HeapBelowZero { bytes } => write!(
                 f,
-                "the heap in use went {} below zero: the program freed blocks that another allocator had given, as std's own \
+                "the heap in use ends {} below zero: the program freed blocks that another allocator had given, as std's own \
                  are with `-C prefer-dynamic`; build without that, or take what is freed and live for a lower bound",
                 Bytes(*bytes)
             ),

@@ -111,15 +111,12 @@ impl<R: Read + Seek> Reader<'_, R> {
         Ok(profile)
     }
 
-    /// While the program runs, a thread's frees may be read before the allocations of another.
+    /// Only at the end: while threads run, the frees of one may be read before the allocations of another, and so does the
+    /// timeline see them.
     fn report_foreign_frees(&mut self, profile: &Profile) {
-        if !matches!(profile.state(), State::Finished | State::Exited) {
-            return;
-        }
-        let points = profile.timeline.iter().map(|point| point.heap as i64);
-        let lowest = points.fold(profile.heap(), i64::min);
-        if lowest < 0 {
-            let bytes = lowest.unsigned_abs();
+        let has_ended = matches!(profile.state(), State::Finished | State::Exited);
+        if has_ended && profile.heap() < 0 {
+            let bytes = profile.heap().unsigned_abs();
             self.defects.push(Defect::HeapBelowZero { bytes });
         }
     }

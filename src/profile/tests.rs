@@ -310,15 +310,6 @@ fn a_heap_below_zero_is_said_once_the_program_has_ended() {
         "{}",
         defects[0]
     );
-    // On the way alone.
-    builder.header.final_alloc_bytes = 350;
-    builder.timeline = vec![Point {
-        time_ns: 1,
-        heap: (-40_i64) as u64,
-        ..Point::empty()
-    }];
-    let defects = parse(Path::new("x"), builder.to_input()).unwrap().1;
-    assert_eq!(defects, [Defect::HeapBelowZero { bytes: 40 }]);
     // Counters of threads that run are not read at one moment.
     builder.header.state = profiler_alloc_format::STATE_RECORDING;
     assert_eq!(parse(Path::new("x"), builder.to_input()).unwrap().1, []);
