@@ -12,4 +12,5 @@ mod view;
 
 pub use feed::{Feed, FeedError, Options};
 pub use page::{Flow, Page};
+pub use process::Process;
 pub use view::draw;

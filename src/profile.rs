@@ -3,6 +3,7 @@
 //! [`read`] is the way in; [`builder::Builder`] makes synthetic profiles for tests.
 
 pub mod builder;
+mod course;
 mod error;
 mod exact;
 mod loss;
@@ -12,8 +13,12 @@ mod tests;
 mod timeline;
 mod totals;
 
-use std::path::PathBuf;
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
+pub use course::{Course, Taken};
 pub use error::ReadError;
 pub use exact::{ProfiledFunction, ProfiledLine};
 pub use loss::Loss;
@@ -41,6 +46,11 @@ pub struct Profile {
     pub modules: Vec<Module>,
     /// Heap and RSS over time, in the order of time; `time_ns` counts from the start.
     pub timeline: Vec<Point>,
+    /// Times at which it is known what each stack had live, in nanoseconds since the start: 4 to 7, evenly spaced, none if the
+    /// run was too short.
+    pub waypoints: Vec<u64>,
+    /// Crates and paths that whoever recorded it calls their own, apart by commas.
+    pub own: String,
     /// Functions with `#[profile]`, in the order of their first calls.
     pub functions: Vec<ProfiledFunction>,
 }
@@ -66,41 +76,8 @@ pub struct Stack {
     pub node: NodeId,
     /// What was allocated, freed and kept with this call stack.
     pub totals: Totals,
-    /// When it took blocks. `None` if it took none, or the recorder did not say.
-    pub taken: Option<Taken>,
-}
-
-/// From when to when blocks were taken, in nanoseconds since the start, to the system's tick of some milliseconds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Taken {
-    /// None of them was taken before.
-    pub first_ns: u64,
-    /// The last one was.
-    pub last_ns: u64,
-}
-
-impl Taken {
-    fn of(record: &profiler_alloc_format::Stack) -> Option<Taken> {
-        const MS: u64 = 1_000_000;
-        let last_ns = record.last_ns.checked_sub(1)?;
-        // Rounded down, but not beyond the last.
-        let first_ms = u64::from(record.first_ms.checked_sub(1)?);
-        Some(Taken {
-            first_ns: (first_ms * MS).min(last_ns),
-            last_ns,
-        })
-    }
-
-    /// From the first of both to the last of both.
-    pub fn both(one: Option<Taken>, other: Option<Taken>) -> Option<Taken> {
-        let Some((one, other)) = one.zip(other) else {
-            return one.or(other);
-        };
-        Some(Taken {
-            first_ns: one.first_ns.min(other.first_ns),
-            last_ns: one.last_ns.max(other.last_ns),
-        })
-    }
+    /// When that was.
+    pub course: Course,
 }
 
 /// An executable or library.
@@ -186,6 +163,13 @@ pub enum State {
     Exited,
 }
 
+/// Whether the file at `path`, which begins with `header`, is the one that the recorder wrote, and not a copy of it. A file
+/// that does not say is taken for it.
+pub fn is_original(path: &Path, header: &Header) -> bool {
+    let inode = fs::metadata(path).map(|metadata| metadata.ino());
+    header.inode == 0 || inode.is_ok_and(|inode| inode == header.inode)
+}
+
 impl Profile {
     /// How the recording stood when the file was read.
     pub fn state(&self) -> State {
@@ -234,6 +218,27 @@ impl Profile {
             State::Finished => self.header.final_ns,
             _ => self.header.updated_ns,
         }
+    }
+
+    /// Leaves of the stacks what came since the same recording was `before`. False if that is of another.
+    pub fn subtract(&mut self, before: &Profile) -> bool {
+        let identity = |header: &Header| (header.pid, header.started_unix_ns);
+        if identity(&self.header) != identity(&before.header) {
+            return false;
+        }
+        // A stack keeps its node for ever, but one that was being made may have had none yet.
+        let known: HashMap<NodeId, &Totals> = (before
+            .stacks
+            .iter()
+            .map(|stack| (stack.node, &stack.totals)))
+        .collect();
+        for stack in &mut self.stacks {
+            if let Some(totals) = known.get(&stack.node) {
+                stack.totals.subtract(totals);
+            }
+        }
+        self.unattributed.subtract(&before.unattributed);
+        true
     }
 
     /// The program's file name; empty if unknown.

@@ -13,6 +13,7 @@ mod html;
 mod json;
 mod leaks_text;
 mod live;
+mod own_memory;
 mod page;
 mod spans;
 mod summary_text;

@@ -1,13 +1,16 @@
 //! Answers over HTTP with the live profiles of running programs, in pprof's form, as a Go program would.
 //!
 //! A profile's file is current at every moment, so each request reads it anew; the program itself takes no part in it and
-//! needs no server. Requests are answered one after the other, only `GET` and `HEAD`, and nothing that was sent is kept. What
-//! is kept is names and lines: an address is looked up once in a recording.
+//! needs no server. Requests are answered one after the other, but for those of a difference, which wait; only `GET` and `HEAD`,
+//! and nothing that was sent is kept. What is kept is names and lines: an address is looked up once in a recording.
 
 use std::io::Cursor;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use thiserror::Error;
 use tiny_http::{Header, Method, Request, Response};
@@ -18,6 +21,10 @@ use crate::report::{Calls, Metric};
 use crate::source::{Places, Sources};
 use crate::symbolize::{self, Symbolizer};
 
+/// Longest time that a difference may be asked of, in seconds.
+const MAX_SECONDS: u64 = 3600;
+/// Most differences that are waited for at a time.
+const MAX_WAITING: usize = 32;
 /// Longest path of a request that is looked at.
 const MAX_URL: usize = 1024;
 
@@ -35,6 +42,7 @@ pub struct Server {
     address: SocketAddr,
     files: Vec<File>,
     places: Places,
+    waiting: AtomicUsize,
 }
 
 /// A profile that is served.
@@ -80,6 +88,7 @@ impl Server {
                 })
                 .collect(),
             places,
+            waiting: AtomicUsize::new(0),
         })
     }
 
@@ -90,9 +99,20 @@ impl Server {
 
     /// Answers requests, for ever.
     pub fn run(&self) {
-        for request in self.http.incoming_requests() {
-            self.respond(request);
-        }
+        thread::scope(|scope| {
+            for request in self.http.incoming_requests() {
+                if !request.url().contains("seconds=") {
+                    self.respond(request);
+                    continue;
+                }
+                // A request that waits keeps nobody else waiting.
+                self.waiting.fetch_add(1, Ordering::Relaxed);
+                scope.spawn(|| {
+                    self.respond(request);
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                });
+            }
+        });
     }
 
     fn respond(&self, request: Request) {
@@ -135,7 +155,14 @@ impl Server {
             "allocs" => Metric::Allocated,
             _ => return text(404, &format!("nothing here\n\n{}", self.index())),
         };
-        match file.pprof(&self.places, default) {
+        let seconds = match seconds(url) {
+            Ok(seconds) => seconds,
+            Err(reason) => return text(400, &reason),
+        };
+        if seconds.is_some() && self.waiting.load(Ordering::Relaxed) > MAX_WAITING {
+            return text(503, "too many differences are asked for at once");
+        }
+        match file.pprof(&self.places, default, seconds) {
             Ok(body) => Answer {
                 status: 200,
                 kind: "application/octet-stream",
@@ -193,6 +220,20 @@ impl Server {
     }
 }
 
+/// The seconds that a difference is asked of, as in `/debug/pprof/heap?seconds=30`.
+fn seconds(url: &str) -> Result<Option<Duration>, String> {
+    let query = url.split('#').next().and_then(|url| url.split_once('?'));
+    let mut values = query.into_iter().flat_map(|(_, query)| query.split('&'));
+    let Some(text) = values.find_map(|value| value.strip_prefix("seconds=")) else {
+        return Ok(None);
+    };
+    match text.parse() {
+        Ok(0) => Ok(None),
+        Ok(seconds) if seconds <= MAX_SECONDS => Ok(Some(Duration::from_secs(seconds))),
+        _ => Err(format!("seconds: a whole number up to {MAX_SECONDS}")),
+    }
+}
+
 fn text(status: u16, body: &str) -> Answer {
     Answer {
         status,
@@ -202,10 +243,23 @@ fn text(status: u16, body: &str) -> Answer {
 }
 
 impl File {
-    /// The profile as it is now, or why it cannot be had.
-    fn pprof(&self, places: &Places, default: Metric) -> Result<Vec<u8>, String> {
-        let (mut profile, mut defects) =
-            profile::read(&self.path).map_err(|error| error.to_string())?;
+    /// The profile as it is now, or what changes in `seconds` from now; or why it cannot be had.
+    fn pprof(
+        &self,
+        places: &Places,
+        default: Metric,
+        seconds: Option<Duration>,
+    ) -> Result<Vec<u8>, String> {
+        let read = || profile::read(&self.path).map_err(|error| error.to_string());
+        let (mut profile, mut defects) = read()?;
+        if let Some(seconds) = seconds {
+            thread::sleep(seconds);
+            let before = profile;
+            (profile, defects) = read()?;
+            if !profile.subtract(&before) {
+                return Err("another program was recorded to this file meanwhile".to_owned());
+            }
+        }
         for module in &mut profile.modules {
             module.path = places.mapped(&module.path);
         }

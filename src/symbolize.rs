@@ -10,6 +10,7 @@ mod digests;
 mod dwarf;
 mod module;
 mod origin;
+mod own;
 mod partial;
 mod separate;
 mod symbols;
@@ -25,6 +26,7 @@ pub use digests::Digest;
 pub use dwarf::call_address;
 pub use module::SymbolizeError;
 pub use origin::{Origin, is_allocator_function};
+pub use own::{Pattern, crate_of};
 use profiler_alloc_format::Frame;
 pub use symbols::{CodeFrame, CodeFrameId, Symbols};
 
@@ -45,6 +47,8 @@ const MAIN_MODULE: u16 = 0;
 pub struct Options<'a> {
     /// Use modules whose files are not those recorded, and mark their rows unverified.
     pub force: bool,
+    /// What counts as the user's own too; if empty, what the profile says.
+    pub own: &'a [Pattern],
     /// Called now and then with the number of addresses looked up and the number of all, from any thread.
     pub progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
 }
@@ -103,6 +107,11 @@ impl Symbolizer {
         profile: &Profile,
         options: &Options<'_>,
     ) -> Result<(), SymbolizeError> {
+        let own = match options.own {
+            [] => Pattern::list(&profile.own),
+            asked_for => asked_for.to_vec(),
+        };
+        self.symbols.set_own(own);
         let mut work = Vec::new();
         for (number, frames) in frames_by_module(profile, &self.symbols) {
             let Some(module) = profile.modules.get(usize::from(number)) else {

@@ -130,6 +130,19 @@ fn the_page_works_in_a_browser() {
     let code = "[...document.querySelectorAll('#source td.code')].map(e => e.textContent)";
     assert_eq!(browser.eval(code)[1], "    load();");
 
+    // On a small screen all columns are there, and what does not fit of a name is its front.
+    browser.ask(
+        "Emulation.setDeviceMetricsOverride",
+        json!({"width": 1400, "height": 900, "deviceScaleFactor": 1, "mobile": false}),
+    );
+    let real = "window.real = JSON.stringify(data.tables[0])";
+    browser.eval(real);
+    browser.eval("Object.assign(data.tables[0], { name: 'app::a::path::of::many::modules::and::a::Type::method', total: { peak: 123456789, live: 123456789, allocated: 123456789012, freed: 123456789012, count: 12345678 } }); functions()");
+    let edges = "(() => { const box = (it) => it.getBoundingClientRect(), cells = document.querySelector('#functions tbody tr').children, name = box(cells[0]), text = box(cells[0].firstChild); return [box(cells[5]).right <= box(document.getElementById('side')).right, text.left < name.left, text.right <= name.right]; })()";
+    assert_eq!(browser.eval(edges), json!([true, true, true]));
+    browser.eval("data.tables[0] = JSON.parse(window.real); functions()");
+    browser.ask("Emulation.clearDeviceMetricsOverride", json!({}));
+
     // Sorting, there and back.
     browser.click("#functions th[data-sort=count]");
     assert_eq!(

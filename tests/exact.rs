@@ -12,7 +12,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::{Child, Command, Stdio, exit};
-use std::sync::Barrier;
+use std::sync::{Barrier, Mutex, PoisonError};
 use std::thread;
 
 use memprof::profile::{self, Profile, ProfiledFunction, ProfiledLine};
@@ -467,8 +467,12 @@ fn starts_and_stops(path: &Path) {
     drop(block(55));
 }
 
+/// A process has one recording at a time.
+static ONE: Mutex<()> = Mutex::new(());
+
 #[test]
 fn a_recording_from_code_has_the_lines_between_its_start_and_its_end() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     for round in 0..3 {
         let path = folder.path().join(format!("{round}.memprof"));
@@ -521,6 +525,7 @@ fn recurses_and_records(depth: usize, path: &Path) {
 
 #[test]
 fn a_recursion_that_began_before_is_not_in_the_recording() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.memprof");
     recurses_and_records(4, &path);
@@ -552,5 +557,6 @@ fn a_stripped_program_and_another_machine_show_the_same_table() {
     assert_eq!(tables[0], tables[1]);
     let row = "    21     1.53 MiB    -0.76 MiB            1       drop(arr1);\n";
     assert!(tables[0].contains(row), "{}", tables[0]);
-    assert!(tables[0].starts_with("Filename: examples/lists_profiled.rs\n"));
+    let names = "Filename: examples/lists_profiled.rs\nFunction: lists_profiled::main_func\n";
+    assert!(tables[0].starts_with(names));
 }

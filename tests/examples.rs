@@ -218,6 +218,24 @@ fn a_leak_behind_an_earlier_peak_has_the_highest_score() {
     assert!(!leaks.contains("leak::load"), "{leaks}");
 }
 
+/// A minute of the server's load in a second. The line that leaks also makes 39 notes that it frees for each that it keeps.
+#[test]
+fn a_slow_leak_of_a_server_comes_first_and_its_map_second() {
+    for sample in ["all", "2KiB"] {
+        let server = Recording::with_arguments("notes", &["--sample", sample], &["2", "4700"]);
+        let leaks = server.leaks();
+        let lines = leaks
+            .lines()
+            .filter(|line| line.contains('%') && !line.contains(" ← "));
+        let first: Vec<&str> = lines.take(2).collect();
+        assert!(first[0].contains("notes::note"), "{leaks}");
+        assert!(first[1].contains("notes::Server::answer"), "{leaks}");
+        // The table has not grown since the server was warm.
+        let table = leaks.lines().find(|line| line.contains("Server::start"));
+        assert!(table.unwrap().trim_start().starts_with("0 B"), "{leaks}");
+    }
+}
+
 #[test]
 fn killed_in_mid_run_it_reads_as_a_moment_before() {
     let recording = Recording::prepare("killed");
@@ -261,6 +279,8 @@ fn growth_by_push_is_reallocated() {
     assert_eq!(push.freed, Some(last - first));
     assert_eq!(push.increment, Some(last));
     assert_eq!(push.count, Some(16.0));
+    // Each block but the last went when the next had come: that is growth, and counts as that alone.
+    assert_eq!(push.temporary, Some(0));
     assert_eq!(
         table.line("drop(black_box(numbers))").increment,
         Some(-last)

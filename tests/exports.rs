@@ -83,6 +83,15 @@ fn pprof_agrees_and_points_nowhere_wrong() {
         .iter()
         .any(|location| location.line.len() > 1);
     assert!(inlined, "std's inlined functions are lines of one location");
+    // A sample begins at what called the allocator, not at std's way to it.
+    for sample in &profile.sample {
+        let innermost = pprof::functions(&profile, sample)[0].to_owned();
+        let of_std = ["alloc::alloc::", "alloc::raw_vec::", "<alloc::alloc::"];
+        assert!(
+            !of_std.iter().any(|module| innermost.starts_with(module)),
+            "{innermost}"
+        );
+    }
     let serve = functions
         .values()
         .find(|f| string(f.name) == "leak::serve")

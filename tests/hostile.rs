@@ -106,8 +106,20 @@ fn views(profile: &Profile, symbols: &Symbols, sources: &mut Sources, report: &R
             (Flamegraph.svg_with_base((stacks, &tree), base, out)).expect("written");
         }
     }
-    (LeaksText { top: 3, stacks: 2 }.leaks(&stacks, out)).expect("written");
-    (TemporaryText { top: 3, stacks: 2 }.temporary(&stacks, out)).expect("written");
+    (LeaksText {
+        top: 3,
+        stacks: 2,
+        width: None,
+    }
+    .leaks(&stacks, out))
+    .expect("written");
+    (TemporaryText {
+        top: 3,
+        stacks: 2,
+        width: None,
+    }
+    .temporary(&stacks, out))
+    .expect("written");
     let timeline = Timeline::new(profile, Vec::new());
     (TimelineText::default().timeline(&timeline, out)).expect("written");
     TimelineSvg.svg(&timeline, out).expect("written");

@@ -72,7 +72,7 @@ fn no_operation_takes_more_instructions_than_stated() {
         // operation, sampling, instructions beyond the system's
         ("pair", None, 39.0),
         ("pair", far, 49.0),
-        ("pair", Some("all"), 1_740.0),
+        ("pair", Some("all"), 1_830.0),
         ("ring", None, 39.0),
         ("ring", far, 49.0),
         ("grow", None, 104.0),

@@ -1,10 +1,14 @@
 //! `memprof live` as a user meets it: the page on terminals of several sizes, and the command with and without one.
 
+#[allow(dead_code, reason = "each test uses a part")]
+mod built;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use built::MEMPROF;
 use memprof::live::{Flow, Page, draw};
 use memprof::profile::builder::Builder;
 use memprof::profile::{Frame, Point, parse};
@@ -304,6 +308,29 @@ fn a_process_is_found_by_its_number() {
     sleeper.wait().unwrap();
     let shown = text(&found.stdout) + &text(&found.stderr);
     assert!(shown.contains(&format!("(process {pid})")), "{shown}");
+
+    // Of a process that records, its own file, and not a copy of it that is newer.
+    let mut program = Command::new(MEMPROF)
+        .args(["run", "-o", "x.memprof", "--"])
+        .arg(built::example("notes"))
+        .args(["60", "100"])
+        .current_dir(&elsewhere)
+        .spawn()
+        .unwrap();
+    let own = elsewhere.path().join("x.memprof");
+    let pid = loop {
+        match memprof::profile::read(&own) {
+            Ok((profile, _)) => break profile.header.pid,
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    fs::copy(&own, elsewhere.path().join("copy.memprof")).unwrap();
+    let found = live(elsewhere.path(), &[&once[..], &[&pid.to_string()]].concat());
+    let mut end = Command::new("kill");
+    end.arg(pid.to_string()).status().unwrap();
+    program.wait().unwrap();
+    let shown = text(&found.stdout) + &text(&found.stderr);
+    assert!(shown.contains("running, "), "{shown}");
 
     let missing = live(elsewhere.path(), &["--once", "4294967295"]);
     assert_eq!(missing.status.code(), Some(2));

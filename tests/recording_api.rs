@@ -194,7 +194,7 @@ fn the_file_says_when_blocks_were_taken() {
     let (profile, defects) = profile::read(&file).unwrap();
     assert_eq!(defects, []);
     let mut large = (profile.stacks.iter()).filter(|stack| stack.totals.alloc_bytes >= 20 << 20);
-    let taken = large.next().unwrap().taken.expect("times");
+    let taken = large.next().unwrap().course.taken.expect("times");
     // A tick is 10 ms at most.
     let ms = |ns: u64| ns / 1_000_000;
     assert!(ms(taken.first_ns) >= 30, "{taken:?}");

@@ -436,6 +436,38 @@ fn two_lines_tell_what_was_recorded_and_what_comes_next() {
 }
 
 #[test]
+fn what_a_run_calls_its_own_every_view_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = example("push");
+    let arguments = [
+        "--own",
+        "alloc,no-such",
+        "-o",
+        "x.memprof",
+        "--",
+        program.to_str().unwrap(),
+    ];
+    let output = memprof_run(folder.path(), &arguments).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let view = |arguments: &[&str]| {
+        let mut command = Command::new(MEMPROF);
+        let output = command
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        text(&output.stdout)
+    };
+    let std = "/library/alloc/src/vec/mod.rs";
+    for arguments in [&["report"][..], &["summary"], &["temporary"], &["tree"]] {
+        let asked_for = [arguments, &["--own", "no-such"]].concat();
+        assert!(view(arguments).contains(std), "{}", view(arguments));
+        // What is asked for goes before what the run said.
+        assert!(!view(&asked_for).contains(std), "{}", view(&asked_for));
+    }
+}
+
+#[test]
 fn every_program_of_a_script_has_a_profile_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("both.sh");

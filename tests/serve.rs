@@ -13,6 +13,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::thread;
+use std::time::Duration;
 
 use built::{MEMPROF, text};
 use leak::{leak, totals};
@@ -81,7 +82,7 @@ fn live_profiles_are_served_as_a_go_program_would() {
     let host = address.to_string();
 
     for (kind, value) in [("heap", "inuse_space"), ("allocs", "alloc_space")] {
-        let path = format!("/debug/pprof/{kind}?seconds=1");
+        let path = format!("/debug/pprof/{kind}?debug=0");
         let (head, body) = get(address, &asked(&path, &host));
         assert!(head.starts_with("HTTP/1.1 200"), "{head}");
         let profile = pprof::decode(&body);
@@ -90,6 +91,16 @@ fn live_profiles_are_served_as_a_go_program_would() {
         let total = |index: usize| -> i64 { profile.sample.iter().map(|s| s.value[index]).sum() };
         assert_eq!([1, 3, 5].map(total), totals());
     }
+    // A program that has ended does nothing more.
+    let (head, body) = get(address, &asked("/debug/pprof/allocs?seconds=1", &host));
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let change = pprof::decode(&body);
+    assert!(
+        change
+            .sample
+            .iter()
+            .all(|s| s.value.iter().all(|&value| value == 0))
+    );
     let (head, body) = get(address, &asked("/", "localhost:6060"));
     assert!(head.contains("nosniff"), "{head}");
     assert!(text(&body).contains("/debug/pprof/heap"), "{}", text(&body));
@@ -102,6 +113,10 @@ fn live_profiles_are_served_as_a_go_program_would() {
             .to_owned()
     };
     assert_eq!(status(&asked("/debug/pprof/profile", &host)), "404");
+    assert_eq!(
+        status(&asked("/debug/pprof/heap?seconds=soon", &host)),
+        "400"
+    );
     assert_eq!(status(&asked("/../../etc/passwd", &host)), "404");
     assert_eq!(status(&asked("/2/debug/pprof/heap", &host)), "404");
     // A page that names this machine by a name of its own.
@@ -114,6 +129,57 @@ fn live_profiles_are_served_as_a_go_program_would() {
         "POST / HTTP/1.1\r\nHost: {host}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     );
     assert_eq!(status(&post), "405");
+}
+
+/// Asked for the change in a second of a program that answers some 100 requests in it.
+#[test]
+fn a_difference_is_what_was_allocated_meanwhile() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = folder.path().join("x.memprof");
+    let mut program = Command::new(MEMPROF)
+        .args(["run", "--sample", "all", "-o"])
+        .arg(&profile)
+        .arg("--")
+        .arg(built::example("notes"))
+        .args(["30", "100"])
+        .spawn()
+        .unwrap();
+    while memprof::profile::read(&profile).is_err() {
+        thread::sleep(Duration::from_millis(20));
+    }
+    // By then the table of 9 MiB stands.
+    thread::sleep(Duration::from_millis(1500));
+    let loopback = "127.0.0.1:0".parse().unwrap();
+    let server = Server::bind(loopback, vec![profile], Places::default()).unwrap();
+    let address = server.address();
+    thread::spawn(move || server.run());
+    let host = address.to_string();
+    let waiting = thread::spawn(move || {
+        get(
+            address,
+            &asked("/debug/pprof/allocs?seconds=1", &address.to_string()),
+        )
+    });
+    // Others are answered meanwhile.
+    let (_, whole) = get(address, &asked("/debug/pprof/allocs", &host));
+    assert!(!waiting.is_finished());
+    let (head, change) = waiting.join().unwrap();
+    program.kill().unwrap();
+    program.wait().unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let of = |body: &[u8], function: &str| -> i64 {
+        let profile = pprof::decode(body);
+        let samples = profile.sample.iter();
+        samples
+            .filter(|sample| pprof::functions(&profile, sample).contains(&function))
+            .map(|sample| sample.value[1])
+            .sum()
+    };
+    assert!(of(&whole, "notes::Server::start") > 9 << 20);
+    assert_eq!(of(&change, "notes::Server::start"), 0);
+    // 2 notes of 256 bytes a request.
+    let notes = of(&change, "notes::note") / 512;
+    assert!((20..=200).contains(&notes), "{notes}");
 }
 
 #[test]

@@ -399,8 +399,8 @@ fn csv_guards_against_formulas() {
     let stack = program.builder.stack(&[frame]);
     program.builder.allocated(stack, 5, 1);
     insta::assert_snapshot!(shown(&Csv, &program.selected()), @r##"
-file,function,line,contents,mem_usage,increment,increment_standard_error,allocated,allocated_standard_error,freed,freed_standard_error,live,live_standard_error,at_peak,at_peak_standard_error,temporary,temporary_standard_error,reallocated,reallocated_standard_error,count,freed_count,samples,verified,occurrences
-"'@evil, ""quoted"".rs",'=cmd(),1,,,5,0,5,0,0,0,5,0,5,0,0,0,0,0,1,0,1,true,
+file,function,line,contents,mem_usage,increment,increment_standard_error,allocated,allocated_standard_error,freed,freed_standard_error,live,live_standard_error,at_peak,at_peak_standard_error,temporary,temporary_standard_error,reallocated,reallocated_standard_error,count,count_standard_error,freed_count,freed_count_standard_error,samples,verified,occurrences
+"'@evil, ""quoted"".rs",'=cmd(),1,,,5,0,5,0,0,0,5,0,5,0,0,0,0,0,1,0,0,0,1,true,
 "##);
 }
 

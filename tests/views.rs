@@ -10,10 +10,11 @@ use memprof::render::{
 };
 use memprof::report::diff::Diff;
 use memprof::report::{
-    CallTree, Grain, Limits, Metric, Report, Scope, Selection, Stacks, Summary, Timeline,
+    CallTree, Filter, Grain, Limits, Metric, OUTSIDE, Report, Scope, Selection, Stacks, Summary,
+    Timeline,
 };
 use memprof::source::{Places, Sources};
-use memprof::symbolize::{CodeFrame, Symbols};
+use memprof::symbolize::{CodeFrame, Pattern, Symbols};
 use profiler_alloc_format::Point;
 use serde_json::Value;
 
@@ -97,6 +98,7 @@ fn sample() -> (Profile, Symbols) {
     builder.stacks[load].temporary_count = 10 << 16;
     builder.stacks[load].realloc_bytes = 2 << 20;
     builder.stacks[load].realloc_count = 7 << 16;
+    builder.header.own_bytes = 86 << 20;
     builder.header.peak_ns = 400_000_000;
     builder.header.final_ns = 1_000_000_000;
     for (time_ns, heap) in [(1, 0_u64), (300_000_000, 3 << 20), (900_000_000, 2 << 20)] {
@@ -134,6 +136,191 @@ fn page_data(page: &str) -> Value {
     let (_, behind) = page.split_once("id=\"data\">").expect("data");
     let (data, _) = behind.split_once("</script>").expect("an end");
     serde_json::from_str(data).expect("JSON")
+}
+
+/// A program that is a shell over libraries, and threads of one of these that never come by the program's own source.
+fn shell(own: &str) -> (Profile, Symbols) {
+    let mut builder = Builder::new();
+    builder.module("/bin/jaq");
+    let frame = |address| Frame::new(0, address);
+    let mut symbols = Symbols::default();
+    symbols.set_own(Pattern::list(own));
+    let registry = "/home/me/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f";
+    for (address, function, file, line) in [
+        (1, "jaq::main", "/home/me/jaq/src/main.rs".to_owned(), 3),
+        (
+            2,
+            "jaq_core::load::parse",
+            format!("{registry}/jaq-core-3.1.0/src/load.rs"),
+            10,
+        ),
+        (
+            3,
+            "jaq_core::load::lex",
+            format!("{registry}/jaq-core-3.1.0/src/lex.rs"),
+            20,
+        ),
+        (
+            4,
+            "rayon_core::registry::run",
+            format!("{registry}/rayon-core-1.12.1/src/registry.rs"),
+            30,
+        ),
+        (
+            5,
+            "rayon_core::job::execute",
+            format!("{registry}/rayon-core-1.12.1/src/job.rs"),
+            40,
+        ),
+        (
+            6,
+            "alloc::vec::push",
+            "/rustc/abc/library/alloc/src/vec/mod.rs".to_owned(),
+            50,
+        ),
+        (
+            7,
+            "std::thread::start",
+            "/rustc/abc/library/std/src/thread.rs".to_owned(),
+            60,
+        ),
+    ] {
+        symbols.insert(frame(address), vec![CodeFrame::new(function, &file, line)]);
+    }
+    let lex = builder.stack(&[frame(6), frame(3), frame(2), frame(1)]);
+    let parse = builder.stack(&[frame(2), frame(1)]);
+    let worker = builder.stack(&[frame(6), frame(5), frame(4), frame(7)]);
+    builder.allocated(lex, 3000, 3);
+    builder.allocated(parse, 2000, 2);
+    builder.allocated(worker, 500, 1);
+    let (profile, defects) = profile::parse("x".as_ref(), builder.to_input()).unwrap();
+    assert!(defects.is_empty());
+    (profile, symbols)
+}
+
+fn leaks_of(stacks: &Stacks, width: Option<usize>) -> String {
+    let view = LeaksText {
+        top: 9,
+        stacks: 1,
+        width,
+    };
+    let shown = text(|out| view.leaks(stacks, out));
+    anstream::adapter::strip_str(&shown).to_string()
+}
+
+#[test]
+fn what_the_user_calls_their_own_has_lines_everywhere() {
+    let lines = |own: &str| -> Vec<(String, i64)> {
+        let (profile, symbols) = shell(own);
+        let views = views(&profile, &symbols);
+        let sites = views.stacks.sites().into_iter();
+        let mut lines: Vec<(String, i64)> = sites
+            .map(|site| {
+                let frame = &views.stacks.frames[site.frame as usize];
+                (frame.function.clone(), site.figures.live.bytes)
+            })
+            .collect();
+        lines.sort();
+        let summary = views.summary.lines.iter();
+        let mut summed: Vec<(String, i64)> = summary
+            .map(|line| (line.function.clone(), line.figures.live.bytes))
+            .chain([(OUTSIDE.to_owned(), views.summary.elsewhere.live.bytes)])
+            .filter(|&(_, bytes)| bytes != 0)
+            .collect();
+        summed.sort();
+        assert_eq!(lines, summed);
+        let tables = views.report.tables.iter();
+        assert!(lines.iter().all(|(function, _)| function == OUTSIDE
+            || tables.clone().any(|table| table.function == *function)));
+        lines
+    };
+    let line = |function: &str, bytes| (function.to_owned(), bytes);
+    assert_eq!(lines(""), [line(OUTSIDE, 500), line("jaq::main", 5000)]);
+    let libraries = [
+        line("jaq_core::load::lex", 3000),
+        line("jaq_core::load::parse", 2000),
+    ];
+    for own in ["jaq*", "jaq-core", "serde,jaq_core", "/jaq-core-3"] {
+        assert_eq!(lines(own)[1..], libraries, "{own}");
+    }
+    let own = lines("jaq-core,rayon*,alloc");
+    assert_eq!(
+        own,
+        [
+            line("alloc::vec::push", 3500),
+            line("jaq_core::load::parse", 2000)
+        ]
+    );
+}
+
+#[test]
+fn stacks_outside_of_the_own_source_show_the_crates_they_go_through() {
+    let (profile, symbols) = shell("");
+    let views = views(&profile, &symbols);
+    let outside = views
+        .stacks
+        .stacks
+        .iter()
+        .find(|stack| stack.figures.live.bytes == 500);
+    let path = views.stacks.path(outside.unwrap().node);
+    let path: Vec<&str> = path.map(|frame| frame.function.as_str()).collect();
+    let expected = [
+        "alloc::vec::push",
+        "rayon_core::registry::run",
+        "std::thread::start",
+        OUTSIDE,
+    ];
+    assert_eq!(path, expected);
+    let leaks = leaks_of(&views.stacks, None);
+    let stack = "500 B  alloc::vec::push (mod.rs:50) ← rayon_core::registry::run (registry.rs:30) ← std::thread::start (thread.rs:60)\n";
+    assert!(leaks.contains(stack), "{leaks}");
+}
+
+#[test]
+fn a_stack_that_is_too_long_for_the_terminal_has_a_line_for_each_frame() {
+    let (profile, symbols) = shell("");
+    let views = views(&profile, &symbols);
+    let wide = leaks_of(&views.stacks, Some(200));
+    assert!(wide.contains("(mod.rs:50) ← rayon_core"), "{wide}");
+    let narrow = leaks_of(&views.stacks, Some(64));
+    let frames = "
+                    500 B  alloc::vec::push (mod.rs:50)
+                           ← …re::registry::run (registry.rs:30)
+                           ← std::thread::start (thread.rs:60)
+";
+    assert!(narrow.contains(frames), "{narrow}");
+}
+
+#[test]
+fn lists_keep_the_lines_that_are_asked_for() {
+    let (profile, symbols) = shell("jaq*");
+    let mut stacks = views(&profile, &symbols).stacks;
+    let filter = |file: Option<&str>, function: Option<&str>| Filter {
+        file: file.map(str::to_owned),
+        function: function.map(str::to_owned),
+    };
+    stacks.select(&filter(Some("load.rs"), None)).unwrap();
+    let leaks = leaks_of(&stacks, None);
+    assert!(
+        leaks.contains("jaq_core::load::parse") && !leaks.contains("load::lex"),
+        "{leaks}"
+    );
+    let error = stacks.select(&filter(None, Some("prase"))).unwrap_err();
+    assert!(
+        error.to_string().contains("jaq_core::load::parse"),
+        "{error}"
+    );
+
+    let mut summary = views(&profile, &symbols).summary;
+    summary.select(&filter(None, Some("lex"))).unwrap();
+    assert_eq!(summary.lines.len(), 1);
+    // With the lines of all code, the innermost of all counts.
+    let all = views(&profile, &symbols).all;
+    assert!(
+        leaks_of(&all, None).contains("alloc::vec::push  "),
+        "{}",
+        leaks_of(&all, None)
+    );
 }
 
 #[test]
@@ -203,7 +390,11 @@ fn all_views_agree_on_the_totals() {
     for (metric, expected) in [("peak", peak), ("live", live), ("allocated", allocated)] {
         assert_eq!(data["trees"][metric][0][2], expected, "{metric}");
     }
-    let leaks = LeaksText { top: 9, stacks: 2 };
+    let leaks = LeaksText {
+        top: 9,
+        stacks: 2,
+        width: None,
+    };
     let leaks = text(|out| leaks.leaks(&views.stacks, out));
     assert!(
         leaks.contains("Live at the end: 2.0 MiB in 29 blocks, of 8.0 MiB"),
@@ -214,7 +405,10 @@ fn all_views_agree_on_the_totals() {
         .lines()
         .find(|line| line.contains("app::keep"))
         .unwrap();
-    assert!(age.contains("0.900 s    0.100 s     50.0 KiB/s"), "{leaks}");
+    assert!(
+        age.contains("0.900 s    0.100 s        +40.0 KiB/s"),
+        "{leaks}"
+    );
     let load = leaks
         .lines()
         .find(|line| line.contains("app::load"))
@@ -223,7 +417,11 @@ fn all_views_agree_on_the_totals() {
         !load.contains(" s "),
         "a recorder that did not say: {leaks}"
     );
-    let temporary = TemporaryText { top: 9, stacks: 2 };
+    let temporary = TemporaryText {
+        top: 9,
+        stacks: 2,
+        width: None,
+    };
     let temporary = text(|out| temporary.temporary(&views.stacks, out));
     assert!(
         temporary.contains("Temporary: 1.0 MiB in 10 blocks"),
@@ -252,10 +450,16 @@ fn all_views_agree_on_the_totals() {
     assert_eq!(spans, expected);
     assert!(plot.contains("╡ app::load (3 calls)"), "{plot}");
     assert!(plot.contains("app::keep (3 calls) ╪"), "{plot}");
+    // What of the RSS is not the program's is said wherever RSS is drawn.
+    let own = "recorder&#39;s own memory too, which the heap does not: at the end up to 86.0 MiB";
+    assert!(plot.contains(&own.replace("&#39;", "'")), "{plot}");
+    let notes = data["notes"].to_string();
+    assert!(notes.contains(&own.replace("&#39;", "'")), "{notes}");
     let on_page = serde_json::json!([200 * ms, 500 * ms, "app::load (3 calls)"]);
     assert_eq!(data["timeline"]["spans"][0], on_page);
     let svg = text(|out| TimelineSvg.svg(&views.timeline, out));
     assert!(svg.contains(">app::load (3 calls)</text>"), "{svg}");
+    assert!(svg.contains("own memory too"), "{svg}");
     assert!(
         svg.contains("heap at the end 2.0 MiB, peak 8.0 MiB at 0.400 s"),
         "{svg}"
@@ -276,7 +480,8 @@ Bytes in use at the end: 2.0 MiB; callees below their callers
      2.0 MiB   97.9%               ├─ app::load  /home/me/app/src/main.rs:10
      2.0 MiB   97.9%      2.0 MiB  │  alloc::vec::push  mod.rs:5
     40.0 KiB    1.9%     40.0 KiB  └─ app::keep  /home/me/app/src/main.rs:20
-     4.9 KiB    0.2%      4.9 KiB  (outside the program's own source)
+     4.9 KiB    0.2%               (outside the program's own source)
+     4.9 KiB    0.2%      4.9 KiB  std::rt::start  mod.rs:9
 
 Sampling: exact; every allocation was recorded.
 ";
@@ -370,8 +575,22 @@ fn nothing_in_a_profile_does_harm_where_it_is_shown() {
             text(|out| SummaryText { top: 9 }.summary(&views.summary, out)),
             text(|out| TreeText::default().tree(&views.stacks, &tree, out)),
             text(|out| TreeText { width: Some(60) }.tree(&views.stacks, &upwards, out)),
-            text(|out| LeaksText { top: 9, stacks: 3 }.leaks(&views.stacks, out)),
-            text(|out| TemporaryText { top: 9, stacks: 3 }.temporary(&views.stacks, out)),
+            text(|out| {
+                LeaksText {
+                    top: 9,
+                    stacks: 3,
+                    width: None,
+                }
+                .leaks(&views.stacks, out)
+            }),
+            text(|out| {
+                TemporaryText {
+                    top: 9,
+                    stacks: 3,
+                    width: None,
+                }
+                .temporary(&views.stacks, out)
+            }),
             text(|out| TimelineText::default().timeline(&views.timeline, out)),
             text(|out| Json.report(&views.report, out)),
             text(|out| Json.summary(&views.summary, out)),

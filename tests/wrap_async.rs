@@ -5,11 +5,13 @@
 mod executor;
 mod line_table;
 
+use std::error::Error;
 use std::future::Future;
 use std::hint::black_box;
+use std::panic::catch_unwind;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use executor::{give_way, run};
 use line_table::LineTable;
@@ -195,9 +197,8 @@ fn a_future_dropped_half_way_leaves_no_traces() {
     );
 }
 
-type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-// What `async_trait` makes of an `async fn`.
 #[profile]
 #[budget(no_leaks)]
 fn returns_a_future<'a>(
@@ -212,19 +213,93 @@ fn returns_a_future<'a>(
 }
 
 #[profile]
-fn has_another_name_for_it(size: usize) -> Later<'static, usize> {
-    Box::pin(async move { block(size).len() })
+fn returns_one_of_two(size: usize, kept: Vec<u8>) -> BoxFuture<'static, usize> {
+    if size == 0 {
+        return Box::pin(async { 0 });
+    }
+    let before = block(10);
+    Box::pin(async move {
+        let taken = block(size);
+        give_way().await;
+        taken.len() + kept.len() + before.len()
+    })
+}
+
+#[elapsed_timer(summary)]
+#[profile]
+fn returns_some_future(text: &str) -> impl Future<Output = Result<usize, Box<dyn Error>>> + Send {
+    let owned = text.to_owned();
+    async move {
+        let taken = block(1000);
+        let number: usize = owned.parse().map_err(|_| "no number")?;
+        Ok(taken.len() + number)
+    }
+}
+
+#[ram_profiler(summary)]
+fn returns_an_unpin_future(number: u8) -> impl Future<Output = u8> + Unpin {
+    std::future::ready(number)
 }
 
 #[test]
-fn boxed_futures_are_measured_when_they_are_polled() {
-    run((0..8).map(|_| -> Later<'static, ()> {
+fn futures_that_functions_return_are_measured_when_they_are_polled() {
+    run((0..8).map(|_| -> BoxFuture<'static, ()> {
         Box::pin(async {
             assert_eq!(returns_a_future("5").await, Ok(1005));
-            assert_eq!(has_another_name_for_it(7).await, 7);
+            assert_eq!(returns_one_of_two(7, block(5)).await, 22);
+            assert_eq!(returns_one_of_two(0, block(5)).await, 0);
+            assert_eq!(returns_some_future("3").await.ok(), Some(1003));
+            assert_eq!(returns_an_unpin_future(3).await, 3);
         })
     }));
     let table = LineTable::of("returns_a_future");
     assert_eq!(table.increment("let taken"), Some(8000));
     assert_eq!((table.0.calls, table.sum()), (8, 0));
+    let table = LineTable::of("returns_one_of_two");
+    let lines = ["let before", "let taken", "give_way().await"];
+    assert_eq!(table.increments(lines), [80, 56, 0]);
+    assert_eq!(table.occurrences("return Box"), 8);
+    assert_eq!(table.0.calls, 16);
+    let table = LineTable::of("returns_some_future");
+    assert_eq!(table.increments(["let owned", "let taken"]), [8, 8000]);
+    assert!(at_once(returns_some_future("x")).is_err());
+}
+
+#[budget(max_heap = "1 KiB", max_allocations = 0)]
+fn loads() -> impl Future<Output = usize> {
+    async { block(1 << 20).len() }
+}
+
+#[budget(max_heap = "1 KiB", max_allocations = 0)]
+fn loads_boxed(size: usize) -> BoxFuture<'static, usize> {
+    Box::pin(async move { block(size).len() })
+}
+
+#[budget(max_heap = "1 KiB", call_only)]
+fn starts_to_load() -> BoxFuture<'static, usize> {
+    Box::pin(async { block(1 << 20).len() })
+}
+
+#[test]
+fn budgets_are_checked_over_the_polls() {
+    let broken = catch_unwind(|| at_once(loads()));
+    let text = *broken.unwrap_err().downcast::<String>().unwrap();
+    assert!(text.starts_with(
+        "loads broke its budget\nmax_heap: limit 1.0 KiB (1024 B), used 1.0 MiB (1048576 B)"
+    ));
+    assert!(catch_unwind(|| at_once(loads_boxed(1))).is_err());
+    // The box that holds the future is not what the future does.
+    assert_eq!(at_once(loads_boxed(0)), 0);
+    assert_eq!(at_once(starts_to_load()), 1 << 20);
+    // A future that is dropped without a poll has done nothing.
+    drop(loads());
+}
+
+/// What a future gives that is ready at once.
+fn at_once<F: Future>(future: F) -> F::Output {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(future).as_mut().poll(&mut context) {
+        Poll::Ready(output) => output,
+        Poll::Pending => panic!("it waits"),
+    }
 }

@@ -90,6 +90,127 @@ fn scopes_inside_scopes_have_their_own_limits() {
     assert!(outer.is_err());
 }
 
+/// What `work` held at most of its own.
+fn held(work: impl FnOnce()) -> u64 {
+    match Budget::new().max_heap(0).check(work) {
+        Err(broken) => match broken.limits[..] {
+            [Limit::Heap { used, .. }] => used,
+            ref other => panic!("{other:?}"),
+        },
+        Ok(()) => 0,
+    }
+}
+
+/// What `work` took and kept.
+fn leaked(work: impl FnOnce()) -> u64 {
+    match Budget::new().no_leaks().check(work) {
+        Err(broken) => match broken.limits[..] {
+            [Limit::Leak { bytes }] => bytes,
+            ref other => panic!("{other:?}"),
+        },
+        Ok(()) => 0,
+    }
+}
+
+#[test]
+fn older_blocks_are_no_credit() {
+    let old = block(1_000_000);
+    assert_eq!(
+        held(|| {
+            drop(old);
+            drop(block(900_000));
+        }),
+        900_000
+    );
+    let mut old = block(1_000_000);
+    let in_between = || {
+        let first = block(50_000);
+        old = Vec::new();
+        drop((first, block(50_000)));
+    };
+    assert_eq!(held(in_between), 100_000);
+    // Growing an older block takes what it adds.
+    let mut old = block(1000);
+    assert_eq!(held(|| old.reserve_exact(2000)), 2000);
+    // Blocks of another thread are none of the scope's either.
+    let others: Vec<Vec<u8>> = thread::spawn(|| (0..50).map(|_| block(10_000)).collect())
+        .join()
+        .unwrap();
+    assert_eq!(
+        held(|| {
+            drop(others);
+            drop(block(400));
+        }),
+        400
+    );
+}
+
+#[test]
+fn older_blocks_hide_no_leak() {
+    let old = block(5000);
+    assert_eq!(
+        leaked(|| {
+            drop(old);
+            std::mem::forget(block(5000));
+        }),
+        5000
+    );
+    let mut old = block(5000);
+    assert_eq!(
+        leaked(|| {
+            std::mem::forget(block(5000));
+            old = Vec::new();
+        }),
+        5000
+    );
+    // What the scope gives back of its own, and of others', is no leak.
+    let mut old = block(1000);
+    assert_eq!(
+        leaked(|| {
+            old.reserve_exact(2000);
+            old = Vec::new();
+            drop(block(700));
+        }),
+        0
+    );
+}
+
+#[test]
+fn scopes_inside_scopes_know_their_own_blocks() {
+    let old = block(2000);
+    let mut inside = (0, 0);
+    let outside = held(|| {
+        drop(old);
+        let own = block(1000);
+        inside.0 = held(|| {
+            drop(own);
+            drop(block(700));
+        });
+        inside.1 = leaked(|| drop(block(700)));
+        drop(block(300));
+    });
+    assert_eq!((outside, inside), (1000, (700, 0)));
+}
+
+#[test]
+fn a_busy_scope_is_never_charged_with_more_than_it_holds() {
+    // So many blocks that older ones look like the scope's own.
+    let mut old: Vec<Vec<u8>> = (0..20_000).map(|_| block(16)).collect();
+    let list = 20_000 * size_of::<Vec<u8>>() as u64;
+    let used = held(|| {
+        let mut own: Vec<Vec<u8>> = Vec::with_capacity(20_000);
+        while let Some(older) = old.pop() {
+            drop(older);
+            own.push(block(16));
+        }
+        own.truncate(10_000);
+        own.extend((0..10_000).map(|_| block(16)));
+    });
+    let most = list + 20_000 * 16;
+    assert!(used <= most, "{used} of {most}");
+    assert!(used > most * 99 / 100, "{used} of {most}");
+}
+
 #[profile]
 fn uses_most_here() -> usize {
     let little = block(10_000);

@@ -73,6 +73,13 @@ fn the_heap_is_exact_before_after_and_at_its_peak() {
     let rise = heap.peak - heap.before;
     assert!((rise - 3000).abs() < 64 << 10, "{heap:?}");
     drop(kept);
+    // A block from before that goes is no credit.
+    let old = block(1 << 20);
+    let heap = ram_of(|| {
+        drop(old);
+        drop(block(9000));
+    });
+    assert_eq!(heap.heap.unwrap().own_peak, 9000);
 }
 
 #[test]

@@ -8,16 +8,17 @@ use profiler_alloc_format::StackCells;
 use crate::sampling::Weight;
 use crate::sync::{AtomicU64, Ordering};
 
-/// Adds `weight` to what a stack has live, or takes it away if `sign` is -1. `epoch` is the number of the last peak.
-pub fn change_live(stack: &StackCells, epoch: u64, weight: Weight, sign: i64) {
+/// Adds `weight` to what a stack has live, or takes it away if `sign` is -1. `epoch` is the number of the last peak. True if
+/// this is the stack's first change since then.
+pub fn change_live(stack: &StackCells, epoch: u64, weight: Weight, sign: i64) -> bool {
     let seen = stack.peak_epoch.load(Ordering::Acquire);
     // A thread may come late with the number of an older peak: the stack has been through that one.
-    if seen < epoch
+    let is_first = seen < epoch
         && stack
             .peak_epoch
             .compare_exchange(seen, epoch, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
-    {
+            .is_ok();
+    if is_first {
         copy(&stack.live_bytes, &stack.peak_bytes);
         copy(&stack.live_count, &stack.peak_count);
         copy(&stack.live_variance, &stack.peak_variance);
@@ -30,6 +31,7 @@ pub fn change_live(stack: &StackCells, epoch: u64, weight: Weight, sign: i64) {
         .live_count
         .fetch_add(signed(weight.count), Ordering::Relaxed);
     add_variance(&stack.live_variance, weight.variance * sign as f64);
+    is_first
 }
 
 /// Adds to a sum of variances, which never falls below 0.
@@ -41,6 +43,7 @@ pub fn add_variance(cell: &AtomicU64, variance: f64) {
     }
 }
 
-fn copy(from: &AtomicU64, to: &AtomicU64) {
+/// Copies a value that no other thread copies now.
+pub fn copy(from: &AtomicU64, to: &AtomicU64) {
     to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
 }

@@ -14,6 +14,7 @@ use crate::free_records::{self, FreeRecords};
 use crate::in_force::look_up;
 use crate::lazy_slice::LazySlice;
 use crate::own_counts::{self, OwnCounts};
+use crate::own_record::{self, of_program};
 use crate::recorder::{self, Recorder};
 use crate::{sys, unsampled, watch};
 
@@ -21,7 +22,7 @@ use crate::{sys, unsampled, watch};
 pub const STEP: u64 = 64 << 10;
 
 /// Generation of [`UNSET`], which no recording has.
-const NOBODY: u64 = u64::MAX;
+pub const NOBODY: u64 = u64::MAX;
 
 static UNSET: ThreadCells = {
     let mut cells = ThreadCells::empty();
@@ -67,6 +68,11 @@ pub fn current() -> &'static ThreadCells {
     CELLS.try_with(Cell::get).unwrap_or(&UNSET)
 }
 
+/// The calling thread counts in that record from now on.
+pub fn set_current(cells: &'static ThreadCells) {
+    let _ = CELLS.try_with(|current| current.set(cells));
+}
+
 /// Counts an allocation if that is all there is to do. False: nothing is counted, take the slow path.
 #[inline(always)]
 pub fn count_alloc_fast(size: usize) -> bool {
@@ -98,18 +104,21 @@ impl Operation {
         self.add_to(cells, bump);
     }
 
+    /// Counts it as memprof's own.
+    #[cold]
+    pub fn count_own(self) {
+        self.add_to(own_record::cells(), add_atomically);
+    }
+
     /// Counts it in the record shared by threads that have none: slower, and as exact.
     #[cold]
     pub fn count_shared(self) {
-        let number = |counter: &AtomicU64, by| {
-            counter.fetch_add(by, Ordering::Relaxed);
-        };
         let shared = match recorder::current() {
             Some(recorder) => recorder.store.threads.get(0),
             None => PRIVATE.open().map(|cells| &cells[0]),
         };
         if let Some(cells) = shared {
-            self.add_to(cells, number);
+            self.add_to(cells, add_atomically);
         }
     }
 
@@ -134,6 +143,11 @@ impl Operation {
             }
         }
     }
+}
+
+/// Adds to a counter that several threads write.
+fn add_atomically(counter: &AtomicU64, by: u64) {
+    counter.fetch_add(by, Ordering::Relaxed);
 }
 
 /// True if the calling thread has a record of the pool in force.
@@ -198,7 +212,7 @@ pub fn number() -> u32 {
 
 /// Gives the calling thread's record back, its counts published.
 pub fn leave() {
-    let cells = current();
+    let cells = of_program();
     if is_nobody(cells) {
         return;
     }
@@ -227,7 +241,7 @@ pub fn forget() {
 fn change_to(cells: &'static ThreadCells, recorder: Option<&'static Recorder>) {
     let own = OwnCounts::now();
     unsampled::ask(recorder.map(|recorder| recorder.sampled.filter));
-    let _ = CELLS.try_with(|current| current.set(cells));
+    own_record::change_program_to(cells);
     own_counts::carry_over(own, cells);
 }
 
@@ -298,16 +312,22 @@ fn unpublished(cells: &ThreadCells) -> (u64, i64) {
 /// Heap in use in the whole process, in bytes: exact for the calling thread, and to [`STEP`] for each other one.
 #[inline]
 pub fn heap() -> i64 {
-    let (_, change) = unpublished(current());
+    heap_with(of_program())
+}
+
+/// As [`heap`], for the thread whose record is `cells`.
+#[inline]
+pub fn heap_with(cells: &ThreadCells) -> i64 {
+    let (_, change) = unpublished(cells);
     HEAP.0.load(Ordering::Relaxed).wrapping_add(change)
 }
 
 /// Sets the thresholds for a thread that only counts.
 pub fn rearm(cells: &ThreadCells) {
-    let alloc_next = match watch::is_open() {
-        true => 0,
-        false => cells.alloc_bytes.load(Ordering::Relaxed).wrapping_add(STEP),
-    };
+    if watch::is_open() {
+        return recorder::arm(cells, 0, 0);
+    }
+    let alloc_next = cells.alloc_bytes.load(Ordering::Relaxed).wrapping_add(STEP);
     let free_next = cells.freed_bytes.load(Ordering::Relaxed).wrapping_add(STEP);
     recorder::arm(cells, alloc_next, free_next);
 }
@@ -334,7 +354,7 @@ pub fn own_allocs() -> u64 {
 
 /// Highest heap in use so far, in bytes, the calling thread's latest included.
 pub fn peak() -> i64 {
-    let cells = current();
+    let cells = of_program();
     if !is_nobody(cells) {
         publish(cells);
     }

@@ -3,6 +3,8 @@
 //! ```text
 //! counted fast ──yes──▶ done
 //!      │no
+//! memprof's own work? ──yes──▶ count it apart, done
+//!      │no
 //! already in here (signal, our own doing)? ──yes──▶ count, note the loss, done
 //!      │no
 //! record of the pool in force? ──no──▶ join it ──none left──▶ count in the shared record
@@ -24,7 +26,7 @@ use crate::counters::{self, Operation};
 use crate::live::Block;
 use crate::recorder::{self, Recorder};
 use crate::registers::Registers;
-use crate::{fork, modules, start, sys, thread_exit, unsampled};
+use crate::{fork, modules, own_record, start, sys, thread_exit, unsampled, watch};
 
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -56,6 +58,7 @@ impl Drop for Inside {
 #[inline(never)]
 pub fn allocated(at: Registers, address: usize, size: usize) {
     let size = size as u64;
+    watch::allocated(address);
     settle(Operation::Alloc { size }, |recorder, cells| {
         recorder.allocated(cells, at, address, size)
     });
@@ -66,6 +69,7 @@ pub fn allocated(at: Registers, address: usize, size: usize) {
 #[inline(never)]
 pub fn freeing(at: Registers, address: usize, size: usize) {
     let size = size as u64;
+    watch::freeing(address, size);
     let is_recorded = settle(Operation::Free { size }, |recorder, cells| {
         recorder.freeing(cells, at, address, size)
     });
@@ -109,6 +113,7 @@ pub fn realloc_failed(old: Option<Block>) {
 #[inline(never)]
 pub fn reallocated(at: Registers, old: Option<Block>, address: usize, sizes: (usize, usize)) {
     let sizes = (sizes.0 as u64, sizes.1 as u64);
+    watch::allocated(address);
     let operation = Operation::Realloc {
         old: sizes.0,
         new: sizes.1,
@@ -126,6 +131,10 @@ fn settle(
     operation: Operation,
     record: impl FnOnce(&'static Recorder, &'static ThreadCells),
 ) -> bool {
+    if own_record::is_own(counters::current()) {
+        operation.count_own();
+        return false;
+    }
     let _errno = sys::Errno::keep();
     let Some(_inside) = Inside::enter() else {
         count_inside(operation);
@@ -180,7 +189,7 @@ pub fn join(recorder: &'static Recorder) -> u32 {
     let Some(_inside) = Inside::enter() else {
         return 0;
     };
-    if !counters::has_joined(counters::current(), Some(recorder)) {
+    if !counters::has_joined(own_record::of_program(), Some(recorder)) {
         let Some(cells) = counters::join(Some(recorder)) else {
             return 0;
         };

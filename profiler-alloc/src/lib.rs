@@ -68,6 +68,7 @@ compile_error!("profiler-alloc runs on 64-bit little-endian Linux");
 
 mod allocator;
 mod at_peak;
+mod births;
 mod budget;
 #[cfg_attr(
     portable_unwinder,
@@ -75,6 +76,7 @@ mod budget;
 )]
 mod cfi;
 mod counters;
+mod course;
 mod descriptor;
 mod exact;
 mod filter;
@@ -101,6 +103,7 @@ mod memory;
 mod modules;
 mod output;
 mod own_counts;
+mod own_record;
 #[cfg(portable_unwinder)]
 mod portable;
 mod recent;
@@ -137,6 +140,7 @@ mod unsampled;
 )]
 mod unwind;
 mod watch;
+mod waypoints;
 pub mod wrappers;
 
 /// What `#[query_profiler]` sees: hooks for libraries, [`record`](queries::record) for all others, and

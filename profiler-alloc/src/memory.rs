@@ -7,8 +7,8 @@ use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 use profiler_alloc_format::{
-    FunctionCells, HeaderCells, LineCells, ModuleCells, NodeCells, PointCells, ShareCells,
-    SizeClassCells, StackCells, ThreadCells,
+    FunctionCells, FurtherCells, HeaderCells, LineCells, ModuleCells, NodeCells, PointCells,
+    ShareCells, SizeClassCells, StackCells, ThreadCells,
 };
 
 use crate::stack_words::Quad;
@@ -40,7 +40,8 @@ zeroed!(
     PointCells,
     FunctionCells,
     ShareCells,
-    LineCells
+    LineCells,
+    FurtherCells
 );
 
 /// `count` zeros, whose pages take memory only once they are touched. `None` if the system refuses.

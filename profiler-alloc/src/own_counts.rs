@@ -1,14 +1,22 @@
-//! What the calling thread has allocated and freed, exactly, whichever record it counts in at the moment.
+//! What the calling thread has allocated and freed, exactly, whichever record it counts in at the
+//! moment.
 //!
-//! A thread changes its record when a recording starts or ends. What it had counted until then is carried over, so that
-//! the difference of two readings is what happened in between. What the wrappers allocate for themselves is taken out.
+//! A thread changes its record when a recording starts or ends. What it had counted until then is
+//! carried over, so that the difference of two readings is what happened in between.
+//!
+//! What memprof itself does is not in it, nor in any figure of the program:
+//!
+//! ```text
+//! the program ──Excused──▶ memprof's own work ──Lent──▶ the program's code on its behalf
+//!   its record               a record apart               its record again, but charged to no scope
+//! ```
 
 use core::cell::Cell;
 use core::sync::atomic::Ordering;
 
 use profiler_alloc_format::ThreadCells;
 
-use crate::counters;
+use crate::{counters, own_record};
 
 /// Counts of one thread since it began; only differences mean anything.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -25,7 +33,6 @@ struct Carry {
     allocated: Cell<u64>,
     freed: Cell<u64>,
     allocations: Cell<u64>,
-    is_excused: Cell<bool>,
 }
 
 thread_local! {
@@ -34,7 +41,6 @@ thread_local! {
             allocated: Cell::new(0),
             freed: Cell::new(0),
             allocations: Cell::new(0),
-            is_excused: Cell::new(false),
         }
     };
 }
@@ -43,7 +49,7 @@ impl OwnCounts {
     /// Of the calling thread, now.
     #[inline]
     pub fn now() -> OwnCounts {
-        let cells = counters::current();
+        let cells = own_record::of_program();
         let (allocated, freed) = bytes_with(cells);
         OwnCounts {
             allocated,
@@ -112,30 +118,66 @@ fn set_carry(counts: OwnCounts) {
     });
 }
 
-/// While it lives, what the calling thread allocates and frees is memprof's own, and does not count as the program's.
+/// While it lives, what the calling thread allocates and frees is memprof's own, and in no figure
+/// of the program.
 #[derive(Debug)]
-pub struct Excused {
-    before: OwnCounts,
-}
+pub struct Excused(());
 
 impl Excused {
     /// `None` if the thread is excused already.
     pub fn begin() -> Option<Excused> {
-        let was = CARRY.with(|carry| carry.is_excused.replace(true));
-        (!was).then(|| Excused {
-            before: OwnCounts::now(),
-        })
+        // Not `then_some`: dropping an eager guard would end what goes on.
+        if own_record::begin() {
+            Some(Excused(()))
+        } else {
+            None
+        }
+    }
+}
+
+impl Drop for Excused {
+    fn drop(&mut self) {
+        own_record::end();
     }
 }
 
 /// True while the calling thread does memprof's own work.
 pub fn is_excused() -> bool {
-    CARRY.with(|carry| carry.is_excused.get())
+    own_record::is_program_waiting()
 }
 
-impl Drop for Excused {
-    fn drop(&mut self) {
-        carry_over(self.before, counters::current());
-        CARRY.with(|carry| carry.is_excused.set(false));
+/// While it lives, memprof's own work waits for code of the program's, such as an output that the
+/// program has given. What that allocates is the program's, but no scope's that happens to be open.
+#[derive(Debug)]
+pub struct Lent {
+    before: OwnCounts,
+}
+
+impl Lent {
+    /// `None` unless the thread does memprof's own work.
+    pub fn begin() -> Option<Lent> {
+        let before = OwnCounts::now();
+        own_record::lend().then(|| Lent { before })
     }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        carry_over(self.before, own_record::of_program());
+        own_record::go_on();
+    }
+}
+
+/// A value that memprof makes and the program keeps: the program's is a copy, so that nothing is
+/// allocated by one and freed by the other.
+pub fn given<T>(make: impl FnOnce() -> T, copy: impl FnOnce(&T) -> T) -> T {
+    let excused = Excused::begin();
+    let made = make();
+    let given = {
+        let _lent = Lent::begin();
+        copy(&made)
+    };
+    drop(made);
+    drop(excused);
+    given
 }

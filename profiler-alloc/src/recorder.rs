@@ -6,6 +6,7 @@
 //! nothing sampled ────────────────────────────────────────────────────────────────────┘   peak, timeline, thresholds
 //! ```
 
+mod further;
 mod pace;
 mod samples;
 mod thinning;

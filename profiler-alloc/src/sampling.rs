@@ -23,6 +23,8 @@ pub struct Weight {
     pub count: u64,
     /// Its part of the variance of a byte total.
     pub variance: f64,
+    /// Its part of the variance of a count of blocks, in blocks squared.
+    pub count_variance: f64,
 }
 
 impl Weight {
@@ -31,6 +33,7 @@ impl Weight {
         bytes: 0,
         count: 0,
         variance: 0.0,
+        count_variance: 0.0,
     };
 
     /// What to add, with wrapping arithmetic, where this is to become `other`.
@@ -39,6 +42,7 @@ impl Weight {
             bytes: other.bytes.wrapping_sub(self.bytes),
             count: other.count.wrapping_sub(self.count),
             variance: other.variance - self.variance,
+            count_variance: other.count_variance - self.count_variance,
         }
     }
 }
@@ -50,6 +54,7 @@ pub fn weight(size: u64, interval: u64) -> Weight {
             bytes: size,
             count: ONE,
             variance: 0.0,
+            count_variance: 0.0,
         };
     }
     let chance = chance(size, interval);
@@ -58,6 +63,7 @@ pub fn weight(size: u64, interval: u64) -> Weight {
         bytes: bytes.round() as u64,
         count: (ONE as f64 / chance).round() as u64,
         variance: bytes * bytes * (1.0 - chance),
+        count_variance: (1.0 - chance) / (chance * chance),
     }
 }
 
@@ -109,7 +115,8 @@ mod tests {
             Weight {
                 bytes: 1234,
                 count: ONE,
-                variance: 0.0
+                variance: 0.0,
+                count_variance: 0.0,
             }
         );
     }

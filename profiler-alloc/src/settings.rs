@@ -20,6 +20,8 @@ pub struct Settings {
     pub stack_depth: StackDepth,
     pub timeline: TimelineInterval,
     pub run_id: u64,
+    /// What counts as the user's own; to be copied before the environment changes.
+    pub own: &'static [u8],
 }
 
 impl Settings {
@@ -30,6 +32,7 @@ impl Settings {
         stack_depth: StackDepth::DEFAULT,
         timeline: TimelineInterval::DEFAULT,
         run_id: 0,
+        own: &[],
     };
 
     /// As the environment variables say; what they say wrongly stays at its default, after a line on stderr.
@@ -42,6 +45,7 @@ impl Settings {
             stack_depth: setting(env::STACK_DEPTH).unwrap_or(default.stack_depth),
             timeline: setting(env::TIMELINE_MS).unwrap_or(default.timeline),
             run_id: setting::<RunId>(env::RUN_ID).map_or(default.run_id, |RunId(id)| id),
+            own: sys::env(env::OWN).unwrap_or_default(),
         }
     }
 

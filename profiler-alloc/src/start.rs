@@ -148,6 +148,10 @@ fn write_header(store: &Store, settings: &Settings) {
     set(&header.node_count, 1);
     set(&header.stack_count, 1);
     set(&header.timeline_interval_ns, settings.timeline.ns());
+    if let Some((at, len)) = store.add_string(settings.own).filter(|&(_, len)| len > 0) {
+        set32(&header.own_at, at);
+        set32(&header.own_len, len);
+    }
     header.magic.store(MAGIC, Ordering::Release);
 }
 

@@ -19,9 +19,9 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use profiler_alloc_format::{
-    CHUNK_LEN, DIRECTORY_AT, FunctionCells, HEADER_LEN, HeaderCells, LineCells, MAX_CHUNKS,
-    ModuleCells, NodeCells, PointCells, SIZE_CLASSES, SIZES_AT, ShareCells, SizeClassCells,
-    StackCells, Table, ThreadCells,
+    CHUNK_LEN, DIRECTORY_AT, FunctionCells, FurtherCells, HEADER_LEN, HeaderCells, LineCells,
+    MAX_CHUNKS, ModuleCells, NodeCells, PointCells, SIZE_CLASSES, SIZES_AT, ShareCells,
+    SizeClassCells, StackCells, Table, ThreadCells,
 };
 
 use crate::descriptor::Descriptor;
@@ -30,7 +30,7 @@ use crate::sys;
 use growth::{Growing, Growth};
 use mapping::{map_file, privatize, reserve, uninterrupted};
 
-/// Most records of each table, which bounds the file at about 96 MiB.
+/// Most records of each table, which bounds the file at about 112 MiB.
 const MAX_THREADS: usize = 16 << 10;
 const MAX_NODES: usize = 1 << 20;
 const MAX_STACKS: usize = 1 << 17;
@@ -158,6 +158,7 @@ pub struct Store {
     pub functions: Records<FunctionCells>,
     pub shares: Records<ShareCells>,
     pub lines: Records<LineCells>,
+    pub further: Records<FurtherCells>,
 }
 
 // SAFETY: `base` is only read, and leads to atomics.
@@ -174,7 +175,7 @@ impl Store {
             libc::EEXIST => OpenFailure::Exists,
             error => OpenFailure::Create(error),
         })?;
-        Self::fill(Descriptor::new(fd as i32)).inspect_err(|_| sys::remove_file(path))
+        Self::fill(Descriptor::lasting(fd as i32)).inspect_err(|_| sys::remove_file(path))
     }
 
     fn fill(file: Descriptor) -> Result<Store, OpenFailure> {
@@ -186,6 +187,8 @@ impl Store {
         (FIRST_TABLES.into_iter().zip(0..))
             .try_for_each(|(table, chunk)| store.add(Growth::new(chunk, table as u8, 0)))
             .map_err(OpenFailure::Reserve)?;
+        let inode = sys::inode(fd).unwrap_or(0);
+        store.header().inode.store(inode, Ordering::Relaxed);
         Ok(store)
     }
 
@@ -208,6 +211,7 @@ impl Store {
             functions: Records::reserve(Table::Functions, MAX_FUNCTIONS)?,
             shares: Records::reserve(Table::Shares, MAX_SHARES)?,
             lines: Records::reserve(Table::Lines, MAX_LINES)?,
+            further: Records::reserve(Table::Further, MAX_STACKS)?,
         })
     }
 
@@ -241,6 +245,24 @@ impl Store {
         many: usize,
     ) -> Option<usize> {
         numbers::take(count, many, || records.capacity(), || self.grow(records))
+    }
+
+    /// What is known further of the stack with this number; its record is made if it is not there and the file can grow.
+    #[cold]
+    pub fn make_further(&self, stack: usize) -> Option<&'static FurtherCells> {
+        let is_stack = stack < self.stacks.capacity();
+        if !is_stack || self.is_refused() {
+            return None;
+        }
+        while self.further.get(stack).is_none() {
+            if !self.grow(&self.further) {
+                return None;
+            }
+        }
+        // Whatever a chunk has room for is there: zeros say what no record would.
+        let count = self.further.capacity() as u64;
+        (self.header().further_count).fetch_max(count, Ordering::Release);
+        self.further.get(stack)
     }
 
     /// Adds text to the strings; gives its offset and length. `None` if there is no room.
@@ -288,6 +310,7 @@ impl Store {
             Some(Table::Functions) => self.extend(&self.functions, growth),
             Some(Table::Shares) => self.extend(&self.shares, growth),
             Some(Table::Lines) => self.extend(&self.lines, growth),
+            Some(Table::Further) => self.extend(&self.further, growth),
             None => Ok(()),
         }
     }
@@ -314,7 +337,7 @@ impl Store {
             return Ok(());
         }
         let at = HEADER_LEN + chunk * CHUNK_LEN;
-        let fd = self.file.ours().ok_or(libc::EBADF)?;
+        let fd = self.file.ours_again().ok_or(libc::EBADF)?;
         reserve(fd, at, CHUNK_LEN)?;
         // SAFETY: the address is within the range reserved for this table, as `from` is below its `most_bytes`.
         let place = unsafe { records.base.as_ptr().add(from) };
@@ -359,6 +382,7 @@ impl Store {
             self.functions.shrink();
             self.shares.shrink();
             self.lines.shrink();
+            self.further.shrink();
         }
     }
 
@@ -381,7 +405,7 @@ impl Store {
         self.file.close();
     }
 
-    fn ranges(&self) -> [(*mut u8, usize); 10] {
+    fn ranges(&self) -> [(*mut u8, usize); 11] {
         [
             (self.base, HEADER_LEN),
             self.threads.range(),
@@ -393,6 +417,7 @@ impl Store {
             self.functions.range(),
             self.shares.range(),
             self.lines.range(),
+            self.further.range(),
         ]
     }
 }

@@ -137,6 +137,13 @@ pub fn read_link<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     (len >= 0).then(|| &buffer[..len as usize])
 }
 
+/// Number of an open file's inode.
+pub fn inode(fd: i32) -> Option<u64> {
+    let mut status = core::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: the pointer is to a buffer of the right size, which is read only if the call has filled it.
+    unsafe { (libc::fstat(fd, status.as_mut_ptr()) == 0).then(|| status.assume_init().st_ino) }
+}
+
 /// The whole path of the file that `path` leads to from the current folder, cut off at the buffer's length.
 pub fn whole_path<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     // SAFETY: the path ends with a zero. A descriptor of this kind reads and writes nothing.

@@ -1,40 +1,134 @@
-//! The highest heap inside open scopes.
+//! What open scopes hold: of their own, and the process in the meantime.
 //!
-//! A thread with an open scope takes the slow path at every allocation, so its own peak is exact; the fast path knows
-//! nothing of scopes. Other threads are seen whenever they publish their heap, at least every 64 KiB.
+//! A thread with an open scope takes the slow path at every operation, so the course of its own
+//! counts is exact; the fast path knows nothing of scopes. Other threads are seen whenever they
+//! publish their heap, at least every 64 KiB.
+//!
+//! A scope is charged for what its thread allocates, and credited with what it frees, but for
+//! blocks that are certainly older than the scope ([`births`]). Of a scope inside another one, both
+//! look at each block with their own eyes; the outer one's are those of the outermost.
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
+use crate::births;
 use crate::counters;
+use crate::course::Course;
 use crate::own_counts::{self, OwnCounts};
+use crate::own_record;
 
 /// One bit for each scope of the process that is open.
 static OPEN: AtomicU64 = AtomicU64::new(0);
 /// The highest heap of the process inside each of them.
 static PEAKS: [AtomicI64; 64] = [const { AtomicI64::new(0) }; 64];
 
-struct Thread {
-    open: Cell<u32>,
-    /// Highest value of what the thread has allocated minus freed, since its innermost scope opened.
-    peak: Cell<i64>,
+/// The innermost open scope of a thread.
+#[derive(Clone, Debug)]
+struct Innermost {
+    /// Scopes that are open, one inside the other.
+    depth: Cell<u32>,
+    /// Its number, and the least of its own and those around it.
+    scope: Cell<u32>,
+    outermost: Cell<u32>,
+    /// What the thread had allocated minus freed when the scope opened.
+    start: Cell<i64>,
+    seen: Cell<Course>,
+    /// As the scopes around it see it.
+    seen_outside: Cell<Course>,
+    /// Bytes of blocks older than the scope that were freed in it, and of those older than all.
+    older: Cell<i64>,
+    older_than_all: Cell<i64>,
 }
 
 thread_local! {
-    static THREAD: Thread = const {
-        Thread {
-            open: Cell::new(0),
-            peak: Cell::new(0),
-        }
-    };
+    static INNERMOST: Innermost = const { Innermost::none() };
 }
 
-/// True if the calling thread wants the slow path at its every allocation.
+impl Innermost {
+    const fn none() -> Innermost {
+        Innermost {
+            depth: Cell::new(0),
+            scope: Cell::new(0),
+            outermost: Cell::new(0),
+            start: Cell::new(0),
+            seen: Cell::new(Course::NONE),
+            seen_outside: Cell::new(Course::NONE),
+            older: Cell::new(0),
+            older_than_all: Cell::new(0),
+        }
+    }
+
+    /// The thread has allocated minus freed `net` bytes by now.
+    fn go_to(&self, net: i64) {
+        let change = net.wrapping_sub(self.start.get());
+        go_to(&self.seen, change.wrapping_add(self.older.get()));
+        let outside = change.wrapping_add(self.older_than_all.get());
+        go_to(&self.seen_outside, outside);
+    }
+
+    fn become_like(&self, other: &Innermost) {
+        self.depth.set(other.depth.get());
+        self.scope.set(other.scope.get());
+        self.outermost.set(other.outermost.get());
+        self.start.set(other.start.get());
+        self.seen.set(other.seen.get());
+        self.seen_outside.set(other.seen_outside.get());
+        self.older.set(other.older.get());
+        self.older_than_all.set(other.older_than_all.get());
+    }
+
+    /// A scope inside is over, and was seen like this.
+    fn add(&self, inside: &Innermost) {
+        let seen = inside.seen_outside.get();
+        self.seen.set(self.seen.get().then(seen));
+        self.seen_outside.set(self.seen_outside.get().then(seen));
+        add(&self.older, inside.older_than_all.get());
+        add(&self.older_than_all, inside.older_than_all.get());
+    }
+}
+
+fn go_to(course: &Cell<Course>, now: i64) {
+    let mut moved = course.get();
+    moved.go_to(now);
+    course.set(moved);
+}
+
+fn add(sum: &Cell<i64>, more: i64) {
+    sum.set(sum.get().wrapping_add(more));
+}
+
+/// True if the calling thread wants the slow path at its every operation.
 #[inline]
 pub fn is_open() -> bool {
-    THREAD.try_with(|thread| thread.open.get() > 0) == Ok(true)
+    INNERMOST.try_with(|innermost| innermost.depth.get() > 0) == Ok(true)
+}
+
+/// The calling thread has allocated the block at `address`.
+#[inline]
+pub fn allocated(address: usize) {
+    if is_open() && !own_counts::is_excused() {
+        births::born(address);
+    }
+}
+
+/// The calling thread is about to free the block at `address`, and to count that.
+#[inline]
+pub fn freeing(address: usize, size: u64) {
+    if is_open() && !own_counts::is_excused() {
+        INNERMOST.with(|innermost| {
+            let (scope, outermost) = (innermost.scope.get(), innermost.outermost.get());
+            // What is older than all is older than the innermost, but for a future's scope that
+            // opened before.
+            if births::is_older(address, scope) {
+                add(&innermost.older, size as i64);
+            }
+            if births::is_older(address, outermost) {
+                add(&innermost.older_than_all, size as i64);
+            }
+        });
+    }
 }
 
 /// The calling thread has counted an operation in `cells`; the process's heap is `heap` now.
@@ -52,7 +146,9 @@ fn note(cells: &ThreadCells, heap: i64) {
     }
     let (allocated, freed) = own_counts::bytes_with(cells);
     let net = allocated.wrapping_sub(freed) as i64;
-    THREAD.with(|thread| thread.peak.set(thread.peak.get().max(net)));
+    if is_open() {
+        INNERMOST.with(|innermost| innermost.go_to(net));
+    }
     let mut open = OPEN.load(Ordering::Relaxed);
     while open != 0 {
         let lowest = open.trailing_zeros() as usize;
@@ -61,36 +157,56 @@ fn note(cells: &ThreadCells, heap: i64) {
     }
 }
 
-/// A scope of the calling thread: how much more it had at most than when the scope opened.
+/// A scope that runs on the calling thread.
 #[derive(Debug)]
-pub struct ThreadPeak {
-    outer: i64,
-    start: i64,
+pub struct ThreadCourse {
+    around: Innermost,
 }
 
-impl ThreadPeak {
-    pub fn open() -> ThreadPeak {
+impl ThreadCourse {
+    /// Of the scope numbered `scope`.
+    pub fn open(scope: u32) -> ThreadCourse {
         let start = OwnCounts::now().net();
-        let outer = THREAD.with(|thread| {
-            thread.open.set(thread.open.get() + 1);
-            thread.peak.replace(start)
+        let around = INNERMOST.with(|innermost| {
+            let around = innermost.clone();
+            let is_inside = around.depth.get() > 0;
+            if is_inside {
+                around.go_to(start);
+            }
+            let outermost = match is_inside {
+                true => scope.min(around.outermost.get()),
+                false => scope,
+            };
+            innermost.become_like(&Innermost {
+                depth: Cell::new(around.depth.get() + 1),
+                scope: Cell::new(scope),
+                outermost: Cell::new(outermost),
+                start: Cell::new(start),
+                ..Innermost::none()
+            });
+            around
         });
-        let cells = counters::current();
+        // 0 is "at every operation".
+        let cells = own_record::of_program();
         if !counters::is_nobody(cells) {
-            // 0 is "at every allocation".
-            cells.alloc_next.store(0, Ordering::Relaxed);
+            for threshold in [&cells.alloc_next, &cells.free_next, &cells.publish_frees_at] {
+                threshold.store(0, Ordering::Relaxed);
+            }
         }
-        ThreadPeak { outer, start }
+        ThreadCourse { around }
     }
 
-    /// *Bytes* above the start.
-    pub fn close(self) -> i64 {
+    /// What the thread held in the scope, without what is certainly older than it.
+    pub fn close(self) -> Course {
         let now = OwnCounts::now().net();
-        THREAD.with(|thread| {
-            let peak = thread.peak.get().max(now);
-            thread.peak.set(peak.max(self.outer));
-            thread.open.set(thread.open.get().saturating_sub(1));
-            peak.wrapping_sub(self.start)
+        INNERMOST.with(|innermost| {
+            innermost.go_to(now);
+            if self.around.depth.get() > 0 {
+                self.around.add(innermost);
+            }
+            let seen = innermost.seen.get();
+            innermost.become_like(&self.around);
+            seen
         })
     }
 }

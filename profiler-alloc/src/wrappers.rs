@@ -8,8 +8,10 @@
 //! | `#[query_profiler]` | [`query_profiler`](crate::query_profiler()) | [`QueryProfiler`] | every SQL statement |
 //! | `#[budget]` | [`Budget::check`] | | nothing, unless the limit is broken: then it panics |
 //!
-//! They stack in any order, and keep the function's signature. An `async fn` is measured over its own polls only, on
-//! whichever thread they happen. Reports go to stderr; [`set_output`] and [`set_format`] change that.
+//! They stack in any order, also below attributes of other crates, and keep the function's
+//! signature. An `async fn`, and a function that returns a future, are measured over their own
+//! polls only, on whichever thread they happen. Reports go to stderr; [`set_output`] and
+//! [`set_format`] change that.
 //!
 //! `MEMPROF_OFF=1` in the environment turns all of them off, the feature `off` removes them.
 
@@ -55,7 +57,7 @@ pub mod private {
         QueryLine, QueryOptions, QuerySite, at as query_at, scope as query_scope, sea_orm,
     };
     pub use super::ram::{RamOptions, RamSite, scope as ram_scope};
-    pub use super::scope::{Entered, Polled};
+    pub use super::scope::{Entered, Made, Polled, Returned, make};
 
     /// Hands an argument to the scope in which it is dropped.
     #[inline(always)]

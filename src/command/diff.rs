@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::load::{self, Output};
+use super::load::{self, Output, Own};
 use super::revision::Revision;
 use crate::render::{DiffHtml, DiffJson, DiffText};
 use crate::report::diff::{Diff, Grown, Limit};
@@ -49,6 +49,8 @@ pub struct Args {
     /// Use the programs' files although they changed since the recording
     #[arg(long)]
     force: bool,
+    #[command(flatten)]
+    own: Own,
 }
 
 /// Options that say what of the differences is shown, and how.
@@ -183,7 +185,7 @@ fn load(args: &Args) -> anyhow::Result<Diff> {
     };
     let report = |path: &PathBuf, places: Places| -> anyhow::Result<Report> {
         // The program of BASE is where it was: only its source may be looked for elsewhere.
-        let mut loaded = load::load(path, places, &args.path_map, args.force)?;
+        let mut loaded = load::load(path, places, &args.path_map, args.force, &args.own)?;
         let scope = if args.all { Scope::All } else { Scope::User };
         let report = Report::new(
             &loaded.profile,

@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::load::{Input, Output};
+use super::load::{Input, Listed, Output, terminal_width};
 use crate::render::LeaksText;
-use crate::report::{Grain, Scope};
 
 /// Lists what is live at the end, by line and stack, what looks most like a leak first.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    listed: Listed,
     /// Lines in a list
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
@@ -24,10 +25,11 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let stacks = args.input.load()?.stacks(Scope::User, Grain::Line);
+    let stacks = args.listed.stacks(&args.input)?;
     let view = LeaksText {
         top: args.top,
         stacks: args.stacks,
+        width: args.output.is_none().then(terminal_width).flatten(),
     };
     Output::to(args.output.as_deref()).write(|out| view.leaks(&stacks, out))
 }

@@ -15,7 +15,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::load::{Lookup, Output, newest, profiles};
-use crate::live::{Feed, FeedError, Flow, Options, Page, draw};
+use crate::live::{Feed, FeedError, Flow, Options, Page, Process, draw};
+use crate::profile::is_original;
 use crate::render::LiveText;
 use crate::report::{Live, LiveSort};
 use crate::units::parse_duration;
@@ -61,6 +62,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         path: find(args.what.as_deref())?,
         places: args.lookup.places()?,
         force: args.lookup.force,
+        own: args.lookup.own.patterns.clone(),
     };
     if args.once {
         return once(Feed::new(options), &args);
@@ -93,14 +95,21 @@ fn find(what: Option<&Path>) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// The newest profile of process `pid` in `folder`.
+/// The profile of process `pid` in `folder`: of several the one that it writes, then one that is no copy, then the newest.
 fn of_process(pid: u32, folder: &Path) -> Option<PathBuf> {
-    profiles(folder).ok()?.into_iter().find(|path| {
+    let header = |path: &Path| {
         let mut bytes = [0; Header::LEN];
-        let read = File::open(path).and_then(|mut file| file.read_exact(&mut bytes));
-        let header = Header::from_bytes(&bytes);
-        read.is_ok() && (header.magic, header.pid) == (MAGIC, pid)
-    })
+        File::open(path).ok()?.read_exact(&mut bytes).ok()?;
+        Some(Header::from_bytes(&bytes))
+    };
+    let profiles = profiles(folder).ok()?.into_iter();
+    let headed = profiles.filter_map(|path| Some((header(&path)?, path)));
+    let found = headed.filter(|(header, _)| (header.magic, header.pid) == (MAGIC, pid));
+    let rank = |(header, path): &(Header, PathBuf)| {
+        let is_written = Process::look(pid, path) == Process::Recording;
+        (!is_written, !is_original(path, header))
+    };
+    Some(found.min_by_key(rank)?.1)
 }
 
 /// Prints a reading with rates, which takes two; of a program that ended, one is enough.

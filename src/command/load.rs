@@ -13,9 +13,9 @@ use profiler_alloc_format::{EXTENSION, Header, MAGIC};
 pub use super::output::Output;
 use crate::defect::Defect;
 use crate::profile::{self, Profile};
-use crate::report::{CallTree, Calls, Grain, Limits, Metric, Scope, Stacks};
+use crate::report::{CallTree, Calls, Filter, Grain, Limits, Metric, Scope, Stacks};
 use crate::source::{PathMap, Places, Sources};
-use crate::symbolize::{self, Symbols, symbolize};
+use crate::symbolize::{self, Pattern, Symbols, symbolize};
 
 /// Work shorter than this shows no progress.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -41,6 +41,17 @@ pub struct Lookup {
     /// Use the program's file although it changed since the recording
     #[arg(long)]
     pub force: bool,
+    #[command(flatten)]
+    pub own: Own,
+}
+
+/// Option that says what is the user's own.
+#[derive(clap::Args, Clone, Default, Debug)]
+pub struct Own {
+    /// Count crates and paths as your own source too, such as jaq-* or libs/; may be given several times [default: as
+    /// `memprof run --own` said]
+    #[arg(long = "own", value_name = "PATTERN", value_delimiter = ',')]
+    pub patterns: Vec<Pattern>,
 }
 
 /// A profile, ready to be reported.
@@ -75,6 +86,42 @@ impl Loaded {
             (Scope::All, Grain::Line) => stacks,
             _ => stacks.narrowed(scope, grain),
         }
+    }
+}
+
+/// Options that say which lines are listed.
+#[derive(clap::Args, Clone, Default, Debug)]
+pub struct Listed {
+    /// Also lines of dependencies and of std
+    #[arg(long)]
+    pub all: bool,
+    /// Only functions whose name contains NAME
+    #[arg(long, value_name = "NAME")]
+    pub function: Option<String>,
+    /// Only files whose path contains PATH
+    #[arg(long = "file", value_name = "PATH")]
+    pub file_name: Option<String>,
+}
+
+impl Listed {
+    /// Whose lines.
+    pub fn scope(&self) -> Scope {
+        if self.all { Scope::All } else { Scope::User }
+    }
+
+    /// Which of them.
+    pub fn filter(&self) -> Filter {
+        Filter {
+            function: self.function.clone(),
+            file: self.file_name.clone(),
+        }
+    }
+
+    /// The stacks of the lines.
+    pub fn stacks(&self, input: &Input) -> anyhow::Result<Stacks> {
+        let mut stacks = input.load()?.stacks(self.scope(), Grain::Line);
+        stacks.select(&self.filter())?;
+        Ok(stacks)
     }
 }
 
@@ -114,7 +161,8 @@ impl StackArgs {
             );
         }
         let scope = if self.all { Scope::All } else { Scope::User };
-        let loaded = load(path, lookup.places()?, &lookup.path_map, lookup.force)?;
+        let places = lookup.places()?;
+        let loaded = load(path, places, &lookup.path_map, lookup.force, &lookup.own)?;
         let stacks = loaded.stacks(scope, self.by);
         let tree = CallTree::new(&stacks, self.of, self.inverted, limits);
         Ok((stacks, tree))
@@ -149,6 +197,7 @@ impl Input {
             lookup.places()?,
             &lookup.path_map,
             lookup.force,
+            &lookup.own,
         )
     }
 }
@@ -175,6 +224,7 @@ pub fn load(
     places: Places,
     programs: &[PathMap],
     force: bool,
+    own: &Own,
 ) -> anyhow::Result<Loaded> {
     let (mut profile, mut defects) = profile::read(path)?;
     // The program may have been recorded in a container, or moved since; its build-id says whether it is the one.
@@ -198,6 +248,7 @@ pub fn load(
         &profile,
         &symbolize::Options {
             force,
+            own: &own.patterns,
             progress: Some(&|done, total| {
                 if started.elapsed() > PATIENCE {
                     bar.set_length(total as u64);

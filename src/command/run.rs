@@ -48,6 +48,10 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", value_parser = timeline_interval)]
     timeline_interval: Option<TimelineInterval>,
 
+    /// Crates and paths that every view counts as your own source too, such as jaq-*; may be given several times
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    own: Vec<String>,
+
     /// Print the report as soon as the program has ended
     #[arg(long)]
     report: bool,
@@ -87,6 +91,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         grant: args.grant,
         stack_depth: args.stack_depth,
         timeline_interval: args.timeline_interval,
+        own: args.own,
     };
     let mut command = Command::new(&program.path);
     command

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::load::{Input, Output};
+use super::load::{Input, Listed, Output};
 use crate::render::{Json, SummaryText};
 use crate::report::Summary;
 
@@ -12,6 +12,8 @@ use crate::report::Summary;
 pub struct Args {
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    listed: Listed,
     /// Lines in each list of lines
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
@@ -34,12 +36,14 @@ enum Format {
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut loaded = args.input.load()?;
-    let summary = Summary::new(
+    let mut summary = Summary::of_scope(
         &loaded.profile,
         &loaded.symbols,
         &mut loaded.sources,
+        args.listed.scope(),
         loaded.defects,
     );
+    summary.select(&args.listed.filter())?;
     Output::to(args.output.as_deref()).write(|out| match args.format {
         Format::Text => SummaryText { top: args.top }.summary(&summary, out),
         Format::Json => Json.summary(&summary, out),

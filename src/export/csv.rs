@@ -21,8 +21,12 @@ impl StacksCsv {
         let heading = ["stack", "depth"].into_iter();
         let heading = heading.chain(VALUES.iter().map(|value| value.name));
         let heading = heading.chain(MORE.map(|metric| metric.name()));
-        rows.write_record(heading.chain(["alloc_space_standard_error", "samples"]))
-            .map_err(cell::unwrapped)?;
+        rows.write_record(heading.chain([
+            "alloc_space_standard_error",
+            "alloc_objects_standard_error",
+            "samples",
+        ]))
+        .map_err(cell::unwrapped)?;
         for stack in &stacks.stacks {
             let mut path = Vec::new();
             let mut node = stack.node;
@@ -37,6 +41,7 @@ impl StacksCsv {
             row.extend(VALUES.iter().map(|value| (value.of)(figures).to_string()));
             row.extend(MORE.map(|metric| metric.of(figures).bytes.to_string()));
             row.push(figures.allocated.standard_error.to_string());
+            row.push(figures.count_errors.count.to_string());
             row.push(figures.samples.to_string());
             rows.write_record(row).map_err(cell::unwrapped)?;
         }

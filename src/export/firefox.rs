@@ -126,7 +126,7 @@ impl Firefox<'_> {
 /// What stacks kept and what was given back, in the order of time. Of what was given back, the sums say how much each stack
 /// allocated and how much each freed, but not who freed whose: that is settled in the order of time.
 fn samples(stacks: &Stacks) -> Vec<Sample> {
-    let last_ns = |stack: &StackTotal| stack.taken.map_or(0, |taken| taken.last_ns);
+    let last_ns = |stack: &StackTotal| stack.course.taken.map_or(0, |taken| taken.last_ns);
     let mut in_time: Vec<&StackTotal> = stacks.stacks.iter().collect();
     in_time.sort_by_key(|stack| last_ns(stack));
     let mut freeing = (in_time.iter())

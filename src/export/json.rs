@@ -121,7 +121,7 @@ impl StackShape {
     fn of(stack: &StackTotal) -> Self {
         StackShape {
             node: stack.node,
-            last_ns: stack.taken.map_or(0, |taken| taken.last_ns),
+            last_ns: stack.course.taken.map_or(0, |taken| taken.last_ns),
             figures: FiguresShape::of(&stack.figures),
         }
     }

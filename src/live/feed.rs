@@ -8,7 +8,7 @@ use crate::defect::Defect;
 use crate::profile::{self, ReadError};
 use crate::report::Live;
 use crate::source::{Places, Sources};
-use crate::symbolize::{self, SymbolizeError, Symbolizer};
+use crate::symbolize::{self, Pattern, SymbolizeError, Symbolizer};
 
 /// What to read, and how.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Options {
     pub places: Places,
     /// Whether to use modules whose files are not those recorded.
     pub force: bool,
+    /// What counts as the user's own too; if empty, what the profile says.
+    pub own: Vec<Pattern>,
 }
 
 /// Why a reading failed.
@@ -75,6 +77,7 @@ impl Feed {
         }
         let options = symbolize::Options {
             force: self.options.force,
+            own: &self.options.own,
             progress: None,
         };
         self.symbolizer.update(&profile, &options)?;

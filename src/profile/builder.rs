@@ -18,9 +18,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use profiler_alloc_format::{
-    CHUNK_LEN, COUNT_FRACTION_BITS, DIRECTORY_AT, Frame, Function, HEADER_LEN, Header, Line, MAGIC,
-    Module, NEVER, Node, Point, SIZES_AT, STATE_FINISHED, Share, SizeClass, Stack, THREAD_TAKEN,
-    Table, Thread, VERSION, size_class,
+    CHUNK_LEN, COUNT_FRACTION_BITS, DIRECTORY_AT, Frame, Function, Further, HEADER_LEN, Header,
+    Line, MAGIC, Module, NEVER, Node, Point, SIZES_AT, STATE_FINISHED, Share, SizeClass, Stack,
+    THREAD_TAKEN, Table, Thread, VERSION, size_class,
 };
 
 /// A profile in the making. Its records are public, for tests that damage them.
@@ -36,6 +36,8 @@ pub struct Builder {
     pub nodes: Vec<Node>,
     /// Stacks; the first is "other".
     pub stacks: Vec<Stack>,
+    /// What else is known of stacks, by their numbers.
+    pub further: Vec<Further>,
     /// Modules.
     pub modules: Vec<Module>,
     /// Text that modules refer to.
@@ -79,6 +81,7 @@ impl Builder {
             threads: vec![thread],
             nodes: vec![Node::empty()],
             stacks: vec![Stack::empty()],
+            further: Vec::new(),
             modules: Vec::new(),
             strings: Vec::new(),
             timeline: Vec::new(),
@@ -250,6 +253,10 @@ impl Builder {
             (Table::Nodes, join(self.nodes.iter().map(Node::to_bytes))),
             (Table::Stacks, join(self.stacks.iter().map(Stack::to_bytes))),
             (
+                Table::Further,
+                join(self.further.iter().map(Further::to_bytes)),
+            ),
+            (
                 Table::Modules,
                 join(self.modules.iter().map(Module::to_bytes)),
             ),
@@ -279,6 +286,7 @@ impl Builder {
             thread_count: self.threads.len() as u64,
             node_count: self.nodes.len() as u64,
             stack_count: self.stacks.len() as u64,
+            further_count: self.further.len() as u64,
             module_count: self.modules.len() as u64,
             string_bytes: self.strings.len() as u64,
             timeline_count: self.timeline.len() as u64,

@@ -17,8 +17,8 @@ use profiler_alloc_format::{
 };
 
 use super::{
-    Counters, Frame, Module, Node, Profile, ProfiledFunction, ReadError, Stack, State, Taken,
-    Thread, Totals, exact, timeline,
+    Counters, Course, Frame, Module, Node, Profile, ProfiledFunction, ReadError, Stack, State,
+    Thread, Totals, course, exact, timeline,
 };
 use crate::defect::Defect;
 
@@ -78,6 +78,8 @@ impl<R: Read + Seek> Reader<'_, R> {
         let functions = self.records(Table::Functions, |h| h.function_count)?;
         let threads = self.records(Table::Threads, |h| h.thread_count)?;
         let stacks = self.records(Table::Stacks, |h| h.stack_count)?;
+        let further = self.records(Table::Further, |h| h.further_count)?;
+        let header_after = self.header();
         let nodes = self.records(Table::Nodes, |h| h.node_count)?;
         let modules = self.records(Table::Modules, |h| h.module_count)?;
         let strings = self.bytes(Table::Strings, 1, |h| h.string_bytes)?;
@@ -85,7 +87,12 @@ impl<R: Read + Seek> Reader<'_, R> {
 
         let mut nodes = self.nodes(&nodes);
         fold_last_paths(&mut nodes, &threads);
-        let (stacks, unattributed) = self.stacks(&stacks, nodes.len(), header.peak_epoch);
+        let ticks = match further.is_empty() {
+            true => 0,
+            false => course::ticks(&header_after),
+        };
+        let (stacks, unattributed) =
+            self.stacks((&stacks, &further), nodes.len(), (header.peak_epoch, ticks));
         let mut profile = Profile {
             header,
             sizes,
@@ -95,6 +102,8 @@ impl<R: Read + Seek> Reader<'_, R> {
             unattributed,
             modules: Vec::new(),
             timeline: Vec::new(),
+            waypoints: course::times(ticks),
+            own: text(&strings, header.own_at, header.own_len),
             functions: Vec::new(),
         };
         profile.functions = self.functions(exact::Records {
@@ -283,22 +292,24 @@ impl<R: Read + Seek> Reader<'_, R> {
 
     fn stacks(
         &mut self,
-        records: &[format::Stack],
+        (records, further): (&[format::Stack], &[format::Further]),
         node_count: usize,
-        peak_epoch: u64,
+        (peak_epoch, ticks): (u64, u64),
     ) -> (Vec<Stack>, Totals) {
         let mut stacks = Vec::with_capacity(records.len());
         let mut unattributed = Totals::default();
         let (mut dropped, mut damaged) = (0, 0);
         for (number, record) in records.iter().enumerate() {
-            let (totals, bad_variances) = Totals::from_record(record, peak_epoch);
-            damaged += bad_variances;
+            let further = further.get(number);
+            let (totals, bad_variances) = Totals::from_record(record, further, peak_epoch);
+            let (course, bad_waypoints) = Course::of(record, further, ticks);
+            damaged += bad_variances + bad_waypoints;
             let missing = record.node as usize >= node_count;
             if record.node != 0 && !missing {
                 stacks.push(Stack {
                     node: record.node,
                     totals,
-                    taken: Taken::of(record),
+                    course,
                 });
                 continue;
             }
@@ -408,6 +419,13 @@ fn threads(records: &[format::Thread]) -> Vec<Thread> {
         .collect()
 }
 
+/// The text at `at`; empty if it is not all there.
+fn text(strings: &[u8], at: u32, len: u32) -> String {
+    let end = (at as usize).saturating_add(len as usize);
+    let bytes = strings.get(at as usize..end).unwrap_or_default();
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
 /// A record that a table holds, of fixed length.
 trait Record {
     const LEN: usize;
@@ -425,7 +443,7 @@ macro_rules! record {
         }
     )*};
 }
-record!(Thread Node Stack Module Point Function Share Line);
+record!(Thread Node Stack Further Module Point Function Share Line);
 
 /// The first `N` bytes of `bytes`, which has as many.
 fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {

@@ -1,6 +1,6 @@
 //! The sums that samples add up to, for one stack or for any set of stacks.
 
-use profiler_alloc_format::{COUNT_FRACTION_BITS, Stack};
+use profiler_alloc_format::{COUNT_FRACTION_BITS, Further, Stack};
 
 /// A number of blocks, fixed-point, as sampling weights are not whole.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -58,13 +58,25 @@ pub struct Totals {
     pub live_variance: f64,
     /// Variance of `peak_bytes`, in bytes squared.
     pub peak_variance: f64,
+    /// Variance of `alloc_count`, in blocks squared.
+    pub alloc_count_variance: f64,
+    /// Variance of `freed_count`, in blocks squared.
+    pub freed_count_variance: f64,
+    /// Variance of `live_count`, in blocks squared.
+    pub live_count_variance: f64,
+    /// Variance of `peak_count`, in blocks squared.
+    pub peak_count_variance: f64,
 }
 
 impl Totals {
-    /// Decodes a record of a profile whose current peak is number `peak_epoch`.
+    /// Decodes the records of a stack, in a profile whose current peak is number `peak_epoch`.
     ///
     /// The second value counts variances that are no finite, positive number.
-    pub(super) fn from_record(record: &Stack, peak_epoch: u64) -> (Totals, u64) {
+    pub(super) fn from_record(
+        record: &Stack,
+        further: Option<&Further>,
+        peak_epoch: u64,
+    ) -> (Totals, u64) {
         let mut damaged = 0;
         let mut variance = |bits| {
             let value = f64::from_bits(bits);
@@ -82,6 +94,12 @@ impl Totals {
             (record.peak_bytes, record.peak_count, record.peak_variance)
         } else {
             (record.live_bytes, record.live_count, record.live_variance)
+        };
+        let further = further.copied().unwrap_or(Further::empty());
+        let peak_count_variance = if record.peak_epoch >= peak_epoch {
+            further.peak_count_variance
+        } else {
+            further.live_count_variance
         };
         let totals = Totals {
             alloc_bytes: record.alloc_bytes as i64,
@@ -102,36 +120,85 @@ impl Totals {
             freed_variance: variance(record.freed_variance),
             live_variance: variance(record.live_variance),
             peak_variance: variance(peak_variance),
+            alloc_count_variance: variance(further.alloc_count_variance),
+            freed_count_variance: variance(further.freed_count_variance),
+            live_count_variance: variance(further.live_count_variance),
+            peak_count_variance: variance(peak_count_variance),
         };
         (totals, damaged)
     }
 
     /// Adds `other` to this sum.
     pub fn add(&mut self, other: &Totals) {
-        fn bytes(sum: &mut i64, more: i64) {
-            *sum = sum.saturating_add(more);
+        self.combine(other, i64::saturating_add, u64::saturating_add);
+        // What is estimated from other samples is as uncertain whether it is added or taken away.
+        for ((sum, more), _) in self.variances(other) {
+            *sum += more;
         }
-        fn count(sum: &mut BlockCount, more: BlockCount) {
-            bytes(&mut sum.0, more.0);
+    }
+
+    /// What was added since the sum was `before`. Samples that are in both are certain; of what is live, how many these are is
+    /// not known.
+    pub(super) fn subtract(&mut self, before: &Totals) {
+        if self == before {
+            *self = Totals::default();
+            return;
         }
-        bytes(&mut self.alloc_bytes, other.alloc_bytes);
-        count(&mut self.alloc_count, other.alloc_count);
-        bytes(&mut self.freed_bytes, other.freed_bytes);
-        count(&mut self.freed_count, other.freed_count);
-        bytes(&mut self.live_bytes, other.live_bytes);
-        count(&mut self.live_count, other.live_count);
-        bytes(&mut self.peak_bytes, other.peak_bytes);
-        count(&mut self.peak_count, other.peak_count);
-        bytes(&mut self.temporary_bytes, other.temporary_bytes);
-        count(&mut self.temporary_count, other.temporary_count);
-        bytes(&mut self.realloc_bytes, other.realloc_bytes);
-        count(&mut self.realloc_count, other.realloc_count);
-        self.alloc_samples = self.alloc_samples.saturating_add(other.alloc_samples);
-        self.free_samples = self.free_samples.saturating_add(other.free_samples);
-        self.alloc_variance += other.alloc_variance;
-        self.freed_variance += other.freed_variance;
-        self.live_variance += other.live_variance;
-        self.peak_variance += other.peak_variance;
+        self.combine(before, i64::saturating_sub, u64::saturating_sub);
+        for ((sum, less), only_grows) in self.variances(before) {
+            *sum = if only_grows {
+                (*sum - less).max(0.0)
+            } else {
+                *sum + less
+            };
+        }
+    }
+
+    fn combine(&mut self, other: &Totals, with: fn(i64, i64) -> i64, samples: fn(u64, u64) -> u64) {
+        for (figure, others) in [
+            (&mut self.alloc_bytes, other.alloc_bytes),
+            (&mut self.alloc_count.0, other.alloc_count.0),
+            (&mut self.freed_bytes, other.freed_bytes),
+            (&mut self.freed_count.0, other.freed_count.0),
+            (&mut self.live_bytes, other.live_bytes),
+            (&mut self.live_count.0, other.live_count.0),
+            (&mut self.peak_bytes, other.peak_bytes),
+            (&mut self.peak_count.0, other.peak_count.0),
+            (&mut self.temporary_bytes, other.temporary_bytes),
+            (&mut self.temporary_count.0, other.temporary_count.0),
+            (&mut self.realloc_bytes, other.realloc_bytes),
+            (&mut self.realloc_count.0, other.realloc_count.0),
+        ] {
+            *figure = with(*figure, others);
+        }
+        self.alloc_samples = samples(self.alloc_samples, other.alloc_samples);
+        self.free_samples = samples(self.free_samples, other.free_samples);
+    }
+
+    /// Each variance beside that of `other`, and whether it only grows.
+    fn variances(&mut self, other: &Totals) -> [((&mut f64, f64), bool); 8] {
+        [
+            ((&mut self.alloc_variance, other.alloc_variance), true),
+            ((&mut self.freed_variance, other.freed_variance), true),
+            ((&mut self.live_variance, other.live_variance), false),
+            ((&mut self.peak_variance, other.peak_variance), false),
+            (
+                (&mut self.alloc_count_variance, other.alloc_count_variance),
+                true,
+            ),
+            (
+                (&mut self.freed_count_variance, other.freed_count_variance),
+                true,
+            ),
+            (
+                (&mut self.live_count_variance, other.live_count_variance),
+                false,
+            ),
+            (
+                (&mut self.peak_count_variance, other.peak_count_variance),
+                false,
+            ),
+        ]
     }
 
     /// Whether anything at all was seen.

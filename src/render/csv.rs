@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::Renderer;
 use super::cell::{text, unwrapped};
-use crate::report::{Basis, Bytes, Figures, Line, Report, Table};
+use crate::report::{Basis, Bytes, Figures, Line, Metric, Report, Table};
 
 /// CSV with a heading row. Bytes are exact integers; cells of lines where nothing was seen are empty.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,7 +16,9 @@ impl Renderer for Csv {
         rows.write_record(
             (["file", "function", "line", "contents", "mem_usage"].into_iter())
                 .chain(BYTES.iter().flat_map(|&(name, error, _)| [name, error]))
-                .chain(["count", "freed_count", "samples", "verified", "occurrences"]),
+                .chain(["count", "count_standard_error"])
+                .chain(["freed_count", "freed_count_standard_error"])
+                .chain(["samples", "verified", "occurrences"]),
         )
         .map_err(unwrapped)?;
         for table in &report.tables {
@@ -66,8 +68,11 @@ fn row(table: &Table, line: &Line, basis: Basis) -> Vec<String> {
         row.push(number(bytes.map(|bytes| bytes.bytes)));
         row.push(number(bytes.map(|bytes| bytes.standard_error)));
     }
-    row.push(number(of_stacks.map(|figures| figures.count)));
-    row.push(number(of_stacks.map(|figures| figures.freed_count)));
+    for metric in [Metric::Count, Metric::Freed] {
+        let blocks = of_stacks.map(|figures| metric.blocks(figures));
+        row.push(number(blocks.map(|blocks| blocks.bytes)));
+        row.push(number(blocks.map(|blocks| blocks.standard_error)));
+    }
     row.push(number(of_stacks.map(|figures| figures.samples)));
     row.push(table.verified.to_string());
     row.push(number(line.occurrences));

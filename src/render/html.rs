@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::axis::{bytes_marks, time_marks};
 use super::escape::{escape, escape_source};
 use super::foot::{cut_words, foot_lines};
+use super::own_memory;
 use super::page::Page;
 use super::spans;
 use super::words;
@@ -97,6 +98,7 @@ impl Html {
         }
         let used = used_frames(stacks, &mut trees);
         notes.extend(foot_lines_of(report, stacks));
+        notes.extend(own_memory::note(timeline));
         notes.extend(spans::note(timeline));
         if cut_tables > 0 {
             notes.push(format!(
@@ -289,6 +291,7 @@ impl FiguresData {
             ("freed", figures.freed),
             ("live", figures.live),
             ("peak", figures.at_peak),
+            ("count", Metric::Count.blocks(figures)),
         ];
         let noise = all.into_iter().filter(|(_, figure)| figure.is_noise());
         FiguresData {

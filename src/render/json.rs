@@ -11,8 +11,8 @@ use super::Renderer;
 use super::escape::is_steering;
 use crate::defect::Defect;
 use crate::report::{
-    Basis, Bytes, Figures, Line, Loss, OwnCost, Recording, Report, Sampling, Scope, SizeBar,
-    Summary, Table, ThreadRow,
+    Basis, Bytes, Figures, Line, Loss, Metric, OwnCost, Recording, Report, Sampling, Scope,
+    SizeBar, Summary, Table, ThreadRow,
 };
 
 /// Name and version of a report's shape.
@@ -193,7 +193,7 @@ impl FiguresShape {
 
 impl StackFiguresShape {
     fn of(figures: &Figures) -> Self {
-        let bytes = [
+        let all = [
             ("increment", figures.increment),
             ("allocated", figures.allocated),
             ("freed", figures.freed),
@@ -201,6 +201,10 @@ impl StackFiguresShape {
             ("peak", figures.at_peak),
             ("temporary", figures.temporary),
             ("reallocated", figures.reallocated),
+            ("count", Metric::Count.blocks(figures)),
+            ("freed_count", Metric::Freed.blocks(figures)),
+            ("live_count", Metric::Live.blocks(figures)),
+            ("peak_count", Metric::Peak.blocks(figures)),
         ];
         let error = |(name, bytes): (&'static str, Bytes)| {
             (bytes.standard_error > 0.0).then_some((name, bytes.standard_error))
@@ -215,7 +219,7 @@ impl StackFiguresShape {
             live_count: figures.live_count,
             peak_count: figures.at_peak_count,
             samples: figures.samples,
-            standard_error: bytes.into_iter().filter_map(error).collect(),
+            standard_error: all.into_iter().filter_map(error).collect(),
         }
     }
 }

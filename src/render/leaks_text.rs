@@ -7,7 +7,8 @@ use super::foot::foot;
 use super::text::TITLE;
 use super::tree_text::{frame_name, value};
 use super::words;
-use crate::report::{Metric, Site, Stacks};
+use crate::report::{Bytes, Growth, Metric, Site, StackFrame, Stacks};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// A list of what looks like leaks, for people.
 #[derive(Clone, Copy, Debug)]
@@ -16,103 +17,224 @@ pub struct LeaksText {
     pub top: usize,
     /// Stacks shown for each line.
     pub stacks: usize,
+    /// Characters of a line, if it is for a terminal.
+    pub width: Option<usize>,
 }
 
 impl LeaksText {
     /// Writes what is live in `stacks`, which are to be [narrowed](Stacks::narrowed), to `out`.
     pub fn leaks(&self, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
-        let mut sites = stacks.sites();
-        sites.retain(|site| site.figures.live.bytes > 0);
-        sites.sort_by(|a, b| {
-            (b.leak_score().total_cmp(&a.leak_score())).then(a.frame.cmp(&b.frame))
-        });
+        let leaks = suspects(stacks);
         let total = &stacks.total;
         writeln!(
             out,
             "{TITLE}Live at the end: {} in {} blocks, of {} allocated{TITLE:#}\n",
             value(Metric::Live, total.live),
-            words::count(total.live_count),
+            words::blocks(Metric::Live.blocks(total)),
             words::bytes(total.allocated.bytes),
         )?;
         writeln!(
             out,
-            "{:>12} {:>12} {:>10} {:>6} {:>12} {:>10} {:>10} {:>14}",
-            "Score", "Live", "Blocks", "Kept", "Since peak", "Oldest", "Youngest", "Growth"
+            "{:>12} {:>12} {:>10} {:>6} {:>12} {:>10} {:>10} {:>18}  {:8}",
+            "Score",
+            "Live",
+            "Blocks",
+            "Kept",
+            "Since peak",
+            "Oldest",
+            "Youngest",
+            "Growth",
+            "Course"
         )?;
-        for site in sites.iter().take(self.top) {
-            self.site(stacks, site, out)?;
+        for leak in leaks.iter().take(self.top) {
+            self.site(stacks, leak, out)?;
         }
-        if sites.is_empty() {
+        if leaks.is_empty() {
             writeln!(out, "{:>12}", "nothing")?;
         }
-        if let Some(rest) = sites.get(self.top..).filter(|rest| !rest.is_empty()) {
-            let live = rest.iter().map(|site| site.figures.live.bytes);
+        if let Some(rest) = leaks.get(self.top..).filter(|rest| !rest.is_empty()) {
+            let live = rest.iter().map(|leak| leak.site.figures.live.bytes);
             let sum = words::bytes(live.fold(0, i64::saturating_add));
             writeln!(out, "{:>12} {sum:>12}  in {} more lines", "", rest.len())?;
         }
+        writeln!(out, "\n{}", legend(&leaks))?;
         writeln!(
             out,
-            "\nScore: bytes live, times the part of what the line allocated that is live (Kept). \
-             Since peak: live at the end minus in use at the peak."
-        )?;
-        writeln!(
-            out,
-            "Oldest and youngest: time since the first and since the last block was taken; what is live is no older and no \
-             younger. Growth: bytes live by the time in between."
+            "Kept: the part of what the line allocated that is live. Since peak: live at the end minus in use at the peak. \
+             Oldest and youngest: time since the first and since the last block was taken; what is live is no older and no \
+             younger."
         )?;
         foot(stacks, out)
     }
 
-    fn site(&self, stacks: &Stacks, site: &Site, out: &mut dyn Write) -> io::Result<()> {
+    fn site(&self, stacks: &Stacks, leak: &Suspect, out: &mut dyn Write) -> io::Result<()> {
+        let site = &leak.site;
         let grown = site.since_peak();
         let sign = if grown > 0 { "+" } else { "" };
         let frame = &stacks.frames[site.frame as usize];
         let age = site.age(&stacks.recording);
         let ago = |ns: Option<u64>| ns.map(words::seconds).unwrap_or_default();
-        let growth = age.and_then(|age| age.growth);
-        let growth = growth.map(|bytes| format!("{}/s", words::bytes(bytes as i64)));
+        let growth = leak.growth.as_ref();
         writeln!(
             out,
-            "{:>12} {:>12} {:>10} {:>5.0}% {:>12} {:>10} {:>10} {:>14}  {TITLE}{}{TITLE:#}",
-            words::bytes(site.leak_score() as i64),
+            "{:>12} {:>12} {:>10} {:>5.0}% {:>12} {:>10} {:>10} {:>18}  {:8}  {TITLE}{}{TITLE:#}",
+            words::bytes(leak.score() as i64),
             value(Metric::Live, site.figures.live),
-            words::count(site.figures.live_count),
+            words::blocks(Metric::Live.blocks(&site.figures)),
             site.kept() * 100.0,
             format!("{sign}{}", words::bytes(grown)),
             ago(age.map(|age| age.oldest_ns)),
             ago(age.map(|age| age.youngest_ns)),
-            growth.unwrap_or_default(),
+            match growth {
+                Some(growth) => rate(growth.per_second()),
+                None => over_the_run(stacks, site).map(rate).unwrap_or_default(),
+            },
+            growth
+                .map(|growth| curve(&growth.course))
+                .unwrap_or_default(),
             escape(&frame_name(frame)),
         )?;
         for number in site.top_stacks(stacks, Metric::Live, self.stacks) {
-            stack(stacks, number, Metric::Live, out)?;
+            stack(stacks, number, Metric::Live, self.width, out)?;
         }
         Ok(())
     }
 }
 
-/// A stack in one line, innermost frame first.
+/// A line that has something live.
+struct Suspect {
+    site: Site,
+    growth: Option<Growth>,
+}
+
+impl Suspect {
+    fn score(&self) -> f64 {
+        let growth = self.growth.as_ref();
+        growth.map_or_else(|| self.site.held(), |growth| growth.score)
+    }
+}
+
+/// The lines that have something live, what looks most like a leak first; among those that do not grow, what holds most.
+fn suspects(stacks: &Stacks) -> Vec<Suspect> {
+    let sites = stacks.sites().into_iter();
+    let live = sites.filter(|site| site.figures.live.bytes > 0);
+    let mut suspects: Vec<Suspect> = live
+        .map(|site| Suspect {
+            growth: site.growth(stacks),
+            site,
+        })
+        .collect();
+    suspects.sort_by(|a, b| {
+        let score = b.score().total_cmp(&a.score());
+        let held = || b.site.held().total_cmp(&a.site.held());
+        score.then_with(held).then(a.site.frame.cmp(&b.site.frame))
+    });
+    suspects
+}
+
+fn legend(leaks: &[Suspect]) -> String {
+    let span = leaks
+        .iter()
+        .find_map(|leak| Some(leak.growth.as_ref()?.span_ns));
+    match span {
+        Some(span_ns) => format!(
+            "Score: bytes by which the line grew in the last {}, after a quarter of the run; less if not at all times, and \
+             less by half if that is three standard errors. Growth: live at the end minus live then, by second. Course: live over the run.",
+            words::seconds(span_ns)
+        ),
+        None => "Score: bytes live, times the part of what the line allocated that this is; the run was too short to tell \
+                 what grows. Growth: live at the end, by second."
+            .to_owned(),
+    }
+}
+
+/// Bytes live by second of the run.
+fn over_the_run(stacks: &Stacks, site: &Site) -> Option<Bytes> {
+    let seconds = stacks.recording.duration_ns as f64 / 1e9;
+    (seconds > 0.0).then(|| site.figures.live.per(seconds))
+}
+
+/// Growth by second, with its error.
+fn rate(rate: Bytes) -> String {
+    let sign = if rate.bytes > 0 { "+" } else { "" };
+    let error = match rate.bytes {
+        0 => String::new(),
+        _ if rate.standard_error == 0.0 => String::new(),
+        _ => format!(" ± {:.0}%", (rate.relative_error() * 100.0).min(999.0)),
+    };
+    format!("{sign}{}/s{error}", words::bytes(rate.bytes))
+}
+
+/// A course as a row of bars, the highest being full.
+fn curve(course: &[i64]) -> String {
+    const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let highest = course.iter().copied().max().unwrap_or(0).max(1) as f64;
+    let bar = |&live: &i64| BARS[(live.max(0) as f64 / highest * 8.0).ceil() as usize];
+    course.iter().map(bar).collect()
+}
+
+/// A stack, innermost frame first: in one line if it fits into `width` characters of a terminal, else a frame a line.
 pub(super) fn stack(
     stacks: &Stacks,
     number: usize,
     metric: Metric,
+    width: Option<usize>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     const FRAMES: usize = 8;
+    const INDENT: usize = 27;
     let stack = &stacks.stacks[number];
-    let mut frames = stacks.path(stack.node);
-    let names: Vec<String> = (frames.by_ref().take(FRAMES))
-        .map(|frame| match (frame.line, frame.file.rsplit('/').next()) {
-            (Some(line), Some(file)) => format!("{} ({file}:{line})", frame.function),
-            _ => frame.function.clone(),
+    let frames: Vec<&StackFrame> = stacks.path(stack.node).collect();
+    // It is what the line is called already.
+    let below = match frames.split_last() {
+        Some((last, rest)) if last.is_outside() && !rest.is_empty() => rest,
+        _ => &frames[..],
+    };
+    let shown = below.iter().take(FRAMES);
+    let mut names: Vec<String> = shown
+        .map(|frame| {
+            let name = match (frame.line, frame.file.rsplit('/').next()) {
+                (Some(line), Some(file)) => format!("{} ({file}:{line})", frame.function),
+                _ => frame.function.clone(),
+            };
+            escape(&name).into_owned()
         })
         .collect();
-    let more = if frames.next().is_some() {
-        " ← …"
-    } else {
-        ""
-    };
+    if below.len() > FRAMES {
+        names.push("…".to_owned());
+    }
     let figure = value(metric, metric.of(&stack.figures));
-    let path = names.join(" ← ");
-    writeln!(out, "{:>25}  {}{more}", figure, escape(&path))
+    let line = names.join(" ← ");
+    if width.is_none_or(|width| INDENT + line.width() <= width) {
+        return writeln!(out, "{figure:>25}  {line}");
+    }
+    let room = width
+        .unwrap_or_default()
+        .saturating_sub(INDENT + 2)
+        .max(LEAST);
+    for (number, name) in names.iter().enumerate() {
+        let (figure, arrow) = match number {
+            0 => (figure.as_str(), ""),
+            _ => ("", "← "),
+        };
+        writeln!(out, "{figure:>25}  {arrow}{}", cut_front(name, room))?;
+    }
+    Ok(())
+}
+
+/// Characters of a frame that are shown however narrow the terminal is.
+const LEAST: usize = 24;
+
+/// `text` in `width` columns of a terminal: its end, which tells most of a path.
+fn cut_front(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut used = 1;
+    let kept = text.chars().rev().take_while(|char| {
+        used += char.width().unwrap_or(0);
+        used <= width
+    });
+    let kept: Vec<char> = kept.collect();
+    std::iter::once('…').chain(kept.into_iter().rev()).collect()
 }

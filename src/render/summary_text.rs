@@ -6,7 +6,7 @@ use super::escape::escape;
 use super::text::TITLE;
 use super::words::{self, bytes, count, date, exact_bytes, exact_size, seconds, size};
 use crate::defect::Defect;
-use crate::report::{Bytes, Figures, Loss, Recording, Sampling, State, Summary, TopLine};
+use crate::report::{Bytes, Figures, Loss, Metric, Recording, Sampling, State, Summary, TopLine};
 use crate::units::Count;
 
 /// Characters of the longest bar.
@@ -23,20 +23,9 @@ impl SummaryText {
     /// Writes `summary` to `out`.
     pub fn summary(&self, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         recording(&summary.recording, out)?;
-        self.lines(
-            summary,
-            "Top lines: live at the end",
-            |f| (f.live, f.live_count),
-            out,
-        )?;
-        let at_peak = |f: &Figures| (f.at_peak, f.at_peak_count);
-        self.lines(summary, "Top lines: in use at the peak", at_peak, out)?;
-        self.lines(
-            summary,
-            "Top lines: allocated",
-            |f| (f.allocated, f.count),
-            out,
-        )?;
+        self.lines(summary, "Top lines: live at the end", Metric::Live, out)?;
+        self.lines(summary, "Top lines: in use at the peak", Metric::Peak, out)?;
+        self.lines(summary, "Top lines: allocated", Metric::Allocated, out)?;
         sizes(summary, out)?;
         threads(summary, out)?;
         heading("Recorder", out)?;
@@ -54,19 +43,19 @@ impl SummaryText {
         &self,
         summary: &Summary,
         title: &str,
-        figure: impl Fn(&Figures) -> (Bytes, i64),
+        metric: Metric,
         out: &mut dyn Write,
     ) -> io::Result<()> {
         heading(title, out)?;
-        let bytes = |line: &TopLine| figure(&line.figures).0.bytes;
-        let lines = summary.top(usize::MAX, |figures| figure(figures).0.bytes);
+        let bytes = |line: &TopLine| metric.of(&line.figures).bytes;
+        let lines = summary.top(usize::MAX, |figures| metric.of(figures).bytes);
         for line in lines.iter().take(self.top) {
             let place = match line.line {
                 Some(number) => format!("{}:{number}", line.file),
                 None => line.file.clone(),
             };
             let place = format!("{place}  {}", line.function);
-            row(figure(&line.figures), &place, out)?;
+            row(metric, &line.figures, &place, out)?;
         }
         if let Some(rest) = lines.get(self.top..).filter(|rest| !rest.is_empty()) {
             let sum = rest
@@ -76,9 +65,9 @@ impl SummaryText {
             let (sum, rest) = (words::bytes(sum), rest.len());
             writeln!(out, "{sum:>12}  in {rest} more lines")?;
         }
-        let elsewhere = figure(&summary.elsewhere);
-        if elsewhere.0.bytes > 0 {
-            row(elsewhere, "outside the program's own source", out)?;
+        let elsewhere = &summary.elsewhere;
+        if metric.of(elsewhere).bytes > 0 {
+            row(metric, elsewhere, "outside the program's own source", out)?;
         } else if lines.is_empty() {
             writeln!(out, "{:>12}", "nothing")?;
         }
@@ -90,20 +79,30 @@ fn heading(title: &str, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "\n{TITLE}{title}{TITLE:#}")
 }
 
-fn row((figure, blocks): (Bytes, i64), place: &str, out: &mut dyn Write) -> io::Result<()> {
+fn row(metric: Metric, figures: &Figures, place: &str, out: &mut dyn Write) -> io::Result<()> {
+    let (figure, blocks) = (metric.of(figures), metric.blocks(figures));
     let mark = if figure.is_noise() { "~" } else { "" };
     let shown = format!("{mark}{}", bytes(figure.bytes));
     let exact = if figure.standard_error == 0.0 {
         format!("{} B", count(figure.bytes))
     } else {
-        format!("± {:.0} %", figure.relative_error().min(9.99) * 100.0)
+        percent(figure)
     };
-    let blocks = format!("{} blocks", count(blocks));
+    let error = match blocks.standard_error {
+        0.0 => String::new(),
+        _ => format!(" {}", percent(blocks)),
+    };
+    let blocks = format!("{} blocks{error}", words::blocks(blocks));
     writeln!(
         out,
         "{shown:>12}  {exact:>16}  {blocks:>14}  {}",
         escape(place)
     )
+}
+
+/// The standard error of a figure: `± 3 %`.
+fn percent(figure: Bytes) -> String {
+    format!("± {:.0} %", figure.relative_error().min(9.99) * 100.0)
 }
 
 fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {

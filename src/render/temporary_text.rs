@@ -17,6 +17,8 @@ pub struct TemporaryText {
     pub top: usize,
     /// Stacks shown for each line.
     pub stacks: usize,
+    /// Characters of a line, if it is for a terminal.
+    pub width: Option<usize>,
 }
 
 impl TemporaryText {
@@ -33,18 +35,16 @@ impl TemporaryText {
             out,
             "{TITLE}Temporary: {} in {} blocks, {freed}{TITLE:#}\n",
             value(Metric::Temporary, total.temporary),
-            words::count(total.temporary_count),
+            words::blocks(Metric::Temporary.blocks(total)),
         )?;
-        let temporary = |site: &Site| site.figures.temporary_count;
-        self.list(stacks, &sites, Metric::Temporary, temporary, out)?;
+        self.list(stacks, &sites, Metric::Temporary, out)?;
         writeln!(
             out,
             "\n{TITLE}Grown step by step: {} in {} reallocations; `with_capacity` or `reserve` saves them{TITLE:#}\n",
             value(Metric::Reallocated, total.reallocated),
-            words::count(total.reallocated_count),
+            words::blocks(Metric::Reallocated.blocks(total)),
         )?;
-        let grown = |site: &Site| site.figures.reallocated_count;
-        self.list(stacks, &sites, Metric::Reallocated, grown, out)?;
+        self.list(stacks, &sites, Metric::Reallocated, out)?;
         writeln!(out)?;
         foot(stacks, out)
     }
@@ -54,7 +54,6 @@ impl TemporaryText {
         stacks: &Stacks,
         sites: &[Site],
         metric: Metric,
-        blocks: impl Fn(&Site) -> i64,
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let bytes = |site: &Site| metric.of(&site.figures).bytes;
@@ -71,11 +70,11 @@ impl TemporaryText {
                 out,
                 "{:>12} {:>12} {share:>15.0}%  {TITLE}{}{TITLE:#}",
                 value(metric, metric.of(&site.figures)),
-                words::count(blocks(site)),
+                words::blocks(metric.blocks(&site.figures)),
                 escape(&frame_name(&stacks.frames[site.frame as usize])),
             )?;
             for number in site.top_stacks(stacks, metric, self.stacks) {
-                stack(stacks, number, metric, out)?;
+                stack(stacks, number, metric, self.width, out)?;
             }
         }
         match found.len().checked_sub(self.top) {

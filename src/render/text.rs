@@ -8,7 +8,9 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::escape::{escape, escape_source};
 use super::{Renderer, words};
-use crate::report::{Basis, Bytes, Figures, Line, NOISE, Note, Report, Scope, State, Table};
+use crate::report::{
+    Basis, Bytes, Figures, Line, Metric, NOISE, Note, Report, Scope, State, Table,
+};
 
 pub(super) const TITLE: Style = Style::new().bold();
 pub(super) const FAINT: Style = Style::new().dimmed();
@@ -131,13 +133,23 @@ impl Renderer for Text {
     }
 }
 
+/// `name` of `app::module::name::<T>`.
+fn short_name(path: &str) -> &str {
+    let path = path.split('<').next().unwrap_or(path);
+    let path = path.trim_end_matches("::");
+    path.rsplit("::").next().unwrap_or(path)
+}
+
 impl Text {
     fn table(&self, table: &Table, basis: Basis, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{TITLE}Filename: {}{TITLE:#}", escape(&table.file))?;
-        // A table that begins with its signature needs no other name.
+        // A sampled table that begins with its signature needs no other name. An exact one has it
+        // as the program prints it.
+        let signature = format!("fn {}", short_name(&table.function));
         let named = (table.lines.first().and_then(|line| line.contents.as_ref()))
-            .is_some_and(|line| line.contains("fn "));
-        if !named && !table.notes.contains(&Note::NoLines) {
+            .is_some_and(|line| line.contains(&signature));
+        let is_clear = named && basis != Basis::Counters;
+        if !is_clear && !table.notes.contains(&Note::NoLines) {
             writeln!(out, "Function: {}", escape(&table.function))?;
         }
         for note in &table.notes {
@@ -259,7 +271,13 @@ impl Text {
             Column::AtPeak => self.bytes(figures.at_peak),
             Column::Temporary => self.bytes(figures.temporary),
             Column::Reallocated => self.bytes(figures.reallocated),
-            Column::Count => Cell::of(words::count(figures.count)),
+            Column::Count => {
+                let blocks = Metric::Count.blocks(figures);
+                Cell {
+                    text: words::blocks(blocks),
+                    noise: blocks.is_noise(),
+                }
+            }
             // Of the line, not of its figures.
             Column::Occurrences => Cell::default(),
         }

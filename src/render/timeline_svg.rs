@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use super::axis::{bytes_marks, time_marks};
 use super::escape::xml;
 use super::foot::unfinished;
+use super::own_memory;
 use super::spans;
 use super::summary_text::{faults, sampling};
 use super::words;
@@ -254,7 +255,9 @@ fn notes(timeline: &Timeline) -> Vec<String> {
         .into_iter()
         .chain(text.lines())
         .map(str::to_owned);
-    let lines = lines.chain(spans::note(timeline));
+    let lines = lines
+        .chain(own_memory::note(timeline))
+        .chain(spans::note(timeline));
     lines
         .map(|line| match line.char_indices().nth(NOTE_LEN) {
             Some((end, _)) => format!("{}…", &line[..end]),

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::escape::escape;
 use super::foot::unfinished;
+use super::own_memory;
 use super::spans;
 use super::summary_text::{faults, sampling};
 use super::text::TITLE;
@@ -95,6 +96,9 @@ impl TimelineText {
         let known = rss.iter().any(Option::is_some);
         let dots = if known { "; ·  RSS" } else { "; RSS unknown" };
         writeln!(out, "█  heap in use{dots}; ▼  peak")?;
+        if let Some(note) = own_memory::note(timeline) {
+            writeln!(out, "{note}")?;
+        }
         if let Some(note) = spans::note(timeline) {
             writeln!(out, "{note}")?;
         }

@@ -1,6 +1,7 @@
 //! Figures in words, with their signs.
 
-use crate::units::{Bytes, Count};
+use crate::report::Bytes;
+use crate::units::{self, Count};
 
 /// Bytes as in a table: in MiB, or in KiB or bytes where MiB would show nothing.
 pub(crate) fn table_bytes(bytes: i64, precision: usize) -> String {
@@ -16,12 +17,12 @@ pub(crate) fn table_bytes(bytes: i64, precision: usize) -> String {
 
 /// Bytes in running text: in the largest unit that makes at least 1.
 pub(crate) fn bytes(bytes: i64) -> String {
-    format!("{}{}", sign(bytes), Bytes(bytes.unsigned_abs()))
+    format!("{}{}", sign(bytes), units::Bytes(bytes.unsigned_abs()))
 }
 
 /// Bytes that have no sign, as [`bytes`].
 pub(crate) fn size(size: u64) -> String {
-    Bytes(size).to_string()
+    units::Bytes(size).to_string()
 }
 
 /// Bytes to the byte: `9.8 MiB (10,240,620 B)`.
@@ -36,12 +37,18 @@ pub(crate) fn exact_size(number: u64) -> String {
     } else {
         format!(" ({} B)", Count(number))
     };
-    format!("{}{exact}", Bytes(number))
+    format!("{}{exact}", units::Bytes(number))
 }
 
 /// A count with its thousands apart: `1,234,567`.
 pub(crate) fn count(count: i64) -> String {
     format!("{}{}", sign(count), Count(count.unsigned_abs()))
+}
+
+/// A count of blocks, marked if it is mostly noise.
+pub(crate) fn blocks(blocks: Bytes) -> String {
+    let mark = if blocks.is_noise() { "~" } else { "" };
+    format!("{mark}{}", count(blocks.bytes))
 }
 
 fn sign(number: i64) -> &'static str {

@@ -10,7 +10,7 @@ use super::{
     Figures, FrameId, Loss, Recording, Sampling, Scope, StackFrame, StackModule, StackTotal, naming,
 };
 use crate::defect::Defect;
-use crate::profile::{Frame, Profile, Taken, Totals};
+use crate::profile::{Course, Frame, Profile, Totals};
 use crate::source::Sources;
 use crate::symbolize::{CodeFrameId, Origin, Symbols, call_address};
 
@@ -101,21 +101,20 @@ impl Calls {
                 None => parent,
             });
         }
-        let mut sums: HashMap<u32, (Totals, Option<Taken>)> =
-            HashMap::with_capacity(profile.stacks.len());
+        let mut sums: HashMap<u32, (Totals, Course)> = HashMap::with_capacity(profile.stacks.len());
         let mut total = Totals::default();
         for stack in &profile.stacks {
-            let (sum, taken) = sums.entry(ends[stack.node as usize]).or_default();
+            let (sum, course) = sums.entry(ends[stack.node as usize]).or_default();
             sum.add(&stack.totals);
-            *taken = Taken::both(*taken, stack.taken);
+            course.add(&stack.course);
             total.add(&stack.totals);
         }
         let mut stacks: Vec<StackTotal> = (sums.into_iter())
             .filter(|(_, (totals, _))| !totals.is_empty())
-            .map(|(node, (totals, taken))| StackTotal {
+            .map(|(node, (totals, course))| StackTotal {
                 node,
                 figures: Figures::of(&totals, None),
-                taken,
+                course,
             })
             .collect();
         stacks.sort_by_key(|stack| stack.node);
@@ -142,16 +141,20 @@ impl Calls {
     pub fn complete(mut self) -> Calls {
         if let Some(bare) = self.stacks.iter().position(|stack| stack.node == 0) {
             let bare = self.stacks.remove(bare);
-            self.push(StackFrame::without_frames(), bare.figures, bare.taken);
+            self.push(StackFrame::without_frames(), bare.figures, bare.course);
         }
         if self.unattributed != Figures::default() {
-            self.push(StackFrame::unattributed(), self.unattributed, None);
+            self.push(
+                StackFrame::unattributed(),
+                self.unattributed,
+                Course::default(),
+            );
             self.unattributed = Figures::default();
         }
         self
     }
 
-    fn push(&mut self, frame: StackFrame, figures: Figures, taken: Option<Taken>) {
+    fn push(&mut self, frame: StackFrame, figures: Figures, course: Course) {
         self.frames.push(frame);
         self.locations.push(Location {
             module: None,
@@ -165,7 +168,7 @@ impl Calls {
         self.stacks.push(StackTotal {
             node: self.nodes.len() as u32 - 1,
             figures,
-            taken,
+            course,
         });
     }
 

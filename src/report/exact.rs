@@ -122,14 +122,14 @@ fn figures(function: &ProfiledFunction, line: &ProfiledLine) -> Figures {
         bytes,
         standard_error: 0.0,
     };
-    // As in the original: the heap in use at the first call stands beside the signature.
+    // The heap in use at the first call stands beside the signature, so that the increments add up.
     let is_signature =
         line.number == function.first_line && function.first_line != function.last_line;
     let change = line.allocated.wrapping_sub(line.freed) as i64;
     Figures {
         mem_usage: line.mem_usage,
         increment: exact(if is_signature {
-            function.baseline
+            function.baseline.wrapping_add(change)
         } else {
             change
         }),

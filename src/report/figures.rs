@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::profile::Totals;
+use crate::profile::{BlockCount, Totals};
 
 /// A figure is mostly noise if its standard error is above this part of it.
 pub const NOISE: f64 = 1.0 / 3.0;
@@ -47,7 +47,7 @@ impl Bytes {
     }
 
     /// The part of it in one of `parts` parts.
-    pub(super) fn per(self, parts: f64) -> Bytes {
+    pub fn per(self, parts: f64) -> Bytes {
         Bytes {
             bytes: (self.bytes as f64 / parts).round() as i64,
             standard_error: self.standard_error / parts,
@@ -101,8 +101,84 @@ pub struct Figures {
     pub live_count: i64,
     /// Blocks at the peak.
     pub at_peak_count: i64,
+    /// The standard errors of these counts.
+    #[serde(default)]
+    pub count_errors: CountErrors,
     /// Samples behind these figures.
     pub samples: u64,
+}
+
+/// Standard errors of counts of blocks, in blocks; 0 for what is exact.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct CountErrors {
+    /// Of [`Figures::count`].
+    pub count: f64,
+    /// Of [`Figures::freed_count`].
+    pub freed: f64,
+    /// Of [`Figures::temporary_count`].
+    pub temporary: f64,
+    /// Of [`Figures::reallocated_count`].
+    pub reallocated: f64,
+    /// Of [`Figures::live_count`].
+    pub live: f64,
+    /// Of [`Figures::at_peak_count`].
+    pub at_peak: f64,
+}
+
+impl CountErrors {
+    fn of(t: &Totals) -> CountErrors {
+        let whole = |blocks: BlockCount| blocks.rounded();
+        let error = |blocks, bytes, (variance, of_bytes): (f64, f64)| {
+            if variance == 0.0 && of_bytes > 0.0 {
+                // The recorder did not say: a guess, right for blocks of one size.
+                let relative = Bytes::new(bytes, of_bytes).relative_error();
+                return relative.min(1.0) * (whole(blocks) as f64).abs();
+            }
+            variance.max(0.0).sqrt()
+        };
+        let count = error(
+            t.alloc_count,
+            t.alloc_bytes,
+            (t.alloc_count_variance, t.alloc_variance),
+        );
+        let part = |blocks| {
+            let (part, of) = (whole(blocks), whole(t.alloc_count));
+            Bytes::part(part, of, count.powi(2)).standard_error
+        };
+        CountErrors {
+            count,
+            freed: error(
+                t.freed_count,
+                t.freed_bytes,
+                (t.freed_count_variance, t.freed_variance),
+            ),
+            temporary: part(t.temporary_count),
+            reallocated: part(t.realloc_count),
+            live: error(
+                t.live_count,
+                t.live_bytes,
+                (t.live_count_variance, t.live_variance),
+            ),
+            at_peak: error(
+                t.peak_count,
+                t.peak_bytes,
+                (t.peak_count_variance, t.peak_variance),
+            ),
+        }
+    }
+
+    fn add(&mut self, other: &CountErrors) {
+        for (sum, more) in [
+            (&mut self.count, other.count),
+            (&mut self.freed, other.freed),
+            (&mut self.temporary, other.temporary),
+            (&mut self.reallocated, other.reallocated),
+            (&mut self.live, other.live),
+            (&mut self.at_peak, other.at_peak),
+        ] {
+            *sum = sum.hypot(more);
+        }
+    }
 }
 
 impl Figures {
@@ -130,6 +206,7 @@ impl Figures {
         ] {
             *count = count.saturating_add(more);
         }
+        self.count_errors.add(&other.count_errors);
         self.samples = self.samples.saturating_add(other.samples);
     }
 
@@ -153,6 +230,7 @@ impl Figures {
             reallocated_count: t.realloc_count.rounded(),
             live_count: t.live_count.rounded(),
             at_peak_count: t.peak_count.rounded(),
+            count_errors: CountErrors::of(t),
             samples: t.alloc_samples.saturating_add(t.free_samples),
         }
     }
@@ -182,6 +260,36 @@ mod tests {
         );
         assert_eq!(figures.temporary.standard_error, 1.5);
         assert_eq!(figures.live.relative_error(), 0.0);
+    }
+
+    /// One block of 1 MiB that is sampled for sure, and a million of 16 bytes of which few are: bytes say nothing of blocks.
+    #[test]
+    fn counts_have_errors_of_their_own() {
+        let totals = Totals {
+            alloc_bytes: 17 << 20,
+            alloc_count: BlockCount::whole(1_000_001),
+            alloc_variance: 100.0,
+            alloc_count_variance: 90_000.0 * 90_000.0,
+            temporary_count: BlockCount::whole(250_000),
+            ..Totals::default()
+        };
+        let mut figures = Figures::of(&totals, None);
+        assert_eq!(figures.count_errors.count, 90_000.0);
+        assert_eq!(figures.count_errors.temporary.round(), 45_000.0);
+        assert_eq!(figures.count_errors.live, 0.0);
+        figures.add(&figures.clone());
+        assert_eq!(figures.count_errors.count.round(), 127_279.0);
+    }
+
+    #[test]
+    fn a_profile_without_errors_of_counts_has_those_of_its_bytes() {
+        let totals = Totals {
+            alloc_bytes: 1000,
+            alloc_count: BlockCount::whole(50),
+            alloc_variance: 100.0 * 100.0,
+            ..Totals::default()
+        };
+        assert_eq!(Figures::of(&totals, None).count_errors.count, 5.0);
     }
 
     #[test]

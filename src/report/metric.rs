@@ -52,8 +52,6 @@ impl Metric {
     }
 
     /// Its value in `figures`, in bytes, or in blocks for [`Metric::Count`].
-    ///
-    /// The error of a count is not kept apart; it is given the relative error of the bytes.
     pub fn of(self, figures: &Figures) -> Bytes {
         match self {
             Metric::Peak => figures.at_peak,
@@ -63,14 +61,24 @@ impl Metric {
             Metric::Increment => figures.increment,
             Metric::Temporary => figures.temporary,
             Metric::Reallocated => figures.reallocated,
-            Metric::Count => {
-                let error = figures.allocated.relative_error();
-                let error = if error.is_finite() { error } else { 0.0 };
-                Bytes {
-                    bytes: figures.count,
-                    standard_error: error * (figures.count as f64).abs(),
-                }
-            }
+            Metric::Count => self.blocks(figures),
+        }
+    }
+
+    /// The blocks that it is the bytes of; for increments, those allocated.
+    pub fn blocks(self, figures: &Figures) -> Bytes {
+        let errors = &figures.count_errors;
+        let (bytes, standard_error) = match self {
+            Metric::Peak => (figures.at_peak_count, errors.at_peak),
+            Metric::Live => (figures.live_count, errors.live),
+            Metric::Freed => (figures.freed_count, errors.freed),
+            Metric::Temporary => (figures.temporary_count, errors.temporary),
+            Metric::Reallocated => (figures.reallocated_count, errors.reallocated),
+            Metric::Allocated | Metric::Increment | Metric::Count => (figures.count, errors.count),
+        };
+        Bytes {
+            bytes,
+            standard_error,
         }
     }
 }

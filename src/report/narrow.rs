@@ -8,9 +8,9 @@
 use std::collections::HashMap;
 
 use super::stacks::{FrameId, StackFrame, StackNode, StackNodeId, StackTotal, Stacks};
-use super::{Figures, Origin, Scope, Taken};
+use super::{Course, Figures, Origin, Scope};
 
-/// What stands for a stack without any frame of the user's own source.
+/// What stands above all stacks without any frame of the user's own source.
 pub const OUTSIDE: &str = "(outside the program's own source)";
 
 /// How fine the frames of stacks are.
@@ -56,29 +56,33 @@ impl Stacks {
                 (narrowed.child(caller, node.frame), true)
             });
         }
-        let mut sums: HashMap<StackNodeId, (Figures, Option<Taken>)> = HashMap::new();
+        let mut sums: HashMap<StackNodeId, (Figures, Course)> = HashMap::new();
         for stack in &self.stacks {
             let node = match places[stack.node as usize].0 {
-                0 => narrowed.outside(),
+                0 => narrowed.outside(stack.node),
                 node => node,
             };
-            let (sum, taken) = sums.entry(node).or_default();
+            let (sum, course) = sums.entry(node).or_default();
             sum.add(&stack.figures);
-            *taken = Taken::both(*taken, stack.taken);
+            course.add(&stack.course);
         }
-        let stacks = sums.into_iter().map(|(node, (figures, taken))| StackTotal {
-            node,
-            figures,
-            taken,
-        });
+        let stacks = sums
+            .into_iter()
+            .map(|(node, (figures, course))| StackTotal {
+                node,
+                figures,
+                course,
+            });
         let mut stacks: Vec<StackTotal> = stacks.collect();
         stacks.sort_by_key(|stack| stack.node);
         Stacks {
             recording: self.recording.clone(),
             sampling: self.sampling,
+            scope,
             frames: narrowed.frames,
             nodes: narrowed.nodes,
             stacks,
+            waypoints: self.waypoints.clone(),
             modules: self.modules.clone(),
             total: self.total,
             unattributed: self.unattributed,
@@ -96,7 +100,8 @@ struct Narrowed<'a> {
     children: HashMap<(StackNodeId, FrameId), StackNodeId>,
     by_full: Vec<Option<FrameId>>,
     by_function: HashMap<(String, String), FrameId>,
-    outside: Option<StackNodeId>,
+    /// By the node of the full tree; that of the root stands for all.
+    outside: HashMap<StackNodeId, StackNodeId>,
 }
 
 impl<'a> Narrowed<'a> {
@@ -109,7 +114,7 @@ impl<'a> Narrowed<'a> {
             children: HashMap::new(),
             by_full: vec![None; full.frames.len()],
             by_function: HashMap::new(),
-            outside: None,
+            outside: HashMap::new(),
         }
     }
 
@@ -143,23 +148,47 @@ impl<'a> Narrowed<'a> {
         id
     }
 
-    fn outside(&mut self) -> StackNodeId {
-        if let Some(node) = self.outside {
-            return node;
+    /// The node of a stack without any frame of the user's own, which ends in `end` of the full tree: below the one that stands
+    /// for all of these, a frame for each crate that it goes through, the first function of that.
+    fn outside(&mut self, end: StackNodeId) -> StackNodeId {
+        let full = self.full;
+        let parent = |node: StackNodeId| full.nodes[node as usize].parent;
+        let unknown = std::iter::successors(Some(end), |&node| (node != 0).then(|| parent(node)));
+        let unknown: Vec<StackNodeId> = unknown
+            .take_while(|node| !self.outside.contains_key(node))
+            .collect();
+        for &node in unknown.iter().rev() {
+            let narrow = match node {
+                0 => self.outermost(),
+                _ => self.below(self.outside[&parent(node)], node),
+            };
+            self.outside.insert(node, narrow);
         }
-        self.frames.push(StackFrame {
-            function: OUTSIDE.to_owned(),
-            file: String::new(),
-            line: None,
-            origin: Origin::Dependency,
-            module: None,
-            address: 0,
-            verified: true,
-        });
+        self.outside[&end]
+    }
+
+    /// The node that stands for all stacks without any frame of the user's own.
+    fn outermost(&mut self) -> StackNodeId {
+        self.frames.push(StackFrame::outside());
         let frame = self.frames.len() as FrameId - 1;
         self.nodes.push(StackNode { parent: 0, frame });
-        let node = self.nodes.len() as StackNodeId - 1;
-        self.outside = Some(node);
-        node
+        self.nodes.len() as StackNodeId - 1
+    }
+
+    /// The node of `node` below `caller`: that itself if both are of one crate.
+    fn below(&mut self, caller: StackNodeId, node: StackNodeId) -> StackNodeId {
+        let full = self.full;
+        let here = full.nodes[node as usize];
+        let frame_of = |node: StackNode| &full.frames[node.frame as usize];
+        // Std's own crates call each other to and fro.
+        let crate_of = |node: StackNode| match frame_of(node).crate_name(&full.modules) {
+            name if ["std", "core", "alloc"].contains(&&*name) => "std".into(),
+            name => name,
+        };
+        let above = full.nodes[here.parent as usize];
+        match here.parent != 0 && crate_of(here) == crate_of(above) {
+            true => caller,
+            false => self.child(caller, here.frame),
+        }
     }
 }

@@ -19,6 +19,33 @@ pub struct Selection {
     pub lines: Lines,
 }
 
+/// Which lines to keep, by where they are.
+#[derive(Clone, Default, Debug)]
+pub struct Filter {
+    /// Those of functions whose name contains this.
+    pub function: Option<String>,
+    /// Those of files whose path contains this.
+    pub file: Option<String>,
+}
+
+impl Filter {
+    /// Whether it keeps everything.
+    pub fn is_empty(&self) -> bool {
+        self.function.is_none() && self.file.is_none()
+    }
+
+    /// Keeps what it says of `items`, each of which has a file and a function.
+    pub(super) fn apply<T>(
+        &self,
+        items: &mut Vec<T>,
+        file: impl Fn(&T) -> &String,
+        function: impl Fn(&T) -> &String,
+    ) -> Result<(), NoMatch> {
+        keep(items, "file", &self.file, file)?;
+        keep(items, "function", &self.function, function)
+    }
+}
+
 /// What tables are ordered by; numbers highest first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
 pub enum Sort {
@@ -140,7 +167,7 @@ pub(super) fn keep<T>(
     tables: &mut Vec<T>,
     what: &'static str,
     wanted: &Option<String>,
-    name: fn(&T) -> &String,
+    name: impl Fn(&T) -> &String,
 ) -> Result<(), NoMatch> {
     let Some(wanted) = wanted else { return Ok(()) };
     if tables.iter().any(|table| name(table).contains(wanted)) {
@@ -150,7 +177,7 @@ pub(super) fn keep<T>(
     Err(NoMatch {
         what,
         wanted: wanted.clone(),
-        nearest: nearest(wanted, tables.iter().map(name)),
+        nearest: nearest(wanted, tables.iter().map(&name)),
     })
 }
 

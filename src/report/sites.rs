@@ -1,10 +1,9 @@
 //! Stacks by the line of the user's own source that allocated: each stack counts for one line, so lines add up to the whole.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::narrow::OUTSIDE;
-use super::stacks::{FrameId, Stacks};
-use super::{Figures, Metric, Origin, Recording, Taken};
+use super::stacks::{FrameId, StackFrame, Stacks};
+use super::{Course, Figures, Filter, Metric, NoMatch, Origin, Recording, Scope, Taken};
 
 /// A line of the user's own source, and the stacks that end in it or in what it calls outside of that source.
 #[derive(Clone, PartialEq, Debug)]
@@ -17,28 +16,31 @@ pub struct Site {
     pub stacks: Vec<usize>,
     /// When those of its stacks that have something live took blocks.
     pub taken: Option<Taken>,
+    /// What all of them had live, over time.
+    pub course: Course,
 }
 
-/// How long ago what is live was taken, and how fast it grew.
+/// How long ago what is live was taken.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Age {
     /// No live block is older, nanoseconds.
     pub oldest_ns: u64,
     /// Nor is any younger, nanoseconds.
     pub youngest_ns: u64,
-    /// Bytes live by second from the first to the last; `None` if all were taken at once.
-    pub growth: Option<f64>,
 }
 
 impl Stacks {
-    /// The lines that allocated or freed. To be asked of [narrowed](Stacks::narrowed) stacks: others have ends that are
-    /// outside of the user's source, which count for the innermost frame of their own here.
+    /// The lines that allocated or freed: the innermost of the user's own source, or of all code, as the stacks were
+    /// [narrowed](Stacks::narrowed).
     pub fn sites(&self) -> Vec<Site> {
         let has_user = (self.frames.iter()).any(|frame| frame.origin == Origin::User);
-        let is_site = |frame: FrameId| match self.frames[frame as usize].origin {
-            Origin::User => true,
-            Origin::Unknown => !has_user,
-            _ => false,
+        let is_site = |frame: FrameId| {
+            let frame = &self.frames[frame as usize];
+            match frame.origin {
+                Origin::User => true,
+                Origin::Unknown => !has_user || self.scope == Scope::All,
+                _ => frame.is_outside() || self.scope == Scope::All,
+            }
         };
         // Parents come before children, so the site of a caller is known when its callee asks for it.
         let mut innermost: Vec<Option<FrameId>> = vec![None; self.nodes.len()];
@@ -57,25 +59,49 @@ impl Stacks {
                     figures: Figures::default(),
                     stacks: Vec::new(),
                     taken: None,
+                    course: Course::default(),
                 });
                 sites.len() - 1
             });
             sites[index].figures.add(&stack.figures);
             sites[index].stacks.push(number);
             if stack.figures.live.bytes > 0 {
-                sites[index].taken = Taken::both(sites[index].taken, stack.taken);
+                sites[index].taken = Taken::both(sites[index].taken, stack.course.taken);
             }
+            sites[index].course.add(&stack.course);
         }
         sites
+    }
+
+    /// Keeps the stacks of the lines that `filter` says; totals stay those of the whole.
+    pub fn select(&mut self, filter: &Filter) -> Result<(), NoMatch> {
+        if filter.is_empty() {
+            return Ok(());
+        }
+        let sites = self.sites().into_iter();
+        let mut sites: Vec<(&StackFrame, Site)> = sites
+            .map(|site| (&self.frames[site.frame as usize], site))
+            .collect();
+        filter.apply(
+            &mut sites,
+            |(frame, _)| &frame.file,
+            |(frame, _)| &frame.function,
+        )?;
+        let kept = sites.into_iter().flat_map(|(_, site)| site.stacks);
+        let kept: HashSet<usize> = kept.collect();
+        let mut number = 0..;
+        (self.stacks).retain(|_| number.next().is_some_and(|number| kept.contains(&number)));
+        Ok(())
     }
 }
 
 impl Site {
-    /// How much this line looks like a leak, in bytes: what it has live, times the part of what it allocated that this is.
+    /// How much this line looks like a leak where nothing is known of the time, in bytes: what it has live, times the part of
+    /// what it allocated that this is. Else its [growth](Self::growth) says.
     ///
-    /// A cache that is filled once and a line that never frees score what they hold; a line that frees nearly all it
-    /// allocates scores little, however much it happens to hold. Neither the height nor the time of the peak matters.
-    pub fn leak_score(&self) -> f64 {
+    /// A cache that is filled once and a line that never frees hold on to what they hold; a line that frees nearly all it
+    /// allocates to little, however much it happens to hold. Neither the height nor the time of the peak matters.
+    pub fn held(&self) -> f64 {
         self.figures.live.bytes.max(0) as f64 * self.kept()
     }
 
@@ -95,12 +121,9 @@ impl Site {
     pub fn age(&self, recording: &Recording) -> Option<Age> {
         let taken = self.taken?;
         let since = |ns: u64| recording.duration_ns.saturating_sub(ns);
-        let span = taken.last_ns - taken.first_ns;
-        let is_spread = self.figures.live_count > 1 && span > 0;
         Some(Age {
             oldest_ns: since(taken.first_ns),
             youngest_ns: since(taken.last_ns),
-            growth: is_spread.then(|| self.figures.live.bytes as f64 / (span as f64 / 1e9)),
         })
     }
 
@@ -116,6 +139,6 @@ impl Site {
 
     /// Whether it stands for everything outside of the user's own source.
     pub fn is_outside(&self, stacks: &Stacks) -> bool {
-        stacks.frames[self.frame as usize].function == OUTSIDE
+        stacks.frames[self.frame as usize].is_outside()
     }
 }

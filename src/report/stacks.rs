@@ -3,17 +3,19 @@
 //! Addresses on one line are one frame, inlined functions are frames of their own, and the allocator's frames are left
 //! out. Every view of stacks is made from this tree: flamegraph, text tree, leaks, exports.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::narrow::OUTSIDE;
 use super::placing::Placing;
 use super::{Figures, Loss, Metric, Recording, Sampling, Scope, naming};
 use crate::defect::Defect;
-use crate::profile::{Frame, Profile, Taken, Totals};
+use crate::profile::{Course, Frame, Profile, Totals};
 use crate::source::Sources;
-use crate::symbolize::{CodeFrameId, Origin, Symbols};
+use crate::symbolize::{CodeFrameId, Origin, Symbols, crate_of};
 
 /// Number of a [`StackFrame`] in [`Stacks::frames`].
 pub type FrameId = u32;
@@ -27,12 +29,16 @@ pub struct Stacks {
     pub recording: Recording,
     /// How it was sampled.
     pub sampling: Sampling,
+    /// Whose frames there are.
+    pub scope: Scope,
     /// Distinct frames.
     pub frames: Vec<StackFrame>,
     /// The tree. Number 0 is the root, without a frame; a parent's number is below its children's.
     pub nodes: Vec<StackNode>,
     /// What stacks allocated, freed and kept, in the order of their nodes, at most one for a node.
     pub stacks: Vec<StackTotal>,
+    /// Times at which it is known what each stack had live, in nanoseconds since the start.
+    pub waypoints: Vec<u64>,
     /// Executables and libraries, by [`StackFrame::module`]. The first is the main executable.
     pub modules: Vec<StackModule>,
     /// The sum of all stacks.
@@ -80,6 +86,30 @@ impl StackFrame {
         StackFrame::named("(no frame)")
     }
 
+    /// Stands above the stacks without any frame of the user's own source.
+    pub(super) fn outside() -> StackFrame {
+        StackFrame {
+            origin: Origin::Dependency,
+            ..StackFrame::named(OUTSIDE)
+        }
+    }
+
+    /// Whether it stands for everything outside of the user's own source.
+    pub fn is_outside(&self) -> bool {
+        self.function == OUTSIDE && self.file.is_empty()
+    }
+
+    /// The crate it is of, or else the file name of its module.
+    pub fn crate_name<'a>(&'a self, modules: &'a [StackModule]) -> Cow<'a, str> {
+        let module = || {
+            let path = &modules.get(self.module?)?.path;
+            Some(path.file_name()?.to_string_lossy())
+        };
+        crate_of(&self.function, &self.file)
+            .or_else(module)
+            .unwrap_or_default()
+    }
+
     fn named(function: &str) -> StackFrame {
         StackFrame {
             function: function.to_owned(),
@@ -109,8 +139,8 @@ pub struct StackTotal {
     pub node: StackNodeId,
     /// Its figures.
     pub figures: Figures,
-    /// When it took blocks. `None` if it took none, or the recorder did not say.
-    pub taken: Option<Taken>,
+    /// When that was.
+    pub course: Course,
 }
 
 /// An executable or library.
@@ -152,28 +182,30 @@ impl Stacks {
                 None => caller,
             });
         }
-        let mut sums: HashMap<StackNodeId, (Totals, Option<Taken>)> = HashMap::new();
+        let mut sums: HashMap<StackNodeId, (Totals, Course)> = HashMap::new();
         let mut total = Totals::default();
         for stack in &profile.stacks {
-            let (sum, taken) = sums.entry(ends[stack.node as usize]).or_default();
+            let (sum, course) = sums.entry(ends[stack.node as usize]).or_default();
             sum.add(&stack.totals);
-            *taken = Taken::both(*taken, stack.taken);
+            course.add(&stack.course);
             total.add(&stack.totals);
         }
         let mut stacks: Vec<StackTotal> = (sums.into_iter())
-            .map(|(node, (totals, taken))| StackTotal {
+            .map(|(node, (totals, course))| StackTotal {
                 node,
                 figures: Figures::of(&totals, None),
-                taken,
+                course,
             })
             .collect();
         stacks.sort_by_key(|stack| stack.node);
         Stacks {
             recording: Recording::of(profile),
             sampling: Sampling::of(profile),
+            scope: Scope::All,
             frames: tree.frames,
             nodes: tree.nodes,
             stacks,
+            waypoints: profile.waypoints.clone(),
             modules: StackModule::all(profile),
             total: Figures::of(&total, None),
             unattributed: Figures::of(&profile.unattributed, None),
@@ -188,16 +220,20 @@ impl Stacks {
     pub fn complete(mut self) -> Stacks {
         if let Some(bare) = self.stacks.iter().position(|stack| stack.node == 0) {
             let bare = self.stacks.remove(bare);
-            self.push(StackFrame::without_frames(), bare.figures, bare.taken);
+            self.push(StackFrame::without_frames(), bare.figures, bare.course);
         }
         if self.unattributed != Figures::default() {
-            self.push(StackFrame::unattributed(), self.unattributed, None);
+            self.push(
+                StackFrame::unattributed(),
+                self.unattributed,
+                Course::default(),
+            );
             self.unattributed = Figures::default();
         }
         self
     }
 
-    fn push(&mut self, frame: StackFrame, figures: Figures, taken: Option<Taken>) {
+    fn push(&mut self, frame: StackFrame, figures: Figures, course: Course) {
         self.frames.push(frame);
         self.nodes.push(StackNode {
             parent: 0,
@@ -206,7 +242,7 @@ impl Stacks {
         self.stacks.push(StackTotal {
             node: self.nodes.len() as StackNodeId - 1,
             figures,
-            taken,
+            course,
         });
     }
 

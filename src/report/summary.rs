@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::placing::Placing;
-use super::{Figures, Loss, Recording, Sampling, Scope, tally};
+use super::{Figures, Filter, Loss, NoMatch, Recording, Sampling, Scope, tally};
 use crate::defect::Defect;
 use crate::profile::{BlockCount, Profile, Thread};
 use crate::source::Sources;
@@ -96,17 +96,28 @@ pub struct OwnCost {
 }
 
 impl Summary {
-    /// The summary of a profile. `defects` are those of the stages before.
+    /// The summary of a profile, by lines of the user's own source. `defects` are those of the stages before.
     pub fn new(
         profile: &Profile,
         symbols: &Symbols,
         sources: &mut Sources,
+        defects: Vec<Defect>,
+    ) -> Summary {
+        Summary::of_scope(profile, symbols, sources, Scope::User, defects)
+    }
+
+    /// The same by lines of `scope`.
+    pub fn of_scope(
+        profile: &Profile,
+        symbols: &Symbols,
+        sources: &mut Sources,
+        scope: Scope,
         mut defects: Vec<Defect>,
     ) -> Summary {
         let header = &profile.header;
         let walks =
             |of: fn(&Thread) -> u64| profile.threads.iter().map(of).fold(0, u64::saturating_add);
-        let (lines, elsewhere) = lines(profile, symbols, sources);
+        let (lines, elsewhere) = lines(profile, symbols, sources, scope);
         defects.append(&mut sources.take_defects());
         Summary {
             recording: Recording::of(profile),
@@ -129,6 +140,15 @@ impl Summary {
         }
     }
 
+    /// Keeps the lines that `filter` says; what is elsewhere is none of them.
+    pub fn select(&mut self, filter: &Filter) -> Result<(), NoMatch> {
+        if !filter.is_empty() {
+            filter.apply(&mut self.lines, |line| &line.file, |line| &line.function)?;
+            self.elsewhere = Figures::default();
+        }
+        Ok(())
+    }
+
     /// The `count` lines with the highest `figure`, highest first; lines where it is not above 0 are left out.
     pub fn top(&self, count: usize, figure: impl Fn(&Figures) -> i64) -> Vec<&TopLine> {
         let mut lines: Vec<&TopLine> = (self.lines.iter())
@@ -140,8 +160,13 @@ impl Summary {
     }
 }
 
-fn lines(profile: &Profile, symbols: &Symbols, sources: &mut Sources) -> (Vec<TopLine>, Figures) {
-    let placing = Placing::new(profile, symbols, sources, Scope::User);
+fn lines(
+    profile: &Profile,
+    symbols: &Symbols,
+    sources: &mut Sources,
+    scope: Scope,
+) -> (Vec<TopLine>, Figures) {
+    let placing = Placing::new(profile, symbols, sources, scope);
     let mut lines = Vec::new();
     let mut elsewhere = Figures::default();
     for (place, totals) in tally::exclusive(profile, symbols, &placing) {

@@ -1,5 +1,7 @@
 //! Heap and RSS over time.
 
+use profiler_alloc_format::{CHUNK_LEN, HEADER_LEN};
+
 use super::{Figures, Loss, Recording, Sampling};
 use crate::defect::Defect;
 use crate::profile::{Profile, ProfiledFunction};
@@ -15,12 +17,33 @@ pub struct Timeline {
     pub points: Vec<TimePoint>,
     /// Functions with `#[profile]`, in the order of their first calls.
     pub spans: Vec<CallSpan>,
+    /// Memory of the recorder at the end, a part of the RSS.
+    pub own: OwnMemory,
     /// What could not be charged to any stack.
     pub unattributed: Figures,
     /// What the recorder could not keep.
     pub losses: Vec<Loss>,
     /// What is wrong with the profile, or missing beside it.
     pub defects: Vec<Defect>,
+}
+
+/// Memory that the recorder takes in the program's process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct OwnMemory {
+    /// Beside the profile, in bytes; the part of it that was touched is resident.
+    pub bytes: u64,
+    /// The profile's pages, in bytes.
+    pub file_bytes: u64,
+}
+
+impl OwnMemory {
+    fn of(profile: &Profile) -> OwnMemory {
+        let chunks = (profile.header.chunk_count).saturating_mul(CHUNK_LEN as u64);
+        OwnMemory {
+            bytes: profile.header.own_bytes,
+            file_bytes: chunks.saturating_add(HEADER_LEN as u64),
+        }
+    }
 }
 
 /// From the first call of a function with `#[profile]` to the end of the last one.
@@ -102,6 +125,7 @@ impl Timeline {
         spans.sort_by_key(|span| (span.first_ns, std::cmp::Reverse(span.last_ns)));
         Timeline {
             sampling: Sampling::of(profile),
+            own: OwnMemory::of(profile),
             points,
             spans,
             unattributed: Figures::of(&profile.unattributed, None),

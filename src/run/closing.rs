@@ -101,6 +101,8 @@ mod tests {
             pid: 42,
             started_ns: 0,
             is_running: false,
+            identity: (1, 0),
+            is_original: true,
         }
     }
 

@@ -150,6 +150,9 @@ impl Output {
             })
             .filter_map(|path| recorded(&path, run_id))
             .collect();
+        // Somebody may have copied one meanwhile: it is not another program's.
+        profiles.sort_by_key(|profile| (profile.identity, !profile.is_original));
+        profiles.dedup_by_key(|profile| profile.identity);
         profiles.sort_by(|a, b| b.peak.cmp(&a.peak).then_with(|| a.path.cmp(&b.path)));
         profiles
     }
@@ -169,6 +172,8 @@ fn literal(path: &OsStr) -> OsString {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
     use crate::profile::builder::Builder;
 
@@ -203,6 +208,7 @@ mod tests {
         let write = |name: &str, run_id, peak| {
             let mut profile = Builder::new();
             (profile.header.run_id, profile.header.peak) = (run_id, peak);
+            profile.header.pid = peak as u32;
             fs::write(folder.path().join(name), profile.to_bytes()).unwrap();
         };
         write("small.1.memprof", run_id.get(), 10);
@@ -214,6 +220,27 @@ mod tests {
         let found = output.profiles(run_id).into_iter();
         let peaks: Vec<_> = found.map(|profile| profile.peak).collect();
         assert_eq!(peaks, [30, 20, 10]);
+    }
+
+    #[test]
+    fn a_copy_of_a_profile_is_not_another_programs() {
+        let folder = tempfile::tempdir().unwrap();
+        let run_id = RunId::random();
+        let path = |name: &str| folder.path().join(name);
+        fs::write(path("z.memprof"), "").unwrap();
+        let mut profile = Builder::new();
+        profile.header.run_id = run_id.get();
+        profile.header.inode = fs::metadata(path("z.memprof")).unwrap().ino();
+        fs::write(path("z.memprof"), profile.to_bytes()).unwrap();
+        fs::copy(path("z.memprof"), path("a.memprof")).unwrap();
+        let output = Output::named(&path("z.memprof")).unwrap();
+        let names = |found: Vec<Recorded>| -> Vec<PathBuf> {
+            found.into_iter().map(|profile| profile.path).collect()
+        };
+        assert_eq!(names(output.profiles(run_id)), [path("z.memprof")]);
+        // The copy is better than nothing.
+        fs::remove_file(path("z.memprof")).unwrap();
+        assert_eq!(names(output.profiles(run_id)), [path("a.memprof")]);
     }
 
     #[test]

@@ -30,6 +30,10 @@ pub struct Recorded {
     pub started_ns: u64,
     /// Whether the program goes on, as one that was put in the background does.
     pub is_running: bool,
+    /// Process number and start: a copy has the same.
+    pub identity: (u32, u64),
+    /// Whether it is the file that the recorder wrote.
+    pub is_original: bool,
 }
 
 /// Reads the profile at `path` if it is one of this run.
@@ -52,6 +56,8 @@ pub fn recorded(path: &Path, run_id: RunId) -> Option<Recorded> {
         started_ns: header.started_unix_ns,
         is_running: matches!(profile.state(), State::Recording | State::Paused)
             && exists(header.pid),
+        identity: (header.pid, header.started_unix_ns),
+        is_original: profile::is_original(path, &header),
     })
 }
 
@@ -103,6 +109,8 @@ mod tests {
             losses: Vec::new(),
             pid,
             started_ns,
+            identity: (pid, started_ns),
+            is_original: true,
             is_running: false,
         };
         // Most memory first, as a run lists them: a child's, a library's of process 7, the program's own.

@@ -48,11 +48,14 @@ pub struct Request {
     pub stack_depth: Option<StackDepth>,
     /// Time between two points of the timeline.
     pub timeline_interval: Option<TimelineInterval>,
+    /// Crates and paths that count as the user's own in every view.
+    pub own: Vec<String>,
 }
 
 impl Request {
     /// The variables to set in the program's environment.
     pub fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let own = (!self.own.is_empty()).then(|| self.own.join(","));
         fn text(value: Option<impl fmt::Display>) -> Option<String> {
             value.map(|value| value.to_string())
         }
@@ -63,6 +66,7 @@ impl Request {
             (env::GRANT_MS, text(self.grant)),
             (env::STACK_DEPTH, text(self.stack_depth)),
             (env::TIMELINE_MS, text(self.timeline_interval)),
+            (env::OWN, own),
         ];
         let stated = |(name, value): (_, Option<String>)| Some((name, value?.into()));
         let mut variables = vec![(env::OUTPUT, self.output.clone())];
@@ -85,6 +89,7 @@ mod tests {
             grant: None,
             stack_depth: None,
             timeline_interval: None,
+            own: Vec::new(),
         };
         let names = |request: &Request| -> Vec<_> {
             let variables = request.variables();
@@ -93,9 +98,11 @@ mod tests {
         assert_eq!(names(&request), [env::OUTPUT, env::RUN_ID]);
         request.overhead = Some(Overhead::clamped(0.5));
         request.timeline_interval = Some(TimelineInterval::DEFAULT);
+        request.own = vec!["jaq*".to_owned(), "src/vm/".to_owned()];
         let variables = request.variables();
         assert!(variables.contains(&(env::OVERHEAD, "0.5".into())));
         assert!(variables.contains(&(env::TIMELINE_MS, "1".into())));
+        assert!(variables.contains(&(env::OWN, "jaq*,src/vm/".into())));
     }
 
     #[test]

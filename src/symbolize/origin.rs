@@ -11,13 +11,16 @@ pub enum Origin {
     Unknown,
     /// A dependency, std, or a system library.
     Dependency,
-    /// The profiler's allocator and the compiler's shims around it: in no report.
+    /// The profiler's allocator, the compiler's shims around it, and std's way to it: in no report.
     Allocator,
 }
 
 impl Origin {
     pub(super) fn of(code: &CodeFrame) -> Origin {
-        if is_allocator_function(&code.function) || is_allocator_file(&code.file) {
+        if is_allocator_function(&code.function)
+            || is_allocator_file(&code.file)
+            || is_way_to_allocator(&code.function, &code.file)
+        {
             Origin::Allocator
         } else if code.line.is_none() {
             let is_own = code.module == super::MAIN_MODULE && code.offset.is_some();
@@ -47,6 +50,22 @@ pub fn is_allocator_function(function: &str) -> bool {
     let shim = function.strip_prefix("__rustc::").unwrap_or(function);
     OURS.iter().any(|ours| function.starts_with(ours))
         || SHIMS.iter().any(|prefix| shim.starts_with(prefix))
+}
+
+/// Whether `function` is what std's containers call to allocate, such as `alloc::alloc::alloc` and `RawVec::grow_one`. It
+/// says nothing of who allocates; its caller does, such as `Vec::push`.
+fn is_way_to_allocator(function: &str, file: &str) -> bool {
+    const FILES: [&str; 3] = [
+        "/alloc/src/alloc.rs",
+        "/alloc/src/raw_vec.rs",
+        "/alloc/src/raw_vec/mod.rs",
+    ];
+    const MODULES: [&str; 2] = ["alloc::alloc::", "alloc::raw_vec::"];
+    if file.is_empty() {
+        let path = function.trim_start_matches('<');
+        return MODULES.iter().any(|module| path.starts_with(module));
+    }
+    is_std_file(file) && FILES.iter().any(|end| file.ends_with(end))
 }
 
 /// Whether `file` is source of the allocator itself.
@@ -158,6 +177,22 @@ mod tests {
                 Allocator,
             ),
             ("__rust_dealloc", "/home/me/app/src/main.rs", Allocator),
+            (
+                "alloc::alloc::alloc",
+                "/rustc/abc/library/alloc/src/alloc.rs",
+                Allocator,
+            ),
+            (
+                "alloc::raw_vec::RawVecInner<A>::grow_one",
+                "/rustc/abc/library/alloc/src/raw_vec/mod.rs",
+                Allocator,
+            ),
+            (
+                "<alloc::alloc::Global as core::alloc::Allocator>::allocate",
+                "",
+                Allocator,
+            ),
+            ("app::alloc", "/home/me/alloc/src/alloc.rs", User),
         ];
         for (function, file, expected) in cases {
             assert_eq!(origin(function, file), expected, "{function} in {file}");

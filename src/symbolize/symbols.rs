@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use profiler_alloc_format::Frame;
 
 use super::origin::is_std_file;
-use super::{Digest, Origin};
+use super::{Digest, Origin, Pattern};
 
 /// What `cargo vendor` puts into the folder of every dependency.
 const CHECKSUMS: &str = ".cargo-checksum.json";
@@ -67,9 +67,15 @@ pub struct Symbols {
     vendored: HashMap<PathBuf, bool>,
     /// Of source files, by module and path.
     digests: HashMap<u16, HashMap<String, Digest>>,
+    own: Vec<Pattern>,
 }
 
 impl Symbols {
+    /// Says what counts as the user's own beside the source of the program itself, of what is inserted from now on.
+    pub fn set_own(&mut self, own: Vec<Pattern>) {
+        self.own = own;
+    }
+
     /// Says what `frame` stands for, innermost first.
     pub fn insert(&mut self, frame: Frame, code: Vec<CodeFrame>) {
         let ids = code.into_iter().map(|code| self.intern(code)).collect();
@@ -81,7 +87,11 @@ impl Symbols {
             return id;
         }
         let id = CodeFrameId(self.code.len() as u32);
+        let is_own = |code: &CodeFrame| {
+            code.line.is_some() && self.own.iter().any(|pattern| pattern.is_of(code))
+        };
         let origin = match Origin::of(&code) {
+            Origin::User | Origin::Dependency if is_own(&code) => Origin::User,
             Origin::User if self.is_vendored(Path::new(&code.file)) => Origin::Dependency,
             origin => origin,
         };

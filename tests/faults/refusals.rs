@@ -22,6 +22,7 @@ pub const TESTS: &[Named] = &[
     ("refusals::limit_on_file_size", limit_on_file_size),
     ("refusals::limit_on_descriptors", limit_on_descriptors),
     ("refusals::closed_standard_files", closed_standard_files),
+    ("refusals::all_descriptors_closed", all_descriptors_closed),
     ("refusals::filtered_system_calls", filtered_system_calls),
 ];
 
@@ -34,6 +35,7 @@ pub const ROLES: &[Named] = &[
         println!("done");
     }),
     ("works_without_descriptors", works_without_descriptors),
+    ("works_and_closes_all", works_and_closes_all),
 ];
 
 /// Has the program write to stderr.
@@ -200,6 +202,32 @@ fn works_without_descriptors() {
         true => println!("done"),
         false => println!("{said}"),
     }
+}
+
+/// A program that closes every descriptor it did not open, again and again, as daemons and helpers of subprocesses do: the
+/// profile grows all the same.
+fn all_descriptors_closed() {
+    let place = Place::new();
+    let mut command = place.command("works_and_closes_all", "all");
+    let said = ran_on(&command.output().unwrap(), "all closed");
+    assert_eq!(said, "");
+    let (profile, defects) = place.read();
+    assert_eq!(defects, []);
+    assert!(
+        profile.header.stack_count > 1000,
+        "several chunks of stacks"
+    );
+    assert_eq!(profile.header.lost_stacks, 0);
+    assert_eq!(profile.header.lost_growth, 0);
+}
+
+fn works_and_closes_all() {
+    for _ in 0..4 {
+        // SAFETY: nothing of this process is written to what it closes.
+        unsafe { libc::syscall(libc::SYS_close_range, 3, u32::MAX, 0) };
+        visit_stacks();
+    }
+    println!("done");
 }
 
 /// With stderr closed and few descriptors, neither a warning nor the profile takes its number.

@@ -79,6 +79,17 @@ pub struct Function {
     pub filename: i64,
 }
 
+/// The functions of a sample, innermost first.
+pub fn functions<'a>(profile: &'a Profile, sample: &Sample) -> Vec<&'a str> {
+    let location = |id| profile.location.iter().find(|location| location.id == id);
+    let function = |id| profile.function.iter().find(|function| function.id == id);
+    let locations = sample.location_id.iter().filter_map(|&id| location(id));
+    let lines = locations.flat_map(|location| &location.line);
+    let functions = lines.filter_map(|line| function(line.function_id));
+    let name = |function: &Function| profile.string_table[function.name as usize].as_str();
+    functions.map(name).collect()
+}
+
 /// The profile in the gzip that `bytes` begin with.
 pub fn decode(gzip: &[u8]) -> Profile {
     let mut bytes = Vec::new();

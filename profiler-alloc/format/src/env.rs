@@ -38,6 +38,8 @@ pub const STACK_DEPTH: &str = "MEMPROF_STACK_DEPTH";
 pub const TIMELINE_MS: &str = "MEMPROF_TIMELINE_MS";
 /// A decimal number that `memprof run` chose; the header repeats it, so that the run can find its profiles.
 pub const RUN_ID: &str = "MEMPROF_RUN_ID";
+/// Crates and paths that count as the user's own in every view of the profile, apart by commas.
+pub const OWN: &str = "MEMPROF_OWN";
 /// `1` turns off every wrapper (`#[profile]` and its kin); recordings are not affected.
 pub const OFF: &str = "MEMPROF_OFF";
 

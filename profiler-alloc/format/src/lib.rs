@@ -42,7 +42,8 @@
 //! bytes and `1 / (1 - exp(-size / i))` blocks; at interval 0 (exact) for itself. Byte totals hold
 //! the rounded weights. Counts of blocks are fixed-point with [`COUNT_FRACTION_BITS`] binary places.
 //! The `*_variance` fields hold the sum of `w² (1 - p)` (as `f64` bits), an unbiased estimate of the
-//! variance of the byte total beside them; exact samples add nothing to it.
+//! variance of the byte total beside them; exact samples add nothing to it. The `*_count_variance` fields of [`Further`] hold
+//! the same of a count of blocks: the sum of `(w / size)² (1 - p)`.
 //!
 //! # Exact tables
 //!
@@ -62,7 +63,8 @@
 //! A reader skips chunks of tables that it does not know, and fields that were not used are zero. So the exact tables,
 //! which came later, need no new version: an older reader shows all the rest and says that there are chunks it does not
 //! know. Nor do times that came later still (`Stack::first_ms`, `Stack::last_ns`, `Function::first_ns`, `Share::last_ns`):
-//! 0 means that they are not known.
+//! 0 means that they are not known. [`Further`] holds in a table of its own what [`Stack`], whose length is fixed, has no
+//! room for.
 //!
 //! ```
 //! use profiler_alloc_format::{Frame, Header};
@@ -81,15 +83,17 @@ mod frame;
 mod records;
 mod size;
 mod table;
+pub mod waypoints;
 
 pub use exact::{Function, FunctionCells, Line, LineCells, NEVER, Share, ShareCells, source_hash};
 pub use frame::{Frame, UNKNOWN_MODULE};
 pub use records::{
-    Header, HeaderCells, Module, ModuleCells, Node, NodeCells, Point, PointCells, SizeClass,
-    SizeClassCells, Stack, StackCells, Thread, ThreadCells,
+    Further, FurtherCells, Header, HeaderCells, Module, ModuleCells, Node, NodeCells, Point,
+    PointCells, SizeClass, SizeClassCells, Stack, StackCells, Thread, ThreadCells,
 };
 pub use size::{parse_size, split_unit};
 pub use table::Table;
+pub use waypoints::{TICK_BITS, WAYPOINTS};
 
 /// First eight bytes of a profile.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"MEMPROF\n");

@@ -5,6 +5,8 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
+use crate::waypoints::WAYPOINTS;
+
 /// A type of field that has an atomic twin.
 pub trait Field: Copy {
     /// The twin.
@@ -241,8 +243,16 @@ record! {
         lost_calls: u64,
         /// The part of `own_ns` for what was only counted while it was recorded, in nanoseconds.
         unsampled_ns: u64,
+        /// Records in [`Table::Further`](crate::Table::Further).
+        further_count: u64,
+        /// Offset in [`Table::Strings`](crate::Table::Strings) of the value of [`env::OWN`](crate::env::OWN).
+        own_at: u32,
+        /// Bytes of it; 0 if there is none.
+        own_len: u32,
+        /// Number of the file's inode, by which a copy of it is told from the file itself; 0 if unknown.
+        inode: u64,
         /// Not used.
-        reserved: [u64; 14],
+        reserved: [u64; 11],
     }
 }
 
@@ -389,6 +399,27 @@ record! {
         peak_variance: u64,
         /// Time of the last block taken here, nanoseconds since the start, plus 1; 0 if not known.
         last_ns: u64,
+    }
+}
+
+record! {
+    /// What else is known of the stack with the same number. A stack without such a record has errors of 0, and has had live
+    /// what it has since before the first [waypoint](crate::waypoints).
+    Further, FurtherCells, 128 {
+        /// Variance of [`Stack::alloc_count`] in blocks squared, as `f64` bits.
+        alloc_count_variance: u64,
+        /// Variance of [`Stack::freed_count`], as `f64` bits.
+        freed_count_variance: u64,
+        /// Variance of [`Stack::live_count`], as `f64` bits.
+        live_count_variance: u64,
+        /// Variance of [`Stack::peak_count`], as `f64` bits.
+        peak_count_variance: u64,
+        /// Ticks of [`TICK_BITS`](crate::TICK_BITS) that had passed when the stack's live bytes last changed.
+        changed: u64,
+        /// `live_bytes` at the waypoints of that moment, the earliest first. *Signed.*
+        live_bytes: [u64; WAYPOINTS],
+        /// `live_variance` there, as `f32` bits, two in a word, the lower half first.
+        live_variance: [u64; WAYPOINTS.div_ceil(2)],
     }
 }
 

@@ -17,8 +17,8 @@ pub fn parse_size(text: &str) -> Option<u64> {
         &["t", "tb", "tib"],
     ];
     let (number, unit) = split_unit(text)?;
-    let is_unit = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(unit));
-    let power = UNITS.iter().position(|names| is_unit(names))?;
+    let is_unit = |names: &&[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(unit));
+    let power = UNITS.iter().position(is_unit)?;
     let bytes = number * 1024_f64.powi(power as i32);
     // 2^53: above it, not every whole number of bytes is an f64.
     let exact = bytes.fract() == 0.0 && bytes <= 9_007_199_254_740_992.0;

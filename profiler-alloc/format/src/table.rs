@@ -22,11 +22,13 @@ pub enum Table {
     Shares = 8,
     /// [`Line`](crate::Line) records: the counters of the lines of each share.
     Lines = 9,
+    /// [`Further`](crate::Further) records: what came later to be known of stacks, by the numbers of these.
+    Further = 10,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 9] = [
+    pub const ALL: [Table; 10] = [
         Table::Threads,
         Table::Nodes,
         Table::Stacks,
@@ -36,6 +38,7 @@ impl Table {
         Table::Functions,
         Table::Shares,
         Table::Lines,
+        Table::Further,
     ];
 
     /// The table that a directory byte names.
@@ -54,6 +57,6 @@ mod tests {
             assert_eq!(Table::from_byte(table as u8), Some(table));
         }
         assert_eq!(Table::from_byte(0), None);
-        assert_eq!(Table::from_byte(10), None);
+        assert_eq!(Table::from_byte(11), None);
     }
 }

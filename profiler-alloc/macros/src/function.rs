@@ -1,31 +1,35 @@
 //! The function an attribute stands on: its parts, and how a scope is put around its body.
 //!
 //! ```text
-//! fn f(v: Vec<u8>) {            async fn f(v: Vec<u8>) {
-//!     let scope = enter;            let future = async move { let v = v; body };
-//!     let v = v;                    let pinned = pin!(future);
-//!     body                          Polled::new(scope, pinned).await
-//! }                             }
+//! fn f(v: Vec<u8>) {                    async fn f(v: Vec<u8>) {
+//!     let scope = enter;                    let future = async move { let v = v; body };
+//!     let v = v;                            let pinned = pin!(Some(future));
+//!     body                                  Polled::new(scope, pinned).await
+//! }                                     }
+//!
+//! fn f(v: Vec<u8>) -> impl Future {
+//!     let made = enter;
+//!     let future = (move || { let v = v; body })();
+//!     let scope = made.scope();
+//!     async move { let pinned = pin!(Some(future)); Polled::new(scope, pinned).await }
+//! }
 //! ```
-//! Arguments move into the body, so that they are dropped inside the scope. What other attributes have put there stays
-//! outermost: of two attributes, the first one is around the second.
+//! Arguments move into the body, so that they are dropped inside the scope. What other attributes
+//! have put there stays outermost: of two attributes, the first one is around the second.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
-use syn::visit_mut::VisitMut;
-use syn::{
-    Block, Error, Expr, FnArg, ItemFn, Pat, Path, Result, ReturnType, Signature, Stmt, Type,
-    TypeImplTrait,
-};
+use syn::{Block, Error, Expr, FnArg, ItemFn, Pat, Result, ReturnType, Signature, Stmt, Type};
 
 use crate::options::{Shared, is_false};
+use crate::returned::{self, Returned};
 
 /// What a scope adds to a function.
 pub struct Addition {
     /// The scope: an expression that gives a `Scope`.
     pub scope: TokenStream,
-    /// Of an `async fn`: statements before and after the future is made.
+    /// Of a future: statements before and after it is pinned.
     pub before_future: Vec<Stmt>,
     pub after_future: Vec<Stmt>,
 }
@@ -62,28 +66,44 @@ pub fn parse(attribute: &str, item: TokenStream) -> Result<ItemFn> {
 
 /// The place inside what other attributes have put around the body.
 pub fn innermost(block: &mut Block) -> &mut Block {
-    let is_future = |stmt: &Stmt| future_of(stmt).is_some();
-    let Some(at) = block.stmts.iter().position(is_future) else {
+    let is_future = |stmt: &mut Stmt| body_inside(stmt).is_some();
+    let Some(at) = block.stmts.iter_mut().position(is_future) else {
         return block;
     };
-    match &mut block.stmts[at] {
-        Stmt::Local(local) => match local.init.as_mut().map(|init| &mut *init.expr) {
-            Some(Expr::Async(future)) => innermost(&mut future.block),
-            _ => unreachable!("is_future has seen it"),
-        },
-        _ => unreachable!("is_future has seen it"),
-    }
+    body_inside(&mut block.stmts[at]).map_or_else(|| unreachable!("found above"), innermost)
 }
 
-fn future_of(stmt: &Stmt) -> Option<&Expr> {
+/// The body that an attribute has put into `let __memprof_future = …`: that of an `async` block, or
+/// of the closure that is called there.
+fn body_inside(stmt: &mut Stmt) -> Option<&mut Block> {
     let Stmt::Local(local) = stmt else {
         return None;
     };
-    let Pat::Ident(pat) = &local.pat else {
+    if !matches!(&local.pat, Pat::Ident(pat) if pat.ident == "__memprof_future") {
         return None;
-    };
-    let init = &local.init.as_ref()?.expr;
-    (pat.ident == "__memprof_future" && matches!(**init, Expr::Async(_))).then_some(init)
+    }
+    match &mut *local.init.as_mut()?.expr {
+        Expr::Async(future) => Some(&mut future.block),
+        Expr::Call(call) => {
+            let closure = match call.args.first_mut() {
+                Some(closure) => closure,
+                None => &mut *call.func,
+            };
+            body_of_closure(closure)
+        }
+        _ => None,
+    }
+}
+
+fn body_of_closure(expr: &mut Expr) -> Option<&mut Block> {
+    match expr {
+        Expr::Paren(inner) => body_of_closure(&mut inner.expr),
+        Expr::Closure(closure) => match &mut *closure.body {
+            Expr::Block(body) => Some(&mut body.block),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// True for a statement that an attribute has put there.
@@ -153,9 +173,10 @@ fn is_generated_item(stmt: &Stmt) -> bool {
     macro_tokens.to_string().contains("__MEMPROF_LOCAL")
 }
 
-/// The block of `Box::pin(async move { … })`, if that is all that a body does, and what it gives: what is left of an
-/// `async fn` where another macro, such as `async_trait`, has made it a function that returns a future.
-fn boxed_future<'a>(body: &'a mut Block, output: &ReturnType) -> Option<(&'a mut Block, Type)> {
+/// The block of `Box::pin(async move { … })`, if that is all that a body does: what is left of an
+/// `async fn` where another macro, such as `async_trait`, has made it a function that returns a
+/// future. It is measured as what it was.
+fn boxed_body(body: &mut Block) -> Option<&mut Block> {
     let (last, others) = body.stmts.split_last_mut()?;
     let Stmt::Expr(Expr::Call(call), None) = last else {
         return None;
@@ -170,58 +191,38 @@ fn boxed_future<'a>(body: &'a mut Block, output: &ReturnType) -> Option<(&'a mut
     if !is_pin || !others.iter().all(is_scope) {
         return None;
     }
-    let ReturnType::Type(_, ty) = output else {
-        return None;
-    };
-    let mut found = FindOutput(None);
-    found.visit_type_mut(&mut ty.clone());
     match call.args.first_mut() {
-        Some(Expr::Async(future)) if future.capture.is_some() => {
-            Some((&mut future.block, found.0?))
-        }
+        Some(Expr::Async(future)) if future.capture.is_some() => Some(&mut future.block),
         _ => None,
     }
 }
 
-/// Finds the type of `Output = type`.
-struct FindOutput(Option<Type>);
-
-impl VisitMut for FindOutput {
-    fn visit_assoc_type_mut(&mut self, found: &mut syn::AssocType) {
-        if found.ident == "Output" {
-            self.0 = Some(found.ty.clone());
-        }
-    }
-}
-
-/// Puts a scope around the body of `function`; `change` may work on the body's own statements first.
+/// Puts a scope around the body of `function`, and around the polls of the future that it is or
+/// gives; `change` may work on the body's own statements first.
 pub fn wrap(
     function: &mut ItemFn,
-    krate: &Path,
+    shared: &Shared,
+    returned: &Returned,
     addition: Addition,
     change: impl FnOnce(&mut Block),
 ) {
-    let Addition {
-        scope,
-        before_future,
-        after_future,
-    } = addition;
+    let krate = &shared.krate;
     let private = quote!(#krate::wrappers::private);
     let ItemFn { sig, block, .. } = function;
-    let boxed = match sig.asyncness {
-        Some(_) => None,
-        None => boxed_future(block, &sig.output).map(|(_, output)| output),
+    let boxed = match returned {
+        Returned::Pinned(Some(output)) => boxed_body(block).map(|_| output),
+        _ => None,
     };
     let is_async = sig.asyncness.is_some() || boxed.is_some();
-    let block = match &boxed {
-        Some(_) => boxed_future(block, &sig.output)
-            .map_or_else(|| unreachable!("found above"), |(block, _)| block),
-        None => block,
+    let is_value = !is_async && matches!(returned, Returned::Value);
+    let block = match boxed {
+        Some(_) => boxed_body(block).unwrap_or_else(|| unreachable!("found above")),
+        None => &mut **block,
     };
     let block = innermost(block);
     // Another attribute may have done both already.
     let is_first = !block.stmts.iter().any(is_inside_scope);
-    let hint = match (is_first && is_async, &boxed) {
+    let hint = match (is_first && is_async, boxed) {
         (true, Some(output)) => Some(hint_of(&output.to_token_stream())),
         (true, None) => return_hint(&sig.output),
         (false, _) => None,
@@ -242,21 +243,53 @@ pub fn wrap(
     }
     let body = body.stmts;
     let span = Span::mixed_site();
-    let new: Block = if is_async {
-        let future = quote_spanned!(span=> let __memprof_future = async move { #hint #(#arguments)* #(#body)* };);
-        syn::parse_quote_spanned!(span=> {
-            #(#before_future)*
-            #future
-            let __memprof_pinned = ::core::pin::pin!(__memprof_future);
+    let Addition {
+        scope,
+        before_future,
+        after_future,
+    } = addition;
+    let polled = |scope: TokenStream| {
+        quote_spanned! {span=>
+            let __memprof_pinned = ::core::pin::pin!(::core::option::Option::Some(__memprof_future));
             #(#after_future)*
             let __memprof_output = #private::Polled::new(#scope, __memprof_pinned).await;
-            __memprof_output
+            #[allow(clippy::needless_return)]
+            return __memprof_output;
+        }
+    };
+    let body = quote_spanned!(span=> #hint #(#arguments)* #(#body)*);
+    let new: Block = if is_async {
+        let polled = polled(scope);
+        syn::parse_quote_spanned!(span=> {
+            #(#before_future)*
+            let __memprof_future = async move { #body };
+            #polled
+        })
+    } else if is_value {
+        let check = match shared.call_only {
+            true => None,
+            false => returned::check(sig, &private),
+        };
+        syn::parse_quote_spanned!(span=> {
+            #check
+            let __memprof_scope = #private::Entered::new(#scope);
+            #body
         })
     } else {
+        let made = returned.make(&sig.output, &private, &body);
+        let polled = polled(quote_spanned!(span=> __memprof_scope));
+        let future = returned.dress(quote_spanned! {span=>
+            async move {
+                #(#before_future)*
+                #polled
+            }
+        });
         syn::parse_quote_spanned!(span=> {
-            let __memprof_scope = #private::Entered::new(#scope);
-            #(#arguments)*
-            #(#body)*
+            let __memprof_made = #private::Made::new(#scope);
+            let __memprof_future = #made;
+            let __memprof_scope = __memprof_made.scope();
+            #[allow(clippy::needless_return)]
+            return #future;
         })
     };
     stmts.extend(new.stmts);
@@ -313,7 +346,12 @@ fn take_arguments(signature: &mut Signature, private: &TokenStream) -> Vec<Token
         *argument.pat = syn::parse_quote!(#outer);
         moved.push((pattern, outer));
     }
-    let statement = |(pattern, outer): (TokenStream, syn::Ident)| quote_spanned!(Span::mixed_site()=> let #pattern = #private::argument(#outer););
+    let statement = |(pattern, outer): (TokenStream, syn::Ident)| {
+        quote_spanned! {Span::mixed_site()=>
+            #[allow(clippy::shadow_reuse, clippy::shadow_same, clippy::shadow_unrelated, clippy::used_underscore_binding)]
+            let #pattern = #private::argument(#outer);
+        }
+    };
     moved.into_iter().map(statement).collect()
 }
 
@@ -322,9 +360,7 @@ fn return_hint(output: &ReturnType) -> Option<TokenStream> {
     let ty = match output {
         ReturnType::Default => quote!(()),
         ReturnType::Type(_, ty) => {
-            let mut found = FindImpl(false);
-            found.visit_type_mut(&mut ty.clone());
-            if found.0 || matches!(**ty, Type::Never(_)) {
+            if returned::has_impl(ty) || matches!(**ty, Type::Never(_)) {
                 return None;
             }
             ty.to_token_stream()
@@ -340,14 +376,6 @@ fn hint_of(ty: &TokenStream) -> TokenStream {
             let __memprof_return: #ty = loop {};
             return __memprof_return;
         }
-    }
-}
-
-struct FindImpl(bool);
-
-impl VisitMut for FindImpl {
-    fn visit_type_impl_trait_mut(&mut self, _: &mut TypeImplTrait) {
-        self.0 = true;
     }
 }
 

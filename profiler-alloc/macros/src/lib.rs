@@ -6,9 +6,11 @@ mod function;
 mod options;
 mod profile;
 mod queries;
+mod returned;
 mod slots;
 mod statements;
 mod wrap;
+mod written;
 
 use proc_macro::TokenStream;
 
@@ -30,9 +32,11 @@ use proc_macro::TokenStream;
 /// | `each_call` | a table after each call, instead of one of all calls at the end |
 /// | `embed` | puts the text of the function into the program, for machines without the source |
 /// | `precision = 3` | decimal places of bytes; the default is 1 |
+/// | `call_only` | of a function that returns a future: only the call, not the future's polls |
 /// | `crate = path` | where `profiler_alloc` is, if not at `::profiler_alloc` |
 ///
-/// For `fn`, methods and `async fn`; not for `const fn`. The module `profiler_alloc::wrappers` says more.
+/// For `fn`, methods, `async fn` and functions that return a future; not for `const fn`. The module
+/// `profiler_alloc::wrappers` says more.
 #[proc_macro_attribute]
 pub fn profile(options: TokenStream, function: TokenStream) -> TokenStream {
     give(profile::attribute(options.into(), function.into()))
@@ -52,6 +56,7 @@ pub fn profile_block(input: TokenStream) -> TokenStream {
 /// | `name = "…"` | the label, instead of the function's name |
 /// | `summary` | one report of all calls at the end of the program, instead of one for each |
 /// | `peak_rss` | the highest resident set size inside too; sets back the process's own mark |
+/// | `call_only` | of a function that returns a future: only the call, not the future's polls |
 /// | `crate = path` | where `profiler_alloc` is, if not at `::profiler_alloc` |
 #[proc_macro_attribute]
 pub fn ram_profiler(options: TokenStream, function: TokenStream) -> TokenStream {
@@ -64,6 +69,7 @@ pub fn ram_profiler(options: TokenStream, function: TokenStream) -> TokenStream 
 /// |---|---|
 /// | `name = "…"` | the label, instead of the function's name |
 /// | `summary` | one report of all calls at the end of the program, instead of one for each |
+/// | `call_only` | of a function that returns a future: only the call, not the future's polls |
 /// | `crate = path` | where `profiler_alloc` is, if not at `::profiler_alloc` |
 #[proc_macro_attribute]
 pub fn elapsed_timer(options: TokenStream, function: TokenStream) -> TokenStream {
@@ -81,6 +87,7 @@ pub fn elapsed_timer(options: TokenStream, function: TokenStream) -> TokenStream
 /// | `limit = 20` | queries shown one by one; the default is 1000 |
 /// | `name = "…"` | the label, instead of the function's name |
 /// | `summary` | one report of all calls at the end of the program, instead of one for each |
+/// | `call_only` | of a function that returns a future: only the call, not the future's polls |
 /// | `crate = path` | where `profiler_alloc` is, if not at `::profiler_alloc` |
 #[proc_macro_attribute]
 pub fn query_profiler(options: TokenStream, function: TokenStream) -> TokenStream {
@@ -96,8 +103,9 @@ pub fn query_profiler(options: TokenStream, function: TokenStream) -> TokenStrea
 /// | `max_allocations = 100` | calls of `alloc` and `realloc` |
 /// | `max_queries = 10` | SQL statements, of libraries that tell of them |
 /// | `max_time = "50ms"` | wall-clock time; machines are noisy, leave room |
-/// | `no_leaks` | it has to free as many bytes as it allocates |
+/// | `no_leaks` | it has to free what it allocates; what it frees of others' is no credit |
 /// | `name = "…"` | the label, instead of the function's name |
+/// | `call_only` | of a function that returns a future: only the call, not the future's polls |
 /// | `crate = path` | where `profiler_alloc` is, if not at `::profiler_alloc` |
 #[proc_macro_attribute]
 pub fn budget(options: TokenStream, function: TokenStream) -> TokenStream {

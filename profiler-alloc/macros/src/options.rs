@@ -12,6 +12,8 @@ pub struct Shared {
     pub krate: Path,
     /// The label, if given.
     pub name: Option<LitStr>,
+    /// Of a function that gives a future: its polls are not to be measured.
+    pub call_only: bool,
 }
 
 /// One option, up to its name.
@@ -74,6 +76,7 @@ pub fn read(
     let mut shared = Shared {
         krate: syn::parse_quote!(::profiler_alloc),
         name: None,
+        call_only: false,
     };
     let parser = |input: ParseStream<'_>| {
         let mut seen = Vec::new();
@@ -91,6 +94,7 @@ pub fn read(
                     input.parse::<Token![=]>()?;
                     shared.krate = input.call(Path::parse_mod_style)?;
                 }
+                "call_only" => shared.call_only = true,
                 "name" if names.contains(&"name") => shared.name = Some(option.text()?),
                 _ if known(&option)? => {}
                 other => {
@@ -108,10 +112,10 @@ pub fn read(
     Ok(shared)
 }
 
-/// `a`, `b` or `c`, of the names and `crate`.
+/// `a`, `b` or `c`, of the names and those that all attributes know.
 fn one_of(names: &[&str]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    format!("{} or `crate`", quoted.join(", "))
+    format!("{}, `call_only` or `crate`", quoted.join(", "))
 }
 
 /// A number of bytes: `4096`, `"64 KiB"`, `"1.5MiB"`.

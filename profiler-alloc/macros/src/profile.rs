@@ -6,9 +6,11 @@ use syn::parse::{Parse, ParseStream};
 use syn::{Block, Error, ItemFn, LitStr, Path, Result, Token};
 
 use crate::function::{self, Addition};
-use crate::options;
-use crate::slots::{self, Slots};
+use crate::options::{self, Shared};
+use crate::returned::{self, Returned};
+use crate::slots::Slots;
 use crate::statements::{Guard, Kind, Probes};
+use crate::written::Place;
 
 #[derive(Default)]
 struct Options {
@@ -35,6 +37,12 @@ impl Kind for Counting<'_> {
         let (slot, private) = (self.slots.of(line), &self.private);
         let name = Ident::new(if is_run { "at" } else { "pass" }, Span::mixed_site());
         quote_spanned!(Span::mixed_site()=> #private::#name(&__MEMPROF_LOCAL, #slot))
+    }
+
+    fn nowhere(&mut self) -> TokenStream {
+        let private = &self.private;
+        // Slot 0 is the line of the `fn`.
+        quote_spanned!(Span::mixed_site()=> #private::pass(&__MEMPROF_LOCAL, 0))
     }
 
     fn guard(&mut self, guard: Guard, line: u32) -> TokenStream {
@@ -87,18 +95,19 @@ pub fn attribute(options: TokenStream, item: TokenStream) -> Result<TokenStream>
     if cfg!(feature = "off") {
         return Ok(item);
     }
-    instrument(&mut function, &shared.krate, &wanted);
+    let returned = returned::of("profile", &shared, &function.sig)?;
+    instrument(&mut function, &shared, &returned, &wanted);
     Ok(function.into_token_stream())
 }
 
-fn instrument(function: &mut ItemFn, krate: &Path, options: &Options) {
+fn instrument(function: &mut ItemFn, shared: &Shared, returned: &Returned, options: &Options) {
+    let krate = &shared.krate;
     let private = quote!(#krate::wrappers::private);
-    let first = slots::first_line(&function.sig);
-    let last = slots::last_line(&function.block.to_token_stream());
+    let place = Place::of(function);
+    let (first, _) = place.lines;
     let mut slots = Slots::default();
     // Slot 0 is the line of the `fn`.
     slots.of(first);
-    let (_, original_close) = slots::braces(function.block.brace_token);
     // The body is changed by `wrap`, which knows where it is; the table is made of what that finds.
     let addition = Addition {
         scope: quote!(#private::profile_call(&__MEMPROF_TABLE, &__MEMPROF_LOCAL)),
@@ -110,12 +119,16 @@ fn instrument(function: &mut ItemFn, krate: &Path, options: &Options) {
         ],
     };
     let label = function::path_of(&function.sig);
-    function::wrap(function, krate, addition, |body| {
+    let here = quote!({
+        fn here() {}
+        ::core::option::Option::Some(|| ::core::any::type_name_of_val(&here))
+    });
+    function::wrap(function, shared, returned, addition, |body| {
         let slots = &mut slots;
         let mut counting = Counting { slots, private };
-        Probes::new(&mut counting).body(body, first, original_close);
+        Probes::new(&mut counting, returned, &place).function(body, first);
     });
-    let items = items(krate, &slots, &label, (first, last), options);
+    let items = items(krate, &slots, &[label, here], &place, options);
     let stmts = core::mem::take(&mut function.block.stmts);
     let block: Block = syn::parse_quote_spanned!(Span::mixed_site()=> { #items #(#stmts)* });
     function.block.stmts = block.stmts;
@@ -125,14 +138,16 @@ fn instrument(function: &mut ItemFn, krate: &Path, options: &Options) {
 fn items(
     krate: &Path,
     slots: &Slots,
-    label: &TokenStream,
-    (first, last): (u32, u32),
+    [label, here]: &[TokenStream; 2],
+    place: &Place,
     options: &Options,
 ) -> TokenStream {
+    let (first, last) = place.lines;
+    let file = place.file();
     let private = quote!(#krate::wrappers::private);
     let lines = &slots.lines;
     let words = slots.words();
-    let text = text_of_lines(first, last);
+    let text = text_of_lines(place);
     let hash = text.as_deref().map_or(0, hash);
     let source = match (&text, options.embed) {
         (Some(text), true) => quote!(::core::option::Option::Some(#text)),
@@ -149,7 +164,8 @@ fn items(
     quote_spanned! {Span::mixed_site()=>
         static __MEMPROF_TABLE: #private::Table = #private::Table::new(#private::About {
             function: #label,
-            file: ::core::file!(),
+            here: #here,
+            file: #file,
             manifest_dir: ::core::option_env!("CARGO_MANIFEST_DIR"),
             span: (#first, #last),
             lines: &[#(#lines),*],
@@ -166,8 +182,9 @@ fn items(
 }
 
 /// The lines of the function as they are compiled, each with a line end. `None` if the compiler has no file for them.
-fn text_of_lines(first: u32, last: u32) -> Option<String> {
-    let path = Span::call_site().local_file()?;
+fn text_of_lines(place: &Place) -> Option<String> {
+    let (first, last) = place.lines;
+    let path = place.span.local_file()?;
     let file = std::fs::read_to_string(path).ok()?;
     let count = (last + 1).checked_sub(first)? as usize;
     let lines = file
@@ -209,16 +226,18 @@ pub fn block(input: TokenStream) -> Result<TokenStream> {
     }
     let krate: Path = syn::parse_quote!(::profiler_alloc);
     let private = quote!(#krate::wrappers::private);
-    let (first, last) = slots::braces(block.brace_token);
+    let place = Place::of_block(&block);
+    let (first, last) = place.lines;
     let mut slots = Slots::default();
     slots.of(first);
     let mut counting = Counting {
         slots: &mut slots,
         private: private.clone(),
     };
-    Probes::new(&mut counting).body(&mut block, first, last);
+    Probes::new(&mut counting, &Returned::Value, &place).body(&mut block, first, last);
     let label = quote!(::core::concat!(::core::module_path!(), "::", #label));
-    let items = items(&krate, &slots, &label, (first, last), &Options::default());
+    let here = quote!(::core::option::Option::None);
+    let items = items(&krate, &slots, &[label, here], &place, &Options::default());
     let stmts = &block.stmts;
     Ok(quote_spanned! {Span::mixed_site()=> {
         #items

@@ -2,12 +2,13 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::{Block, ItemFn, Path, Result};
+use syn::{Block, ItemFn, Result};
 
 use crate::function::{self, Addition};
-use crate::options;
-use crate::slots;
+use crate::options::{self, Shared};
+use crate::returned::{self, Returned};
 use crate::statements::{Guard, Kind, Probes};
+use crate::written::Place;
 
 /// Probes that say which line runs.
 struct Marking {
@@ -24,6 +25,10 @@ impl Kind for Marking {
     fn probe(&mut self, line: u32, _: bool) -> TokenStream {
         let Marking { private, site } = self;
         quote_spanned!(Span::mixed_site()=> #private::query_at(&#site, #line))
+    }
+
+    fn nowhere(&mut self) -> TokenStream {
+        self.probe(0, false)
     }
 
     fn guard(&mut self, guard: Guard, line: u32) -> TokenStream {
@@ -83,15 +88,23 @@ pub fn attribute(options: TokenStream, item: TokenStream) -> Result<TokenStream>
         }),
     };
     let scope = quote!(#private::query_scope(&__MEMPROF_QUERIES));
-    instrument(&mut function, krate, site, scope);
+    let returned = returned::of("query_profiler", &shared, &function.sig)?;
+    instrument(&mut function, &shared, &returned, site, scope);
     Ok(function.into_token_stream())
 }
 
 /// Puts `scope` around the body of a function, a probe before every statement, and the static that both name in front.
-pub fn instrument(function: &mut ItemFn, krate: &Path, site: Site, scope: TokenStream) {
+pub fn instrument(
+    function: &mut ItemFn,
+    shared: &Shared,
+    returned: &Returned,
+    site: Site,
+    scope: TokenStream,
+) {
+    let krate = &shared.krate;
     let private = quote!(#krate::wrappers::private);
-    let first = slots::first_line(&function.sig);
-    let (_, close) = slots::braces(function.block.brace_token);
+    let place = Place::of(function);
+    let (first, _) = place.lines;
     let Site {
         name,
         label,
@@ -101,12 +114,13 @@ pub fn instrument(function: &mut ItemFn, krate: &Path, site: Site, scope: TokenS
         private: private.clone(),
         site: name.clone(),
     };
-    function::wrap(function, krate, Addition::of(scope), |body| {
-        Probes::new(&mut marking).body(body, first, close);
+    let file = place.file();
+    function::wrap(function, shared, returned, Addition::of(scope), |body| {
+        Probes::new(&mut marking, returned, &place).function(body, first);
     });
     let stmts = core::mem::take(&mut function.block.stmts);
     let block: Block = syn::parse_quote_spanned! {Span::mixed_site()=> {
-        static #name: #private::QuerySite = #private::QuerySite::new(#label, ::core::file!(), #first, #options);
+        static #name: #private::QuerySite = #private::QuerySite::new(#label, #file, #first, #options);
         #(#stmts)*
     }};
     function.block.stmts = block.stmts;

@@ -44,22 +44,30 @@ pub fn braces(brace: token::Brace) -> (u32, u32) {
 
 /// The line on which a piece of code begins, its attributes and comments aside.
 pub fn first_line(code: &impl ToTokens) -> u32 {
-    let mut trees = code.to_token_stream().into_iter().peekable();
+    match first_tree(code.to_token_stream()) {
+        Some(TokenTree::Group(group)) => line(group.span_open()),
+        Some(other) => line(other.span()),
+        None => 0,
+    }
+}
+
+/// What a piece of code begins with, its attributes and comments aside.
+pub fn first_tree(code: TokenStream) -> Option<TokenTree> {
+    let mut trees = code.into_iter().peekable();
     while let Some(tree) = trees.next() {
         let is_attribute = matches!(&tree, TokenTree::Punct(punct) if punct.as_char() == '#')
             && matches!(trees.peek(), Some(TokenTree::Group(group)) if group.delimiter() == Delimiter::Bracket);
         if !is_attribute {
             return match &tree {
-                TokenTree::Group(group) => match group.delimiter() {
-                    Delimiter::None => first_line(&group.stream()),
-                    _ => line(group.span_open()),
-                },
-                other => line(other.span()),
+                TokenTree::Group(group) if group.delimiter() == Delimiter::None => {
+                    first_tree(group.stream())
+                }
+                _ => Some(tree),
             };
         }
         trees.next();
     }
-    0
+    None
 }
 
 /// The line on which a piece of code ends.

@@ -9,9 +9,10 @@
 //!                                  g(a)
 //!                              }
 //! ```
-//! Probes name nothing but the function's own thread-local, so they compile wherever a statement does, in closures that
-//! move to other threads too. Blocks that run elsewhere or in the compiler are left alone: items, `const` and `async`
-//! blocks, what macros are given.
+//! Probes name nothing but the function's own thread-local, so they compile wherever a statement
+//! does, in closures that move to other threads too. Blocks that run elsewhere or in the compiler
+//! are left alone: items, `const` and `async` blocks, what macros are given. But the `async` blocks
+//! in the expression that a function ends with, if that is a future, are its work.
 
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
@@ -19,7 +20,8 @@ use syn::visit_mut::{self, VisitMut};
 use syn::{Arm, Attribute, Block, Expr, ExprClosure, ExprForLoop, Item, Pat, Stmt, Type};
 
 use crate::function::is_generated;
-use crate::slots;
+use crate::returned::Returned;
+use crate::{slots, written};
 
 /// What the probes of an attribute are.
 pub trait Kind {
@@ -27,6 +29,8 @@ pub trait Kind {
     fn private(&self) -> &TokenStream;
     /// What stands where a line begins, or, if it is no run of it, where it goes on.
     fn probe(&mut self, line: u32, is_run: bool) -> TokenStream;
+    /// What stands where code begins that has no line of its own: it is the function's.
+    fn nowhere(&mut self) -> TokenStream;
     /// A value that probes when it is dropped.
     fn guard(&mut self, guard: Guard, line: u32) -> TokenStream;
 }
@@ -45,6 +49,11 @@ pub enum Guard {
 /// Puts probes into one function.
 pub struct Probes<'a> {
     kind: &'a mut dyn Kind,
+    /// The function gives a future.
+    gives_future: bool,
+    /// Where the function is written: a statement from another file, which a macro was given, has
+    /// no line here.
+    file: String,
 }
 
 /// A block that gets probes.
@@ -60,11 +69,27 @@ struct Place {
 }
 
 impl<'a> Probes<'a> {
-    pub fn new(kind: &'a mut dyn Kind) -> Probes<'a> {
-        Probes { kind }
+    pub fn new(kind: &'a mut dyn Kind, returned: &Returned, place: &written::Place) -> Probes<'a> {
+        Probes {
+            kind,
+            gives_future: !matches!(returned, Returned::Value),
+            file: place.span.file(),
+        }
     }
 
-    /// The body of the function, which begins on line `first` and ends on line `close`.
+    /// The statements of a function that are written in the source; `first` is the line of the
+    /// `fn`.
+    pub fn function(&mut self, body: &mut Block, first: u32) {
+        written::with_written_block(body, |block| {
+            let close = match written::are_braces_written(block.brace_token) {
+                true => slots::braces(block.brace_token).1,
+                false => 0,
+            };
+            self.body(block, first, close);
+        });
+    }
+
+    /// A body that begins on line `first` and ends on line `close`, 0 if its brace has none.
     pub fn body(&mut self, body: &mut Block, first: u32, close: u32) {
         let outer = if first == close { first } else { 0 };
         let place = Place {
@@ -104,6 +129,15 @@ impl<'a> Probes<'a> {
                 new.push(stmt);
                 continue;
             }
+            let is_block = matches!(stmt, Stmt::Expr(Expr::Block(_), _));
+            if !is_block && !written::is_written_in(&self.file, &stmt) {
+                let nowhere = self.kind.nowhere();
+                new.push(statement_of(&nowhere));
+                has_tail = index + 1 == count && has_value(&stmt);
+                new.push(stmt);
+                previous = 0;
+                continue;
+            }
             if is_conditional_tail(&stmt) {
                 // Which of these is the value of the block, the compiler alone knows.
                 new.push(stmt);
@@ -124,7 +158,8 @@ impl<'a> Probes<'a> {
                 has_tail = true;
                 new.push(self.guard(Guard::Brace, place.close));
             }
-            self.statement(&mut stmt, line);
+            let is_future = self.gives_future && place.is_body && is_tail;
+            self.statement(&mut stmt, line, is_future);
             new.push(stmt);
         }
         if !has_tail && place.close != 0 {
@@ -133,11 +168,12 @@ impl<'a> Probes<'a> {
         block.stmts = new;
     }
 
-    fn statement(&mut self, stmt: &mut Stmt, line: u32) {
+    fn statement(&mut self, stmt: &mut Stmt, line: u32, is_future: bool) {
         let mut inside = Inside {
             probes: self,
             line,
             is_nested: true,
+            is_future,
         };
         match stmt {
             Stmt::Local(local) => {
@@ -159,8 +195,7 @@ impl<'a> Probes<'a> {
     }
 
     fn probe(&mut self, line: u32, is_run: bool) -> Stmt {
-        let probe = self.kind.probe(line, is_run);
-        syn::parse_quote_spanned!(Span::mixed_site()=> #[allow(unreachable_code)] #probe;)
+        statement_of(&self.kind.probe(line, is_run))
     }
 
     fn guard(&mut self, guard: Guard, line: u32) -> Stmt {
@@ -169,6 +204,10 @@ impl<'a> Probes<'a> {
         let name = syn::Ident::new("__memprof_guard", span);
         syn::parse_quote_spanned!(span=> #[allow(unreachable_code)] let #name = #guard;)
     }
+}
+
+fn statement_of(probe: &TokenStream) -> Stmt {
+    syn::parse_quote_spanned!(Span::mixed_site()=> #[allow(unreachable_code)] #probe;)
 }
 
 /// An expression without a semicolon that is there or not, as the configuration says.
@@ -200,6 +239,8 @@ struct Inside<'a, 'b> {
     line: u32,
     /// Whether the statement goes on after the expression at hand.
     is_nested: bool,
+    /// Whether `async` blocks in it are the function's own work.
+    is_future: bool,
 }
 
 impl Inside<'_, '_> {
@@ -256,6 +297,7 @@ impl Inside<'_, '_> {
                     probes: self.probes,
                     line,
                     is_nested: self.is_nested,
+                    is_future: self.is_future,
                 };
                 inside.visit_expr_mut(body);
                 *body = syn::parse_quote_spanned!(Span::mixed_site()=> { #back #probe #body });
@@ -303,6 +345,10 @@ impl VisitMut for Inside<'_, '_> {
             Expr::ForLoop(each) => self.for_loop(each),
             Expr::Closure(each) => self.closure(each),
             Expr::Repeat(each) => self.nested(|this| this.visit_expr_mut(&mut each.expr)),
+            Expr::Async(each) if self.is_future => {
+                let (_, close) = slots::braces(each.block.brace_token);
+                self.probes.body(&mut each.block, self.line, close);
+            }
             Expr::Async(_) | Expr::Const(_) | Expr::Macro(_) | Expr::TryBlock(_) => {}
             other => self.nested(|this| visit_mut::visit_expr_mut(this, other)),
         }

@@ -7,6 +7,7 @@ use syn::Result;
 use crate::function::{self, Addition};
 use crate::options::{self, Shared};
 use crate::queries::{self, Site};
+use crate::returned;
 
 /// `#[ram_profiler]`.
 pub fn ram(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
@@ -91,13 +92,20 @@ pub fn budget(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     if cfg!(feature = "off") {
         return Ok(item);
     }
+    let returned = returned::of("budget", &shared, &function.sig)?;
     let krate = &shared.krate;
     let private = quote!(#krate::wrappers::private);
     let label = function::label_of(&shared, &function.sig);
     let budget = quote!(#private::Budget::new() #(.#limits)*);
     if !limits_queries {
         let scope = quote!(#private::budget_scope(#label, #budget, ::core::option::Option::None));
-        function::wrap(&mut function, krate, Addition::of(scope), |_| {});
+        function::wrap(
+            &mut function,
+            &shared,
+            &returned,
+            Addition::of(scope),
+            |_| {},
+        );
         return Ok(function.into_token_stream());
     }
     // The lines of its queries have to be known.
@@ -108,7 +116,7 @@ pub fn budget(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     };
     let some_site = quote!(::core::option::Option::Some(&__MEMPROF_BUDGET));
     let scope = quote!(#private::budget_scope(#label, #budget, #some_site));
-    queries::instrument(&mut function, krate, site, scope);
+    queries::instrument(&mut function, &shared, &returned, site, scope);
     Ok(function.into_token_stream())
 }
 
@@ -123,9 +131,10 @@ fn around(
     if cfg!(feature = "off") {
         return Ok(item);
     }
+    let returned = returned::of(attribute, shared, &function.sig)?;
     let krate = &shared.krate;
     let label = function::label_of(shared, &function.sig);
     let addition = Addition::of(scope(&quote!(#krate::wrappers::private), &label));
-    function::wrap(&mut function, krate, addition, |_| {});
+    function::wrap(&mut function, shared, &returned, addition, |_| {});
     Ok(function.into_token_stream())
 }

@@ -387,6 +387,7 @@ fn bytes(bytes: u64) -> Weight {
         bytes,
         count: bytes,
         variance: 0.0,
+        count_variance: 0.0,
     }
 }
 
@@ -404,7 +405,9 @@ fn what_is_kept_of_a_peak_is_of_that_peak() {
                 epoch.fetch_add(1, AcqRel);
                 change_live(stack, epoch.load(Acquire), bytes(1), -1);
             },
-            move || change_live(stack, later.load(Acquire), bytes(50), -1),
+            move || {
+                change_live(stack, later.load(Acquire), bytes(50), -1);
+            },
         );
         assert_eq!(stack.live_bytes.load(Relaxed), 59);
         assert_eq!(stack.peak_epoch.load(Relaxed), 2);

@@ -35,8 +35,9 @@ impl Recorder {
     ) -> T {
         let is_timed = self.budget.is_timed(number);
         let start = if is_timed { sys::now_ns() } else { 0 };
+        let tick = self.tick();
         let (result, walked) = work();
-        let heap = self.settle(cells);
+        let heap = self.settle_at(cells, tick);
         cells.last_heap.store(heap as u64, Ordering::Relaxed);
         if is_timed {
             let taken = self.budget.time_since(start, walked);
@@ -130,7 +131,8 @@ impl Recorder {
     pub fn rearm(&self, cells: &ThreadCells) {
         let alloc_bytes = cells.alloc_bytes.load(Ordering::Relaxed);
         let exact = cells.sample_interval.load(Ordering::Relaxed) == 0;
-        let sample_at = if exact || watch::is_open() {
+        let is_watched = watch::is_open();
+        let sample_at = if exact || is_watched {
             0
         } else {
             cells.sample_at.load(Ordering::Relaxed)
@@ -140,10 +142,11 @@ impl Recorder {
             Ordering::Relaxed,
         );
         cells.free_next.store(0, Ordering::Relaxed);
-        let publish_frees_at = match self.takes_all || (exact && self.charges_unknown()) {
-            true => 0,
-            false => (cells.freed_bytes.load(Ordering::Relaxed)).wrapping_add(STEP),
-        };
+        let publish_frees_at =
+            match is_watched || self.takes_all || (exact && self.charges_unknown()) {
+                true => 0,
+                false => (cells.freed_bytes.load(Ordering::Relaxed)).wrapping_add(STEP),
+            };
         cells
             .publish_frees_at
             .store(publish_frees_at, Ordering::Relaxed);

@@ -7,7 +7,7 @@ use profiler_alloc_format::{StackCells, ThreadCells, size_class};
 
 use super::Recorder;
 use super::walk::Kind;
-use crate::at_peak::{add_variance, change_live};
+use crate::at_peak::add_variance;
 use crate::counters::number;
 use crate::live::{self, Block};
 use crate::registers::Registers;
@@ -15,7 +15,7 @@ use crate::sampling::{self, Weight};
 use crate::stacks::{self, StackRef};
 
 thread_local! {
-    /// [`Block::key`] of the thread's latest sample.
+    /// [`Block::key`] of the thread's latest sample; 0 if that was a reallocation.
     static LATEST: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -50,7 +50,7 @@ impl Recorder {
             let is_old = block.is_some_and(|block| self.is_old(block));
             self.timed(cells, cells.frees.load(Ordering::Relaxed), is_old, || {
                 let (stack, walked) = self.stack(cells, Kind::Free, at);
-                self.charge_free(stack, block, size);
+                self.charge_free(stack, block, size, false);
                 self.enter(cells, stack);
                 ((), walked)
             });
@@ -108,7 +108,7 @@ impl Recorder {
             };
             let taker = self.timed(cells, number, is_old, || {
                 let (stack, walked) = self.stack(cells, Kind::Realloc, at);
-                self.charge_free(stack, old, old_size);
+                self.charge_free(stack, old, old_size, true);
                 let taker = due.then(|| self.sample_alloc(cells, stack, address, size, true));
                 self.enter(cells, stack);
                 (taker, walked)
@@ -160,6 +160,7 @@ impl Recorder {
         stack.alloc_count.fetch_add(weight.count, Ordering::Relaxed);
         stack.alloc_samples.fetch_add(1, Ordering::Relaxed);
         add_variance(&stack.alloc_variance, weight.variance);
+        self.add_count_variance(at, weight, |further| &further.alloc_count_variance);
         if is_realloc {
             stack
                 .realloc_bytes
@@ -173,8 +174,10 @@ impl Recorder {
         class.bytes.fetch_add(weight.bytes, Ordering::Relaxed);
 
         let live = self.thinned(cells, size, interval);
-        let is_kept =
-            live.map(|live| self.keep(stack, Block::new(address, size, at.stack, live, number())));
+        let is_kept = live.map(|live| {
+            let block = Block::new(address, size, at.stack, live, number());
+            self.keep(stack, block, is_realloc)
+        });
         if is_kept == Some(false) {
             self.widen(interval);
             self.store
@@ -188,17 +191,19 @@ impl Recorder {
     }
 
     /// Remembers a block that `stack` has just taken. False if that cannot be.
-    fn keep(&self, stack: &StackCells, block: Option<Block>) -> bool {
-        let _ = LATEST.try_with(|latest| latest.set(block.map_or(0, Block::key)));
+    fn keep(&self, stack: &StackCells, block: Option<Block>, is_realloc: bool) -> bool {
+        // A block that grew step by step is counted as that, and not as a temporary one too.
+        let key = block.filter(|_| !is_realloc).map_or(0, Block::key);
+        let _ = LATEST.try_with(|latest| latest.set(key));
         let kept = block.filter(|&block| self.remember(block));
-        kept.inspect(|&block| self.change_live(stack, self.weight(block), 1))
+        kept.inspect(|&block| self.change_live(block.stack(), stack, self.weight(block), 1))
             .is_some()
     }
 
     /// Charges the stack that frees a block of `size` bytes, and the one that took it if it is known.
-    fn charge_free(&self, at: StackRef, block: Option<Block>, size: u64) {
+    fn charge_free(&self, at: StackRef, block: Option<Block>, size: u64, is_realloc: bool) {
         let weight = match block {
-            Some(block) => self.give_back(block),
+            Some(block) => self.give_back(block, is_realloc),
             None if self.charges_unknown() => sampling::weight(size, 0),
             None => return,
         };
@@ -207,14 +212,15 @@ impl Recorder {
         stack.freed_count.fetch_add(weight.count, Ordering::Relaxed);
         stack.free_samples.fetch_add(1, Ordering::Relaxed);
         add_variance(&stack.freed_variance, weight.variance);
+        self.add_count_variance(at, weight, |further| &further.freed_count_variance);
     }
 
-    /// Takes a block away from what is live of its stack; gives its weight.
-    fn give_back(&self, block: Block) -> Weight {
+    /// Takes a block away from what is live of its stack; gives its weight. One that is reallocated goes on living, as another.
+    fn give_back(&self, block: Block, is_realloc: bool) -> Weight {
         let weight = self.weight(block);
         let taker = self.taker(block);
-        self.change_live(taker, weight, -1);
-        if LATEST.try_with(Cell::get) == Ok(block.key()) {
+        self.change_live(block.stack(), taker, weight, -1);
+        if !is_realloc && LATEST.try_with(Cell::get) == Ok(block.key()) {
             taker
                 .temporary_bytes
                 .fetch_add(weight.bytes, Ordering::Relaxed);
@@ -228,12 +234,6 @@ impl Recorder {
     pub(super) fn weight(&self, block: Block) -> Weight {
         let asked_for = || self.store.header().interval.load(Ordering::Relaxed);
         sampling::weight(block.size(), block.interval().unwrap_or_else(asked_for))
-    }
-
-    /// Adds `weight` to what a stack has live, or takes it away.
-    pub(super) fn change_live(&self, stack: &StackCells, weight: Weight, sign: i64) {
-        let epoch = self.store.header().peak_epoch.load(Ordering::Acquire);
-        change_live(stack, epoch, weight, sign);
     }
 
     fn remember(&self, block: Block) -> bool {
@@ -251,7 +251,7 @@ impl Recorder {
     /// A block that was taken from the live ones is not known any more.
     pub fn lose(&self, block: Block) {
         let weight = self.weight(block);
-        self.change_live(self.taker(block), weight, -1);
+        self.change_live(block.stack(), self.taker(block), weight, -1);
         self.store
             .header()
             .lost_blocks

@@ -120,7 +120,7 @@ impl Recorder {
     fn restate(&self, before: Block, after: Option<Block>) {
         let weight = |block| self.weight(block);
         let change = weight(before).to(after.map_or(Weight::NOTHING, weight));
-        self.change_live(self.taker(before), change, 1);
+        self.change_live(before.stack(), self.taker(before), change, 1);
     }
 
     /// The stack that took `block`.

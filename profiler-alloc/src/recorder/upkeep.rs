@@ -6,16 +6,40 @@ use profiler_alloc_format::{Point, ThreadCells};
 
 use super::Recorder;
 use crate::counters;
+use crate::own_record;
 use crate::totals::Totals;
 
+/// The time at which a slow path began.
+#[derive(Clone, Copy)]
+pub(super) struct Tick {
+    now_ns: u64,
+    /// No slow path has read this time before.
+    is_new: bool,
+}
+
 impl Recorder {
-    /// The end of every slow path: publishes the heap, which it gives, keeps the peak and the timeline, sets the thresholds.
+    /// Reads the clock, and says in the file what it is.
+    pub(super) fn tick(&self) -> Tick {
+        let updated_ns = &self.store.header().updated_ns;
+        let now_ns = self.elapsed();
+        let is_new = now_ns > updated_ns.load(Ordering::Relaxed);
+        if is_new {
+            updated_ns.fetch_max(now_ns, Ordering::Relaxed);
+        }
+        Tick { now_ns, is_new }
+    }
+
+    /// As [`settle_at`](Self::settle_at), of a slow path that had no use for the time before.
     pub(super) fn settle(&self, cells: &ThreadCells) -> i64 {
+        self.settle_at(cells, self.tick())
+    }
+
+    /// The end of every slow path: publishes the heap, which it gives, keeps the peak and the timeline, sets the thresholds.
+    pub(super) fn settle_at(&self, cells: &ThreadCells, tick: Tick) -> i64 {
         let header = self.store.header();
         let heap = counters::publish_much(cells);
-        let now_ns = self.elapsed();
-        if now_ns > header.updated_ns.load(Ordering::Relaxed) {
-            header.updated_ns.fetch_max(now_ns, Ordering::Relaxed);
+        let Tick { now_ns, is_new } = tick;
+        if is_new {
             header.heap.store(heap as u64, Ordering::Relaxed);
         }
         let peak = header.peak.load(Ordering::Relaxed) as i64;
@@ -92,8 +116,10 @@ impl Recorder {
         self.statm.close();
     }
 
-    /// Bytes of address space the recorder has taken beside the file; the part it touched is less.
+    /// Bytes of address space the recorder has taken beside the file, of which it touched a part,
+    /// and the wrappers' heap.
     pub(super) fn own_bytes(&self) -> u64 {
-        (self.sampled.bytes() + self.stacks.bytes() + self.rules.bytes()) as u64
+        let mapped = self.sampled.bytes() + self.stacks.bytes() + self.rules.bytes();
+        (mapped as u64).saturating_add(own_record::heap())
     }
 }

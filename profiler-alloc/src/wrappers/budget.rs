@@ -12,7 +12,7 @@ use super::profile::{self, Table};
 use super::queries::{Collecting, QuerySite, Site, Wanted};
 use super::scope::{Entered, Scope};
 use super::switch;
-use crate::own_counts::Excused;
+use crate::own_counts::{self, Excused};
 
 pub use broken::{Broken, Limit, LineUse, QueryUse};
 
@@ -59,7 +59,8 @@ impl Budget {
         }
     }
 
-    /// The scope may hold at most so many bytes of what it takes itself, at any moment. Exact.
+    /// The scope may hold at most so many bytes of what it takes itself, at any moment. Blocks from
+    /// before that it frees are no credit.
     pub const fn max_heap(mut self, bytes: u64) -> Budget {
         self.max_heap = Some(bytes);
         self
@@ -89,7 +90,8 @@ impl Budget {
         self
     }
 
-    /// The scope must free as many bytes as it allocates. What it returns to its caller counts as not freed.
+    /// The scope must free what it allocates. What it returns to its caller counts as not freed,
+    /// and blocks from before that it frees are no credit.
     pub const fn no_leaks(mut self) -> Budget {
         self.no_leaks = true;
         self
@@ -109,11 +111,7 @@ impl Budget {
             let _running = Entered::new(&mut used);
             scope()
         };
-        let broken = {
-            let _excused = Excused::begin();
-            used.broken(&self)
-        };
-        match broken {
+        match used.told(&self) {
             Some(broken) => Err(broken),
             None => Ok(result),
         }
@@ -215,10 +213,14 @@ impl Scope for Used {
         WATCHING.with(|watching| watching.set(watching.get().saturating_sub(1)));
         let lines = with_lines(|open| {
             let lines = open.pop().unwrap_or_default();
-            if let Some(outer) = open.last_mut() {
-                for &(table, slot, bytes) in &lines {
-                    add(outer, table, slot, bytes);
+            match open.last_mut() {
+                Some(outer) => {
+                    for &(table, slot, bytes) in &lines {
+                        add(outer, table, slot, bytes);
+                    }
                 }
+                // Nothing is left for the thread to free, which would do so as the program.
+                None => *open = Vec::new(),
             }
             lines
         });
@@ -264,6 +266,14 @@ impl Used {
         Some((count, used))
     }
 
+    /// What was broken, for the program to keep.
+    fn told(&mut self, budget: &Budget) -> Option<Broken> {
+        own_counts::given(
+            || self.broken(budget),
+            |broken| broken.as_ref().map(Broken::copy),
+        )
+    }
+
     fn broken(&mut self, budget: &Budget) -> Option<Broken> {
         let mut limits = Vec::new();
         let mut queries = Vec::new();
@@ -284,7 +294,7 @@ impl Used {
             let used = counts.allocations;
             let allocations = budget.max_allocations.filter(|&limit| used > limit);
             limits.extend(allocations.map(|limit| Limit::Allocations { limit, used }));
-            let bytes = counts.net().max(0) as u64;
+            let bytes = self.meter.left().max(0) as u64;
             limits.extend((budget.no_leaks && bytes > 0).then_some(Limit::Leak { bytes }));
         }
         let used = self.time;
@@ -339,11 +349,7 @@ impl Drop for BudgetScope {
         if std::thread::panicking() || !self.is_complete {
             return;
         }
-        let broken = {
-            let _excused = Excused::begin();
-            self.used.broken(&self.budget)
-        };
-        if let Some(broken) = broken {
+        if let Some(broken) = self.used.told(&self.budget) {
             panic!("{} broke its budget\n{broken}", self.label);
         }
     }

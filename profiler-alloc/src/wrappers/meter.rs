@@ -1,15 +1,19 @@
 //! What one scope did to the heap, over all stretches in which it ran.
 
+use crate::births;
+use crate::course::Course;
 use crate::own_counts::OwnCounts;
-use crate::watch::{ProcessPeak, ThreadPeak};
+use crate::watch::{ProcessPeak, ThreadCourse};
 
 use super::scope::Scope;
 
 /// Counts of one scope.
 #[derive(Default, Debug)]
 pub(super) struct Meter {
+    /// Its number; 0 before it first runs.
+    scope: u32,
     counts: OwnCounts,
-    peak: i64,
+    course: Course,
     process_peak: Option<i64>,
     running: Option<Running>,
 }
@@ -17,7 +21,7 @@ pub(super) struct Meter {
 #[derive(Debug)]
 struct Running {
     before: OwnCounts,
-    thread: ThreadPeak,
+    thread: ThreadCourse,
     process: Option<ProcessPeak>,
 }
 
@@ -29,7 +33,12 @@ impl Meter {
 
     /// The most that the scope held of what it took itself. *Bytes.*
     pub fn peak(&self) -> i64 {
-        self.peak
+        self.course.rise()
+    }
+
+    /// What the scope took itself and has not given back. *Bytes.*
+    pub fn left(&self) -> i64 {
+        self.course.left()
     }
 
     /// The highest heap of the whole process while the scope ran; `None` if too many scopes were open to tell. *Bytes.*
@@ -40,9 +49,12 @@ impl Meter {
 
 impl Scope for Meter {
     fn resume(&mut self) {
+        if self.scope == 0 {
+            self.scope = births::next_scope();
+        }
         self.running = Some(Running {
             before: OwnCounts::now(),
-            thread: ThreadPeak::open(),
+            thread: ThreadCourse::open(self.scope),
             process: ProcessPeak::open(),
         });
     }
@@ -51,9 +63,7 @@ impl Scope for Meter {
         let Some(running) = self.running.take() else {
             return;
         };
-        self.peak = self
-            .peak
-            .max(self.counts.net().wrapping_add(running.thread.close()));
+        self.course = self.course.then(running.thread.close());
         let process = running.process.map(ProcessPeak::close);
         self.process_peak = self.process_peak.max(process);
         let change = OwnCounts::now().since(running.before);

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::report::Report;
-use crate::own_counts::Excused;
+use crate::own_counts::{Excused, Lent};
 
 /// Where reports go.
 #[derive(Clone)]
@@ -17,7 +17,8 @@ pub enum Output {
     Stderr,
     /// A stream of the program's own.
     Writer(Arc<Mutex<dyn Write + Send>>),
-    /// A function that takes the values themselves. What it allocates is not charged to the functions that are measured.
+    /// A function that takes the values themselves. What it allocates is the program's, but not
+    /// charged to the functions that are measured.
     Callback(Arc<dyn Fn(&Report) + Send + Sync>),
 }
 
@@ -98,17 +99,26 @@ pub(super) fn send(report: &Report) {
         Format::Text => report.to_string(),
         Format::Json => report.to_json() + "\n",
     };
-    // A panic of the program's own code here would be one in a destructor, or at the end of the program.
-    let _ = catch_unwind(AssertUnwindSafe(|| match output {
+    match output {
         Output::Stderr => {
             let _ = io::stderr().write_all(text().as_bytes());
         }
         Output::Writer(writer) => {
-            let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = writer
-                .write_all(text().as_bytes())
-                .and_then(|()| writer.flush());
+            let text = text();
+            of_the_program(|| {
+                let mut writer = writer.lock().unwrap_or_else(PoisonError::into_inner);
+                let _ = writer
+                    .write_all(text.as_bytes())
+                    .and_then(|()| writer.flush());
+            });
         }
-        Output::Callback(callback) => callback(report),
-    }));
+        Output::Callback(callback) => of_the_program(|| callback(&report.copy())),
+    }
+}
+
+/// Runs code of the program's own. A panic of it here would be one in a destructor, or at the end
+/// of the program.
+fn of_the_program(output: impl FnOnce()) {
+    let _lent = Lent::begin();
+    let _ = catch_unwind(AssertUnwindSafe(output));
 }

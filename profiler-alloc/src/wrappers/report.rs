@@ -28,6 +28,16 @@ pub enum Report {
 }
 
 impl Report {
+    /// A copy of which the program may keep parts: nothing is shared that would be memprof's to
+    /// free.
+    pub(super) fn copy(&self) -> Report {
+        match self {
+            Report::Query(report) => Report::Query(report.copy()),
+            Report::QuerySummary(report) => Report::QuerySummary(report.copy()),
+            other => other.clone(),
+        }
+    }
+
     /// The report as one JSON object, on one line. `kind` says which report it is, `version` is 1.
     pub fn to_json(&self) -> String {
         match self {

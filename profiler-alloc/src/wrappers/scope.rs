@@ -1,6 +1,8 @@
 //! The shape all wrappers share: a scope that is running or paused, entered by a function or by the polls of a future.
 
 use core::future::Future;
+use core::marker::PhantomData;
+use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
@@ -60,16 +62,107 @@ impl<S: Scope> Drop for Entered<S> {
     }
 }
 
-/// A future, with a scope that runs whenever it is polled.
+/// A scope that runs while a future is made, and is then to run whenever that is polled.
+#[derive(Debug)]
+pub struct Made<S: Scope>(Option<S>);
+
+impl<S: Scope> Made<S> {
+    /// Lets `scope` run.
+    pub fn new(mut scope: S) -> Made<S> {
+        scope.resume();
+        Made(Some(scope))
+    }
+
+    /// The future is made: gives the scope, which waits for its polls. `None` is never given.
+    pub fn scope(mut self) -> Option<S> {
+        let mut scope = self.0.take();
+        scope.pause();
+        scope
+    }
+}
+
+/// No future came of it.
+impl<S: Scope> Drop for Made<S> {
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            self.0.pause();
+            self.0.complete();
+        }
+    }
+}
+
+/// Makes a future, whose output is known to the compiler while it looks at what makes it.
+#[inline]
+pub fn make<T, F: Future<Output = T>, M: FnOnce() -> F>(make: M) -> F {
+    make()
+}
+
+/// What a function returns: no future, or the compiler says so.
+#[derive(Debug)]
+pub struct Returned<T>(PhantomData<fn() -> T>);
+
+/// Stands for anything that is no future.
+#[derive(Debug)]
+pub struct Anything(());
+
+static ANYTHING: Anything = Anything(());
+
+impl<T> Returned<T> {
+    /// Of a function with that return type.
+    #[inline(always)]
+    #[expect(clippy::new_without_default, reason = "of no use but to macros")]
+    pub const fn new() -> Returned<T> {
+        Returned(PhantomData)
+    }
+}
+
+/// The compiler finds this method before that of [`Anything`], if there is a future.
+impl<F: Future> Returned<F> {
+    /// Refused.
+    pub fn is_no_future(&self)
+    where
+        F: Measured,
+    {
+    }
+}
+
+impl<T> Deref for Returned<T> {
+    type Target = Anything;
+
+    #[inline(always)]
+    fn deref(&self) -> &Anything {
+        &ANYTHING
+    }
+}
+
+impl Anything {
+    /// As it should be.
+    #[inline(always)]
+    pub fn is_no_future(&self) -> bool {
+        true
+    }
+}
+
+/// No future is, whose type cannot be written with the scope in it.
+#[diagnostic::on_unimplemented(
+    message = "the attribute does not see the polls of the future that this function returns",
+    label = "a future",
+    note = "write an `async fn`, or return `impl Future<Output = …>`, `Pin<Box<dyn Future<Output = …>>>` or `BoxFuture`",
+    note = "add the option `call_only` to measure only the call"
+)]
+pub trait Measured {}
+
+/// A future, with a scope that runs whenever it is polled, and when it is dropped at its end: the
+/// box that it may be in is not left over.
 #[derive(Debug)]
 pub struct Polled<'a, S, F> {
     scope: S,
-    future: Pin<&'a mut F>,
+    future: Pin<&'a mut Option<F>>,
 }
 
 impl<'a, S: Scope + Unpin, F: Future> Polled<'a, S, F> {
     /// `scope` will measure the polls of `future`.
-    pub fn new(scope: S, future: Pin<&'a mut F>) -> Self {
+    pub fn new(scope: S, future: Pin<&'a mut Option<F>>) -> Self {
         Polled { scope, future }
     }
 }
@@ -81,7 +174,14 @@ impl<S: Scope + Unpin, F: Future> Future for Polled<'_, S, F> {
         let Polled { scope, future } = self.get_mut();
         let result = {
             let _poll = Running::new(scope);
-            future.as_mut().poll(context)
+            let Some(running) = future.as_mut().as_pin_mut() else {
+                return Poll::Pending;
+            };
+            let result = running.poll(context);
+            if result.is_ready() {
+                future.set(None);
+            }
+            result
         };
         if result.is_ready() {
             scope.complete();

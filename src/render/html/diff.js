@@ -37,9 +37,9 @@ function functions() {
   sorted([["name", "Function"], ["base", "Base"], ["new", "New"], ["change", "Change"]], state, functions);
   const value = ([it]) => ({ name: it.name, base: of(it.total)[0], new: of(it.total)[1], change: Math.abs(change(of(it.total))) })[state.sort];
   fill(ordered(found(), value, state.down), ([it, index]) => {
-    const row = make("tr", state.function === index ? "open" : ""), name = make("td", "name", it.name);
+    const row = make("tr", state.function === index ? "open" : ""), name = named(it.name);
     name.title = it.name + "\n" + it.file + (it.was ? "\nwas " + it.was[1] + " in " + it.was[0] : "");
-    if (it.state) name.append(make("small", "", it.state));
+    if (it.state) name.firstChild.append(make("small", "", it.state));
     row.append(name, ...cells(it.total));
     row.addEventListener("click", () => open(it.file, index));
     return row;

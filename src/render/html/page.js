@@ -15,6 +15,13 @@ function bytes(number) {
   while (value >= 1023.95 && unit < 4) { value /= 1024; unit += 1; }
   return (number < 0 ? "-" : "") + value.toFixed(1) + " " + units[unit];
 }
+// The cell of a function's name. A long one is cut at its front, as it says most at its end.
+function named(text) {
+  const cell = make("td", "name"), name = make("bdi", "", text);
+  name.dir = "ltr";
+  cell.append(name);
+  return cell;
+}
 const shown = (key, value) => key === "count" ? value.toLocaleString("en") : bytes(value);
 function themes() {
   by("toggle").addEventListener("click", () => {

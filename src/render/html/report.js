@@ -134,9 +134,12 @@ function functions() {
   const rows = found(), value = ([table]) => state.sort === "name" ? table.name : table.total[state.sort];
   fill(ordered(rows, value, state.down), ([table, index]) => {
     const row = make("tr", state.table === index ? "open" : "");
-    const name = make("td", "name", table.name);
+    const name = named(table.name);
     name.title = table.name + "\n" + table.file;
-    row.append(name, ...FIGURES.map(([key]) => make("td", "", shown(key, table.total[key]))));
+    row.append(name, ...FIGURES.map(([key]) => {
+      const noise = table.total.noise?.includes(key);
+      return make("td", noise ? "noise" : "", (noise ? "~" : "") + shown(key, table.total[key]));
+    }));
     row.addEventListener("click", () => { state.table = index; state.file = table.file; state.line = null; files(); functions(); source(); });
     return row;
   }, state, functions);

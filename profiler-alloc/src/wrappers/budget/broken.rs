@@ -96,6 +96,21 @@ pub struct QueryUse {
     pub times: u64,
 }
 
+impl Broken {
+    /// A copy that shares nothing with this one.
+    pub(super) fn copy(&self) -> Broken {
+        let own = |query: &QueryUse| QueryUse {
+            normalised: Arc::from(&*query.normalised),
+            ..*query
+        };
+        Broken {
+            limits: self.limits.clone(),
+            lines: self.lines.clone(),
+            queries: self.queries.iter().map(own).collect(),
+        }
+    }
+}
+
 impl std::error::Error for Broken {}
 
 impl fmt::Display for Broken {

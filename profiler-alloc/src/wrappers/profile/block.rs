@@ -18,6 +18,7 @@ use crate::counters;
 use crate::exact::Counters;
 use crate::hook;
 use crate::own_counts::Excused;
+use crate::own_record;
 use crate::recorder::{self, Recorder};
 
 static UNCHANGING: AtomicU64 = AtomicU64::new(0);
@@ -141,7 +142,7 @@ impl Block {
         };
         let thread = match is_shared {
             true => 0,
-            false if counters::has_joined(counters::current(), Some(recorder)) => {
+            false if counters::has_joined(own_record::of_program(), Some(recorder)) => {
                 counters::number()
             }
             false => hook::join(recorder),

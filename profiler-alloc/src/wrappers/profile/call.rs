@@ -14,6 +14,8 @@ pub struct ProfileCall<const W: usize> {
     slot: u32,
     is_begun: bool,
     running: Option<Running>,
+    /// Heap in use when it began.
+    heap: i64,
     /// Counters of this call alone, if each call is to be reported.
     own: Option<Taken>,
 }
@@ -49,7 +51,8 @@ impl<const W: usize> Scope for ProfileCall<W> {
             self.running = Some(running);
             if !self.is_begun {
                 self.is_begun = true;
-                self.table.called(local.count_call());
+                self.heap = local.count_call();
+                self.table.called(self.heap);
             }
         });
     }
@@ -75,7 +78,7 @@ impl<const W: usize> Drop for ProfileCall<W> {
     #[inline]
     fn drop(&mut self) {
         if let Some(own) = self.own.take() {
-            self.table.report_call(own);
+            self.table.report_call(own, self.heap);
         }
     }
 }
@@ -93,6 +96,7 @@ pub fn call<const W: usize>(table: &'static Table, key: Key<W>) -> Option<Profil
         slot: 0,
         is_begun: false,
         running: None,
+        heap: 0,
         own: None,
     })
 }

@@ -91,7 +91,7 @@ impl<const W: usize> Local<W> {
         }
         let cells = counters::current();
         let (allocated, freed) = own_counts::bytes_with(cells);
-        (allocated, freed, counters::heap())
+        (allocated, freed, counters::heap_with(cells))
     }
 
     /// Looks whether the counters are still the right ones, and takes others if not.

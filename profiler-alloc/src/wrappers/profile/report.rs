@@ -8,7 +8,7 @@ use crate::wrappers::json::Object;
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct ProfileReport {
-    /// Path of the function: `app::module::name`.
+    /// Path of the function: `app::module::name`, of a method `app::module::Type::name`.
     pub function: String,
     /// Its file, as the compiler wrote it.
     pub file: String,
@@ -44,7 +44,8 @@ pub struct Line {
     pub contents: Option<String>,
     /// In use in the whole process after the line; the highest of its runs. On the `fn` line: when it was called.
     pub mem_usage: Option<i64>,
-    /// Allocated minus freed by the line and what it called, in all runs. On the `fn` line: in use at the first call.
+    /// Allocated minus freed by the line and what it called, in all runs. On the `fn` line, what
+    /// was in use at the first call is added, so that the increments of a table add up.
     pub increment: Option<i64>,
     /// Allocated.
     pub allocated: Option<u64>,
@@ -79,11 +80,17 @@ impl ProfileReport {
             };
             line.mem_usage = (sum.mem_usage != i64::MIN).then_some(sum.mem_usage);
             line.occurrences = Some(sum.runs).filter(|&runs| runs > 0);
+            let net = sum.allocated.wrapping_sub(sum.freed) as i64;
             if slot == 0 && about.span.0 != about.span.1 {
-                line.increment = Some(baseline);
-                continue;
+                line.increment = Some(baseline.wrapping_add(net));
+                // Blank, unless the call itself has worked there: what the attribute above does
+                // first, for one.
+                if sum.allocated | sum.freed == 0 {
+                    continue;
+                }
+            } else {
+                line.increment = Some(net);
             }
-            line.increment = Some(sum.allocated.wrapping_sub(sum.freed) as i64);
             line.allocated = Some(sum.allocated);
             line.freed = Some(sum.freed);
         }
@@ -92,7 +99,7 @@ impl ProfileReport {
             false => Metric::Rss,
         };
         ProfileReport {
-            function: about.function.to_owned(),
+            function: about.name().to_owned(),
             file: about.file.to_owned(),
             metric,
             calls: sums.first().map_or(0, |sum| sum.runs),

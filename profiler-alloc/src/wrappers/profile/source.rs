@@ -71,6 +71,7 @@ mod tests {
     fn about(file: &'static str, source_hash: u64) -> About {
         About {
             function: "app::f",
+            here: None,
             file,
             manifest_dir: option_env!("CARGO_MANIFEST_DIR"),
             span: (1, 1),

@@ -24,6 +24,9 @@ const BLOCKS: usize = 32;
 pub struct About {
     /// Path of the function: `app::module::name`.
     pub function: &'static str,
+    /// What the compiler calls an item inside the table's static, whose path has the function's
+    /// type too: `app::module::Type::name::__MEMPROF_TABLE::here`.
+    pub here: Option<fn() -> &'static str>,
     /// As `file!()` gives it.
     pub file: &'static str,
     /// Folder of the package's Cargo.toml when it was built.
@@ -42,6 +45,19 @@ pub struct About {
     pub precision: usize,
     /// A table after each call, instead of one at the end.
     pub each_call: bool,
+}
+
+impl About {
+    /// Path of the function, with its type if it is a method.
+    pub(super) fn name(&self) -> &'static str {
+        let whole = self
+            .here
+            .and_then(|here| here().strip_suffix("::__MEMPROF_TABLE::here"));
+        // The body of an `async fn` is a closure to the compiler.
+        whole.map_or(self.function, |whole| {
+            whole.trim_end_matches("::{{closure}}")
+        })
+    }
 }
 
 /// Columns beside mem usage and increment.
@@ -195,8 +211,9 @@ impl Table {
         }
     }
 
-    /// Prints what one call did, and forgets it. A call that shares its counters waits for the end of the program.
-    pub(super) fn report_call(&'static self, own: Taken) {
+    /// Prints what one call did that began with so much heap in use, and forgets it. A call that
+    /// shares its counters waits for the end of the program.
+    pub(super) fn report_call(&'static self, own: Taken, heap: i64) {
         if own.is_shared {
             if let Some(recorder) = recorder::current().filter(|recorder| recorder.is_ours()) {
                 recorder.lost_call();
@@ -209,8 +226,7 @@ impl Table {
         lines.iter().for_each(block::clear);
         drop(own);
         self.add_to_recording(&sums);
-        let baseline = sums.first().map_or(0, |line| line.mem_usage);
-        output::send(&Report::Profile(ProfileReport::new(self, &sums, baseline)));
+        output::send(&Report::Profile(ProfileReport::new(self, &sums, heap)));
     }
 
     /// A call begins that is counted apart: the file of a recording is told when the first one did.
@@ -246,7 +262,7 @@ impl Table {
         let about = &self.about;
         Profiled {
             number: self.number.load(Ordering::Relaxed),
-            name: about.function,
+            name: about.name(),
             file: about.file,
             folder: about.manifest_dir.unwrap_or_default(),
             source: about.source.unwrap_or_default(),
@@ -260,7 +276,7 @@ impl Table {
     /// What the line of a slot used, by name.
     pub(in crate::wrappers) fn line_use(&self, slot: u32, bytes: i64) -> LineUse {
         LineUse {
-            function: self.about.function,
+            function: self.about.name(),
             file: self.about.file,
             line: self.about.lines.get(slot as usize).copied().unwrap_or(0),
             bytes,

@@ -12,10 +12,7 @@ const TAB: usize = 4;
 impl fmt::Display for ProfileReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Filename: {}", words::harmless(&self.file))?;
-        let first = self.lines.first().and_then(|line| line.contents.as_ref());
-        if !first.is_some_and(|line| line.contains("fn ")) {
-            writeln!(f, "Function: {}", words::harmless(&self.function))?;
-        }
+        writeln!(f, "Function: {}", words::harmless(&self.function))?;
         if self.metric == Metric::Rss {
             writeln!(
                 f,

@@ -20,6 +20,8 @@ use super::collection::{Collection, Wanted};
 use super::report::Place;
 use super::site::QuerySite;
 use crate::own_counts::Excused;
+#[cfg(feature = "sqlx")]
+use crate::own_counts::Lent;
 use crate::wrappers::scope::Scope;
 
 /// Where a scope is opened.
@@ -198,17 +200,23 @@ impl Scope for Visit {
         let _excused = Excused::begin();
         self.outer = replace(Some(Arc::clone(&self.frame)));
         #[cfg(feature = "sqlx")]
-        self.frame
-            .span
-            .with_subscriber(|(id, dispatch)| dispatch.enter(id));
+        {
+            let _lent = Lent::begin();
+            self.frame
+                .span
+                .with_subscriber(|(id, dispatch)| dispatch.enter(id));
+        }
     }
 
     fn pause(&mut self) {
         let _excused = Excused::begin();
         #[cfg(feature = "sqlx")]
-        self.frame
-            .span
-            .with_subscriber(|(id, dispatch)| dispatch.exit(id));
+        {
+            let _lent = Lent::begin();
+            self.frame
+                .span
+                .with_subscriber(|(id, dispatch)| dispatch.exit(id));
+        }
         replace(self.outer.take());
     }
 }
@@ -229,6 +237,14 @@ impl Scope for Visit {
 /// A query that begins when the scope has made its report belongs to no scope.
 #[derive(Clone, Default)]
 pub struct Handle(Option<Arc<Frame>>);
+
+/// The last one frees the scope, which is memprof's own.
+impl Drop for Handle {
+    fn drop(&mut self) {
+        let _excused = Excused::begin();
+        self.0 = None;
+    }
+}
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,7 +17,7 @@ pub struct Place {
     /// Number of the line.
     pub line: u32,
     /// True for the line that ran the query. Otherwise it is the one that opened the scope: closures and guards do not know
-    /// the lines inside.
+    /// the lines inside, nor do attributes those of a body that a macro has made.
     pub is_exact: bool,
 }
 
@@ -66,6 +66,39 @@ pub struct QueryReport {
     pub findings: Findings,
     pub(super) shown: usize,
     pub(super) has_values: bool,
+}
+
+impl QueryReport {
+    /// A copy that shares no text with this one.
+    pub(in crate::wrappers) fn copy(&self) -> QueryReport {
+        let mut copy = self.clone();
+        for query in &mut copy.queries {
+            query.normalised = Arc::from(&*query.normalised);
+            query.sql = query.sql.as_deref().map(Arc::from);
+        }
+        let findings = &mut copy.findings;
+        for list in [
+            &mut findings.duplicates,
+            &mut findings.similar,
+            &mut findings.n_plus_one,
+        ] {
+            for finding in list {
+                finding.normalised = Arc::from(&*finding.normalised);
+            }
+        }
+        copy
+    }
+}
+
+impl QuerySummary {
+    /// A copy that shares no text with this one.
+    pub(in crate::wrappers) fn copy(&self) -> QuerySummary {
+        let mut copy = self.clone();
+        for (sql, _) in &mut copy.statements {
+            *sql = Arc::from(&**sql);
+        }
+        copy
+    }
 }
 
 /// The queries of all calls of a function.
