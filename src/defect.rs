@@ -1,9 +1,12 @@
 //! What went wrong without stopping anything: values that every lossy stage returns beside its result.
 
+use std::ffi::OsStr;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use profiler_alloc_format::Table;
+
+use crate::units::Bytes;
 
 /// One kind of fault in a profile or in what belongs to it, counted. Rendered at the end of every report.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -55,6 +58,11 @@ pub enum Defect {
         /// Number of figures.
         figures: u64,
     },
+    /// More was freed through the program's allocator than it had given.
+    HeapBelowZero {
+        /// How far below zero the heap in use ended, in bytes.
+        bytes: u64,
+    },
     /// The module's file is not there or cannot be read.
     ModuleMissing {
         /// Path as recorded.
@@ -66,6 +74,34 @@ pub enum Defect {
     ModuleStripped {
         /// Path as recorded.
         path: PathBuf,
+    },
+    /// The module's file says that its line information lies in another file, which was not found.
+    DebugFileMissing {
+        /// Path as recorded.
+        path: PathBuf,
+        /// Name of the other file.
+        name: String,
+    },
+    /// A file of that name is there, but belongs to another build.
+    DebugFileForeign {
+        /// Path as recorded.
+        path: PathBuf,
+        /// The file.
+        found: PathBuf,
+    },
+    /// `dwz -m` moved a part of the debug info into a file that is not there, or is of another build.
+    SharedDebugInfoMissing {
+        /// Path of the file.
+        path: PathBuf,
+        /// Where that part should be.
+        supplement: PathBuf,
+    },
+    /// Functions of the program's own source are one piece of code.
+    CodeShared {
+        /// Path of the module.
+        path: PathBuf,
+        /// The functions' names.
+        functions: Vec<String>,
     },
     /// The module's file is another one than the one recorded; its frames have no names.
     ModuleChanged {
@@ -158,6 +194,53 @@ impl fmt::Display for Defect {
                     "{figures} standard errors of the profile are damaged and taken as 0"
                 )
             }
+            Defect::HeapBelowZero { bytes } => write!(
+                f,
+                "the heap in use ends {} below zero: the program freed blocks that another allocator had given, as std's own \
+                 are with `-C prefer-dynamic`; build without that, or take what is freed and live for a lower bound",
+                Bytes(*bytes)
+            ),
+            Defect::ModuleMissing { path, .. } if is_doctest(path) => write!(
+                f,
+                "{} is gone: rustdoc deletes the programs of doctests when they have ended, so their frames are shown as \
+                 addresses; record the same code as an example or a test",
+                path.display()
+            ),
+            Defect::DebugFileMissing { path, name } => write!(
+                f,
+                "{} has its line information in another file, {name}, which is neither beside it nor in .debug there or \
+                 below /usr/lib/debug: put it in one of these places",
+                path.display()
+            ),
+            Defect::DebugFileForeign { path, found } => write!(
+                f,
+                "{} has its line information in another file, but {} is of another build: put the one of this build there",
+                path.display(),
+                found.display()
+            ),
+            Defect::SharedDebugInfoMissing { path, supplement } => write!(
+                f,
+                "a part of the debug info of {} was moved by dwz to {}, which is not there or of another build, so many \
+                 functions have no name: put it there, or name the file from before dwz with --path-map PROGRAM=FILE",
+                path.display(),
+                supplement.display()
+            ),
+            Defect::CodeShared { path, functions } => {
+                const SHOWN: usize = 6;
+                let more = functions.len().saturating_sub(SHOWN);
+                write!(
+                    f,
+                    "the linker (`--icf`) or the compiler made one piece of code of equal functions in {}, so the rows of one \
+                     may be another's: {}{}",
+                    path.display(),
+                    functions[..functions.len() - more].join(", "),
+                    if more > 0 {
+                        format!(" and {more} more")
+                    } else {
+                        String::new()
+                    },
+                )
+            }
             Defect::ModuleMissing { path, reason } => write!(
                 f,
                 "{} cannot be read ({reason}): its frames are shown as addresses; \
@@ -206,6 +289,13 @@ impl fmt::Display for Defect {
             ),
         }
     }
+}
+
+/// Whether rustdoc made the program: `/tmp/rustdoctestAbC123/rust_out`.
+fn is_doctest(path: &Path) -> bool {
+    let is_folder = |part: &OsStr| part.as_encoded_bytes().starts_with(b"rustdoctest");
+    path.parent()
+        .is_some_and(|folder| folder.iter().any(is_folder))
 }
 
 impl serde::Serialize for Defect {

@@ -6,6 +6,7 @@
 mod about;
 mod call_tree;
 mod calls;
+mod changes;
 pub mod diff;
 mod draft;
 mod exact;
@@ -83,6 +84,8 @@ pub struct Table {
     pub file: String,
     /// The function without generic arguments, closures being part of the function around them.
     pub function: String,
+    /// What the debug information calls it, with arguments: `<app::Error as From<u8>>::from`. Empty where that is not known.
+    pub instances: Vec<String>,
     /// What happened while the function was anywhere on the stack.
     pub total: Figures,
     /// In the order of the file.
@@ -126,7 +129,7 @@ pub enum Note {
         /// Path as the compiler wrote it, after `--path-map`.
         path: String,
     },
-    /// The file is newer than the program.
+    /// The file is not the one that the program was built from.
     SourceChanged,
     /// Function and lines are not known; rows are addresses.
     NoLines,

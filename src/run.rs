@@ -14,5 +14,5 @@ mod request;
 
 pub use output::{Output, OutputError};
 pub use program::{Program, ProgramError};
-pub use recorded::{Recorded, recorded};
+pub use recorded::{Recorded, main_profile, recorded};
 pub use request::{Request, RunId};

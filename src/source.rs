@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::str::FromStr;
 use std::time::UNIX_EPOCH;
 
+use md5::{Digest, Md5};
 pub use outline::{Item, ItemKind, Outline};
 
 use crate::defect::Defect;
@@ -98,9 +99,34 @@ pub struct Text {
     pub outline: Outline,
     /// Modification time, nanoseconds since 1970; 0 if unknown.
     pub modified_ns: u64,
+    /// MD5 of the whole file.
+    pub md5: [u8; 16],
 }
 
 impl Text {
+    /// Whether this cannot be the text of a program that has code of `function` on `line`.
+    ///
+    /// Told by what an edit further up brings there: no line at all, an empty one, a comment, or another function. Of the
+    /// code that a macro made, the line says nothing.
+    pub fn contradicts(&self, function: &str, line: u32) -> bool {
+        let Some(text) = self.line(line) else {
+            return true;
+        };
+        let text = text.trim_start();
+        if text.is_empty() || text.starts_with("//") {
+            return true;
+        }
+        let item = self.outline.enclosing(line);
+        let item = item.and_then(|index| self.outline.items().get(index));
+        let is_named = !function.is_empty() && !function.starts_with('{');
+        item.is_some_and(|item| {
+            let name = item.name();
+            is_named
+                && item.kind == ItemKind::Function
+                && name.strip_prefix("r#").unwrap_or(name) != function
+        })
+    }
+
     /// Line number `line`, from 1.
     pub fn line(&self, line: u32) -> Option<&str> {
         let index = (line as usize).checked_sub(1)?;
@@ -175,6 +201,7 @@ impl Sources {
                 lines: text.lines().map(str::to_owned).collect(),
                 outline: Outline::of(&text),
                 modified_ns: *modified_ns,
+                md5: Md5::digest(&bytes).into(),
             })
         });
         let path = found.map_or(mapped, |(path, _)| path);

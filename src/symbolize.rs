@@ -1,15 +1,20 @@
 //! Names and source lines for the addresses of a profile, offline, from the modules' files.
 //!
 //! ```text
-//! Frame ── module ──▶ module::identify ──▶ bounds::excess ──▶ dwarf::look_up ──▶ [CodeFrame], inlined ones included
+//! Frame ── module ──▶ module::identify ──▶ separate::find ──▶ bounds::excess ──▶ dwarf::look_up ──▶ [CodeFrame], inlined
+//!                     is it the one?      where its lines are                                       ones included
 //! ```
 
 mod bounds;
+mod digests;
 mod dwarf;
 mod module;
 mod origin;
 mod own;
+mod partial;
+mod separate;
 mod symbols;
+mod twins;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -17,6 +22,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+pub use digests::Digest;
 pub use dwarf::call_address;
 pub use module::SymbolizeError;
 pub use origin::{Origin, is_allocator_function};
@@ -27,6 +33,8 @@ pub use symbols::{CodeFrame, CodeFrameId, Symbols};
 use crate::defect::Defect;
 use crate::profile::{Module, Profile};
 use module::{Identity, identify};
+use separate::DebugFiles;
+use twins::Twins;
 
 /// Addresses looked up between two calls of the progress hook, and the least that is worth a thread.
 const BATCH: usize = 512;
@@ -83,6 +91,11 @@ struct Checked {
     path: PathBuf,
     readable: bool,
     fault: Option<Defect>,
+    /// Where names and lines are, if they are readable.
+    files: Option<DebugFiles>,
+    twins: Twins,
+    /// Names of twins of the program's own that were met.
+    met: BTreeSet<String>,
 }
 
 impl Symbolizer {
@@ -108,8 +121,9 @@ impl Symbolizer {
                 continue;
             };
             work.push(Work {
+                number,
                 module,
-                readable: self.is_readable(number, module, options.force)?,
+                files: self.files(number, module, options.force)?,
                 frames,
             });
         }
@@ -120,22 +134,24 @@ impl Symbolizer {
             if found.split_missing {
                 (self.split_missing).insert(work[found.work].module.path.clone());
             }
+            let number = work[found.work].number;
             for (frame, code) in found.frames {
                 self.symbols.insert(frame, code);
+                self.note_twins(number, frame);
             }
         }
         Ok(())
     }
 
-    /// Whether names may be taken from the module's file, checked when the module is first met.
-    fn is_readable(
+    /// The files to take names and lines from, checked when the module is first met; `None` if they must not be read.
+    fn files(
         &mut self,
         number: u16,
         module: &Module,
         force: bool,
-    ) -> Result<bool, SymbolizeError> {
+    ) -> Result<Option<DebugFiles>, SymbolizeError> {
         if let Some(checked) = self.checked.get(&number) {
-            return Ok(checked.readable);
+            return Ok(checked.files.clone());
         }
         let identity = identify(module);
         let changed = matches!(identity, Identity::Changed { .. });
@@ -147,15 +163,44 @@ impl Symbolizer {
             path: module.path.clone(),
             readable,
             fault: fault(number, module, identity, force)?,
+            files: None,
+            twins: Twins::default(),
+            met: BTreeSet::new(),
         };
-        if let Some(reason) = readable.then(|| bounds::excess(&module.path)).flatten() {
-            let path = module.path.clone();
-            checked.readable = false;
-            checked.fault = Some(Defect::DebugInfoRefused { path, reason });
+        if readable {
+            let (files, missing) = separate::find(&module.path);
+            // Nobody misses the lines of the system's libraries.
+            let is_missed = number == MAIN_MODULE || !is_system(&module.path);
+            checked.fault = checked.fault.or(missing.filter(|_| is_missed));
+            let excess = [Some(&files.main), files.supplement.as_ref()];
+            let excess = excess.into_iter().flatten();
+            if let Some(reason) = excess.filter_map(|path| bounds::excess(path)).next() {
+                let path = module.path.clone();
+                checked.readable = false;
+                checked.fault = Some(Defect::DebugInfoRefused { path, reason });
+            } else {
+                (self.symbols).add_digests(number, digests::digests(&files.main));
+                checked.twins = Twins::of(&files.main);
+                checked.files = Some(files);
+            }
         }
-        let readable = checked.readable;
+        let files = checked.files.clone();
         self.checked.insert(number, checked);
-        Ok(readable)
+        Ok(files)
+    }
+
+    /// Remembers the functions that `frame` may be in, if there are several and it is in the program's own code.
+    fn note_twins(&mut self, number: u16, frame: Frame) {
+        let Some(checked) = self.checked.get_mut(&number) else {
+            return;
+        };
+        let Some(names) = checked.twins.at(call_address(frame)) else {
+            return;
+        };
+        let outermost = self.symbols.of(frame).last();
+        if outermost.is_some_and(|&id| self.symbols.origin(id) == Origin::User) {
+            checked.met.extend(names.iter().cloned());
+        }
     }
 
     /// What is known of the frames looked up so far.
@@ -177,11 +222,17 @@ impl Symbolizer {
         // worth a word only if the user's lines are nowhere else.
         let main = self.checked.get(&MAIN_MODULE).filter(|m| m.readable);
         let without_lines = !self.symbols.has_user_lines() && !self.symbols.has_lines(MAIN_MODULE);
-        let stripped = main.filter(|_| without_lines);
+        // One that is known to have its lines elsewhere is not to be built anew.
+        let stripped = main.filter(|main| without_lines && main.fault.is_none());
         let stripped = stripped.map(|m| Defect::ModuleStripped {
             path: m.path.clone(),
         });
-        faults.chain(split).chain(stripped).collect()
+        let twins = self.checked.values().filter(|m| !m.met.is_empty());
+        let twins = twins.map(|m| Defect::CodeShared {
+            path: m.path.clone(),
+            functions: m.met.iter().cloned().collect(),
+        });
+        faults.chain(split).chain(stripped).chain(twins).collect()
     }
 }
 
@@ -239,8 +290,10 @@ fn frames_by_module(profile: &Profile, known: &Symbols) -> BTreeMap<u16, Vec<Fra
 
 /// The frames of one module.
 struct Work<'a> {
+    number: u16,
     module: &'a Module,
-    readable: bool,
+    /// Where names and lines are, if they may be read.
+    files: Option<DebugFiles>,
     frames: Vec<Frame>,
 }
 
@@ -291,10 +344,7 @@ fn look_up_all(work: &[Work<'_>], total: usize, options: &Options<'_>) -> Vec<Fo
 
 fn look_up_part(index: usize, work: &Work<'_>, frames: &[Frame], count: &dyn Fn(usize)) -> Found {
     let name = work.module.name();
-    let dwarf = (work
-        .readable
-        .then(|| dwarf::DebugInfo::open(&work.module.path)))
-    .flatten();
+    let dwarf = work.files.as_ref().and_then(dwarf::DebugInfo::open);
     let mut found = Found {
         work: index,
         frames: Vec::with_capacity(frames.len()),

@@ -1,5 +1,7 @@
 //! Differences of synthetic profiles whose source was edited in between, and `memprof diff` as a user runs it.
 
+#[allow(dead_code, reason = "each test uses a part")]
+mod built;
 mod synthetic;
 
 use std::fs;
@@ -7,8 +9,9 @@ use std::process::Command;
 
 use memprof::profile::builder::Builder;
 use memprof::render::{Base, DiffHtml, DiffJson, DiffText, Flamegraph};
-use memprof::report::diff::{Diff, Limit, What};
-use memprof::report::{CallTree, Grain, Limits, Metric, Scope, Stacks};
+use memprof::report::diff::{Diff, FunctionChange, Limit, What};
+use memprof::report::{CallTree, Grain, Limits, Metric, Report, Scope, Stacks};
+use memprof::source::{Places, Sources};
 use memprof::symbolize::CodeFrame;
 use synthetic::Program;
 
@@ -205,6 +208,127 @@ fn growth_within_the_error_of_sampling_is_no_failure_and_said() {
     let real = diff(sampled(100, 1), sampled(110, 1)).grown(Metric::Peak, limit);
     assert_eq!(real.len(), 2);
     assert!(real.iter().all(|growth| !growth.within_noise));
+}
+
+const NAMESAKES: &str = "\
+impl From<u8> for Error {
+    fn from(n: u8) -> Error {
+        Error(n.to_string().repeat(10_000))
+    }
+}
+
+impl From<bool> for Error {
+    fn from(b: bool) -> Error {
+        Error(b.to_string().repeat(10_000))
+    }
+}
+";
+
+/// What `From<u8>` and `From<bool>` took; the debug information says `from`, or all of the name.
+fn namesakes(source: &str, lines: [(&str, u32, u64); 2]) -> Program {
+    let lines = lines.map(|(of, line, mib)| {
+        let name = match of {
+            "" => "from".to_owned(),
+            of => format!("<app::Error as core::convert::From<{of}>>::from"),
+        };
+        (name, line, mib)
+    });
+    let lines = lines
+        .each_ref()
+        .map(|(name, line, mib)| (name.as_str(), *line, *mib));
+    program(source, &lines)
+}
+
+/// Changes of peak in MiB, those of nothing left out.
+fn changes(base: Report, new: Report) -> Vec<i64> {
+    let mut diff = Diff::new(base, new);
+    diff.sort(Metric::Peak);
+    let change = |f: &FunctionChange| f.total.change(Metric::Peak).difference().bytes >> 20;
+    diff.functions.iter().map(change).collect()
+}
+
+#[test]
+fn functions_of_one_name_are_the_same_if_their_arguments_text_or_order_is() {
+    let report = |program: &Program| program.report(Scope::User);
+    let (first, second) = NAMESAKES.split_once("\n\n").unwrap();
+    let swapped = format!("{second}\n{first}\n");
+    for names in [["u8", "bool"], ["", ""]] {
+        let [a, b] = names;
+        let base = || namesakes(NAMESAKES, [(a, 3, 30), (b, 9, 50)]);
+        assert_eq!(
+            changes(report(&base()), report(&base())),
+            [0i64; 0],
+            "{names:?}"
+        );
+        // The other way round in the file, and the later one grew.
+        let new = namesakes(&swapped, [(a, 9, 31), (b, 3, 50)]);
+        assert_eq!(changes(report(&base()), report(&new)), [1], "{names:?}");
+    }
+    // Neither arguments nor text: the order is left.
+    let unknown = |lines: [(u32, u64); 2]| {
+        let mut program = Program::new("");
+        for (line, mib) in lines {
+            let code = CodeFrame::new(&format!("app::f{line}"), "/nowhere/src/lost.rs", line);
+            let code = CodeFrame {
+                function: "from".to_owned(),
+                ..code
+            };
+            let frame = program.frame_of(vec![code]);
+            let stack = program.builder.stack(&[frame]);
+            program.builder.allocated(stack, mib * MIB, 1);
+        }
+        program.report(Scope::User)
+    };
+    assert_eq!(
+        changes(unknown([(3, 30), (9, 50)]), unknown([(13, 30), (19, 50)])),
+        [0i64; 0]
+    );
+}
+
+/// As seen from a folder that neither is in, so that paths are whole.
+#[test]
+fn two_checkouts_of_one_source_are_the_same() {
+    let report = |program: Program| {
+        let (profile, defects) = program.profile();
+        let mut sources = Sources::new(Places::default());
+        Report::new(
+            &profile,
+            &program.symbols,
+            &mut sources,
+            Scope::User,
+            defects,
+        )
+    };
+    let recorded = || namesakes(NAMESAKES, [("u8", 3, 30), ("bool", 9, 50)]);
+    let mut diff = Diff::new(report(recorded()), report(recorded()));
+    assert!(diff.functions.iter().all(|function| function.was.is_none()));
+    assert_eq!(diff.functions.len(), 2);
+    diff.sort(Metric::Peak);
+    assert_eq!(diff.functions, []);
+}
+
+#[test]
+fn a_block_that_is_taken_one_line_further_down_is_no_growth() {
+    let moved = Diff::new(
+        program(BEFORE, &[("app::main", 2, 50), ("app::main", 3, 5)]).report(Scope::User),
+        program(BEFORE, &[("app::main", 2, 5), ("app::main", 3, 50)]).report(Scope::User),
+    );
+    assert_eq!(moved.grown(Metric::Peak, Limit::Amount(MIB)), []);
+}
+
+#[test]
+fn a_source_that_was_only_touched_is_not_changed() {
+    let touched = |source: &str| {
+        let mut program = program(source, &[("app::main", 3, 10), ("app::load", 8, 5)]);
+        program.builder.modules[0].modified_ns = 1;
+        let diff = Diff::new(program.report(Scope::User), program.report(Scope::User));
+        diff.new.source_changed
+    };
+    assert!(!touched(BEFORE));
+    // An edit further up brings another function, a comment or nothing there.
+    assert!(touched(&format!("//! A comment.\n\n\n\n\n\n{BEFORE}")));
+    assert!(touched(&BEFORE.replace("    let b", "    // let b")));
+    assert!(touched("fn main() {\n}\n"));
 }
 
 #[test]
@@ -416,7 +540,76 @@ fn the_exit_code_tells_what_grew() {
     );
     assert_eq!(diff(&["--fail-over", "3%"]).0, Some(0));
     assert_eq!(diff(&["--fail-over", "2B", "--format", "json"]).0, Some(1));
+    let (_, out, _) = diff(&["--fail-over", "2%", "--fail-on", "whole"]);
+    let (_, grown) = out.split_once("grew by more than").unwrap();
+    assert!(
+        grown.contains("the whole program") && !grown.contains("app"),
+        "{out}"
+    );
     let (code, _, error) = diff(&["--fail-over", "much"]);
     assert_eq!(code, Some(2));
     assert!(error.contains("such as 5% or 10MiB"), "{error}");
+}
+
+/// A program recorded in two folders, both of a repository, and what `memprof diff` says of the two profiles.
+#[test]
+fn one_program_recorded_twice_has_not_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |program: &str, arguments: &[&str], place: &str| {
+        let output = (Command::new(program).args(arguments))
+            .current_dir(folder.path().join(place))
+            .output()
+            .unwrap();
+        let said = built::text(&output.stdout) + &built::text(&output.stderr);
+        (output.status.code(), said)
+    };
+    let git = |arguments: &[&str]| {
+        let who = [
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@example.org",
+            "-c",
+            "commit.gpgsign=false",
+        ];
+        let (code, said) = run("git", &[&who, arguments].concat(), ".");
+        assert_eq!(code, Some(0), "{said}");
+    };
+    git(&["init", "-q"]);
+    fs::write(folder.path().join("README"), "one").unwrap();
+    git(&["add", "README"]);
+    git(&["commit", "-qm", "one"]);
+    for place in ["one", "two"] {
+        let program = folder.path().join(place).join("lists");
+        fs::create_dir(folder.path().join(place)).unwrap();
+        fs::copy(built::example("lists"), &program).unwrap();
+        // A program older than its source, as after a fresh checkout or `touch`.
+        let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(9);
+        (fs::File::open(&program).unwrap().set_modified(long_ago)).unwrap();
+        let options = ["run", "--sample", "all", "-o", "x.memprof", "--", "./lists"];
+        let (code, said) = run(built::MEMPROF, &options, place);
+        assert_eq!(code, Some(0), "{said}");
+    }
+    let here = folder.path().to_str().unwrap();
+    let elsewhere = format!("{here}=/nowhere");
+    for options in [
+        &[][..],
+        &["--base-rev", "HEAD"],
+        &["--base-path-map", &elsewhere],
+    ] {
+        let profiles = [
+            "diff",
+            "one/x.memprof",
+            "two/x.memprof",
+            "--fail-over",
+            "1B",
+        ];
+        let (code, said) = run(built::MEMPROF, &[&profiles[..], options].concat(), ".");
+        assert_eq!(code, Some(0), "{options:?}: {said}");
+        assert!(!said.contains("changed since"), "{options:?}: {said}");
+        assert!(
+            !said.contains("Function:") && !said.contains("Filename:"),
+            "{options:?}: {said}"
+        );
+    }
 }

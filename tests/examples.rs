@@ -175,7 +175,7 @@ fn transient_buffers_show_within_the_time_budget_too() {
 
 #[test]
 fn a_leak_behind_an_earlier_peak_is_live_to_the_byte() {
-    let report = Recording::of("leak", &[]).report();
+    let report = Recording::of("leak", &["--sample", "all"]).report();
     let leak = report.function("leak::serve").line("let session");
     assert_eq!(
         (leak.live, leak.increment),

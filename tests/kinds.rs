@@ -443,3 +443,98 @@ fn whatever_the_end_the_profile_is_the_same() {
         check(&report, how);
     }
 }
+
+const LIBRARY: &str = "\
+#[global_allocator]
+static ALLOC: profiler_alloc::ProfilerAlloc = profiler_alloc::ProfilerAlloc::system();
+#[unsafe(no_mangle)]
+extern \"C\" fn take() {
+    std::mem::forget(std::hint::black_box(vec![1u8; 1000]));
+}
+";
+
+const HOST: &str = "\
+#include <dlfcn.h>
+int main(void) {
+    void *one = dlopen(\"./one.so\", RTLD_NOW | RTLD_LOCAL), *two = dlopen(\"./two.so\", RTLD_NOW | RTLD_LOCAL);
+    if (!one || !two) return 1;
+    ((void (*)(void))dlsym(one, \"take\"))();
+    ((void (*)(void))dlsym(two, \"take\"))();
+    ((void (*)(void))dlsym(two, \"take\"))();
+    return 0;
+}
+";
+
+/// As two extension modules in one Python: each records for itself, the second beside the first and under its own name.
+#[test]
+fn two_libraries_that_record_in_one_process() {
+    let kind = Kind {
+        name: "libraries",
+        ..PLAIN
+    };
+    let _alone = alone();
+    let folder = kind.folder();
+    fs::create_dir_all(folder.join("src")).unwrap();
+    let recorder = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiler-alloc");
+    let manifest = format!(
+        "[package]\nname = \"library\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n\
+         [dependencies]\nprofiler-alloc = {{ path = {recorder:?}, default-features = false }}\n\
+         [profile.release]\ndebug = 1\n[workspace]\n"
+    );
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    fs::write(folder.join("src/lib.rs"), LIBRARY).unwrap();
+    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
+    fs::copy(lock, folder.join("Cargo.lock")).unwrap();
+    let target = folder.parent().unwrap().join("target/shared");
+    let build = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--quiet", "--target-dir"])
+        .arg(&target)
+        .current_dir(&folder)
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .status();
+    assert!(build.unwrap().success());
+
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path().canonicalize().unwrap();
+    for name in ["one.so", "two.so"] {
+        fs::copy(target.join("release/liblibrary.so"), place.join(name)).unwrap();
+    }
+    fs::write(place.join("host.c"), HOST).unwrap();
+    let cc = std::env::var_os("CC").unwrap_or("cc".into());
+    let built = Command::new(cc)
+        .args(["-o", "host", "host.c", "-ldl"])
+        .current_dir(&place)
+        .status();
+    assert!(built.unwrap().success());
+
+    let memprof = |arguments: &[&str]| {
+        let output = (Command::new(MEMPROF).args(arguments))
+            .current_dir(&place)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        output
+    };
+    let said = text(&memprof(&["run", "--sample", "all", "--", "./host"]).stderr);
+    let names = fs::read_dir(&place).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.ends_with(".memprof")).collect();
+    names.sort_by_key(String::len);
+    let [first, second] = &names[..] else {
+        panic!("{names:?}");
+    };
+    let stem = first.strip_suffix(".memprof").unwrap();
+    assert_eq!(*second, format!("{stem}.two.so.memprof"));
+    // The second has more, and the first is the process's own.
+    assert!(
+        said.ends_with(&format!("next: memprof report {first}\n")),
+        "{said}"
+    );
+    let (profile, _) = memprof::profile::read(&place.join(first)).unwrap();
+    let modules: Vec<_> = profile.modules.iter().map(|module| &module.path).collect();
+    assert!(modules.contains(&&place.join("one.so")), "{modules:?}");
+
+    let by_default = memprof(&["report"]).stdout;
+    assert_eq!(by_default, memprof(&["report", first]).stdout);
+    assert_ne!(by_default, memprof(&["report", second]).stdout);
+}

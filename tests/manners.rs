@@ -388,3 +388,59 @@ fn output_to_a_device_goes_there() {
     );
     assert!(output.status.success());
 }
+
+/// Every view has `-o`, but for the one that is a page on a terminal.
+#[test]
+fn a_dash_is_standard_output() {
+    let folder = folder();
+    let run = |arguments: &[&str]| {
+        let output = (Command::new(MEMPROF).args(arguments))
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        output.stdout
+    };
+    for view in VIEWS.iter().filter(|view| view[0] != "live") {
+        let view = [view, &["app.memprof"][..]].concat();
+        let dashed = run(&[&view[..], &["-o", "-"]].concat());
+        assert!(!dashed.is_empty(), "{view:?}");
+        assert_eq!(dashed.len(), run(&view).len(), "{view:?}");
+        assert!(!folder.path().join("-").exists(), "{view:?}");
+    }
+    run(&["report", "-o", "./-"]);
+    assert!(folder.path().join("-").exists());
+}
+
+#[test]
+fn a_very_long_line_of_source_is_not_shown_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = format!(
+        "fn main() {{\n    let all = [{}];\n}}\n",
+        "1, ".repeat(69_000)
+    );
+    let file = folder.path().join("app.rs");
+    fs::write(&file, source).unwrap();
+    fs::write(folder.path().join("empty.rs"), "\n").unwrap();
+    let mut builder = Builder::new();
+    let main = builder.profiled("main", file.to_str().unwrap(), (1, 3));
+    builder.share(main, &[(2, 1, 900, 0)]);
+    let profile = folder.path().join("app.memprof");
+    fs::write(&profile, builder.to_bytes()).unwrap();
+    for format in ["text", "json"] {
+        let output = (Command::new(MEMPROF).args(["report", "--exact", "--format", format]))
+            .arg(&profile)
+            .output()
+            .unwrap();
+        let shown = String::from_utf8(output.stdout).unwrap();
+        let longest = shown.lines().map(str::len).max().unwrap();
+        match format {
+            "text" => assert!(
+                longest < 400 && shown.contains("… (207,017 characters)"),
+                "{shown:.900}"
+            ),
+            _ => assert!(shown.len() > 207_000, "programs get all of it"),
+        }
+    }
+}

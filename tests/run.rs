@@ -385,6 +385,37 @@ fn what_is_asked_for_is_what_is_recorded() {
     }
 }
 
+/// As programs are started that were moved to another machine with their loader.
+#[test]
+fn a_program_started_by_its_loader_is_the_program() {
+    let loader = match std::env::consts::ARCH {
+        "x86_64" => "/lib64/ld-linux-x86-64.so.2",
+        _ => "/lib/ld-linux-aarch64.so.1",
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let program = example("lists");
+    let arguments = ["-o", "x.memprof", "--", loader, program.to_str().unwrap()];
+    let output = memprof_run(folder.path(), &arguments).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let report = (Command::new(MEMPROF).args(["report", "x.memprof"]))
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(report.status.success(), "{}", text(&report.stderr));
+    assert!(
+        text(&report.stdout).contains("lists.rs"),
+        "{}",
+        text(&report.stdout)
+    );
+}
+
+#[test]
+fn a_profile_does_not_go_to_standard_output() {
+    let output = ended(&["-o", "-", "--", "true"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("name a file with -o"));
+}
+
 #[test]
 fn two_lines_tell_what_was_recorded_and_what_comes_next() {
     let folder = tempfile::tempdir().unwrap();

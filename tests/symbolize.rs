@@ -34,8 +34,21 @@ pub extern "C" fn memprof_test_outer(n: usize) -> usize {
     a + 1
 }
 
+#[no_mangle]
+#[inline(never)]
+pub extern "C" fn memprof_test_twin(n: usize) -> usize {
+    opaque(n).wrapping_mul(3)
+}
+
+#[no_mangle]
+#[inline(never)]
+pub extern "C" fn memprof_test_other_twin(n: usize) -> usize {
+    opaque(n).wrapping_mul(3)
+}
+
 #[allow(dead_code)]
 fn main() {
+    memprof_test_twin(memprof_test_other_twin(1));
     println!("{}", memprof_test_outer(std::hint::black_box(3)));
 }
 "#;
@@ -48,12 +61,15 @@ struct Program {
 }
 
 fn compile(flags: &[&str]) -> Program {
-    let folder = tempfile::tempdir().unwrap();
+    compile_in(tempfile::tempdir().unwrap(), PROGRAM, flags)
+}
+
+fn compile_in(folder: TempDir, source: &str, flags: &[&str]) -> Program {
     let library = flags.contains(&"--crate-type=cdylib");
     let path = folder
         .path()
         .join(if library { "libapp.so" } else { "app" });
-    fs::write(folder.path().join("app.rs"), PROGRAM).unwrap();
+    fs::write(folder.path().join("app.rs"), source).unwrap();
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let output = Command::new(rustc)
         .current_dir(folder.path())
@@ -72,12 +88,16 @@ fn compile(flags: &[&str]) -> Program {
     }
 }
 
-/// The addresses of the function, or of nothing if the file has no symbols.
 fn addresses(path: &Path) -> std::ops::Range<u64> {
+    addresses_of("memprof_test_outer", path)
+}
+
+/// The addresses of a function, or of nothing if the file has no symbols.
+fn addresses_of(function: &str, path: &Path) -> std::ops::Range<u64> {
     let bytes = fs::read(path).unwrap();
     let object = object::File::parse(&*bytes).unwrap();
     (object.symbols())
-        .find(|symbol| symbol.name() == Ok("memprof_test_outer"))
+        .find(|symbol| symbol.name() == Ok(function))
         .map_or(0..0, |symbol| {
             symbol.address()..symbol.address() + symbol.size()
         })
@@ -227,6 +247,179 @@ fn missing() {
     assert!(
         matches!(&defects[..], [Defect::ModuleMissing { .. }]),
         "{defects:?}"
+    );
+}
+
+/// What a tool of binutils or the like does in the program's folder; false if it is not installed.
+fn ran(program: &Program, tool: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(tool);
+    let output = command.args(arguments).current_dir(program.folder.path());
+    match output.output() {
+        Ok(output) => {
+            assert!(output.status.success(), "{tool}: {output:?}");
+            true
+        }
+        Err(error) => {
+            eprintln!("not tested: {tool}: {error} (apt-get install dwz binutils)");
+            false
+        }
+    }
+}
+
+/// Moves the debug information of `app` to `app.debug`, as distributions do.
+fn separate(program: &Program) -> PathBuf {
+    let arguments: [&[&str]; 3] = [
+        &["--only-keep-debug", "app", "app.debug"],
+        &["--strip-all", "app"],
+        &["--add-gnu-debuglink=app.debug", "app"],
+    ];
+    for arguments in arguments {
+        assert!(ran(program, "objcopy", arguments));
+    }
+    program.folder.path().join("app.debug")
+}
+
+#[test]
+fn debug_information_in_a_file_of_its_own() {
+    let with_id = "-Clink-arg=-Wl,--build-id=sha1";
+    let without_id = "-Clink-arg=-Wl,--build-id=none";
+    for build_id in [with_id, without_id] {
+        let program = gives_inlined_lines(&["-Cdebuginfo=1", build_id]);
+        let beside = separate(&program);
+        assert!(program.answers().contains(INLINED), "beside: {build_id}");
+        let folder = program.folder.path();
+        fs::create_dir(folder.join(".debug")).unwrap();
+        fs::rename(&beside, folder.join(".debug/app.debug")).unwrap();
+        assert!(program.answers().contains(INLINED), ".debug: {build_id}");
+        fs::remove_file(folder.join(".debug/app.debug")).unwrap();
+        let path = program.path.clone();
+        let missing = Defect::DebugFileMissing {
+            path: path.clone(),
+            name: "app.debug".to_owned(),
+        };
+        assert_eq!(program.symbolize().1, [missing]);
+        // Of the same name, and of another build.
+        fs::copy(compile(&["-Cdebuginfo=1", "-Copt-level=0"]).path, &beside).unwrap();
+        let found = beside.canonicalize().unwrap();
+        let foreign = Defect::DebugFileForeign { path, found };
+        assert_eq!(program.symbolize().1, [foreign]);
+    }
+}
+
+/// A function that two crates have, so that `dwz` finds what their units share.
+const SHARED: &str = "
+#[no_mangle]
+pub extern \"C\" fn NAME(n: usize) -> usize {
+    let mut all: Vec<String> = Vec::new();
+    for number in 0..n {
+        all.push(number.to_string().repeat(n));
+    }
+    all.len()
+}
+";
+
+/// The program with a second crate.
+fn of_two_crates(debug_info: &str) -> Program {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(
+        folder.path().join("part.rs"),
+        SHARED.replace("NAME", "in_part"),
+    )
+    .unwrap();
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let flags = [
+        "--edition=2021",
+        "-O",
+        "--crate-type=rlib",
+        debug_info,
+        "part.rs",
+    ];
+    let status = (Command::new(rustc).current_dir(folder.path()).args(flags)).status();
+    assert!(status.unwrap().success());
+    let own = SHARED.replace("NAME", "in_app");
+    let both = "#[no_mangle]\npub fn both() -> usize { in_app(2) + part::in_part(2) }\n";
+    let source = format!("{PROGRAM}{own}{both}");
+    compile_in(folder, &source, &[debug_info, "--extern=part=libpart.rlib"])
+}
+
+#[test]
+fn what_dwz_has_made_small() {
+    for debug_info in ["-Cdebuginfo=1", "-Cdebuginfo=2"] {
+        let program = of_two_crates(debug_info);
+        let before = program.answers();
+        assert!(before.contains(INLINED), "{before:#?}");
+        if !ran(&program, "dwz", &["app"]) {
+            return;
+        }
+        assert_eq!(program.answers(), before, "{debug_info}");
+        // The other way: what two files share goes into a third.
+        let program = of_two_crates(debug_info);
+        let folder = program.folder.path();
+        fs::copy(&program.path, folder.join("other")).unwrap();
+        assert!(ran(
+            &program,
+            "dwz",
+            &["-m", "shared.debug", "app", "other"]
+        ));
+        assert_eq!(program.answers(), before, "{debug_info}");
+        fs::remove_file(folder.join("shared.debug")).unwrap();
+        let (_, defects) = program.symbolize();
+        let [Defect::SharedDebugInfoMissing { supplement, .. }] = &defects[..] else {
+            panic!("{defects:?}");
+        };
+        assert!(supplement.ends_with("shared.debug"));
+    }
+    // And out of a file that is separate already, as Debian's packages are made.
+    let program = of_two_crates("-Cdebuginfo=1");
+    let before = program.answers();
+    separate(&program);
+    assert!(ran(&program, "dwz", &["app.debug"]));
+    assert_eq!(program.answers(), before);
+}
+
+#[test]
+fn functions_that_are_one_piece_of_code_are_said() {
+    let folding = ["-Copt-level=1", "-Clink-arg=-Wl,--icf=all"];
+    let kinds = [
+        ("ld.lld", "-Clink-arg=-fuse-ld=lld", &folding[..]),
+        ("gold", "-Clink-arg=-fuse-ld=gold", &folding[..]),
+        ("cc", "-Cdebuginfo=1", &["-Copt-level=1"]),
+    ];
+    for (tool, linker, flags) in kinds {
+        if Command::new(tool).arg("--version").output().is_err() {
+            eprintln!("not tested: {tool} (apt-get install lld binutils)");
+            continue;
+        }
+        let mut program = compile(&[&["-Cdebuginfo=1", linker], flags].concat());
+        program.addresses = addresses_of("memprof_test_twin", &program.path);
+        let (_, defects) = program.symbolize();
+        let said = [Defect::CodeShared {
+            path: program.path.clone(),
+            functions: ["memprof_test_other_twin", "memprof_test_twin"]
+                .map(str::to_owned)
+                .to_vec(),
+        }];
+        assert_eq!(
+            defects,
+            if tool == "cc" { &[] } else { &said[..] },
+            "{tool}"
+        );
+        program.addresses = addresses_of("memprof_test_outer", &program.path);
+        assert_eq!(program.symbolize().1, [], "{tool}");
+    }
+}
+
+#[test]
+fn a_doctests_program_is_said_to_be_gone() {
+    let mut builder = Builder::new();
+    builder.module("/tmp/rustdoctestAbC123/rust_out");
+    let stack = builder.stack(&[Frame::new(0, 0x10)]);
+    builder.allocated(stack, 1, 1);
+    let (_, defects) = symbolize(&profile(&builder), &symbolize::Options::default()).unwrap();
+    let said = defects[0].to_string();
+    assert!(
+        said.contains("rustdoc deletes") && !said.contains("put the recorded file back"),
+        "{said}"
     );
 }
 

@@ -2,8 +2,10 @@
 
 mod synthetic;
 
+use std::collections::HashMap;
 use std::io;
 
+use md5::Digest;
 use memprof::profile::Frame;
 use memprof::render::{Column, Csv, Json, Renderer, SummaryText, Text};
 use memprof::report::{Lines, Report, Scope, Selection, Summary};
@@ -494,8 +496,49 @@ Sampling: exact; every allocation was recorded.
 }
 
 #[test]
-fn a_source_newer_than_the_program_is_said() {
+fn a_source_that_contradicts_an_older_program_is_said_to_have_changed() {
     let mut program = lists();
     program.builder.modules[0].modified_ns = 1;
-    assert!(text(&program.selected()).contains("(source changed since the build"));
+    let said = "(source changed since the build";
+    assert!(
+        !text(&program.selected()).contains(said),
+        "newer, and the same"
+    );
+    let file = program.folder.path().join("src/main.rs");
+    let source = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("\n\n\n\n\n\n{source}")).unwrap();
+    assert!(text(&program.selected()).contains(said));
+}
+
+/// The debug information has the MD5 of a file from DWARF 5 on; modification times count for nothing then.
+#[test]
+fn the_digest_of_a_file_tells_whether_it_changed() {
+    let mut program = lists();
+    let file = program.folder.path().join("src/main.rs");
+    let digest: [u8; 16] = md5::Md5::digest(std::fs::read(&file).unwrap()).into();
+    let known = HashMap::from([(file.to_str().unwrap().to_owned(), digest)]);
+    program.symbols.add_digests(0, known);
+    let said = "(source changed since the build";
+    assert!(!text(&program.selected()).contains(said));
+    let edited = std::fs::read_to_string(&file).unwrap() + "// The end.\n";
+    std::fs::write(&file, edited).unwrap();
+    // A module that was never built is newer than every file.
+    program.builder.modules[0].modified_ns = u64::MAX;
+    assert!(text(&program.selected()).contains(said));
+}
+
+/// What the compiler makes for `#[global_allocator]` is on the line of the static. Where names are wrong, as after
+/// `--icf=all`, it may look like a function of the program's.
+#[test]
+fn the_allocators_static_has_no_table() {
+    let source = "#[global_allocator]\nstatic ALLOC: Mine = Mine;\n\nfn main() {\n    grow();\n}\n";
+    let mut program = Program::new(source);
+    let inner = program.frame(&[("app::merged_with_alloc", 2)]);
+    let outer = program.frame(&[("app::main", 5)]);
+    let stack = program.builder.stack(&[inner, outer]);
+    program.builder.allocated(stack, 3 << 20, 1);
+    let report = program.selected();
+    let names: Vec<_> = report.tables.iter().map(|table| &table.function).collect();
+    assert_eq!(names, ["app::main"]);
+    assert_eq!(report.tables[0].total.allocated.bytes, 3 << 20);
 }

@@ -12,7 +12,7 @@ use proc_macro2::{TokenStream, TokenTree};
 /// The modules of the analyst, lowest first, and which others each may use.
 const LAYERS: &[(&str, &[&str])] = &[
     ("units", &[]),
-    ("defect", &[]),
+    ("defect", &["units"]),
     ("profile", &["defect"]),
     ("symbolize", &["defect", "profile"]),
     ("source", &["defect"]),

@@ -156,7 +156,7 @@ mod tests {
     fn a_number_that_became_another_files_is_left_alone() {
         // SAFETY: opens and duplicates descriptors of this test alone.
         let (first, second) = unsafe {
-            let open = |path: &core::ffi::CStr| libc::open(path.as_ptr(), libc::O_RDONLY);
+            let open = |path: &CStr| libc::open(path.as_ptr(), libc::O_RDONLY);
             (open(c"/dev/null"), open(c"/"))
         };
         let descriptor = Descriptor::new(first);

@@ -266,20 +266,25 @@ const fn never_unloads() -> bool {
 /// Stores the path, and the file's length and time of change beside it.
 ///
 /// The loader's name of the main program is no path to go by: glibc's is empty, that of a static program of musl is
-/// `/proc/self/exe`, and that of a dynamic one may be `./app`. The kernel knows it, and which of the objects it is.
+/// `/proc/self/exe`, and that of a dynamic one may be `./app`. Nor is `/proc/self/exe` where it was started as
+/// `ld.so ./app`: what is mapped there tells.
 fn store_path(store: &Store, cells: &ModuleCells, loaded: &Loaded<'_>) {
+    const PAGE: usize = 4096;
     let mut buffer = [0u8; 512];
     let main = c"/proc/self/exe";
-    let is_main = (loaded.start..loaded.end).contains(&sys::program_headers());
-    let (path, file) = match loaded.name.to_bytes() {
-        b"" => (sys::read_link(main, &mut buffer).unwrap_or_default(), main),
-        _ if is_main => (sys::read_link(main, &mut buffer).unwrap_or_default(), main),
-        bytes if bytes.starts_with(b"/") => (bytes, loaded.name),
-        // As given to `dlopen`: from the folder that the program is in now.
-        bytes => {
-            let whole = sys::whole_path(loaded.name, &mut buffer);
-            (whole.unwrap_or(bytes), loaded.name)
+    let name = loaded.name.to_bytes();
+    let is_main = name.is_empty() || sys::is_program(loaded.start, loaded.end);
+    let (path, file) = if is_main {
+        match sys::mapped_file(loaded.start & !(PAGE - 1), &mut buffer) {
+            Some(file) => (file.to_bytes(), file),
+            None => (sys::read_link(main, &mut buffer).unwrap_or_default(), main),
         }
+    } else if name.starts_with(b"/") {
+        (name, loaded.name)
+    } else {
+        // As given to `dlopen`: from the folder that the program is in now.
+        let whole = sys::whole_path(loaded.name, &mut buffer);
+        (whole.unwrap_or(name), loaded.name)
     };
     if let Some((len, modified)) = sys::file_stamp(file) {
         cells.file_len.store(len, Ordering::Relaxed);

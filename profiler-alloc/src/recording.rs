@@ -50,7 +50,7 @@ pub struct Builder {
 impl Builder {
     /// Where to write the profile. `%e` stands for the program's file name, `%p` for its process number, `%%` for `%`. The
     /// default is `%e.%p.memprof` in the current folder. An existing file is never overwritten: `.NAME.PID.memprof` is
-    /// appended instead.
+    /// appended instead, or `.2` put before the extension where `%p` is in the pattern.
     pub fn path(mut self, path: impl AsRef<Path>) -> Self {
         self.path = path.as_ref().to_owned();
         self

@@ -163,10 +163,56 @@ pub fn whole_path<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     whole
 }
 
-/// Where the program headers of the program lie that the kernel started; 0 if it does not tell.
-pub fn program_headers() -> usize {
+/// The path of the file that is mapped at `start`, if the buffer has room for its line of `/proc/self/maps`:
+/// `7f21a000-7f21b000 r--p 00000000 08:01 1311 /usr/bin/app`.
+pub fn mapped_file(start: usize, buffer: &mut [u8; 512]) -> Option<&CStr> {
+    // SAFETY: the path ends with a zero.
+    let fd = unsafe {
+        libc::open(
+            c"/proc/self/maps".as_ptr(),
+            libc::O_RDONLY | libc::O_CLOEXEC,
+        )
+    };
+    let mut part = [0u8; 512];
+    let mut len = 0;
+    let is_wanted = |line: &[u8]| {
+        let digits = line.split(|&byte| byte == b'-').next().unwrap_or_default();
+        let text = core::str::from_utf8(digits).unwrap_or_default();
+        usize::from_str_radix(text, 16) == Ok(start)
+    };
+    let found = 'lines: loop {
+        // SAFETY: the buffer is as long as stated; a descriptor below 0 makes the call fail.
+        let read = unsafe { libc::read(fd, part.as_mut_ptr().cast(), part.len()) };
+        if read <= 0 {
+            break false;
+        }
+        for &byte in &part[..read as usize] {
+            if byte != b'\n' {
+                // Of a line that is too long no end is found below.
+                if let Some(place) = buffer.get_mut(len) {
+                    *place = byte;
+                    len += 1;
+                }
+            } else if is_wanted(&buffer[..len]) {
+                break 'lines true;
+            } else {
+                len = 0;
+            }
+        }
+    };
+    // SAFETY: opened above, and known to nobody else; closing nothing fails.
+    unsafe { libc::close(fd) };
+    let path_at = buffer[..len].iter().position(|&byte| byte == b'/')?;
+    buffer[len..].fill(0);
+    let path = CStr::from_bytes_until_nul(&buffer[path_at..]).ok()?;
+    found.then_some(path)
+}
+
+/// Whether what is loaded from `start` to `end` is the program itself: there lie the program headers that the kernel named.
+pub fn is_program(start: usize, end: usize) -> bool {
     // SAFETY: has no preconditions.
-    unsafe { libc::getauxval(libc::AT_PHDR) as usize }
+    let headers = unsafe { libc::getauxval(libc::AT_PHDR) as usize };
+    (start..end).contains(&headers)
 }
 
 /// Removes a file that this crate has just created, and that has become useless.

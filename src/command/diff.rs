@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use super::load::{self, Output, Own};
 use super::revision::Revision;
 use crate::render::{DiffHtml, DiffJson, DiffText};
-use crate::report::diff::{Diff, Limit};
+use crate::report::diff::{Diff, Grown, Limit};
 use crate::report::{Metric, Report, Scope, Selection};
 use crate::source::{PathMap, Places};
 
@@ -15,7 +15,9 @@ const GROWN: u8 = 1;
 
 /// Shows what changed from one profile to another, function by function and line by line.
 ///
-/// Lines that moved in the source are matched by their text, functions that were renamed by theirs. The source of BASE is
+/// A function is the same if its name with its arguments is, and its path below the folder of the package; of several with
+/// one name, those with the same text or in the same order. Lines that moved in the source are matched by their text,
+/// functions that were renamed by theirs. The source of BASE is
 /// looked for where it is now; if it was edited since, name the revision that BASE was built from: --base-rev main.
 ///
 /// A page with both versions of every line: `--format html -o FILE`. A flamegraph of what grew: `memprof flamegraph --base`.
@@ -57,9 +59,18 @@ pub struct Show {
     /// Figure to compare
     #[arg(long, value_enum, default_value_t)]
     of: Metric,
-    /// Exit with 1 if the whole program, a function or a line grew by more than this: 5% (of the whole), 10MiB
+    /// Exit with 1 if the whole program or a function grew by more than this: 5% (of the whole), 10MiB
     #[arg(long, value_name = "LIMIT")]
     fail_over: Option<String>,
+    /// The smallest thing whose growth counts
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        default_value_t,
+        requires = "fail_over"
+    )]
+    fail_on: Grown,
     /// Only functions whose name contains NAME
     #[arg(long, value_name = "NAME")]
     function: Option<String>,
@@ -112,7 +123,11 @@ impl Show {
             ..Selection::default()
         })?;
         diff.sort(self.of);
-        let grown = limit.map(|limit| diff.grown(self.of, limit));
+        let grown = limit.map(|limit| {
+            let mut grown = diff.grown(self.of, limit);
+            grown.retain(|growth| growth.what.grain() <= self.fail_on);
+            grown
+        });
         let grown_over = grown.as_deref().zip(self.fail_over.as_deref());
         let output = Output::to(self.output.as_deref());
         match self.format {
@@ -162,14 +177,15 @@ fn load(args: &Args) -> anyhow::Result<Diff> {
         maps: args.path_map.clone(),
     };
     let base_places = match &revision {
-        Some(revision) => revision.places(),
+        Some(revision) => revision.places(&args.path_map),
         None => Places {
             maps: [args.base_path_map.clone(), args.path_map.clone()].concat(),
             ..new_places.clone()
         },
     };
     let report = |path: &PathBuf, places: Places| -> anyhow::Result<Report> {
-        let mut loaded = load::load(path, places, args.force, &args.own)?;
+        // The program of BASE is where it was: only its source may be looked for elsewhere.
+        let mut loaded = load::load(path, places, &args.path_map, args.force, &args.own)?;
         let scope = if args.all { Scope::All } else { Scope::User };
         let report = Report::new(
             &loaded.profile,

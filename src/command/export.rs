@@ -54,11 +54,12 @@ enum Form {
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let binary = matches!(args.to, Form::Pprof | Form::Otlp);
-    if binary && args.output.is_none() && io::stdout().is_terminal() {
+    let output = Output::to(args.output.as_deref());
+    if binary && output.is_stdout() && io::stdout().is_terminal() {
         bail!("this form is not text: name a file for it with -o, or pipe it");
     }
     let loaded = args.input.load()?;
-    Output::to(args.output.as_deref()).write_raw(|out| write(&args, loaded, out))
+    output.write_raw(|out| write(&args, loaded, out))
 }
 
 fn write(args: &Args, loaded: Loaded, out: &mut dyn Write) -> io::Result<()> {

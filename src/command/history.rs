@@ -244,8 +244,9 @@ fn follow(db: &Path, args: TrendArgs) -> anyhow::Result<ExitCode> {
         "no run has {} of {title}; `memprof history list` lists the runs, `show last` their functions",
         args.of.name()
     );
-    match &args.output {
-        Some(path) => Output::File(path).write(|out| plot::svg(&title, args.of, &points, out)),
-        None => Output::Stdout.write(|out| plot::text(&title, args.of, &points, out)),
+    let output = Output::to(args.output.as_deref());
+    match output {
+        Output::File(_) => output.write(|out| plot::svg(&title, args.of, &points, out)),
+        Output::Stdout => output.write(|out| plot::text(&title, args.of, &points, out)),
     }
 }

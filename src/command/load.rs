@@ -2,13 +2,13 @@
 
 use std::cmp::Reverse;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use profiler_alloc_format::EXTENSION;
+use profiler_alloc_format::{EXTENSION, Header, MAGIC};
 
 pub use super::output::Output;
 use crate::defect::Defect;
@@ -161,7 +161,8 @@ impl StackArgs {
             );
         }
         let scope = if self.all { Scope::All } else { Scope::User };
-        let loaded = load(path, lookup.places()?, lookup.force, &lookup.own)?;
+        let places = lookup.places()?;
+        let loaded = load(path, places, &lookup.path_map, lookup.force, &lookup.own)?;
         let stacks = loaded.stacks(scope, self.by);
         let tree = CallTree::new(&stacks, self.of, self.inverted, limits);
         Ok((stacks, tree))
@@ -190,11 +191,13 @@ impl Input {
 
     /// Reads and symbolizes the profile. Long work is shown on a terminal.
     pub fn load(&self) -> anyhow::Result<Loaded> {
+        let lookup = &self.lookup;
         load(
             &self.path()?,
-            self.lookup.places()?,
-            self.lookup.force,
-            &self.lookup.own,
+            lookup.places()?,
+            &lookup.path_map,
+            lookup.force,
+            &lookup.own,
         )
     }
 }
@@ -214,12 +217,27 @@ pub fn current_dir() -> anyhow::Result<PathBuf> {
     std::env::current_dir().context("cannot tell the current folder")
 }
 
-/// Reads and symbolizes the profile at `path`, whose source is in `places`. Long work is shown on a terminal.
-pub fn load(path: &Path, places: Places, force: bool, own: &Own) -> anyhow::Result<Loaded> {
+/// Reads and symbolizes the profile at `path`, whose source is in `places` and whose program was moved as `programs` say.
+/// Long work is shown on a terminal.
+pub fn load(
+    path: &Path,
+    places: Places,
+    programs: &[PathMap],
+    force: bool,
+    own: &Own,
+) -> anyhow::Result<Loaded> {
     let (mut profile, mut defects) = profile::read(path)?;
     // The program may have been recorded in a container, or moved since; its build-id says whether it is the one.
+    let programs = Places {
+        maps: programs.to_vec(),
+        ..places.clone()
+    };
     for module in &mut profile.modules {
-        module.path = places.mapped(&module.path);
+        let moved = programs.mapped(&module.path);
+        // A map may be meant for source alone, and the program be where it was.
+        if moved.exists() || !module.path.exists() {
+            module.path = moved;
+        }
     }
     let started = Instant::now();
     let bar = ProgressBar::no_length().with_style(
@@ -250,15 +268,43 @@ pub fn load(path: &Path, places: Places, force: bool, own: &Own) -> anyhow::Resu
     })
 }
 
-/// The profile in `folder` that was modified last.
+/// The profile in `folder` that was modified last; of a run with several, the one that began first, if it went on while
+/// the last one began: children, and libraries that record, begin after their program.
 pub fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
     let profiles = profiles(folder).context("cannot list the current folder")?;
-    match profiles.into_iter().next() {
-        Some(path) => Ok(path.strip_prefix(".").map(Path::to_owned).unwrap_or(path)),
-        None => bail!(
+    let Some(newest) = profiles.first() else {
+        bail!(
             "no *.{EXTENSION} file in this folder; record one with `memprof run -- PROGRAM`, or name a file"
-        ),
-    }
+        );
+    };
+    let path = own_profile(&profiles).unwrap_or(newest);
+    Ok(path.strip_prefix(".").map_or(path.clone(), Path::to_owned))
+}
+
+/// The program's own profile of the run that the first of `profiles` is of.
+fn own_profile(profiles: &[PathBuf]) -> Option<&PathBuf> {
+    let newest = header(profiles.first()?)?;
+    let headers = profiles
+        .iter()
+        .filter_map(|path| Some((path, header(path)?)));
+    let of_run: Vec<_> = headers
+        .filter(|(_, header)| header.run_id != 0 && header.run_id == newest.run_id)
+        .collect();
+    let (path, first) = (of_run.iter()).min_by_key(|(_, header)| header.started_unix_ns)?;
+    let last_start = of_run
+        .iter()
+        .map(|(_, header)| header.started_unix_ns)
+        .max()?;
+    let end = first.started_unix_ns.saturating_add(first.updated_ns);
+    (end >= last_start).then_some(*path)
+}
+
+/// The header of the profile at `path`, if that is one.
+fn header(path: &Path) -> Option<Header> {
+    let mut bytes = [0; Header::LEN];
+    fs::File::open(path).ok()?.read_exact(&mut bytes).ok()?;
+    let header = Header::from_bytes(&bytes);
+    (header.magic == MAGIC).then_some(header)
 }
 
 /// The profiles in `folder`, the one that was modified last first.

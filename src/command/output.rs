@@ -19,9 +19,17 @@ pub enum Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// Standard output, unless a file is named.
+    /// Standard output, unless a file is named; `-` is standard output too, as in other programs, and `./-` a file.
     pub fn to(file: Option<&'a Path>) -> Output<'a> {
-        file.map_or(Output::Stdout, Output::File)
+        match file {
+            Some(file) if file != Path::new("-") => Output::File(file),
+            _ => Output::Stdout,
+        }
+    }
+
+    /// Whether this is standard output.
+    pub fn is_stdout(&self) -> bool {
+        matches!(self, Output::Stdout)
     }
 
     /// Lets `write` write a picture or a page: bytes that are no text for a terminal.

@@ -137,7 +137,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Format::Text => Box::new(Text {
             columns: args.columns,
             precision: usize::from(args.precision),
-            width: args.output.is_none().then(terminal_width).flatten(),
+            width: output.is_stdout().then(terminal_width).flatten(),
         }),
         Format::Json => Box::new(Json),
         Format::Csv => Box::new(Csv),

@@ -57,17 +57,31 @@ impl Revision {
         })
     }
 
-    /// Where the source of that revision is, shown as the present one would be.
-    pub fn places(&self) -> Places {
+    /// Where the source of that revision is, shown as the present one would be. What `maps` lead to in the repository
+    /// is in the revision's folder.
+    pub fn places(&self, maps: &[PathMap]) -> Places {
         let to = self.folder.path().to_owned();
         let below = self.current_dir.strip_prefix(&self.repository);
+        let own = PathMap {
+            from: self.repository.clone(),
+            to: to.clone(),
+        };
+        let in_revision = |map: &PathMap| {
+            let present = self.current_dir.join(&map.to);
+            let present = present.canonicalize().unwrap_or(present);
+            let below = present.strip_prefix(&self.repository).ok()?;
+            Some(PathMap {
+                from: map.from.clone(),
+                to: to.join(below),
+            })
+        };
+        let maps = maps
+            .iter()
+            .map(|map| in_revision(map).unwrap_or(map.clone()));
         Places {
             current_dir: to.join(below.unwrap_or(Path::new(""))),
             root: None,
-            maps: vec![PathMap {
-                from: self.repository.clone(),
-                to,
-            }],
+            maps: maps.chain([own]).collect(),
         }
     }
 }
@@ -104,10 +118,17 @@ mod tests {
         fs::write(&main, "// new\nfn new() {}\n").unwrap();
 
         let revision = Revision::check_out("HEAD", &crate_dir).unwrap();
-        let source = Sources::new(revision.places()).get(main.to_str().unwrap());
+        let source = Sources::new(revision.places(&[])).get(main.to_str().unwrap());
         assert_eq!(source.shown, "src/main.rs");
         let text = source.text.as_ref().unwrap();
         assert_eq!(text.lines, ["fn old() {}"]);
+        // Built elsewhere, and said where that is here.
+        let map = PathMap {
+            from: "/builds/ci".into(),
+            to: "..".into(),
+        };
+        let source = Sources::new(revision.places(&[map])).get("/builds/ci/app/src/main.rs");
+        assert_eq!(source.text.as_ref().unwrap().lines, ["fn old() {}"]);
 
         let error = |name| match Revision::check_out(name, &crate_dir) {
             Ok(_) => panic!("{name} was found"),

@@ -9,7 +9,9 @@ use std::process::{Command, ExitCode};
 use profiler_alloc_format::env::{Grant, Overhead, Sample, StackDepth, TimelineInterval};
 
 use super::report;
-use crate::run::{Output, Program, ProgramError, Recorded, Request, RunId, child, closing};
+use crate::run::{
+    Output, Program, ProgramError, Recorded, Request, RunId, child, closing, main_profile,
+};
 use crate::units::parse_duration;
 
 /// Run a program and record its memory
@@ -96,14 +98,14 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         .arg0(&program.name)
         .args(arguments)
         .envs(request.variables());
-    let code = match child::run(&mut command) {
-        Ok(status) => child::exit_code(status),
+    let (code, pid) = match child::run(&mut command) {
+        Ok((status, pid)) => (child::exit_code(status), pid),
         Err(error) => {
             let path = program.path;
             return Ok(cannot_run(&ProgramError::Refused { path, error }));
         }
     };
-    let reported = close(&output.profiles(run_id), args.report);
+    let reported = close(&output.profiles(run_id), pid, args.report);
     // The program's own failure matters more than ours.
     if code == 0 {
         reported?;
@@ -117,8 +119,8 @@ fn cannot_run(error: &ProgramError) -> ExitCode {
 }
 
 /// Prints the reports if they are asked for, then the last lines.
-fn close(profiles: &[Recorded], report: bool) -> anyhow::Result<()> {
-    let Some(biggest) = profiles.first() else {
+fn close(profiles: &[Recorded], pid: u32, report: bool) -> anyhow::Result<()> {
+    let Some(main) = main_profile(profiles, pid) else {
         say(closing::NOTHING_RECORDED);
         return Ok(());
     };
@@ -135,7 +137,7 @@ fn close(profiles: &[Recorded], report: bool) -> anyhow::Result<()> {
         say(&closing::recorded_line(profile, machine, &folder));
     }
     let next = if report { "summary" } else { "report" };
-    say(&closing::next_line(next, biggest, &folder));
+    say(&closing::next_line(next, main, &folder));
     reported
 }
 

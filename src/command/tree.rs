@@ -42,6 +42,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         depth: args.depth,
     };
     let (stacks, tree) = args.stacks.tree(&args.input, limits)?;
-    let width = args.output.is_none().then(terminal_width).flatten();
-    Output::to(args.output.as_deref()).write(|out| TreeText { width }.tree(&stacks, &tree, out))
+    let output = Output::to(args.output.as_deref());
+    let width = output.is_stdout().then(terminal_width).flatten();
+    output.write(|out| TreeText { width }.tree(&stacks, &tree, out))
 }

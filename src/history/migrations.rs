@@ -5,7 +5,10 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::Opening;
 
 /// The steps; after step `n` (from 1), `user_version` is `n`. Steps that were released are never changed.
-const STEPS: [&str; 1] = [include_str!("migrations/1.sql")];
+const STEPS: [&str; 2] = [
+    include_str!("migrations/1.sql"),
+    include_str!("migrations/2.sql"),
+];
 
 pub(super) fn run(connection: &mut Connection) -> Result<(), Opening> {
     // Two may open a new history at once: one of them makes the tables.

@@ -91,7 +91,7 @@ fn sampling(row: &Row<'_>) -> rusqlite::Result<Sampling> {
 
 fn tables(connection: &Connection, run: i64) -> Result<Vec<Table>, Fault> {
     let mut functions = connection.prepare(
-        "SELECT id, file, name, verified, figures FROM functions WHERE run = ?1 ORDER BY id",
+        "SELECT id, file, name, verified, figures, instances FROM functions WHERE run = ?1 ORDER BY id",
     )?;
     let mut lines = connection.prepare(
         "SELECT number, contents, figures FROM lines WHERE function = ?1 ORDER BY position",
@@ -102,6 +102,7 @@ fn tables(connection: &Connection, run: i64) -> Result<Vec<Table>, Fault> {
         let mut table = Table {
             file: row.get("file")?,
             function: row.get("name")?,
+            instances: json(row, "instances")?,
             total: json(row, "figures")?,
             lines: Vec::new(),
             notes: Vec::new(),

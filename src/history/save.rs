@@ -88,7 +88,7 @@ pub(super) fn save(
 
 fn function(transaction: &Transaction<'_>, run: i64, table: &Table) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare_cached(
-        "INSERT INTO functions (run, file, name, verified, figures) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO functions (run, file, name, verified, figures, instances) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let total = json(&table.total);
     insert.execute(params![
@@ -96,7 +96,8 @@ fn function(transaction: &Transaction<'_>, run: i64, table: &Table) -> rusqlite:
         table.file,
         table.function,
         table.verified,
-        total
+        total,
+        json(&table.instances)
     ])?;
     let function = transaction.last_insert_rowid();
     let mut insert = transaction.prepare_cached("INSERT INTO lines VALUES (?1, ?2, ?3, ?4, ?5)")?;

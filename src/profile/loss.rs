@@ -51,7 +51,11 @@ impl Loss {
                 header.lost_growth,
                 "attempts to grow the profile that failed",
             ),
-            (header.forks, "forked children, which were not recorded"),
+            (
+                // Whether they went on or executed another program at once, the parent cannot see.
+                header.forks,
+                "forked children, not recorded unless they executed a program that is",
+            ),
             (header.pauses, "pauses, during which nothing was sampled"),
         ];
         (all.into_iter())

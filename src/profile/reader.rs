@@ -116,7 +116,18 @@ impl<R: Read + Seek> Reader<'_, R> {
         });
         profile.modules = self.modules(&modules, &strings);
         profile.timeline = self.timeline(&timeline);
+        self.report_foreign_frees(&profile);
         Ok(profile)
+    }
+
+    /// Only at the end: while threads run, the frees of one may be read before the allocations of another, and so does the
+    /// timeline see them.
+    fn report_foreign_frees(&mut self, profile: &Profile) {
+        let has_ended = matches!(profile.state(), State::Finished | State::Exited);
+        if has_ended && profile.heap() < 0 {
+            let bytes = profile.heap().unsigned_abs();
+            self.defects.push(Defect::HeapBelowZero { bytes });
+        }
     }
 
     fn unreadable(&self, error: io::Error) -> ReadError {

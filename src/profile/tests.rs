@@ -297,3 +297,20 @@ fn damaged_exact_records_are_dropped_and_counted() {
     let (profile, defects) = parse_builder(&builder);
     assert_eq!((profile.functions.len(), defects), (1, vec![]));
 }
+
+#[test]
+fn a_heap_below_zero_is_said_once_the_program_has_ended() {
+    let mut builder = Builder::new();
+    builder.header.final_alloc_bytes = 100;
+    builder.header.final_freed_bytes = 350;
+    let defects = parse(Path::new("x"), builder.to_input()).unwrap().1;
+    assert_eq!(defects, [Defect::HeapBelowZero { bytes: 250 }]);
+    assert!(
+        defects[0].to_string().contains("-C prefer-dynamic"),
+        "{}",
+        defects[0]
+    );
+    // Counters of threads that run are not read at one moment.
+    builder.header.state = profiler_alloc_format::STATE_RECORDING;
+    assert_eq!(parse(Path::new("x"), builder.to_input()).unwrap().1, []);
+}

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::units::Count;
+
 /// Whether `char` would steer a terminal, or change the order in which text is shown.
 pub(crate) fn is_steering(char: char) -> bool {
     char.is_control()
@@ -42,16 +44,25 @@ pub(super) fn xml(text: &str) -> String {
     shown
 }
 
-/// A line of source: tabs as spaces, the rest as [`escape`].
+/// Most characters of a line of source that are shown as text. Generated code has lines of hundreds of thousands.
+const LONGEST_LINE: usize = 300;
+
+/// A line of source: tabs as spaces, the rest as [`escape`]. Of a very long one only the beginning, with its length.
 pub(crate) fn escape_source(line: &str) -> String {
     const TAB: usize = 4;
-    let mut shown = String::with_capacity(line.len());
-    for (index, part) in line.split('\t').enumerate() {
+    let end = line.char_indices().nth(LONGEST_LINE).map(|(end, _)| end);
+    let kept = &line[..end.unwrap_or(line.len())];
+    let mut shown = String::with_capacity(kept.len());
+    for (index, part) in kept.split('\t').enumerate() {
         if index > 0 {
             let width = shown.chars().count();
             shown.extend(std::iter::repeat_n(' ', TAB - width % TAB));
         }
         shown.push_str(&escape(part));
+    }
+    if end.is_some() {
+        let all = Count(line.chars().count() as u64);
+        shown.push_str(&format!("… ({all} characters)"));
     }
     shown
 }
@@ -68,5 +79,17 @@ mod tests {
         );
         assert_eq!(escape("größe 日本"), "größe 日本");
         assert_eq!(escape_source("\tx\ty\u{7}"), r"    x   y\u{7}");
+    }
+
+    #[test]
+    fn of_a_very_long_line_the_beginning_is_shown() {
+        let shown = escape_source(&format!("\t{}", "é".repeat(207_000)));
+        assert_eq!(
+            shown.chars().count(),
+            4 + 299 + "… (207,001 characters)".chars().count()
+        );
+        assert!(shown.starts_with("    éé") && shown.ends_with("… (207,001 characters)"));
+        let ordinary = "x".repeat(LONGEST_LINE);
+        assert_eq!(escape_source(&ordinary), ordinary);
     }
 }

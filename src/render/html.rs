@@ -167,13 +167,7 @@ fn foot_lines_of(report: &Report, stacks: &Stacks) -> Vec<String> {
 
 /// A line of source, as a page shows it.
 pub(super) fn source(text: Option<&str>) -> String {
-    /// Characters of a line: what is longer was written by a program.
-    const LONGEST: usize = 300;
-    let text = text.unwrap_or_default();
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => escape_source(&text[..end]) + "…",
-        None => escape_source(text),
-    }
+    escape_source(text.unwrap_or_default())
 }
 
 #[derive(Serialize)]

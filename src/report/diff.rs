@@ -8,7 +8,7 @@ mod matching;
 
 use std::cmp::Reverse;
 
-pub use growth::{Growth, Limit, What};
+pub use growth::{Grown, Growth, Limit, What};
 
 use super::select::keep;
 use super::{
@@ -46,7 +46,7 @@ pub struct Side {
     pub losses: Vec<Loss>,
     /// What is wrong with the profile, or missing beside it.
     pub defects: Vec<Defect>,
-    /// Some source file is newer than the program, so that lines may be matched wrongly.
+    /// Some source file is not the one that the program was built from, so that lines may be matched wrongly.
     pub source_changed: bool,
 }
 

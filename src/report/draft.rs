@@ -11,6 +11,9 @@ use crate::profile::Module;
 use crate::source::{Item, ItemKind, Source};
 use crate::symbolize::CodeFrame;
 
+/// Names with arguments that are kept of one function. A generic one may have thousands.
+const MOST_INSTANCES: usize = 64;
+
 /// A table in the making.
 pub(super) struct Draft {
     /// What the whole table is summed for.
@@ -20,6 +23,8 @@ pub(super) struct Draft {
     file: String,
     /// What the debug info calls the function, in all ways.
     names: Vec<String>,
+    /// The same with arguments, as many as are kept.
+    instances: Vec<String>,
     /// Path of the module that the source file is, if known.
     prefix: Option<String>,
     item: Option<Item>,
@@ -78,9 +83,10 @@ impl Draft {
             rows: BTreeMap::new(),
             file,
             names,
+            instances: Vec::new(),
             prefix: None,
             item: item.cloned(),
-            notes: notes(source.as_deref(), module, verified),
+            notes: notes(source.as_deref(), verified),
             source,
             verified,
         }
@@ -92,11 +98,20 @@ impl Draft {
         if self.source.is_some() && !self.names.contains(&name) {
             self.names.push(name);
         }
+        let room = self.instances.len() < MOST_INSTANCES;
+        if room && self.source.is_some() && !self.instances.contains(&code.function) {
+            self.instances.push(code.function.clone());
+        }
     }
 
     /// The source file.
     pub(super) fn file(&self) -> &str {
         &self.file
+    }
+
+    /// Says that the source file is not the one that the program was built from.
+    pub(super) fn note_change(&mut self) {
+        self.notes.insert(0, Note::SourceChanged);
     }
 
     /// Path of the module that the source file is, if one of the function's names tells.
@@ -174,6 +189,7 @@ impl Draft {
         Table {
             file: self.file,
             function,
+            instances: self.instances,
             total: Figures::of(&tally.totals[self.key], None),
             lines: lines.into_values().collect(),
             notes: self.notes,
@@ -182,19 +198,14 @@ impl Draft {
     }
 }
 
-fn notes(source: Option<&Source>, module: Option<&Module>, verified: bool) -> Vec<Note> {
+fn notes(source: Option<&Source>, verified: bool) -> Vec<Note> {
     let mut notes = Vec::new();
     match source.map(|source| (&source.text, &source.path)) {
         None => notes.push(Note::NoLines),
         Some((None, looked_for)) => notes.push(Note::SourceNotFound {
             path: looked_for.display().to_string(),
         }),
-        Some((Some(text), _)) => {
-            let built_ns = module.map_or(0, |module| module.modified_ns);
-            if built_ns != 0 && text.modified_ns > built_ns {
-                notes.push(Note::SourceChanged);
-            }
-        }
+        Some((Some(_), _)) => {}
     }
     if !verified {
         notes.push(Note::Unverified);

@@ -109,6 +109,7 @@ fn table(function: &ProfiledFunction, sources: &mut Sources) -> Table {
     Table {
         file: shown(function, source.as_deref()),
         function: function.name.clone(),
+        instances: Vec::new(),
         total,
         lines,
         notes,

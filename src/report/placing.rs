@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use profiler_alloc_format::Frame;
 
+use super::changes::SourceChanges;
 use super::draft::{Draft, RowId};
 use super::tally::Tally;
 use super::{Scope, Table, naming};
@@ -90,12 +91,21 @@ impl Placing {
             by_frame: HashMap::new(),
         };
         let mut tables = HashMap::new();
+        let mut changes = SourceChanges::default();
         for id in symbols.ids() {
             let place = is_wanted(symbols, id, scope)
                 .then(|| placing.place(profile, symbols, sources, &mut tables, symbols.code(id)));
             placing.by_code.push(place.flatten());
+            if place.flatten().is_some() {
+                changes.look_at(profile, symbols, sources, symbols.code(id));
+            }
         }
         placing.share_module_paths();
+        for draft in &mut placing.drafts {
+            if changes.has(draft.file()) {
+                draft.note_change();
+            }
+        }
         for frame in profile.nodes.iter().filter_map(|node| node.frame) {
             if !placing.by_frame.contains_key(&frame) {
                 let keys = placing.frame_keys(symbols.of(frame));
@@ -142,6 +152,10 @@ impl Placing {
         let source: Option<Rc<Source>> = code.line.map(|_| sources.get(&code.file));
         let index = (source.as_ref().zip(code.line))
             .and_then(|(source, line)| source.text.as_ref()?.outline.enclosing(line));
+        let item = (source.as_ref().zip(index)).and_then(|(source, index)| source.item(index));
+        if item.is_some_and(|item| item.kind == ItemKind::Allocator) {
+            return None;
+        }
         let id = TableId::of(code, source.as_deref(), index);
         let table = *tables.entry(id).or_insert_with(|| {
             let module = profile.modules.get(usize::from(code.module));

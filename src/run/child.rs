@@ -27,11 +27,11 @@ use signal_hook::low_level::siginfo::{Cause, Origin};
 
 const PASSED_ON: [c_int; 7] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH];
 
-/// Runs `command` to its end, passing on the signals that are sent to this process meanwhile.
+/// Runs `command` to its end, passing on the signals that are sent to this process meanwhile. Gives its process number too.
 ///
 /// # Errors
 /// Those of starting the program and of watching signals.
-pub fn run(command: &mut Command) -> io::Result<ExitStatus> {
+pub fn run(command: &mut Command) -> io::Result<(ExitStatus, u32)> {
     let ended = Arc::new(AtomicBool::new(false));
     let mut signals = watch(&ended)?;
     let mut child = command.spawn()?;
@@ -44,7 +44,7 @@ pub fn run(command: &mut Command) -> io::Result<ExitStatus> {
         }
     };
     ended.store(true, Ordering::Relaxed);
-    Ok(status)
+    Ok((status, child.id()))
 }
 
 /// The exit code for how a program ended: its own, or 128 plus the signal that killed it, as shells count.
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn exit_codes_are_those_of_a_shell() {
         let code =
-            |script: &str| exit_code(run(Command::new("/bin/sh").args(["-c", script])).unwrap());
+            |script: &str| exit_code(run(Command::new("/bin/sh").args(["-c", script])).unwrap().0);
         assert_eq!(code("exit 0"), 0);
         assert_eq!(code("exit 255"), 255);
         assert_eq!(code("kill -KILL $$"), 137);

@@ -98,6 +98,8 @@ mod tests {
             allocations: 1_234_567,
             stacks: 321,
             losses: Vec::new(),
+            pid: 42,
+            started_ns: 0,
             is_running: false,
             identity: (1, 0),
             is_original: true,

@@ -20,6 +20,11 @@ pub enum OutputError {
         /// The file.
         path: PathBuf,
     },
+    /// Standard output was named.
+    #[error(
+        "a profile is a file that grows while the program runs, so it cannot go to standard output: name a file with -o (`./-` if it is to be called `-`)"
+    )]
+    Stdout,
     /// A folder was named instead of a file.
     #[error("`{path}` is a folder: name a file in it, such as -o {}", path.join("run.memprof").display(), path = path.display())]
     Folder {
@@ -78,6 +83,9 @@ impl Output {
     }
 
     fn named(file: &Path) -> Result<Output, OutputError> {
+        if file == Path::new("-") {
+            return Err(OutputError::Stdout);
+        }
         let names_folder = file.as_os_str().as_bytes().ends_with(b"/");
         if names_folder || file.file_name().is_none() || file.is_dir() {
             return Err(OutputError::Folder { path: file.into() });

@@ -24,6 +24,10 @@ pub struct Recorded {
     pub stacks: u64,
     /// What could not be kept.
     pub losses: Vec<Loss>,
+    /// Process number of the program.
+    pub pid: u32,
+    /// When it began to be recorded, nanoseconds since 1970.
+    pub started_ns: u64,
     /// Whether the program goes on, as one that was put in the background does.
     pub is_running: bool,
     /// Process number and start: a copy has the same.
@@ -48,11 +52,22 @@ pub fn recorded(path: &Path, run_id: RunId) -> Option<Recorded> {
         allocations: profile.counters().allocs,
         stacks: profile.stacks.len() as u64,
         losses: Loss::of(&profile),
+        pid: header.pid,
+        started_ns: header.started_unix_ns,
         is_running: matches!(profile.state(), State::Recording | State::Paused)
             && exists(header.pid),
         identity: (header.pid, header.started_unix_ns),
         is_original: profile::is_original(path, &header),
     })
+}
+
+/// The profile to look at first: that of the process `pid`, which the run started itself, and of it the one that began
+/// first, as a library that records begins after its program. Where that process was not recorded, as a shell is not, the
+/// one with most memory, which is the first.
+pub fn main_profile(profiles: &[Recorded], pid: u32) -> Option<&Recorded> {
+    let own = profiles.iter().filter(|profile| profile.pid == pid);
+    own.min_by_key(|profile| profile.started_ns)
+        .or(profiles.first())
 }
 
 /// Whether there is such a process, ours or another user's.
@@ -82,6 +97,28 @@ mod tests {
             (1000, 10, 3)
         );
         assert_eq!(recorded(file.path(), RunId::random()), None);
+    }
+
+    #[test]
+    fn the_programs_own_profile_comes_before_those_of_children_and_libraries() {
+        let profile = |pid, started_ns, peak| Recorded {
+            path: format!("{pid}.{started_ns}").into(),
+            peak,
+            allocations: 1,
+            stacks: 1,
+            losses: Vec::new(),
+            pid,
+            started_ns,
+            identity: (pid, started_ns),
+            is_original: true,
+            is_running: false,
+        };
+        // Most memory first, as a run lists them: a child's, a library's of process 7, the program's own.
+        let profiles = [profile(8, 30, 900), profile(7, 20, 800), profile(7, 10, 1)];
+        let main = |pid| main_profile(&profiles, pid).map(|main| (main.pid, main.started_ns));
+        assert_eq!(main(7), Some((7, 10)));
+        assert_eq!(main(5), Some((8, 30)), "a shell started them");
+        assert_eq!(main_profile(&[], 7), None);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub enum ItemKind {
     Function,
     /// A `static`: the code sets it up.
     Static,
+    /// The `static` with `#[global_allocator]`, from that attribute on: the code is what the compiler makes to call it.
+    Allocator,
     /// A struct, enum or union: the code was derived for it.
     Type,
     /// A `macro_rules!`: the code belongs to whoever uses it, which the debug info does not say.
@@ -106,7 +108,7 @@ fn scan(
         };
         let found = match word.as_str() {
             "fn" => function(&tokens, at),
-            "static" => static_item(&tokens, at),
+            "static" => static_item(&tokens, at).map(|found| allocator(&tokens, found)),
             "struct" | "enum" | "union" => type_item(&tokens, at),
             "macro_rules" => macro_item(&tokens, at),
             _ => None,
@@ -187,18 +189,39 @@ fn static_item(tokens: &[TokenTree], at: usize) -> Option<Found> {
     })
 }
 
+/// The static that was found, as an allocator if an attribute says so: also `#[cfg_attr(…, global_allocator)]`.
+fn allocator(tokens: &[TokenTree], found: Found) -> Found {
+    let (first, says_so) = attributes(tokens, found.first, "global_allocator");
+    match says_so {
+        true => Found {
+            kind: ItemKind::Allocator,
+            first,
+            ..found
+        },
+        false => found,
+    }
+}
+
+/// Where the attributes before the token `first` begin, and whether `word` is in any of them.
+fn attributes(tokens: &[TokenTree], mut first: usize, word: &str) -> (usize, bool) {
+    let mut has_word = false;
+    while first >= 2
+        && is_punct(tokens.get(first - 2), '#')
+        && let TokenTree::Group(group) = &tokens[first - 1]
+        && group.delimiter() == Delimiter::Bracket
+    {
+        has_word |= !word.is_empty() && group.to_string().contains(word);
+        first -= 2;
+    }
+    (first, has_word)
+}
+
 /// `struct Name … { … }` and the like, from its first attribute on: code for a `derive` may be on that line.
 fn type_item(tokens: &[TokenTree], at: usize) -> Option<Found> {
     let name = ident(tokens, at + 1)?;
     let brace = brace(tokens, at + 2).map(|(last, _)| last);
     let last = brace.or_else(|| (at..tokens.len()).find(|&at| is_punct(tokens.get(at), ';')))?;
-    let mut first = signature(tokens, at);
-    while first >= 2
-        && is_punct(tokens.get(first - 2), '#')
-        && matches!(&tokens[first - 1], TokenTree::Group(group) if group.delimiter() == Delimiter::Bracket)
-    {
-        first -= 2;
-    }
+    let (first, _) = attributes(tokens, signature(tokens, at), "");
     Some(Found {
         kind: ItemKind::Type,
         name,

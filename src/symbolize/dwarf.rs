@@ -1,12 +1,12 @@
 //! Looks one address up in a module's debug info, inlined frames included.
 
 use std::cell::Cell;
-use std::path::Path;
 
 use addr2line::Loader;
 use profiler_alloc_format::Frame;
 
-use super::CodeFrame;
+use super::separate::DebugFiles;
+use super::{CodeFrame, partial};
 
 /// The address of the call that `frame` will return to.
 ///
@@ -26,9 +26,13 @@ pub(super) struct DebugInfo {
 }
 
 impl DebugInfo {
-    /// Opens the file at `path`, and the `.dwp` file beside it. `None` if it is no object file.
-    pub(super) fn open(path: &Path) -> Option<DebugInfo> {
-        let loader = Loader::new(path).ok()?;
+    /// Opens `files`, and the `.dwp` file beside them. `None` if they are no object files.
+    pub(super) fn open(files: &DebugFiles) -> Option<DebugInfo> {
+        let copy = partial::without_their_lines(&files.main);
+        let main = copy
+            .as_ref()
+            .map_or(files.main.as_path(), |copy| copy.path());
+        let loader = Loader::new_with_sup(main, files.supplement.as_ref()).ok()?;
         let split = loader.get_section_range(b".debug_addr").is_some();
         Some(DebugInfo {
             loader,
@@ -93,7 +97,7 @@ impl DebugInfo {
 }
 
 /// The name without the hash. A name that is not mangled, as in C, stays as it is.
-fn demangle(name: &str) -> String {
+pub(super) fn demangle(name: &str) -> String {
     format!("{:#}", rustc_demangle::demangle(name))
 }
 

@@ -90,7 +90,7 @@ pub(super) fn identify(module: &Module) -> Identity {
 }
 
 /// The build-id of the file at `path`, if it has one.
-fn build_id(path: &Path) -> Result<Option<Vec<u8>>, String> {
+pub(super) fn build_id(path: &Path) -> Result<Option<Vec<u8>>, String> {
     let file = fs::File::open(path).map_err(|error| error.to_string())?;
     // Reads the few parts it needs, not a whole binary with its debug info.
     let cache = object::ReadCache::new(file);
@@ -99,6 +99,6 @@ fn build_id(path: &Path) -> Result<Option<Vec<u8>>, String> {
     Ok(id.map(<[u8]>::to_vec))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

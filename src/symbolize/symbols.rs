@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use profiler_alloc_format::Frame;
 
 use super::origin::is_std_file;
-use super::{Origin, Pattern};
+use super::{Digest, Origin, Pattern};
 
 /// What `cargo vendor` puts into the folder of every dependency.
 const CHECKSUMS: &str = ".cargo-checksum.json";
@@ -65,6 +65,8 @@ pub struct Symbols {
     user_lines: bool,
     unverified: HashSet<u16>,
     vendored: HashMap<PathBuf, bool>,
+    /// Of source files, by module and path.
+    digests: HashMap<u16, HashMap<String, Digest>>,
     own: Vec<Pattern>,
 }
 
@@ -118,6 +120,16 @@ impl Symbols {
 
     pub(super) fn mark_unverified(&mut self, module: u16) {
         self.unverified.insert(module);
+    }
+
+    /// Says what the source files of `module` were when it was built.
+    pub fn add_digests(&mut self, module: u16, digests: HashMap<String, Digest>) {
+        self.digests.insert(module, digests);
+    }
+
+    /// The MD5 of the source file that `module` was built from and the compiler called `file`, if that is known.
+    pub fn digest(&self, module: u16, file: &str) -> Option<Digest> {
+        self.digests.get(&module)?.get(file).copied()
     }
 
     /// Whether `frame` was looked up.

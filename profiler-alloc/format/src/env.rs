@@ -22,8 +22,9 @@ use crate::size::parse_size;
 
 /// Path of the profile to write. `%e` stands for the program's file name, `%p` for its process number, `%%` for `%`.
 ///
-/// If the file exists already, `.NAME.PID.memprof` is appended; an existing file is never overwritten. A recording
-/// starts if and only if this is set and not empty.
+/// An existing file is never overwritten: `.NAME.PID.memprof` is appended, or, where the pattern names the process
+/// already, the library that records (`app.42._ext.so.memprof`) or a number (`app.42.2.memprof`) is put before the
+/// extension. A recording starts if and only if this is set and not empty.
 pub const OUTPUT: &str = "MEMPROF_OUTPUT";
 /// A [`Sample`].
 pub const SAMPLE: &str = "MEMPROF_SAMPLE";

@@ -37,6 +37,18 @@ impl FromStr for Limit {
     }
 }
 
+/// How small a thing is. As an option: the smallest whose growth counts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, clap::ValueEnum)]
+pub enum Grown {
+    /// The program as a whole, and nothing else
+    Whole,
+    /// Also each function
+    Function,
+    /// Also each line, of functions that grew too
+    #[default]
+    Line,
+}
+
 /// What grew.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum What {
@@ -60,6 +72,17 @@ pub enum What {
     },
 }
 
+impl What {
+    /// Which kind of thing it is.
+    pub fn grain(&self) -> Grown {
+        match self {
+            What::Whole => Grown::Whole,
+            What::Function { .. } => Grown::Function,
+            What::Line { .. } => Grown::Line,
+        }
+    }
+}
+
 /// Something that grew by more than the limit.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Growth {
@@ -73,6 +96,9 @@ pub struct Growth {
 
 impl Diff {
     /// What grew by more than `limit`: the whole process, then functions and lines, those that grew most first.
+    ///
+    /// A line counts only if its function grew by more than the limit too: a block that is taken one line further down, as
+    /// after an edit, is no growth.
     ///
     /// A percentage is always of the whole program's figure in the base, so that a function of a few bytes that doubles
     /// is no alarm.
@@ -98,7 +124,10 @@ impl Diff {
                 file: file.clone(),
                 function: name.clone(),
             };
-            found.extend(growth(what, function.total.change(metric)));
+            let Some(grown) = growth(what, function.total.change(metric)) else {
+                continue;
+            };
+            found.push(grown);
             for line in &function.lines {
                 let what = What::Line {
                     file: file.clone(),

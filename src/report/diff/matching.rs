@@ -1,7 +1,10 @@
 //! Finds each function and line of one report in another, although the source was edited in between.
 //!
-//! A function is the same if its name is; failing that, if its text is much the same. Lines are aligned by their text
-//! where both reports have it, else by their distance from the function's first line.
+//! A function is the same if its name is, and its path below the folder of the package: two checkouts differ in what is
+//! above. Of several with one name (`from` of `impl From<u8>` and of `impl From<bool>`), those are the same that share a
+//! name with arguments, else those with the same text, else those in the same place of the order. A function with another
+//! name is the same if its text is much the same. Lines are aligned by their text where both reports have it, else by
+//! their distance from the function's first line.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,6 +19,9 @@ const ALIKE: f32 = 0.6;
 const ALIKE_LINE: f32 = 0.5;
 /// Most pairs of functions of a file whose texts are compared.
 const MOST_COMPARED: usize = 2500;
+
+/// Indices of tables in the base and in the new report.
+type OfBoth = (Vec<usize>, Vec<usize>);
 
 /// Pairs the tables of both reports; what is in one only stands alone.
 pub(super) fn functions(base: Vec<Table>, new: Vec<Table>) -> Vec<FunctionChange> {
@@ -38,34 +44,87 @@ pub(super) fn functions(base: Vec<Table>, new: Vec<Table>) -> Vec<FunctionChange
 fn pairs(base: &[Table], new: &[Table]) -> Vec<Option<usize>> {
     let mut pairs = vec![None; new.len()];
     let mut taken = vec![false; base.len()];
-    let mut pair_by = |key: &dyn Fn(&Table) -> (String, String)| {
-        let mut known: HashMap<_, Vec<usize>> = HashMap::new();
+    let keys: [fn(&Table) -> String; 3] = [
+        |table| table.file.clone(),
+        |table| below_package(&table.file, 1),
+        |table| below_package(&table.file, 0),
+    ];
+    let mut pair_by = |key: &dyn Fn(&Table) -> String, ambiguous: bool| {
+        let mut named: BTreeMap<(String, &str), OfBoth> = BTreeMap::new();
         for (index, table) in base.iter().enumerate().filter(|(index, _)| !taken[*index]) {
-            known.entry(key(table)).or_default().push(index);
+            let name = (key(table), table.function.as_str());
+            named.entry(name).or_default().0.push(index);
         }
-        for (table, pair) in new
-            .iter()
-            .zip(&mut pairs)
-            .filter(|(_, pair)| pair.is_none())
+        for (index, table) in (new.iter().enumerate()).filter(|(index, _)| pairs[*index].is_none())
         {
-            // Of several with one name, none can be told to be the one.
-            if let Some([index]) = known.get(&key(table)).map(Vec::as_slice)
-                && !taken[*index]
-            {
-                taken[*index] = true;
-                *pair = Some(*index);
+            let name = (key(table), table.function.as_str());
+            named.entry(name).or_default().1.push(index);
+        }
+        for (old, now) in named.into_values() {
+            let unique = old.len() == 1 && now.len() == 1;
+            if unique || ambiguous {
+                for (old, now) in namesakes(base, new, old, now) {
+                    taken[old] = true;
+                    pairs[now] = Some(old);
+                }
             }
         }
     };
-    pair_by(&|table| (table.file.clone(), table.function.clone()));
-    pair_by(&|table| (String::new(), table.function.clone()));
+    for key in keys {
+        pair_by(&key, true);
+    }
+    // In another file, one of several cannot be told to be the one.
+    pair_by(&|_| String::new(), false);
     pair_by_text(base, new, &mut pairs, &mut taken);
     pairs
 }
 
+/// Pairs functions of one name and file: by their names with arguments, by their text, by their order.
+fn namesakes(
+    base: &[Table],
+    new: &[Table],
+    mut old: Vec<usize>,
+    mut now: Vec<usize>,
+) -> Vec<(usize, usize)> {
+    if old.len() == 1 && now.len() == 1 {
+        return vec![(old[0], now[0])];
+    }
+    let mut pairs = Vec::new();
+    let mut pair_if = |is_same: &dyn Fn(&Table, &Table) -> bool| {
+        now.retain(|&index| {
+            let same = |&of_base: &usize| is_same(&base[of_base], &new[index]);
+            let mut found = (old.iter().enumerate()).filter(|(_, of_base)| same(of_base));
+            // What fits several tells nothing.
+            let place = found.next().filter(|_| found.next().is_none());
+            let place = place.map(|(place, _)| place);
+            if let Some(place) = place {
+                pairs.push((old.remove(place), index));
+            }
+            place.is_none()
+        });
+    };
+    pair_if(&|a, b| a.instances.iter().any(|name| b.instances.contains(name)));
+    pair_if(&|a, b| text(a).is_some_and(|lines| Some(lines) == text(b)));
+    let first_line = |table: &Table| table.lines.iter().find_map(|line| line.number);
+    old.sort_by_key(|&index| first_line(&base[index]));
+    now.sort_by_key(|&index| first_line(&new[index]));
+    pairs.extend(old.into_iter().zip(now));
+    pairs
+}
+
+/// The end of a path from the folder of its package on, which is the one around `src` and the like, with so many of the
+/// `folders` above: `app/src/main.rs` of `/home/me/app/src/main.rs` with one. The file's name where there is no such folder.
+fn below_package(file: &str, folders: usize) -> String {
+    const OF_PACKAGES: [&str; 4] = ["src", "tests", "examples", "benches"];
+    let parts: Vec<&str> = file.split('/').collect();
+    let inside = parts.iter().rposition(|part| OF_PACKAGES.contains(part));
+    let start = inside.unwrap_or(parts.len() - 1).saturating_sub(folders);
+    parts[start..].join("/")
+}
+
 /// Pairs functions that were given another name, within a file.
 fn pair_by_text(base: &[Table], new: &[Table], pairs: &mut [Option<usize>], taken: &mut [bool]) {
-    let mut left: BTreeMap<&str, (Vec<usize>, Vec<usize>)> = BTreeMap::new();
+    let mut left: BTreeMap<&str, OfBoth> = BTreeMap::new();
     for (index, table) in base.iter().enumerate().filter(|(index, _)| !taken[*index]) {
         left.entry(&table.file).or_default().0.push(index);
     }
@@ -125,9 +184,12 @@ fn change(base: Option<Table>, new: Option<Table>) -> FunctionChange {
     };
     let name = |table: &Table| (table.file.clone(), table.function.clone());
     let (before, after) = (base.as_ref().map(name), new.as_ref().map(name));
-    let was = before
-        .clone()
-        .filter(|before| after.as_ref().is_some_and(|after| after != before));
+    // The same file of another checkout is no other file.
+    let differs = |(file, function): &(String, String), after: &(String, String)| {
+        *function != after.1 || below_package(file, 0) != below_package(&after.0, 0)
+    };
+    let is_other = |before: &_| after.as_ref().is_some_and(|after| differs(before, after));
+    let was = before.clone().filter(is_other);
     let (file, function) = after.or(before).unwrap_or_default();
     FunctionChange {
         function,

@@ -114,3 +114,28 @@ fn the_innermost_function_has_the_line() {
     assert_eq!(name(5), None);
     assert_eq!(name(6).as_deref(), Some("c"));
 }
+
+#[test]
+fn the_allocators_static_is_no_static_of_the_programs() {
+    let text = "\
+#[global_allocator]
+static A: System = System;
+#[cfg_attr(not(test), global_allocator)]
+/// A comment.
+pub static B: Profiled =
+    Profiled::system();
+#[used]
+static C: u8 = 1;
+";
+    let outline = Outline::of(text);
+    let items = outline.items().iter();
+    let items: Vec<_> = items
+        .map(|item| (item.name(), item.kind, item.first_line, item.last_line))
+        .collect();
+    let expected = [
+        ("A", ItemKind::Allocator, 1, 2),
+        ("B", ItemKind::Allocator, 3, 6),
+        ("C", ItemKind::Static, 8, 8),
+    ];
+    assert_eq!(items, expected);
+}

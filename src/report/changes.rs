@@ -1,0 +1,60 @@
+//! Which source files are not those that the program was built from.
+//!
+//! Where the debug information has the MD5 of a file, that decides. Where it has none, a file that was written after the
+//! program may still be the same: a fresh checkout, a copy, `touch`. It is another only if it contradicts the program:
+//!
+//! ```text
+//! program: code of `load` on line 8          file: 7  }
+//!                                                  8                      <- an edit above has moved `load`
+//!                                                  9  fn load(n: usize) {
+//! ```
+
+use std::collections::HashMap;
+
+use super::naming;
+use crate::profile::Profile;
+use crate::source::{Sources, Text};
+use crate::symbolize::{CodeFrame, Symbols};
+
+/// The files looked at, by the path that is shown, and whether each is another one.
+#[derive(Default)]
+pub(super) struct SourceChanges {
+    files: HashMap<String, bool>,
+}
+
+impl SourceChanges {
+    /// Looks whether the source file of `code` is another one, judged by that code.
+    pub(super) fn look_at(
+        &mut self,
+        profile: &Profile,
+        symbols: &Symbols,
+        sources: &mut Sources,
+        code: &CodeFrame,
+    ) {
+        let Some(line) = code.line else { return };
+        let source = sources.get(&code.file);
+        let Some(text) = &source.text else { return };
+        let known = self.files.entry(source.shown.clone()).or_default();
+        *known = *known
+            || match symbols.digest(code.module, &code.file) {
+                Some(digest) => digest != text.md5,
+                None => is_newer(text, profile, code) && contradicts(text, code, line),
+            };
+    }
+
+    /// Whether the file shown as `file` is another one.
+    pub(super) fn has(&self, file: &str) -> bool {
+        self.files.get(file).copied().unwrap_or(false)
+    }
+}
+
+/// Whether the file was written after the module with this code.
+fn is_newer(text: &Text, profile: &Profile, code: &CodeFrame) -> bool {
+    let module = profile.modules.get(usize::from(code.module));
+    let built_ns = module.map_or(0, |module| module.modified_ns);
+    built_ns != 0 && text.modified_ns > built_ns
+}
+
+fn contradicts(text: &Text, code: &CodeFrame, line: u32) -> bool {
+    text.contradicts(naming::last(&naming::fold(&code.function)), line)
+}
