@@ -331,8 +331,8 @@ fn the_file_says_what_the_program_prints() {
         ["59232", "0", "59232", "0", "0", "0"],
         "{row}"
     );
-    assert!(cells[11..22].iter().all(|cell| cell.is_empty()), "{row}");
-    assert_eq!(cells[22..], ["true", "48"], "{row}");
+    assert!(cells[11..24].iter().all(|cell| cell.is_empty()), "{row}");
+    assert_eq!(cells[24..], ["true", "48"], "{row}");
 
     let calls = line(function(&profile, "keeps_and_drops"), "let kept");
     assert_eq!(counted(calls), (800, 800 * 3000, 0));

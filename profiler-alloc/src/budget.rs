@@ -29,6 +29,9 @@ use crate::sys;
 const LOOK_OWN_NS: u64 = 500_000;
 /// And whenever this much time has passed, nanoseconds: a program that allocates little after much has few samples.
 const LOOK_NS: u64 = 20_000_000;
+/// Then it counts if the program has used this much CPU time since the last one that did, nanoseconds. A server that mostly
+/// waits uses 1 ms in 20: what one sample took would be 2 % of it, or, with one more, 4 %.
+const LOOK_CPU_NS: u64 = 20_000_000;
 /// Less than this used on samples since the last look, by some 16 that were timed, says too little to widen the interval.
 const LITTLE_NS: u64 = 30_000;
 /// What is wanted must differ from what is by this factor before the interval changes. Above the root of 2, so that what is
@@ -171,22 +174,36 @@ impl Budget {
     /// A look at the budget, `now_ns` after the start, when the recorder has used `own` in all; `mean` is the mean size of the
     /// program's allocations, in bytes. Gives the interval to go on with, if it is to change.
     pub fn look(&self, now_ns: u64, own: u64, interval: u64, mean: u64) -> Option<u64> {
+        self.next_look_ns
+            .store(now_ns.saturating_add(LOOK_NS), Ordering::Relaxed);
         let samples = self.samples_ns.load(Ordering::Relaxed);
         let cpu = self.cpu_ns();
-        let samples_step = step(&self.last_samples_ns, samples);
+        let since = |last: &AtomicU64, now: u64| now.saturating_sub(last.load(Ordering::Relaxed));
+        let samples_step = since(&self.last_samples_ns, samples);
+        let cpu_step = since(&self.last_cpu_ns, cpu);
+        if samples_step < LOOK_OWN_NS && cpu_step < LOOK_CPU_NS {
+            return None;
+        }
         let look = Look {
             own,
             grant: self.grant_ns,
             share: self.share_ppm.unwrap_or(0) as f64 / 1e6,
             cpu,
-            cpu_step: step(&self.last_cpu_ns, cpu),
+            cpu_step,
             samples_step,
-            unsampled_step: step(&self.last_own_ns, own).saturating_sub(samples_step),
+            unsampled_step: since(&self.last_own_ns, own).saturating_sub(samples_step),
         };
-        self.next_look_samples_ns
-            .store(samples.saturating_add(LOOK_OWN_NS), Ordering::Relaxed);
-        self.next_look_ns
-            .store(now_ns.saturating_add(LOOK_NS), Ordering::Relaxed);
+        for (last, now) in [
+            (&self.last_samples_ns, samples),
+            (&self.last_cpu_ns, cpu),
+            (&self.last_own_ns, own),
+            (
+                &self.next_look_samples_ns,
+                samples.saturating_add(LOOK_OWN_NS),
+            ),
+        ] {
+            last.store(now, Ordering::Relaxed);
+        }
         let next = self.share_ppm.map(|_| look.next_interval(interval, mean))?;
         (next != interval).then_some(next)
     }
@@ -407,6 +424,22 @@ mod tests {
                 assert!(interval.is_power_of_two(), "{interval}");
             }
         }
+    }
+
+    /// A program that mostly waits is looked at often, and judged by what adds up.
+    #[test]
+    fn a_look_at_little_counts_with_the_next() {
+        let budget = Budget::new(Some(20_000), 0);
+        budget.used(LOOK_OWN_NS / 2);
+        assert_eq!(budget.look(LOOK_NS, LOOK_OWN_NS / 2, 4096, 100), None);
+        assert!(!budget.is_due(LOOK_NS) && budget.is_due(2 * LOOK_NS));
+        assert_eq!(budget.last_samples_ns.load(Ordering::Relaxed), 0);
+        budget.used(LOOK_OWN_NS / 2);
+        assert!(budget.is_due(LOOK_NS));
+        // Half a millisecond of samples in hardly more CPU time.
+        let next = budget.look(2 * LOOK_NS, LOOK_OWN_NS, 4096, 100);
+        assert!(next.is_some_and(|next| next > 4096), "{next:?}");
+        assert!(!budget.is_due(2 * LOOK_NS));
     }
 
     #[test]
