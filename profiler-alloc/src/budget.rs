@@ -47,6 +47,8 @@ const TIMED_UNSAMPLED: u64 = 64;
 /// not the recorder's time.
 const LONGEST_NS: u64 = 20_000;
 const LONGEST_FRAME_NS: u64 = 1_000;
+/// The same of an operation without a sample, of which the longest adds a point to the timeline.
+const LONGEST_UNSAMPLED_NS: u64 = 5_000;
 
 pub struct Budget {
     /// Share of the CPU time, in millionths; `None` for a sampling that is not to change.
@@ -134,7 +136,7 @@ impl Budget {
 
     /// The same for an operation without a sample.
     pub fn unsampled_since(&self, start: u64) -> u64 {
-        self.taken(start, LONGEST_NS) * TIMED_UNSAMPLED
+        self.taken(start, LONGEST_UNSAMPLED_NS) * TIMED_UNSAMPLED
     }
 
     fn taken(&self, start: u64, longest: u64) -> u64 {
