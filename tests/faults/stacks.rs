@@ -5,12 +5,18 @@ use std::hint::black_box;
 use crate::Named;
 use crate::child::{Place, times};
 
-pub const TESTS: &[Named] = &[(
-    "stacks::more_than_the_table_holds",
-    more_than_the_table_holds,
-)];
+pub const TESTS: &[Named] = &[
+    (
+        "stacks::more_than_the_table_holds",
+        more_than_the_table_holds,
+    ),
+    ("stacks::met_at_once", met_at_once),
+];
 
-pub const ROLES: &[Named] = &[("stacks", visit_stacks)];
+pub const ROLES: &[Named] = &[
+    ("stacks", visit_stacks),
+    ("stacks_at_once", visit_stacks_at_once),
+];
 
 /// How many stacks [`visit_stacks`] visits.
 pub const LEAVES: &str = "LEAVES";
@@ -21,6 +27,12 @@ const SIZE: u64 = 48;
 pub fn visit_stacks() {
     let leaves: u32 = std::env::var(LEAVES).unwrap().parse().unwrap();
     (0..leaves).for_each(|way| descend(way, DEPTH));
+}
+
+/// More threads than processors, each on the same ways at once: one that is making room in a table is often held up there.
+fn visit_stacks_at_once() {
+    let threads = [(); 8].map(|()| std::thread::spawn(visit_stacks));
+    threads.map(|thread| thread.join().unwrap());
 }
 
 /// Two calls, told apart by their return addresses.
@@ -67,4 +79,18 @@ fn more_than_the_table_holds() {
         stacks.sum::<i64>() + other,
         place.truth().alloc_bytes as i64
     );
+}
+
+/// Threads that meet new stacks together: none goes without a record while another is making room.
+fn met_at_once() {
+    for _ in 0..times(20, 4) {
+        let place = Place::new();
+        let mut command = place.command("stacks_at_once", "all");
+        assert!(command.env(LEAVES, "12000").status().unwrap().success());
+        let (profile, defects) = place.read();
+        assert_eq!(defects, []);
+        assert!(profile.stacks.len() > 12_000, "{}", profile.stacks.len());
+        assert_eq!(profile.header.lost_stacks, 0);
+        assert_eq!(profile.unattributed.alloc_bytes, 0);
+    }
 }
