@@ -1,4 +1,5 @@
-//! What went wrong without stopping anything: values that every lossy stage returns beside its result.
+//! What went wrong without stopping anything: values that every lossy stage returns beside its
+//! result.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -8,7 +9,8 @@ use profiler_alloc_format::Table;
 
 use crate::units::Bytes;
 
-/// One kind of fault in a profile or in what belongs to it, counted. Rendered at the end of every report.
+/// One kind of fault in a profile or in what belongs to it, counted. Rendered at the end of every
+/// report.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Defect {
     /// The file ends before `chunks` of the chunks that its header counts.
@@ -89,7 +91,8 @@ pub enum Defect {
         /// The file.
         found: PathBuf,
     },
-    /// `dwz -m` moved a part of the debug info into a file that is not there, or is of another build.
+    /// `dwz -m` moved a part of the debug info into a file that is not there, or is of another
+    /// build.
     SharedDebugInfoMissing {
         /// Path of the file.
         path: PathBuf,

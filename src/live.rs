@@ -1,4 +1,5 @@
-//! A terminal page over the profile of a running program, which is left alone: nothing of it but files is read.
+//! A terminal page over the profile of a running program, which is left alone: nothing of it but
+//! files is read.
 //!
 //! ```text
 //! profile ──▶ feed (a thread: reads, looks up, sums) ──▶ page (state, keys) ──▶ view (ratatui)

@@ -27,7 +27,8 @@ use profiler_alloc_format::{STATE_EXITED, STATE_FINISHED, STATE_PAUSED};
 pub use reader::{parse, read};
 pub use totals::{BlockCount, Totals};
 
-/// Everything that a profile's file says, checked: every number that points into a table points to a record of it.
+/// Everything that a profile's file says, checked: every number that points into a table points to
+/// a record of it.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// The header as it stands in the file.
@@ -46,8 +47,8 @@ pub struct Profile {
     pub modules: Vec<Module>,
     /// Heap and RSS over time, in the order of time; `time_ns` counts from the start.
     pub timeline: Vec<Point>,
-    /// Times at which it is known what each stack had live, in nanoseconds since the start: 4 to 7, evenly spaced, none if the
-    /// run was too short.
+    /// Times at which it is known what each stack had live, in nanoseconds since the start: 4 to 7,
+    /// evenly spaced, none if the run was too short.
     pub waypoints: Vec<u64>,
     /// Crates and paths that whoever recorded it calls their own, apart by commas.
     pub own: String,
@@ -65,7 +66,8 @@ pub struct Node {
     pub parent: NodeId,
     /// The frame. `None` for the root, for a node being made, and for a damaged one.
     pub frame: Option<Frame>,
-    /// Heap in use in bytes after the line this frame stands on ran (the highest, if it ran more than once).
+    /// Heap in use in bytes after the line this frame stands on ran (the highest, if it ran more
+    /// than once).
     pub heap_after: Option<i64>,
 }
 
@@ -163,8 +165,8 @@ pub enum State {
     Exited,
 }
 
-/// Whether the file at `path`, which begins with `header`, is the one that the recorder wrote, and not a copy of it. A file
-/// that does not say is taken for it.
+/// Whether the file at `path`, which begins with `header`, is the one that the recorder wrote, and
+/// not a copy of it. A file that does not say is taken for it.
 pub fn is_original(path: &Path, header: &Header) -> bool {
     let inode = fs::metadata(path).map(|metadata| metadata.ino());
     header.inode == 0 || inode.is_ok_and(|inode| inode == header.inode)
@@ -181,7 +183,8 @@ impl Profile {
         }
     }
 
-    /// Exact totals of the process: those of the end if the recording ended in order, else the sum over its threads.
+    /// Exact totals of the process: those of the end if the recording ended in order, else the sum
+    /// over its threads.
     pub fn counters(&self) -> Counters {
         if self.state() == State::Finished {
             let header = &self.header;
@@ -200,7 +203,8 @@ impl Profile {
         sum
     }
 
-    /// Heap in use at the end or now, in bytes: what was there at the start, and what was allocated and not freed since.
+    /// Heap in use at the end or now, in bytes: what was there at the start, and what was allocated
+    /// and not freed since.
     pub fn heap(&self) -> i64 {
         let counters = self.counters();
         let change = counters.alloc_bytes.wrapping_sub(counters.freed_bytes) as i64;
@@ -220,7 +224,8 @@ impl Profile {
         }
     }
 
-    /// Leaves of the stacks what came since the same recording was `before`. False if that is of another.
+    /// Leaves of the stacks what came since the same recording was `before`. False if that is of
+    /// another.
     pub fn subtract(&mut self, before: &Profile) -> bool {
         let identity = |header: &Header| (header.pid, header.started_unix_ns);
         if identity(&self.header) != identity(&before.header) {

@@ -1,4 +1,5 @@
-//! Reports as text, JSON, CSV, pages and pictures. Renderers know the report's model and nothing else.
+//! Reports as text, JSON, CSV, pages and pictures. Renderers know the report's model and nothing
+//! else.
 
 mod axis;
 pub(crate) mod cell;

@@ -1,7 +1,8 @@
-//! The report's model: one table for each function, one row for each line, figures that know their error.
+//! The report's model: one table for each function, one row for each line, figures that know their
+//! error.
 //!
-//! [`Report::new`] makes it from a profile and its symbols; [`Report::select`] narrows and orders it. Renderers know only
-//! what stands here.
+//! [`Report::new`] makes it from a profile and its symbols; [`Report::select`] narrows and orders
+//! it. Renderers know only what stands here.
 
 mod about;
 mod call_tree;
@@ -80,11 +81,13 @@ pub struct Report {
 /// The lines of one function.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Table {
-    /// The source file, relative to the current folder when below it; a module's path where lines are not known.
+    /// The source file, relative to the current folder when below it; a module's path where lines
+    /// are not known.
     pub file: String,
     /// The function without generic arguments, closures being part of the function around them.
     pub function: String,
-    /// What the debug information calls it, with arguments: `<app::Error as From<u8>>::from`. Empty where that is not known.
+    /// What the debug information calls it, with arguments: `<app::Error as From<u8>>::from`. Empty
+    /// where that is not known.
     pub instances: Vec<String>,
     /// What happened while the function was anywhere on the stack.
     pub total: Figures,
@@ -101,7 +104,8 @@ pub struct Table {
 pub struct Line {
     /// From 1. `None` where lines are not known.
     pub number: Option<u32>,
-    /// The source text, or `module+0xoffset` where lines are not known. `None` if the file was not found.
+    /// The source text, or `module+0xoffset` where lines are not known. `None` if the file was not
+    /// found.
     pub contents: Option<String>,
     /// `None` if nothing was seen on this line.
     pub figures: Option<Figures>,
@@ -116,8 +120,8 @@ pub enum Basis {
     /// Stacks: every function has a table.
     #[default]
     Stacks,
-    /// Counters read between the statements of functions with `#[profile]`. Of [`Figures`], mem usage, increment, allocated
-    /// and freed are known, exactly; the others are not, and zero.
+    /// Counters read between the statements of functions with `#[profile]`. Of [`Figures`], mem
+    /// usage, increment, allocated and freed are known, exactly; the others are not, and zero.
     Counters,
 }
 

@@ -1,8 +1,10 @@
-//! Answers over HTTP with the live profiles of running programs, in pprof's form, as a Go program would.
+//! Answers over HTTP with the live profiles of running programs, in pprof's form, as a Go program
+//! would.
 //!
-//! A profile's file is current at every moment, so each request reads it anew; the program itself takes no part in it and
-//! needs no server. Requests are answered one after the other, but for those of a difference, which wait; only `GET` and `HEAD`,
-//! and nothing that was sent is kept. What is kept is names and lines: an address is looked up once in a recording.
+//! A profile's file is current at every moment, so each request reads it anew; the program itself
+//! takes no part in it and needs no server. Requests are answered one after the other, but for
+//! those of a difference, which wait; only `GET` and `HEAD`, and nothing that was sent is kept.
+//! What is kept is names and lines: an address is looked up once in a recording.
 
 use std::io::Cursor;
 use std::net::{IpAddr, SocketAddr};
@@ -192,7 +194,8 @@ impl Server {
         })
     }
 
-    /// The profile and the kind of it that `path` asks for: `/debug/pprof/KIND`, or `/N/debug/pprof/KIND`.
+    /// The profile and the kind of it that `path` asks for: `/debug/pprof/KIND`, or
+    /// `/N/debug/pprof/KIND`.
     fn target<'a>(&self, path: &'a str) -> Option<(&File, &'a str)> {
         let (before, what) = path.split_once("/debug/pprof/")?;
         let number = match before.strip_prefix('/') {

@@ -14,10 +14,12 @@ pub use outline::{Item, ItemKind, Outline};
 
 use crate::defect::Defect;
 
-/// Longest file that is taken for source, in bytes. Guards against paths in a profile that name something else.
+/// Longest file that is taken for source, in bytes. Guards against paths in a profile that name
+/// something else.
 const MAX_LEN: u64 = 64 << 20;
 
-/// Most places that are looked at for files. No program has so many; a profile that lies may name millions.
+/// Most places that are looked at for files. No program has so many; a profile that lies may name
+/// millions.
 const MOST_PLACES: u32 = 100_000;
 
 /// A rewriting of paths that begin with `from`, as given by `--path-map FROM=TO`.
@@ -58,7 +60,8 @@ impl Places {
     /// `path` as the first map that fits it rewrites it; as it is if none does.
     pub fn mapped(&self, path: &Path) -> PathBuf {
         let mapped = self.maps.iter().find_map(|map| {
-            // Reports show paths relative to the current folder, so they are given in that form too.
+            // Reports show paths relative to the current folder, so they are given in that form
+            // too.
             let from_here = without_dots(&self.current_dir.join(&map.from));
             let rest = path.strip_prefix(&map.from);
             let rest = rest.or_else(|_| path.strip_prefix(from_here)).ok()?;
@@ -106,8 +109,8 @@ pub struct Text {
 impl Text {
     /// Whether this cannot be the text of a program that has code of `function` on `line`.
     ///
-    /// Told by what an edit further up brings there: no line at all, an empty one, a comment, or another function. Of the
-    /// code that a macro made, the line says nothing.
+    /// Told by what an edit further up brings there: no line at all, an empty one, a comment, or
+    /// another function. Of the code that a macro made, the line says nothing.
     pub fn contradicts(&self, function: &str, line: u32) -> bool {
         let Some(text) = self.line(line) else {
             return true;

@@ -36,7 +36,8 @@ use module::{Identity, identify};
 use separate::DebugFiles;
 use twins::Twins;
 
-/// Addresses looked up between two calls of the progress hook, and the least that is worth a thread.
+/// Addresses looked up between two calls of the progress hook, and the least that is worth a
+/// thread.
 const BATCH: usize = 512;
 
 /// Number of the main executable's module.
@@ -49,7 +50,8 @@ pub struct Options<'a> {
     pub force: bool,
     /// What counts as the user's own too; if empty, what the profile says.
     pub own: &'a [Pattern],
-    /// Called now and then with the number of addresses looked up and the number of all, from any thread.
+    /// Called now and then with the number of addresses looked up and the number of all, from any
+    /// thread.
     pub progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
 }
 
@@ -143,7 +145,8 @@ impl Symbolizer {
         Ok(())
     }
 
-    /// The files to take names and lines from, checked when the module is first met; `None` if they must not be read.
+    /// The files to take names and lines from, checked when the module is first met; `None` if they
+    /// must not be read.
     fn files(
         &mut self,
         number: u16,
@@ -189,7 +192,8 @@ impl Symbolizer {
         Ok(files)
     }
 
-    /// Remembers the functions that `frame` may be in, if there are several and it is in the program's own code.
+    /// Remembers the functions that `frame` may be in, if there are several and it is in the
+    /// program's own code.
     fn note_twins(&mut self, number: u16, frame: Frame) {
         let Some(checked) = self.checked.get_mut(&number) else {
             return;
@@ -218,8 +222,8 @@ impl Symbolizer {
         let faults = self.checked.values().filter_map(|m| m.fault.clone());
         let split = self.split_missing.iter().cloned();
         let split = split.map(|path| Defect::SplitDebugInfoMissing { path });
-        // Libraries without line information are the rule, and so are foreign programs that load a Rust library. It is
-        // worth a word only if the user's lines are nowhere else.
+        // Libraries without line information are the rule, and so are foreign programs that load a
+        // Rust library. It is worth a word only if the user's lines are nowhere else.
         let main = self.checked.get(&MAIN_MODULE).filter(|m| m.readable);
         let without_lines = !self.symbols.has_user_lines() && !self.symbols.has_lines(MAIN_MODULE);
         // One that is known to have its lines elsewhere is not to be built anew.
@@ -265,15 +269,16 @@ fn fault(
     Ok((is_main || !is_system(&module.path)).then_some(defect))
 }
 
-/// Whether the file belongs to the system. Nobody misses the lines of such files, nor those of objects that are no files
-/// at all, such as the vdso; and they are other ones wherever a profile is taken to.
+/// Whether the file belongs to the system. Nobody misses the lines of such files, nor those of
+/// objects that are no files at all, such as the vdso; and they are other ones wherever a profile
+/// is taken to.
 fn is_system(path: &Path) -> bool {
     const FOLDERS: [&str; 4] = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"];
     !path.is_absolute() || FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
 
-/// The distinct frames of each module that are not `known`, sorted by address, so that neighbours in the debug info are
-/// looked up together.
+/// The distinct frames of each module that are not `known`, sorted by address, so that neighbours
+/// in the debug info are looked up together.
 fn frames_by_module(profile: &Profile, known: &Symbols) -> BTreeMap<u16, Vec<Frame>> {
     let mut modules: BTreeMap<u16, Vec<Frame>> = BTreeMap::new();
     for frame in profile.nodes.iter().filter_map(|node| node.frame) {
@@ -307,8 +312,8 @@ struct Found {
     opened: bool,
 }
 
-/// Shares the frames out to a few threads. Each thread opens a module's debug info for itself: it is not `Sync`, and
-/// what is costly in it, the units, is only read where an address falls.
+/// Shares the frames out to a few threads. Each thread opens a module's debug info for itself: it
+/// is not `Sync`, and what is costly in it, the units, is only read where an address falls.
 fn look_up_all(work: &[Work<'_>], total: usize, options: &Options<'_>) -> Vec<Found> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let part_len = (total / threads + 1).max(BATCH);

@@ -23,7 +23,8 @@ pub enum UnitError {
 
 const SIZE_UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
 
-/// Reads a number of bytes: `4096`, `64K`, `64KiB`, `1.5 MiB`. The case of the unit does not matter.
+/// Reads a number of bytes: `4096`, `64K`, `64KiB`, `1.5 MiB`. The case of the unit does not
+/// matter.
 ///
 /// ```
 /// assert_eq!(memprof::units::parse_size("64KiB"), Ok(65_536));

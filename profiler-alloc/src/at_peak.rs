@@ -1,15 +1,17 @@
-//! What a stack has live, and what it had live at the peak: kept without going through all stacks at each new peak.
+//! What a stack has live, and what it had live at the peak: kept without going through all stacks
+//! at each new peak.
 //!
-//! A peak only gets a new number; each stack looks at it when it is about to change, and copies its live values if they are
-//! still those of that peak. Of two threads that find a stack stale at once, one copies.
+//! A peak only gets a new number; each stack looks at it when it is about to change, and copies its
+//! live values if they are still those of that peak. Of two threads that find a stack stale at
+//! once, one copies.
 
 use profiler_alloc_format::StackCells;
 
 use crate::sampling::Weight;
 use crate::sync::{AtomicU64, Ordering};
 
-/// Adds `weight` to what a stack has live, or takes it away if `sign` is -1. `epoch` is the number of the last peak. True if
-/// this is the stack's first change since then.
+/// Adds `weight` to what a stack has live, or takes it away if `sign` is -1. `epoch` is the number
+/// of the last peak. True if this is the stack's first change since then.
 pub fn change_live(stack: &StackCells, epoch: u64, weight: Weight, sign: i64) -> bool {
     let seen = stack.peak_epoch.load(Ordering::Acquire);
     // A thread may come late with the number of an older peak: the stack has been through that one.

@@ -1,22 +1,25 @@
-//! The time budget: how wide the sampling interval must be for the recorder to take no more of the program's time than it
-//! may.
+//! The time budget: how wide the sampling interval must be for the recorder to take no more of the
+//! program's time than it may.
 //!
-//! Allowed is `grant + share * cpu time`. Sampling starts exact (interval 0) and stays so until half of the grant is spent;
-//! programs that allocate little never get there. From then on the interval follows the program: at every look, the share of the CPU
-//! time that samples took since the last look is compared with the share that they may take, and as samples are as frequent as
+//! Allowed is `grant + share * cpu time`. Sampling starts exact (interval 0) and stays so until
+//! half of the grant is spent; programs that allocate little never get there. From then on the
+//! interval follows the program: at every look, the share of the CPU time that samples took since
+//! the last look is compared with the share that they may take, and as samples are as frequent as
 //! the interval is narrow,
 //!
 //! ```text
 //! next interval = interval * taken / may take        rounded to a power of two, with some play so that it rests
 //! may take      = share + left / cpu time - unsampled,   at least half of the share
 //! ```
-//! `left` is what is allowed so far and not used, or overdrawn (negative): within as much time as the program has run, it is
-//! used up or paid back. `unsampled` is what operations cost that are only counted: it is part of the recorder's time, and does
-//! not depend on the interval. Half of the share is for samples whatever else was spent: a profile without samples is of no
-//! use to anybody. Since every sample carries its own weight, the interval may change at any time without bias.
+//! `left` is what is allowed so far and not used, or overdrawn (negative): within as much time as
+//! the program has run, it is used up or paid back. `unsampled` is what operations cost that are
+//! only counted: it is part of the recorder's time, and does not depend on the interval. Half of
+//! the share is for samples whatever else was spent: a profile without samples is of no use to
+//! anybody. Since every sample carries its own weight, the interval may change at any time without
+//! bias.
 //!
-//! Example: at 2 %, after 1 s of CPU time with 25 of 28 ms used: left are 3 ms, so 2.3 % may be taken. Samples took 4.6 % since
-//! the last look at 64 KiB: the next interval is 128 KiB.
+//! Example: at 2 %, after 1 s of CPU time with 25 of 28 ms used: left are 3 ms, so 2.3 % may be
+//! taken. Samples took 4.6 % since the last look at 64 KiB: the next interval is 128 KiB.
 
 use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,24 +30,28 @@ use crate::sys;
 
 /// The budget is looked at whenever the recorder has used this much more on samples, nanoseconds.
 const LOOK_OWN_NS: u64 = 500_000;
-/// And whenever this much time has passed, nanoseconds: a program that allocates little after much has few samples.
+/// And whenever this much time has passed, nanoseconds: a program that allocates little after much
+/// has few samples.
 const LOOK_NS: u64 = 20_000_000;
-/// Then it counts if the program has used this much CPU time since the last one that did, nanoseconds. A server that mostly
-/// waits uses 1 ms in 20: what one sample took would be 2 % of it, or, with one more, 4 %.
+/// Then it counts if the program has used this much CPU time since the last one that did,
+/// nanoseconds. A server that mostly waits uses 1 ms in 20: what one sample took would be 2 % of
+/// it, or, with one more, 4 %.
 const LOOK_CPU_NS: u64 = 20_000_000;
-/// Less than this used on samples since the last look, by some 16 that were timed, says too little to widen the interval.
+/// Less than this used on samples since the last look, by some 16 that were timed, says too little
+/// to widen the interval.
 const LITTLE_NS: u64 = 30_000;
-/// What is wanted must differ from what is by this factor before the interval changes. Above the root of 2, so that what is
-/// rounded to a power of two is not rounded back.
+/// What is wanted must differ from what is by this factor before the interval changes. Above the
+/// root of 2, so that what is rounded to a power of two is not rounded back.
 const PLAY: f64 = 1.5;
-/// One sample in so many is timed; its time stands for all of them. Two looks at the clock take 60 ns.
+/// One sample in so many is timed; its time stands for all of them. Two looks at the clock take 60
+/// ns.
 const TIMED: u64 = 8;
 /// The same where nothing depends on it but the figure in the report.
 const TIMED_FIXED: u64 = 32;
 /// One operation in so many is timed of those that take the slow path without a sample.
 const TIMED_UNSAMPLED: u64 = 64;
-/// A timed sample that took longer than this, and so much for every frame walked, was interrupted: what exceeds it is
-/// not the recorder's time.
+/// A timed sample that took longer than this, and so much for every frame walked, was interrupted:
+/// what exceeds it is not the recorder's time.
 const LONGEST_NS: u64 = 20_000;
 const LONGEST_FRAME_NS: u64 = 1_000;
 /// The same of an operation without a sample, of which the longest adds a point to the timeline.
@@ -123,13 +130,15 @@ impl Budget {
         number & (self.timed - 1) == 0
     }
 
-    /// True if the operation that drew this number is to be timed, which takes the slow path without a sample.
+    /// True if the operation that drew this number is to be timed, which takes the slow path
+    /// without a sample.
     #[inline]
     pub fn is_timed_unsampled(random: u64) -> bool {
         random & (TIMED_UNSAMPLED - 1) == 0
     }
 
-    /// The time that one timed sample stands for, nanoseconds, having started at `start` and walked `frames`.
+    /// The time that one timed sample stands for, nanoseconds, having started at `start` and walked
+    /// `frames`.
     pub fn time_since(&self, start: u64, frames: usize) -> u64 {
         self.taken(start, LONGEST_NS + LONGEST_FRAME_NS * frames as u64) * self.timed
     }
@@ -168,13 +177,15 @@ impl Budget {
         (!is_another).then_some(self).map(Looking)
     }
 
-    /// What the filter has cost since the last look, nanoseconds, after it was asked so often in all.
+    /// What the filter has cost since the last look, nanoseconds, after it was asked so often in
+    /// all.
     pub fn filter_ns(&self, asked: u64) -> u64 {
         step(&self.last_asked, asked).saturating_mul(self.filter_ps) / 1_000
     }
 
-    /// A look at the budget, `now_ns` after the start, when the recorder has used `own` in all; `mean` is the mean size of the
-    /// program's allocations, in bytes. Gives the interval to go on with, if it is to change.
+    /// A look at the budget, `now_ns` after the start, when the recorder has used `own` in all;
+    /// `mean` is the mean size of the program's allocations, in bytes. Gives the interval to go on
+    /// with, if it is to change.
     pub fn look(&self, now_ns: u64, own: u64, interval: u64, mean: u64) -> Option<u64> {
         self.next_look_ns
             .store(now_ns.saturating_add(LOOK_NS), Ordering::Relaxed);
@@ -314,7 +325,8 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
-    /// After a second, 25 of 28 ms used. In the last 20 ms, samples took 0.46 ms: 2.3 %, which is what they may take.
+    /// After a second, 25 of 28 ms used. In the last 20 ms, samples took 0.46 ms: 2.3 %, which is
+    /// what they may take.
     const LOOK: Look = Look {
         own: 25 * MS,
         grant: 8 * MS,

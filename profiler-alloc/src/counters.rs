@@ -1,9 +1,10 @@
 //! Exact counts: one record of plain counters per thread, written by that thread alone.
 //!
-//! A thread finds its record through a thread-local; one without a record finds [`UNSET`], whose thresholds send every
-//! operation down the slow path, so the fast path needs no check. Records stand in a pool: in private memory when nothing
-//! is recorded, in the profile file during a recording. They outlive their threads and are taken over by later ones, so
-//! the sum over all records of all pools is what the process has ever allocated and freed.
+//! A thread finds its record through a thread-local; one without a record finds [`UNSET`], whose
+//! thresholds send every operation down the slow path, so the fast path needs no check. Records
+//! stand in a pool: in private memory when nothing is recorded, in the profile file during a
+//! recording. They outlive their threads and are taken over by later ones, so the sum over all
+//! records of all pools is what the process has ever allocated and freed.
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -35,7 +36,8 @@ static PRIVATE: LazySlice<ThreadCells> = LazySlice::new(16 << 10);
 static PRIVATE_COUNT: AtomicU64 = AtomicU64::new(1);
 static PRIVATE_FREE: FreeRecords = FreeRecords::new();
 
-/// Bytes that a thread which is recorded exactly may keep to itself: what all threads write, each waits for.
+/// Bytes that a thread which is recorded exactly may keep to itself: what all threads write, each
+/// waits for.
 const LITTLE: u64 = 4 << 10;
 
 /// Alone in its cache lines: processors take them in pairs of 64 bytes.
@@ -73,7 +75,8 @@ pub fn set_current(cells: &'static ThreadCells) {
     let _ = CELLS.try_with(|current| current.set(cells));
 }
 
-/// Counts an allocation if that is all there is to do. False: nothing is counted, take the slow path.
+/// Counts an allocation if that is all there is to do. False: nothing is counted, take the slow
+/// path.
 #[inline(always)]
 pub fn count_alloc_fast(size: usize) -> bool {
     let cells = current();
@@ -156,7 +159,8 @@ pub fn has_joined(cells: &ThreadCells, recorder: Option<&Recorder>) -> bool {
     cells.generation.load(Ordering::Relaxed) == recorder.map_or(0, |recorder| recorder.generation)
 }
 
-/// Gives the calling thread a record of the pool in force, and the old one back. `None` if there is none left.
+/// Gives the calling thread a record of the pool in force, and the old one back. `None` if there is
+/// none left.
 #[cold]
 pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells> {
     leave();
@@ -269,7 +273,8 @@ fn take_private() -> Option<(u32, &'static ThreadCells)> {
     })
 }
 
-/// Adds what this thread has allocated and freed since the last time to the process's heap, and gives that. *Bytes.*
+/// Adds what this thread has allocated and freed since the last time to the process's heap, and
+/// gives that. *Bytes.*
 pub fn publish(cells: &ThreadCells) -> i64 {
     let (net, change) = unpublished(cells);
     cells.published.store(net, Ordering::Relaxed);
@@ -300,7 +305,8 @@ fn saw(cells: &ThreadCells, heap: i64) -> i64 {
     heap
 }
 
-/// What a thread has allocated minus freed, and by how much that has changed since it was published.
+/// What a thread has allocated minus freed, and by how much that has changed since it was
+/// published.
 #[inline]
 fn unpublished(cells: &ThreadCells) -> (u64, i64) {
     let net = (cells.alloc_bytes.load(Ordering::Relaxed))
@@ -309,7 +315,8 @@ fn unpublished(cells: &ThreadCells) -> (u64, i64) {
     (net, change)
 }
 
-/// Heap in use in the whole process, in bytes: exact for the calling thread, and to [`STEP`] for each other one.
+/// Heap in use in the whole process, in bytes: exact for the calling thread, and to [`STEP`] for
+/// each other one.
 #[inline]
 pub fn heap() -> i64 {
     heap_with(of_program())

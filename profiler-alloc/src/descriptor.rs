@@ -1,12 +1,13 @@
-//! A file descriptor that lives beside the program's own: out of their way, and never mistaken for one of them.
+//! A file descriptor that lives beside the program's own: out of their way, and never mistaken for
+//! one of them.
 
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicI32, Ordering};
 
 use crate::memory;
 
-/// An open file. The program may close it, as programs that close all they did not open do, and get the same number for a
-/// file of its own: the file's identity tells.
+/// An open file. The program may close it, as programs that close all they did not open do, and get
+/// the same number for a file of its own: the file's identity tells.
 pub struct Descriptor {
     /// -1 where there is none, and once closed.
     number: AtomicI32,
@@ -39,8 +40,8 @@ impl Descriptor {
         (self.identity.is_some() && identity(number) == self.identity).then_some(number)
     }
 
-    /// As [`ours`](Self::ours), but a file that the program has closed is opened again, if it still stands where it was: a daemon
-    /// closes all that it did not open itself.
+    /// As [`ours`](Self::ours), but a file that the program has closed is opened again, if it still
+    /// stands where it was: a daemon closes all that it did not open itself.
     pub fn ours_again(&self) -> Option<i32> {
         self.ours().or_else(|| self.reopen())
     }
@@ -113,7 +114,8 @@ fn identity(fd: i32) -> Option<(u64, u64)> {
     }
 }
 
-/// The path of an open file from the root, in memory of its own. `None` where the system does not tell.
+/// The path of an open file from the root, in memory of its own. `None` where the system does not
+/// tell.
 fn path_of(fd: i32) -> Option<&'static CStr> {
     const MOST: usize = 4096;
     let mut link = [0u8; 32];
@@ -131,8 +133,9 @@ fn path_of(fd: i32) -> Option<&'static CStr> {
     is_whole.then(|| CStr::from_bytes_until_nul(path).ok())?
 }
 
-/// Moves a descriptor to a high number, so that the program's own keep the numbers they would have without us. -1, with
-/// the descriptor closed, if it would have to stay where the program's stdin, stdout or stderr is looked for.
+/// Moves a descriptor to a high number, so that the program's own keep the numbers they would have
+/// without us. -1, with the descriptor closed, if it would have to stay where the program's stdin,
+/// stdout or stderr is looked for.
 fn out_of_the_way(fd: i32) -> i32 {
     if fd < 0 {
         return fd;
@@ -185,7 +188,8 @@ mod tests {
         assert_eq!(descriptor.ours(), None);
         let again = descriptor.ours_again().expect("opened again");
         assert!(again >= 200 && descriptor.ours() == Some(again));
-        // Another file of that name is none of ours. The old one is kept open, so that its inode is not used again.
+        // Another file of that name is none of ours. The old one is kept open, so that its inode is
+        // not used again.
         std::fs::remove_file(&folder).unwrap();
         let kept = opened();
         let other = Descriptor::lasting(kept);

@@ -1,4 +1,5 @@
-//! The presence filter: answers "was this block sampled?" with "certainly not" for nearly every block that was not.
+//! The presence filter: answers "was this block sampled?" with "certainly not" for nearly every
+//! block that was not.
 //!
 //! ```text
 //! address   0x5555_0012_3450
@@ -6,13 +7,13 @@
 //!           │  busy megabyte of heap fit in 64 KiB of this table.
 //! far look  └─ a hash of all bits ───────────▶ one byte more, looked at only where the first says "perhaps".
 //! ```
-//! Each byte counts the sampled blocks that share it, from 1 upwards, and each sampled block counts in two bytes. A byte that
-//! reaches 255 stays there: from then on its blocks are looked up in vain, which costs time and is never wrong. 0 says that
-//! there is no answer: the recording is over, or takes every block, or this is a forked child, in which the kernel empties the
-//! filter.
+//! Each byte counts the sampled blocks that share it, from 1 upwards, and each sampled block counts
+//! in two bytes. A byte that reaches 255 stays there: from then on its blocks are looked up in
+//! vain, which costs time and is never wrong. 0 says that there is no answer: the recording is
+//! over, or takes every block, or this is a forked child, in which the kernel empties the filter.
 //!
-//! With `n` sampled blocks alive, a block that was not sampled is looked up in vain with probability (2n / `PLACES`)² where
-//! that is small: 0.02 % at 8,192 blocks, 0.1 % at 16,384.
+//! With `n` sampled blocks alive, a block that was not sampled is looked up in vain with
+//! probability (2n / `PLACES`)² where that is small: 0.02 % at 8,192 blocks, 0.1 % at 16,384.
 
 use crate::memory;
 use crate::sync::{AtomicU8, Ordering};
@@ -34,7 +35,8 @@ impl<const SIZE: usize> Filter<SIZE> {
     const BITS: u32 = SIZE.trailing_zeros();
     /// log2 of the alignment of every block.
     const ALIGNED: u32 = 4;
-    /// The top bits of `address * NEAR` are those above the alignment, with those above these added to them.
+    /// The top bits of `address * NEAR` are those above the alignment, with those above these added
+    /// to them.
     const NEAR: u64 = {
         let low = 1 << (u64::BITS - Self::BITS - Self::ALIGNED);
         let high = 1 << (u64::BITS - 2 * Self::BITS - Self::ALIGNED);
@@ -152,7 +154,8 @@ mod tests {
         assert!(addresses.iter().all(|&address| filter.lacks(address)));
     }
 
-    /// The bound of the module's doc, with blocks side by side as allocators put them, in two arenas of 64 MiB.
+    /// The bound of the module's doc, with blocks side by side as allocators put them, in two
+    /// arenas of 64 MiB.
     #[test]
     fn few_blocks_are_looked_up_in_vain() {
         let filter = Small::new().unwrap();

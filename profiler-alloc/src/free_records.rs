@@ -1,7 +1,7 @@
 //! Counter records whose thread has ended, to be taken over by later threads.
 //!
-//! A record has one owner at a time, whose counters run on from where the last owner left them: whoever takes it over sees
-//! all that was counted in it.
+//! A record has one owner at a time, whose counters run on from where the last owner left them:
+//! whoever takes it over sees all that was counted in it.
 
 use profiler_alloc_format::{THREAD_FREE as FREE, THREAD_TAKEN as TAKEN, ThreadCells};
 

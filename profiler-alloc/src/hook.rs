@@ -12,8 +12,9 @@
 //! count ──▶ recording? ──▶ Recorder
 //!                └──no──▶ publish the heap
 //! ```
-//! A sampled block that is freed without reaching the recorder is forgotten all the same: its address is about to be
-//! another block's. `at` is where the allocator's method stands, which is where a stack is walked from.
+//! A sampled block that is freed without reaching the recorder is forgotten all the same: its
+//! address is about to be another block's. `at` is where the allocator's method stands, which is
+//! where a stack is walked from.
 //!
 //! Rules: nothing here panics, allocates, or waits for a lock; `errno` stays as it was.
 
@@ -85,7 +86,8 @@ pub fn may_be_sampled(address: usize) -> bool {
     recorder::current().is_some() && !unsampled::is_unsampled(address)
 }
 
-/// The block at `address` is about to be reallocated: forgets it, so that whoever gets the address next is not confused.
+/// The block at `address` is about to be reallocated: forgets it, so that whoever gets the address
+/// next is not confused.
 pub fn before_realloc(address: usize) -> Option<Block> {
     let recorder = recorder::current()?;
     if !recorder.is_ours() || recorder.sampled.filter.lacks(address) {
@@ -109,7 +111,8 @@ pub fn realloc_failed(old: Option<Block>) {
     }
 }
 
-/// A reallocation succeeded; `old` is what [`before_realloc`] gave, `sizes` are the old and the new one.
+/// A reallocation succeeded; `old` is what [`before_realloc`] gave, `sizes` are the old and the new
+/// one.
 #[inline(never)]
 pub fn reallocated(at: Registers, old: Option<Block>, address: usize, sizes: (usize, usize)) {
     let sizes = (sizes.0 as u64, sizes.1 as u64);
@@ -161,7 +164,8 @@ fn settle(
     recorder.is_some()
 }
 
-/// Gives the calling thread a record of the pool in force, which the first thread of all may put in force here.
+/// Gives the calling thread a record of the pool in force, which the first thread of all may put in
+/// force here.
 #[cold]
 #[inline(never)]
 fn join_pool() -> Option<(Option<&'static Recorder>, &'static ThreadCells)> {
@@ -181,8 +185,8 @@ fn ours() -> Option<&'static Recorder> {
     recorder::current().filter(|recorder| recorder.is_ours())
 }
 
-/// Has the calling thread count in `recorder`'s file now, rather than at its next look-up. Gives the number of its record;
-/// 0 if it has none.
+/// Has the calling thread count in `recorder`'s file now, rather than at its next look-up. Gives
+/// the number of its record; 0 if it has none.
 #[cold]
 pub fn join(recorder: &'static Recorder) -> u32 {
     let _errno = sys::Errno::keep();

@@ -1,4 +1,5 @@
-//! The recorder of memprof: a global allocator that counts exactly, and records who took which memory when asked to.
+//! The recorder of memprof: a global allocator that counts exactly, and records who took which
+//! memory when asked to.
 //!
 //! Two lines make a program ready:
 //!
@@ -10,16 +11,19 @@
 //! # fn main() {}
 //! ```
 //!
-//! From then on every allocation is counted, exactly and at the cost of a few instructions: see [`stats`], [`heap_in_use`],
-//! [`peak`] and [`Region`]. Nothing is recorded until somebody asks: `memprof run -- ./app` does through the environment
-//! (variables in [`profiler_alloc_format::env`]), [`Recording::builder`] from code. A recording is a file that `memprof
-//! report` turns into a table of the program's own source lines, also while the program runs and after it was killed.
+//! From then on every allocation is counted, exactly and at the cost of a few instructions: see
+//! [`stats`], [`heap_in_use`], [`peak`] and [`Region`]. Nothing is recorded until somebody asks:
+//! `memprof run -- ./app` does through the environment (variables in
+//! [`profiler_alloc_format::env`]), [`Recording::builder`] from code. A recording is a file that
+//! `memprof report` turns into a table of the program's own source lines, also while the program
+//! runs and after it was killed.
 //!
 //! # One function, exactly
 //!
-//! Attributes measure a function without any recording, in every build: `#[profile]` prints the memory of each of its lines,
-//! `#[ram_profiler]` and `#[elapsed_timer]` what a call took, `#[query_profiler]` which SQL it ran, and `#[budget]` holds a
-//! test to limits. See [`wrappers`] and [`queries`].
+//! Attributes measure a function without any recording, in every build: `#[profile]` prints the
+//! memory of each of its lines, `#[ram_profiler]` and `#[elapsed_timer]` what a call took,
+//! `#[query_profiler]` which SQL it ran, and `#[budget]` holds a test to limits. See [`wrappers`]
+//! and [`queries`].
 //!
 #![cfg_attr(
     feature = "macros",
@@ -48,17 +52,19 @@ assert_eq!(table.lines[3].increment, Some(-8000)); // the list is dropped on the
 //!
 //! # What a recording costs
 //!
-//! The recorder measures its own time, and its samples stay within a budget: 2 % of the program's CPU time by default, after a
-//! grant of 6 ms, half of which goes to recording everything. Small programs are recorded exactly, large ones by weighted
-//! samples. See [`Sample`]. An operation that is not sampled takes some 12 instructions more than without a recording.
+//! The recorder measures its own time, and its samples stay within a budget: 2 % of the program's
+//! CPU time by default, after a grant of 6 ms, half of which goes to recording everything. Small
+//! programs are recorded exactly, large ones by weighted samples. See [`Sample`]. An operation that
+//! is not sampled takes some 12 instructions more than without a recording.
 //!
 //! # What can go wrong
 //!
-//! The program never fails because of the recorder. If a profile cannot be written, one line on stderr says so and the
-//! program runs on; what is lost during a recording is counted in the file and shown with every report.
+//! The program never fails because of the recorder. If a profile cannot be written, one line on
+//! stderr says so and the program runs on; what is lost during a recording is counted in the file
+//! and shown with every report.
 //!
-//! Runs on Linux. Stacks are walked by our own unwinder on x86-64 and AArch64, by the `backtrace` crate on other
-//! machines.
+//! Runs on Linux. Stacks are walked by our own unwinder on x86-64 and AArch64, by the `backtrace`
+//! crate on other machines.
 
 #[cfg(not(all(
     target_os = "linux",
@@ -144,8 +150,8 @@ mod watch;
 mod waypoints;
 pub mod wrappers;
 
-/// What `#[query_profiler]` sees: hooks for libraries, [`record`](queries::record) for all others, and
-/// [`Handle`](queries::Handle) for threads and tasks.
+/// What `#[query_profiler]` sees: hooks for libraries, [`record`](queries::record) for all others,
+/// and [`Handle`](queries::Handle) for threads and tasks.
 ///
 /// | library | call once, at the start of the program | feature |
 /// |---|---|---|
@@ -179,11 +185,11 @@ pub use region::Region;
 pub use stats_alloc::Stats;
 pub use wrappers::{elapsed_timer, query_profiler, ram_profiler};
 
-/// Exact counts of the whole process so far, in `stats_alloc`'s vocabulary: a `realloc` counts as one reallocation, and as
-/// allocating what it grows or freeing what it shrinks.
+/// Exact counts of the whole process so far, in `stats_alloc`'s vocabulary: a `realloc` counts as
+/// one reallocation, and as allocating what it grows or freeing what it shrinks.
 ///
-/// Exact for everything that happened before the call in this thread, and in threads it has synchronised with. All zero if
-/// [`ProfilerAlloc`] is not the global allocator.
+/// Exact for everything that happened before the call in this thread, and in threads it has
+/// synchronised with. All zero if [`ProfilerAlloc`] is not the global allocator.
 pub fn stats() -> Stats {
     totals::Totals::of_process().to_stats()
 }
@@ -195,8 +201,9 @@ pub fn heap_in_use() -> usize {
 
 /// Highest heap in use so far, in bytes as requested.
 ///
-/// A thread publishes its heap at least every 64 KiB that it allocates or frees, so the peak is exact to 64 KiB for each
-/// thread that allocated or freed around it; a single thread recorded exactly has an exact peak.
+/// A thread publishes its heap at least every 64 KiB that it allocates or frees, so the peak is
+/// exact to 64 KiB for each thread that allocated or freed around it; a single thread recorded
+/// exactly has an exact peak.
 pub fn peak() -> usize {
     counters::peak().max(0) as usize
 }

@@ -5,13 +5,15 @@
 //! key      │ address: 48 bits │ thread: 16 │
 //! word     │ size: 41 bits │ interval: 6 │ stack: 17 │
 //! ```
-//! Lock-free because of who may touch an address: only its owner, from the moment the inner allocator hands it out until
-//! the moment it is given back. So a key is never inserted and looked up at once. A block stands in the bucket of its
-//! neighbours in memory, or where that is full in one of some others; when all are full in the newest level, the next level,
-//! four times as large, is opened.
+//! Lock-free because of who may touch an address: only its owner, from the moment the inner
+//! allocator hands it out until the moment it is given back. So a key is never inserted and looked
+//! up at once. A block stands in the bucket of its neighbours in memory, or where that is full in
+//! one of some others; when all are full in the newest level, the next level, four times as large,
+//! is opened.
 //!
-//! Only [`thin`](LiveBlocks::thin) touches blocks of others. Whoever changes a key from a block's to `CLAIMED` owns the entry,
-//! and the word that it swaps out is what was remembered, as last thinned:
+//! Only [`thin`](LiveBlocks::thin) touches blocks of others. Whoever changes a key from a block's
+//! to `CLAIMED` owns the entry, and the word that it swaps out is what was remembered, as last
+//! thinned:
 //!
 //! ```text
 //! insert  key 0 ─▶ CLAIMED, word ← w,     key ← block
@@ -32,8 +34,8 @@ const SMALLEST: usize = 32;
 /// Bytes of memory whose blocks share a bucket, which has room for as many of the smallest.
 const NEAR: usize = WAYS * SMALLEST;
 const MEGABYTE: usize = 1 << 20;
-/// Buckets that are tried where the near one is full. With more, a level is fuller before there is another, and a block that
-/// is in none of them costs more.
+/// Buckets that are tried where the near one is full. With more, a level is fuller before there is
+/// another, and a block that is in none of them costs more.
 const FAR: usize = 6;
 
 /// Buckets of the first level in a recording.
@@ -58,9 +60,9 @@ pub struct Block {
 }
 
 impl Block {
-    /// A block of `size` bytes at `address` that the thread with record number `thread` took on the stack with number
-    /// `stack`, at a sampling interval of so many bytes; 0 is exact. `None` of one that is larger than 2 TiB, or where
-    /// systems give no memory unasked.
+    /// A block of `size` bytes at `address` that the thread with record number `thread` took on the
+    /// stack with number `stack`, at a sampling interval of so many bytes; 0 is exact. `None` of
+    /// one that is larger than 2 TiB, or where systems give no memory unasked.
     #[inline]
     pub fn new(address: usize, size: u64, stack: u32, interval: u64, thread: u32) -> Option<Block> {
         let interval = interval_bits(interval);
@@ -107,8 +109,8 @@ impl Block {
         }
     }
 
-    /// Sampling interval that was in force, in bytes; 0 is exact. `None` for one that is no power of two: only what a user
-    /// asks for is that, and it is the same for the whole recording.
+    /// Sampling interval that was in force, in bytes; 0 is exact. `None` for one that is no power
+    /// of two: only what a user asks for is that, and it is the same for the whole recording.
     #[inline]
     pub fn interval(self) -> Option<u64> {
         match self.word >> STACK_BITS & OTHER_INTERVAL {
@@ -199,14 +201,16 @@ impl LiveBlocks {
     fn remove_further(&self, address: usize) -> Option<Block> {
         let newest = self.newest.load(Ordering::Acquire);
         let levels = || self.levels[..=newest].iter().rev();
-        // Those that came before the newest level are many, those that found no room near others are few.
+        // Those that came before the newest level are many, those that found no room near others
+        // are few.
         levels()
             .find_map(|level| level.take_near(address))
             .or_else(|| levels().find_map(|level| level.take_far(address)))
     }
 
-    /// Has `decide` look at every block, and does what it says. `told` is called with each block that was changed, and what it is
-    /// now, if it is not forgotten. Blocks that come or go meanwhile may be passed over. For one thread at a time.
+    /// Has `decide` look at every block, and does what it says. `told` is called with each block
+    /// that was changed, and what it is now, if it is not forgotten. Blocks that come or go
+    /// meanwhile may be passed over. For one thread at a time.
     pub fn thin(
         &self,
         mut decide: impl FnMut(Block) -> Thinned,
@@ -230,8 +234,8 @@ impl LiveBlocks {
 /// One table of buckets.
 struct Level {
     words: LazySlice<AtomicU64>,
-    /// One bit for each bucket: a block that belongs there may be elsewhere. Most of those that were not sampled are not looked
-    /// for any further then.
+    /// One bit for each bucket: a block that belongs there may be elsewhere. Most of those that
+    /// were not sampled are not looked for any further then.
     overflowed: LazySlice<AtomicU64>,
     buckets: usize,
 }
@@ -268,7 +272,8 @@ impl Level {
         };
         let is_kept = self.far(address).any(|bucket| put(bucket, block));
         if is_kept && word.load(Ordering::Relaxed) & bit == 0 {
-            // Whoever is to look for the block gets its address from this thread, later, and sees this then.
+            // Whoever is to look for the block gets its address from this thread, later, and sees
+            // this then.
             word.fetch_or(bit, Ordering::Relaxed);
         }
         is_kept
@@ -287,9 +292,11 @@ impl Level {
         self.far(address).find_map(|bucket| take(bucket, address))
     }
 
-    /// The buckets for a block whose near one is full: many, as those of a dense heap are full at a low load of the whole.
+    /// The buckets for a block whose near one is full: many, as those of a dense heap are full at a
+    /// low load of the whole.
     fn far(&self, address: usize) -> impl Iterator<Item = &Bucket> {
-        // Independent of each other: in steps of one size they would often be all in one dense part.
+        // Independent of each other: in steps of one size they would often be all in one dense
+        // part.
         let numbers = (0..FAR.min(self.buckets)).map(move |times| mix((address + times) as u64));
         numbers.filter_map(|number| self.bucket(number as usize))
     }
@@ -317,8 +324,9 @@ const BITS: usize = u64::BITS as usize;
 
 type Bucket = [AtomicU64; BUCKET_WORDS];
 
-/// Number of the bucket of a block and its neighbours in memory. Buckets side by side belong to neighbours, so that this table
-/// is in the processor's caches where the program's heap is. The megabytes are shifted against each other.
+/// Number of the bucket of a block and its neighbours in memory. Buckets side by side belong to
+/// neighbours, so that this table is in the processor's caches where the program's heap is. The
+/// megabytes are shifted against each other.
 #[inline]
 fn near(address: usize) -> usize {
     let hash = (address / MEGABYTE).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
@@ -396,8 +404,8 @@ fn thin_one(
     if key <= CLAIMED || word == FREE {
         return;
     }
-    // By now another block may stand here: then the word is that block's, and is judged by what it says itself, or its key is
-    // another, and it stays.
+    // By now another block may stand here: then the word is that block's, and is judged by what it
+    // says itself, or its key is another, and it stays.
     let block = Block { key, word };
     match decide(block) {
         Thinned::Kept => {}

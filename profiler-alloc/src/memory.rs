@@ -1,7 +1,8 @@
 //! Memory the recorder takes straight from the system, never from an allocator.
 //!
-//! Memory handed out here lives until the process ends: threads may still be looking at it after a recording is over, and
-//! waiting for them is what the hook must never do. Addresses that nothing was put behind can be given back.
+//! Memory handed out here lives until the process ends: threads may still be looking at it after a
+//! recording is over, and waiting for them is what the hook must never do. Addresses that nothing
+//! was put behind can be given back.
 
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
@@ -16,7 +17,8 @@ use crate::stack_words::Quad;
 /// Types for which all-zero bytes are a valid value that may be shared between threads.
 ///
 /// # Safety
-/// Every bit pattern of zeros must be a valid value, and the type must be `Sync` through interior atomics only.
+/// Every bit pattern of zeros must be a valid value, and the type must be `Sync` through interior
+/// atomics only.
 pub unsafe trait Zeroed: Sync + 'static {}
 
 macro_rules! zeroed {
@@ -48,7 +50,8 @@ zeroed!(
 pub fn zeroed<T: Zeroed>(count: usize) -> Option<&'static [T]> {
     let len = count.checked_mul(size_of::<T>())?;
     let base = map(len, libc::PROT_READ | libc::PROT_WRITE)?;
-    // SAFETY: the mapping is fresh, page-aligned, `len` bytes long and never unmapped; T allows zeros.
+    // SAFETY: the mapping is fresh, page-aligned, `len` bytes long and never unmapped; T allows
+    // zeros.
     Some(unsafe { core::slice::from_raw_parts(base.cast::<T>(), count) })
 }
 
@@ -56,8 +59,8 @@ pub fn zeroed<T: Zeroed>(count: usize) -> Option<&'static [T]> {
 pub fn zeroed_quads(count: usize) -> Option<&'static mut [Quad]> {
     let len = count.checked_mul(size_of::<Quad>())?;
     let base = map(len, libc::PROT_READ | libc::PROT_WRITE)?;
-    // SAFETY: the mapping is fresh, page-aligned, `len` bytes long, never unmapped, and known to nobody else; what it holds
-    // is made of integers, for which zero is a value.
+    // SAFETY: the mapping is fresh, page-aligned, `len` bytes long, never unmapped, and known to
+    // nobody else; what it holds is made of integers, for which zero is a value.
     Some(unsafe { core::slice::from_raw_parts_mut(base.cast::<Quad>(), count) })
 }
 
@@ -69,12 +72,13 @@ pub fn leak<T: Sync>(value: T) -> Option<&'static T> {
 /// Memory for one value that lives as long as the process; zero.
 pub fn leak_uninit<T: Sync>() -> Option<&'static mut MaybeUninit<T>> {
     let base = map(size_of::<T>().max(1), libc::PROT_READ | libc::PROT_WRITE)?;
-    // SAFETY: the mapping is fresh, page-aligned (no type here needs more), large enough and never unmapped.
+    // SAFETY: the mapping is fresh, page-aligned (no type here needs more), large enough and never
+    // unmapped.
     Some(unsafe { &mut *base.cast::<MaybeUninit<T>>() })
 }
 
-/// Values that live as long as the process, each made where it stays: none of them is ever on the stack of the caller, which
-/// may be small.
+/// Values that live as long as the process, each made where it stays: none of them is ever on the
+/// stack of the caller, which may be small.
 pub fn leak_many<T: Sync>(
     count: usize,
     mut make: impl FnMut(usize) -> T,
@@ -82,7 +86,8 @@ pub fn leak_many<T: Sync>(
     let len = count.checked_mul(size_of::<T>())?;
     let base = map(len.max(1), libc::PROT_READ | libc::PROT_WRITE)?.cast::<T>();
     for at in 0..count {
-        // SAFETY: the mapping is fresh, page-aligned (no type here needs more) and has room for `count` values.
+        // SAFETY: the mapping is fresh, page-aligned (no type here needs more) and has room for
+        // `count` values.
         unsafe { base.add(at).write(make(at)) };
     }
     // SAFETY: all values were just written, and nobody else knows of them; the mapping stays.
@@ -118,7 +123,8 @@ fn map(len: usize, protection: i32) -> Option<*mut u8> {
     // Miri, which runs the unit tests too, knows nothing of reservations.
     let unreserved = if cfg!(miri) { 0 } else { libc::MAP_NORESERVE };
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | unreserved;
-    // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing that exists.
+    // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing that
+    // exists.
     let base = unsafe { libc::mmap(core::ptr::null_mut(), len, protection, flags, -1, 0) };
     (base != libc::MAP_FAILED).then_some(base.cast())
 }

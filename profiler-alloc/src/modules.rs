@@ -1,10 +1,11 @@
-//! The executables and libraries of the recording: which module an address belongs to, and what the analyst needs to find
-//! it again (path, build-id, load bias).
+//! The executables and libraries of the recording: which module an address belongs to, and what the
+//! analyst needs to find it again (path, build-id, load bias).
 //!
-//! Modules that were there before the program's first allocation *stay* until the process ends. Any other may be unloaded,
-//! and another library may take its addresses. So for an address of such a module the loader is asked each time, and what
-//! is remembered of the address (unwind rules, stacks) is remembered of its [`Site`]: the address and the module together.
-//! A module's number is never given to another; the same file loaded again at the same place has its old one.
+//! Modules that were there before the program's first allocation *stay* until the process ends. Any
+//! other may be unloaded, and another library may take its addresses. So for an address of such a
+//! module the loader is asked each time, and what is remembered of the address (unwind rules,
+//! stacks) is remembered of its [`Site`]: the address and the module together. A module's number is
+//! never given to another; the same file loaded again at the same place has its old one.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
@@ -39,7 +40,8 @@ pub struct Module {
     pub unwind_end: usize,
 }
 
-/// A return address, and above its 48 bits the number of its module plus one, if that may be unloaded; 0 if it stays.
+/// A return address, and above its 48 bits the number of its module plus one, if that may be
+/// unloaded; 0 if it stays.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Site(u64);
 
@@ -75,7 +77,8 @@ impl Site {
         self.0 <= Site::ADDRESS
     }
 
-    /// The site of the call: it ends where the return address begins, perhaps beyond the caller's last instruction.
+    /// The site of the call: it ends where the return address begins, perhaps beyond the caller's
+    /// last instruction.
     pub const fn call(self) -> Site {
         Site(self.0.wrapping_sub(1))
     }
@@ -204,7 +207,8 @@ impl Modules {
         }
     }
 
-    /// Runs `add` unless another thread is adding: nobody waits, an address is then of an unknown module this once.
+    /// Runs `add` unless another thread is adding: nobody waits, an address is then of an unknown
+    /// module this once.
     fn alone(&self, add: impl FnOnce()) {
         if !self.adding.swap(true, Ordering::Acquire) {
             add();
@@ -265,9 +269,9 @@ const fn never_unloads() -> bool {
 
 /// Stores the path, and the file's length and time of change beside it.
 ///
-/// The loader's name of the main program is no path to go by: glibc's is empty, that of a static program of musl is
-/// `/proc/self/exe`, and that of a dynamic one may be `./app`. Nor is `/proc/self/exe` where it was started as
-/// `ld.so ./app`: what is mapped there tells.
+/// The loader's name of the main program is no path to go by: glibc's is empty, that of a static
+/// program of musl is `/proc/self/exe`, and that of a dynamic one may be `./app`. Nor is
+/// `/proc/self/exe` where it was started as `ld.so ./app`: what is mapped there tells.
 fn store_path(store: &Store, cells: &ModuleCells, loaded: &Loaded<'_>) {
     const PAGE: usize = 4096;
     let mut buffer = [0u8; 512];

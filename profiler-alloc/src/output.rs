@@ -14,13 +14,14 @@ const MAX: usize = 4096;
 pub struct Output {
     bytes: [u8; MAX],
     len: usize,
-    /// The pattern had the process number in it, so that only this process can have made a file of this name.
+    /// The pattern had the process number in it, so that only this process can have made a file of
+    /// this name.
     names_process: bool,
 }
 
 impl Output {
-    /// `pattern` with `%e` replaced by the program's file name, `%p` by the process number and `%%` by `%`. `None` if it is
-    /// too long.
+    /// `pattern` with `%e` replaced by the program's file name, `%p` by the process number and `%%`
+    /// by `%`. `None` if it is too long.
     pub fn expand(pattern: &[u8]) -> Option<Output> {
         let mut output = Output {
             bytes: [0; MAX],
@@ -122,7 +123,8 @@ impl Output {
     }
 }
 
-/// The name by which the loader knows the library that this crate is part of; `None` if that is the program.
+/// The name by which the loader knows the library that this crate is part of; `None` if that is the
+/// program.
 fn own_module(buffer: &mut [u8; 256]) -> Option<&[u8]> {
     let here = own_module as *const () as usize;
     let mut len = 0;

@@ -101,7 +101,8 @@ pub fn carry_over(from: OwnCounts, to: &ThreadCells) {
         allocations: raw_allocations(to),
     };
     let offset = from.since(raw);
-    // For readers of the profile, who see the record and not the thread. The record of threads without one is read only.
+    // For readers of the profile, who see the record and not the thread. The record of threads
+    // without one is read only.
     if !counters::is_nobody(to) {
         to.own_alloc_offset
             .store(offset.allocated, Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! One recording: everything that happens on the slow path, once a thread has its record and its operation is counted.
+//! One recording: everything that happens on the slow path, once a thread has its record and its
+//! operation is counted.
 //!
 //! ```text
 //! allocated ─▶ due for a sample? ─▶ stack ─▶ add to its totals ─▶ remember the block ─┐
@@ -44,7 +45,8 @@ static STARTED: AtomicU64 = AtomicU64::new(0);
 const IN_FORCE: u64 = 1;
 const ENDED: u64 = 2;
 
-/// A recording and all its state. Lives until the process ends, as threads may be inside it when it stops.
+/// A recording and all its state. Lives until the process ends, as threads may be inside it when it
+/// stops.
 pub struct Recorder {
     pub store: Store,
     /// Number of this recording in the process, from 1.
@@ -103,8 +105,8 @@ pub fn with_generation(generation: u64) -> Option<&'static Recorder> {
     None
 }
 
-/// Puts a recording in force. Every thread joins it at its next operation: a block that is sampled from now on may be
-/// freed by any of them.
+/// Puts a recording in force. Every thread joins it at its next operation: a block that is sampled
+/// from now on may be freed by any of them.
 pub fn publish(recorder: &'static Recorder) {
     RECORDING.publish(recorder, counters::look_up_all);
     STARTED.fetch_add(1, Ordering::Release);

@@ -48,45 +48,46 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Where to write the profile. `%e` stands for the program's file name, `%p` for its process number, `%%` for `%`. The
-    /// default is `%e.%p.memprof` in the current folder. An existing file is never overwritten: `.NAME.PID.memprof` is
-    /// appended instead, or `.2` put before the extension where `%p` is in the pattern.
+    /// Where to write the profile. `%e` stands for the program's file name, `%p` for its process
+    /// number, `%%` for `%`. The default is `%e.%p.memprof` in the current folder. An existing file
+    /// is never overwritten: `.NAME.PID.memprof` is appended instead, or `.2` put before the
+    /// extension where `%p` is in the pattern.
     pub fn path(mut self, path: impl AsRef<Path>) -> Self {
         self.path = path.as_ref().to_owned();
         self
     }
 
-    /// Which allocations to record with their stack. The default is [`Sample::Auto`]; an interval is kept between 1 byte
-    /// and 1 TiB.
+    /// Which allocations to record with their stack. The default is [`Sample::Auto`]; an interval
+    /// is kept between 1 byte and 1 TiB.
     pub fn sample(mut self, sample: Sample) -> Self {
         self.settings.sample = sample.within_range();
         self
     }
 
-    /// Time the recorder may take under [`Sample::Auto`], in percent of the program's CPU time, after the
-    /// [`grant`](Self::grant).
-    /// The default is 2; values are kept between 0 and 100.
+    /// Time the recorder may take under [`Sample::Auto`], in percent of the program's CPU time,
+    /// after the [`grant`](Self::grant). The default is 2; values are kept between 0 and 100.
     pub fn overhead(mut self, percent: f64) -> Self {
         self.settings.overhead = Overhead::clamped(percent);
         self
     }
 
-    /// Time the recorder may take under [`Sample::Auto`] on top of the overhead, 6 ms by default and an hour at most: until
-    /// half of it is used up, every allocation is recorded.
+    /// Time the recorder may take under [`Sample::Auto`] on top of the overhead, 6 ms by default
+    /// and an hour at most: until half of it is used up, every allocation is recorded.
     pub fn grant(mut self, time: Duration) -> Self {
         self.settings.grant = Grant::clamped(time);
         self
     }
 
-    /// Frames to keep of one stack. The default is 512; values are kept between 16 and 8192. Of a deeper stack both ends
-    /// are kept.
+    /// Frames to keep of one stack. The default is 512; values are kept between 16 and 8192. Of a
+    /// deeper stack both ends are kept.
     pub fn stack_depth(mut self, frames: u32) -> Self {
         self.settings.stack_depth = StackDepth::clamped(frames);
         self
     }
 
-    /// First time between two points of the timeline. It doubles each time the timeline is full, at 2,048 points. The
-    /// default is 1 ms; values are kept between 1 ms and a day, and the system's tick (1 to 4 ms) bounds them from below.
+    /// First time between two points of the timeline. It doubles each time the timeline is full, at
+    /// 2,048 points. The default is 1 ms; values are kept between 1 ms and a day, and the system's
+    /// tick (1 to 4 ms) bounds them from below.
     pub fn timeline(mut self, interval: Duration) -> Self {
         self.settings.timeline = TimelineInterval::clamped(interval);
         self
@@ -117,12 +118,13 @@ impl Builder {
 
 /// A recording under way; ends when dropped.
 ///
-/// Blocks that were taken before it began are in *Mem usage* and in the heap in use, and on no line; the line that frees one
-/// is charged with it as long as every block is recorded, and not any more once only some are. The same goes for blocks
-/// taken during a pause.
+/// Blocks that were taken before it began are in *Mem usage* and in the heap in use, and on no
+/// line; the line that frees one is charged with it as long as every block is recorded, and not any
+/// more once only some are. The same goes for blocks taken during a pause.
 ///
-/// One may follow another any time. As threads may still be at work in a recording that is over, 2 MiB of its address space
-/// and 0.3 MiB of its memory stay taken until the process ends: room for thousands, not for millions.
+/// One may follow another any time. As threads may still be at work in a recording that is over, 2
+/// MiB of its address space and 0.3 MiB of its memory stay taken until the process ends: room for
+/// thousands, not for millions.
 #[derive(Debug)]
 #[must_use = "the recording ends when this is dropped"]
 pub struct Recording {
@@ -161,8 +163,8 @@ impl Recording {
             .store(STATE_RECORDING, Ordering::Relaxed);
     }
 
-    /// Brings the timeline up to date and writes the file to disk. Readers on the same machine need no flush: the file is
-    /// always current for them.
+    /// Brings the timeline up to date and writes the file to disk. Readers on the same machine need
+    /// no flush: the file is always current for them.
     ///
     /// # Errors
     /// What the system says if the disk cannot be written.

@@ -1,4 +1,5 @@
-//! The sampled blocks that are still allocated, behind the filter that knows at once of nearly all others.
+//! The sampled blocks that are still allocated, behind the filter that knows at once of nearly all
+//! others.
 
 use crate::filter::{Filter, PLACES};
 use crate::live::{Block, LiveBlocks, Thinned};
@@ -21,8 +22,8 @@ impl<const SIZE: usize> Sampled<SIZE> {
         }
     }
 
-    /// Remembers `block`, which is the caller's. `false` if that would open a level above `limit`, or memory is
-    /// refused.
+    /// Remembers `block`, which is the caller's. `false` if that would open a level above `limit`,
+    /// or memory is refused.
     #[inline]
     pub fn remember(&self, block: Block, limit: usize) -> bool {
         // One that is closed stays so, and needs no place to be found.
@@ -39,7 +40,8 @@ impl<const SIZE: usize> Sampled<SIZE> {
         kept
     }
 
-    /// Forgets the block at `address`, which the caller is about to give back, and gives what was remembered.
+    /// Forgets the block at `address`, which the caller is about to give back, and gives what was
+    /// remembered.
     #[inline]
     pub fn take(&self, address: usize) -> Option<Block> {
         let is_open = self.filter.is_open();

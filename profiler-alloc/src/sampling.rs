@@ -1,9 +1,10 @@
 //! Which allocations are sampled, and what one sample stands for. Pure arithmetic.
 //!
-//! Sampling points are laid over the bytes a thread allocates as a Poisson process: gaps between points are exponential
-//! with mean `interval`. A block is sampled if a point falls on one of its bytes, which happens with probability
-//! `p = 1 - exp(-size / interval)`, independently of every other block. Counting it as `size / p` bytes and `1 / p`
-//! blocks makes every sum unbiased (Horvitz and Thompson, 1952), whatever the interval was at the time.
+//! Sampling points are laid over the bytes a thread allocates as a Poisson process: gaps between
+//! points are exponential with mean `interval`. A block is sampled if a point falls on one of its
+//! bytes, which happens with probability `p = 1 - exp(-size / interval)`, independently of every
+//! other block. Counting it as `size / p` bytes and `1 / p` blocks makes every sum unbiased
+//! (Horvitz and Thompson, 1952), whatever the interval was at the time.
 
 use profiler_alloc_format::COUNT_FRACTION_BITS;
 
@@ -75,8 +76,8 @@ fn chance(size: u64, interval: u64) -> f64 {
     }
 }
 
-/// True if a block of `size` bytes that was sampled at `interval` is among those that would have been sampled at the wider
-/// interval `wide`: with probability `chance(wide) / chance(interval)`.
+/// True if a block of `size` bytes that was sampled at `interval` is among those that would have
+/// been sampled at the wider interval `wide`: with probability `chance(wide) / chance(interval)`.
 pub fn survives(size: u64, interval: u64, wide: u64, random: u64) -> bool {
     unit(random) * chance(size, interval) <= chance(size, wide)
 }
@@ -134,7 +135,8 @@ mod tests {
         assert!(weight.bytes.abs_diff(1 << 20) <= 16, "{weight:?}");
     }
 
-    /// Blocks of three sizes, recorded exactly, thinned twice and freed: what is left stands for all, and its variance is honest.
+    /// Blocks of three sizes, recorded exactly, thinned twice and freed: what is left stands for
+    /// all, and its variance is honest.
     #[test]
     fn thinned_sums_are_unbiased_and_their_variance_is_honest() {
         let sizes = [24u64, 300, 5_000];
@@ -162,8 +164,9 @@ mod tests {
             mean_count += count / f64::from(runs);
             within += u32::from((sum - truth as f64).abs() <= 1.96 * variance.sqrt());
         }
-        // 5.3 MB at 4 KiB: some 790 samples, most of large blocks; the sd of one run is 1.9 % of the bytes and, mostly by the
-        // small ones, 13 % of the blocks. Of the mean of 400, a twentieth: bounds at five of these.
+        // 5.3 MB at 4 KiB: some 790 samples, most of large blocks; the sd of one run is 1.9 % of
+        // the bytes and, mostly by the small ones, 13 % of the blocks. Of the mean of 400, a
+        // twentieth: bounds at five of these.
         assert!((mean / truth as f64 - 1.0).abs() < 0.005, "{mean}, {truth}");
         assert!(
             (mean_count / blocks as f64 - 1.0).abs() < 0.033,

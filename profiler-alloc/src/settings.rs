@@ -35,7 +35,8 @@ impl Settings {
         own: &[],
     };
 
-    /// As the environment variables say; what they say wrongly stays at its default, after a line on stderr.
+    /// As the environment variables say; what they say wrongly stays at its default, after a line
+    /// on stderr.
     pub fn from_env() -> Settings {
         let default = Settings::DEFAULT;
         Settings {

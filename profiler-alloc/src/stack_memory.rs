@@ -20,13 +20,15 @@ pub struct OwnStack {
 impl OwnStack {
     /// The calling thread's, as far as it is known without asking: where it ends.
     ///
-    /// The C library's own question (`pthread_getattr_np`) allocates, and costs 100 us on the main thread.
+    /// The C library's own question (`pthread_getattr_np`) allocates, and costs 100 us on the main
+    /// thread.
     pub fn find() -> OwnStack {
         let high = top();
         OwnStack { low: high, high }
     }
 
-    /// Makes everything from `sp` upwards known, each page tried once. False if `sp` is on another stack.
+    /// Makes everything from `sp` upwards known, each page tried once. False if `sp` is on another
+    /// stack.
     #[inline]
     pub fn reach(&mut self, sp: usize) -> bool {
         self.holds(sp) || self.explore(sp)
@@ -63,7 +65,8 @@ pub struct StackMemory {
 impl StackMemory {
     /// The stack that `sp` points into.
     ///
-    /// On a stack that is not the thread's own (signal stack, coroutine), each page is tried before it is read.
+    /// On a stack that is not the thread's own (signal stack, coroutine), each page is tried before
+    /// it is read.
     #[inline]
     pub fn at(sp: usize, own: &mut OwnStack) -> StackMemory {
         if own.reach(sp) {
@@ -91,8 +94,9 @@ impl StackMemory {
         if !address.is_multiple_of(8) {
             return None;
         }
-        // SAFETY: aligned, and between this walk's stack pointer and the end of the stack's readable pages: the walk
-        // runs on that very stack, so the memory stays mapped. Volatile, as others' locals may overlap it.
+        // SAFETY: aligned, and between this walk's stack pointer and the end of the stack's
+        // readable pages: the walk runs on that very stack, so the memory stays mapped. Volatile,
+        // as others' locals may overlap it.
         Some(unsafe { core::ptr::with_exposed_provenance::<usize>(address).read_volatile() })
     }
 
@@ -100,7 +104,8 @@ impl StackMemory {
     #[inline]
     pub fn peek(&self, address: usize) -> Option<usize> {
         let words = self.high.saturating_sub(self.low) / 8;
-        // Of an address that is not aligned, as the stack pointer is, the remainder makes the number far too large.
+        // Of an address that is not aligned, as the stack pointer is, the remainder makes the
+        // number far too large.
         let at = address.wrapping_sub(self.low).rotate_right(3);
         if at >= words || !self.low.is_multiple_of(8) {
             return None;
@@ -122,18 +127,21 @@ impl StackMemory {
         }
         let is_same = |word: &StackWord| {
             let place = core::ptr::with_exposed_provenance::<usize>(word.address());
-            // SAFETY: aligned, and not below the first address nor above the last, as `StackWords::push` sees to; both are on
-            // this stack, between this walk's stack pointer and the end of the stack's readable pages, as in `read`.
+            // SAFETY: aligned, and not below the first address nor above the last, as
+            // `StackWords::push` sees to; both are on this stack, between this walk's stack pointer
+            // and the end of the stack's readable pages, as in `read`.
             unsafe { place.read_volatile() == word.held() }
         };
         words.iter().all(|quad| quad.iter().all(is_same))
     }
 
-    /// True if a walk that finds no unwind table with its stack pointer at `sp` is at its end all the same.
+    /// True if a walk that finds no unwind table with its stack pointer at `sp` is at its end all
+    /// the same.
     ///
-    /// musl has no unwind tables, so none of its code that starts the program and its threads either. Its frames there are
-    /// the first ones of a stack and small: `main` at 7ffe'0fc0 was called by code whose frame ends at 7ffe'1000. A call
-    /// back from musl further in, as by `qsort`, is cut off there.
+    /// musl has no unwind tables, so none of its code that starts the program and its threads
+    /// either. Its frames there are the first ones of a stack and small: `main` at 7ffe'0fc0 was
+    /// called by code whose frame ends at 7ffe'1000. A call back from musl further in, as by
+    /// `qsort`, is cut off there.
     pub fn begins_at(&self, sp: usize) -> bool {
         const START_FRAMES: usize = 512;
         let is_own = self.limit == self.high;
@@ -163,16 +171,19 @@ impl StackMemory {
     }
 }
 
-/// An address above all frames of the calling thread's stack and on that stack; 0 if there is none to be had.
+/// An address above all frames of the calling thread's stack and on that stack; 0 if there is none
+/// to be had.
 ///
-/// The main thread's stack begins at an address that the dynamic linker keeps. The stacks of other threads have the
-/// thread's control block at their upper end, and its address is the thread's handle.
+/// The main thread's stack begins at an address that the dynamic linker keeps. The stacks of other
+/// threads have the thread's control block at their upper end, and its address is the thread's
+/// handle.
 #[cfg(target_env = "gnu")]
 fn top() -> usize {
     unsafe extern "C" {
         static __libc_stack_end: *const u8;
     }
-    // SAFETY: the linker sets it before any code of the program runs; `pthread_self` has no preconditions.
+    // SAFETY: the linker sets it before any code of the program runs; `pthread_self` has no
+    // preconditions.
     unsafe {
         match sys::thread_id() == sys::process_id() {
             true => __libc_stack_end as usize,
@@ -181,8 +192,9 @@ fn top() -> usize {
     }
 }
 
-/// As above. musl keeps no such address of the main thread, but the kernel's own record of the start stands right there;
-/// of other threads it tells the very place where the first frame was put.
+/// As above. musl keeps no such address of the main thread, but the kernel's own record of the
+/// start stands right there; of other threads it tells the very place where the first frame was
+/// put.
 #[cfg(not(target_env = "gnu"))]
 fn top() -> usize {
     if sys::thread_id() == sys::process_id() {
@@ -190,7 +202,8 @@ fn top() -> usize {
     }
     let mut attributes = core::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     let (mut low, mut len) = (core::ptr::null_mut(), 0);
-    // SAFETY: the attributes are read only once the first call has filled them in. musl neither allocates nor waits here.
+    // SAFETY: the attributes are read only once the first call has filled them in. musl neither
+    // allocates nor waits here.
     unsafe {
         if libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) != 0
             || libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut len) != 0
@@ -218,14 +231,16 @@ fn main_top() -> Option<usize> {
     const WORD: usize = size_of::<usize>();
     let local = 0u8;
     let here = (&raw const local).addr();
-    // SAFETY: a plain read; the name of the program is above all that the kernel put on the stack, or 0.
+    // SAFETY: a plain read; the name of the program is above all that the kernel put on the stack,
+    // or 0.
     let (variables, name) = unsafe { (environ.addr(), libc::getauxval(libc::AT_EXECFN) as usize) };
     if !(here..name).contains(&variables) || !variables.is_multiple_of(WORD) {
         return None;
     }
     let mut count = variables.checked_sub(2 * WORD)?;
     for arguments in 0.. {
-        // SAFETY: between this frame and the environment all is the main thread's stack, aligned as `environ` is.
+        // SAFETY: between this frame and the environment all is the main thread's stack, aligned as
+        // `environ` is.
         let word = unsafe { core::ptr::with_exposed_provenance::<usize>(count).read_volatile() };
         if word == arguments {
             return Some(count);

@@ -1,4 +1,5 @@
-//! Starting a recording: from the environment, before the first allocation is recorded, or from code.
+//! Starting a recording: from the environment, before the first allocation is recorded, or from
+//! code.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 

@@ -1,7 +1,9 @@
-//! The profile file as memory: created, reserved and mapped chunk by chunk, so that it is current at every moment.
+//! The profile file as memory: created, reserved and mapped chunk by chunk, so that it is current
+//! at every moment.
 //!
-//! Every table has its own range of addresses, reserved at the start. Growing a table reserves the next chunk of the
-//! file (so that no later store can meet a full disk) and maps it at the end of the table's range:
+//! Every table has its own range of addresses, reserved at the start. Growing a table reserves the
+//! next chunk of the file (so that no later store can meet a full disk) and maps it at the end of
+//! the table's range:
 //!
 //! ```text
 //! file       │ header │ nodes │ stacks │ nodes │ …
@@ -91,13 +93,14 @@ impl<T: Zeroed> Records<T> {
     /// Record number `at`, if the file reaches that far.
     #[inline]
     pub fn get(&self, at: usize) -> Option<&'static T> {
-        // The product of a number of 32 bits and a record's size does not overflow, and needs no division.
+        // The product of a number of 32 bits and a record's size does not overflow, and needs no
+        // division.
         let start = u32::try_from(at).ok()? as usize * size_of::<T>();
         if start + size_of::<T>() > self.committed.load(Ordering::Acquire) {
             return None;
         }
-        // SAFETY: the bytes below `committed` are mapped readable and writable until the process ends, zero or
-        // written through T's atomics, and `base` is page-aligned.
+        // SAFETY: the bytes below `committed` are mapped readable and writable until the process
+        // ends, zero or written through T's atomics, and `base` is page-aligned.
         Some(unsafe { self.base.add(start).cast::<T>().as_ref() })
     }
 
@@ -120,7 +123,8 @@ impl<T: Zeroed> Records<T> {
     fn shrink(&self) {
         let committed = self.committed.load(Ordering::Acquire);
         let reserved = self.most_bytes();
-        // SAFETY: what is reserved and not committed has no record behind it, and `close` has ended growth.
+        // SAFETY: what is reserved and not committed has no record behind it, and `close` has ended
+        // growth.
         unsafe {
             memory::give_back(
                 self.base.as_ptr().wrapping_add(committed),
@@ -232,7 +236,8 @@ impl Store {
         }
     }
 
-    /// Takes the next record number of a table, whose count stands at `count`. `None` if the table is full and cannot grow.
+    /// Takes the next record number of a table, whose count stands at `count`. `None` if the table
+    /// is full and cannot grow.
     pub fn take<T: Zeroed>(&self, records: &Records<T>, count: &AtomicU64) -> Option<usize> {
         self.take_many(records, count, 1)
     }
@@ -247,7 +252,8 @@ impl Store {
         numbers::take(count, many, || records.capacity(), || self.grow(records))
     }
 
-    /// What is known further of the stack with this number; its record is made if it is not there and the file can grow.
+    /// What is known further of the stack with this number; its record is made if it is not there
+    /// and the file can grow.
     #[cold]
     pub fn make_further(&self, stack: usize) -> Option<&'static FurtherCells> {
         let is_stack = stack < self.stacks.capacity();
@@ -279,8 +285,8 @@ impl Store {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Makes room in a table. False if there can be no more: the table is full, or the system has refused, which is not asked
-    /// again.
+    /// Makes room in a table. False if there can be no more: the table is full, or the system has
+    /// refused, which is not asked again.
     fn grow<T: Zeroed>(&self, records: &Records<T>) -> bool {
         let may = |chunk| !self.is_refused() && !records.is_full() && chunk < MAX_CHUNKS as u64;
         let chunks = || records.committed.load(Ordering::Acquire) / CHUNK_LEN;
@@ -328,8 +334,8 @@ impl Store {
         ]);
     }
 
-    /// Reserves and maps the chunk of the file that `growth` names, at its place in a table. Gives the `errno` of what was
-    /// refused.
+    /// Reserves and maps the chunk of the file that `growth` names, at its place in a table. Gives
+    /// the `errno` of what was refused.
     fn extend<T: Zeroed>(&self, records: &Records<T>, growth: Growth) -> Result<(), i32> {
         let header = self.header();
         let (chunk, from) = (growth.chunk() as usize, growth.place() * CHUNK_LEN);
@@ -339,9 +345,11 @@ impl Store {
         let at = HEADER_LEN + chunk * CHUNK_LEN;
         let fd = self.file.ours_again().ok_or(libc::EBADF)?;
         reserve(fd, at, CHUNK_LEN)?;
-        // SAFETY: the address is within the range reserved for this table, as `from` is below its `most_bytes`.
+        // SAFETY: the address is within the range reserved for this table, as `from` is below its
+        // `most_bytes`.
         let place = unsafe { records.base.as_ptr().add(from) };
-        // Where another thread has mapped it in the meantime, the same pages of the file take their own place.
+        // Where another thread has mapped it in the meantime, the same pages of the file take their
+        // own place.
         if !map_file(place, CHUNK_LEN, fd, at) {
             return Err(sys::last_error());
         }
@@ -368,8 +376,9 @@ impl Store {
         Ok(())
     }
 
-    /// Ends growth for good, and gives back what was kept for it; what is mapped stays so. If a thread is growing it right
-    /// now, nothing happens: waiting for that thread is not worth one descriptor.
+    /// Ends growth for good, and gives back what was kept for it; what is mapped stays so. If a
+    /// thread is growing it right now, nothing happens: waiting for that thread is not worth one
+    /// descriptor.
     pub fn close(&self) {
         if self.growing.close() {
             self.file.close();
@@ -386,8 +395,8 @@ impl Store {
         }
     }
 
-    /// In a forked child: puts private memory where the parent's file was mapped, keeping the records that go on being
-    /// counted in, and their number: what they count is the child's too.
+    /// In a forked child: puts private memory where the parent's file was mapped, keeping the
+    /// records that go on being counted in, and their number: what they count is the child's too.
     pub fn make_private(&self) {
         for (base, len) in self.ranges() {
             if len > 0 {

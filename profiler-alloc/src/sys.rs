@@ -43,7 +43,8 @@ fn clock(id: libc::clockid_t) -> u64 {
     };
     // SAFETY: `time` is a valid timespec to write to.
     unsafe { libc::clock_gettime(id, &mut time) };
-    // A time before its clock began is none: as a large number it would stand in the profile for ever.
+    // A time before its clock began is none: as a large number it would stand in the profile for
+    // ever.
     u64::try_from(time.tv_sec)
         .unwrap_or(0)
         .wrapping_mul(1_000_000_000)
@@ -75,7 +76,8 @@ pub fn thread_cpu_ns() -> u64 {
     clock(libc::CLOCK_THREAD_CPUTIME_ID)
 }
 
-/// When the process started, on the clock of [`now_ns`], to the system's tick (10 ms). `None` without /proc.
+/// When the process started, on the clock of [`now_ns`], to the system's tick (10 ms). `None`
+/// without /proc.
 pub fn started_ns() -> Option<u64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
     // The program's name, in parentheses, may hold anything.
@@ -90,7 +92,8 @@ pub fn started_ns() -> Option<u64> {
 
 /// Has `handler` called when the program ends in order. False if the system refuses.
 pub fn at_exit(handler: extern "C" fn()) -> bool {
-    // SAFETY: the handler has the type asked for; it must not unwind, which an `extern "C" fn` of Rust never does.
+    // SAFETY: the handler has the type asked for; it must not unwind, which an `extern "C" fn` of
+    // Rust never does.
     unsafe { libc::atexit(handler) == 0 }
 }
 
@@ -118,12 +121,13 @@ pub fn is_privileged() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// The value of an environment variable, valid until the program changes its environment: copy it at once.
+/// The value of an environment variable, valid until the program changes its environment: copy it
+/// at once.
 pub fn env(name: &str) -> Option<&'static [u8]> {
     let mut c_name = [0u8; 64];
     c_name[..name.len()].copy_from_slice(name.as_bytes());
-    // SAFETY: the name ends with a zero, being shorter than its buffer; called before main or by the thread that starts
-    // a recording, and callers copy the bytes before they do anything else.
+    // SAFETY: the name ends with a zero, being shorter than its buffer; called before main or by
+    // the thread that starts a recording, and callers copy the bytes before they do anything else.
     unsafe {
         let value = libc::getenv(c_name.as_ptr().cast());
         (!value.is_null()).then(|| CStr::from_ptr(value).to_bytes())
@@ -140,11 +144,13 @@ pub fn read_link<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
 /// Number of an open file's inode.
 pub fn inode(fd: i32) -> Option<u64> {
     let mut status = core::mem::MaybeUninit::<libc::stat>::uninit();
-    // SAFETY: the pointer is to a buffer of the right size, which is read only if the call has filled it.
+    // SAFETY: the pointer is to a buffer of the right size, which is read only if the call has
+    // filled it.
     unsafe { (libc::fstat(fd, status.as_mut_ptr()) == 0).then(|| status.assume_init().st_ino) }
 }
 
-/// The whole path of the file that `path` leads to from the current folder, cut off at the buffer's length.
+/// The whole path of the file that `path` leads to from the current folder, cut off at the buffer's
+/// length.
 pub fn whole_path<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     // SAFETY: the path ends with a zero. A descriptor of this kind reads and writes nothing.
     let fd = unsafe { libc::open(path.as_ptr(), libc::O_PATH | libc::O_CLOEXEC) };
@@ -163,8 +169,8 @@ pub fn whole_path<'a>(path: &CStr, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
     whole
 }
 
-/// The path of the file that is mapped at `start`, if the buffer has room for its line of `/proc/self/maps`:
-/// `7f21a000-7f21b000 r--p 00000000 08:01 1311 /usr/bin/app`.
+/// The path of the file that is mapped at `start`, if the buffer has room for its line of
+/// `/proc/self/maps`: `7f21a000-7f21b000 r--p 00000000 08:01 1311 /usr/bin/app`.
 pub fn mapped_file(start: usize, buffer: &mut [u8; 512]) -> Option<&CStr> {
     // SAFETY: the path ends with a zero.
     let fd = unsafe {
@@ -208,7 +214,8 @@ pub fn mapped_file(start: usize, buffer: &mut [u8; 512]) -> Option<&CStr> {
     found.then_some(path)
 }
 
-/// Whether what is loaded from `start` to `end` is the program itself: there lie the program headers that the kernel named.
+/// Whether what is loaded from `start` to `end` is the program itself: there lie the program
+/// headers that the kernel named.
 pub fn is_program(start: usize, end: usize) -> bool {
     // SAFETY: has no preconditions.
     let headers = unsafe { libc::getauxval(libc::AT_PHDR) as usize };
@@ -237,7 +244,8 @@ pub fn file_stamp(path: &CStr) -> Option<(u64, u64)> {
     Some((stat.st_size as u64, modified))
 }
 
-/// True once descriptor 2 was seen to be closed: whatever is there later is a file of the program's, not its stderr.
+/// True once descriptor 2 was seen to be closed: whatever is there later is a file of the
+/// program's, not its stderr.
 static STDERR_CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Looks whether there is a stderr to warn on.
@@ -263,7 +271,8 @@ pub fn warn(parts: &[&[u8]]) {
         len += take;
     }
     line[len] = b'\n';
-    // SAFETY: the buffer holds len + 1 bytes. A failed or short write loses a warning, nothing else.
+    // SAFETY: the buffer holds len + 1 bytes. A failed or short write loses a warning, nothing
+    // else.
     unsafe { libc::write(2, line.as_ptr().cast(), len + 1) };
 }
 
@@ -330,8 +339,9 @@ impl Statm {
         if fd < 0 {
             return 0;
         }
-        // SAFETY: the buffer is as long as stated. Should the program have closed or reused the descriptor, the text
-        // does not parse or is a wrong number on the timeline; nothing is written anywhere.
+        // SAFETY: the buffer is as long as stated. Should the program have closed or reused the
+        // descriptor, the text does not parse or is a wrong number on the timeline; nothing is
+        // written anywhere.
         let len = unsafe { libc::pread(fd, text.as_mut_ptr().cast(), text.len(), 0) };
         let text = &text[..len.max(0) as usize];
         let mut fields = text.split(|&byte| byte == b' ').skip(1);
@@ -351,10 +361,11 @@ impl Statm {
     }
 }
 
-/// True if the 8 bytes at `address` can be read: asks the kernel to copy them, which fails with EFAULT instead of a fault.
-/// Where the kernel may not be asked, the answer is no.
+/// True if the 8 bytes at `address` can be read: asks the kernel to copy them, which fails with
+/// EFAULT instead of a fault. Where the kernel may not be asked, the answer is no.
 pub fn is_readable(address: usize) -> bool {
-    // SAFETY: an invalid `how` makes the call fail with EINVAL after the copy; no signal mask is changed.
+    // SAFETY: an invalid `how` makes the call fail with EINVAL after the copy; no signal mask is
+    // changed.
     let result = unsafe { libc::syscall(libc::SYS_rt_sigprocmask, -1, address, 0usize, 8usize) };
     result != 0 && last_error() == libc::EINVAL
 }

@@ -1,8 +1,10 @@
-//! What is only to be counted, also while a recording is under way: operations on blocks that were certainly not sampled.
+//! What is only to be counted, also while a recording is under way: operations on blocks that were
+//! certainly not sampled.
 //!
-//! A thread that counts in a recording's file has that recording's filter at hand. The filter has no answers any more when
-//! the recording ends, before another may begin, and none in a forked child. So one byte of it says three things: the
-//! recording is in force, this is its process, and the block was not sampled.
+//! A thread that counts in a recording's file has that recording's filter at hand. The filter has
+//! no answers any more when the recording ends, before another may begin, and none in a forked
+//! child. So one byte of it says three things: the recording is in force, this is its process, and
+//! the block was not sampled.
 
 use core::cell::Cell;
 use core::sync::atomic::Ordering;
@@ -15,7 +17,8 @@ thread_local! {
     static FILTER: Cell<Filter> = const { Cell::new(Filter::NONE) };
 }
 
-/// The calling thread counts in the recording with this filter from now on; in none if there is none.
+/// The calling thread counts in the recording with this filter from now on; in none if there is
+/// none.
 pub fn ask(filter: Option<Filter>) {
     let _ = FILTER.try_with(|current| current.set(filter.unwrap_or(Filter::NONE)));
 }
@@ -31,8 +34,8 @@ pub fn is_unsampled(address: usize) -> bool {
     filter().lacks(address)
 }
 
-/// Counts a free if that is all there is to do: nothing is recorded, or the block was certainly not sampled. False: nothing is
-/// counted, take the slow path.
+/// Counts a free if that is all there is to do: nothing is recorded, or the block was certainly not
+/// sampled. False: nothing is counted, take the slow path.
 #[inline(always)]
 pub fn count_free(address: usize, size: usize) -> bool {
     let cells = counters::current();
@@ -46,8 +49,9 @@ pub fn count_free(address: usize, size: usize) -> bool {
     is_settled
 }
 
-/// Counts the reallocation of a block that was not sampled, if that is all there is to do: nothing is recorded, or the new
-/// block is not to be sampled either. False: nothing is counted, take the slow path.
+/// Counts the reallocation of a block that was not sampled, if that is all there is to do: nothing
+/// is recorded, or the new block is not to be sampled either. False: nothing is counted, take the
+/// slow path.
 #[inline(always)]
 pub fn count_realloc(old: usize, new: usize) -> bool {
     let cells = counters::current();

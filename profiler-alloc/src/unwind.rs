@@ -1,11 +1,12 @@
 //! Walking a stack: by unwind tables, or by frame pointers where the tables have confirmed them.
 //!
-//! The table walk is the authority. A rule is compiled once per return address and found again by one probe, so a warm
-//! walk costs a few nanoseconds a frame and needs no build flag.
+//! The table walk is the authority. A rule is compiled once per return address and found again by
+//! one probe, so a warm walk costs a few nanoseconds a frame and needs no build flag.
 //!
-//! The frame-pointer walk only computes a fingerprint: the hash of the return addresses it passes. The fingerprint is
-//! believed if a table walk once took the very same way (see [`Frames::is_confirmed_by`]); whether a function keeps a
-//! frame pointer at a given return address is a property of its code, so what held once holds always.
+//! The frame-pointer walk only computes a fingerprint: the hash of the return addresses it passes.
+//! The fingerprint is believed if a table walk once took the very same way (see
+//! [`Frames::is_confirmed_by`]); whether a function keeps a frame pointer at a given return address
+//! is a property of its code, so what held once holds always.
 
 #[cfg(not(portable_unwinder))]
 use crate::cfi;
@@ -19,7 +20,8 @@ use crate::stack_memory::StackMemory;
 use crate::stack_words::StackWords;
 use crate::store::Store;
 
-/// Frames after which a walk gives up: no real stack is that deep, and a damaged one may be a circle.
+/// Frames after which a walk gives up: no real stack is that deep, and a damaged one may be a
+/// circle.
 const MAX_WALK: usize = 1 << 19;
 
 /// How a walk ended.
@@ -127,7 +129,8 @@ pub fn walk(
             Step::Unknown => return End::CutOff,
         };
         let frame_end = if from_fp { fp } else { sp }.wrapping_add_signed(offset);
-        // The caller's frame lies above this one, which may be empty if the return address is elsewhere; all else is damage.
+        // The caller's frame lies above this one, which may be empty if the return address is
+        // elsewhere; all else is damage.
         if frame_end < sp || (frame_end == sp && return_at.is_some()) {
             return End::CutOff;
         }
@@ -195,7 +198,8 @@ pub fn walk(
     })
 }
 
-/// How to find the return address of the function that a walk begins in: what its rule says, at hand.
+/// How to find the return address of the function that a walk begins in: what its rule says, at
+/// hand.
 #[derive(Clone, Copy, Debug)]
 pub struct FirstFrame {
     pc: usize,
@@ -267,8 +271,8 @@ impl Tables<'_> {
         }
     }
 
-    /// As [`caller`](Self::caller), where no rule is known. The module may have been met just now, and be one that may be
-    /// unloaded: what was taken for the site then was not.
+    /// As [`caller`](Self::caller), where no rule is known. The module may have been met just now,
+    /// and be one that may be unloaded: what was taken for the site then was not.
     #[cfg(not(portable_unwinder))]
     #[cold]
     #[inline(never)]
@@ -302,8 +306,9 @@ impl Tables<'_> {
     }
 }
 
-/// Walks by frame pointers. A stack of more than `most` frames is left to the tables, which need not walk all of it, and so
-/// is one with frames of a library that may be unloaded: what stands at its addresses may change.
+/// Walks by frame pointers. A stack of more than `most` frames is left to the tables, which need
+/// not walk all of it, and so is one with frames of a library that may be unloaded: what stands at
+/// its addresses may change.
 #[inline]
 pub fn walk_frame_pointers(
     registers: Registers,
@@ -328,7 +333,8 @@ pub fn walk_frame_pointers(
     guess
 }
 
-/// Copies everything that a walk by frame pointers depends on beside the first. False if there is no room.
+/// Copies everything that a walk by frame pointers depends on beside the first. False if there is
+/// no room.
 #[cold]
 pub fn copy_frame_pointers(
     registers: Registers,
@@ -346,8 +352,8 @@ pub fn copy_frame_pointers(
     is_whole
 }
 
-/// Where each frame pointer points stand the caller's frame pointer and, above it, the word with the return address: gives
-/// both to `visit`, from the inside out, until that gives false.
+/// Where each frame pointer points stand the caller's frame pointer and, above it, the word with
+/// the return address: gives both to `visit`, from the inside out, until that gives false.
 #[inline(always)]
 fn follow_frame_pointers(
     registers: Registers,

@@ -15,14 +15,17 @@ const GROWN: u8 = 1;
 
 /// Shows what changed from one profile to another, function by function and line by line.
 ///
-/// A function is the same if its name with its arguments is, and its path below the folder of the package; of several with
-/// one name, those with the same text or in the same order. Lines that moved in the source are matched by their text,
-/// functions that were renamed by theirs. The source of BASE is
-/// looked for where it is now; if it was edited since, name the revision that BASE was built from: --base-rev main.
+/// A function is the same if its name with its arguments is, and its path below the folder of the
+/// package; of several with one name, those with the same text or in the same order. Lines that
+/// moved in the source are matched by their text, functions that were renamed by theirs. The source
+/// of BASE is looked for where it is now; if it was edited since, name the revision that BASE was
+/// built from: --base-rev main.
 ///
-/// A page with both versions of every line: `--format html -o FILE`. A flamegraph of what grew: `memprof flamegraph --base`.
+/// A page with both versions of every line: `--format html -o FILE`. A flamegraph of what grew:
+/// `memprof flamegraph --base`.
 ///
-/// A change that the error of sampling alone may have made is marked `~`. Record both with `--sample all` to have none.
+/// A change that the error of sampling alone may have made is marked `~`. Record both with
+/// `--sample all` to have none.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The profile to compare with
@@ -59,7 +62,8 @@ pub struct Show {
     /// Figure to compare
     #[arg(long, value_enum, default_value_t)]
     of: Metric,
-    /// Exit with 1 if the whole program or a function grew by more than this: 5% (of the whole), 10MiB
+    /// Exit with 1 if the whole program or a function grew by more than this: 5% (of the whole),
+    /// 10MiB
     #[arg(long, value_name = "LIMIT")]
     fail_over: Option<String>,
     /// The smallest thing whose growth counts

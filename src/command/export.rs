@@ -12,8 +12,8 @@ use crate::report::{Grain, Metric, Scope, Timeline};
 
 /// Writes a profile in a form that another tool reads.
 ///
-/// Every form holds the whole profile: its values add up to what was allocated, freed and kept in all. docs/exports.md says
-/// how each is opened.
+/// Every form holds the whole profile: its values add up to what was allocated, freed and kept in
+/// all. docs/exports.md says how each is opened.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]

@@ -15,8 +15,9 @@ use crate::report::{Metric, Report, Scope, Selection};
 
 /// Keeps runs in an SQLite file, to compare them and to see how a figure develops.
 ///
-/// What is kept is the report with the text of its lines, so profile, program and source may change afterwards. A run is named
-/// by its number, a tag, the beginning of its commit, `last`, or `last~1` for the one before.
+/// What is kept is the report with the text of its lines, so profile, program and source may change
+/// afterwards. A run is named by its number, a tag, the beginning of its commit, `last`, or
+/// `last~1` for the one before.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The file
@@ -140,7 +141,8 @@ fn keep(db: &Path, save: Save) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The commit checked out here, and whether there are changes beside it; empty where git knows nothing.
+/// The commit checked out here, and whether there are changes beside it; empty where git knows
+/// nothing.
 fn commit() -> (String, bool) {
     let git = |arguments: &[&str]| {
         let output = Command::new("git")

@@ -26,9 +26,10 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Watch the memory of a running program
 ///
-/// A page over its profile, read again every second: heap, rates, the lines that hold and allocate most, and their source.
-/// The program is left alone: only its profile is read. Keys: l, r, a, p sort by live, rate, allocated, at peak; arrows
-/// choose a line, Enter shows its source; / filters; space pauses; d shows losses and notes; q quits.
+/// A page over its profile, read again every second: heap, rates, the lines that hold and allocate
+/// most, and their source. The program is left alone: only its profile is read. Keys: l, r, a, p
+/// sort by live, rate, allocated, at peak; arrows choose a line, Enter shows its source; / filters;
+/// space pauses; d shows losses and notes; q quits.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The profile, or the number of the process [default: the newest *.memprof in this folder]
@@ -95,7 +96,8 @@ fn find(what: Option<&Path>) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// The profile of process `pid` in `folder`: of several the one that it writes, then one that is no copy, then the newest.
+/// The profile of process `pid` in `folder`: of several the one that it writes, then one that is no
+/// copy, then the newest.
 fn of_process(pid: u32, folder: &Path) -> Option<PathBuf> {
     let header = |path: &Path| {
         let mut bytes = [0; Header::LEN];
@@ -165,7 +167,8 @@ fn show(options: Options, args: &Args) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Reads in a thread of its own, so that no key waits for a reading, until the profile will change no more.
+/// Reads in a thread of its own, so that no key waits for a reading, until the profile will change
+/// no more.
 fn read_on(
     options: Options,
     interval: Duration,

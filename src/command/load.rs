@@ -1,4 +1,5 @@
-//! What the views share: finding a profile, reading it, symbolizing it, and writing to where it was asked for.
+//! What the views share: finding a profile, reading it, symbolizing it, and writing to where it was
+//! asked for.
 
 use std::cmp::Reverse;
 use std::fs;
@@ -48,8 +49,8 @@ pub struct Lookup {
 /// Option that says what is the user's own.
 #[derive(clap::Args, Clone, Default, Debug)]
 pub struct Own {
-    /// Count crates and paths as your own source too, such as jaq-* or libs/; may be given several times [default: as
-    /// `memprof run --own` said]
+    /// Count crates and paths as your own source too, such as jaq-* or libs/; may be given several
+    /// times [default: as `memprof run --own` said]
     #[arg(long = "own", value_name = "PATTERN", value_delimiter = ',')]
     pub patterns: Vec<Pattern>,
 }
@@ -217,8 +218,8 @@ pub fn current_dir() -> anyhow::Result<PathBuf> {
     std::env::current_dir().context("cannot tell the current folder")
 }
 
-/// Reads and symbolizes the profile at `path`, whose source is in `places` and whose program was moved as `programs` say.
-/// Long work is shown on a terminal.
+/// Reads and symbolizes the profile at `path`, whose source is in `places` and whose program was
+/// moved as `programs` say. Long work is shown on a terminal.
 pub fn load(
     path: &Path,
     places: Places,
@@ -227,7 +228,8 @@ pub fn load(
     own: &Own,
 ) -> anyhow::Result<Loaded> {
     let (mut profile, mut defects) = profile::read(path)?;
-    // The program may have been recorded in a container, or moved since; its build-id says whether it is the one.
+    // The program may have been recorded in a container, or moved since; its build-id says whether
+    // it is the one.
     let programs = Places {
         maps: programs.to_vec(),
         ..places.clone()
@@ -268,8 +270,9 @@ pub fn load(
     })
 }
 
-/// The profile in `folder` that was modified last; of a run with several, the one that began first, if it went on while
-/// the last one began: children, and libraries that record, begin after their program.
+/// The profile in `folder` that was modified last; of a run with several, the one that began first,
+/// if it went on while the last one began: children, and libraries that record, begin after their
+/// program.
 pub fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
     let profiles = profiles(folder).context("cannot list the current folder")?;
     let Some(newest) = profiles.first() else {

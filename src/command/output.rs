@@ -19,7 +19,8 @@ pub enum Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    /// Standard output, unless a file is named; `-` is standard output too, as in other programs, and `./-` a file.
+    /// Standard output, unless a file is named; `-` is standard output too, as in other programs,
+    /// and `./-` a file.
     pub fn to(file: Option<&'a Path>) -> Output<'a> {
         match file {
             Some(file) if file != Path::new("-") => Output::File(file),
@@ -43,7 +44,8 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Lets `write` write text. A reader that went away, as in `memprof report | head`, is no error.
+    /// Lets `write` write text. A reader that went away, as in `memprof report | head`, is no
+    /// error.
     pub fn write(
         &self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,

@@ -57,8 +57,8 @@ impl Revision {
         })
     }
 
-    /// Where the source of that revision is, shown as the present one would be. What `maps` lead to in the repository
-    /// is in the revision's folder.
+    /// Where the source of that revision is, shown as the present one would be. What `maps` lead to
+    /// in the repository is in the revision's folder.
     pub fn places(&self, maps: &[PathMap]) -> Places {
         let to = self.folder.path().to_owned();
         let below = self.current_dir.strip_prefix(&self.repository);

@@ -16,8 +16,8 @@ use crate::units::parse_duration;
 
 /// Run a program and record its memory
 ///
-/// The program must have the profiler allocator. Its input, output, signals and exit code pass through; programs it
-/// starts are recorded too, each to a profile of its own.
+/// The program must have the profiler allocator. Its input, output, signals and exit code pass
+/// through; programs it starts are recorded too, each to a profile of its own.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Write the profile to FILE [default: PROGRAM.PID.memprof in the current folder]
@@ -28,7 +28,8 @@ pub struct Args {
     #[arg(long, requires = "output")]
     force: bool,
 
-    /// Which allocations to take the stack of: `auto` (as many as the overhead allows), `all`, or one in SIZE bytes
+    /// Which allocations to take the stack of: `auto` (as many as the overhead allows), `all`, or
+    /// one in SIZE bytes
     #[arg(long, value_name = "auto|all|SIZE")]
     sample: Option<Sample>,
 
@@ -36,7 +37,8 @@ pub struct Args {
     #[arg(long, value_name = "PERCENT")]
     overhead: Option<Overhead>,
 
-    /// Time `auto` may cost on top of that, half of which goes to recording every allocation at first [default: 6ms]
+    /// Time `auto` may cost on top of that, half of which goes to recording every allocation at
+    /// first [default: 6ms]
     #[arg(long, value_name = "DURATION", value_parser = grant)]
     grant: Option<Grant>,
 
@@ -48,7 +50,8 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", value_parser = timeline_interval)]
     timeline_interval: Option<TimelineInterval>,
 
-    /// Crates and paths that every view counts as your own source too, such as jaq-*; may be given several times
+    /// Crates and paths that every view counts as your own source too, such as jaq-*; may be given
+    /// several times
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     own: Vec<String>,
 

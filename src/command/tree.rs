@@ -7,7 +7,8 @@ use super::load::{Input, Output, StackArgs, terminal_width};
 use crate::render::TreeText;
 use crate::report::Limits;
 
-/// Prints the stacks as a tree: callers and what they call, or with `--inverted` functions and who calls them.
+/// Prints the stacks as a tree: callers and what they call, or with `--inverted` functions and who
+/// calls them.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]

@@ -6,7 +6,8 @@ use super::{label, values::VALUES};
 use crate::render::cell;
 use crate::report::{Metric, Stacks};
 
-/// CSV with a heading row: the stack, outermost frame first, then its values and those that only memprof has.
+/// CSV with a heading row: the stack, outermost frame first, then its values and those that only
+/// memprof has.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StacksCsv;
 

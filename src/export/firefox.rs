@@ -1,8 +1,9 @@
 //! Firefox Profiler: its processed profile format, for <https://profiler.firefox.com>.
 //!
-//! Allocation samples say where memory came from and where it was given back, a counter shows the heap over time. A profile has
-//! sums for each stack, not every block, so a stack becomes a sample of what it kept, at the time it was last seen, and samples
-//! of what was given back, in pieces that one stack allocated and one freed. The page's four views of bytes are then right.
+//! Allocation samples say where memory came from and where it was given back, a counter shows the
+//! heap over time. A profile has sums for each stack, not every block, so a stack becomes a sample
+//! of what it kept, at the time it was last seen, and samples of what was given back, in pieces
+//! that one stack allocated and one freed. The page's four views of bytes are then right.
 
 use std::io::{self, Write};
 use std::time::{Duration, UNIX_EPOCH};
@@ -123,8 +124,9 @@ impl Firefox<'_> {
     }
 }
 
-/// What stacks kept and what was given back, in the order of time. Of what was given back, the sums say how much each stack
-/// allocated and how much each freed, but not who freed whose: that is settled in the order of time.
+/// What stacks kept and what was given back, in the order of time. Of what was given back, the sums
+/// say how much each stack allocated and how much each freed, but not who freed whose: that is
+/// settled in the order of time.
 fn samples(stacks: &Stacks) -> Vec<Sample> {
     let last_ns = |stack: &StackTotal| stack.course.taken.map_or(0, |taken| taken.last_ns);
     let mut in_time: Vec<&StackTotal> = stacks.stacks.iter().collect();
@@ -153,7 +155,8 @@ fn samples(stacks: &Stacks) -> Vec<Sample> {
         }
         let mut left = stack.figures.allocated.bytes.saturating_sub(live);
         while left > 0 {
-            // Estimates need not add up: what no stack freed counts as freed where it was allocated.
+            // Estimates need not add up: what no stack freed counts as freed where it was
+            // allocated.
             let (by, size) = match &mut next {
                 Some((by, rest)) => {
                     let size = left.min(*rest);

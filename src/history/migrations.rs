@@ -4,7 +4,8 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::Opening;
 
-/// The steps; after step `n` (from 1), `user_version` is `n`. Steps that were released are never changed.
+/// The steps; after step `n` (from 1), `user_version` is `n`. Steps that were released are never
+/// changed.
 const STEPS: [&str; 2] = [
     include_str!("migrations/1.sql"),
     include_str!("migrations/2.sql"),

@@ -1,4 +1,5 @@
-//! Reads a profile again and again, and keeps what stays the same between two readings: symbols and source.
+//! Reads a profile again and again, and keeps what stays the same between two readings: symbols and
+//! source.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -58,8 +59,8 @@ impl Feed {
         }
     }
 
-    /// Reads the profile as it is now. Rates are since the last call; only addresses that no earlier call met are looked
-    /// up.
+    /// Reads the profile as it is now. Rates are since the last call; only addresses that no
+    /// earlier call met are looked up.
     pub fn read(&mut self) -> Result<Live, FeedError> {
         let (mut profile, mut defects) = profile::read(&self.options.path)?;
         for module in &mut profile.modules {
@@ -71,7 +72,8 @@ impl Feed {
         let is_other =
             |live: &Live| (live.recording.pid, live.recording.started_unix_ns) != started;
         if self.before.as_ref().is_some_and(is_other) {
-            // Another run has put its profile in place of this one: its addresses mean something else.
+            // Another run has put its profile in place of this one: its addresses mean something
+            // else.
             self.symbolizer = Symbolizer::default();
             self.before = None;
         }

@@ -1,4 +1,5 @@
-//! Makes synthetic profiles: the tests of every stage say with it what a recorder would have written.
+//! Makes synthetic profiles: the tests of every stage say with it what a recorder would have
+//! written.
 //!
 //! ```
 //! use memprof::profile::{Frame, builder::Builder, parse};
@@ -162,8 +163,9 @@ impl Builder {
         }
     }
 
-    /// The record of stack `stack`, which is about to change: what it held at the last peak is copied first. So a new peak
-    /// costs the same however many stacks there are, as in the recorder.
+    /// The record of stack `stack`, which is about to change: what it held at the last peak is
+    /// copied first. So a new peak costs the same however many stacks there are, as in the
+    /// recorder.
     fn changing(&mut self, stack: usize) -> &mut Stack {
         let record = &mut self.stacks[stack];
         if record.peak_epoch < self.header.peak_epoch {
@@ -197,7 +199,8 @@ impl Builder {
         self.nodes[node].heap_after = (heap + 1) as u64;
     }
 
-    /// Adds a function with `#[profile]` on the lines `span` of `file`, and gives the number of its record.
+    /// Adds a function with `#[profile]` on the lines `span` of `file`, and gives the number of its
+    /// record.
     pub fn profiled(&mut self, name: &str, file: &str, span: (u32, u32)) -> usize {
         let mut string = |text: &str| {
             let at = self.strings.len() as u32;
@@ -220,7 +223,8 @@ impl Builder {
         self.functions.len() - 1
     }
 
-    /// Adds a share of function `function` with these lines: number, runs, bytes allocated, bytes freed.
+    /// Adds a share of function `function` with these lines: number, runs, bytes allocated, bytes
+    /// freed.
     pub fn share(&mut self, function: usize, lines: &[(u32, u64, u64, u64)]) {
         self.shares.push(Share {
             function: function as u32 + 1,

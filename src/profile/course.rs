@@ -3,7 +3,8 @@
 use profiler_alloc_format::waypoints::{self, Source};
 use profiler_alloc_format::{Further, Header, Stack, TICK_BITS, WAYPOINTS};
 
-/// When one stack, or any set of stacks, took blocks, and what it had live at the [waypoints](super::Profile::waypoints).
+/// When one stack, or any set of stacks, took blocks, and what it had live at the
+/// [waypoints](super::Profile::waypoints).
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Course {
     /// When it took blocks. `None` if it took none, or the recorder did not say.
@@ -14,7 +15,8 @@ pub struct Course {
     pub variance: [f64; WAYPOINTS],
 }
 
-/// From when to when blocks were taken, in nanoseconds since the start, to the system's tick of some milliseconds.
+/// From when to when blocks were taken, in nanoseconds since the start, to the system's tick of
+/// some milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Taken {
     /// None of them was taken before.
@@ -35,8 +37,8 @@ pub(super) fn times(ticks: u64) -> Vec<u64> {
 }
 
 impl Course {
-    /// Decodes the records of a stack after `ticks`. The second value counts figures that cannot be: then nothing is said of
-    /// the past but what is live now.
+    /// Decodes the records of a stack after `ticks`. The second value counts figures that cannot
+    /// be: then nothing is said of the past but what is live now.
     pub(super) fn of(stack: &Stack, further: Option<&Further>, ticks: u64) -> (Course, u64) {
         let variance = |value: f64| (value.is_finite() && value >= 0.0).then_some(value);
         let now = variance(f64::from_bits(stack.live_variance)).unwrap_or(0.0);

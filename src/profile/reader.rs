@@ -1,8 +1,9 @@
-//! Reads a profile with ordinary reads, every offset checked, from a file that may be live, cut off or hostile.
+//! Reads a profile with ordinary reads, every offset checked, from a file that may be live, cut off
+//! or hostile.
 //!
-//! A live file grows while it is read. So what refers is read before what it refers to (shares, then their lines and
-//! functions; threads and stacks, then nodes, then modules, then strings), and each table is read by a header read just before it: whatever a record
-//! points to is then there.
+//! A live file grows while it is read. So what refers is read before what it refers to (shares,
+//! then their lines and functions; threads and stacks, then nodes, then modules, then strings), and
+//! each table is read by a header read just before it: whatever a record points to is then there.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -120,8 +121,8 @@ impl<R: Read + Seek> Reader<'_, R> {
         Ok(profile)
     }
 
-    /// Only at the end: while threads run, the frees of one may be read before the allocations of another, and so does the
-    /// timeline see them.
+    /// Only at the end: while threads run, the frees of one may be read before the allocations of
+    /// another, and so does the timeline see them.
     fn report_foreign_frees(&mut self, profile: &Profile) {
         let has_ended = matches!(profile.state(), State::Finished | State::Exited);
         if has_ended && profile.heap() < 0 {
@@ -373,8 +374,9 @@ impl<R: Read + Seek> Reader<'_, R> {
     }
 }
 
-/// A thread has not left the line it is in, so what that line and its callers' lines left behind is not in the nodes
-/// yet: it is the heap after the thread's last sample. One walk over the nodes serves all threads, however deep they are.
+/// A thread has not left the line it is in, so what that line and its callers' lines left behind is
+/// not in the nodes yet: it is the heap after the thread's last sample. One walk over the nodes
+/// serves all threads, however deep they are.
 fn fold_last_paths(nodes: &mut [Node], threads: &[format::Thread]) {
     let mut heaps: Vec<Option<i64>> = vec![None; nodes.len()];
     for thread in threads.iter().filter(|thread| thread.sequence != 0) {

@@ -19,7 +19,8 @@ impl BlockCount {
     }
 }
 
-/// What a set of stacks allocated, freed and kept. Sums saturate, so that no damaged profile can overflow them.
+/// What a set of stacks allocated, freed and kept. Sums saturate, so that no damaged profile can
+/// overflow them.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Totals {
     /// Bytes allocated.
@@ -88,8 +89,8 @@ impl Totals {
             }
         };
         let count = |bits: u64| BlockCount(bits as i64);
-        // A stack that did not change since the peak has no copy of what it held then: it still holds it. An epoch
-        // above the header's is a peak set while a live file was being read.
+        // A stack that did not change since the peak has no copy of what it held then: it still
+        // holds it. An epoch above the header's is a peak set while a live file was being read.
         let (peak_bytes, peak_count, peak_variance) = if record.peak_epoch >= peak_epoch {
             (record.peak_bytes, record.peak_count, record.peak_variance)
         } else {
@@ -137,8 +138,8 @@ impl Totals {
         }
     }
 
-    /// What was added since the sum was `before`. Samples that are in both are certain; of what is live, how many these are is
-    /// not known.
+    /// What was added since the sum was `before`. Samples that are in both are certain; of what is
+    /// live, how many these are is not known.
     pub(super) fn subtract(&mut self, before: &Totals) {
         if self == before {
             *self = Totals::default();

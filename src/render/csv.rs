@@ -6,7 +6,8 @@ use super::Renderer;
 use super::cell::{text, unwrapped};
 use crate::report::{Basis, Bytes, Figures, Line, Metric, Report, Table};
 
-/// CSV with a heading row. Bytes are exact integers; cells of lines where nothing was seen are empty.
+/// CSV with a heading row. Bytes are exact integers; cells of lines where nothing was seen are
+/// empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Csv;
 

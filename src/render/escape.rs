@@ -1,4 +1,5 @@
-//! Makes text from a profile or a source file harmless where it is shown: such text must not steer the terminal.
+//! Makes text from a profile or a source file harmless where it is shown: such text must not steer
+//! the terminal.
 
 use std::borrow::Cow;
 
@@ -44,10 +45,12 @@ pub(super) fn xml(text: &str) -> String {
     shown
 }
 
-/// Most characters of a line of source that are shown as text. Generated code has lines of hundreds of thousands.
+/// Most characters of a line of source that are shown as text. Generated code has lines of hundreds
+/// of thousands.
 const LONGEST_LINE: usize = 300;
 
-/// A line of source: tabs as spaces, the rest as [`escape`]. Of a very long one only the beginning, with its length.
+/// A line of source: tabs as spaces, the rest as [`escape`]. Of a very long one only the beginning,
+/// with its length.
 pub(crate) fn escape_source(line: &str) -> String {
     const TAB: usize = 4;
     let end = line.char_indices().nth(LONGEST_LINE).map(|(end, _)| end);

@@ -1,5 +1,5 @@
-//! A report as one page for the browser: source with figures, functions, stacks and the timeline, nothing loaded from
-//! anywhere. This file makes the page's data; `html/` holds the page itself.
+//! A report as one page for the browser: source with figures, functions, stacks and the timeline,
+//! nothing loaded from anywhere. This file makes the page's data; `html/` holds the page itself.
 
 use std::io::{self, Write};
 

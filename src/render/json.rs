@@ -1,5 +1,5 @@
-//! Reports and summaries as JSON, for programs. `docs/json.md` describes the shape; it is this file's, so that the model
-//! may change without it. Bytes are exact integers.
+//! Reports and summaries as JSON, for programs. `docs/json.md` describes the shape; it is this
+//! file's, so that the model may change without it. Bytes are exact integers.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -228,8 +228,9 @@ pub(super) fn write(shape: &impl Serialize, out: &mut dyn Write) -> io::Result<(
     let json = serde_json::to_string_pretty(shape)?;
     let mut shown = String::with_capacity(json.len());
     for char in json.chars() {
-        // What JSON leaves alone may still steer a terminal. Such characters stand only within strings, where they may be
-        // written by number as well; the line ends between values are the exception.
+        // What JSON leaves alone may still steer a terminal. Such characters stand only within
+        // strings, where they may be written by number as well; the line ends between values are
+        // the exception.
         if is_steering(char) && char != '\n' {
             for unit in char.encode_utf16(&mut [0; 2]) {
                 let _ = write!(shown, "\\u{unit:04x}");

@@ -114,7 +114,8 @@ impl Suspect {
     }
 }
 
-/// The lines that have something live, what looks most like a leak first; among those that do not grow, what holds most.
+/// The lines that have something live, what looks most like a leak first; among those that do not
+/// grow, what holds most.
 fn suspects(stacks: &Stacks) -> Vec<Suspect> {
     let sites = stacks.sites().into_iter();
     let live = sites.filter(|site| site.figures.live.bytes > 0);
@@ -173,7 +174,8 @@ fn curve(course: &[i64]) -> String {
     course.iter().map(bar).collect()
 }
 
-/// A stack, innermost frame first: in one line if it fits into `width` characters of a terminal, else a frame a line.
+/// A stack, innermost frame first: in one line if it fits into `width` characters of a terminal,
+/// else a frame a line.
 pub(super) fn stack(
     stacks: &Stacks,
     number: usize,

@@ -229,7 +229,8 @@ pub(super) fn sampling(sampling: &Sampling, out: &mut dyn Write) -> io::Result<(
         )
     };
     let interval = match sampling.mode {
-        // It starts with every allocation, so the interval at the end says little of how much was seen.
+        // It starts with every allocation, so the interval at the end says little of how much was
+        // seen.
         "auto" => format!("auto: every allocation at first, {sparsest}{last} at the end"),
         mode => format!("{mode}: one in {} on average", size(sampling.interval)),
     };

@@ -293,8 +293,8 @@ impl Text {
     }
 }
 
-/// Characters of source for a row of which `used` are gone: the rest of the terminal's line, or of the next one where hardly
-/// anything is left of the first.
+/// Characters of source for a row of which `used` are gone: the rest of the terminal's line, or of
+/// the next one where hardly anything is left of the first.
 fn room(width: usize, used: usize) -> usize {
     (used + LEAST).next_multiple_of(width.max(1)) - used
 }

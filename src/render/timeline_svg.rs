@@ -33,7 +33,8 @@ impl TimelineSvg {
         out.write_all(self.picture(timeline).as_bytes())
     }
 
-    /// Writes the picture as PNG to `out`. Without any font on the machine it has no text; then the result is false.
+    /// Writes the picture as PNG to `out`. Without any font on the machine it has no text; then the
+    /// result is false.
     pub fn png(self, timeline: &Timeline, out: &mut dyn Write) -> io::Result<bool> {
         use resvg::{tiny_skia, usvg};
         const SCALE: f32 = 2.0;

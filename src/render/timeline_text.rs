@@ -115,7 +115,8 @@ impl TimelineText {
     }
 }
 
-/// A function's span from column to column, and its name where there is room: behind it, before it, or on a line of its own.
+/// A function's span from column to column, and its name where there is room: behind it, before it,
+/// or on a line of its own.
 fn row(span: &CallSpan, (start, end): (usize, usize), columns: usize) -> String {
     let bar = match end - start {
         0 => "╪".to_owned(),

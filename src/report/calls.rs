@@ -1,7 +1,8 @@
-//! The stacks of a profile call by call: addresses, and for each the functions that were inlined there.
+//! The stacks of a profile call by call: addresses, and for each the functions that were inlined
+//! there.
 //!
-//! [`Stacks`](super::Stacks) is what people read; this is what tools want that have a table of addresses of their own, such
-//! as pprof. A call of the allocator's is left out.
+//! [`Stacks`](super::Stacks) is what people read; this is what tools want that have a table of
+//! addresses of their own, such as pprof. A call of the allocator's is left out.
 
 use std::collections::HashMap;
 
@@ -24,11 +25,13 @@ pub struct Calls {
     pub recording: Recording,
     /// How it was sampled.
     pub sampling: Sampling,
-    /// Distinct lines of functions. Files are named by the path to open them at, where they are known.
+    /// Distinct lines of functions. Files are named by the path to open them at, where they are
+    /// known.
     pub frames: Vec<StackFrame>,
     /// Distinct calls.
     pub locations: Vec<Location>,
-    /// The tree. Number 0 is the root, without a location; a parent's number is below its children's.
+    /// The tree. Number 0 is the root, without a location; a parent's number is below its
+    /// children's.
     pub nodes: Vec<LocationNode>,
     /// What stacks allocated, freed and kept, in the order of their nodes, at most one for a node.
     pub stacks: Vec<StackTotal>,
@@ -88,7 +91,8 @@ impl Calls {
             location: 0,
         };
         let mut nodes = vec![root];
-        // Every node of the profile is one here, unless it is the allocator's: then it stands for its caller.
+        // Every node of the profile is one here, unless it is the allocator's: then it stands for
+        // its caller.
         let mut ends: Vec<u32> = Vec::with_capacity(profile.nodes.len());
         for node in &profile.nodes {
             let parent = ends.get(node.parent as usize).copied().unwrap_or(0);
@@ -135,8 +139,8 @@ impl Calls {
         }
     }
 
-    /// Gives what could be charged to no stack, and what has no frame, a stack of one call: so that the stacks add up to the
-    /// whole, and each can be shown.
+    /// Gives what could be charged to no stack, and what has no frame, a stack of one call: so that
+    /// the stacks add up to the whole, and each can be shown.
     #[must_use]
     pub fn complete(mut self) -> Calls {
         if let Some(bare) = self.stacks.iter().position(|stack| stack.node == 0) {

@@ -1,7 +1,8 @@
 //! Which source files are not those that the program was built from.
 //!
-//! Where the debug information has the MD5 of a file, that decides. Where it has none, a file that was written after the
-//! program may still be the same: a fresh checkout, a copy, `touch`. It is another only if it contradicts the program:
+//! Where the debug information has the MD5 of a file, that decides. Where it has none, a file that
+//! was written after the program may still be the same: a fresh checkout, a copy, `touch`. It is
+//! another only if it contradicts the program:
 //!
 //! ```text
 //! program: code of `load` on line 8          file: 7  }

@@ -1,7 +1,8 @@
-//! Two reports side by side: what every function and every line took in each, matched although the source moved.
+//! Two reports side by side: what every function and every line took in each, matched although the
+//! source moved.
 //!
-//! [`Diff::new`] makes it; [`Diff::grown`] says what grew beyond a limit, and whether that is more than the error of
-//! sampling.
+//! [`Diff::new`] makes it; [`Diff::grown`] says what grew beyond a limit, and whether that is more
+//! than the error of sampling.
 
 mod growth;
 mod matching;
@@ -17,7 +18,8 @@ use super::{
 };
 use crate::defect::Defect;
 
-/// A change is within the noise if it is below so many of its standard errors: one in twenty is above by chance.
+/// A change is within the noise if it is below so many of its standard errors: one in twenty is
+/// above by chance.
 pub const CONFIDENCE: f64 = 1.96;
 
 /// What changed from one report to another.
@@ -46,7 +48,8 @@ pub struct Side {
     pub losses: Vec<Loss>,
     /// What is wrong with the profile, or missing beside it.
     pub defects: Vec<Defect>,
-    /// Some source file is not the one that the program was built from, so that lines may be matched wrongly.
+    /// Some source file is not the one that the program was built from, so that lines may be
+    /// matched wrongly.
     pub source_changed: bool,
 }
 
@@ -144,7 +147,8 @@ impl Change {
         }
     }
 
-    /// New minus base, with its standard error: the two recordings are independent, so variances add up.
+    /// New minus base, with its standard error: the two recordings are independent, so variances
+    /// add up.
     pub fn difference(&self) -> Bytes {
         Bytes {
             bytes: self.new.bytes.saturating_sub(self.base.bytes),
@@ -179,7 +183,8 @@ impl Diff {
         }
     }
 
-    /// The whole process's figure in both, from exact counters; `None` for figures that only stacks have.
+    /// The whole process's figure in both, from exact counters; `None` for figures that only stacks
+    /// have.
     pub fn whole(&self, metric: Metric) -> Option<Change> {
         let figure = |side: &Side| {
             let counters = &side.recording.counters;
@@ -209,7 +214,8 @@ impl Diff {
         )
     }
 
-    /// Puts the functions whose `metric` changed most first, and leaves out those that changed in no figure.
+    /// Puts the functions whose `metric` changed most first, and leaves out those that changed in
+    /// no figure.
     pub fn sort(&mut self, metric: Metric) {
         self.functions.retain(|function| {
             let lines = function.lines.iter().map(|line| &line.figures);

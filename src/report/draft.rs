@@ -126,7 +126,8 @@ impl Draft {
         self.prefix = Some(path.to_owned());
     }
 
-    /// The best name: the source knows an item's own, the debug info may know its path, unless it was inlined.
+    /// The best name: the source knows an item's own, the debug info may know its path, unless it
+    /// was inlined.
     pub(super) fn function(&self) -> String {
         let fits = |name: &&String| match &self.item {
             Some(item) if item.kind != ItemKind::Type => naming::last(name) == item.name(),

@@ -1,4 +1,5 @@
-//! Tables of functions with `#[profile]`, from counters instead of stacks: exact, and known without debug info.
+//! Tables of functions with `#[profile]`, from counters instead of stacks: exact, and known without
+//! debug info.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -147,8 +148,9 @@ fn shown(function: &ProfiledFunction, source: Option<&Source>) -> String {
     source.map_or_else(|| function.file.clone(), |source| source.shown.clone())
 }
 
-/// The function's file: its path is relative to the folder of the package or, in a workspace, to one around it; or, where
-/// those are not, to the current one. If it is nowhere, the first place it was looked for; an embedded text needs none.
+/// The function's file: its path is relative to the folder of the package or, in a workspace, to
+/// one around it; or, where those are not, to the current one. If it is nowhere, the first place it
+/// was looked for; an embedded text needs none.
 fn find(function: &ProfiledFunction, sources: &mut Sources) -> Option<Rc<Source>> {
     let folder = Path::new(&function.folder);
     let around = folder.ancestors().take(MOST_FOLDERS);

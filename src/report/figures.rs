@@ -24,7 +24,8 @@ impl Bytes {
         }
     }
 
-    /// The part `bytes` of `whole`. Its samples are not counted apart, so it is given its share of the whole's variance.
+    /// The part `bytes` of `whole`. Its samples are not counted apart, so it is given its share of
+    /// the whole's variance.
     fn part(bytes: i64, whole: i64, variance: f64) -> Bytes {
         let share = if whole > 0 {
             (bytes as f64 / whole as f64).clamp(0.0, 1.0)
@@ -34,7 +35,8 @@ impl Bytes {
         Bytes::new(bytes, variance * share)
     }
 
-    /// What came since the estimate was `before`: its samples are those of the one and not of the other.
+    /// What came since the estimate was `before`: its samples are those of the one and not of the
+    /// other.
     pub(super) fn since(self, before: Bytes) -> Bytes {
         let variance = self.standard_error.powi(2) - before.standard_error.powi(2);
         Bytes::new(self.bytes.saturating_sub(before.bytes), variance)
@@ -72,8 +74,8 @@ impl Bytes {
 /// What happened on a line or in a function, callees included.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Figures {
-    /// Heap in use in the whole process after the line ran, the highest if it ran more than once, in bytes.
-    /// `None` if it is not known, and for whole functions.
+    /// Heap in use in the whole process after the line ran, the highest if it ran more than once,
+    /// in bytes. `None` if it is not known, and for whole functions.
     pub mem_usage: Option<i64>,
     /// Allocated minus freed.
     pub increment: Bytes,
@@ -182,7 +184,8 @@ impl CountErrors {
 }
 
 impl Figures {
-    /// Adds what happened elsewhere. Errors add up in squares; mem usage does not add up, the higher one stays.
+    /// Adds what happened elsewhere. Errors add up in squares; mem usage does not add up, the
+    /// higher one stays.
     pub fn add(&mut self, other: &Figures) {
         self.mem_usage = self.mem_usage.max(other.mem_usage);
         for (sum, more) in [
@@ -262,7 +265,8 @@ mod tests {
         assert_eq!(figures.live.relative_error(), 0.0);
     }
 
-    /// One block of 1 MiB that is sampled for sure, and a million of 16 bytes of which few are: bytes say nothing of blocks.
+    /// One block of 1 MiB that is sampled for sure, and a million of 16 bytes of which few are:
+    /// bytes say nothing of blocks.
     #[test]
     fn counts_have_errors_of_their_own() {
         let totals = Totals {

@@ -1,4 +1,5 @@
-//! How much a line looks like a leak: what it has grown by since the program was warm, and how steadily.
+//! How much a line looks like a leak: what it has grown by since the program was warm, and how
+//! steadily.
 //!
 //! ```text
 //! live at waypoints        1     2     3     4     end
@@ -35,8 +36,8 @@ impl Growth {
 }
 
 impl Stacks {
-    /// The waypoint at which a program counts as warm: the first after a quarter of the run. `None` if the run was too short
-    /// for waypoints.
+    /// The waypoint at which a program counts as warm: the first after a quarter of the run. `None`
+    /// if the run was too short for waypoints.
     fn warm(&self) -> Option<usize> {
         let quarter = self.recording.duration_ns / 4;
         let warm = (self.waypoints.iter()).position(|&time_ns| time_ns >= quarter);
@@ -45,7 +46,8 @@ impl Stacks {
 }
 
 impl Site {
-    /// What the line has live, over time. `None` if the recorder did not say, or the run was too short.
+    /// What the line has live, over time. `None` if the recorder did not say, or the run was too
+    /// short.
     pub fn growth(&self, stacks: &Stacks) -> Option<Growth> {
         let warm = stacks.warm()?;
         let times = &stacks.waypoints;
@@ -72,11 +74,13 @@ impl Site {
             (grown as f64, (times[slot + 1] - times[slot]) as f64)
         });
         let grown: f64 = periods.clone().map(|(grown, _)| grown).sum();
-        // All of it if it grew by the same in every second, and the nth part if in one of n periods only.
+        // All of it if it grew by the same in every second, and the nth part if in one of n periods
+        // only.
         let roots: f64 = periods.map(|(grown, ns)| (grown * ns).sqrt()).sum();
         let steady = roots.powi(2) / (span_ns as f64).max(1.0);
         let error = lowest.map_or(0.0, |slot| since(slot).standard_error);
-        // What noise alone may have made counts for little: at three standard errors half, at one a tenth.
+        // What noise alone may have made counts for little: at three standard errors half, at one a
+        // tenth.
         let sure = 1.0 / (1.0 + (3.0 * error / grown.max(1.0)).powi(2));
         Some(Growth {
             since_warm: since(warm),
@@ -115,9 +119,9 @@ impl Site {
     }
 }
 
-/// The variance of what a stack has live at the end minus what it had at a waypoint: that of the blocks which are in one of the
-/// two alone. Where it took none since, or freed none ever, these are all of one kind; else how many are in both is not
-/// known, and the sum bounds it.
+/// The variance of what a stack has live at the end minus what it had at a waypoint: that of the
+/// blocks which are in one of the two alone. Where it took none since, or freed none ever, these
+/// are all of one kind; else how many are in both is not known, and the sum bounds it.
 fn variance_since(
     course: &Course,
     (slot, time_ns): (usize, u64),
@@ -143,8 +147,8 @@ mod tests {
     use crate::source::Sources;
     use crate::symbolize::{CodeFrame, Symbols};
 
-    /// The growth of a line that had so many KiB live at waypoints 1, 2, 3 and 4, and at the end, at 4.5; `error` is the
-    /// standard error of what is live at the end.
+    /// The growth of a line that had so many KiB live at waypoints 1, 2, 3 and 4, and at the end,
+    /// at 4.5; `error` is the standard error of what is live at the end.
     fn growth(course: [u64; 5], error: u64) -> Growth {
         let mut builder = Builder::new();
         builder.module("/bin/app");

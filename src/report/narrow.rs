@@ -1,4 +1,5 @@
-//! Makes stacks short enough to read: the user's own frames, and of what they call only the first function.
+//! Makes stacks short enough to read: the user's own frames, and of what they call only the first
+//! function.
 //!
 //! ```text
 //! lang_start → main → app::main → app::load → Vec::extend → Vec::reserve → finish_grow
@@ -26,8 +27,9 @@ pub enum Grain {
 impl Stacks {
     /// The same stacks with fewer frames; all totals stay.
     ///
-    /// [`Scope::User`] keeps the user's own frames, and of those of dependencies and std the first below each of the
-    /// user's. Where the program has no lines of its own, frames of its executable are taken for the user's.
+    /// [`Scope::User`] keeps the user's own frames, and of those of dependencies and std the first
+    /// below each of the user's. Where the program has no lines of its own, frames of its
+    /// executable are taken for the user's.
     pub fn narrowed(&self, scope: Scope, grain: Grain) -> Stacks {
         if scope == Scope::All && grain == Grain::Line {
             return self.clone();
@@ -39,7 +41,8 @@ impl Stacks {
             _ => scope == Scope::All,
         };
         let mut narrowed = Narrowed::new(self, grain);
-        // Per node of the full tree: its node in the narrowed one, and whether that is a foreign frame.
+        // Per node of the full tree: its node in the narrowed one, and whether that is a foreign
+        // frame.
         let mut places: Vec<(StackNodeId, bool)> = Vec::with_capacity(self.nodes.len());
         for (number, node) in self.nodes.iter().enumerate() {
             if number == 0 {
@@ -148,8 +151,9 @@ impl<'a> Narrowed<'a> {
         id
     }
 
-    /// The node of a stack without any frame of the user's own, which ends in `end` of the full tree: below the one that stands
-    /// for all of these, a frame for each crate that it goes through, the first function of that.
+    /// The node of a stack without any frame of the user's own, which ends in `end` of the full
+    /// tree: below the one that stands for all of these, a frame for each crate that it goes
+    /// through, the first function of that.
     fn outside(&mut self, end: StackNodeId) -> StackNodeId {
         let full = self.full;
         let parent = |node: StackNodeId| full.nodes[node as usize].parent;

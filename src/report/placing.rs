@@ -1,8 +1,8 @@
 //! Which table and row each code frame belongs to.
 //!
-//! A function is what the source says it is: the innermost `fn` around the line, so that closures, async bodies,
-//! generic instances and inlined copies all meet in one table; likewise for statics, macros and what is derived for types.
-//! Where the source is missing, the function's name decides.
+//! A function is what the source says it is: the innermost `fn` around the line, so that closures,
+//! async bodies, generic instances and inlined copies all meet in one table; likewise for statics,
+//! macros and what is derived for types. Where the source is missing, the function's name decides.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -115,7 +115,8 @@ impl Placing {
         placing
     }
 
-    /// A function that was inlined everywhere has lost its path, but not its neighbours in the file.
+    /// A function that was inlined everywhere has lost its path, but not its neighbours in the
+    /// file.
     fn share_module_paths(&mut self) {
         let mut paths: HashMap<String, String> = HashMap::new();
         for draft in &self.drafts {

@@ -1,11 +1,13 @@
-//! Stacks by the line of the user's own source that allocated: each stack counts for one line, so lines add up to the whole.
+//! Stacks by the line of the user's own source that allocated: each stack counts for one line, so
+//! lines add up to the whole.
 
 use std::collections::{HashMap, HashSet};
 
 use super::stacks::{FrameId, StackFrame, Stacks};
 use super::{Course, Figures, Filter, Metric, NoMatch, Origin, Recording, Scope, Taken};
 
-/// A line of the user's own source, and the stacks that end in it or in what it calls outside of that source.
+/// A line of the user's own source, and the stacks that end in it or in what it calls outside of
+/// that source.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Site {
     /// The line: a number in [`Stacks::frames`].
@@ -30,8 +32,8 @@ pub struct Age {
 }
 
 impl Stacks {
-    /// The lines that allocated or freed: the innermost of the user's own source, or of all code, as the stacks were
-    /// [narrowed](Stacks::narrowed).
+    /// The lines that allocated or freed: the innermost of the user's own source, or of all code,
+    /// as the stacks were [narrowed](Stacks::narrowed).
     pub fn sites(&self) -> Vec<Site> {
         let has_user = (self.frames.iter()).any(|frame| frame.origin == Origin::User);
         let is_site = |frame: FrameId| {
@@ -42,7 +44,8 @@ impl Stacks {
                 _ => frame.is_outside() || self.scope == Scope::All,
             }
         };
-        // Parents come before children, so the site of a caller is known when its callee asks for it.
+        // Parents come before children, so the site of a caller is known when its callee asks for
+        // it.
         let mut innermost: Vec<Option<FrameId>> = vec![None; self.nodes.len()];
         for (number, node) in self.nodes.iter().enumerate().skip(1) {
             let own = Some(node.frame).filter(|&frame| is_site(frame));
@@ -96,11 +99,13 @@ impl Stacks {
 }
 
 impl Site {
-    /// How much this line looks like a leak where nothing is known of the time, in bytes: what it has live, times the part of
-    /// what it allocated that this is. Else its [growth](Self::growth) says.
+    /// How much this line looks like a leak where nothing is known of the time, in bytes: what it
+    /// has live, times the part of what it allocated that this is. Else its [growth](Self::growth)
+    /// says.
     ///
-    /// A cache that is filled once and a line that never frees hold on to what they hold; a line that frees nearly all it
-    /// allocates to little, however much it happens to hold. Neither the height nor the time of the peak matters.
+    /// A cache that is filled once and a line that never frees hold on to what they hold; a line
+    /// that frees nearly all it allocates to little, however much it happens to hold. Neither the
+    /// height nor the time of the peak matters.
     pub fn held(&self) -> f64 {
         self.figures.live.bytes.max(0) as f64 * self.kept()
     }
@@ -111,13 +116,15 @@ impl Site {
         (self.figures.live.bytes as f64 / allocated).clamp(0.0, 1.0)
     }
 
-    /// Bytes live at the end minus bytes in use at the peak of the whole process: what the line still grew by since.
+    /// Bytes live at the end minus bytes in use at the peak of the whole process: what the line
+    /// still grew by since.
     pub fn since_peak(&self) -> i64 {
         let figures = &self.figures;
         figures.live.bytes.saturating_sub(figures.at_peak.bytes)
     }
 
-    /// How old what it has live is at the end of the recording. `None` if nothing is live, or the recorder did not say.
+    /// How old what it has live is at the end of the recording. `None` if nothing is live, or the
+    /// recorder did not say.
     pub fn age(&self, recording: &Recording) -> Option<Age> {
         let taken = self.taken?;
         let since = |ns: u64| recording.duration_ns.saturating_sub(ns);
@@ -127,7 +134,8 @@ impl Site {
         })
     }
 
-    /// Its stacks with the highest `metric`, highest first; those where it is not above 0 are left out.
+    /// Its stacks with the highest `metric`, highest first; those where it is not above 0 are left
+    /// out.
     pub fn top_stacks(&self, stacks: &Stacks, metric: Metric, count: usize) -> Vec<usize> {
         let value = |number: usize| metric.of(&stacks.stacks[number].figures).bytes;
         let mut numbers = self.stacks.clone();

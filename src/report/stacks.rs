@@ -1,7 +1,9 @@
-//! The stacks of a profile as its author reads them: a tree of functions and lines, with figures where a stack ends.
+//! The stacks of a profile as its author reads them: a tree of functions and lines, with figures
+//! where a stack ends.
 //!
-//! Addresses on one line are one frame, inlined functions are frames of their own, and the allocator's frames are left
-//! out. Every view of stacks is made from this tree: flamegraph, text tree, leaks, exports.
+//! Addresses on one line are one frame, inlined functions are frames of their own, and the
+//! allocator's frames are left out. Every view of stacks is made from this tree: flamegraph, text
+//! tree, leaks, exports.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -56,7 +58,8 @@ pub struct Stacks {
 pub struct StackFrame {
     /// The function as in the report's tables, or `module+0xoffset`.
     pub function: String,
-    /// The source file: as in the report's tables if it is the user's, else as the compiler wrote it; empty if unknown.
+    /// The source file: as in the report's tables if it is the user's, else as the compiler wrote
+    /// it; empty if unknown.
     pub file: String,
     /// From 1. `None` if unknown, or made by the compiler.
     pub line: Option<u32>,
@@ -214,8 +217,8 @@ impl Stacks {
         }
     }
 
-    /// Gives what could be charged to no stack, and what has no frame, a stack of one frame: so that the stacks add up to
-    /// the whole, and each can be shown.
+    /// Gives what could be charged to no stack, and what has no frame, a stack of one frame: so
+    /// that the stacks add up to the whole, and each can be shown.
     #[must_use]
     pub fn complete(mut self) -> Stacks {
         if let Some(bare) = self.stacks.iter().position(|stack| stack.node == 0) {

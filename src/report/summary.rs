@@ -16,8 +16,8 @@ pub struct Summary {
     pub recording: Recording,
     /// How it was sampled.
     pub sampling: Sampling,
-    /// Every line that allocated, by the innermost frame of the user's own source; most allocated first. Each block counts
-    /// for one line only, so that these add up to the whole.
+    /// Every line that allocated, by the innermost frame of the user's own source; most allocated
+    /// first. Each block counts for one line only, so that these add up to the whole.
     pub lines: Vec<TopLine>,
     /// What was allocated with no frame of the user's own source on the stack.
     pub elsewhere: Figures,
@@ -61,7 +61,8 @@ pub struct SizeBar {
     pub bytes: u64,
 }
 
-/// What a thread did. A record is taken over by a later thread when its own has ended: then the name is the latest.
+/// What a thread did. A record is taken over by a later thread when its own has ended: then the
+/// name is the latest.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ThreadRow {
     /// Name; empty if unknown.
@@ -96,7 +97,8 @@ pub struct OwnCost {
 }
 
 impl Summary {
-    /// The summary of a profile, by lines of the user's own source. `defects` are those of the stages before.
+    /// The summary of a profile, by lines of the user's own source. `defects` are those of the
+    /// stages before.
     pub fn new(
         profile: &Profile,
         symbols: &Symbols,
@@ -149,7 +151,8 @@ impl Summary {
         Ok(())
     }
 
-    /// The `count` lines with the highest `figure`, highest first; lines where it is not above 0 are left out.
+    /// The `count` lines with the highest `figure`, highest first; lines where it is not above 0
+    /// are left out.
     pub fn top(&self, count: usize, figure: impl Fn(&Figures) -> i64) -> Vec<&TopLine> {
         let mut lines: Vec<&TopLine> = (self.lines.iter())
             .filter(|line| figure(&line.figures) > 0)

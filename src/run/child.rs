@@ -27,7 +27,8 @@ use signal_hook::low_level::siginfo::{Cause, Origin};
 
 const PASSED_ON: [c_int; 7] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH];
 
-/// Runs `command` to its end, passing on the signals that are sent to this process meanwhile. Gives its process number too.
+/// Runs `command` to its end, passing on the signals that are sent to this process meanwhile. Gives
+/// its process number too.
 ///
 /// # Errors
 /// Those of starting the program and of watching signals.
@@ -47,7 +48,8 @@ pub fn run(command: &mut Command) -> io::Result<(ExitStatus, u32)> {
     Ok((status, child.id()))
 }
 
-/// The exit code for how a program ended: its own, or 128 plus the signal that killed it, as shells count.
+/// The exit code for how a program ended: its own, or 128 plus the signal that killed it, as shells
+/// count.
 pub fn exit_code(status: ExitStatus) -> u8 {
     let code = match status.signal() {
         Some(signal) => 128 + signal,
@@ -57,12 +59,14 @@ pub fn exit_code(status: ExitStatus) -> u8 {
     code as u8
 }
 
-/// Catches what is passed on, and the child's end. Once `ended` is set, signals do again what they do by default.
+/// Catches what is passed on, and the child's end. Once `ended` is set, signals do again what they
+/// do by default.
 fn watch(ended: &Arc<AtomicBool>) -> io::Result<SignalsInfo<WithOrigin>> {
     let ignored = ignored_signals();
     let passed_on = PASSED_ON
         .into_iter()
-        // What nohup or a shell's `&` had us ignore, the program must inherit as ignored: a handler would undo that.
+        // What nohup or a shell's `&` had us ignore, the program must inherit as ignored: a handler
+        // would undo that.
         .filter(|signal| ignored >> (signal - 1) & 1 == 0);
     let mut watched = vec![SIGCHLD];
     for signal in passed_on {
@@ -72,7 +76,8 @@ fn watch(ended: &Arc<AtomicBool>) -> io::Result<SignalsInfo<WithOrigin>> {
     SignalsInfo::new(watched)
 }
 
-/// The set of signals ignored by this process, signal n at bit n - 1; empty where the system does not tell.
+/// The set of signals ignored by this process, signal n at bit n - 1; empty where the system does
+/// not tell.
 fn ignored_signals() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let set = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

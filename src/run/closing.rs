@@ -16,9 +16,11 @@ main.rs, then build and run again:
     use profiler_alloc::ProfilerAlloc;
     #[global_allocator] static ALLOC: ProfilerAlloc = ProfilerAlloc::system();";
 
-/// One line for a profile: `recorded x.memprof: peak 12.3 MiB heap (0.2 % of this machine's memory), …`.
+/// One line for a profile: `recorded x.memprof: peak 12.3 MiB heap (0.2 % of this machine's
+/// memory), …`.
 ///
-/// `machine` is the machine's memory in bytes, 0 if unknown; paths in `folder` are shown relative to it.
+/// `machine` is the machine's memory in bytes, 0 if unknown; paths in `folder` are shown relative
+/// to it.
 pub fn recorded_line(profile: &Recorded, machine: u64, folder: &Path) -> String {
     let mut line = format!(
         "recorded {}{}: peak {} heap",
@@ -65,7 +67,8 @@ fn losses(losses: &[Loss]) -> String {
     format!("losses: {}", each.collect::<Vec<_>>().join(", "))
 }
 
-/// `path` as a word of a shell command: as it is, or quoted, so that it can be copied and cannot act on the terminal.
+/// `path` as a word of a shell command: as it is, or quoted, so that it can be copied and cannot
+/// act on the terminal.
 fn shown(path: &Path, folder: &Path) -> String {
     let path = path.strip_prefix(folder).unwrap_or(path);
     let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%=".contains(c);

@@ -58,7 +58,8 @@ pub enum OutputError {
     NoCurrentFolder(io::Error),
 }
 
-/// The place of a run's profiles: one named file, or files named by program and process in a folder.
+/// The place of a run's profiles: one named file, or files named by program and process in a
+/// folder.
 #[derive(Debug)]
 pub struct Output {
     folder: PathBuf,

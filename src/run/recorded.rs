@@ -61,9 +61,9 @@ pub fn recorded(path: &Path, run_id: RunId) -> Option<Recorded> {
     })
 }
 
-/// The profile to look at first: that of the process `pid`, which the run started itself, and of it the one that began
-/// first, as a library that records begins after its program. Where that process was not recorded, as a shell is not, the
-/// one with most memory, which is the first.
+/// The profile to look at first: that of the process `pid`, which the run started itself, and of it
+/// the one that began first, as a library that records begins after its program. Where that process
+/// was not recorded, as a shell is not, the one with most memory, which is the first.
 pub fn main_profile(profiles: &[Recorded], pid: u32) -> Option<&Recorded> {
     let own = profiles.iter().filter(|profile| profile.pid == pid);
     own.min_by_key(|profile| profile.started_ns)
@@ -113,7 +113,8 @@ mod tests {
             is_original: true,
             is_running: false,
         };
-        // Most memory first, as a run lists them: a child's, a library's of process 7, the program's own.
+        // Most memory first, as a run lists them: a child's, a library's of process 7, the
+        // program's own.
         let profiles = [profile(8, 30, 900), profile(7, 20, 800), profile(7, 10, 1)];
         let main = |pid| main_profile(&profiles, pid).map(|main| (main.pid, main.started_ns));
         assert_eq!(main(7), Some((7, 10)));

@@ -1,7 +1,7 @@
 //! The items of a source file that can run code: name, kind, first line, last line.
 //!
-//! It looks at tokens, not at a syntax tree: so it also sees functions inside macro calls, and does not mind syntax
-//! that is newer than itself. A function is `fn NAME … { … }`:
+//! It looks at tokens, not at a syntax tree: so it also sees functions inside macro calls, and does
+//! not mind syntax that is newer than itself. A function is `fn NAME … { … }`:
 //!
 //! ```text
 //! pub async fn name<T: Fn() -> u8>(a: [u8; { N }]) -> Foo<{ N }> where T: Copy { body }
@@ -22,7 +22,8 @@ pub enum ItemKind {
     Function,
     /// A `static`: the code sets it up.
     Static,
-    /// The `static` with `#[global_allocator]`, from that attribute on: the code is what the compiler makes to call it.
+    /// The `static` with `#[global_allocator]`, from that attribute on: the code is what the
+    /// compiler makes to call it.
     Allocator,
     /// A struct, enum or union: the code was derived for it.
     Type,
@@ -189,7 +190,8 @@ fn static_item(tokens: &[TokenTree], at: usize) -> Option<Found> {
     })
 }
 
-/// The static that was found, as an allocator if an attribute says so: also `#[cfg_attr(…, global_allocator)]`.
+/// The static that was found, as an allocator if an attribute says so: also `#[cfg_attr(…,
+/// global_allocator)]`.
 fn allocator(tokens: &[TokenTree], found: Found) -> Found {
     let (first, says_so) = attributes(tokens, found.first, "global_allocator");
     match says_so {
@@ -216,7 +218,8 @@ fn attributes(tokens: &[TokenTree], mut first: usize, word: &str) -> (usize, boo
     (first, has_word)
 }
 
-/// `struct Name … { … }` and the like, from its first attribute on: code for a `derive` may be on that line.
+/// `struct Name … { … }` and the like, from its first attribute on: code for a `derive` may be on
+/// that line.
 fn type_item(tokens: &[TokenTree], at: usize) -> Option<Found> {
     let name = ident(tokens, at + 1)?;
     let brace = brace(tokens, at + 2).map(|(last, _)| last);
@@ -297,7 +300,8 @@ fn implementation(tokens: &[TokenTree], at: usize) -> Option<(String, usize)> {
     Some((name, body))
 }
 
-/// The first brace from `from` on that is no generic argument; `None` if a `;` or `=` comes before it.
+/// The first brace from `from` on that is no generic argument; `None` if a `;` or `=` comes before
+/// it.
 fn brace(tokens: &[TokenTree], from: usize) -> Option<(usize, &Group)> {
     let mut depth = Angles::default();
     for (at, token) in tokens.iter().enumerate().skip(from) {

@@ -1,7 +1,8 @@
 //! The MD5 of the source files that a program was built from, where its debug information has them.
 //!
-//! Line tables have a place for them from DWARF 5 on, and clang fills it in. rustc 1.95 does not: of each of its units one
-//! file, the unit's own name, has no MD5, and LLVM writes all of a table or none.
+//! Line tables have a place for them from DWARF 5 on, and clang fills it in. rustc 1.95 does not:
+//! of each of its units one file, the unit's own name, has no MD5, and LLVM writes all of a table
+//! or none.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -19,8 +20,8 @@ pub type Digest = [u8; 16];
 
 type Bytes<'a> = EndianSlice<'a, RunTimeEndian>;
 
-/// The digest of each source file that the debug information in the file at `path` names, by the path that the compiler
-/// wrote. Empty where there are none.
+/// The digest of each source file that the debug information in the file at `path` names, by the
+/// path that the compiler wrote. Empty where there are none.
 pub(super) fn digests(path: &Path) -> HashMap<String, Digest> {
     read(path).unwrap_or_default()
 }
@@ -67,7 +68,8 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// The path of `file`: below its folder, which may be below that of the compilation, the first one.
+    /// The path of `file`: below its folder, which may be below that of the compilation, the first
+    /// one.
     fn path(
         &self,
         file: &FileEntry<Bytes<'a>>,
@@ -98,7 +100,8 @@ mod tests {
 
     use super::*;
 
-    /// The line table of a unit with one file, `app.rs` in folder 1 of `/build` and `src`, and no lines.
+    /// The line table of a unit with one file, `app.rs` in folder 1 of `/build` and `src`, and no
+    /// lines.
     const TABLE: &str = "\
         .section .debug_line
         .4byte end - start

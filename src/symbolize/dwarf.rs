@@ -10,8 +10,9 @@ use super::{CodeFrame, partial};
 
 /// The address of the call that `frame` will return to.
 ///
-/// A return address is that of the instruction after the call, which may belong to the next line, to another inlined
-/// function or even to another function. One byte before it is always within the call. No other code subtracts.
+/// A return address is that of the instruction after the call, which may belong to the next line,
+/// to another inlined function or even to another function. One byte before it is always within the
+/// call. No other code subtracts.
 pub fn call_address(frame: Frame) -> u64 {
     frame.address().saturating_sub(1)
 }
@@ -70,8 +71,8 @@ impl DebugInfo {
         code
     }
 
-    /// Line tables alone name functions without their path. The outermost frame is the one that was not inlined, so the
-    /// symbol table knows it too, and by its whole name.
+    /// Line tables alone name functions without their path. The outermost frame is the one that was
+    /// not inlined, so the symbol table knows it too, and by its whole name.
     fn qualify_outermost(&self, frame: Frame, code: &mut [CodeFrame]) {
         let Some(outermost) = code.last_mut() else {
             return;

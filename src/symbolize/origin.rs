@@ -39,7 +39,8 @@ impl Origin {
 /// Whether `function` stands between a program's call of the allocator and the allocator's work.
 pub fn is_allocator_function(function: &str) -> bool {
     const OURS: [&str; 2] = ["profiler_alloc::", "<profiler_alloc::"];
-    /// What the compiler calls in place of `alloc::alloc::alloc` and the like; since 2025 in a crate `__rustc`.
+    /// What the compiler calls in place of `alloc::alloc::alloc` and the like; since 2025 in a
+    /// crate `__rustc`.
     const SHIMS: [&str; 5] = [
         "__rust_alloc",
         "__rust_dealloc",
@@ -52,8 +53,8 @@ pub fn is_allocator_function(function: &str) -> bool {
         || SHIMS.iter().any(|prefix| shim.starts_with(prefix))
 }
 
-/// Whether `function` is what std's containers call to allocate, such as `alloc::alloc::alloc` and `RawVec::grow_one`. It
-/// says nothing of who allocates; its caller does, such as `Vec::push`.
+/// Whether `function` is what std's containers call to allocate, such as `alloc::alloc::alloc` and
+/// `RawVec::grow_one`. It says nothing of who allocates; its caller does, such as `Vec::push`.
 fn is_way_to_allocator(function: &str, file: &str) -> bool {
     const FILES: [&str; 3] = [
         "/alloc/src/alloc.rs",
@@ -84,7 +85,8 @@ fn is_allocator_file(file: &str) -> bool {
     false
 }
 
-/// Whether `function` is one of std's, or of what starts a program. For want of a file, its name tells.
+/// Whether `function` is one of std's, or of what starts a program. For want of a file, its name
+/// tells.
 fn is_std_function(function: &str) -> bool {
     const CRATES: [&str; 5] = ["std::", "core::", "alloc::", "hashbrown::", "__rustc::"];
     const START: [&str; 2] = ["_start", "main"];
@@ -93,7 +95,8 @@ fn is_std_function(function: &str) -> bool {
     CRATES.iter().any(|name| path.starts_with(name)) || START.contains(&function)
 }
 
-/// Whether `file` is std's own source. It comes with line information, whatever the program was built with.
+/// Whether `file` is std's own source. It comes with line information, whatever the program was
+/// built with.
 pub(super) fn is_std_file(file: &str) -> bool {
     file.starts_with("/rustc/")
         // Where std's own dependencies were when it was built.

@@ -1,4 +1,5 @@
-//! What a user calls their own beyond the source of the program itself: crates and paths, named by patterns.
+//! What a user calls their own beyond the source of the program itself: crates and paths, named by
+//! patterns.
 //!
 //! ```text
 //! jaq-*           a crate, here every one whose name begins so; `-` and `_` are the same
@@ -66,7 +67,8 @@ fn glob(pattern: &str, text: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// The crate that a function is of: where its file is told, else the first part of its path. `None` if neither says.
+/// The crate that a function is of: where its file is told, else the first part of its path. `None`
+/// if neither says.
 ///
 /// ```text
 /// …/registry/src/index.crates.io-1949cf8c6b5b557f/jaq-core-3.1.0/src/load.rs  jaq-core

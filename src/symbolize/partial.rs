@@ -1,14 +1,17 @@
-//! Files that went through `dwz`: what several units share then stands in partial units, which have no code of their own.
+//! Files that went through `dwz`: what several units share then stands in partial units, which have
+//! no code of their own.
 //!
-//! Up to DWARF 4 a partial unit looks like any other but for its tag. It names the line table of the unit that it was
-//! taken from, so `addr2line` believes that it has all of that unit's code, looks for functions in it, and finds none:
+//! Up to DWARF 4 a partial unit looks like any other but for its tag. It names the line table of
+//! the unit that it was taken from, so `addr2line` believes that it has all of that unit's code,
+//! looks for functions in it, and finds none:
 //!
 //! ```text
 //! unit at 0x0b    DW_TAG_partial_unit   stmt_list 0x40                    DIE of `Vec::push`, no addresses
 //! unit at 0x99    DW_TAG_compile_unit   stmt_list 0x40, low_pc 0x1000     `main`, with `Vec::push` inlined
 //! ```
 //!
-//! The remedy is a copy of the file in which partial units name no line table. They need none: only names are read there.
+//! The remedy is a copy of the file in which partial units name no line table. They need none: only
+//! names are read there.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -21,7 +24,8 @@ use tempfile::NamedTempFile;
 /// An attribute that means nothing, in one byte.
 const NOTHING: u8 = 0x7f;
 
-/// A copy of the file at `path` whose partial units name no line table; `None` if it has none that do.
+/// A copy of the file at `path` whose partial units name no line table; `None` if it has none that
+/// do.
 pub(super) fn without_their_lines(path: &Path) -> Option<NamedTempFile> {
     let file = File::open(path).ok()?;
     let cache = ReadCache::new(&file);
@@ -94,7 +98,8 @@ mod tests {
 
     #[test]
     fn only_partial_units_lose_their_lines() {
-        // Code 1: a compile unit; 2: a partial one, with a constant whose bytes look like a line table; a second table.
+        // Code 1: a compile unit; 2: a partial one, with a constant whose bytes look like a line
+        // table; a second table.
         let table = |line: u8| {
             [
                 [1, 0x11, 1, 0x10, 0x17, 0, 0].as_slice(),

@@ -1,4 +1,5 @@
-//! Debug information that lies in a file of its own, found as gdb finds it, and proved to be of the same build.
+//! Debug information that lies in a file of its own, found as gdb finds it, and proved to be of the
+//! same build.
 //!
 //! ```text
 //! /opt/app/app          build-id 1a2b3c…, .gnu_debuglink "app.debug" and its CRC, no .debug_info
@@ -146,7 +147,8 @@ fn crc_of(path: &Path) -> Option<u32> {
     }
 }
 
-/// The file that `.gnu_debugaltlink` of the file at `path` names: `dwz -m` moved what several files share into it.
+/// The file that `.gnu_debugaltlink` of the file at `path` names: `dwz -m` moved what several files
+/// share into it.
 fn supplement(path: &Path) -> Result<Option<PathBuf>, Defect> {
     let named = || -> Option<(PathBuf, Vec<u8>)> {
         let file = File::open(path).ok()?;

@@ -11,7 +11,8 @@ use super::{Digest, Origin, Pattern};
 /// What `cargo vendor` puts into the folder of every dependency.
 const CHECKSUMS: &str = ".cargo-checksum.json";
 
-/// A place in the code: one frame as the program's author sees it. An address that was inlined into has several.
+/// A place in the code: one frame as the program's author sees it. An address that was inlined into
+/// has several.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct CodeFrame {
     /// Number of the module.
@@ -71,7 +72,8 @@ pub struct Symbols {
 }
 
 impl Symbols {
-    /// Says what counts as the user's own beside the source of the program itself, of what is inserted from now on.
+    /// Says what counts as the user's own beside the source of the program itself, of what is
+    /// inserted from now on.
     pub fn set_own(&mut self, own: Vec<Pattern>) {
         self.own = own;
     }
@@ -104,8 +106,9 @@ impl Symbols {
         id
     }
 
-    /// Whether `file` is below a folder that `cargo vendor` made of a dependency. Such folders may have any name and be in
-    /// the midst of the user's source: what tells them is the list of checksums in them.
+    /// Whether `file` is below a folder that `cargo vendor` made of a dependency. Such folders may
+    /// have any name and be in the midst of the user's source: what tells them is the list of
+    /// checksums in them.
     fn is_vendored(&mut self, file: &Path) -> bool {
         let Some(folder) = file.parent().filter(|folder| folder.is_absolute()) else {
             return false;
@@ -127,7 +130,8 @@ impl Symbols {
         self.digests.insert(module, digests);
     }
 
-    /// The MD5 of the source file that `module` was built from and the compiler called `file`, if that is known.
+    /// The MD5 of the source file that `module` was built from and the compiler called `file`, if
+    /// that is known.
     pub fn digest(&self, module: u16, file: &str) -> Option<Digest> {
         self.digests.get(&module)?.get(file).copied()
     }

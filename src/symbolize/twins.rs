@@ -1,7 +1,8 @@
-//! Functions that are one piece of code: equal ones, of which the linker (`--icf=all`) or the compiler kept one.
+//! Functions that are one piece of code: equal ones, of which the linker (`--icf=all`) or the
+//! compiler kept one.
 //!
-//! The symbol table has the names of all of them at one address. The debug information then gives the name of one and
-//! perhaps the line of another, and nothing can tell which of them was running.
+//! The symbol table has the names of all of them at one address. The debug information then gives
+//! the name of one and perhaps the line of another, and nothing can tell which of them was running.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

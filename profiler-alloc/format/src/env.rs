@@ -1,9 +1,10 @@
-//! The contract of the two halves: the environment variables by which `memprof run` asks a program's recorder to record,
-//! and the type of each setting: its range, how it is read, how it is written.
+//! The contract of the two halves: the environment variables by which `memprof run` asks a
+//! program's recorder to record, and the type of each setting: its range, how it is read, how it is
+//! written.
 //!
-//! All are read once, before the first allocation is recorded, and are inherited by child programs, so that every program
-//! of a tree writes a profile of its own. `memprof run` refuses a value before the program starts exactly where the
-//! recorder would refuse it: both parse it here.
+//! All are read once, before the first allocation is recorded, and are inherited by child programs,
+//! so that every program of a tree writes a profile of its own. `memprof run` refuses a value
+//! before the program starts exactly where the recorder would refuse it: both parse it here.
 //!
 //! ```
 //! use profiler_alloc_format::env::{Refused, Sample, StackDepth};
@@ -20,11 +21,13 @@ use core::time::Duration;
 
 use crate::size::parse_size;
 
-/// Path of the profile to write. `%e` stands for the program's file name, `%p` for its process number, `%%` for `%`.
+/// Path of the profile to write. `%e` stands for the program's file name, `%p` for its process
+/// number, `%%` for `%`.
 ///
-/// An existing file is never overwritten: `.NAME.PID.memprof` is appended, or, where the pattern names the process
-/// already, the library that records (`app.42._ext.so.memprof`) or a number (`app.42.2.memprof`) is put before the
-/// extension. A recording starts if and only if this is set and not empty.
+/// An existing file is never overwritten: `.NAME.PID.memprof` is appended, or, where the pattern
+/// names the process already, the library that records (`app.42._ext.so.memprof`) or a number
+/// (`app.42.2.memprof`) is put before the extension. A recording starts if and only if this is set
+/// and not empty.
 pub const OUTPUT: &str = "MEMPROF_OUTPUT";
 /// A [`Sample`].
 pub const SAMPLE: &str = "MEMPROF_SAMPLE";
@@ -36,7 +39,8 @@ pub const GRANT_MS: &str = "MEMPROF_GRANT_MS";
 pub const STACK_DEPTH: &str = "MEMPROF_STACK_DEPTH";
 /// A [`TimelineInterval`], in milliseconds.
 pub const TIMELINE_MS: &str = "MEMPROF_TIMELINE_MS";
-/// A decimal number that `memprof run` chose; the header repeats it, so that the run can find its profiles.
+/// A decimal number that `memprof run` chose; the header repeats it, so that the run can find its
+/// profiles.
 pub const RUN_ID: &str = "MEMPROF_RUN_ID";
 /// Crates and paths that count as the user's own in every view of the profile, apart by commas.
 pub const OWN: &str = "MEMPROF_OWN";
@@ -69,8 +73,8 @@ pub enum Sample {
 }
 
 impl Sample {
-    /// The intervals that [`Sample::Every`] takes. One sample of a byte then stands for 2^40 blocks at most, which a
-    /// fixed-point count has room for.
+    /// The intervals that [`Sample::Every`] takes. One sample of a byte then stands for 2^40 blocks
+    /// at most, which a fixed-point count has room for.
     pub const INTERVALS: RangeInclusive<u64> = 1..=1 << 40;
     const TAKES: Refused =
         Refused("`auto`, `all`, or a size from 1 byte to 1 TiB, such as 4096, 64KiB or 1.5MiB");
@@ -109,7 +113,8 @@ impl fmt::Display for Sample {
     }
 }
 
-/// Time the recorder may take under [`Sample::Auto`], in millionths of the program's CPU time; written in percent.
+/// Time the recorder may take under [`Sample::Auto`], in millionths of the program's CPU time;
+/// written in percent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Overhead(u32);
 
@@ -147,8 +152,8 @@ impl fmt::Display for Overhead {
     }
 }
 
-/// Time the recorder may take under [`Sample::Auto`] on top of the overhead: until half of it is used up, every allocation is
-/// recorded. Written in milliseconds.
+/// Time the recorder may take under [`Sample::Auto`] on top of the overhead: until half of it is
+/// used up, every allocation is recorded. Written in milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Grant(u64);
 
@@ -233,7 +238,8 @@ impl fmt::Display for StackDepth {
     }
 }
 
-/// First time between two points of the timeline; it doubles whenever the timeline is full. Written in milliseconds.
+/// First time between two points of the timeline; it doubles whenever the timeline is full. Written
+/// in milliseconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TimelineInterval(u64);
 

@@ -1,8 +1,8 @@
 //! The profile file: the seam between the recorder (`profiler-alloc`) and the analyst (`memprof`).
 //!
-//! The file *is* the recorder's data structure: the recorder maps it shared and keeps it current, so
-//! there is no dump step, and a reader may open it at any moment, also while the program runs and
-//! after it was killed. This page is the format's specification; the code below is its only
+//! The file *is* the recorder's data structure: the recorder maps it shared and keeps it current,
+//! so there is no dump step, and a reader may open it at any moment, also while the program runs
+//! and after it was killed. This page is the format's specification; the code below is its only
 //! implementation, used by both sides.
 //!
 //! # Layout
@@ -40,31 +40,36 @@
 //!
 //! A sample of a block of `size` bytes at interval `i` stands for `size / (1 - exp(-size / i))`
 //! bytes and `1 / (1 - exp(-size / i))` blocks; at interval 0 (exact) for itself. Byte totals hold
-//! the rounded weights. Counts of blocks are fixed-point with [`COUNT_FRACTION_BITS`] binary places.
-//! The `*_variance` fields hold the sum of `w² (1 - p)` (as `f64` bits), an unbiased estimate of the
-//! variance of the byte total beside them; exact samples add nothing to it. The `*_count_variance` fields of [`Further`] hold
-//! the same of a count of blocks: the sum of `(w / size)² (1 - p)`.
+//! the rounded weights. Counts of blocks are fixed-point with [`COUNT_FRACTION_BITS`] binary
+//! places. The `*_variance` fields hold the sum of `w² (1 - p)` (as `f64` bits), an unbiased
+//! estimate of the variance of the byte total beside them; exact samples add nothing to it. The
+//! `*_count_variance` fields of [`Further`] hold the same of a count of blocks: the sum of `(w /
+//! size)² (1 - p)`.
 //!
 //! # Exact tables
 //!
-//! Functions with `#[profile]` have their counters in the file while a recording is in force: [`Function`] says where a
-//! function stands, and each of its [`Share`]s holds one [`Line`] for every line that a probe stands on. Probes write these
-//! records themselves, so they are current to the statement. The statement that a thread is in is not counted yet; its
-//! bytes so far are the thread's own count (`alloc_bytes + own_alloc_offset` of its [`Thread`] record) minus that of the
-//! share when the statement began, and likewise for lines that are suspended. They are to be added unless the recording
-//! ended in order ([`STATE_FINISHED`]), as the thread went on counting. A share says that it is nowhere while it moves
-//! bytes from one to the other, so nothing is ever counted twice.
+//! Functions with `#[profile]` have their counters in the file while a recording is in force:
+//! [`Function`] says where a function stands, and each of its [`Share`]s holds one [`Line`] for
+//! every line that a probe stands on. Probes write these records themselves, so they are current to
+//! the statement. The statement that a thread is in is not counted yet; its bytes so far are the
+//! thread's own count (`alloc_bytes + own_alloc_offset` of its [`Thread`] record) minus that of the
+//! share when the statement began, and likewise for lines that are suspended. They are to be added
+//! unless the recording ended in order ([`STATE_FINISHED`]), as the thread went on counting. A
+//! share says that it is nowhere while it moves bytes from one to the other, so nothing is ever
+//! counted twice.
 //!
-//! A call that began before the recording is in it from its next statement on; inside a recursion, from the next statement
-//! of its outermost call. Calls of a function with `each_call` are added when they end.
+//! A call that began before the recording is in it from its next statement on; inside a recursion,
+//! from the next statement of its outermost call. Calls of a function with `each_call` are added
+//! when they end.
 //!
 //! # Versions
 //!
-//! A reader skips chunks of tables that it does not know, and fields that were not used are zero. So the exact tables,
-//! which came later, need no new version: an older reader shows all the rest and says that there are chunks it does not
-//! know. Nor do times that came later still (`Stack::first_ms`, `Stack::last_ns`, `Function::first_ns`, `Share::last_ns`):
-//! 0 means that they are not known. [`Further`] holds in a table of its own what [`Stack`], whose length is fixed, has no
-//! room for.
+//! A reader skips chunks of tables that it does not know, and fields that were not used are zero.
+//! So the exact tables, which came later, need no new version: an older reader shows all the rest
+//! and says that there are chunks it does not know. Nor do times that came later still
+//! (`Stack::first_ms`, `Stack::last_ns`, `Function::first_ns`, `Share::last_ns`): 0 means that they
+//! are not known. [`Further`] holds in a table of its own what [`Stack`], whose length is fixed,
+//! has no room for.
 //!
 //! ```
 //! use profiler_alloc_format::{Frame, Header};

@@ -1,7 +1,9 @@
-//! The records of a profile: for each, a plain struct for readers and a struct of atomics for the recorder.
+//! The records of a profile: for each, a plain struct for readers and a struct of atomics for the
+//! recorder.
 //!
-//! Both come from one list of fields, so they cannot disagree. Fields stand in the file in the order
-//! listed, without padding. Where a field's doc says *signed*, its 64 bits are two's complement.
+//! Both come from one list of fields, so they cannot disagree. Fields stand in the file in the
+//! order listed, without padding. Where a field's doc says *signed*, its 64 bits are two's
+//! complement.
 
 use core::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -199,9 +201,11 @@ record! {
         lost_outer_frames: u64,
         /// Loss: stacks so deep that their middle was left out.
         lost_middle_frames: u64,
-        /// Loss: allocations and frees made while the recorder was at work in the same thread (counted, not sampled).
+        /// Loss: allocations and frees made while the recorder was at work in the same thread
+        /// (counted, not sampled).
         lost_reentrant: u64,
-        /// Loss: sampled blocks that could not be remembered, so their free is not charged to a line.
+        /// Loss: sampled blocks that could not be remembered, so their free is not charged to a
+        /// line.
         lost_blocks: u64,
         /// Loss: frames whose address belonged to no known module.
         lost_modules: u64,
@@ -239,17 +243,20 @@ record! {
         share_count: u64,
         /// Records in [`Table::Lines`](crate::Table::Lines).
         line_count: u64,
-        /// Loss: calls of `#[profile]` functions that are not in the exact tables, as one of them was full.
+        /// Loss: calls of `#[profile]` functions that are not in the exact tables, as one of them
+        /// was full.
         lost_calls: u64,
         /// The part of `own_ns` for what was only counted while it was recorded, in nanoseconds.
         unsampled_ns: u64,
         /// Records in [`Table::Further`](crate::Table::Further).
         further_count: u64,
-        /// Offset in [`Table::Strings`](crate::Table::Strings) of the value of [`env::OWN`](crate::env::OWN).
+        /// Offset in [`Table::Strings`](crate::Table::Strings) of the value of
+        /// [`env::OWN`](crate::env::OWN).
         own_at: u32,
         /// Bytes of it; 0 if there is none.
         own_len: u32,
-        /// Number of the file's inode, by which a copy of it is told from the file itself; 0 if unknown.
+        /// Number of the file's inode, by which a copy of it is told from the file itself; 0 if
+        /// unknown.
         inode: u64,
         /// Not used.
         reserved: [u64; 11],
@@ -269,8 +276,8 @@ record! {
 record! {
     /// Exact counters of one thread, and the thread's own working values.
     ///
-    /// A record outlives its thread and is taken over by a later one, its counters running on; the `start_*` fields
-    /// tell the two apart. Sums over all records are the process's totals.
+    /// A record outlives its thread and is taken over by a later one, its counters running on; the
+    /// `start_*` fields tell the two apart. Sums over all records are the process's totals.
     Thread, ThreadCells, 256 {
         /// Bytes allocated: alloc, alloc_zeroed, and the new size of every realloc.
         alloc_bytes: u64,
@@ -328,8 +335,8 @@ record! {
         stack_top: u64,
         /// Working value: serial number of the recording this record joined.
         generation: u64,
-        /// What to add to `alloc_bytes` for the thread's own count, which [`Share`](crate::Share) and [`Line`](crate::Line)
-        /// refer to. *Signed.*
+        /// What to add to `alloc_bytes` for the thread's own count, which [`Share`](crate::Share)
+        /// and [`Line`](crate::Line) refer to. *Signed.*
         own_alloc_offset: u64,
         /// The same for `freed_bytes`. *Signed.*
         own_freed_offset: u64,
@@ -347,7 +354,8 @@ record! {
         stack: u32,
         /// A [`Frame`](crate::Frame). 0 while the record is being made.
         frame: u64,
-        /// Highest heap in use seen when a thread left this frame for another line, plus 1; 0 if never. *Signed.*
+        /// Highest heap in use seen when a thread left this frame for another line, plus 1; 0 if
+        /// never. *Signed.*
         heap_after: u64,
     }
 }
@@ -375,7 +383,8 @@ record! {
         peak_bytes: u64,
         /// `live_count` at that peak. *Signed.*
         peak_count: u64,
-        /// The peak `peak_bytes` belongs to; if it is not the header's, nothing changed since the peak and `live_*` holds.
+        /// The peak `peak_bytes` belongs to; if it is not the header's, nothing changed since the
+        /// peak and `live_*` holds.
         peak_epoch: u64,
         /// Bytes allocated here and freed before the thread's next sample.
         temporary_bytes: u64,
@@ -403,8 +412,9 @@ record! {
 }
 
 record! {
-    /// What else is known of the stack with the same number. A stack without such a record has errors of 0, and has had live
-    /// what it has since before the first [waypoint](crate::waypoints).
+    /// What else is known of the stack with the same number. A stack without such a record has
+    /// errors of 0, and has had live what it has since before the first
+    /// [waypoint](crate::waypoints).
     Further, FurtherCells, 128 {
         /// Variance of [`Stack::alloc_count`] in blocks squared, as `f64` bits.
         alloc_count_variance: u64,
@@ -414,7 +424,8 @@ record! {
         live_count_variance: u64,
         /// Variance of [`Stack::peak_count`], as `f64` bits.
         peak_count_variance: u64,
-        /// Ticks of [`TICK_BITS`](crate::TICK_BITS) that had passed when the stack's live bytes last changed.
+        /// Ticks of [`TICK_BITS`](crate::TICK_BITS) that had passed when the stack's live bytes
+        /// last changed.
         changed: u64,
         /// `live_bytes` at the waypoints of that moment, the earliest first. *Signed.*
         live_bytes: [u64; WAYPOINTS],
@@ -442,7 +453,8 @@ record! {
         build_id_len: u32,
         /// Not used.
         flags: u32,
-        /// Modification time of the file when it was recorded, nanoseconds since 1970; 0 if unknown.
+        /// Modification time of the file when it was recorded, nanoseconds since 1970; 0 if
+        /// unknown.
         modified_ns: u64,
         /// Length of the file when it was recorded; 0 if unknown.
         file_len: u64,

@@ -1,7 +1,8 @@
-//! Sizes as people write them: `4096`, `64KiB`, `1.5 MiB`. Read without allocating, as the recorder reads them too.
+//! Sizes as people write them: `4096`, `64KiB`, `1.5 MiB`. Read without allocating, as the recorder
+//! reads them too.
 
-/// Reads a number of bytes; the case of the unit does not matter, and K, KiB and KB all mean 1024. `None` if it is not a
-/// whole number of bytes, or above 2^53.
+/// Reads a number of bytes; the case of the unit does not matter, and K, KiB and KB all mean 1024.
+/// `None` if it is not a whole number of bytes, or above 2^53.
 ///
 /// ```
 /// use profiler_alloc_format::parse_size;

@@ -4,11 +4,13 @@
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
 pub enum Table {
-    /// [`Thread`](crate::Thread) records: exact counters. Record 0 is shared by threads without one of their own.
+    /// [`Thread`](crate::Thread) records: exact counters. Record 0 is shared by threads without one
+    /// of their own.
     Threads = 1,
     /// [`Node`](crate::Node) records: the trie of stacks. Record 0 is the root.
     Nodes = 2,
-    /// [`Stack`](crate::Stack) records: totals of each distinct stack. Record 0 is "other": what no longer fitted.
+    /// [`Stack`](crate::Stack) records: totals of each distinct stack. Record 0 is "other": what no
+    /// longer fitted.
     Stacks = 3,
     /// [`Module`](crate::Module) records: executables and libraries.
     Modules = 4,
@@ -22,7 +24,8 @@ pub enum Table {
     Shares = 8,
     /// [`Line`](crate::Line) records: the counters of the lines of each share.
     Lines = 9,
-    /// [`Further`](crate::Further) records: what came later to be known of stacks, by the numbers of these.
+    /// [`Further`](crate::Further) records: what came later to be known of stacks, by the numbers
+    /// of these.
     Further = 10,
 }
 

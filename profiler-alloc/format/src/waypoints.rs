@@ -1,5 +1,6 @@
-//! At which times of a run of unknown length the file remembers what each stack had live: at 4 to 7 waypoints, evenly
-//! spaced. When an eighth would come, every other one is forgotten, and the distance doubles.
+//! At which times of a run of unknown length the file remembers what each stack had live: at 4 to 7
+//! waypoints, evenly spaced. When an eighth would come, every other one is forgotten, and the
+//! distance doubles.
 //!
 //! ```text
 //! ticks passed   waypoints, in ticks         slot of each
@@ -9,8 +10,8 @@
 //!     13            2     4     6     8  10  12            0 1 2 3 4 5
 //! ```
 //!
-//! So the waypoints of a number of ticks follow from the number alone, and a stack that did not change for a while is brought
-//! up to date when it next does: [`advance`].
+//! So the waypoints of a number of ticks follow from the number alone, and a stack that did not
+//! change for a while is brought up to date when it next does: [`advance`].
 
 /// A tick is so many binary places of a nanosecond: 134 ms.
 pub const TICK_BITS: u32 = 27;
@@ -50,8 +51,8 @@ pub enum Source {
     Now,
 }
 
-/// What becomes of the slots between a change after `from` ticks and one after `to`, not before: each slot in turn, and
-/// where its value comes from. Slots that keep their value are left out.
+/// What becomes of the slots between a change after `from` ticks and one after `to`, not before:
+/// each slot in turn, and where its value comes from. Slots that keep their value are left out.
 pub fn advance(from: u64, to: u64) -> impl Iterator<Item = (usize, Source)> {
     let steps = distance_bits(to).saturating_sub(distance_bits(from));
     let known = count(from) >> steps;
@@ -91,7 +92,8 @@ mod tests {
     fn a_slot_holds_what_was_live_at_its_time() {
         for stride in [1, 2, 3, 5, 7, 16, 100, 1000] {
             let (mut slots, mut changed, mut live) = ([0; WAYPOINTS], 0, 0);
-            // Live is the tick of the last change: at a waypoint, that of the last change before it.
+            // Live is the tick of the last change: at a waypoint, that of the last change before
+            // it.
             for ticks in (0..5000).step_by(stride) {
                 for (slot, source) in advance(changed, ticks) {
                     slots[slot] = match source {

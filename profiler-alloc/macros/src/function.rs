@@ -296,8 +296,8 @@ pub fn wrap(
     block.stmts = stmts;
 }
 
-/// The expression a body ends with becomes a `return` statement: in editions before 2024 its temporaries would outlive the
-/// arguments that were moved into the body.
+/// The expression a body ends with becomes a `return` statement: in editions before 2024 its
+/// temporaries would outlive the arguments that were moved into the body.
 fn return_tail(body: &mut Block) {
     let Some(Stmt::Expr(tail, None)) = body.stmts.last() else {
         return;
@@ -331,7 +331,8 @@ fn take_arguments(signature: &mut Signature, private: &TokenStream) -> Vec<Token
         }
         let outer = match &mut *argument.pat {
             Pat::Wild(_) => continue,
-            // A name that is bound by reference, or to a part, needs a place to refer to, which stays outside.
+            // A name that is bound by reference, or to a part, needs a place to refer to, which
+            // stays outside.
             Pat::Ident(pat) if pat.by_ref.is_some() || pat.subpat.is_some() => continue,
             Pat::Ident(pat) => {
                 let inner = pat.clone();
@@ -386,7 +387,8 @@ pub fn path_of(signature: &Signature) -> TokenStream {
     quote!(::core::concat!(::core::module_path!(), "::", #name))
 }
 
-/// The label of a report: the name given, or the function's own, as the ancestor of these reports shows it.
+/// The label of a report: the name given, or the function's own, as the ancestor of these reports
+/// shows it.
 pub fn label_of(shared: &Shared, signature: &Signature) -> TokenStream {
     if let Some(name) = &shared.name {
         return name.to_token_stream();

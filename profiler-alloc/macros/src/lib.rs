@@ -43,8 +43,8 @@ pub fn profile(options: TokenStream, function: TokenStream) -> TokenStream {
     give(profile::attribute(options.into(), function.into()))
 }
 
-/// As [`macro@profile`], for a block in the middle of a function: `profile_block!("label", { … })` gives what the block
-/// gives.
+/// As [`macro@profile`], for a block in the middle of a function: `profile_block!("label", { … })`
+/// gives what the block gives.
 #[proc_macro]
 pub fn profile_block(input: TokenStream) -> TokenStream {
     give(profile::block(input.into()))
@@ -77,8 +77,9 @@ pub fn elapsed_timer(options: TokenStream, function: TokenStream) -> TokenStream
     give(wrap::elapsed(options.into(), function.into()))
 }
 
-/// Reports every SQL statement that each call ran: its time, its rows, the line that ran it; then what stands out among
-/// them, such as an N+1. The module `profiler_alloc::queries` says of which libraries.
+/// Reports every SQL statement that each call ran: its time, its rows, the line that ran it; then
+/// what stands out among them, such as an N+1. The module `profiler_alloc::queries` says of which
+/// libraries.
 ///
 /// | option | |
 /// |---|---|
@@ -95,8 +96,8 @@ pub fn query_profiler(options: TokenStream, function: TokenStream) -> TokenStrea
     give(queries::attribute(options.into(), function.into()))
 }
 
-/// Panics if a call uses more than it may; for tests. Only what the function itself does counts, so tests that run at
-/// the same time do not disturb each other.
+/// Panics if a call uses more than it may; for tests. Only what the function itself does counts, so
+/// tests that run at the same time do not disturb each other.
 ///
 /// | option | |
 /// |---|---|

@@ -1,4 +1,5 @@
-//! Options of the attributes: `name`, `name = value`, `name(list)`. What is wrong is an error where it stands.
+//! Options of the attributes: `name`, `name = value`, `name(list)`. What is wrong is an error where
+//! it stands.
 
 use proc_macro2::{Ident, Span};
 use syn::ext::IdentExt;
@@ -66,8 +67,8 @@ impl Named<'_, '_> {
     }
 }
 
-/// Reads all options; `known` reads one that is not shared, and says whether it knew it. `names` lists those for the
-/// message.
+/// Reads all options; `known` reads one that is not shared, and says whether it knew it. `names`
+/// lists those for the message.
 pub fn read(
     options: proc_macro2::TokenStream,
     names: &[&str],

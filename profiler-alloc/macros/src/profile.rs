@@ -1,4 +1,5 @@
-//! `#[profile]` and `profile_block!`: the table and the thread-local of a function, and its body with probes.
+//! `#[profile]` and `profile_block!`: the table and the thread-local of a function, and its body
+//! with probes.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -181,7 +182,8 @@ fn items(
     }
 }
 
-/// The lines of the function as they are compiled, each with a line end. `None` if the compiler has no file for them.
+/// The lines of the function as they are compiled, each with a line end. `None` if the compiler has
+/// no file for them.
 fn text_of_lines(place: &Place) -> Option<String> {
     let (first, last) = place.lines;
     let path = place.span.local_file()?;
@@ -194,7 +196,8 @@ fn text_of_lines(place: &Place) -> Option<String> {
     Some(lines.flat_map(|line| [line, "\n"]).collect())
 }
 
-/// FNV-1a, as `profiler_alloc_format::source_hash` has it, to tell whether the file was changed since.
+/// FNV-1a, as `profiler_alloc_format::source_hash` has it, to tell whether the file was changed
+/// since.
 fn hash(text: &str) -> u64 {
     let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

@@ -1,4 +1,5 @@
-//! `#[query_profiler]`, and what `#[budget]` knows of queries: the site of a function, and probes that keep its line.
+//! `#[query_profiler]`, and what `#[budget]` knows of queries: the site of a function, and probes
+//! that keep its line.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -105,7 +106,8 @@ pub fn attribute(options: TokenStream, item: TokenStream) -> Result<TokenStream>
     Ok(function.into_token_stream())
 }
 
-/// Puts `scope` around the body of a function, a probe before every statement, and the static that both name in front.
+/// Puts `scope` around the body of a function, a probe before every statement, and the static that
+/// both name in front.
 pub fn instrument(
     function: &mut ItemFn,
     shared: &Shared,

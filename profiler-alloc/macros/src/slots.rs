@@ -35,8 +35,8 @@ pub fn line(span: Span) -> u32 {
     span.start().line as u32
 }
 
-/// The lines of a block's braces. Another attribute's output has lost the spans of single braces and kept that of the
-/// whole block, so each is taken from its far end.
+/// The lines of a block's braces. Another attribute's output has lost the spans of single braces
+/// and kept that of the whole block, so each is taken from its far end.
 pub fn braces(brace: token::Brace) -> (u32, u32) {
     let (open, close) = (brace.span.open(), brace.span.close());
     (open.start().line as u32, close.end().line as u32)

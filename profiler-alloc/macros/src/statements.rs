@@ -38,7 +38,8 @@ pub trait Kind {
 /// When a guard is dropped.
 #[derive(Clone, Copy)]
 pub enum Guard {
-    /// A block inside a statement is over, and the statement goes on: as another run of its line or not.
+    /// A block inside a statement is over, and the statement goes on: as another run of its line or
+    /// not.
     Back { is_run: bool },
     /// A block is over, and what it holds is to be dropped on the line of its brace.
     Brace,
@@ -101,7 +102,8 @@ impl<'a> Probes<'a> {
         self.place(body, place);
     }
 
-    /// A block inside a statement of line `outer`; `back` is a statement that goes back there when the block is over.
+    /// A block inside a statement of line `outer`; `back` is a statement that goes back there when
+    /// the block is over.
     fn block(&mut self, block: &mut Block, outer: u32, first: Vec<Stmt>) {
         let (open, close) = slots::braces(block.brace_token);
         // A block on the line of its statement has nothing to add to it.
@@ -255,7 +257,8 @@ impl Inside<'_, '_> {
         self.block_with(block, back, Vec::new());
     }
 
-    /// A block after which the line of the statement goes on: `back` says whether as another run of it.
+    /// A block after which the line of the statement goes on: `back` says whether as another run of
+    /// it.
     fn block_with(&mut self, block: &mut Block, back: Option<bool>, more: Vec<Stmt>) {
         let mut first = Vec::new();
         if let Some(is_run) = back {

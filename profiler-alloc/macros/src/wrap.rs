@@ -120,7 +120,8 @@ pub fn budget(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     Ok(function.into_token_stream())
 }
 
-/// The function with a scope around its body, which `scope` makes of the runtime's path and the label.
+/// The function with a scope around its body, which `scope` makes of the runtime's path and the
+/// label.
 fn around(
     attribute: &str,
     shared: &Shared,

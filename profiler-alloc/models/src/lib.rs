@@ -1,10 +1,13 @@
-//! The lock-free parts of the recorder, as they stand in its source, on atomics that try every order of threads.
+//! The lock-free parts of the recorder, as they stand in its source, on atomics that try every
+//! order of threads.
 //!
-//! Each file of `profiler-alloc/src` that is named here takes its atomics from `crate::sync` and its memory from
-//! `crate::memory`. Here these are loom's atomics and plain memory, so `tests/` runs a few threads through the very code
-//! of the recorder in every order that loom's bound allows, stale values included. With Miri, they are the real atomics.
+//! Each file of `profiler-alloc/src` that is named here takes its atomics from `crate::sync` and
+//! its memory from `crate::memory`. Here these are loom's atomics and plain memory, so `tests/`
+//! runs a few threads through the very code of the recorder in every order that loom's bound
+//! allows, stale values included. With Miri, they are the real atomics.
 
-// The unit tests in these files run in the recorder; here they would ask for atomics outside of a model.
+// The unit tests in these files run in the recorder; here they would ask for atomics outside of a
+// model.
 #![cfg(not(test))]
 #![allow(
     missing_docs,

@@ -86,7 +86,8 @@ impl Store {
     fn add(&self, growth: Growth) -> Result<(), ()> {
         let chunk = growth.chunk() as usize;
         let (place, table) = (growth.place(), u64::from(growth.table()));
-        // The directory: a chunk belongs to one place of one table, whoever says so, and however often.
+        // The directory: a chunk belongs to one place of one table, whoever says so, and however
+        // often.
         let entry = (table + 1) << 8 | place as u64;
         let before = self.directory[chunk].swap(entry, Ordering::AcqRel);
         assert!(before == 0 || before == entry, "{before:#x}, {entry:#x}");

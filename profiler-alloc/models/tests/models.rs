@@ -149,7 +149,8 @@ fn a_block_that_is_freed_while_others_are_thinned_is_counted_once() {
                     if let Some(block) = owner.remove(32) {
                         owned.fetch_sub(stands_for(block), Relaxed);
                     }
-                    // The same place, perhaps, and the same word: another block. There is no room while the other has the place.
+                    // The same place, perhaps, and the same word: another block. There is no room
+                    // while the other has the place.
                     if owner.insert(freed, 0) {
                         owned.fetch_add(stands_for(freed), Relaxed);
                     }
@@ -411,7 +412,8 @@ fn what_is_kept_of_a_peak_is_of_that_peak() {
         );
         assert_eq!(stack.live_bytes.load(Relaxed), 59);
         assert_eq!(stack.peak_epoch.load(Relaxed), 2);
-        // At the peak: without what came later, but for what was under way in another thread at that very moment.
+        // At the peak: without what came later, but for what was under way in another thread at
+        // that very moment.
         let at_peak = stack.peak_bytes.load(Relaxed);
         assert!([110, 60, 109].contains(&at_peak), "{at_peak}");
     });
@@ -433,7 +435,8 @@ fn every_record_is_there_for_the_one_who_took_its_number() {
         };
         let (one, other) = (taken.clone(), taken.clone());
         together(move || take(&one), move || take(&other));
-        // Of 4 records one is taken: 3 are left for 4 that ask, and nobody goes without while another is growing the table.
+        // Of 4 records one is taken: 3 are left for 4 that ask, and nobody goes without while
+        // another is growing the table.
         assert_eq!(taken.load(Relaxed), 3);
         assert_eq!(
             store.header().stack_count.load(Relaxed),
@@ -456,7 +459,8 @@ fn tables_that_grow_at_once_do_not_share_a_chunk() {
     });
 }
 
-/// The frames from `node` to the root. Every node on the way is whole, and its caller's number is below its own.
+/// The frames from `node` to the root. Every node on the way is whole, and its caller's number is
+/// below its own.
 fn frames(store: &Store, mut node: u32) -> Vec<u64> {
     let mut frames = Vec::new();
     while node != 0 {

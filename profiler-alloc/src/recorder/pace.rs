@@ -22,10 +22,11 @@ impl Recorder {
         due
     }
 
-    /// Runs one sample's work, whose result it gives, and which says how many frames were walked; and settles. Times some.
-    /// `is_old` is of a sample drawn before the interval changed, or the free of such a block: its time is the recorder's, and
-    /// says nothing of what samples cost at the interval there is now. Four threads that are in the middle of exact samples
-    /// when the interval changes would have it widened again, and again.
+    /// Runs one sample's work, whose result it gives, and which says how many frames were walked;
+    /// and settles. Times some. `is_old` is of a sample drawn before the interval changed, or the
+    /// free of such a block: its time is the recorder's, and says nothing of what samples cost at
+    /// the interval there is now. Four threads that are in the middle of exact samples when the
+    /// interval changes would have it widened again, and again.
     pub(super) fn timed<T>(
         &self,
         cells: &ThreadCells,
@@ -117,8 +118,8 @@ impl Recorder {
         cells.sample_interval.store(interval, Ordering::Relaxed);
     }
 
-    /// Draws anew if the interval has changed since the thread drew: points of a Poisson process that are still ahead depend on
-    /// nothing that was.
+    /// Draws anew if the interval has changed since the thread drew: points of a Poisson process
+    /// that are still ahead depend on nothing that was.
     #[inline]
     pub(super) fn follow_interval(&self, cells: &ThreadCells) {
         let interval = self.store.header().interval.load(Ordering::Relaxed);
@@ -127,7 +128,8 @@ impl Recorder {
         }
     }
 
-    /// Sets the thresholds of a thread of this recording. Every free comes by: it may be of a sampled block.
+    /// Sets the thresholds of a thread of this recording. Every free comes by: it may be of a
+    /// sampled block.
     pub fn rearm(&self, cells: &ThreadCells) {
         let alloc_bytes = cells.alloc_bytes.load(Ordering::Relaxed);
         let exact = cells.sample_interval.load(Ordering::Relaxed) == 0;

@@ -1,4 +1,5 @@
-//! What one sample adds: to the totals of the stack that took or gave back a block, and to the blocks that are live.
+//! What one sample adds: to the totals of the stack that took or gave back a block, and to the
+//! blocks that are live.
 
 use core::cell::Cell;
 use core::sync::atomic::Ordering;
@@ -19,7 +20,8 @@ thread_local! {
     static LATEST: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The calling thread has no sample in the recording that it joins: its record may have been another's in the last one.
+/// The calling thread has no sample in the recording that it joins: its record may have been
+/// another's in the last one.
 pub(super) fn forget_latest() {
     let _ = LATEST.try_with(|latest| latest.set(0));
 }
@@ -61,8 +63,9 @@ impl Recorder {
         }
     }
 
-    /// True while a block that is not known is one taken before the recording began, or while it was paused: as long as every
-    /// block is recorded, there are no others. Then the line that frees it is charged too.
+    /// True while a block that is not known is one taken before the recording began, or while it
+    /// was paused: as long as every block is recorded, there are no others. Then the line that
+    /// frees it is charged too.
     pub(super) fn charges_unknown(&self) -> bool {
         let header = self.store.header();
         header.heap_base.load(Ordering::Relaxed) != 0
@@ -70,8 +73,8 @@ impl Recorder {
             && !self.paused.load(Ordering::Relaxed)
     }
 
-    /// Forgets the block at `address` before it goes away. To be followed by [`reallocated`](Self::reallocated) or
-    /// [`put_back`](Self::put_back).
+    /// Forgets the block at `address` before it goes away. To be followed by
+    /// [`reallocated`](Self::reallocated) or [`put_back`](Self::put_back).
     pub fn take_block(&self, address: usize) -> Option<Block> {
         self.sampled.take(address)
     }
@@ -90,7 +93,8 @@ impl Recorder {
         }
     }
 
-    /// A block was reallocated, and counted: the old one is freed and a new one allocated, both here; `sizes` are theirs.
+    /// A block was reallocated, and counted: the old one is freed and a new one allocated, both
+    /// here; `sizes` are theirs.
     pub fn reallocated(
         &self,
         cells: &ThreadCells,
@@ -200,7 +204,8 @@ impl Recorder {
             .is_some()
     }
 
-    /// Charges the stack that frees a block of `size` bytes, and the one that took it if it is known.
+    /// Charges the stack that frees a block of `size` bytes, and the one that took it if it is
+    /// known.
     fn charge_free(&self, at: StackRef, block: Option<Block>, size: u64, is_realloc: bool) {
         let weight = match block {
             Some(block) => self.give_back(block, is_realloc),
@@ -215,7 +220,8 @@ impl Recorder {
         self.add_count_variance(at, weight, |further| &further.freed_count_variance);
     }
 
-    /// Takes a block away from what is live of its stack; gives its weight. One that is reallocated goes on living, as another.
+    /// Takes a block away from what is live of its stack; gives its weight. One that is reallocated
+    /// goes on living, as another.
     fn give_back(&self, block: Block, is_realloc: bool) -> Weight {
         let weight = self.weight(block);
         let taker = self.taker(block);
@@ -239,7 +245,8 @@ impl Recorder {
     fn remember(&self, block: Block) -> bool {
         let header = self.store.header();
         let heap = header.heap.load(Ordering::Relaxed) as i64;
-        // A budgeted recording may take 3 % of the heap for this, or 6 MiB; one that was told what to sample, anything.
+        // A budgeted recording may take 3 % of the heap for this, or 6 MiB; one that was told what
+        // to sample, anything.
         let limit = match self.budget.is_flexible() {
             true if heap < 1 << 30 => live::MODEST,
             true => live::MODEST + 1,
@@ -273,5 +280,6 @@ impl Recorder {
     }
 }
 
-/// Takes what belongs to a file that has no room even for "other"; cannot happen, and is not worth a panic.
+/// Takes what belongs to a file that has no room even for "other"; cannot happen, and is not worth
+/// a panic.
 static NOWHERE: StackCells = StackCells::empty();

@@ -1,18 +1,19 @@
-//! How many sampled blocks are remembered while they live: as many as the caches hold, each standing for more when there are
-//! more.
+//! How many sampled blocks are remembered while they live: as many as the caches hold, each
+//! standing for more when there are more.
 //!
-//! What was allocated is estimated from every sample, what is live from those that are remembered. A recording whose interval
-//! may change remembers at most [`MOST`] blocks, by thinning: a block of `s` bytes that was sampled at interval `i` is kept
-//! with probability `p(s, l) / p(s, i)`, where `p(s, i) = 1 - exp(-s / i)` and `l > i`, and then stands for `s / p(s, l)`
-//! bytes. Sampled and kept, it has gone through with probability `p(s, i) * p(s, l) / p(s, i) = p(s, l)`, independently of
-//! every other block: as if it had been sampled at `l` in the first place. So sums stay unbiased and their variances right,
-//! whatever was thinned when.
+//! What was allocated is estimated from every sample, what is live from those that are remembered.
+//! A recording whose interval may change remembers at most [`MOST`] blocks, by thinning: a block of
+//! `s` bytes that was sampled at interval `i` is kept with probability `p(s, l) / p(s, i)`, where
+//! `p(s, i) = 1 - exp(-s / i)` and `l > i`, and then stands for `s / p(s, l)` bytes. Sampled and
+//! kept, it has gone through with probability `p(s, i) * p(s, l) / p(s, i) = p(s, l)`,
+//! independently of every other block: as if it had been sampled at `l` in the first place. So sums
+//! stay unbiased and their variances right, whatever was thinned when.
 //!
-//! Example: 200,000 boxes of 40 bytes, recorded exactly, are 7.6 MiB live. At `l` = 1 KiB one in 26 is kept: 7,670 blocks of
-//! 1,044 bytes, 7.6 MiB again, with a standard error of 1.1 %.
+//! Example: 200,000 boxes of 40 bytes, recorded exactly, are 7.6 MiB live. At `l` = 1 KiB one in 26
+//! is kept: 7,670 blocks of 1,044 bytes, 7.6 MiB again, with a standard error of 1.1 %.
 //!
-//! `l` follows the heap: with `l` = heap / `n`, about `n` blocks are kept whatever their sizes, as `p(s, l) <= s / l`. While
-//! everything is recorded exactly nothing is thinned.
+//! `l` follows the heap: with `l` = heap / `n`, about `n` blocks are kept whatever their sizes, as
+//! `p(s, l) <= s / l`. While everything is recorded exactly nothing is thinned.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -25,8 +26,8 @@ use crate::sampling::{self, WIDEST, Weight};
 use crate::stacks::StackRef;
 use crate::sys;
 
-/// Most blocks that are remembered once the interval has widened. A filter of 1 MiB asks in vain for one block in a thousand
-/// then.
+/// Most blocks that are remembered once the interval has widened. A filter of 1 MiB asks in vain
+/// for one block in a thousand then.
 const MOST: usize = 16_384;
 /// About so many are left by a thinning.
 const LEFT: u64 = 8_192;
@@ -59,7 +60,8 @@ impl Thinning {
 }
 
 impl Recorder {
-    /// The interval at which a block of `size` bytes, just sampled at `interval`, is to be remembered; `None` if it is not.
+    /// The interval at which a block of `size` bytes, just sampled at `interval`, is to be
+    /// remembered; `None` if it is not.
     #[inline]
     pub(super) fn thinned(&self, cells: &ThreadCells, size: u64, interval: u64) -> Option<u64> {
         let live = self.thinning.of(interval);
@@ -67,8 +69,8 @@ impl Recorder {
         stays.then_some(live)
     }
 
-    /// Thins the remembered blocks if they are too many, which a thread does that has just sampled one; and remembers more from
-    /// now on if they are few.
+    /// Thins the remembered blocks if they are too many, which a thread does that has just sampled
+    /// one; and remembers more from now on if they are few.
     pub(super) fn thin_if_many(&self, cells: &ThreadCells) {
         let interval = self.store.header().interval.load(Ordering::Relaxed);
         if interval == 0 || !self.budget.is_flexible() {

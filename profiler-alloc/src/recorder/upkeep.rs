@@ -34,7 +34,8 @@ impl Recorder {
         self.settle_at(cells, self.tick())
     }
 
-    /// The end of every slow path: publishes the heap, which it gives, keeps the peak and the timeline, sets the thresholds.
+    /// The end of every slow path: publishes the heap, which it gives, keeps the peak and the
+    /// timeline, sets the thresholds.
     pub(super) fn settle_at(&self, cells: &ThreadCells, tick: Tick) -> i64 {
         let header = self.store.header();
         let heap = counters::publish_much(cells);
@@ -94,8 +95,9 @@ impl Recorder {
         self.add_point(now_ns, Totals::of_process().heap());
     }
 
-    /// Fixes the totals: what threads count from now on, until they have noticed, is not part of the recording. Closes what
-    /// was open, so that a program may make any number of recordings one after another.
+    /// Fixes the totals: what threads count from now on, until they have noticed, is not part of
+    /// the recording. Closes what was open, so that a program may make any number of recordings one
+    /// after another.
     pub fn finish(&self) {
         let totals = self.totals();
         let header = self.store.header();

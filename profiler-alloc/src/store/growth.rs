@@ -1,14 +1,16 @@
-//! How tables grow, chunk by chunk, without anybody waiting for a thread that is held up in the middle.
+//! How tables grow, chunk by chunk, without anybody waiting for a thread that is held up in the
+//! middle.
 //!
-//! A growth is one word, `{chunk, table, place}`. Whoever needs room puts one there or finds one under way, and in either case
-//! does all its steps itself. Each step may be done again by any thread, also by one that was held up and comes late:
+//! A growth is one word, `{chunk, table, place}`. Whoever needs room puts one there or finds one
+//! under way, and in either case does all its steps itself. Each step may be done again by any
+//! thread, also by one that was held up and comes late:
 //!
 //! ```text
 //! none ─▶ {7, stacks, 2} ─▶ chunk 7 is mapped as the third chunk of the stacks ─▶ done = 8 ─▶ none
 //!               ▲ another thread that needs room, in any table, does the same and then has its own turn
 //! ```
-//! A word that was made from a number of chunks that is no longer right, as other growths ended before it got there, is known by
-//! `done`: nothing is done for it.
+//! A word that was made from a number of chunks that is no longer right, as other growths ended
+//! before it got there, is known by `done`: nothing is done for it.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -17,7 +19,8 @@ const CLOSED: u64 = u64::MAX;
 const TABLE_AT: u32 = 24;
 const CHUNK_AT: u32 = 32;
 
-/// A chunk that is being added to a table: `{chunk + 1: 32 bits, table: 8, place in the table, in chunks: 24}`.
+/// A chunk that is being added to a table: `{chunk + 1: 32 bits, table: 8, place in the table, in
+/// chunks: 24}`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Growth(u64);
 
@@ -57,9 +60,10 @@ impl Growing {
         }
     }
 
-    /// Adds a chunk to `table`, unless another thread does. `chunks` says how many it has; `may` whether the file may have one
-    /// with that number; `perform` does all steps of a growth, of any table, and must bear being called again for one that is
-    /// done. False if there was no chunk to be had.
+    /// Adds a chunk to `table`, unless another thread does. `chunks` says how many it has; `may`
+    /// whether the file may have one with that number; `perform` does all steps of a growth, of any
+    /// table, and must bear being called again for one that is done. False if there was no chunk to
+    /// be had.
     pub fn grow<E>(
         &self,
         table: u8,
@@ -69,7 +73,8 @@ impl Growing {
     ) -> Result<bool, E> {
         let before = chunks();
         loop {
-            // First the number of the chunk: where that is right when the word is there, so is what was read after it.
+            // First the number of the chunk: where that is right when the word is there, so is what
+            // was read after it.
             let chunk = self.done.load(Ordering::Acquire);
             if chunks() != before {
                 return Ok(true);

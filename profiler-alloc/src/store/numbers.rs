@@ -2,8 +2,9 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// Takes `many` numbers in a row from `count`, and gives the first. `capacity` says how many records there is room for,
-/// `grow` makes room, whoever else is about to, and says whether it could. `None` if it could not.
+/// Takes `many` numbers in a row from `count`, and gives the first. `capacity` says how many
+/// records there is room for, `grow` makes room, whoever else is about to, and says whether it
+/// could. `None` if it could not.
 pub fn take(
     count: &AtomicU64,
     many: usize,

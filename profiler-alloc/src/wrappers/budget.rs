@@ -1,5 +1,5 @@
-//! Budgets: limits on what a scope may use, for tests. Only the scope's own threads of execution count, so tests that run
-//! beside each other do not disturb each other.
+//! Budgets: limits on what a scope may use, for tests. Only the scope's own threads of execution
+//! count, so tests that run beside each other do not disturb each other.
 
 mod broken;
 
@@ -72,7 +72,8 @@ impl Budget {
         self
     }
 
-    /// The scope may run at most so many queries, of libraries that tell of them: see [`queries`](crate::queries).
+    /// The scope may run at most so many queries, of libraries that tell of them: see
+    /// [`queries`](crate::queries).
     pub const fn max_queries(mut self, count: u64) -> Budget {
         self.max_queries = Some(count);
         self
@@ -84,7 +85,8 @@ impl Budget {
         self
     }
 
-    /// The scope may take at most so long. Machines are noisy: leave room, or a busy machine breaks the budget.
+    /// The scope may take at most so long. Machines are noisy: leave room, or a busy machine breaks
+    /// the budget.
     pub const fn max_time(mut self, time: Duration) -> Budget {
         self.max_time = Some(time);
         self
@@ -345,7 +347,8 @@ impl Scope for BudgetScope {
 
 impl Drop for BudgetScope {
     fn drop(&mut self) {
-        // A test that fails already says why; a future that is given up half-way has not freed what it will.
+        // A test that fails already says why; a future that is given up half-way has not freed what
+        // it will.
         if std::thread::panicking() || !self.is_complete {
             return;
         }

@@ -41,7 +41,8 @@ impl Meter {
         self.course.left()
     }
 
-    /// The highest heap of the whole process while the scope ran; `None` if too many scopes were open to tell. *Bytes.*
+    /// The highest heap of the whole process while the scope ran; `None` if too many scopes were
+    /// open to tell. *Bytes.*
     pub fn process_peak(&self) -> Option<i64> {
         self.process_peak
     }

@@ -1,4 +1,5 @@
-//! Where reports go. One report is one write, so that those of threads and of nested calls never mix.
+//! Where reports go. One report is one write, so that those of threads and of nested calls never
+//! mix.
 
 use std::fmt;
 use std::fs::File;
@@ -89,7 +90,8 @@ pub fn set_format(format: Format) {
 
 /// Sends a report off. Never fails and never panics: a stream that does not take it loses it.
 pub(super) fn send(report: &Report) {
-    // Measured functions that the output itself calls are not measured: they would report without end.
+    // Measured functions that the output itself calls are not measured: they would report without
+    // end.
     let _excused = Excused::begin();
     let (output, format) = {
         let target = TARGET.read().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,7 @@
 //! `#[profile]`: the exact line table of a function.
 //!
-//! The macro puts a probe before every statement; a probe closes the line that ran until then and opens the next:
+//! The macro puts a probe before every statement; a probe closes the line that ran until then and
+//! opens the next:
 //!
 //! ```text
 //! enter ──▶ at(9) ── let a = …; ──▶ at(10) ── let b = f(); ──▶ at(11) ── drop(a); ──▶ leave
@@ -9,9 +10,10 @@
 //!     function is suspended here
 //! ```
 //!
-//! What a probe needs is a thread-local of the function and a block of counters that belongs to the thread while it is in
-//! the function ([`local`]); the table adds the blocks up ([`table`]). So a probe writes nothing that others write,
-//! allocates nothing, and sees calls of other functions as part of the line that made them.
+//! What a probe needs is a thread-local of the function and a block of counters that belongs to the
+//! thread while it is in the function ([`local`]); the table adds the blocks up ([`table`]). So a
+//! probe writes nothing that others write, allocates nothing, and sees calls of other functions as
+//! part of the line that made them.
 
 mod block;
 mod call;
@@ -33,8 +35,8 @@ pub use local::{Local, at, pass};
 pub use report::{Line, Metric, ProfileReport};
 pub use table::{About, Columns, Table};
 
-/// Prints the tables of all functions that ran since they were last printed, and the summaries that were asked for,
-/// instead of waiting for the end of the program.
+/// Prints the tables of all functions that ran since they were last printed, and the summaries that
+/// were asked for, instead of waiting for the end of the program.
 pub fn report() {
     let _excused = Excused::begin();
     ending::all().into_iter().for_each(|ending| ending.at_end());
@@ -46,8 +48,8 @@ pub fn profiles() -> Vec<ProfileReport> {
     given(make, Vec::clone)
 }
 
-/// True if the program's allocator tells what is on the heap; if not, says once that memory is the process's. Asked once,
-/// when first needed.
+/// True if the program's allocator tells what is on the heap; if not, says once that memory is the
+/// process's. Asked once, when first needed.
 pub(super) fn is_heap_known() -> bool {
     static SAID: AtomicBool = AtomicBool::new(false);
     let is_known = is_heap_counted();

@@ -1,4 +1,5 @@
-//! The shape all wrappers share: a scope that is running or paused, entered by a function or by the polls of a future.
+//! The shape all wrappers share: a scope that is running or paused, entered by a function or by the
+//! polls of a future.
 
 use core::future::Future;
 use core::marker::PhantomData;
@@ -6,14 +7,15 @@ use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
-/// Something that measures the calling thread while it runs, and may move to another thread while it is paused. It says
-/// what it has measured when it is dropped.
+/// Something that measures the calling thread while it runs, and may move to another thread while
+/// it is paused. It says what it has measured when it is dropped.
 pub trait Scope {
     /// The measured code goes on, on the calling thread.
     fn resume(&mut self);
     /// The measured code stops, on the same thread.
     fn pause(&mut self);
-    /// The measured code came to its end: after the last pause, unless a future is given up half-way.
+    /// The measured code came to its end: after the last pause, unless a future is given up
+    /// half-way.
     fn complete(&mut self) {}
 }
 

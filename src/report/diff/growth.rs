@@ -5,7 +5,8 @@ use std::str::FromStr;
 use super::{Change, Diff, Metric};
 use crate::units::parse_size;
 
-/// How much something may grow: `5%` of what the whole program had in the base, or bytes, as `10MiB`.
+/// How much something may grow: `5%` of what the whole program had in the base, or bytes, as
+/// `10MiB`.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Limit {
     /// Part of the base's whole figure; 0.05 is 5 %.
@@ -95,13 +96,14 @@ pub struct Growth {
 }
 
 impl Diff {
-    /// What grew by more than `limit`: the whole process, then functions and lines, those that grew most first.
+    /// What grew by more than `limit`: the whole process, then functions and lines, those that grew
+    /// most first.
     ///
-    /// A line counts only if its function grew by more than the limit too: a block that is taken one line further down, as
-    /// after an edit, is no growth.
+    /// A line counts only if its function grew by more than the limit too: a block that is taken
+    /// one line further down, as after an edit, is no growth.
     ///
-    /// A percentage is always of the whole program's figure in the base, so that a function of a few bytes that doubles
-    /// is no alarm.
+    /// A percentage is always of the whole program's figure in the base, so that a function of a
+    /// few bytes that doubles is no alarm.
     pub fn grown(&self, metric: Metric, limit: Limit) -> Vec<Growth> {
         let whole = self.whole(metric);
         let base = whole.map_or_else(|| self.sum_of_base(metric), |change| change.base.bytes);
@@ -142,7 +144,8 @@ impl Diff {
         whole.into_iter().chain(found).collect()
     }
 
-    /// Where no counter tells, the highest function has the most of it: every stack of its own is in it.
+    /// Where no counter tells, the highest function has the most of it: every stack of its own is
+    /// in it.
     fn sum_of_base(&self, metric: Metric) -> i64 {
         let functions = self.functions.iter();
         functions

@@ -1,10 +1,12 @@
-//! Finds each function and line of one report in another, although the source was edited in between.
+//! Finds each function and line of one report in another, although the source was edited in
+//! between.
 //!
-//! A function is the same if its name is, and its path below the folder of the package: two checkouts differ in what is
-//! above. Of several with one name (`from` of `impl From<u8>` and of `impl From<bool>`), those are the same that share a
-//! name with arguments, else those with the same text, else those in the same place of the order. A function with another
-//! name is the same if its text is much the same. Lines are aligned by their text where both reports have it, else by
-//! their distance from the function's first line.
+//! A function is the same if its name is, and its path below the folder of the package: two
+//! checkouts differ in what is above. Of several with one name (`from` of `impl From<u8>` and of
+//! `impl From<bool>`), those are the same that share a name with arguments, else those with the
+//! same text, else those in the same place of the order. A function with another name is the same
+//! if its text is much the same. Lines are aligned by their text where both reports have it, else
+//! by their distance from the function's first line.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -79,7 +81,8 @@ fn pairs(base: &[Table], new: &[Table]) -> Vec<Option<usize>> {
     pairs
 }
 
-/// Pairs functions of one name and file: by their names with arguments, by their text, by their order.
+/// Pairs functions of one name and file: by their names with arguments, by their text, by their
+/// order.
 fn namesakes(
     base: &[Table],
     new: &[Table],
@@ -112,8 +115,9 @@ fn namesakes(
     pairs
 }
 
-/// The end of a path from the folder of its package on, which is the one around `src` and the like, with so many of the
-/// `folders` above: `app/src/main.rs` of `/home/me/app/src/main.rs` with one. The file's name where there is no such folder.
+/// The end of a path from the folder of its package on, which is the one around `src` and the like,
+/// with so many of the `folders` above: `app/src/main.rs` of `/home/me/app/src/main.rs` with one.
+/// The file's name where there is no such folder.
 fn below_package(file: &str, folders: usize) -> String {
     const OF_PACKAGES: [&str; 4] = ["src", "tests", "examples", "benches"];
     let parts: Vec<&str> = file.split('/').collect();
@@ -200,7 +204,8 @@ fn change(base: Option<Table>, new: Option<Table>) -> FunctionChange {
     }
 }
 
-/// The lines of both, in the order of the source; those that touched memory in neither are left out.
+/// The lines of both, in the order of the source; those that touched memory in neither are left
+/// out.
 fn lines(base: Option<&Table>, new: Option<&Table>) -> Vec<LineChange> {
     let rows = |table: Option<&'_ Table>| table.map_or(&[][..], |table| &table.lines[..]).to_vec();
     let (before, after) = (rows(base), rows(new));
@@ -293,8 +298,8 @@ fn edited(
     pairs.extend((from..new.end).map(|left| (None, Some(left))));
 }
 
-/// Pairs lines whose text is not known: by number, or by distance from the first, whichever pairs more. Addresses are
-/// paired if they read the same.
+/// Pairs lines whose text is not known: by number, or by distance from the first, whichever pairs
+/// more. Addresses are paired if they read the same.
 fn by_distance(before: &[Line], after: &[Line]) -> Vec<Indices> {
     let first = |lines: &[Line]| lines.iter().find_map(|line| line.number).unwrap_or(0);
     let moved = i64::from(first(after)) - i64::from(first(before));

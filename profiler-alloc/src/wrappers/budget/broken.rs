@@ -1,4 +1,5 @@
-//! What is said of a budget that was not kept: the limits, and the lines and queries that used most.
+//! What is said of a budget that was not kept: the limits, and the lines and queries that used
+//! most.
 
 use std::fmt;
 use std::sync::Arc;

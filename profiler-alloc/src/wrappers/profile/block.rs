@@ -1,12 +1,12 @@
-//! A block of counters: belongs to one thread while that is in the function. The counters are in the profile file while
-//! a recording is in force, in private memory otherwise.
+//! A block of counters: belongs to one thread while that is in the function. The counters are in
+//! the profile file while a recording is in force, in private memory otherwise.
 //!
 //! ```text
 //! block ──▶ no recording ──▶ lines of its own
 //!   └─────▶ recording n  ──▶ share number s of that recording's file
 //! ```
-//! A probe asks one word whether its counters are still the right ones: it changes when a recording starts, when it ends,
-//! and in a forked child, which must not write its parent's file.
+//! A probe asks one word whether its counters are still the right ones: it changes when a recording
+//! starts, when it ends, and in a forked child, which must not write its parent's file.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::OnceLock;
@@ -40,8 +40,8 @@ pub struct Place {
     pub valid: (&'static AtomicU64, u64),
     /// Whether the counters are in the file of a recording.
     pub is_recorded: bool,
-    /// Number of the thread's record in the file, in the upper half; 0 if the counters are not in the file or not the
-    /// thread's own.
+    /// Number of the thread's record in the file, in the upper half; 0 if the counters are not in
+    /// the file or not the thread's own.
     pub thread: u64,
 }
 
@@ -112,7 +112,8 @@ impl Block {
         }
     }
 
-    /// The place that is right now, for the calling thread. `is_shared` if other threads count there too.
+    /// The place that is right now, for the calling thread. `is_shared` if other threads count
+    /// there too.
     #[inline]
     pub fn place(&'static self, table: &'static Table, is_shared: bool) -> Place {
         let started = recorder::started();
@@ -158,7 +159,8 @@ impl Block {
     #[cold]
     fn make_share(&self, recorder: &'static Recorder, table: &'static Table) -> Option<u32> {
         let _excused = Excused::begin();
-        // Threads that share a block may come here at once: each then has a share of its own until the next call.
+        // Threads that share a block may come here at once: each then has a share of its own until
+        // the next call.
         let number = recorder.make_share(&table.profiled())?;
         let recorded = recorder.generation << 32 | u64::from(number);
         self.recorded.store(recorded, Ordering::Release);

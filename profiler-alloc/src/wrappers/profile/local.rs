@@ -43,7 +43,8 @@ pub struct Local<const W: usize> {
     valid: Cell<&'static AtomicU64>,
     expected: Cell<u64>,
     owner: Cell<Option<(&'static Table, &'static Block)>>,
-    /// Lines at which outer calls wait for inner ones. What happens inside is theirs once, when they go on.
+    /// Lines at which outer calls wait for inner ones. What happens inside is theirs once, when
+    /// they go on.
     suspended: [Cell<u64>; W],
 }
 
@@ -112,7 +113,8 @@ impl<const W: usize> Local<W> {
         if !new.is_recorded {
             return self.set_place(new);
         }
-        // What runs now began before this recording: it is not counted there, nor are the outer calls of a recursion.
+        // What runs now began before this recording: it is not counted there, nor are the outer
+        // calls of a recursion.
         self.set_place(block.passing_place(table));
         if self.depth.get() <= 1 {
             self.charge_present();
@@ -129,7 +131,8 @@ impl<const W: usize> Local<W> {
         self.is_recorded.set(place.is_recorded);
     }
 
-    /// Charges the line that ran until now, and goes on at another. No call counts as a run of that.
+    /// Charges the line that ran until now, and goes on at another. No call counts as a run of
+    /// that.
     #[inline]
     fn switch(&self, slot: u32) {
         self.check_place();
@@ -169,7 +172,8 @@ impl<const W: usize> Local<W> {
         share.open.store(open, Ordering::Relaxed);
     }
 
-    /// Nobody is in the share, as far as readers of the file can see: its counters are about to change.
+    /// Nobody is in the share, as far as readers of the file can see: its counters are about to
+    /// change.
     #[inline]
     fn close(&self) {
         self.share.get().open.store(0, Ordering::Relaxed);
@@ -303,7 +307,8 @@ impl<const W: usize> Local<W> {
         self.go_on_at(slot);
     }
 
-    /// The thread's outermost call of the function begins or goes on, at `slot`, in the counters of `taken`.
+    /// The thread's outermost call of the function begins or goes on, at `slot`, in the counters of
+    /// `taken`.
     pub(super) fn enter(&self, table: &'static Table, taken: &Taken, is_rss: bool, slot: u32) {
         self.owner.set(Some((table, taken.block())));
         self.is_shared.set(taken.is_shared());

@@ -42,7 +42,8 @@ pub struct Line {
     pub number: u32,
     /// Its text, if found.
     pub contents: Option<String>,
-    /// In use in the whole process after the line; the highest of its runs. On the `fn` line: when it was called.
+    /// In use in the whole process after the line; the highest of its runs. On the `fn` line: when
+    /// it was called.
     pub mem_usage: Option<i64>,
     /// Allocated minus freed by the line and what it called, in all runs. On the `fn` line, what
     /// was in use at the first call is added, so that the increments of a table add up.

@@ -1,4 +1,5 @@
-//! The table of one function: blocks of counters, one for each thread that is in it at the same time.
+//! The table of one function: blocks of counters, one for each thread that is in it at the same
+//! time.
 
 use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -103,7 +104,8 @@ impl Taken {
         self.is_shared
     }
 
-    /// Where its counters are now. Those of one call alone, which is to be reported when it ends, are not in the file.
+    /// Where its counters are now. Those of one call alone, which is to be reported when it ends,
+    /// are not in the file.
     #[inline]
     pub fn place(&self, table: &'static Table) -> Place {
         match table.about.each_call {
