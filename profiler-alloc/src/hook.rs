@@ -23,8 +23,8 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
+use crate::block::Block;
 use crate::counters::{self, Operation};
-use crate::live::Block;
 use crate::recorder::{self, Recorder};
 use crate::registers::Registers;
 use crate::{fork, modules, own_record, start, sys, thread_exit, unsampled, watch};

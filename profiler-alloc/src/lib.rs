@@ -76,6 +76,7 @@ compile_error!("profiler-alloc runs on 64-bit little-endian Linux");
 mod allocator;
 mod at_peak;
 mod births;
+mod block;
 mod budget;
 #[cfg_attr(
     portable_unwinder,

@@ -2,8 +2,6 @@
 //!
 //! ```text
 //! bucket   │ key 0 … key 7 │ word 0 … word 7 │   two cache lines, side by side
-//! key      │ address: 48 bits │ thread: 16 │
-//! word     │ size: 41 bits │ interval: 6 │ stack: 17 │
 //! ```
 //! Lock-free because of who may touch an address: only its owner, from the moment the inner
 //! allocator hands it out until the moment it is given back. So a key is never inserted and looked
@@ -21,6 +19,7 @@
 //! thin    word w ─▶ w'                                      fails if the owner has swapped it out
 //! ```
 
+use crate::block::{Block, address_of};
 use crate::index::mix;
 use crate::lazy_slice::LazySlice;
 use crate::sync::{AtomicU64, AtomicUsize, Ordering};
@@ -44,92 +43,6 @@ pub const FIRST_BUCKETS: usize = 2048;
 pub const MODEST: usize = 2;
 /// The last level there is.
 pub const LARGEST: usize = LEVELS - 1;
-
-const THREAD_BITS: u32 = 16;
-const STACK_BITS: u32 = 17;
-const INTERVAL_BITS: u32 = 6;
-const SIZE_AT: u32 = STACK_BITS + INTERVAL_BITS;
-/// An interval that is no power of two.
-const OTHER_INTERVAL: u64 = (1 << INTERVAL_BITS) - 1;
-
-/// What is remembered of a sampled block, in the words of the table.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Block {
-    key: u64,
-    word: u64,
-}
-
-impl Block {
-    /// A block of `size` bytes at `address` that the thread with record number `thread` took on the
-    /// stack with number `stack`, at a sampling interval of so many bytes; 0 is exact. `None` of
-    /// one that is larger than 2 TiB, or where systems give no memory unasked.
-    #[inline]
-    pub fn new(address: usize, size: u64, stack: u32, interval: u64, thread: u32) -> Option<Block> {
-        let interval = interval_bits(interval);
-        let fits = address as u64 >> (u64::BITS - THREAD_BITS) == 0
-            && thread < 1 << THREAD_BITS
-            && size < 1 << (u64::BITS - SIZE_AT)
-            && stack < 1 << STACK_BITS;
-        fits.then_some(Block {
-            key: (address as u64) << THREAD_BITS | u64::from(thread),
-            word: size << SIZE_AT | interval << STACK_BITS | u64::from(stack),
-        })
-    }
-
-    #[inline]
-    pub fn address(self) -> usize {
-        (self.key >> THREAD_BITS) as usize
-    }
-
-    /// Where it is, and whose it was: of all live blocks, this one.
-    #[inline]
-    pub fn key(self) -> u64 {
-        self.key
-    }
-
-    /// Bytes asked for.
-    #[inline]
-    pub fn size(self) -> u64 {
-        self.word >> SIZE_AT
-    }
-
-    /// Number of the stack that took it.
-    #[inline]
-    pub fn stack(self) -> u32 {
-        self.word as u32 & ((1 << STACK_BITS) - 1)
-    }
-
-    /// The same block, as if it had been sampled at an interval of `interval` bytes.
-    #[inline]
-    pub fn at_interval(self, interval: u64) -> Block {
-        let others = !(OTHER_INTERVAL << STACK_BITS);
-        Block {
-            word: self.word & others | interval_bits(interval) << STACK_BITS,
-            ..self
-        }
-    }
-
-    /// Sampling interval that was in force, in bytes; 0 is exact. `None` for one that is no power
-    /// of two: only what a user asks for is that, and it is the same for the whole recording.
-    #[inline]
-    pub fn interval(self) -> Option<u64> {
-        match self.word >> STACK_BITS & OTHER_INTERVAL {
-            0 => Some(0),
-            OTHER_INTERVAL => None,
-            power => Some(1 << (power - 1)),
-        }
-    }
-}
-
-/// What stands for an interval in a block's word.
-#[inline]
-fn interval_bits(interval: u64) -> u64 {
-    match interval {
-        0 => 0,
-        power if power.is_power_of_two() => u64::from(power.trailing_zeros()) + 1,
-        _ => OTHER_INTERVAL,
-    }
-}
 
 /// What [`LiveBlocks::thin`] is to do with a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -365,8 +278,8 @@ fn put(bucket: &Bucket, block: Block) -> bool {
     let Some(way) = way else {
         return false;
     };
-    bucket[WAYS + way].store(block.word, Ordering::Relaxed);
-    bucket[way].store(block.key, Ordering::Release);
+    bucket[WAYS + way].store(block.word(), Ordering::Relaxed);
+    bucket[way].store(block.key(), Ordering::Release);
     true
 }
 
@@ -376,7 +289,7 @@ fn take(bucket: &Bucket, address: usize) -> Option<Block> {
     // Read once: by the next look, the block may be another's to take.
     let found = |way: usize| {
         let key = bucket[way].load(Ordering::Relaxed);
-        (key >> THREAD_BITS == address as u64).then_some((way, key))
+        (address_of(key) == address).then_some((way, key))
     };
     let (way, key) = found(home(address)).or_else(|| (0..WAYS).find_map(found))?;
     take_key(bucket, way, key)
@@ -390,7 +303,7 @@ fn take_key(bucket: &Bucket, way: usize, key: u64) -> Option<Block> {
     }
     let word = bucket[WAYS + way].swap(FREE, Ordering::Relaxed);
     bucket[way].store(FREE, Ordering::Release);
-    Some(Block { key, word })
+    Some(Block::of_words(key, word))
 }
 
 fn thin_one(
@@ -406,13 +319,13 @@ fn thin_one(
     }
     // By now another block may stand here: then the word is that block's, and is judged by what it
     // says itself, or its key is another, and it stays.
-    let block = Block { key, word };
+    let block = Block::of_words(key, word);
     match decide(block) {
         Thinned::Kept => {}
         Thinned::At(interval) => {
             let thinned = block.at_interval(interval);
             let is_changed = bucket[WAYS + way]
-                .compare_exchange(word, thinned.word, Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange(word, thinned.word(), Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok();
             if is_changed {
                 told(block, Some(thinned));
@@ -435,34 +348,8 @@ mod tests {
     }
 
     #[test]
-    fn a_block_says_what_it_was_made_of() {
-        let most = |bits: u32| (1u64 << bits) - 1;
-        let (size, stack, thread) = (most(41), most(17) as u32, most(16) as u32);
-        for (address, size, stack, thread) in
-            [(5, 6, 7, 8), (most(48) as usize, size, stack, thread)]
-        {
-            let at = |interval| Block::new(address, size, stack, interval, thread).unwrap();
-            for power in 0..32 {
-                assert_eq!(at(1 << power).interval(), Some(1 << power));
-            }
-            for interval in [0, 3, u64::from(u32::MAX)] {
-                let block = at(interval);
-                assert_eq!(block.interval(), (interval == 0).then_some(0));
-                assert_eq!((block.size(), block.stack()), (size, stack));
-                assert_eq!(block.address(), address);
-            }
-            let other = Block::new(address, size, stack, 0, thread - 1).unwrap();
-            assert_ne!(other.key(), at(0).key());
-        }
-    }
-
-    #[test]
-    fn what_does_not_fit_is_no_block_and_not_taken_for_another() {
+    fn an_address_that_is_no_blocks_is_not_taken_for_one() {
         let high = 1 << 48 | 64;
-        assert_eq!(Block::new(high, 1, 1, 0, 1), None);
-        assert_eq!(Block::new(64, 1 << 41, 1, 0, 1), None);
-        assert_eq!(Block::new(64, 1, 1 << 17, 0, 1), None);
-        assert_eq!(Block::new(64, 1, 1, 0, 1 << 16), None);
         let live = LiveBlocks::new(1);
         assert!(live.insert(block(64), LARGEST));
         assert_eq!(live.remove(high), None);

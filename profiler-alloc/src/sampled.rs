@@ -1,8 +1,9 @@
 //! The sampled blocks that are still allocated, behind the filter that knows at once of nearly all
 //! others.
 
+use crate::block::Block;
 use crate::filter::{Filter, PLACES};
-use crate::live::{Block, LiveBlocks, Thinned};
+use crate::live::{LiveBlocks, Thinned};
 use crate::sync::{AtomicUsize, Ordering};
 
 pub struct Sampled<const SIZE: usize = PLACES> {

@@ -23,6 +23,8 @@ pub use records::{HeaderCells, NodeCells, StackCells, ThreadCells};
 
 #[path = "../../src/at_peak.rs"]
 pub mod at_peak;
+#[path = "../../src/block.rs"]
+pub mod block;
 #[path = "../../src/filter.rs"]
 pub mod filter;
 #[path = "../../src/free_records.rs"]

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use profiler_alloc_models::at_peak::change_live;
+use profiler_alloc_models::block::Block;
 use profiler_alloc_models::filter::Filter;
 use profiler_alloc_models::free_records::{FreeRecords, claim};
 use profiler_alloc_models::in_force::{InForce, look_up};
 use profiler_alloc_models::index::Index;
 use profiler_alloc_models::lazy_slice::LazySlice;
-use profiler_alloc_models::live::{Block, LiveBlocks, Thinned};
+use profiler_alloc_models::live::{LiveBlocks, Thinned};
 use profiler_alloc_models::memory::zeroed;
 use profiler_alloc_models::orders::{every, thread};
 use profiler_alloc_models::sampled::Sampled;

@@ -21,7 +21,8 @@ use profiler_alloc_format::{StackCells, ThreadCells};
 
 use super::Recorder;
 use super::pace::random;
-use crate::live::{Block, Thinned};
+use crate::block::Block;
+use crate::live::Thinned;
 use crate::sampling::{self, WIDEST, Weight};
 use crate::stacks::StackRef;
 use crate::sys;
