@@ -32,7 +32,9 @@ pub fn visit_stacks() {
 /// More threads than processors, each on the same ways at once: one that is making room in a table is often held up there.
 fn visit_stacks_at_once() {
     let threads = [(); 8].map(|()| std::thread::spawn(visit_stacks));
-    threads.map(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
 }
 
 /// Two calls, told apart by their return addresses.
