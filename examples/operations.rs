@@ -1,11 +1,11 @@
 //! Operations on the heap, so many times each, by memprof's allocator or by the system's: what instructions are counted of.
 //!
-//! `operations memprof|system pair|pair-among-many|ring|grow TIMES`
+//! `operations memprof|system pair|pair-among-none|pair-among-many|ring|grow TIMES`
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 
-use profiler_alloc::ProfilerAlloc;
+use profiler_alloc::{ProfilerAlloc, Recording, Sample};
 
 #[global_allocator]
 static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
@@ -62,20 +62,28 @@ fn ring(allocator: &impl GlobalAlloc, places: &mut [*mut u8; PLACES], turn: usiz
     }
 }
 
-/// Blocks of 64 KiB, none of whose pages is touched but the first.
-fn many() -> Vec<Vec<u8>> {
-    (0..8_192).map(|_| Vec::with_capacity(64 << 10)).collect()
+/// Pairs in a recording, among so many sampled blocks that are kept. The recording pauses for the pairs: they are looked up like
+/// any other block, and none of them is drawn as a sample.
+fn among(kept: usize, allocator: &impl GlobalAlloc, times: usize) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let recording = Recording::builder()
+        .path(folder.path().join("operations.memprof"))
+        .sample(Sample::Every(4 << 10))
+        .start()
+        .expect("nothing is recorded yet");
+    // Each is sixteen intervals long, so that it is sampled; of its pages only the first is touched.
+    let blocks: Vec<Vec<u8>> = (0..kept).map(|_| Vec::with_capacity(64 << 10)).collect();
+    recording.pause();
+    (0..times).for_each(|_| pair(allocator));
+    drop(black_box(blocks));
 }
 
 fn run(allocator: &impl GlobalAlloc, operation: &str, times: usize) {
     let mut places = [std::ptr::null_mut(); PLACES];
     descend(16, &mut || match operation {
         "pair" => (0..times).for_each(|_| pair(allocator)),
-        "pair-among-many" => {
-            let kept = black_box(many());
-            (0..times).for_each(|_| pair(allocator));
-            drop(black_box(kept));
-        }
+        "pair-among-none" => among(0, allocator, times),
+        "pair-among-many" => among(8_192, allocator, times),
         "grow" => (0..times).for_each(|_| grow(allocator)),
         "ring" => (0..times).for_each(|turn| ring(allocator, &mut places, turn)),
         other => panic!("there is no operation {other}"),
@@ -85,7 +93,9 @@ fn run(allocator: &impl GlobalAlloc, operation: &str, times: usize) {
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [allocator, operation, times] = &arguments[..] else {
-        panic!("usage: operations memprof|system pair|pair-among-many|ring|grow TIMES");
+        panic!(
+            "usage: operations memprof|system pair|pair-among-none|pair-among-many|ring|grow TIMES"
+        );
     };
     let times = times.parse().expect("a number");
     match allocator.as_str() {
