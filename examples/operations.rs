@@ -1,11 +1,11 @@
 //! Operations on the heap, so many times each, by memprof's allocator or by the system's: what instructions are counted of.
 //!
-//! `operations memprof|system pair|pair-among-none|pair-among-many|ring|grow TIMES`
+//! `operations memprof|system pair|ring|grow TIMES`
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 
-use profiler_alloc::{ProfilerAlloc, Recording, Sample};
+use profiler_alloc::ProfilerAlloc;
 
 #[global_allocator]
 static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
@@ -62,40 +62,20 @@ fn ring(allocator: &impl GlobalAlloc, places: &mut [*mut u8; PLACES], turn: usiz
     }
 }
 
-/// Pairs in a recording, among so many sampled blocks that are kept. The recording pauses for the pairs: they are looked up like
-/// any other block, and none of them is drawn as a sample.
-fn among(kept: usize, allocator: &impl GlobalAlloc, times: usize) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let recording = Recording::builder()
-        .path(folder.path().join("operations.memprof"))
-        .sample(Sample::Every(4 << 10))
-        .start()
-        .expect("nothing is recorded yet");
-    // Each is sixteen intervals long, so that it is sampled; of its pages only the first is touched.
-    let blocks: Vec<Vec<u8>> = (0..kept).map(|_| Vec::with_capacity(64 << 10)).collect();
-    recording.pause();
-    (0..times).for_each(|_| pair(allocator));
-    drop(black_box(blocks));
-}
-
 fn run(allocator: &impl GlobalAlloc, operation: &str, times: usize) {
     let mut places = [std::ptr::null_mut(); PLACES];
     descend(16, &mut || match operation {
         "pair" => (0..times).for_each(|_| pair(allocator)),
-        "pair-among-none" => among(0, allocator, times),
-        "pair-among-many" => among(8_192, allocator, times),
         "grow" => (0..times).for_each(|_| grow(allocator)),
         "ring" => (0..times).for_each(|turn| ring(allocator, &mut places, turn)),
-        other => panic!("there is no operation {other}"),
+        other => panic!("{other} is none of pair, ring and grow"),
     });
 }
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let [allocator, operation, times] = &arguments[..] else {
-        panic!(
-            "usage: operations memprof|system pair|pair-among-none|pair-among-many|ring|grow TIMES"
-        );
+        panic!("usage: operations memprof|system pair|ring|grow TIMES");
     };
     let times = times.parse().expect("a number");
     match allocator.as_str() {

@@ -76,7 +76,7 @@ fn no_operation_takes_more_instructions_than_stated() {
         ("ring", None, 39.0),
         ("ring", far, 49.0),
         ("grow", None, 104.0),
-        ("grow", far, 120.0),
+        ("grow", far, 122.0),
     ];
     let mut exceeded = Vec::new();
     for (operation, sample, bound) in bounds {
@@ -136,8 +136,12 @@ fn an_unsampled_block_costs_the_same_whatever_is_live() {
         eprintln!("not tested: {obstacle}");
         return;
     }
-    let [alone, among_many] = ["pair-among-none", "pair-among-many"]
-        .map(|operation| instructions("memprof", operation, None));
+    let of_one = |kept: &str| {
+        let [few, many] =
+            [2_000, 12_000].map(|times: u64| count("among", &[kept, &times.to_string()], None));
+        (many - few) as f64 / 10_000.0
+    };
+    let (alone, among_many) = (of_one("0"), of_one("8192"));
     println!("a pair: {alone:.1} instructions, {among_many:.1} while many sampled blocks are live");
     assert!(among_many - alone < 3.0, "{alone} {among_many}");
 }
