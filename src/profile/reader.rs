@@ -122,10 +122,13 @@ impl<R: Read + Seek> Reader<'_, R> {
     }
 
     /// Only at the end: while threads run, the frees of one may be read before the allocations of
-    /// another, and so does the timeline see them.
+    /// another, and so does the timeline see them. And only of a recording that began with the
+    /// program: where one begins while threads run, a thread that has not joined it yet may take a
+    /// block of 54 KiB after the heap in use was looked at, and free it once it has.
     fn report_foreign_frees(&mut self, profile: &Profile) {
         let has_ended = matches!(profile.state(), State::Finished | State::Exited);
-        if has_ended && profile.heap() < 0 {
+        let is_whole = profile.header.heap_base == 0;
+        if has_ended && is_whole && profile.heap() < 0 {
             let bytes = profile.heap().unsigned_abs();
             self.defects.push(Defect::HeapBelowZero { bytes });
         }
