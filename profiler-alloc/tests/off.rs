@@ -3,8 +3,8 @@
 #![cfg(feature = "off")]
 #![forbid(unsafe_code)]
 
+use profiler_alloc::measure::{Budget, Output, profiles, report, set_output};
 use profiler_alloc::queries::{QueryEvent, is_watched, record};
-use profiler_alloc::wrappers::{Budget, Output, profiles, report, set_output};
 use profiler_alloc::{
     ProfilerAlloc, budget, elapsed_timer, profile, profile_block, query_profiler, ram_profiler,
 };

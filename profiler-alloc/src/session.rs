@@ -1,0 +1,242 @@
+//! One recording: everything that happens on the slow path, once a thread has its record and its
+//! operation is counted.
+//!
+//! ```text
+//! allocated ─▶ due for a sample? ─▶ stack ─▶ add to its totals ─▶ remember the block ─┐
+//! freeing   ─▶ was it sampled?   ─▶ stack ─▶ add to both stacks' totals ──────────────┼─▶ settle: publish the heap,
+//! nothing sampled ────────────────────────────────────────────────────────────────────┘   peak, timeline, thresholds
+//! ```
+
+mod capture;
+pub mod fork;
+mod further;
+mod housekeeping;
+pub mod line_tables;
+mod samples;
+mod schedule;
+pub mod settings;
+pub mod start;
+mod thinning;
+pub mod thread_exit;
+
+use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+
+use profiler_alloc_format::ThreadCells;
+
+use self::thinning::Thinning;
+use crate::counters::slot;
+use crate::counters::totals::Totals;
+use crate::ffi::memory;
+use crate::ffi::os::{self, Statm};
+use crate::lockfree::active::InForce;
+use crate::lockfree::slot_pool::{self, FreeRecords};
+use crate::profile_file::path::Output;
+use crate::profile_file::store::Store;
+use crate::profile_file::timeline::Timeline;
+use crate::sampling::filter::Filter;
+use crate::sampling::live_blocks;
+use crate::sampling::overhead::Budget;
+use crate::sampling::sampled_blocks::Sampled;
+use crate::stacks::interner::Stacks;
+use crate::stacks::workspace::Pool;
+use crate::unwinder::modules::Modules;
+use crate::unwinder::rule_cache::Rules;
+
+static RECORDING: InForce<Recorder> = InForce::new();
+/// Recordings started so far.
+static STARTED: AtomicU64 = AtomicU64::new(0);
+
+/// What a recorder's page says that a forked child finds empty.
+const IN_FORCE: u64 = 1;
+const ENDED: u64 = 2;
+
+/// A recording and all its state. Lives until the process ends, as threads may be inside it when it
+/// stops.
+pub struct Recorder {
+    pub store: Store,
+    /// Number of this recording in the process, from 1.
+    pub generation: u64,
+    /// The recording before this one.
+    pub previous: Option<&'static Recorder>,
+    pub free_threads: FreeRecords,
+    pub budget: Budget,
+    pub paused: AtomicBool,
+    started_ns: u64,
+    wiped_on_fork: &'static AtomicU64,
+    /// The sampled blocks; says nothing of any other once the recording is about to end.
+    pub sampled: Sampled,
+    thinning: Thinning,
+    stacks: Stacks,
+    rules: Rules,
+    modules: Modules,
+    depth: usize,
+    /// Every block is sampled, from the beginning to the end.
+    takes_all: bool,
+    scratch: &'static Pool,
+    timeline: Timeline,
+    statm: Statm,
+    frame_pointer_credit: AtomicI32,
+    output: Output,
+}
+
+impl core::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Recorder")
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The recording in force.
+#[inline]
+pub fn current() -> Option<&'static Recorder> {
+    RECORDING.current()
+}
+
+/// The recording started last, in force or not.
+pub fn latest() -> Option<&'static Recorder> {
+    RECORDING.latest()
+}
+
+/// The recording with this number.
+pub fn with_generation(generation: u64) -> Option<&'static Recorder> {
+    let mut recorder = latest();
+    while let Some(each) = recorder {
+        if each.generation == generation {
+            return recorder;
+        }
+        recorder = each.previous;
+    }
+    None
+}
+
+/// Puts a recording in force. Every thread joins it at its next operation: a block that is sampled
+/// from now on may be freed by any of them.
+pub fn publish(recorder: &'static Recorder) {
+    RECORDING.publish(recorder, slot::look_up_all);
+    STARTED.fetch_add(1, Ordering::Release);
+}
+
+/// Leaves no recording in force.
+pub fn retire() {
+    RECORDING.retire();
+}
+
+/// Sets the thresholds of a thread that only counts.
+pub fn arm(cells: &ThreadCells, alloc_next: u64, free_next: u64) {
+    RECORDING.arm(cells, alloc_next, free_next);
+}
+
+/// A word that changes when a recording starts.
+pub fn started() -> &'static AtomicU64 {
+    &STARTED
+}
+
+/// A word that a forked child finds empty.
+fn in_force_word() -> Option<&'static AtomicU64> {
+    const WORDS_OF_PAGE: usize = 512;
+    let page: &[AtomicU64] = memory::wiped_on_fork(WORDS_OF_PAGE)?;
+    let word = page.first()?;
+    word.store(IN_FORCE, Ordering::Relaxed);
+    Some(word)
+}
+
+impl Recorder {
+    /// A recorder on a fresh file. `None` if the system refuses memory.
+    pub fn new(store: Store, output: Output, depth: usize, budget: Budget) -> Option<Recorder> {
+        let previous = latest();
+        let takes_all =
+            !budget.is_flexible() && store.header().interval.load(Ordering::Relaxed) == 0;
+        let (filter, budget) = match takes_all {
+            true => (Filter::closed()?, budget),
+            false => {
+                let filter = Filter::new()?;
+                (filter, budget.asking(filter))
+            }
+        };
+        let recorder = Recorder {
+            generation: previous.map_or(1, |recorder| recorder.generation + 1),
+            previous,
+            free_threads: FreeRecords::new(),
+            budget,
+            paused: AtomicBool::new(false),
+            started_ns: os::now_ns(),
+            wiped_on_fork: in_force_word()?,
+            sampled: Sampled::new(filter, live_blocks::FIRST_BUCKETS),
+            thinning: Thinning::new(),
+            stacks: Stacks::new(),
+            rules: Rules::new()?,
+            modules: Modules::new()?,
+            depth,
+            takes_all,
+            scratch: Pool::new(depth)?,
+            timeline: Timeline::new(),
+            statm: Statm::open(),
+            frame_pointer_credit: AtomicI32::new(capture::FRAME_POINTER_CREDIT),
+            output,
+            store,
+        };
+        recorder.modules.add_all(&recorder.store, 0);
+        Some(recorder)
+    }
+
+    /// Nanoseconds since the start, at the resolution of the system's tick.
+    fn elapsed(&self) -> u64 {
+        os::coarse_ns().saturating_sub(self.started_ns)
+    }
+
+    /// Nanoseconds since the start, to the nanosecond, for what is rare.
+    pub fn now(&self) -> u64 {
+        os::now_ns().saturating_sub(self.started_ns)
+    }
+
+    /// False in a forked child, which must not touch the parent's file.
+    #[inline]
+    pub fn is_ours(&self) -> bool {
+        self.wiped_on_fork.load(Ordering::Relaxed) != 0
+    }
+
+    /// A word and what it says as long as this recording is in force, and not in a forked child.
+    pub fn in_force(&self) -> (&'static AtomicU64, u64) {
+        (self.wiped_on_fork, IN_FORCE)
+    }
+
+    /// From now on nobody is to write what the file says of functions.
+    pub fn end(&self) {
+        self.wiped_on_fork.store(ENDED, Ordering::Release);
+    }
+
+    /// Path of the file.
+    pub fn path(&self) -> &[u8] {
+        self.output.as_c_str().to_bytes()
+    }
+
+    /// Exact counts of this recording.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        self.for_each_thread(&mut |cells| totals.add(cells));
+        totals
+    }
+
+    pub fn for_each_thread(&self, visit: &mut impl FnMut(&ThreadCells)) {
+        let count = self.store.header().thread_count.load(Ordering::Acquire) as usize;
+        (0..count)
+            .filter_map(|at| self.store.threads.get(at))
+            .for_each(visit);
+    }
+
+    /// A record for a thread that joins.
+    pub fn take_thread(&'static self) -> Option<(u32, &'static ThreadCells)> {
+        let header = self.store.header();
+        let count = header.thread_count.load(Ordering::Acquire) as usize;
+        let taken = self
+            .free_threads
+            .take(count, |at| self.store.threads.get(at));
+        taken.or_else(|| {
+            let at = self.store.take(&self.store.threads, &header.thread_count)?;
+            let cells = self.store.threads.get(at)?;
+            slot_pool::claim(cells);
+            Some((at as u32, cells))
+        })
+    }
+}
