@@ -90,6 +90,7 @@ const UNSAFE_FILES: &[&str] = &[
     "profiler-alloc/src/unwinder/portable.rs",
     "profiler-alloc/src/unwinder/registers.rs",
     "profiler-alloc/src/unwinder/stack_memory.rs",
+    "profiler-alloc/src/unwinder/stack_words.rs",
     "profiler-alloc/src/unwinder/unwind/tests.rs",
     "profiler-alloc/src/unwinder/unwind/tests/aarch64.rs",
     "tests/counts.rs",

@@ -76,6 +76,7 @@ compile_error!("profiler-alloc runs on 64-bit little-endian Linux");
 mod allocator;
 mod counters;
 mod ffi;
+mod hash;
 mod lockfree;
 pub mod measure;
 mod profile_file;

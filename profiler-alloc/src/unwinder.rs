@@ -12,6 +12,7 @@ pub mod arch;
     allow(dead_code, reason = "the portable unwinder needs no rules")
 )]
 pub mod cfi;
+pub mod frame;
 #[cfg_attr(
     portable_unwinder,
     allow(dead_code, reason = "the portable unwinder needs no unwind tables")

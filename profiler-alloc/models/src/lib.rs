@@ -22,6 +22,8 @@ pub use format::{COUNT_FRACTION_BITS, Frame, THREAD_FREE, THREAD_TAKEN};
 pub use records::{HeaderCells, NodeCells, StackCells, ThreadCells};
 
 pub mod ffi;
+#[path = "../../src/hash.rs"]
+pub mod hash;
 pub mod lockfree;
 pub mod orders;
 pub mod profile_file;

@@ -9,6 +9,7 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use crate::hash::spread_high;
 use crate::lockfree::lazy_slice::LazySlice;
 
 /// A power of two. *4 bytes each; untouched pages take no memory.*
@@ -43,8 +44,7 @@ pub fn is_older(address: usize, scope: u32) -> bool {
 }
 
 fn places(address: usize) -> [Option<&'static AtomicU32>; 2] {
-    const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
-    let hash = (address as u64 >> 3).wrapping_mul(MULTIPLIER);
+    let hash = spread_high(address as u64 >> 3);
     let numbers = NUMBERS.get().unwrap_or_default();
     let place = |hash: u64| numbers.get(hash as usize % PLACES);
     [place(hash >> 46), place(hash >> 28)]

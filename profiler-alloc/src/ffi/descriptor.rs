@@ -4,6 +4,7 @@
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicI32, Ordering};
 
+use crate::ffi::decimal::Decimal;
 use crate::ffi::memory;
 
 /// An open file. The program may close it, as programs that close all they did not open do, and get
@@ -119,7 +120,7 @@ fn identity(fd: i32) -> Option<(u64, u64)> {
 fn path_of(fd: i32) -> Option<&'static CStr> {
     const MOST: usize = 4096;
     let mut link = [0u8; 32];
-    let digits = crate::ffi::os::Decimal::new(u64::try_from(fd).ok()?);
+    let digits = Decimal::new(u64::try_from(fd).ok()?);
     for (to, from) in link
         .iter_mut()
         .zip(b"/proc/self/fd/".iter().chain(digits.bytes()))

@@ -12,8 +12,6 @@ use profiler_alloc_format::{
     ShareCells, SizeClassCells, StackCells, ThreadCells,
 };
 
-use crate::unwinder::stack_words::Quad;
-
 /// Types for which all-zero bytes are a valid value that may be shared between threads.
 ///
 /// # Safety
@@ -55,13 +53,19 @@ pub fn zeroed<T: Zeroed>(count: usize) -> Option<&'static [T]> {
     Some(unsafe { core::slice::from_raw_parts(base.cast::<T>(), count) })
 }
 
-/// As [`zeroed`], words of stacks for one owner.
-pub fn zeroed_quads(count: usize) -> Option<&'static mut [Quad]> {
-    let len = count.checked_mul(size_of::<Quad>())?;
+/// Types made of plain integers, for which all-zero bytes are a value.
+///
+/// # Safety
+/// As stated.
+pub unsafe trait Plain: 'static {}
+
+/// As [`zeroed`], for one owner.
+pub fn zeroed_mut<T: Plain>(count: usize) -> Option<&'static mut [T]> {
+    let len = count.checked_mul(size_of::<T>())?;
     let base = map(len, libc::PROT_READ | libc::PROT_WRITE)?;
     // SAFETY: the mapping is fresh, page-aligned, `len` bytes long, never unmapped, and known to
-    // nobody else; what it holds is made of integers, for which zero is a value.
-    Some(unsafe { core::slice::from_raw_parts_mut(base.cast::<Quad>(), count) })
+    // nobody else; T allows zeros.
+    Some(unsafe { core::slice::from_raw_parts_mut(base.cast::<T>(), count) })
 }
 
 /// Moves `value` to memory of its own that lives as long as the process.

@@ -5,6 +5,7 @@
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::ffi::decimal::Decimal;
 use crate::ffi::descriptor::Descriptor;
 
 /// Puts `errno` back to what it was, when dropped: the program must not notice the hook.
@@ -286,31 +287,6 @@ pub fn error_text(error: i32, buffer: &mut [u8; 96]) -> &[u8] {
     CStr::from_bytes_until_nul(buffer).map_or(b"", CStr::to_bytes)
 }
 
-/// An unsigned number as decimal digits.
-pub struct Decimal {
-    digits: [u8; 20],
-    start: usize,
-}
-
-impl Decimal {
-    pub fn new(mut value: u64) -> Decimal {
-        let mut digits = [b'0'; 20];
-        let mut start = digits.len();
-        loop {
-            start -= 1;
-            digits[start] = b'0' + (value % 10) as u8;
-            value /= 10;
-            if value == 0 {
-                return Decimal { digits, start };
-            }
-        }
-    }
-
-    pub fn bytes(&self) -> &[u8] {
-        &self.digits[self.start..]
-    }
-}
-
 /// `/proc/self/statm`, kept open: resident set size in bytes for one `pread`.
 pub struct Statm {
     file: Descriptor,
@@ -373,12 +349,6 @@ pub fn is_readable(address: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn decimal_prints_all_digits() {
-        assert_eq!(Decimal::new(0).bytes(), b"0");
-        assert_eq!(Decimal::new(u64::MAX).bytes(), b"18446744073709551615");
-    }
 
     #[test]
     fn readable_tells_mapped_from_unmapped() {

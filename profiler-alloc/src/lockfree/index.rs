@@ -8,6 +8,7 @@
 //! A full neighbourhood in the newest level opens the next; older levels stay as they are. Two threads that insert
 //! the same key at once may both succeed: callers must be able to live with two equal entries.
 
+use crate::hash::mix;
 use crate::lockfree::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::lockfree::lazy_slice::LazySlice;
 
@@ -116,14 +117,6 @@ impl Index {
         let home = mix(key) as usize;
         (0..PROBES).map(move |step| 2 * (home.wrapping_add(step) & mask))
     }
-}
-
-/// Spreads every bit of a key over the low bits (the finalizer of MurmurHash3).
-#[inline]
-pub fn mix(key: u64) -> u64 {
-    let mixed = (key ^ (key >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    let mixed = (mixed ^ (mixed >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    mixed ^ (mixed >> 33)
 }
 
 /// Words of a level: a key and a value for each entry.

@@ -4,8 +4,9 @@ use core::ffi::CStr;
 
 use profiler_alloc_format::EXTENSION;
 
+use crate::ffi::decimal::Decimal;
 use crate::ffi::loader::Loader;
-use crate::ffi::os::{self, Decimal};
+use crate::ffi::os;
 
 const MAX: usize = 4096;
 

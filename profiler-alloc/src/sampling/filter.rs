@@ -16,6 +16,7 @@
 //! probability (2n / `PLACES`)² where that is small: 0.02 % at 8,192 blocks, 0.1 % at 16,384.
 
 use crate::ffi::memory;
+use crate::hash::spread_high;
 use crate::lockfree::atomic::{AtomicU8, Ordering};
 
 const NO_ANSWER: u8 = 0;
@@ -109,7 +110,7 @@ impl<const SIZE: usize> Filter<SIZE> {
     }
 
     fn far(&self, address: usize) -> &AtomicU8 {
-        self.place((address as u64 >> Self::ALIGNED).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        self.place(spread_high(address as u64 >> Self::ALIGNED))
     }
 
     /// The place that the top bits of `hash` name.

@@ -19,8 +19,8 @@
 //! thin    word w ─▶ w'                                      fails if the owner has swapped it out
 //! ```
 
+use crate::hash::{mix, spread_high};
 use crate::lockfree::atomic::{AtomicU64, AtomicUsize, Ordering};
-use crate::lockfree::index::mix;
 use crate::lockfree::lazy_slice::LazySlice;
 use crate::sampling::block::{Block, address_of};
 
@@ -242,7 +242,7 @@ type Bucket = [AtomicU64; BUCKET_WORDS];
 /// megabytes are shifted against each other.
 #[inline]
 fn near(address: usize) -> usize {
-    let hash = (address / MEGABYTE).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    let hash = spread_high((address / MEGABYTE) as u64) as usize >> 32;
     (address / NEAR).wrapping_add(hash)
 }
 

@@ -10,10 +10,11 @@ use crate::stacks::frame_buffer::Frames;
 use crate::stacks::interner::{self, StackRef};
 use crate::stacks::stack_cache::Start;
 use crate::stacks::workspace::Scratch;
+use crate::unwinder::frame::{End, Guess};
 use crate::unwinder::modules::Site;
 use crate::unwinder::registers::Registers;
 use crate::unwinder::stack_memory::{OwnStack, StackMemory};
-use crate::unwinder::unwind::{self, End, FirstFrame, Guess, Tables};
+use crate::unwinder::unwind::{self, FirstFrame, Tables};
 
 /// Frame-pointer walks are tried while their credit is positive: each that is confirmed adds one, each that a table walk
 /// contradicts takes one off. A binary without frame pointers has used up the first credit after as many samples.

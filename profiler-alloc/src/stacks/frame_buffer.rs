@@ -13,10 +13,10 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::stacks::previous_stack::{self, ENTRY, Entry, KnownStack};
 use crate::unwinder::arch;
+use crate::unwinder::frame::{Fingerprint, Found, Guess, Visit};
 use crate::unwinder::modules::Site;
 use crate::unwinder::stack_memory::StackMemory;
 use crate::unwinder::stack_words::StackWords;
-use crate::unwinder::unwind::{Fingerprint, Found, Guess, Visit};
 
 /// Part of the kept frames that is for the outer end, where `main` and the thread's start are.
 const OUTER_SHARE: usize = 8;

@@ -10,8 +10,8 @@ use crate::lockfree::index::Index;
 use crate::profile_file::store::Store;
 use crate::stacks::frame_buffer::Frames;
 use crate::stacks::trie::Trie;
+use crate::unwinder::frame::Fingerprint;
 use crate::unwinder::modules::{Modules, Site};
-use crate::unwinder::unwind::Fingerprint;
 
 /// Number of the stack that takes what no longer fits.
 pub const OTHER: u32 = 0;

@@ -13,10 +13,10 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::unwinder::arch;
+use crate::unwinder::frame::{Fingerprint, Found};
 use crate::unwinder::modules::Site;
 use crate::unwinder::stack_memory::StackMemory;
 use crate::unwinder::stack_words::StackWords;
-use crate::unwinder::unwind::{Fingerprint, Found};
 
 /// Words of one frame: place, site, place of the saved frame pointer with the marks below, frame pointer, fingerprint of the
 /// frames from the outermost to this one; and the stack pointer, unless the place tells it.

@@ -6,6 +6,7 @@
 //! ```
 
 use crate::ffi::memory;
+use crate::hash::spread_high;
 use crate::stacks::interner::StackRef;
 use crate::unwinder::registers::Registers;
 use crate::unwinder::stack_memory::StackMemory;
@@ -50,7 +51,7 @@ impl Start {
             ^ (registers.sp as u64).rotate_left(20)
             ^ first as u64
             ^ u64::from(thread) << 48;
-        let key = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let key = spread_high(key);
         Start {
             key: key | 1,
             registers,
@@ -146,7 +147,7 @@ impl RecentStacks {
     #[cold]
     fn open(&mut self) -> Option<()> {
         if !self.words.has_room() {
-            self.words = WordRing::new(memory::zeroed_quads(QUADS)?, MOST_QUADS);
+            self.words = WordRing::new(memory::zeroed_mut(QUADS)?, MOST_QUADS);
         }
         self.places = memory::leak_many(PLACES, |_| Recent {
             start: Start::NOWHERE,

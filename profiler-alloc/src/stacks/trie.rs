@@ -5,8 +5,9 @@
 
 use profiler_alloc_format::Frame;
 
+use crate::hash::mix;
 use crate::lockfree::atomic::Ordering;
-use crate::lockfree::index::{Index, mix};
+use crate::lockfree::index::Index;
 use crate::profile_file::store::Store;
 
 pub struct Trie {

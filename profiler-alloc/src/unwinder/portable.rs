@@ -1,6 +1,6 @@
 //! The unwinder for machines our own does not know: the `backtrace` crate, over the system's unwind library.
 
-use crate::unwinder::unwind::{End, Visit};
+use crate::unwinder::frame::{End, Visit};
 
 /// Gives every return address to `visit`, innermost first.
 pub fn walk(mut visit: impl FnMut(usize) -> Visit) -> End {

@@ -6,6 +6,7 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::ffi::memory;
+use crate::hash::spread_high;
 use crate::lockfree::index::Index;
 use crate::unwinder::cfi::Rule;
 use crate::unwinder::modules::Site;
@@ -65,7 +66,7 @@ impl Rules {
 /// The word where the site's key belongs.
 #[inline]
 fn place(site: Site) -> usize {
-    let hash = site.to_bits().wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - PLACE_BITS);
+    let hash = spread_high(site.to_bits()) >> (64 - PLACE_BITS);
     2 * hash as usize % WORDS
 }
 

@@ -8,6 +8,8 @@
 //!             │ run │ run │ being written │ none ahead of it is read │ oldest run │ …
 //! ```
 
+use crate::ffi::memory::Plain;
+
 /// A word of a stack. Only [`StackWords::push`] makes one that is not zero.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[repr(C)]
@@ -33,6 +35,9 @@ const QUAD: usize = 4;
 
 /// Words that are compared in one go.
 pub type Quad = [StackWord; QUAD];
+
+// SAFETY: eight integers.
+unsafe impl Plain for Quad {}
 
 /// The words of one stack as they are written: addresses are aligned, and each is above the one before. What is left of the
 /// last quad repeats the last word.

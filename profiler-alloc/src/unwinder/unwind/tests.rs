@@ -11,6 +11,7 @@ use crate::ffi::memory;
 use crate::stacks::frame_buffer::{FrameBuffer, Frames};
 use crate::stacks::interner::StackRef;
 use crate::stacks::stack_cache::{RecentStacks, Start};
+use crate::unwinder::frame::Fingerprint;
 use crate::unwinder::stack_memory::OwnStack;
 use crate::unwinder::stack_words::Quad;
 
