@@ -4,8 +4,11 @@
 
 pub mod births;
 pub mod course;
+pub mod heap;
+pub mod installed;
 pub mod open_scopes;
 pub mod own_work;
+pub mod reentrancy;
 pub mod slot;
 pub mod thread_counts;
 pub mod totals;

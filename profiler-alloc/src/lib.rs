@@ -113,6 +113,7 @@ pub mod queries {
 }
 
 pub use allocator::ProfilerAlloc;
+pub use counters::installed::is_installed;
 /// The former name of [`measure`].
 #[doc(hidden)]
 pub use measure as wrappers;
@@ -123,38 +124,5 @@ pub use profiler_alloc_macros::{
     budget, elapsed_timer, profile, profile_block, query_profiler, ram_profiler,
 };
 pub use recording::{Builder, Recording, StartError};
-pub use stats::Region;
+pub use stats::{Region, heap_in_use, peak, stats};
 pub use stats_alloc::Stats;
-
-/// Exact counts of the whole process so far, in `stats_alloc`'s vocabulary: a `realloc` counts as
-/// one reallocation, and as allocating what it grows or freeing what it shrinks.
-///
-/// Exact for everything that happened before the call in this thread, and in threads it has
-/// synchronised with. All zero if [`ProfilerAlloc`] is not the global allocator.
-pub fn stats() -> Stats {
-    counters::totals::Totals::of_process().to_stats()
-}
-
-/// Heap in use in the whole process, in bytes as requested: allocated minus freed.
-pub fn heap_in_use() -> usize {
-    counters::totals::Totals::of_process().heap().max(0) as usize
-}
-
-/// Highest heap in use so far, in bytes as requested.
-///
-/// A thread publishes its heap at least every 64 KiB that it allocates or frees, so the peak is
-/// exact to 64 KiB for each thread that allocated or freed around it; a single thread recorded
-/// exactly has an exact peak.
-pub fn peak() -> usize {
-    counters::slot::peak().max(0) as usize
-}
-
-/// True if the program's global allocator is a [`ProfilerAlloc`].
-pub fn is_installed() -> bool {
-    let allocate = || drop(core::hint::black_box(Box::new(0u8)));
-    // The first one may make the thread join a new pool of records, whose counts are others.
-    allocate();
-    let before = counters::slot::own_allocs();
-    allocate();
-    counters::slot::own_allocs() != before
-}

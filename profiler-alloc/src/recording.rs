@@ -12,14 +12,14 @@ use core::sync::atomic::Ordering;
 use profiler_alloc_format::env::{Grant, Overhead, Sample, StackDepth, TimelineInterval};
 use profiler_alloc_format::{STATE_FINISHED, STATE_PAUSED, STATE_RECORDING};
 
+use crate::counters::installed::is_installed;
+use crate::counters::reentrancy::Inside;
 use crate::ffi::os;
-use crate::is_installed;
 use crate::profile_file::path::Output;
 use crate::profile_file::store::OpenFailure;
 use crate::session::settings::Settings;
 use crate::session::start::{self, Refusal};
 use crate::session::{self, Recorder};
-use crate::slow_path::Inside;
 
 /// Settings of a recording to be started from code.
 ///

@@ -18,13 +18,13 @@ pub mod settings;
 pub mod start;
 mod thinning;
 pub mod thread_exit;
+pub mod threads;
 
 use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
 use self::thinning::Thinning;
-use crate::counters::slot;
 use crate::counters::totals::Totals;
 use crate::ffi::memory;
 use crate::ffi::os::{self, Statm};
@@ -111,9 +111,10 @@ pub fn with_generation(generation: u64) -> Option<&'static Recorder> {
 }
 
 /// Puts a recording in force. Every thread joins it at its next operation: a block that is sampled
-/// from now on may be freed by any of them.
-pub fn publish(recorder: &'static Recorder) {
-    RECORDING.publish(recorder, slot::look_up_all);
+/// from now on may be freed by any of them. `look_up_all` sends the threads that only count down the
+/// slow path.
+pub fn publish(recorder: &'static Recorder, look_up_all: impl FnOnce()) {
+    RECORDING.publish(recorder, look_up_all);
     STARTED.fetch_add(1, Ordering::Release);
 }
 

@@ -18,13 +18,13 @@
 //!
 //! Rules: nothing here panics, allocates, or waits for a lock; `errno` stays as it was.
 
-use core::cell::Cell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
 use crate::counters::open_scopes;
 use crate::counters::own_work;
+use crate::counters::reentrancy::Inside;
 use crate::counters::slot::{self, Operation};
 use crate::ffi::os;
 use crate::sampling::block::Block;
@@ -32,34 +32,12 @@ use crate::sampling::fast_path;
 use crate::session::fork;
 use crate::session::start;
 use crate::session::thread_exit;
+use crate::session::threads;
 use crate::session::{self, Recorder};
 use crate::unwinder::modules;
 use crate::unwinder::registers::Registers;
 
-thread_local! {
-    static INSIDE: Cell<bool> = const { Cell::new(false) };
-}
-
 static STARTED: AtomicBool = AtomicBool::new(false);
-
-/// Keeps a thread from entering the slow path while it is in it.
-pub struct Inside(());
-
-impl Inside {
-    pub fn enter() -> Option<Inside> {
-        let was_inside = INSIDE
-            .try_with(|inside| inside.replace(true))
-            .unwrap_or(true);
-        // Not `then_some`: a guard made for nothing would open the door when it is dropped.
-        if was_inside { None } else { Some(Inside(())) }
-    }
-}
-
-impl Drop for Inside {
-    fn drop(&mut self) {
-        let _ = INSIDE.try_with(|inside| inside.set(false));
-    }
-}
 
 /// An allocation of `size` bytes succeeded at `address`.
 #[cold]
@@ -142,7 +120,7 @@ fn settle(
     record: impl FnOnce(&'static Recorder, &'static ThreadCells),
 ) -> bool {
     if own_work::is_own(slot::current()) {
-        operation.count_own();
+        operation.count_shared(own_work::cells());
         return false;
     }
     let _errno = os::Errno::keep();
@@ -152,20 +130,20 @@ fn settle(
     };
     let recorder = recorder_in_force();
     let cells = slot::current();
-    let joined = match slot::has_joined(cells, recorder) {
+    let joined = match threads::has_joined(cells, recorder) {
         true => Some((recorder, cells)),
         false => join_pool(),
     };
     let Some((recorder, cells)) = joined else {
-        operation.count_shared();
+        threads::count_shared(operation);
         return false;
     };
     operation.count(cells);
     match recorder {
         Some(recorder) => record(recorder, cells),
         None => {
-            slot::publish(cells);
-            slot::rearm(cells);
+            open_scopes::publish(cells);
+            threads::rearm(cells);
         }
     }
     recorder.is_some()
@@ -182,7 +160,7 @@ fn join_pool() -> Option<(Option<&'static Recorder>, &'static ThreadCells)> {
         start::from_env();
     }
     let recorder = recorder_in_force();
-    let cells = slot::join(recorder)?;
+    let cells = threads::join(recorder)?;
     thread_exit::watch(cells);
     Some((recorder, cells))
 }
@@ -200,8 +178,8 @@ pub fn join(recorder: &'static Recorder) -> u32 {
     let Some(_inside) = Inside::enter() else {
         return 0;
     };
-    if !slot::has_joined(own_work::of_program(), Some(recorder)) {
-        let Some(cells) = slot::join(Some(recorder)) else {
+    if !threads::has_joined(own_work::of_program(), Some(recorder)) {
+        let Some(cells) = threads::join(Some(recorder)) else {
             return 0;
         };
         thread_exit::watch(cells);
@@ -224,26 +202,12 @@ fn recorder_in_force() -> Option<&'static Recorder> {
 fn count_inside(operation: Operation) {
     let cells = slot::current();
     if slot::is_nobody(cells) {
-        operation.count_shared();
+        threads::count_shared(operation);
     } else {
         operation.count(cells);
     }
     if let Some(recorder) = ours() {
         let lost: &AtomicU64 = &recorder.store.header().lost_reentrant;
         lost.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nobody_enters_twice_however_often_it_is_tried() {
-        let first = Inside::enter();
-        assert!(first.is_some());
-        assert!((0..3).all(|_| Inside::enter().is_none()));
-        drop(first);
-        assert!(Inside::enter().is_some());
     }
 }

@@ -1,12 +1,40 @@
-//! Exact counts of a stretch of code, after `stats_alloc::Region`.
+//! Exact counts of the whole process, and of a stretch of code after `stats_alloc::Region`.
 
 use core::alloc::GlobalAlloc;
 use core::marker::PhantomData;
 
 use stats_alloc::Stats;
 
-use crate::ProfilerAlloc;
-use crate::stats;
+use crate::allocator::ProfilerAlloc;
+use crate::counters::{heap, open_scopes, own_work, slot};
+use crate::session::threads;
+
+/// Exact counts of the whole process so far, in `stats_alloc`'s vocabulary: a `realloc` counts as
+/// one reallocation, and as allocating what it grows or freeing what it shrinks.
+///
+/// Exact for everything that happened before the call in this thread, and in threads it has
+/// synchronised with. All zero if [`ProfilerAlloc`] is not the global allocator.
+pub fn stats() -> Stats {
+    threads::process_totals().to_stats()
+}
+
+/// Heap in use in the whole process, in bytes as requested: allocated minus freed.
+pub fn heap_in_use() -> usize {
+    threads::process_totals().heap().max(0) as usize
+}
+
+/// Highest heap in use so far, in bytes as requested.
+///
+/// A thread publishes its heap at least every 64 KiB that it allocates or frees, so the peak is
+/// exact to 64 KiB for each thread that allocated or freed around it; a single thread recorded
+/// exactly has an exact peak.
+pub fn peak() -> usize {
+    let cells = own_work::of_program();
+    if !slot::is_nobody(cells) {
+        open_scopes::publish(cells);
+    }
+    heap::peak().max(0) as usize
+}
 
 /// The difference between the counts now and when the region began; of the whole process.
 ///

@@ -15,6 +15,7 @@ use profiler_alloc_format::ThreadCells;
 
 use crate::counters::births;
 use crate::counters::course::Course;
+use crate::counters::heap;
 use crate::counters::own_work;
 use crate::counters::slot;
 use crate::counters::thread_counts::{self, OwnCounts};
@@ -131,9 +132,24 @@ pub fn freeing(address: usize, size: u64) {
     }
 }
 
+/// Publishes the heap (see [`heap::publish`]), and shows it to the scopes that are open.
+pub fn publish(cells: &ThreadCells) -> i64 {
+    let heap = heap::publish(cells);
+    saw(cells, heap);
+    heap
+}
+
+/// As [`publish`], but see [`heap::publish_much`].
+#[inline]
+pub fn publish_much(cells: &ThreadCells) -> i64 {
+    let heap = heap::publish_much(cells);
+    saw(cells, heap);
+    heap
+}
+
 /// The calling thread has counted an operation in `cells`; the process's heap is `heap` now.
 #[inline]
-pub fn saw(cells: &ThreadCells, heap: i64) {
+fn saw(cells: &ThreadCells, heap: i64) {
     if OPEN.load(Ordering::Relaxed) != 0 || is_open() {
         note(cells, heap);
     }
@@ -231,7 +247,7 @@ impl ProcessPeak {
                 Ordering::Relaxed,
             ) {
                 Ok(_) => {
-                    PEAKS[free as usize].store(slot::heap(), Ordering::Relaxed);
+                    PEAKS[free as usize].store(heap::heap(), Ordering::Relaxed);
                     return Some(ProcessPeak(free as usize));
                 }
                 Err(other) => open = other,
@@ -241,7 +257,7 @@ impl ProcessPeak {
 
     /// *Bytes.*
     pub fn close(self) -> i64 {
-        let peak = PEAKS[self.0].load(Ordering::Relaxed).max(slot::heap());
+        let peak = PEAKS[self.0].load(Ordering::Relaxed).max(heap::heap());
         OPEN.fetch_and(!(1 << self.0), Ordering::AcqRel);
         peak
     }

@@ -5,8 +5,6 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use profiler_alloc_format::ThreadCells;
 use stats_alloc::Stats;
 
-use crate::counters::slot;
-
 /// Sums over records.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Totals {
@@ -31,13 +29,6 @@ impl Totals {
         self.realloc_new = self.realloc_new.wrapping_add(get(&cells.realloc_new));
         self.grown = self.grown.wrapping_add(get(&cells.grown));
         self.shrunk = self.shrunk.wrapping_add(get(&cells.shrunk));
-    }
-
-    /// Of the whole process.
-    pub fn of_process() -> Totals {
-        let mut totals = Totals::default();
-        slot::for_each(|cells| totals.add(cells));
-        totals
     }
 
     /// Heap in use: bytes allocated minus bytes freed.

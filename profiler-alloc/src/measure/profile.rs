@@ -27,6 +27,7 @@ mod text;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use super::exit;
+use crate::counters::installed::is_installed;
 use crate::counters::thread_counts::{Excused, given};
 
 pub use call::call;
@@ -71,7 +72,7 @@ pub(super) fn is_heap_counted() -> bool {
     match STATE.load(Ordering::Relaxed) {
         UNKNOWN => {
             let _excused = Excused::begin();
-            let is_known = crate::is_installed();
+            let is_known = is_installed();
             STATE.store(if is_known { YES } else { NO }, Ordering::Relaxed);
             is_known
         }

@@ -13,7 +13,7 @@ use super::report::Report;
 use super::rss::{self, RssPeak};
 use super::scope::{Entered, Scope};
 use super::series::Series;
-use crate::counters::slot;
+use crate::counters::heap;
 use crate::counters::thread_counts::Excused;
 
 mod report;
@@ -133,7 +133,7 @@ impl RamScope {
 
     fn report(&mut self, before: Moment, heap_before: i64) -> RamReport {
         let after = self.moment();
-        let heap_after = slot::heap();
+        let heap_after = heap::heap();
         let peak = self
             .meter
             .process_peak()
@@ -167,7 +167,7 @@ impl Scope for RamScope {
                 true => RssPeak::open(),
                 false => None,
             };
-            self.before = Some((before, slot::heap()));
+            self.before = Some((before, heap::heap()));
         }
         self.meter.resume();
     }

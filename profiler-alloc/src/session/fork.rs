@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use crate::counters::slot;
 use crate::lockfree::active::look_up;
 use crate::session;
+use crate::session::threads;
 
 static WATCHING: AtomicBool = AtomicBool::new(false);
 
@@ -50,7 +51,7 @@ pub fn become_child() {
         recorder.store.make_private();
         each = recorder.previous;
     }
-    slot::forget();
+    threads::forget();
 }
 
 #[cfg(test)]

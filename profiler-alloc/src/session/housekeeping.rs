@@ -5,9 +5,9 @@ use core::sync::atomic::Ordering;
 use profiler_alloc_format::{Point, ThreadCells};
 
 use super::Recorder;
+use crate::counters::open_scopes;
 use crate::counters::own_work;
-use crate::counters::slot;
-use crate::counters::totals::Totals;
+use crate::session::threads;
 
 /// The time at which a slow path began.
 #[derive(Clone, Copy)]
@@ -38,7 +38,7 @@ impl Recorder {
     /// timeline, sets the thresholds.
     pub(super) fn settle_at(&self, cells: &ThreadCells, tick: Tick) -> i64 {
         let header = self.store.header();
-        let heap = slot::publish_much(cells);
+        let heap = open_scopes::publish_much(cells);
         let Tick { now_ns, is_new } = tick;
         if is_new {
             header.heap.store(heap as u64, Ordering::Relaxed);
@@ -61,7 +61,7 @@ impl Recorder {
         }
         if self.timeline.is_due(now_ns) {
             self.add_point(now_ns, heap);
-            slot::set_name(cells);
+            threads::set_name(cells);
         }
         if self.budget.is_due(now_ns) {
             self.look(now_ns);
@@ -92,7 +92,7 @@ impl Recorder {
             .updated_ns
             .fetch_max(now_ns, Ordering::Relaxed);
         self.look(now_ns);
-        self.add_point(now_ns, Totals::of_process().heap());
+        self.add_point(now_ns, threads::process_totals().heap());
     }
 
     /// Fixes the totals: what threads count from now on, until they have noticed, is not part of

@@ -6,7 +6,6 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use profiler_alloc_format::env::{self, Sample};
 use profiler_alloc_format::{MAGIC, STATE_EXITED, STATE_RECORDING, VERSION};
 
-use crate::counters::totals::Totals;
 use crate::ffi::memory;
 use crate::ffi::os;
 use crate::profile_file::path::Output;
@@ -14,6 +13,7 @@ use crate::profile_file::store::{OpenFailure, Store};
 use crate::sampling::overhead::Budget;
 use crate::session::fork;
 use crate::session::settings::Settings;
+use crate::session::threads;
 use crate::session::{self, Recorder};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
@@ -83,7 +83,7 @@ fn open(output: Output, settings: &Settings) -> Result<&'static Recorder, Refusa
         })?;
     fork::watch();
     watch_exit();
-    session::publish(recorder);
+    session::publish(recorder, threads::look_up_all);
     Ok(recorder)
 }
 
@@ -126,7 +126,7 @@ fn watch_exit() {
 fn write_header(store: &Store, settings: &Settings) {
     let header = store.header();
     let (mode, interval) = settings.mode();
-    let heap = Totals::of_process().heap() as u64;
+    let heap = threads::process_totals().heap() as u64;
     let set =
         |cell: &core::sync::atomic::AtomicU64, value: u64| cell.store(value, Ordering::Relaxed);
     let set32 = |cell: &AtomicU32, value: u32| cell.store(value, Ordering::Relaxed);

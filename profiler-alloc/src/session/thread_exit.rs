@@ -8,8 +8,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
-use crate::counters::slot;
-use crate::slow_path::Inside;
+use crate::counters::reentrancy::Inside;
+use crate::session::threads;
 
 /// The key plus one; 0 before it is made.
 static KEY: AtomicU64 = AtomicU64::new(0);
@@ -41,5 +41,5 @@ fn key() -> Option<libc::pthread_key_t> {
 
 extern "C" fn ended(_: *mut c_void) {
     let _inside = Inside::enter();
-    slot::leave();
+    threads::leave();
 }

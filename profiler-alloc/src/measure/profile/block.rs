@@ -18,6 +18,7 @@ use crate::counters::own_work;
 use crate::counters::slot;
 use crate::counters::thread_counts::Excused;
 use crate::session::line_tables::Counters;
+use crate::session::threads;
 use crate::session::{self, Recorder};
 use crate::slow_path;
 
@@ -143,7 +144,7 @@ impl Block {
         };
         let thread = match is_shared {
             true => 0,
-            false if slot::has_joined(own_work::of_program(), Some(recorder)) => slot::number(),
+            false if threads::has_joined(own_work::of_program(), Some(recorder)) => slot::number(),
             false => slow_path::join(recorder),
         };
         Some(Place {

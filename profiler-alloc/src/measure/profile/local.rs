@@ -8,6 +8,7 @@ use profiler_alloc_format::{LineCells, ShareCells};
 
 use super::block::{Block, Place};
 use super::table::{Table, Taken};
+use crate::counters::heap;
 use crate::counters::slot::{self, bump};
 use crate::counters::thread_counts;
 use crate::measure::rss;
@@ -92,7 +93,7 @@ impl<const W: usize> Local<W> {
         }
         let cells = slot::current();
         let (allocated, freed) = thread_counts::bytes_with(cells);
-        (allocated, freed, slot::heap_with(cells))
+        (allocated, freed, heap::heap_with(cells))
     }
 
     /// Looks whether the counters are still the right ones, and takes others if not.

@@ -8,6 +8,7 @@ use profiler_alloc_format::LineCells;
 
 use super::block::{self, Block, Place};
 use super::report::ProfileReport;
+use crate::counters::heap;
 use crate::counters::slot;
 use crate::counters::thread_counts::Excused;
 use crate::measure::exit::{self, Ending};
@@ -271,7 +272,7 @@ impl Table {
             source_hash: about.source_hash,
             span: about.span,
             lines: about.lines,
-            heap: slot::heap(),
+            heap: heap::heap(),
         }
     }
 
