@@ -4,10 +4,12 @@
 
 pub mod at_peak;
 pub mod block;
+pub mod draws;
 pub mod fast_path;
 pub mod filter;
 pub mod live_blocks;
 pub mod overhead;
 pub mod sampled_blocks;
+pub mod thinning;
 pub mod waypoints;
 pub mod weights;

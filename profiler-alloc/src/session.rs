@@ -8,26 +8,29 @@
 //! ```
 
 mod capture;
+mod clock;
 pub mod fork;
 mod further;
 mod housekeeping;
 pub mod line_tables;
+mod ownership;
+mod remembered;
 mod samples;
 mod schedule;
 pub mod settings;
 pub mod start;
-mod thinning;
 pub mod thread_exit;
 pub mod threads;
 
-use core::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
-use self::thinning::Thinning;
+use self::capture::Capture;
+use self::clock::Clock;
+use self::ownership::Ownership;
 use crate::counters::totals::Totals;
-use crate::ffi::memory;
-use crate::ffi::os::{self, Statm};
+use crate::ffi::os::Statm;
 use crate::lockfree::active::InForce;
 use crate::lockfree::slot_pool::{self, FreeRecords};
 use crate::profile_file::path::Output;
@@ -37,18 +40,11 @@ use crate::sampling::filter::Filter;
 use crate::sampling::live_blocks;
 use crate::sampling::overhead::Budget;
 use crate::sampling::sampled_blocks::Sampled;
-use crate::stacks::interner::Stacks;
-use crate::stacks::workspace::Pool;
-use crate::unwinder::modules::Modules;
-use crate::unwinder::rule_cache::Rules;
+use crate::sampling::thinning::Thinning;
 
 static RECORDING: InForce<Recorder> = InForce::new();
 /// Recordings started so far.
 static STARTED: AtomicU64 = AtomicU64::new(0);
-
-/// What a recorder's page says that a forked child finds empty.
-const IN_FORCE: u64 = 1;
-const ENDED: u64 = 2;
 
 /// A recording and all its state. Lives until the process ends, as threads may be inside it when it
 /// stops.
@@ -61,21 +57,16 @@ pub struct Recorder {
     pub free_threads: FreeRecords,
     pub budget: Budget,
     pub paused: AtomicBool,
-    started_ns: u64,
-    wiped_on_fork: &'static AtomicU64,
+    clock: Clock,
+    ownership: Ownership,
     /// The sampled blocks; says nothing of any other once the recording is about to end.
     pub sampled: Sampled,
     thinning: Thinning,
-    stacks: Stacks,
-    rules: Rules,
-    modules: Modules,
-    depth: usize,
+    capture: Capture,
     /// Every block is sampled, from the beginning to the end.
     takes_all: bool,
-    scratch: &'static Pool,
     timeline: Timeline,
     statm: Statm,
-    frame_pointer_credit: AtomicI32,
     output: Output,
 }
 
@@ -133,15 +124,6 @@ pub fn started() -> &'static AtomicU64 {
     &STARTED
 }
 
-/// A word that a forked child finds empty.
-fn in_force_word() -> Option<&'static AtomicU64> {
-    const WORDS_OF_PAGE: usize = 512;
-    let page: &[AtomicU64] = memory::wiped_on_fork(WORDS_OF_PAGE)?;
-    let word = page.first()?;
-    word.store(IN_FORCE, Ordering::Relaxed);
-    Some(word)
-}
-
 impl Recorder {
     /// A recorder on a fresh file. `None` if the system refuses memory.
     pub fn new(store: Store, output: Output, depth: usize, budget: Budget) -> Option<Recorder> {
@@ -155,56 +137,40 @@ impl Recorder {
                 (filter, budget.asking(filter))
             }
         };
-        let recorder = Recorder {
+        Some(Recorder {
             generation: previous.map_or(1, |recorder| recorder.generation + 1),
             previous,
             free_threads: FreeRecords::new(),
             budget,
             paused: AtomicBool::new(false),
-            started_ns: os::now_ns(),
-            wiped_on_fork: in_force_word()?,
+            clock: Clock::start(),
+            ownership: Ownership::claim()?,
             sampled: Sampled::new(filter, live_blocks::FIRST_BUCKETS),
             thinning: Thinning::new(),
-            stacks: Stacks::new(),
-            rules: Rules::new()?,
-            modules: Modules::new()?,
-            depth,
+            capture: Capture::new(&store, depth)?,
             takes_all,
-            scratch: Pool::new(depth)?,
             timeline: Timeline::new(),
             statm: Statm::open(),
-            frame_pointer_credit: AtomicI32::new(capture::FRAME_POINTER_CREDIT),
             output,
             store,
-        };
-        recorder.modules.add_all(&recorder.store, 0);
-        Some(recorder)
-    }
-
-    /// Nanoseconds since the start, at the resolution of the system's tick.
-    fn elapsed(&self) -> u64 {
-        os::coarse_ns().saturating_sub(self.started_ns)
-    }
-
-    /// Nanoseconds since the start, to the nanosecond, for what is rare.
-    pub fn now(&self) -> u64 {
-        os::now_ns().saturating_sub(self.started_ns)
+        })
     }
 
     /// False in a forked child, which must not touch the parent's file.
     #[inline]
     pub fn is_ours(&self) -> bool {
-        self.wiped_on_fork.load(Ordering::Relaxed) != 0
+        self.ownership.is_ours()
     }
 
-    /// A word and what it says as long as this recording is in force, and not in a forked child.
+    /// The word to poll, and the value it holds while this recording is active; a forked child reads
+    /// 0.
     pub fn in_force(&self) -> (&'static AtomicU64, u64) {
-        (self.wiped_on_fork, IN_FORCE)
+        self.ownership.active_word()
     }
 
     /// From now on nobody is to write what the file says of functions.
     pub fn end(&self) {
-        self.wiped_on_fork.store(ENDED, Ordering::Release);
+        self.ownership.end();
     }
 
     /// Path of the file.

@@ -1,47 +1,83 @@
 //! Where a thread is: its stack, by frame pointers if they are known to lead there, by unwind tables otherwise.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
-use super::Recorder;
+use super::clock::Clock;
 use crate::counters::slot::{self, bump};
+use crate::profile_file::store::Store;
 use crate::stacks::frame_buffer::Frames;
-use crate::stacks::interner::{self, StackRef};
+use crate::stacks::interner::{StackRef, Stacks};
 use crate::stacks::stack_cache::Start;
-use crate::stacks::workspace::Scratch;
+use crate::stacks::workspace::{Pool, Scratch};
 use crate::unwinder::frame::{End, Guess};
-use crate::unwinder::modules::Site;
+use crate::unwinder::modules::{Modules, Site};
 use crate::unwinder::registers::Registers;
+use crate::unwinder::rule_cache::Rules;
 use crate::unwinder::stack_memory::{OwnStack, StackMemory};
 use crate::unwinder::unwind::{self, FirstFrame, Tables};
 
 /// Frame-pointer walks are tried while their credit is positive: each that is confirmed adds one, each that a table walk
 /// contradicts takes one off. A binary without frame pointers has used up the first credit after as many samples.
-pub const FRAME_POINTER_CREDIT: i32 = 64;
+const FRAME_POINTER_CREDIT: i32 = 64;
 /// Most credit there is.
 const FRAME_POINTER_TRUST: i32 = 1024;
 
 /// The operation that a stack is taken for: each has functions of its own that walks begin in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub enum Kind {
     Alloc,
     Free,
     Realloc,
 }
 
-impl Recorder {
+/// The calling thread, whose stack is taken, and the recording that it is taken for.
+#[derive(Clone, Copy)]
+pub struct Thread<'a> {
+    pub cells: &'a ThreadCells,
+    pub store: &'a Store,
+    pub clock: Clock,
+}
+
+/// What stacks are taken with.
+pub struct Capture {
+    stacks: Stacks,
+    rules: Rules,
+    modules: Modules,
+    depth: usize,
+    scratch: &'static Pool,
+    frame_pointer_credit: AtomicI32,
+}
+
+impl Capture {
+    /// For stacks of up to `depth` frames, with the modules that are loaded already. `None` if the
+    /// system refuses memory.
+    pub fn new(store: &Store, depth: usize) -> Option<Capture> {
+        let capture = Capture {
+            stacks: Stacks::new(),
+            rules: Rules::new()?,
+            modules: Modules::new()?,
+            depth,
+            scratch: Pool::new(depth)?,
+            frame_pointer_credit: AtomicI32::new(FRAME_POINTER_CREDIT),
+        };
+        capture.modules.add_all(store, 0);
+        Some(capture)
+    }
+
+    /// Bytes of address space that it has taken.
+    pub fn bytes(&self) -> usize {
+        self.stacks.bytes() + self.rules.bytes()
+    }
+
     /// The calling thread's stack from `registers` outwards, and the number of frames walked.
-    pub(super) fn stack(
-        &self,
-        cells: &ThreadCells,
-        kind: Kind,
-        registers: Registers,
-    ) -> (StackRef, usize) {
+    pub fn stack(&self, of: Thread<'_>, kind: Kind, registers: Registers) -> (StackRef, usize) {
+        let Thread { cells, store, .. } = of;
         let mut memory = memory_at(cells, registers.sp);
         let thread = slot::number();
         let Some(mut scratch) = self.scratch.take(thread as usize) else {
-            return self.lost_stack();
+            return lost_stack(store);
         };
         let first_frame = &mut scratch.first_frames[kind as usize];
         let start = self
@@ -52,7 +88,7 @@ impl Recorder {
             bump(&cells.table_walks, 1);
             return (stack, 0);
         }
-        self.walk(cells, registers, &mut memory, &mut scratch, start)
+        self.walk(of, registers, &mut memory, &mut scratch, start)
     }
 
     /// The return address of the first frame, if it is known how to find it.
@@ -70,24 +106,21 @@ impl Recorder {
         memory.read(frame.return_at(registers))
     }
 
-    #[cold]
-    fn lost_stack(&self) -> (StackRef, usize) {
-        let header = self.store.header();
-        header.lost_stacks.fetch_add(1, Ordering::Relaxed);
-        (StackRef::OTHER, 0)
-    }
-
     /// The stack, found by walking it.
     #[inline(never)]
     fn walk(
         &self,
-        cells: &ThreadCells,
+        Thread {
+            cells,
+            store,
+            clock,
+        }: Thread<'_>,
         registers: Registers,
         memory: &mut StackMemory,
         scratch: &mut Scratch,
         start: Option<Start>,
     ) -> (StackRef, usize) {
-        let header = self.store.header();
+        let header = store.header();
         let guess = self.guess(registers, memory);
         if guess.len > 0
             && let Some(stack) = self.stacks.guessed(guess.fingerprint)
@@ -105,7 +138,7 @@ impl Recorder {
             return (stack, guess.len);
         }
         bump(&cells.table_walks, 1);
-        let now_ns = self.elapsed();
+        let now_ns = clock.elapsed();
         let Scratch {
             context,
             frames,
@@ -116,7 +149,7 @@ impl Recorder {
         let mut tables = Tables {
             rules: &self.rules,
             modules: &self.modules,
-            store: &self.store,
+            store,
             context,
             now_ns,
         };
@@ -130,9 +163,7 @@ impl Recorder {
         if frames.is_deep() {
             header.lost_middle_frames.fetch_add(1, Ordering::Relaxed);
         }
-        let stack = self
-            .stacks
-            .intern(&self.store, &self.modules, &frames, now_ns);
+        let stack = self.stacks.intern(store, &self.modules, &frames, now_ns);
         if stack == StackRef::OTHER {
             header.lost_stacks.fetch_add(1, Ordering::Relaxed);
         }
@@ -166,16 +197,13 @@ impl Recorder {
             self.frame_pointer_credit.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
 
-    /// Notes where the thread is now, and that it has left where it was.
-    pub(super) fn enter(&self, cells: &ThreadCells, at: StackRef) {
-        let left = cells.last_node.load(Ordering::Relaxed);
-        if left != at.node {
-            let heap = cells.last_heap.load(Ordering::Relaxed) as i64;
-            interner::leave(&self.store, left, at.node, heap);
-            cells.last_node.store(at.node, Ordering::Relaxed);
-        }
-    }
+#[cold]
+fn lost_stack(store: &Store) -> (StackRef, usize) {
+    let header = store.header();
+    header.lost_stacks.fetch_add(1, Ordering::Relaxed);
+    (StackRef::OTHER, 0)
 }
 
 /// The stack around `sp`; what has become known of the thread's own stack is kept.

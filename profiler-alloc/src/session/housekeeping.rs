@@ -21,7 +21,7 @@ impl Recorder {
     /// Reads the clock, and says in the file what it is.
     pub(super) fn tick(&self) -> Tick {
         let updated_ns = &self.store.header().updated_ns;
-        let now_ns = self.elapsed();
+        let now_ns = self.clock.elapsed();
         let is_new = now_ns > updated_ns.load(Ordering::Relaxed);
         if is_new {
             updated_ns.fetch_max(now_ns, Ordering::Relaxed);
@@ -56,7 +56,7 @@ impl Recorder {
                 .is_ok()
         {
             // The tick's clock is behind: a peak early in the run would be before its start.
-            header.peak_ns.store(self.now(), Ordering::Relaxed);
+            header.peak_ns.store(self.clock.now(), Ordering::Relaxed);
             header.peak_epoch.fetch_add(1, Ordering::AcqRel);
         }
         if self.timeline.is_due(now_ns) {
@@ -86,7 +86,7 @@ impl Recorder {
 
     /// Adds a last point to the timeline, and brings the header up to date.
     pub fn bring_up_to_date(&self) {
-        let now_ns = self.now();
+        let now_ns = self.clock.now();
         self.store
             .header()
             .updated_ns
@@ -110,7 +110,7 @@ impl Recorder {
             (&header.final_realloc_new, totals.realloc_new),
             (&header.final_grown, totals.grown),
             (&header.final_shrunk, totals.shrunk),
-            (&header.final_ns, self.now()),
+            (&header.final_ns, self.clock.now()),
         ] {
             cell.store(value, Ordering::Relaxed);
         }
@@ -121,7 +121,7 @@ impl Recorder {
     /// Bytes of address space the recorder has taken beside the file, of which it touched a part,
     /// and the wrappers' heap.
     pub(super) fn own_bytes(&self) -> u64 {
-        let mapped = self.sampled.bytes() + self.stacks.bytes() + self.rules.bytes();
+        let mapped = self.sampled.bytes() + self.capture.bytes();
         (mapped as u64).saturating_add(own_work::heap())
     }
 }

@@ -79,7 +79,7 @@ impl Recorder {
 
     /// The last call so far in a share has ended, or gives way.
     pub fn left(&self, share: &ShareCells) {
-        let last_ns = self.now().wrapping_add(1);
+        let last_ns = self.clock.now().wrapping_add(1);
         share.last_ns.store(last_ns, Ordering::Relaxed);
     }
 
@@ -144,7 +144,7 @@ impl Recorder {
         record.source_hash.store(hash, Ordering::Relaxed);
         let heap = function.heap as u64;
         record.baseline.store(heap, Ordering::Relaxed);
-        let first_ns = self.now().wrapping_add(1);
+        let first_ns = self.clock.now().wrapping_add(1);
         record.first_ns.store(first_ns, Ordering::Relaxed);
         record.number.store(function.number, Ordering::Release);
         Some(at as u32)

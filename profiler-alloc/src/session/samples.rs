@@ -7,10 +7,11 @@ use core::sync::atomic::Ordering;
 use profiler_alloc_format::{StackCells, ThreadCells, size_class};
 
 use super::Recorder;
-use super::capture::Kind;
+use super::capture::{Kind, Thread};
 use crate::counters::slot::number;
 use crate::sampling::at_peak::add_variance;
 use crate::sampling::block::Block;
+use crate::sampling::draws::random;
 use crate::sampling::live_blocks;
 use crate::sampling::weights::{self, Weight};
 use crate::stacks::interner::{self, StackRef};
@@ -178,7 +179,7 @@ impl Recorder {
         class.count.fetch_add(weight.count, Ordering::Relaxed);
         class.bytes.fetch_add(weight.bytes, Ordering::Relaxed);
 
-        let live = self.thinned(cells, size, interval);
+        let live = self.thinning.thinned(size, interval, || random(cells));
         let is_kept = live.map(|live| {
             let block = Block::new(address, size, at.stack, live, number());
             self.keep(stack, block, is_realloc)
@@ -264,6 +265,27 @@ impl Recorder {
             .header()
             .lost_blocks
             .fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The calling thread's stack from `at` outwards, and the number of frames walked.
+    #[inline]
+    fn stack(&self, cells: &ThreadCells, kind: Kind, at: Registers) -> (StackRef, usize) {
+        let thread = Thread {
+            cells,
+            store: &self.store,
+            clock: self.clock,
+        };
+        self.capture.stack(thread, kind, at)
+    }
+
+    /// Notes where the thread is now, and that it has left where it was.
+    fn enter(&self, cells: &ThreadCells, at: StackRef) {
+        let left = cells.last_node.load(Ordering::Relaxed);
+        if left != at.node {
+            let heap = cells.last_heap.load(Ordering::Relaxed) as i64;
+            interner::leave(&self.store, left, at.node, heap);
+            cells.last_node.store(at.node, Ordering::Relaxed);
+        }
     }
 
     #[inline]

@@ -9,6 +9,7 @@ use crate::counters::open_scopes;
 use crate::counters::slot::STEP;
 use crate::counters::totals::Totals;
 use crate::ffi::os;
+use crate::sampling::draws::random;
 use crate::sampling::overhead::Budget;
 use crate::sampling::weights;
 
@@ -162,13 +163,6 @@ impl Recorder {
         self.draw(cells);
         self.rearm(cells);
     }
-}
-
-/// The next random number of a thread.
-pub(super) fn random(cells: &ThreadCells) -> u64 {
-    let (state, random) = weights::next_random(cells.random.load(Ordering::Relaxed));
-    cells.random.store(state, Ordering::Relaxed);
-    random
 }
 
 /// Mean size of what has been allocated, in bytes.

@@ -17,15 +17,10 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use profiler_alloc_format::{StackCells, ThreadCells};
-
-use super::Recorder;
-use super::schedule::random;
-use crate::ffi::os;
 use crate::sampling::block::Block;
 use crate::sampling::live_blocks::Thinned;
-use crate::sampling::weights::{self, WIDEST, Weight};
-use crate::stacks::interner::StackRef;
+use crate::sampling::sampled_blocks::Sampled;
+use crate::sampling::weights::{self, WIDEST};
 
 /// Most blocks that are remembered once the interval has widened. A filter of 1 MiB asks in vain
 /// for one block in a thousand then.
@@ -58,79 +53,60 @@ impl Thinning {
             _ => self.interval.load(Ordering::Relaxed).max(interval),
         }
     }
-}
 
-impl Recorder {
     /// The interval at which a block of `size` bytes, just sampled at `interval`, is to be
     /// remembered; `None` if it is not.
     #[inline]
-    pub(super) fn thinned(&self, cells: &ThreadCells, size: u64, interval: u64) -> Option<u64> {
-        let live = self.thinning.of(interval);
-        let stays = live == interval || weights::survives(size, interval, live, random(cells));
+    pub fn thinned(&self, size: u64, interval: u64, random: impl FnOnce() -> u64) -> Option<u64> {
+        let live = self.of(interval);
+        let stays = live == interval || weights::survives(size, interval, live, random());
         stays.then_some(live)
     }
 
-    /// Thins the remembered blocks if they are too many, which a thread does that has just sampled
-    /// one; and remembers more from now on if they are few.
-    pub(super) fn thin_if_many(&self, cells: &ThreadCells) {
-        let interval = self.store.header().interval.load(Ordering::Relaxed);
-        if interval == 0 || !self.budget.is_flexible() {
-            return;
-        }
-        let count = self.sampled.count();
-        if count > MOST {
-            self.thin(cells);
-        } else if count < FEW {
-            let live = self.thinning.interval.load(Ordering::Relaxed);
+    /// True if the `count` blocks that are remembered are too many; if they are few, more of those
+    /// sampled at `interval` are remembered from now on.
+    pub fn are_many(&self, count: usize, interval: u64) -> bool {
+        if count < FEW {
+            let live = self.interval.load(Ordering::Relaxed);
             if live > interval {
-                self.thinning.interval.store(live / 2, Ordering::Relaxed);
+                self.interval.store(live / 2, Ordering::Relaxed);
             }
         }
+        count > MOST
     }
 
-    #[cold]
-    #[inline(never)]
-    fn thin(&self, cells: &ThreadCells) {
-        if self.thinning.at_work.swap(true, Ordering::Acquire) {
-            return;
+    /// Thins `sampled`, the blocks remembered of a heap of `heap` bytes. `restate` is given each
+    /// block as it was and as it is now, if it still is. False if another thread is at it.
+    pub fn thin(
+        &self,
+        sampled: &Sampled,
+        heap: u64,
+        random: impl Fn() -> u64,
+        restate: impl FnMut(Block, Option<Block>),
+    ) -> bool {
+        if self.at_work.swap(true, Ordering::Acquire) {
+            return false;
         }
-        let start = os::now_ns();
-        let heap = (self.store.header().heap.load(Ordering::Relaxed) as i64).max(0) as u64;
-        let before = self.thinning.interval.load(Ordering::Relaxed);
+        let before = self.interval.load(Ordering::Relaxed);
         let live = (heap / LEFT)
             .next_power_of_two()
             .max(before.saturating_mul(2))
             .clamp(weights::NARROWEST, WIDEST);
         // What is sampled from now on is remembered at this interval at once.
-        self.thinning.interval.store(live, Ordering::Relaxed);
-        self.sampled.thin(
+        self.interval.store(live, Ordering::Relaxed);
+        sampled.thin(
             |block| match block.interval() {
                 Some(interval) if interval < live => {
-                    match weights::survives(block.size(), interval, live, random(cells)) {
+                    match weights::survives(block.size(), interval, live, random()) {
                         true => Thinned::At(live),
                         false => Thinned::Dropped,
                     }
                 }
                 _ => Thinned::Kept,
             },
-            |before, after| self.restate(before, after),
+            restate,
         );
-        self.used(os::now_ns().saturating_sub(start));
-        self.thinning.at_work.store(false, Ordering::Release);
-    }
-
-    /// What is live of a block's stack changes with what the block stands for.
-    fn restate(&self, before: Block, after: Option<Block>) {
-        let weight = |block| self.weight(block);
-        let change = weight(before).to(after.map_or(Weight::NOTHING, weight));
-        self.change_live(before.stack(), self.taker(before), change, 1);
-    }
-
-    /// The stack that took `block`.
-    pub(super) fn taker(&self, block: Block) -> &'static StackCells {
-        self.stack_cells(StackRef {
-            stack: block.stack(),
-            node: 0,
-        })
+        self.at_work.store(false, Ordering::Release);
+        true
     }
 }
