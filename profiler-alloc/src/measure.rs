@@ -19,6 +19,7 @@ mod assertions;
 mod elapsed;
 mod enabled;
 mod exit;
+mod installed;
 mod json;
 mod limits;
 mod meter;
@@ -32,15 +33,17 @@ mod scope;
 mod series;
 mod words;
 
-pub use elapsed::{ElapsedReport, ElapsedSummary, ElapsedTimer, elapsed_timer};
+pub use elapsed::{ElapsedTimer, elapsed_timer};
 pub use limits::{Broken, Budget, Limit, LineUse, QueryUse};
 pub use output::{Format, Output, set_format, set_output};
-pub use profile::{Line, Metric, ProfileReport, profiles, report};
-pub use queries::{
-    Finding, Findings, Place, Query, QueryProfiler, QueryReport, QuerySummary, query_profiler,
-};
-pub use ram::{Heap, Moment, RamProfiler, RamReport, RamSummary, ram_profiler};
+pub use profile::{profiles, report};
+pub use queries::{Place, QueryProfiler, query_profiler};
+pub use ram::{RamProfiler, ram_profiler};
 pub use report::Report;
+pub use report::elapsed::{ElapsedReport, ElapsedSummary};
+pub use report::profile::{Line, Metric, ProfileReport};
+pub use report::query::{Finding, Findings, Query, QueryReport, QuerySummary};
+pub use report::ram::{Heap, Moment, RamReport, RamSummary};
 pub use series::Spread;
 
 /// What the attributes expand to; no part of the interface.
@@ -50,13 +53,13 @@ pub mod private {
     pub use super::limits::Budget;
     pub use super::limits::scope as budget_scope;
     pub use super::profile::{
-        About, Back, Brace, Columns, Local, Mute, Nested, Table, Unmute, at, call as profile_call,
-        pass,
+        About, Back, Brace, Local, Mute, Nested, Table, Unmute, at, call as profile_call, pass,
     };
     pub use super::queries::{
         QueryLine, QueryOptions, QuerySite, at as query_at, scope as query_scope, sea_orm,
     };
     pub use super::ram::{RamOptions, RamSite, scope as ram_scope};
+    pub use super::report::profile::Columns;
     pub use super::scope::{Entered, Made, Polled, Returned, make};
 
     /// Hands an argument to the scope in which it is dropped.

@@ -3,14 +3,16 @@
 
 mod broken;
 
-use core::cell::{Cell, RefCell};
 use core::panic::Location;
 use std::time::{Duration, Instant};
 
 use super::enabled;
+use super::installed;
 use super::meter::Meter;
-use super::profile::{self, Table};
-use super::queries::{Collecting, QuerySite, Site, Wanted};
+use super::profile::function::Function;
+use super::profile::line_uses::{self, LineUses};
+use super::queries::model::{Site, Wanted};
+use super::queries::site::{Collecting, QuerySite};
 use super::scope::{Entered, Scope};
 use crate::counters::thread_counts::{self, Excused};
 
@@ -134,52 +136,8 @@ struct Used {
     meter: Meter,
     time: Duration,
     resumed: Option<Instant>,
-    lines: Vec<(&'static Table, u32, i64)>,
+    lines: LineUses,
     queries: Option<Collecting>,
-}
-
-thread_local! {
-    static WATCHING: Cell<u32> = const { Cell::new(0) };
-    /// Lines that used memory, for each open budget of the thread, the innermost last.
-    static LINES: RefCell<Vec<Lines>> = const { RefCell::new(Vec::new()) };
-}
-
-type Lines = Vec<(&'static Table, u32, i64)>;
-
-/// True if a budget of the calling thread is open.
-#[inline]
-pub(super) fn is_watching() -> bool {
-    WATCHING.with(|watching| watching.get() > 0)
-}
-
-/// A line of a `#[profile]` function used so many bytes.
-#[cold]
-pub(super) fn used(table: &'static Table, slot: u32, bytes: i64) {
-    let _excused = Excused::begin();
-    with_lines(|open| {
-        if let Some(lines) = open.last_mut() {
-            add(lines, table, slot, bytes);
-        }
-    });
-}
-
-fn add(lines: &mut Lines, table: &'static Table, slot: u32, bytes: i64) {
-    let known = lines
-        .iter_mut()
-        .find(|(other, at, _)| core::ptr::eq(*other, table) && *at == slot);
-    match known {
-        Some((_, _, sum)) => *sum = sum.wrapping_add(bytes),
-        None => lines.push((table, slot, bytes)),
-    }
-}
-
-/// At the very end of a thread there is no list any more, and nothing is noted.
-fn with_lines<R>(change: impl FnOnce(&mut Vec<Lines>) -> R) -> Option<R> {
-    let changed = LINES.try_with(|open| {
-        let mut open = open.try_borrow_mut().ok()?;
-        Some(change(&mut open))
-    });
-    changed.ok().flatten()
 }
 
 impl Scope for &mut Used {
@@ -195,9 +153,7 @@ impl Scope for &mut Used {
 impl Scope for Used {
     fn resume(&mut self) {
         let excused = Excused::begin();
-        WATCHING.with(|watching| watching.set(watching.get() + 1));
-        let lines = core::mem::take(&mut self.lines);
-        with_lines(|open| open.push(lines));
+        line_uses::open(core::mem::take(&mut self.lines));
         drop(excused);
         self.queries.resume();
         self.resumed = Some(Instant::now());
@@ -212,21 +168,7 @@ impl Scope for Used {
             .map_or(Duration::ZERO, |start| start.elapsed());
         self.queries.pause();
         let _excused = Excused::begin();
-        WATCHING.with(|watching| watching.set(watching.get().saturating_sub(1)));
-        let lines = with_lines(|open| {
-            let lines = open.pop().unwrap_or_default();
-            match open.last_mut() {
-                Some(outer) => {
-                    for &(table, slot, bytes) in &lines {
-                        add(outer, table, slot, bytes);
-                    }
-                }
-                // Nothing is left for the thread to free, which would do so as the program.
-                None => *open = Vec::new(),
-            }
-            lines
-        });
-        self.lines = lines.unwrap_or_default();
+        self.lines = line_uses::close();
     }
 }
 
@@ -286,7 +228,7 @@ impl Used {
             limits.extend(exact.map(|expected| Limit::NumQueries { expected, used }));
             queries = if limits.is_empty() { Vec::new() } else { list };
         }
-        if budget.limits_memory() && !profile::is_heap_known() {
+        if budget.limits_memory() && !installed::is_heap_known() {
             limits.push(Limit::Unknown);
         } else {
             let counts = self.meter.counts();
@@ -309,7 +251,7 @@ impl Used {
             .lines
             .iter()
             .filter(|(_, _, bytes)| *bytes > 0)
-            .map(|&(table, slot, bytes)| table.line_use(slot, bytes))
+            .map(|&(function, slot, bytes)| line_use(function, slot, bytes))
             .collect();
         lines.sort_by_key(|line| core::cmp::Reverse(line.bytes));
         lines.truncate(NAMED);
@@ -318,6 +260,17 @@ impl Used {
             lines,
             queries,
         })
+    }
+}
+
+/// What the line of a slot used, by name.
+fn line_use(function: &Function, slot: u32, bytes: i64) -> LineUse {
+    let about = &function.about;
+    LineUse {
+        function: about.name(),
+        file: about.file,
+        line: about.lines.get(slot as usize).copied().unwrap_or(0),
+        bytes,
     }
 }
 
@@ -367,9 +320,7 @@ pub fn scope(
 ) -> Option<BudgetScope> {
     enabled::is_on().then(|| BudgetScope {
         label,
-        used: site.map_or_else(Used::default, |site| {
-            Used::new(&budget, Site::Attribute(site))
-        }),
+        used: site.map_or_else(Used::default, |site| Used::new(&budget, site.site())),
         budget,
         is_complete: false,
     })

@@ -17,19 +17,19 @@ mod events;
 mod findings;
 mod frame;
 mod lex;
+mod line;
+pub(super) mod model;
 mod normal;
-mod report;
 mod sea_orm;
 mod shape;
-mod site;
+pub(super) mod site;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(feature = "sqlite", feature = "sqlx"))]
 mod sqlx_threads;
 #[cfg(any(feature = "sqlite", feature = "diesel"))]
 mod started;
-mod statement;
-mod text;
+pub(super) mod statement;
 mod tokens;
 
 #[cfg(feature = "diesel")]
@@ -37,18 +37,14 @@ pub use self::diesel::install_diesel;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::install_sqlite;
 pub use dialect::Dialect;
-pub use event::{QueryEvent, Source, is_watched, record};
+pub use event::{QueryEvent, is_watched, record};
 #[cfg(feature = "sqlx")]
 pub use events::{install_sqlx, sqlx_layer};
-pub use findings::{Finding, Findings};
-pub use frame::{Carried, Handle, QueryLine, at};
-pub use report::{Place, Query, QueryReport, QuerySummary};
+pub use frame::{Carried, Handle};
+pub use line::{QueryLine, at};
+pub use model::{Place, Source};
 pub use sea_orm::sea_orm;
 pub use site::{QueryOptions, QueryProfiler, QuerySite, query_profiler, scope};
-
-pub(super) use collection::Wanted;
-pub(super) use frame::Site;
-pub(super) use site::Collecting;
 
 /// A hook could not be installed.
 #[derive(Clone, Debug)]

@@ -7,18 +7,16 @@ use std::sync::{Mutex, PoisonError};
 
 use super::enabled;
 use super::exit::{self, Ending};
+use super::installed;
 use super::meter::Meter;
 use super::output;
 use super::report::Report;
+use super::report::ram::{Heap, Moment, RamReport, RamSummary};
 use super::rss::{self, RssPeak};
 use super::scope::{Entered, Scope};
 use super::series::Series;
 use crate::counters::heap;
 use crate::counters::thread_counts::Excused;
-
-mod report;
-
-pub use report::{Heap, Moment, RamReport, RamSummary};
 
 /// What is measured beyond the usual.
 #[doc(hidden)]
@@ -139,7 +137,7 @@ impl RamScope {
             .process_peak()
             .unwrap_or(heap_before.wrapping_add(self.meter.peak()));
         let counts = self.meter.counts();
-        let heap = super::profile::is_heap_known().then(|| Heap {
+        let heap = installed::is_heap_known().then(|| Heap {
             before: heap_before,
             after: heap_after,
             peak: peak.max(heap_before).max(heap_after),

@@ -1,11 +1,18 @@
-//! What wrappers say, as values.
+//! What wrappers say, as values, and these as text and JSON. Nothing here knows how it is measured.
+
+pub mod elapsed;
+pub mod profile;
+mod profile_text;
+pub mod query;
+mod query_text;
+pub mod ram;
 
 use std::fmt;
 
-use super::elapsed::{ElapsedReport, ElapsedSummary};
-use super::profile::ProfileReport;
-use super::queries::{QueryReport, QuerySummary};
-use super::ram::{RamReport, RamSummary};
+use self::elapsed::{ElapsedReport, ElapsedSummary};
+use self::profile::ProfileReport;
+use self::query::{QueryReport, QuerySummary};
+use self::ram::{RamReport, RamSummary};
 
 /// One report of one wrapper; its `Display` is the text that goes to stderr.
 #[derive(Clone, PartialEq, Debug)]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::measure::queries::Place;
+use crate::measure::queries::model::Place;
 use crate::measure::words;
 
 /// Queries that a failure names.

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 use profiler_alloc_format::{LineCells, NEVER, ShareCells};
 
-use super::table::Table;
+use super::function::Function;
 use crate::counters::own_work;
 use crate::counters::slot;
 use crate::counters::thread_counts::Excused;
@@ -74,18 +74,18 @@ impl Block {
 
     /// The private lines.
     #[inline]
-    pub fn lines(&'static self, table: &'static Table) -> &'static [LineCells] {
+    pub fn lines(&'static self, function: &'static Function) -> &'static [LineCells] {
         match self.lines.get() {
             Some(lines) => lines,
-            None => self.make_lines(table),
+            None => self.make_lines(function),
         }
     }
 
     #[cold]
-    fn make_lines(&'static self, table: &'static Table) -> &'static [LineCells] {
+    fn make_lines(&'static self, function: &'static Function) -> &'static [LineCells] {
         let _excused = Excused::begin();
         self.lines.get_or_init(|| {
-            let lines = table.about.lines.iter();
+            let lines = function.about.lines.iter();
             let lines: Box<[LineCells]> = lines.map(|_| LineCells::empty()).collect();
             lines.iter().for_each(clear);
             lines
@@ -93,11 +93,11 @@ impl Block {
     }
 
     /// In private memory, whatever is recorded.
-    pub fn private_place(&'static self, table: &'static Table) -> Place {
+    pub fn private_place(&'static self, function: &'static Function) -> Place {
         Place {
             counters: Counters {
                 share: &self.share,
-                lines: self.lines(table),
+                lines: self.lines(function),
             },
             valid: (&UNCHANGING, 0),
             is_recorded: false,
@@ -106,27 +106,27 @@ impl Block {
     }
 
     /// In private memory until the next probe, which is to ask again.
-    pub fn passing_place(&'static self, table: &'static Table) -> Place {
+    pub fn passing_place(&'static self, function: &'static Function) -> Place {
         Place {
             valid: (&UNCHANGING, 1),
-            ..self.private_place(table)
+            ..self.private_place(function)
         }
     }
 
     /// The place that is right now, for the calling thread. `is_shared` if other threads count
     /// there too.
     #[inline]
-    pub fn place(&'static self, table: &'static Table, is_shared: bool) -> Place {
+    pub fn place(&'static self, function: &'static Function, is_shared: bool) -> Place {
         let started = session::started();
         let before = started.load(Ordering::Acquire);
         if let Some(recorder) = session::current().filter(|recorder| recorder.is_ours())
-            && let Some(place) = self.recorded_place(recorder, table, is_shared)
+            && let Some(place) = self.recorded_place(recorder, function, is_shared)
         {
             return place;
         }
         Place {
             valid: (started, before),
-            ..self.private_place(table)
+            ..self.private_place(function)
         }
     }
 
@@ -134,13 +134,13 @@ impl Block {
     fn recorded_place(
         &'static self,
         recorder: &'static Recorder,
-        table: &'static Table,
+        function: &'static Function,
         is_shared: bool,
     ) -> Option<Place> {
         let recorded = self.recorded.load(Ordering::Acquire);
         let number = match recorded >> 32 == recorder.generation {
             true => recorded as u32,
-            false => self.make_share(recorder, table)?,
+            false => self.make_share(recorder, function)?,
         };
         let thread = match is_shared {
             true => 0,
@@ -156,11 +156,11 @@ impl Block {
     }
 
     #[cold]
-    fn make_share(&self, recorder: &'static Recorder, table: &'static Table) -> Option<u32> {
+    fn make_share(&self, recorder: &'static Recorder, function: &'static Function) -> Option<u32> {
         let _excused = Excused::begin();
         // Threads that share a block may come here at once: each then has a share of its own until
         // the next call.
-        let number = recorder.make_share(&table.profiled())?;
+        let number = recorder.make_share(&function.profiled())?;
         let recorded = recorder.generation << 32 | u64::from(number);
         self.recorded.store(recorded, Ordering::Release);
         Some(number)

@@ -3,6 +3,7 @@
 use super::local::{Key, Outer};
 use super::table::{Table, Taken};
 use crate::measure::enabled;
+use crate::measure::installed;
 use crate::measure::scope::Scope;
 
 /// One call of the function.
@@ -41,7 +42,7 @@ impl<const W: usize> Scope for ProfileCall<W> {
                     None => Some(self.table.take()),
                 };
                 if let Some(taken) = taken.as_ref().or(self.own.as_ref()) {
-                    let is_rss = !super::is_heap_known();
+                    let is_rss = !installed::is_heap_known();
                     local.enter(self.table, taken, is_rss, self.slot);
                 }
                 Running::Outermost(taken)

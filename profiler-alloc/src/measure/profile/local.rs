@@ -7,6 +7,8 @@ use std::thread::LocalKey;
 use profiler_alloc_format::{LineCells, ShareCells};
 
 use super::block::{Block, Place};
+use super::function::Function;
+use super::line_uses;
 use super::table::{Table, Taken};
 use crate::counters::heap;
 use crate::counters::slot::{self, bump};
@@ -43,7 +45,7 @@ pub struct Local<const W: usize> {
     /// The counters are the right ones as long as the word says this.
     valid: Cell<&'static AtomicU64>,
     expected: Cell<u64>,
-    owner: Cell<Option<(&'static Table, &'static Block)>>,
+    owner: Cell<Option<(&'static Function, &'static Block)>>,
     /// Lines at which outer calls wait for inner ones. What happens inside is theirs once, when
     /// they go on.
     suspended: [Cell<u64>; W],
@@ -107,16 +109,16 @@ impl<const W: usize> Local<W> {
     /// A recording has started or ended, or this is a forked child.
     #[cold]
     fn change_place(&self) {
-        let Some((table, block)) = self.owner.get() else {
+        let Some((function, block)) = self.owner.get() else {
             return;
         };
-        let new = block.place(table, self.is_shared.get());
+        let new = block.place(function, self.is_shared.get());
         if !new.is_recorded {
             return self.set_place(new);
         }
         // What runs now began before this recording: it is not counted there, nor are the outer
         // calls of a recursion.
-        self.set_place(block.passing_place(table));
+        self.set_place(block.passing_place(function));
         if self.depth.get() <= 1 {
             self.charge_present();
             self.set_place(new);
@@ -202,11 +204,11 @@ impl<const W: usize> Local<W> {
         self.close();
         self.add(&line.alloc_bytes, more);
         self.add(&line.freed_bytes, less);
-        if crate::measure::limits::is_watching()
-            && let Some((table, _)) = self.owner.get()
+        if line_uses::is_watched()
+            && let Some((function, _)) = self.owner.get()
         {
             let net = more.wrapping_sub(less) as i64;
-            crate::measure::limits::used(table, self.slot.get(), net);
+            line_uses::used(function, self.slot.get(), net);
         }
     }
 
@@ -311,7 +313,7 @@ impl<const W: usize> Local<W> {
     /// The thread's outermost call of the function begins or goes on, at `slot`, in the counters of
     /// `taken`.
     pub(super) fn enter(&self, table: &'static Table, taken: &Taken, is_rss: bool, slot: u32) {
-        self.owner.set(Some((table, taken.block())));
+        self.owner.set(Some((table.function(), taken.block())));
         self.is_shared.set(taken.is_shared());
         self.set_place(taken.place(table));
         self.is_rss.set(is_rss);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use profiler_alloc_format::source_hash;
 
-use super::table::About;
+use super::function::About;
 
 /// Source files are not larger. *Bytes.*
 const LONGEST: u64 = 16 << 20;
@@ -66,7 +66,7 @@ fn find(about: &About) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measure::profile::Columns;
+    use crate::measure::report::profile::Columns;
 
     fn about(file: &'static str, source_hash: u64) -> About {
         About {

@@ -1,85 +1,30 @@
 //! The table of one function: blocks of counters, one for each thread that is in it at the same
 //! time.
 
-use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use profiler_alloc_format::LineCells;
 
 use super::block::{self, Block, Place};
-use super::report::ProfileReport;
-use crate::counters::heap;
+use super::function::{About, Function};
+use super::summing::{LineSum, report_of, sums_of};
 use crate::counters::slot;
 use crate::counters::thread_counts::Excused;
 use crate::measure::exit::{self, Ending};
-use crate::measure::limits::LineUse;
 use crate::measure::output;
 use crate::measure::report::Report;
+use crate::measure::report::profile::ProfileReport;
 use crate::session;
-use crate::session::line_tables::Profiled;
 
 /// Threads that can be in the function at once, each with counters of its own; more share a block.
 const BLOCKS: usize = 32;
 
-/// What the macro knows of a function.
-#[derive(Clone, Copy, Debug)]
-pub struct About {
-    /// Path of the function: `app::module::name`.
-    pub function: &'static str,
-    /// What the compiler calls an item inside the table's static, whose path has the function's
-    /// type too: `app::module::Type::name::__MEMPROF_TABLE::here`.
-    pub here: Option<fn() -> &'static str>,
-    /// As `file!()` gives it.
-    pub file: &'static str,
-    /// Folder of the package's Cargo.toml when it was built.
-    pub manifest_dir: Option<&'static str>,
-    /// First and last line of the function.
-    pub span: (u32, u32),
-    /// The line of each slot; that of slot 0 is the `fn`.
-    pub lines: &'static [u32],
-    /// The function's text, if embedded.
-    pub source: Option<&'static str>,
-    /// FNV-1a hash of the function's lines when it was built; 0 if unknown.
-    pub source_hash: u64,
-    /// Columns beside mem usage and increment.
-    pub columns: Columns,
-    /// Decimal places of bytes.
-    pub precision: usize,
-    /// A table after each call, instead of one at the end.
-    pub each_call: bool,
-}
-
-impl About {
-    /// Path of the function, with its type if it is a method.
-    pub(super) fn name(&self) -> &'static str {
-        let whole = self
-            .here
-            .and_then(|here| here().strip_suffix("::__MEMPROF_TABLE::here"));
-        // The body of an `async fn` is a closure to the compiler.
-        whole.map_or(self.function, |whole| {
-            whole.trim_end_matches("::{{closure}}")
-        })
-    }
-}
-
-/// Columns beside mem usage and increment.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Columns {
-    /// Runs of the line.
-    pub occurrences: bool,
-    /// Bytes allocated.
-    pub allocated: bool,
-    /// Bytes freed.
-    pub freed: bool,
-}
-
 /// The table of one function, of all its calls in all threads.
 #[derive(Debug)]
 pub struct Table {
-    pub(super) about: About,
+    function: Function,
     registered: AtomicBool,
-    /// Number of the function in the process, from 1.
-    number: AtomicU32,
     /// Heap in use when the function was first called; `i64::MIN` before.
     baseline: AtomicI64,
     /// Calls when the table was last printed.
@@ -109,9 +54,9 @@ impl Taken {
     /// are not in the file.
     #[inline]
     pub fn place(&self, table: &'static Table) -> Place {
-        match table.about.each_call {
-            true => self.block.private_place(table),
-            false => self.block.place(table, self.is_shared),
+        match table.function.about.each_call {
+            true => self.block.private_place(&table.function),
+            false => self.block.place(&table.function, self.is_shared),
         }
     }
 }
@@ -125,15 +70,6 @@ impl Drop for Taken {
     }
 }
 
-/// Sums of one line.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LineSum {
-    pub runs: u64,
-    pub allocated: u64,
-    pub freed: u64,
-    pub mem_usage: i64,
-}
-
 static TABLES: Mutex<Vec<&'static Table>> = Mutex::new(Vec::new());
 
 /// All tables of functions that were called, in the order of their first calls.
@@ -145,12 +81,16 @@ pub(super) fn all() -> Vec<&'static Table> {
 }
 
 impl Table {
+    /// What stands still of the function.
+    pub(super) fn function(&'static self) -> &'static Function {
+        &self.function
+    }
+
     /// Without any calls.
     pub const fn new(about: About) -> Table {
         Table {
-            about,
+            function: Function::new(about),
             registered: AtomicBool::new(false),
-            number: AtomicU32::new(0),
             baseline: AtomicI64::new(i64::MIN),
             printed: AtomicU64::new(0),
             blocks: [const { Block::new() }; BLOCKS],
@@ -172,7 +112,7 @@ impl Table {
         if !self.registered.load(Ordering::Relaxed) {
             tables.push(self);
             let number = u32::try_from(tables.len()).unwrap_or(u32::MAX);
-            self.number.store(number, Ordering::Relaxed);
+            self.function.set_number(number);
             exit::register(self, &self.registered);
         }
     }
@@ -198,7 +138,7 @@ impl Table {
 
     #[inline]
     pub(super) fn reports_each_call(&self) -> bool {
-        self.about.each_call
+        self.function.about.each_call
     }
 
     /// A call begins, with so much heap in use.
@@ -224,12 +164,12 @@ impl Table {
             return;
         }
         let _excused = Excused::begin();
-        let lines = own.block.lines(self);
-        let sums = sums_of(self.about.lines.len(), &[lines]);
+        let lines = own.block.lines(&self.function);
+        let sums = sums_of(self.function.about.lines.len(), &[lines]);
         lines.iter().for_each(block::clear);
         drop(own);
         self.add_to_recording(&sums);
-        output::send(&Report::Profile(ProfileReport::new(self, &sums, heap)));
+        output::send(&Report::Profile(report_of(&self.function, &sums, heap)));
     }
 
     /// A call begins that is counted apart: the file of a recording is told when the first one did.
@@ -237,14 +177,14 @@ impl Table {
     pub(super) fn announce(&'static self) {
         if let Some(recorder) = session::current().filter(|recorder| recorder.is_ours()) {
             let _excused = Excused::begin();
-            recorder.announce(&self.profiled());
+            recorder.announce(&self.function.profiled());
         }
     }
 
     /// What the file of a recording is told of a call that was counted apart.
     fn add_to_recording(&'static self, sums: &[LineSum]) {
         let taken = self.take();
-        let place = taken.block.place(self, taken.is_shared);
+        let place = taken.block.place(&self.function, taken.is_shared);
         if !place.is_recorded {
             return;
         }
@@ -260,67 +200,22 @@ impl Table {
         }
     }
 
-    /// What a recording's file says of the function.
-    pub(super) fn profiled(&self) -> Profiled {
-        let about = &self.about;
-        Profiled {
-            number: self.number.load(Ordering::Relaxed),
-            name: about.name(),
-            file: about.file,
-            folder: about.manifest_dir.unwrap_or_default(),
-            source: about.source.unwrap_or_default(),
-            source_hash: about.source_hash,
-            span: about.span,
-            lines: about.lines,
-            heap: heap::heap(),
-        }
-    }
-
-    /// What the line of a slot used, by name.
-    pub(in crate::measure) fn line_use(&self, slot: u32, bytes: i64) -> LineUse {
-        LineUse {
-            function: self.about.name(),
-            file: self.about.file,
-            line: self.about.lines.get(slot as usize).copied().unwrap_or(0),
-            bytes,
-        }
-    }
-
     /// What all calls so far did.
     pub(super) fn report(&'static self) -> ProfileReport {
         let blocks = self.blocks.iter().chain([&self.shared]);
         let mut shares: Vec<&[LineCells]> = blocks.filter_map(Block::known_lines).collect();
         // Calls of an `each_call` function that are in a file were reported.
-        if !self.about.each_call {
-            let number = self.number.load(Ordering::Relaxed);
+        if !self.function.about.each_call {
+            let number = self.function.number();
             let mut recorder = session::latest();
             while let Some(each) = recorder {
                 each.for_each_share(number, |lines| shares.push(lines));
                 recorder = each.previous;
             }
         }
-        let sums = sums_of(self.about.lines.len(), &shares);
-        ProfileReport::new(self, &sums, self.baseline.load(Ordering::Relaxed))
+        let sums = sums_of(self.function.about.lines.len(), &shares);
+        report_of(&self.function, &sums, self.baseline.load(Ordering::Relaxed))
     }
-}
-
-fn sums_of(count: usize, shares: &[&[LineCells]]) -> Vec<LineSum> {
-    let nothing = LineSum {
-        runs: 0,
-        allocated: 0,
-        freed: 0,
-        mem_usage: i64::MIN,
-    };
-    let mut sums = vec![nothing; count];
-    for share in shares {
-        for (sum, line) in sums.iter_mut().zip(*share) {
-            sum.runs += line.runs.load(Ordering::Relaxed);
-            sum.allocated = (sum.allocated).wrapping_add(line.alloc_bytes.load(Ordering::Relaxed));
-            sum.freed = (sum.freed).wrapping_add(line.freed_bytes.load(Ordering::Relaxed));
-            sum.mem_usage = (sum.mem_usage).max(line.mem_usage.load(Ordering::Relaxed) as i64);
-        }
-    }
-    sums
 }
 
 impl Ending for Table {

@@ -8,71 +8,24 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::dialect::Dialect;
-use super::event::Source;
-use super::frame::{Caller, Site, Statement};
+use super::model::{Caller, Site, Wanted};
 use super::normal::{Normal, normalise};
-use super::report::{Place, Query};
-use super::statement::{Facts, Page};
+use crate::measure::report::query::Query;
 
 /// Queries kept; what is more is counted.
 const KEPT: usize = 1 << 16;
 
-/// What a scope wants to know of its queries, beyond the usual.
-#[derive(Clone, Copy, Default, Debug)]
-pub struct Wanted {
-    /// The SQL with its values.
-    pub values: bool,
-    /// SQLite's plan of queries that take at least so many nanoseconds.
-    pub plan_from_ns: Option<u64>,
-}
-
-impl Wanted {
-    fn or(self, other: Wanted) -> Wanted {
-        let both = self.plan_from_ns.zip(other.plan_from_ns);
-        let least = both.map(|(one, other)| one.min(other));
-        Wanted {
-            values: self.values || other.values,
-            plan_from_ns: least.or(self.plan_from_ns).or(other.plan_from_ns),
-        }
-    }
-}
-
 /// One query, as far as it has come.
 #[derive(Clone, Debug)]
 pub struct Entry {
+    /// In the order in which queries begin.
     pub id: u64,
-    pub source: Source,
+    pub query: Query,
     pub dialect: Dialect,
-    /// The SQL without values.
-    pub normal: Arc<str>,
-    /// The same for statements that differ in nothing but their values.
-    pub shape: u64,
-    pub facts: Facts,
-    /// The SQL with values, if a scope wants it.
-    pub full: Option<Arc<str>>,
-    /// Tells whether two queries have the same SQL and the same values; `None` if the values are
-    /// not known.
-    pub key: Option<u64>,
-    /// Of a query that asks for a page.
-    pub page: Option<Page>,
-    /// Which database it asks, if that is known.
-    pub database: Option<u64>,
     /// A library runs it for itself.
     pub is_of_library: bool,
-    /// `None` until it has ended.
-    pub elapsed: Option<Duration>,
-    pub rows: Option<u64>,
-    pub place: Place,
-    pub statement: Statement,
-    /// What has opened the scope that it ran in.
-    pub caller: Option<Caller>,
-    pub allocated: Option<u64>,
-    pub failed: Option<bool>,
-    pub full_scan: Option<bool>,
-    pub plan: Vec<String>,
     /// The highest layer that has found it.
     pub claimed_by: u8,
 }
@@ -177,18 +130,23 @@ impl Collection {
         if state.is_closed {
             return;
         }
-        let layer = entry.source.layer().unwrap_or(0);
+        let layer = entry.query.source.layer().unwrap_or(0);
         if layer == 0 {
             return state.push(entry);
         }
         let is_below = |other: &Entry| {
-            other.claimed_by < layer && other.source.layer().is_some_and(|below| below < layer)
+            other.claimed_by < layer
+                && other
+                    .query
+                    .source
+                    .layer()
+                    .is_some_and(|below| below < layer)
         };
         let mut again = Again::new(sql);
         let mut below = state.entries.iter_mut().filter(|other| is_below(other));
         let same = below.find(|other| match other.dialect == entry.dialect {
-            true => other.shape == entry.shape,
-            false => other.shape == again.read_as(other.dialect).shape,
+            true => other.query.shape == entry.query.shape,
+            false => other.query.shape == again.read_as(other.dialect).shape,
         });
         if let Some(same) = same {
             return same.learn(entry);
@@ -197,8 +155,11 @@ impl Collection {
         let mut has_found = false;
         for part in state.entries.iter_mut().filter(|other| is_below(other)) {
             let has_part = match part.dialect == entry.dialect {
-                true => entry.normal.contains(&*part.normal),
-                false => again.read_as(part.dialect).text.contains(&*part.normal),
+                true => entry.query.normalised.contains(&*part.query.normalised),
+                false => again
+                    .read_as(part.dialect)
+                    .text
+                    .contains(&*part.query.normalised),
             };
             if has_part {
                 part.claimed_by = layer;
@@ -221,8 +182,14 @@ impl Collection {
         entries.sort_by_key(|entry| entry.id);
         let (of_libraries, of_program): (Vec<_>, Vec<_>) =
             entries.iter().partition(|entry| entry.is_of_library);
-        let queries = of_program.into_iter().map(Entry::query).collect();
-        let of_libraries = of_libraries.into_iter().map(Entry::query).collect();
+        let queries = of_program
+            .into_iter()
+            .map(|entry| entry.query.clone())
+            .collect();
+        let of_libraries = of_libraries
+            .into_iter()
+            .map(|entry| entry.query.clone())
+            .collect();
         if let Some(parent) = &self.parent {
             let mut parent = parent.state();
             if !parent.is_closed {
@@ -270,42 +237,21 @@ impl State {
 impl Entry {
     /// What a higher layer knows of the same query.
     fn learn(&mut self, higher: Entry) {
-        self.claimed_by = higher.source.layer().unwrap_or(0);
-        self.elapsed = self.elapsed.or(higher.elapsed);
-        self.rows = self.rows.or(higher.rows);
-        self.failed = self.failed.or(higher.failed);
-        // Of the two, the higher one sees more of what the query took.
-        self.allocated = higher.allocated.or(self.allocated);
-        self.key = self.key.or(higher.key);
+        self.claimed_by = higher.query.source.layer().unwrap_or(0);
         self.is_of_library |= higher.is_of_library;
+        let (own, other) = (&mut self.query, higher.query);
+        own.elapsed_ns = own.elapsed_ns.or(other.elapsed_ns);
+        own.rows = own.rows.or(other.rows);
+        own.failed = own.failed.or(other.failed);
+        // Of the two, the higher one sees more of what the query took.
+        own.allocated = other.allocated.or(own.allocated);
+        own.key = own.key.or(other.key);
         if !self.dialect.is_known() && higher.dialect.is_known() {
             self.dialect = higher.dialect;
-            self.normal = higher.normal;
-            self.shape = higher.shape;
-            self.facts = higher.facts;
-            self.page = higher.page;
-        }
-    }
-
-    fn query(&self) -> Query {
-        Query {
-            source: self.source,
-            normalised: Arc::clone(&self.normal),
-            sql: self.full.clone(),
-            shape: self.shape,
-            facts: self.facts,
-            key: self.key,
-            page: self.page,
-            database: self.database,
-            statement: self.statement,
-            caller: self.caller,
-            elapsed_ns: self.elapsed.map(|elapsed| elapsed.as_nanos() as u64),
-            rows: self.rows,
-            place: self.place,
-            allocated: self.allocated,
-            failed: self.failed,
-            full_scan: self.full_scan,
-            plan: self.plan.clone(),
+            own.normalised = other.normalised;
+            own.shape = other.shape;
+            own.facts = other.facts;
+            own.page = other.page;
         }
     }
 }

@@ -11,7 +11,8 @@ use diesel::connection::{
 use super::InstallError;
 use super::collection;
 use super::dialect::Dialect;
-use super::event::{self, QueryEvent, Source};
+use super::event::QueryEvent;
+use super::model::{Source, hasher};
 use super::started::{Reading, Started};
 use crate::counters::thread_counts::Excused;
 
@@ -98,7 +99,7 @@ impl Connection {
         self.database = match url {
             "" | ":memory:" => Some(collection::next_id()),
             url => {
-                let mut hasher = event::hasher();
+                let mut hasher = hasher();
                 hasher.write(url.as_bytes());
                 Some(hasher.finish())
             }

@@ -1,66 +1,18 @@
 //! Queries as they are seen: by a library's own hook, or told by the program with [`record`].
 
-use core::hash::{BuildHasher, Hasher};
+use core::hash::Hasher;
 use std::borrow::Cow;
-use std::collections::hash_map::{DefaultHasher, RandomState};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::collection::{self, Entry};
 use super::dialect::Dialect;
-use super::frame::{self, Frame, Statement};
+use super::frame::{self, Frame};
+use super::model::{Place, Source, Statement, hasher};
 use super::normal::{self, Normal};
-use super::report::Place;
 use super::statement::{self, Facts, Page};
 use crate::counters::thread_counts::Excused;
-
-/// Who has seen a query.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub enum Source {
-    /// SQLite itself.
-    Sqlite,
-    /// diesel or diesel-async.
-    Diesel,
-    /// sqlx.
-    Sqlx,
-    /// sea-orm.
-    SeaOrm,
-    /// toasty.
-    Toasty,
-    /// Anything else, by name. Its queries are taken to be seen by nobody else.
-    Other(&'static str),
-}
-
-impl Source {
-    /// A higher layer runs its queries through a lower one.
-    pub(super) fn layer(self) -> Option<u8> {
-        match self {
-            Source::Sqlite => Some(0),
-            Source::Diesel | Source::Sqlx | Source::Toasty => Some(1),
-            Source::SeaOrm => Some(2),
-            Source::Other(_) => None,
-        }
-    }
-
-    /// As it is shown.
-    pub fn name(self) -> &'static str {
-        match self {
-            Source::Sqlite => "sqlite",
-            Source::Diesel => "diesel",
-            Source::Sqlx => "sqlx",
-            Source::SeaOrm => "sea-orm",
-            Source::Toasty => "toasty",
-            Source::Other(name) => name,
-        }
-    }
-}
-
-impl From<&'static str> for Source {
-    fn from(name: &'static str) -> Source {
-        Source::Other(name)
-    }
-}
+use crate::measure::report::query::Query;
 
 /// A query that has been run, for [`record`]. What is not known is left out.
 #[derive(Clone, Debug)]
@@ -161,29 +113,31 @@ impl<'a> QueryEvent<'a> {
         let Normal { text, shape, facts } = normal::normalise(&self.sql, self.dialect);
         Entry {
             id: self.id.unwrap_or_else(collection::next_id),
-            source: self.source,
             dialect: self.dialect,
-            normal: Arc::from(text),
-            shape,
-            facts,
-            key: self.key(facts),
-            page: self.page(facts),
-            database: self.database,
             is_of_library: self.is_of_library || (self.is_first && facts.is_pragma),
-            full: wants_values.then(full),
-            elapsed: self.elapsed,
-            rows: match (self.rows, self.changed) {
-                (Some(0), Some(changed)) if facts.changes => Some(changed),
-                (rows, _) => rows,
-            },
-            place,
-            statement,
-            caller: frame.collection.caller,
-            allocated: self.allocated,
-            failed: self.failed,
-            full_scan: None,
-            plan: Vec::new(),
             claimed_by: 0,
+            query: Query {
+                source: self.source,
+                normalised: Arc::from(text),
+                sql: wants_values.then(full),
+                elapsed_ns: self.elapsed.map(|elapsed| elapsed.as_nanos() as u64),
+                rows: match (self.rows, self.changed) {
+                    (Some(0), Some(changed)) if facts.changes => Some(changed),
+                    (rows, _) => rows,
+                },
+                place,
+                allocated: self.allocated,
+                failed: self.failed,
+                full_scan: None,
+                plan: Vec::new(),
+                shape,
+                facts,
+                key: self.key(facts),
+                page: self.page(facts),
+                database: self.database,
+                statement,
+                caller: frame.collection.caller,
+            },
         }
     }
 
@@ -216,12 +170,6 @@ impl<'a> QueryEvent<'a> {
     pub(super) fn record_in(&self, frame: &Frame) {
         frame.collection.add_or_claim(self.entry(frame), &self.sql);
     }
-}
-
-/// Nobody outside can tell what the hash of a value is.
-pub fn hasher() -> DefaultHasher {
-    static HASH: OnceLock<RandomState> = OnceLock::new();
-    HASH.get_or_init(RandomState::new).build_hasher()
 }
 
 /// Puts a query into the report of the scope that the calling thread runs inside; into none, if it

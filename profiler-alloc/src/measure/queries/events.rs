@@ -4,12 +4,12 @@
 //! So every scope has a span, and the layer lets a thread that enters it, or one inside it, run in
 //! the scope.
 
+mod entered;
 mod prepared;
 mod sqlx;
 mod toasty;
 
 use core::cell::RefCell;
-use core::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use tracing::level_filters::LevelFilter;
@@ -44,9 +44,6 @@ fn reader(metadata: &Metadata<'_>) -> Option<Reader> {
 /// The target of the spans of scopes.
 const SCOPES: &str = "profiler_alloc::queries";
 
-/// Without a layer, scopes need no spans.
-static IS_LISTENING: AtomicBool = AtomicBool::new(false);
-
 /// Has sqlx, toasty, libsql and turso tell `#[query_profiler]` of their queries, in a program that
 /// sets no `tracing` subscriber of its own.
 ///
@@ -67,15 +64,13 @@ pub fn sqlx_layer<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    IS_LISTENING.store(true, Ordering::Relaxed);
+    // Without a layer, scopes need no spans.
+    frame::make_spans_by(span_of);
     Listener.with_filter(OwnFilter)
 }
 
-/// A scope's span; none if nobody listens. It knows its frame, as long as there is one.
-pub fn span_of(frame: &Weak<Frame>) -> Span {
-    if !IS_LISTENING.load(Ordering::Relaxed) {
-        return Span::none();
-    }
+/// A scope's span. It knows its frame, as long as there is one.
+fn span_of(frame: &Weak<Frame>) -> Span {
     OPENING.with(|opening| *opening.borrow_mut() = Some(Weak::clone(frame)));
     let span = tracing::info_span!(target: "profiler_alloc::queries", "query_profiler");
     OPENING.with(|opening| *opening.borrow_mut() = None);
@@ -85,8 +80,6 @@ pub fn span_of(frame: &Weak<Frame>) -> Span {
 thread_local! {
     /// The frame whose span is being made.
     static OPENING: RefCell<Option<Weak<Frame>>> = const { RefCell::new(None) };
-    /// The span that has let the thread into a scope.
-    static ENTERED: RefCell<Option<Id>> = const { RefCell::new(None) };
 }
 
 struct OwnFilter;
@@ -137,19 +130,12 @@ where
         let _excused = Excused::begin();
         if let Some(frame) = frame_of(id, &context) {
             frame::replace(Some(frame));
-            ENTERED.with(|entered| *entered.borrow_mut() = Some(id.clone()));
+            entered::by(id);
         }
     }
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
-        let is_same = ENTERED.with(|entered| {
-            let is_same = entered.borrow().as_ref() == Some(id);
-            if is_same {
-                *entered.borrow_mut() = None;
-            }
-            is_same
-        });
-        if is_same {
+        if entered::leaves(id) {
             let _excused = Excused::begin();
             frame::replace(None);
         }
@@ -168,11 +154,6 @@ where
             read(event, frame.as_deref());
         }
     }
-}
-
-/// True if a span has let the thread into a scope.
-fn is_in_by_span() -> bool {
-    ENTERED.with(|entered| entered.borrow().is_some())
 }
 
 /// The frame of the innermost scope that a span is in.

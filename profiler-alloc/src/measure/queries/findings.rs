@@ -4,40 +4,8 @@ use core::hash::Hash;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::frame::Statement;
-use super::report::{Place, Query};
-
-/// Queries that belong together.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[non_exhaustive]
-pub struct Finding {
-    /// The SQL they share, without values.
-    pub normalised: Arc<str>,
-    /// Which they are, by their place in the report.
-    pub queries: Vec<usize>,
-    /// The line they share, if it is what makes them belong together.
-    pub place: Option<Place>,
-}
-
-/// What there is to say about the queries of a scope. The greatest groups come first.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-#[non_exhaustive]
-pub struct Findings {
-    /// The same SQL with the same values, more than once, of the same database; not `BEGIN` and its
-    /// like. Where values are not known, nothing is said.
-    pub duplicates: Vec<Finding>,
-    /// The same SQL but for its values, more than once; duplicates are among them.
-    pub similar: Vec<Finding>,
-    /// The same `SELECT` with other values, from the same call on the same line: one query could
-    /// have done. Not pages of one list, and not lists of many values in chunks.
-    pub n_plus_one: Vec<Finding>,
-    /// Queries that read a whole table.
-    pub full_scans: Vec<usize>,
-    /// Queries that took at least the time given.
-    pub slow: Vec<usize>,
-    /// Queries that failed.
-    pub failed: Vec<usize>,
-}
+use super::model::Statement;
+use crate::measure::report::query::{Finding, Findings, Query};
 
 impl Findings {
     /// What `queries` show.

@@ -13,58 +13,19 @@ use core::cell::RefCell;
 use core::fmt;
 use core::future::Future;
 use core::hash::{Hash, Hasher};
-use core::panic::Location;
 use core::pin::Pin;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use core::task::{Context, Poll};
 use std::sync::Arc;
+#[cfg(feature = "sqlx")]
+use std::sync::{OnceLock, Weak};
 
-use super::collection::{Collection, Wanted};
-use super::event;
-use super::report::Place;
-use super::site::QuerySite;
+use super::collection::Collection;
+use super::model::{Caller, Origin, Place, Site, Statement, Wanted, hasher};
 use crate::counters::thread_counts::Excused;
 #[cfg(feature = "sqlx")]
 use crate::counters::thread_counts::Lent;
 use crate::measure::scope::Scope;
-
-/// Where a scope is opened.
-#[derive(Clone, Copy, Debug)]
-pub enum Site {
-    /// A function with an attribute.
-    Attribute(&'static QuerySite),
-    /// A call of the closure form, or the start of a guard.
-    Spot(&'static Location<'static>),
-}
-
-impl PartialEq for Site {
-    fn eq(&self, other: &Site) -> bool {
-        match (self, other) {
-            (Site::Attribute(one), Site::Attribute(other)) => core::ptr::eq(*one, *other),
-            (Site::Spot(one), Site::Spot(other)) => one == other,
-            _ => false,
-        }
-    }
-}
-
-/// One run of a statement.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Statement {
-    /// The call of the scope.
-    pub frame: u64,
-    /// Which one of the call.
-    pub number: u32,
-    /// How often it calls one function at most, as it is written.
-    pub calls: u32,
-}
-
-/// What has opened a scope inside of another.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Caller {
-    /// The same for scopes that the same lines lead to. Recursions make it no longer.
-    pub way: u64,
-    pub statement: Statement,
-}
 
 /// One call of a scope.
 #[derive(Debug)]
@@ -80,6 +41,16 @@ pub struct Frame {
     pub collection: Arc<Collection>,
     #[cfg(feature = "sqlx")]
     span: tracing::Span,
+}
+
+/// Makes the span of a frame, once a layer listens.
+#[cfg(feature = "sqlx")]
+static MAKE_SPAN: OnceLock<fn(&Weak<Frame>) -> tracing::Span> = OnceLock::new();
+
+/// Frames have the spans that `make` makes from now on.
+#[cfg(feature = "sqlx")]
+pub fn make_spans_by(make: fn(&Weak<Frame>) -> tracing::Span) {
+    let _ = MAKE_SPAN.set(make);
 }
 
 thread_local! {
@@ -108,19 +79,15 @@ pub fn replace(frame: Option<Arc<Frame>>) -> Option<Arc<Frame>> {
     CURRENT.try_with(replace).ok().flatten()
 }
 
-/// The function with that site goes on at `line`, with a statement that calls one function `calls`
-/// times at most. Nothing if the innermost scope is another's.
-#[inline]
-pub fn at(site: &'static QuerySite, line: u32, calls: u32) {
-    go_to(site, now(line, calls));
-}
-
-fn now(line: u32, calls: u32) -> u64 {
+/// A line, and above it how often its statement calls one function.
+pub fn now(line: u32, calls: u32) -> u64 {
     u64::from(calls) << 32 | u64::from(line)
 }
 
+/// The function of that origin goes on at what [`now`] gave. Nothing if the innermost scope is
+/// another's.
 #[inline]
-fn go_to(site: &'static QuerySite, now: u64) {
+pub fn go_to(site: &'static Origin, now: u64) {
     with_own(site, |frame| {
         frame.now.store(now, Ordering::Relaxed);
         // One thread at a time runs a frame.
@@ -132,7 +99,7 @@ fn go_to(site: &'static QuerySite, now: u64) {
 }
 
 #[inline]
-fn with_own<R>(site: &'static QuerySite, change: impl FnOnce(&Frame) -> R) -> Option<R> {
+fn with_own<R>(site: &'static Origin, change: impl FnOnce(&Frame) -> R) -> Option<R> {
     let change = |current: &RefCell<Option<Arc<Frame>>>| {
         let current = current.try_borrow().ok()?;
         let frame = current.as_ref()?;
@@ -142,37 +109,10 @@ fn with_own<R>(site: &'static QuerySite, change: impl FnOnce(&Frame) -> R) -> Op
     CURRENT.try_with(change).ok().flatten()
 }
 
-/// Goes on at a line when it is dropped.
-#[doc(hidden)]
-#[derive(Debug)]
-pub struct QueryLine {
-    site: &'static QuerySite,
-    now: Option<u64>,
-}
-
-impl QueryLine {
-    /// At the line of the statement that goes on then.
-    #[inline]
-    pub fn new(site: &'static QuerySite, line: u32, calls: u32) -> QueryLine {
-        let now = Some(now(line, calls));
-        QueryLine { site, now }
-    }
-
-    /// At the line that runs now: the one that calls a closure, whose body begins.
-    #[inline]
-    pub fn now(site: &'static QuerySite) -> QueryLine {
-        let now = with_own(site, |frame| frame.now.load(Ordering::Relaxed));
-        QueryLine { site, now }
-    }
-}
-
-impl Drop for QueryLine {
-    #[inline]
-    fn drop(&mut self) {
-        if let Some(now) = self.now {
-            go_to(self.site, now);
-        }
-    }
+/// What [`go_to`] would go back to.
+#[inline]
+pub fn now_of(site: &'static Origin) -> Option<u64> {
+    with_own(site, |frame| frame.now.load(Ordering::Relaxed))
 }
 
 impl Frame {
@@ -202,7 +142,9 @@ impl Frame {
         };
         #[cfg(feature = "sqlx")]
         let frame = Arc::new_cyclic(|frame| Frame {
-            span: super::events::span_of(frame),
+            span: MAKE_SPAN
+                .get()
+                .map_or_else(tracing::Span::none, |make| make(frame)),
             ..make(collection)
         });
         #[cfg(not(feature = "sqlx"))]
@@ -228,7 +170,7 @@ impl Frame {
 
     /// For a scope inside: the statement that opens it, and which way leads there.
     fn caller(&self) -> Caller {
-        let mut way = event::hasher();
+        let mut way = hasher();
         let around = self.collection.caller.map(|caller| caller.way);
         (around, self.place()).hash(&mut way);
         Caller {

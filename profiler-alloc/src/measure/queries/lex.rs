@@ -1,7 +1,26 @@
 //! Where a token of SQL ends, by the rules of one dialect.
 
 use super::dialect::{Brackets, DoubleQuotes, Rules};
-use super::tokens::Class;
+
+/// What a token is. Of two classes the later one hides more.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Class {
+    /// White space, or a comment.
+    Space,
+    /// An operator, or a bracket.
+    Mark,
+    /// A keyword, or a name without quotes.
+    Word,
+    /// A name in quotes.
+    Name,
+    /// Text in double quotes: a name or a value, as its place in the statement says.
+    Either,
+    /// What stands for a value that comes from outside of the text.
+    Placeholder,
+    Value,
+    /// The rest of the statement, which dialects read differently.
+    Hidden,
+}
 
 /// A token as one reader sees it.
 #[derive(Clone, Copy)]

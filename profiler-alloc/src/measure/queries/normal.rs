@@ -15,9 +15,10 @@
 mod tests;
 
 use super::dialect::Dialect;
+use super::lex::Class;
 use super::shape::Shape;
 use super::statement::{self, Facts, Watch};
-use super::tokens::{Class, Token, Tokens};
+use super::tokens::{Token, Tokens};
 
 /// A statement, or several, without values.
 #[derive(Debug)]

@@ -5,8 +5,9 @@ use core::fmt;
 use std::time::Duration;
 
 use super::dialect::Dialect;
-use super::event::{QueryEvent, Source};
+use super::event::QueryEvent;
 use super::frame;
+use super::model::Source;
 use crate::counters::thread_counts::Excused;
 
 /// Has the connection tell `#[query_profiler]` of its queries, where nothing below sea-orm does:

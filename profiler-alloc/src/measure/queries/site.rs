@@ -7,15 +7,15 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::collection::{Collected, Wanted};
-use super::findings::Findings;
-use super::frame::{Frame, Site, Visit};
-use super::report::{QueryReport, QuerySummary};
+use super::collection::Collected;
+use super::frame::{Frame, Visit};
+use super::model::{Origin, Site, Wanted};
 use crate::counters::thread_counts::Excused;
 use crate::measure::enabled;
 use crate::measure::exit::{self, Ending};
 use crate::measure::output;
 use crate::measure::report::Report;
+use crate::measure::report::query::{Findings, QueryReport, QuerySummary};
 use crate::measure::scope::{Entered, Scope};
 use crate::measure::series::Series;
 
@@ -61,9 +61,7 @@ impl QueryOptions {
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct QuerySite {
-    label: &'static str,
-    pub(super) file: &'static str,
-    pub(super) line: u32,
+    origin: Origin,
     options: QueryOptions,
     totals: Mutex<Option<Totals>>,
     registered: AtomicBool,
@@ -88,14 +86,21 @@ impl QuerySite {
         options: QueryOptions,
     ) -> QuerySite {
         QuerySite {
-            label,
-            file,
-            line,
+            origin: Origin { label, file, line },
             options,
             totals: Mutex::new(None),
             registered: AtomicBool::new(false),
             said: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn origin(&'static self) -> &'static Origin {
+        &self.origin
+    }
+
+    /// As the place where a scope is opened.
+    pub(in crate::measure) fn site(&'static self) -> Site {
+        Site::Attribute(&self.origin)
     }
 
     fn add(&'static self, report: &QueryReport) {
@@ -127,7 +132,7 @@ impl QuerySite {
         statements.sort_by(|one, other| other.1.cmp(&one.1).then(one.0.cmp(&other.0)));
         statements.truncate(STATEMENTS_SHOWN);
         Some(QuerySummary {
-            label: self.label.to_owned(),
+            label: self.origin.label.to_owned(),
             queries: totals.queries.spread()?,
             time_ns: totals.time_ns.spread()?,
             calls_with_n_plus_one: totals.with_n_plus_one,
@@ -196,14 +201,16 @@ pub struct QueryScope {
 }
 
 impl QueryScope {
-    fn new(label: Cow<'static, str>, options: QueryOptions, site: Site) -> QueryScope {
+    fn new(
+        label: Cow<'static, str>,
+        options: QueryOptions,
+        site: Site,
+        summed: Option<&'static QuerySite>,
+    ) -> QueryScope {
         QueryScope {
             label,
             options,
-            site: match site {
-                Site::Attribute(site) => Some(site),
-                Site::Spot(_) => None,
-            },
+            site: summed,
             collecting: Collecting::new(site, options.wanted()),
         }
     }
@@ -259,8 +266,8 @@ impl Drop for QueryScope {
 /// One call of a function with the attribute.
 #[doc(hidden)]
 pub fn scope(site: &'static QuerySite) -> Option<QueryScope> {
-    let label = Cow::Borrowed(site.label);
-    enabled::is_on().then(|| QueryScope::new(label, site.options, Site::Attribute(site)))
+    let label = Cow::Borrowed(site.origin.label);
+    enabled::is_on().then(|| QueryScope::new(label, site.options, site.site(), Some(site)))
 }
 
 /// Reports the queries that a closure runs, under `label`. The line shown for each is that of this
@@ -321,7 +328,7 @@ impl QueryProfiler {
         let site = Site::Spot(Location::caller());
         let scope = enabled::is_on().then(|| {
             let _excused = Excused::begin();
-            QueryScope::new(Cow::Owned(label.to_owned()), options, site)
+            QueryScope::new(Cow::Owned(label.to_owned()), options, site, None)
         });
         QueryProfiler {
             _running: Entered::new(scope),

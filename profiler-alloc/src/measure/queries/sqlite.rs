@@ -15,7 +15,8 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use super::dialect::Dialect;
-use super::event::{self, QueryEvent, Source};
+use super::event::QueryEvent;
+use super::model::{Source, hasher};
 use super::started::{Paused, Reading, Started};
 use super::statement::Facts;
 use super::{InstallError, frame, sqlx_threads};
@@ -172,7 +173,7 @@ fn is_of_library(facts: Facts, sql: &str) -> bool {
 fn database(statement: &Statement<'_>) -> Option<u64> {
     match statement.database() {
         Database::File(path) => {
-            let mut hasher = event::hasher();
+            let mut hasher = hasher();
             hasher.write(path.to_bytes());
             Some(hasher.finish())
         }
@@ -212,7 +213,7 @@ impl Trace for Seen {
             ..started.event(Source::Sqlite, &*sql)
         };
         let mut entry = event.entry(&started.frame);
-        entry.is_of_library = is_of_library(entry.facts, &sql);
+        entry.is_of_library = is_of_library(entry.query.facts, &sql);
         started.frame.collection.add(entry);
         let before = Counted::of(statement);
         let running = Running {
@@ -257,12 +258,13 @@ impl Trace for Seen {
         };
         let changes = statement.changes(before.changes);
         collection.change(started.id, |entry| {
-            entry.elapsed = Some(elapsed);
-            entry.rows = Some(changes.unwrap_or(rows));
+            let query = &mut entry.query;
+            query.elapsed_ns = Some(elapsed.as_nanos() as u64);
+            query.rows = Some(changes.unwrap_or(rows));
             // A higher layer may have ended before, and seen more.
-            entry.allocated = entry.allocated.or(started.allocated(reading));
-            entry.full_scan = Some(statement.full_scan_steps() != before.full_scan_steps);
-            entry.plan = plan;
+            query.allocated = query.allocated.or(started.allocated(reading));
+            query.full_scan = Some(statement.full_scan_steps() != before.full_scan_steps);
+            query.plan = plan;
         });
         if rows == 0 {
             let ended = Ended {

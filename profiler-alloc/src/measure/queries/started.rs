@@ -8,11 +8,13 @@ use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use super::collection;
-use super::event::{QueryEvent, Source};
-use super::frame::{self, Frame, Statement};
-use super::report::Place;
+use super::event::QueryEvent;
+use super::frame::{self, Frame};
+use super::model::Place;
+use super::model::Source;
+use super::model::Statement;
 use crate::counters::thread_counts::{self, OwnCounts};
-use crate::measure::profile;
+use crate::measure::installed;
 
 /// What stands at one moment in one thread, read before memprof does any work of its own.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +65,7 @@ impl Started {
 
     /// What the thread has allocated since; `None` if the query went on on another.
     pub fn allocated(&self, end: Reading) -> Option<u64> {
-        let is_known = self.reading.thread == end.thread && profile::is_heap_counted();
+        let is_known = self.reading.thread == end.thread && installed::is_heap_counted();
         is_known.then(|| end.counts.since(self.reading.counts).allocated)
     }
 

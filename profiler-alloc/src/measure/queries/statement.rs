@@ -5,7 +5,8 @@
 use core::hash::Hasher;
 
 use super::dialect::Dialect;
-use super::tokens::{Class, Token, Tokens};
+use super::lex::Class;
+use super::tokens::{Token, Tokens};
 
 /// What is known of a statement, or of several that are given as one text.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

@@ -1,27 +1,7 @@
 //! SQL as a row of tokens: what is a value, and what may be shown.
 
 use super::dialect::{Dialect, Readings, Rules};
-use super::lex::Lexed;
-
-/// What a token is. Of two classes the later one hides more.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Class {
-    /// White space, or a comment.
-    Space,
-    /// An operator, or a bracket.
-    Mark,
-    /// A keyword, or a name without quotes.
-    Word,
-    /// A name in quotes.
-    Name,
-    /// Text in double quotes: a name or a value, as its place in the statement says.
-    Either,
-    /// What stands for a value that comes from outside of the text.
-    Placeholder,
-    Value,
-    /// The rest of the statement, which dialects read differently.
-    Hidden,
-}
+use super::lex::{Class, Lexed};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Token<'a> {

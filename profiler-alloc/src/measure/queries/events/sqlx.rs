@@ -6,10 +6,11 @@ use std::time::Duration;
 use tracing::Event;
 use tracing::field::{Field, Visit};
 
-use super::is_in_by_span;
+use super::entered;
 use crate::measure::queries::dialect::Dialect;
-use crate::measure::queries::event::{QueryEvent, Source};
+use crate::measure::queries::event::QueryEvent;
 use crate::measure::queries::frame::Frame;
+use crate::measure::queries::model::Source;
 use crate::measure::queries::sqlx_threads;
 
 pub const TARGET: &str = "sqlx::query";
@@ -33,7 +34,7 @@ pub fn read(event: &Event<'_>, frame: Option<&Frame>) {
 /// sqlx runs SQLite on threads of its own, which are in a scope by its span; the others in the
 /// task's own.
 fn dialect() -> Dialect {
-    match is_in_by_span() {
+    match entered::is_in() {
         _ if sqlx_threads::is_one() => Dialect::Sqlite,
         true => Dialect::Unknown,
         false => Dialect::PostgreSqlOrMySql,

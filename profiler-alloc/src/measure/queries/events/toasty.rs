@@ -7,8 +7,9 @@ use tracing::Event;
 use tracing::field::{Field, Visit};
 
 use crate::measure::queries::dialect::Dialect;
-use crate::measure::queries::event::{QueryEvent, Source};
+use crate::measure::queries::event::QueryEvent;
 use crate::measure::queries::frame::Frame;
+use crate::measure::queries::model::Source;
 
 pub const TARGET: &str = "toasty::query";
 

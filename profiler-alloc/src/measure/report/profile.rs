@@ -1,7 +1,5 @@
 //! The line table of one function, as a value.
 
-use super::source;
-use super::table::{Columns, LineSum, Table};
 use crate::measure::json::Object;
 
 /// What one function did to memory, line by line.
@@ -20,8 +18,19 @@ pub struct ProfileReport {
     pub lines: Vec<Line>,
     /// The text was not found, or is not the one that was compiled.
     pub note: Option<String>,
-    pub(super) columns: Columns,
-    pub(super) precision: usize,
+    pub(in crate::measure) columns: Columns,
+    pub(in crate::measure) precision: usize,
+}
+
+/// Columns beside mem usage and increment.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Columns {
+    /// Runs of the line.
+    pub occurrences: bool,
+    /// Bytes allocated.
+    pub allocated: bool,
+    /// Bytes freed.
+    pub freed: bool,
 }
 
 /// What the figures of a table are.
@@ -57,60 +66,6 @@ pub struct Line {
 }
 
 impl ProfileReport {
-    pub(super) fn new(table: &'static Table, sums: &[LineSum], baseline: i64) -> ProfileReport {
-        let about = &table.about;
-        let text = source::lines_of(about);
-        let (first, last) = about.span;
-        let mut lines: Vec<Line> = (first..=last)
-            .enumerate()
-            .map(|(index, number)| Line {
-                number,
-                contents: text.lines.get(index).cloned(),
-                mem_usage: None,
-                increment: None,
-                allocated: None,
-                freed: None,
-                occurrences: None,
-            })
-            .collect();
-        for (slot, (&number, sum)) in about.lines.iter().zip(sums).enumerate() {
-            let is_touched = sum.runs > 0 || sum.allocated | sum.freed != 0;
-            let index = number.wrapping_sub(first) as usize;
-            let Some(line) = lines.get_mut(index).filter(|_| is_touched) else {
-                continue;
-            };
-            line.mem_usage = (sum.mem_usage != i64::MIN).then_some(sum.mem_usage);
-            line.occurrences = Some(sum.runs).filter(|&runs| runs > 0);
-            let net = sum.allocated.wrapping_sub(sum.freed) as i64;
-            if slot == 0 && about.span.0 != about.span.1 {
-                line.increment = Some(baseline.wrapping_add(net));
-                // Blank, unless the call itself has worked there: what the attribute above does
-                // first, for one.
-                if sum.allocated | sum.freed == 0 {
-                    continue;
-                }
-            } else {
-                line.increment = Some(net);
-            }
-            line.allocated = Some(sum.allocated);
-            line.freed = Some(sum.freed);
-        }
-        let metric = match super::is_heap_known() {
-            true => Metric::Heap,
-            false => Metric::Rss,
-        };
-        ProfileReport {
-            function: about.name().to_owned(),
-            file: about.file.to_owned(),
-            metric,
-            calls: sums.first().map_or(0, |sum| sum.runs),
-            lines,
-            note: text.note,
-            columns: about.columns,
-            precision: about.precision,
-        }
-    }
-
     /// Line `number` of the file.
     pub fn line(&self, number: u32) -> Option<&Line> {
         self.lines.iter().find(|line| line.number == number)

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use super::event::Source;
-use super::findings::Finding;
-use super::report::{Query, QueryReport, QuerySummary};
+use super::query::{Finding, Query, QueryReport, QuerySummary};
+use crate::measure::queries::model::Source;
 use crate::measure::words::{self, harmless};
 
 /// Findings shown of each kind, and numbers of queries shown of each.

@@ -1,27 +1,42 @@
 //! What a scope's queries come to, as a value.
 
-use std::fmt;
 use std::sync::Arc;
 
-use super::event::Source;
-use super::findings::{Finding, Findings};
-use super::frame::{Caller, Statement};
-use super::statement::{Facts, Page};
 use crate::measure::json::Object;
+use crate::measure::queries::model::{Caller, Place, Source, Statement};
+use crate::measure::queries::statement::{Facts, Page};
 use crate::measure::series::Spread;
 
-/// A line of the source.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// Queries that belong together.
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub struct Place {
-    /// Path of the file, as the compiler knows it.
-    pub file: &'static str,
-    /// Number of the line.
-    pub line: u32,
-    /// True for the line that ran the query. Otherwise it is the one that opened the scope:
-    /// closures and guards do not know the lines inside, nor do attributes those of a body that a
-    /// macro has made.
-    pub is_exact: bool,
+pub struct Finding {
+    /// The SQL they share, without values.
+    pub normalised: Arc<str>,
+    /// Which they are, by their place in the report.
+    pub queries: Vec<usize>,
+    /// The line they share, if it is what makes them belong together.
+    pub place: Option<Place>,
+}
+
+/// What there is to say about the queries of a scope. The greatest groups come first.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[non_exhaustive]
+pub struct Findings {
+    /// The same SQL with the same values, more than once, of the same database; not `BEGIN` and its
+    /// like. Where values are not known, nothing is said.
+    pub duplicates: Vec<Finding>,
+    /// The same SQL but for its values, more than once; duplicates are among them.
+    pub similar: Vec<Finding>,
+    /// The same `SELECT` with other values, from the same call on the same line: one query could
+    /// have done. Not pages of one list, and not lists of many values in chunks.
+    pub n_plus_one: Vec<Finding>,
+    /// Queries that read a whole table.
+    pub full_scans: Vec<usize>,
+    /// Queries that took at least the time given.
+    pub slow: Vec<usize>,
+    /// Queries that failed.
+    pub failed: Vec<usize>,
 }
 
 /// One query.
@@ -49,13 +64,19 @@ pub struct Query {
     pub full_scan: Option<bool>,
     /// SQLite's plan, if the scope asks for it and the query was slow.
     pub plan: Vec<String>,
-    pub(super) shape: u64,
-    pub(super) facts: Facts,
-    pub(super) key: Option<u64>,
-    pub(super) page: Option<Page>,
-    pub(super) database: Option<u64>,
-    pub(super) statement: Statement,
-    pub(super) caller: Option<Caller>,
+    /// The same for statements that differ in nothing but their values.
+    pub(in crate::measure) shape: u64,
+    pub(in crate::measure) facts: Facts,
+    /// Tells whether two queries have the same SQL and the same values; `None` if the values are
+    /// not known.
+    pub(in crate::measure) key: Option<u64>,
+    /// Of a query that asks for a page.
+    pub(in crate::measure) page: Option<Page>,
+    /// Which database it asks, if that is known.
+    pub(in crate::measure) database: Option<u64>,
+    pub(in crate::measure) statement: Statement,
+    /// What has opened the scope that it ran in.
+    pub(in crate::measure) caller: Option<Caller>,
 }
 
 /// The queries of one call.
@@ -77,8 +98,8 @@ pub struct QueryReport {
     pub slow_ns: u64,
     /// What there is to say about them.
     pub findings: Findings,
-    pub(super) shown: usize,
-    pub(super) has_values: bool,
+    pub(in crate::measure) shown: usize,
+    pub(in crate::measure) has_values: bool,
 }
 
 impl QueryReport {
@@ -134,16 +155,6 @@ impl Query {
     /// The SQL as the report shows it.
     pub fn text(&self) -> &str {
         self.sql.as_ref().unwrap_or(&self.normalised)
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Place { file, line, .. } = self;
-        match self.is_exact {
-            true => write!(f, "{file}:{line}"),
-            false => write!(f, "in the scope of {file}:{line}"),
-        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::report::{Line, Metric, ProfileReport};
+use super::profile::{Line, Metric, ProfileReport};
 use crate::measure::words;
 
 /// Least width of a column of figures.
