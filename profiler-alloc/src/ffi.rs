@@ -3,6 +3,7 @@
 //!
 //! Never: knows what a profile is, or allocates from Rust's heap.
 
+pub mod callbacks;
 pub mod decimal;
 pub mod descriptor;
 pub mod loader;

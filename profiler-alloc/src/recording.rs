@@ -228,8 +228,8 @@ impl StartError {
             Refusal::AlreadyRecording => return StartError::AlreadyRecording,
             Refusal::Privileged => return StartError::Privileged,
             Refusal::Memory => return StartError::Memory,
-            Refusal::PathTooLong => libc::ENAMETOOLONG,
-            Refusal::File(OpenFailure::Exists) => libc::EEXIST,
+            Refusal::PathTooLong => os::NAME_TOO_LONG,
+            Refusal::File(OpenFailure::Exists) => os::EXISTS,
             Refusal::File(
                 OpenFailure::Create(number)
                 | OpenFailure::Reserve(number)

@@ -8,6 +8,10 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use crate::ffi::decimal::Decimal;
 use crate::ffi::descriptor::Descriptor;
 
+/// Errors that the recorder gives itself.
+pub const NAME_TOO_LONG: i32 = libc::ENAMETOOLONG;
+pub const EXISTS: i32 = libc::EEXIST;
+
 /// Puts `errno` back to what it was, when dropped: the program must not notice the hook.
 pub struct Errno {
     location: *mut i32,
@@ -89,13 +93,6 @@ pub fn started_ns() -> Option<u64> {
     let started = ticks.saturating_mul(1_000_000_000 / hertz);
     let age = clock(libc::CLOCK_BOOTTIME).saturating_sub(started);
     Some(now_ns().saturating_sub(age))
-}
-
-/// Has `handler` called when the program ends in order. False if the system refuses.
-pub fn at_exit(handler: extern "C" fn()) -> bool {
-    // SAFETY: the handler has the type asked for; it must not unwind, which an `extern "C" fn` of
-    // Rust never does.
-    unsafe { libc::atexit(handler) == 0 }
 }
 
 pub fn process_id() -> u32 {

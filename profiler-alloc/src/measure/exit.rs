@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::counters::thread_counts::{self, Excused};
+use crate::ffi::callbacks;
 use crate::ffi::os;
 
 /// Something with a last word.
@@ -40,7 +41,7 @@ fn register_slow(ending: &'static dyn Ending, registered: &AtomicBool) {
     }
     if endings.list.is_empty() {
         endings.process = os::process_id();
-        os::at_exit(at_exit);
+        callbacks::at_exit(at_exit);
     }
     endings.list.push(ending);
 }

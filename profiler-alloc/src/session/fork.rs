@@ -7,6 +7,7 @@
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::counters::slot;
+use crate::ffi::callbacks;
 use crate::lockfree::active::look_up;
 use crate::session;
 use crate::session::threads;
@@ -16,8 +17,7 @@ static WATCHING: AtomicBool = AtomicBool::new(false);
 /// Installs the handlers, once.
 pub fn watch() {
     if !WATCHING.swap(true, Ordering::AcqRel) {
-        // SAFETY: all handlers have the type asked for and call only what is safe after fork.
-        unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
+        callbacks::at_fork(before, in_parent, in_child);
     }
 }
 
@@ -56,23 +56,15 @@ pub fn become_child() {
 
 #[cfg(test)]
 mod tests {
+    use crate::ffi::callbacks::holds_in_child;
     use crate::sampling::filter::Filter;
 
     #[test]
     fn a_forked_child_has_no_answers() {
         let filter = <Filter>::new().unwrap();
         filter.add(64);
-        // SAFETY: the child only reads memory and ends.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            let is_empty = !filter.is_open() && !filter.lacks(64) && !filter.lacks(128);
-            // SAFETY: ends the child without running anything else.
-            unsafe { libc::_exit(if is_empty { 0 } else { 1 }) };
-        }
-        let mut status = -1;
-        // SAFETY: `status` is valid to write to.
-        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
-        assert_eq!(status, 0);
+        let is_empty = || !filter.is_open() && !filter.lacks(64) && !filter.lacks(128);
+        assert!(holds_in_child(is_empty));
         assert!(filter.is_open() && !filter.lacks(64) && filter.lacks(128));
     }
 }

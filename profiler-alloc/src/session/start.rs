@@ -6,6 +6,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use profiler_alloc_format::env::{self, Sample};
 use profiler_alloc_format::{MAGIC, STATE_EXITED, STATE_RECORDING, VERSION};
 
+use crate::ffi::callbacks;
 use crate::ffi::memory;
 use crate::ffi::os;
 use crate::profile_file::path::Output;
@@ -118,8 +119,7 @@ fn watch_exit() {
         }
     }
     if !WATCHING.swap(true, Ordering::AcqRel) {
-        // SAFETY: the handler has the type asked for and does not unwind.
-        unsafe { libc::atexit(at_exit) };
+        callbacks::at_exit(at_exit);
     }
 }
 
