@@ -188,9 +188,9 @@ impl Drop for Recording {
             return;
         }
         self.recorder.bring_up_to_date();
-        // While it is in force, so that no thread asks it of the blocks of another.
+        // While it is active, so that no thread asks it of the blocks of another.
         self.recorder.sampled.filter.close();
-        session::retire();
+        session::deactivate();
         self.recorder.end();
         self.recorder.finish();
         self.recorder

@@ -31,7 +31,7 @@ use self::clock::Clock;
 use self::ownership::Ownership;
 use crate::counters::totals::Totals;
 use crate::ffi::os::Statm;
-use crate::lockfree::active::InForce;
+use crate::lockfree::active::Active;
 use crate::lockfree::slot_pool::{self, FreeRecords};
 use crate::profile_file::path::Output;
 use crate::profile_file::store::Store;
@@ -42,7 +42,7 @@ use crate::sampling::overhead::Budget;
 use crate::sampling::sampled_blocks::Sampled;
 use crate::sampling::thinning::Thinning;
 
-static RECORDING: InForce<Recorder> = InForce::new();
+static RECORDING: Active<Recorder> = Active::new();
 /// Recordings started so far.
 static STARTED: AtomicU64 = AtomicU64::new(0);
 
@@ -78,13 +78,13 @@ impl core::fmt::Debug for Recorder {
     }
 }
 
-/// The recording in force.
+/// The active recording.
 #[inline]
 pub fn current() -> Option<&'static Recorder> {
     RECORDING.current()
 }
 
-/// The recording started last, in force or not.
+/// The recording started last, active or not.
 pub fn latest() -> Option<&'static Recorder> {
     RECORDING.latest()
 }
@@ -101,22 +101,22 @@ pub fn with_generation(generation: u64) -> Option<&'static Recorder> {
     None
 }
 
-/// Puts a recording in force. Every thread joins it at its next operation: a block that is sampled
-/// from now on may be freed by any of them. `look_up_all` sends the threads that only count down the
+/// Activates a recording. Every thread joins it at its next operation: a block that is sampled
+/// from now on may be freed by any of them. `force_slow_path_everywhere` sends the threads that only count down the
 /// slow path.
-pub fn publish(recorder: &'static Recorder, look_up_all: impl FnOnce()) {
-    RECORDING.publish(recorder, look_up_all);
+pub fn activate(recorder: &'static Recorder, force_slow_path_everywhere: impl FnOnce()) {
+    RECORDING.activate(recorder, force_slow_path_everywhere);
     STARTED.fetch_add(1, Ordering::Release);
 }
 
-/// Leaves no recording in force.
-pub fn retire() {
-    RECORDING.retire();
+/// Leaves no recording active.
+pub fn deactivate() {
+    RECORDING.deactivate();
 }
 
 /// Sets the thresholds of a thread that only counts.
-pub fn arm(cells: &ThreadCells, alloc_next: u64, free_next: u64) {
-    RECORDING.arm(cells, alloc_next, free_next);
+pub fn set_thresholds(cells: &ThreadCells, alloc_next: u64, free_next: u64) {
+    RECORDING.set_thresholds(cells, alloc_next, free_next);
 }
 
 /// A word that changes when a recording starts.
@@ -164,7 +164,7 @@ impl Recorder {
 
     /// The word to poll, and the value it holds while this recording is active; a forked child reads
     /// 0.
-    pub fn in_force(&self) -> (&'static AtomicU64, u64) {
+    pub fn active_word(&self) -> (&'static AtomicU64, u64) {
         self.ownership.active_word()
     }
 

@@ -7,7 +7,7 @@
 //!      │no
 //! already in here (signal, our own doing)? ──yes──▶ count, note the loss, done
 //!      │no
-//! record of the pool in force? ──no──▶ join it ──none left──▶ count in the shared record
+//! record of the active pool?  ──no──▶ join it ──none left──▶ count in the shared record
 //!      │
 //! count ──▶ recording? ──▶ Recorder
 //!                └──no──▶ publish the heap
@@ -128,7 +128,7 @@ fn settle(
         count_inside(operation);
         return false;
     };
-    let recorder = recorder_in_force();
+    let recorder = active_recorder();
     let cells = slot::current();
     let joined = match threads::has_joined(cells, recorder) {
         true => Some((recorder, cells)),
@@ -143,14 +143,14 @@ fn settle(
         Some(recorder) => record(recorder, cells),
         None => {
             open_scopes::publish(cells);
-            threads::rearm(cells);
+            threads::reset_thresholds(cells);
         }
     }
     recorder.is_some()
 }
 
-/// Gives the calling thread a record of the pool in force, which the first thread of all may put in
-/// force here.
+/// Gives the calling thread a record of the active pool, which the first thread of all may activate
+/// here.
 #[cold]
 #[inline(never)]
 fn join_pool() -> Option<(Option<&'static Recorder>, &'static ThreadCells)> {
@@ -159,13 +159,13 @@ fn join_pool() -> Option<(Option<&'static Recorder>, &'static ThreadCells)> {
         modules::note_start();
         start::from_env();
     }
-    let recorder = recorder_in_force();
+    let recorder = active_recorder();
     let cells = threads::join(recorder)?;
     thread_exit::watch(cells);
     Some((recorder, cells))
 }
 
-/// The recording in force, if it is this process's.
+/// The active recording, if it is this process's.
 fn ours() -> Option<&'static Recorder> {
     session::current().filter(|recorder| recorder.is_ours())
 }
@@ -187,8 +187,8 @@ pub fn join(recorder: &'static Recorder) -> u32 {
     slot::number()
 }
 
-/// The recording in force, unless this is a child of the process it belongs to.
-fn recorder_in_force() -> Option<&'static Recorder> {
+/// The active recording, unless this is a child of the process it belongs to.
+fn active_recorder() -> Option<&'static Recorder> {
     let recorder = session::current()?;
     if recorder.is_ours() {
         return Some(recorder);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use profiler_alloc_models::ffi::memory::zeroed;
-use profiler_alloc_models::lockfree::active::{InForce, look_up};
+use profiler_alloc_models::lockfree::active::{Active, force_slow_path};
 use profiler_alloc_models::lockfree::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use profiler_alloc_models::lockfree::atomic::{AtomicBool, AtomicU64};
 use profiler_alloc_models::lockfree::index::Index;
@@ -357,28 +357,28 @@ fn no_block_of_a_recording_is_freed_by_a_thread_that_has_not_heard_of_it() {
     every(3, || {
         let recording: &'static Recording = Box::leak(Box::new(Recording(AtomicU64::new(0))));
         recording.0.load(Relaxed);
-        let in_force: &'static InForce<Recording> = Box::leak(Box::new(InForce::new()));
+        let active: &'static Active<Recording> = Box::leak(Box::new(Active::new()));
         let cells = &zeroed::<ThreadCells>(1).unwrap()[0];
-        in_force.arm(cells, 64, 64);
-        assert!(in_force.current().is_none() && in_force.latest().is_none());
+        active.set_thresholds(cells, 64, 64);
+        assert!(active.current().is_none() && active.latest().is_none());
         let handed = flag();
         let given = handed.clone();
         // A thread that came to know at once samples a block, and hands it over.
         let sampler = thread::spawn(move || {
-            if let Some(recording) = in_force.current() {
+            if let Some(recording) = active.current() {
                 assert_eq!(recording.0.load(Relaxed), 1);
                 given.store(true, Release);
             }
         });
         let receiver = thread::spawn(move || {
-            in_force.arm(cells, 128, 128);
+            active.set_thresholds(cells, 128, 128);
             if handed.load(Acquire) {
                 assert_eq!(cells.free_next.load(Relaxed), 0);
-                assert!(in_force.current().is_some());
+                assert!(active.current().is_some());
             }
         });
         recording.0.store(1, Relaxed);
-        in_force.publish(recording, || look_up(cells));
+        active.activate(recording, || force_slow_path(cells));
         sampler.join().unwrap();
         receiver.join().unwrap();
     });

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::counters::slot;
 use crate::ffi::callbacks;
-use crate::lockfree::active::look_up;
+use crate::lockfree::active::force_slow_path;
 use crate::session;
 use crate::session::threads;
 
@@ -25,7 +25,7 @@ pub fn watch() {
 extern "C" fn before() {
     let cells = slot::current();
     if !slot::is_nobody(cells) {
-        look_up(cells);
+        force_slow_path(cells);
     }
 }
 
@@ -45,7 +45,7 @@ extern "C" fn in_child() {
 
 /// In the child: makes every profile's memory private and stops recording. Runs in the child's only thread.
 pub fn become_child() {
-    session::retire();
+    session::deactivate();
     let mut each = session::latest();
     while let Some(recorder) = each {
         recorder.store.make_private();

@@ -67,7 +67,7 @@ impl Recorder {
             self.look(now_ns);
         }
         self.follow_interval(cells);
-        self.rearm(cells);
+        self.reset_thresholds(cells);
         heap
     }
 

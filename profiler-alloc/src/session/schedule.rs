@@ -133,7 +133,7 @@ impl Recorder {
 
     /// Sets the thresholds of a thread of this recording. Every free comes by: it may be of a
     /// sampled block.
-    pub fn rearm(&self, cells: &ThreadCells) {
+    pub fn reset_thresholds(&self, cells: &ThreadCells) {
         let alloc_bytes = cells.alloc_bytes.load(Ordering::Relaxed);
         let exact = cells.sample_interval.load(Ordering::Relaxed) == 0;
         let is_watched = open_scopes::is_open();
@@ -158,10 +158,10 @@ impl Recorder {
     }
 
     /// Makes a thread that has just joined ready for its first sample.
-    pub fn welcome(&self, cells: &ThreadCells) {
+    pub fn on_join(&self, cells: &ThreadCells) {
         samples::forget_latest();
         self.draw(cells);
-        self.rearm(cells);
+        self.reset_thresholds(cells);
     }
 }
 

@@ -23,7 +23,7 @@ static STARTING: AtomicBool = AtomicBool::new(false);
 /// Why no recording was started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
-    /// One is in force.
+    /// One is active.
     AlreadyRecording,
     /// The program runs with more rights than its caller.
     Privileged,
@@ -84,7 +84,7 @@ fn open(output: Output, settings: &Settings) -> Result<&'static Recorder, Refusa
         })?;
     fork::watch();
     watch_exit();
-    session::publish(recorder, threads::look_up_all);
+    session::activate(recorder, threads::force_slow_path_everywhere);
     Ok(recorder)
 }
 

@@ -15,7 +15,7 @@ use crate::counters::slot::{self, Operation, STEP, is_nobody, number};
 use crate::counters::thread_counts::{self, OwnCounts};
 use crate::counters::totals::Totals;
 use crate::ffi::os;
-use crate::lockfree::active::look_up;
+use crate::lockfree::active::force_slow_path;
 use crate::lockfree::lazy_slice::LazySlice;
 use crate::lockfree::slot_pool::{self, FreeRecords};
 use crate::sampling::fast_path;
@@ -43,13 +43,13 @@ pub fn count_shared(operation: Operation) {
     }
 }
 
-/// True if the calling thread has a record of the pool in force.
+/// True if the calling thread has a record of the active pool.
 #[inline]
 pub fn has_joined(cells: &ThreadCells, recorder: Option<&Recorder>) -> bool {
     cells.generation.load(Ordering::Relaxed) == recorder.map_or(0, |recorder| recorder.generation)
 }
 
-/// Gives the calling thread a record of the pool in force, and the old one back. `None` if there is
+/// Gives the calling thread a record of the active pool, and the old one back. `None` if there is
 /// none left.
 #[cold]
 pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells> {
@@ -76,8 +76,8 @@ pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells>
     cells.last_node.store(0, Ordering::Relaxed);
     cells.stack_top.store(0, Ordering::Relaxed);
     match recorder {
-        Some(recorder) => recorder.welcome(cells),
-        None => rearm(cells),
+        Some(recorder) => recorder.on_join(cells),
+        None => reset_thresholds(cells),
     }
     change_to(cells, recorder);
     slot::set_number(number).then_some(cells)
@@ -109,10 +109,10 @@ pub fn leave() {
 }
 
 /// Every thread that only counts takes the slow path next.
-pub fn look_up_all() {
+pub fn force_slow_path_everywhere() {
     let count = PRIVATE_COUNT.load(Ordering::Acquire) as usize;
     let records = PRIVATE.get().unwrap_or_default();
-    records.iter().take(count).for_each(look_up);
+    records.iter().take(count).for_each(force_slow_path);
 }
 
 /// In a forked child: forgets the parent's records without giving them back.
@@ -153,13 +153,13 @@ fn take_private() -> Option<(u32, &'static ThreadCells)> {
 }
 
 /// Sets the thresholds for a thread that only counts.
-pub fn rearm(cells: &ThreadCells) {
+pub fn reset_thresholds(cells: &ThreadCells) {
     if open_scopes::is_open() {
-        return session::arm(cells, 0, 0);
+        return session::set_thresholds(cells, 0, 0);
     }
     let alloc_next = cells.alloc_bytes.load(Ordering::Relaxed).wrapping_add(STEP);
     let free_next = cells.freed_bytes.load(Ordering::Relaxed).wrapping_add(STEP);
-    session::arm(cells, alloc_next, free_next);
+    session::set_thresholds(cells, alloc_next, free_next);
 }
 
 /// Calls `visit` with every record of every pool, used or free.
@@ -193,7 +193,7 @@ mod tests {
         let cells = ThreadCells::empty();
         cells.alloc_bytes.store(10, Ordering::Relaxed);
         cells.freed_bytes.store(u64::MAX - 9, Ordering::Relaxed);
-        rearm(&cells);
+        reset_thresholds(&cells);
         assert_eq!(cells.alloc_next.load(Ordering::Relaxed), 10 + STEP);
         assert_eq!(cells.free_next.load(Ordering::Relaxed), STEP - 10);
     }

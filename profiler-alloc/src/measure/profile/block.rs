@@ -1,5 +1,5 @@
 //! A block of counters: belongs to one thread while that is in the function. The counters are in
-//! the profile file while a recording is in force, in private memory otherwise.
+//! the profile file while a recording is active, in private memory otherwise.
 //!
 //! ```text
 //! block ──▶ no recording ──▶ lines of its own
@@ -149,7 +149,7 @@ impl Block {
         };
         Some(Place {
             counters: recorder.share(number)?,
-            valid: recorder.in_force(),
+            valid: recorder.active_word(),
             is_recorded: true,
             thread: u64::from(thread) << 32,
         })
