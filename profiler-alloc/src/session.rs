@@ -32,7 +32,7 @@ use self::ownership::Ownership;
 use crate::counters::totals::Totals;
 use crate::ffi::os::Statm;
 use crate::lockfree::active::Active;
-use crate::lockfree::slot_pool::{self, FreeRecords};
+use crate::lockfree::slot_pool::{self, SlotPool};
 use crate::profile_file::path::Output;
 use crate::profile_file::store::Store;
 use crate::profile_file::timeline::Timeline;
@@ -54,7 +54,7 @@ pub struct Recorder {
     pub generation: u64,
     /// The recording before this one.
     pub previous: Option<&'static Recorder>,
-    pub free_threads: FreeRecords,
+    pub slot_pool: SlotPool,
     pub budget: Budget,
     pub paused: AtomicBool,
     clock: Clock,
@@ -140,7 +140,7 @@ impl Recorder {
         Some(Recorder {
             generation: previous.map_or(1, |recorder| recorder.generation + 1),
             previous,
-            free_threads: FreeRecords::new(),
+            slot_pool: SlotPool::new(),
             budget,
             paused: AtomicBool::new(false),
             clock: Clock::start(),
@@ -196,9 +196,7 @@ impl Recorder {
     pub fn take_thread(&'static self) -> Option<(u32, &'static ThreadCells)> {
         let header = self.store.header();
         let count = header.thread_count.load(Ordering::Acquire) as usize;
-        let taken = self
-            .free_threads
-            .take(count, |at| self.store.threads.get(at));
+        let taken = self.slot_pool.take(count, |at| self.store.threads.get(at));
         taken.or_else(|| {
             let at = self.store.take(&self.store.threads, &header.thread_count)?;
             let cells = self.store.threads.get(at)?;

@@ -201,7 +201,7 @@ fn active_recorder() -> Option<&'static Recorder> {
 #[cold]
 fn count_inside(operation: Operation) {
     let cells = slot::current();
-    if slot::is_nobody(cells) {
+    if slot::is_no_slot(cells) {
         threads::count_shared(operation);
     } else {
         operation.count(cells);

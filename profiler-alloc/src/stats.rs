@@ -30,7 +30,7 @@ pub fn heap_in_use() -> usize {
 /// exactly has an exact peak.
 pub fn peak() -> usize {
     let cells = own_work::of_program();
-    if !slot::is_nobody(cells) {
+    if !slot::is_no_slot(cells) {
         open_scopes::publish(cells);
     }
     heap::peak().max(0) as usize

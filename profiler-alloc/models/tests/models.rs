@@ -8,7 +8,7 @@ use profiler_alloc_models::lockfree::atomic::Ordering::{AcqRel, Acquire, Relaxed
 use profiler_alloc_models::lockfree::atomic::{AtomicBool, AtomicU64};
 use profiler_alloc_models::lockfree::index::Index;
 use profiler_alloc_models::lockfree::lazy_slice::LazySlice;
-use profiler_alloc_models::lockfree::slot_pool::{FreeRecords, claim};
+use profiler_alloc_models::lockfree::slot_pool::{SlotPool, claim};
 use profiler_alloc_models::orders::{every, thread};
 use profiler_alloc_models::profile_file::store::Store;
 use profiler_alloc_models::sampling::at_peak::change_live;
@@ -277,7 +277,7 @@ fn a_sampled_block_is_known_to_whoever_it_was_handed_to() {
 struct Pool {
     records: &'static [ThreadCells],
     count: AtomicU64,
-    free: FreeRecords,
+    free: SlotPool,
 }
 
 impl Pool {
@@ -286,7 +286,7 @@ impl Pool {
         let pool = Pool {
             records: zeroed(4).unwrap(),
             count: AtomicU64::new(1),
-            free: FreeRecords::new(),
+            free: SlotPool::new(),
         };
         let first = pool.join();
         pool.free.give_back(first.1, first.0 as usize);

@@ -12,7 +12,7 @@ use super::report::Report;
 use super::report::elapsed::{ElapsedReport, ElapsedSummary};
 use super::scope::{Entered, Scope};
 use super::series::Series;
-use crate::counters::thread_counts::Excused;
+use crate::counters::thread_counts::Untracked;
 use crate::ffi::os;
 
 /// A function with the attribute.
@@ -44,7 +44,7 @@ impl ElapsedSite {
 
 impl Ending for ElapsedSite {
     fn at_end(&self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         let series = self.series.as_ref();
         let spread = series.and_then(|series| {
             let series = series.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +103,7 @@ impl Drop for ElapsedScope {
             return;
         };
         let (end, end_cpu) = (os::now_ns(), os::cpu_ns());
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         // Taken out, so that it is dropped here.
         let label = core::mem::take(&mut self.label);
         let duration_ns = end.saturating_sub(start);
@@ -130,7 +130,7 @@ impl Drop for ElapsedScope {
 fn origin() -> u64 {
     static ORIGIN: OnceLock<u64> = OnceLock::new();
     *ORIGIN.get_or_init(|| {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         os::started_ns().unwrap_or_else(os::now_ns)
     })
 }
@@ -174,7 +174,7 @@ impl ElapsedTimer {
     /// Starts under a label.
     pub fn start(label: &str) -> ElapsedTimer {
         let scope = enabled::is_on().then(|| {
-            let _excused = Excused::begin();
+            let _untracked = Untracked::begin();
             ElapsedScope::new(Cow::Owned(label.to_owned()), None)
         });
         ElapsedTimer {

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::counters::thread_counts::{self, Excused};
+use crate::counters::thread_counts::{self, Untracked};
 use crate::ffi::callbacks;
 use crate::ffi::os;
 
@@ -34,7 +34,7 @@ pub(super) fn register(ending: &'static dyn Ending, registered: &AtomicBool) {
 
 #[cold]
 fn register_slow(ending: &'static dyn Ending, registered: &AtomicBool) {
-    let _excused = Excused::begin();
+    let _untracked = Untracked::begin();
     let mut endings = ENDINGS.lock().unwrap_or_else(PoisonError::into_inner);
     if registered.swap(true, Ordering::Relaxed) {
         return;
@@ -54,10 +54,10 @@ pub(super) fn all() -> Vec<&'static dyn Ending> {
 
 extern "C" fn at_exit() {
     // An output that calls exit holds its own lock.
-    if thread_counts::is_excused() {
+    if thread_counts::is_untracked() {
         return;
     }
-    let _excused = Excused::begin();
+    let _untracked = Untracked::begin();
     let list = {
         let endings = ENDINGS.lock().unwrap_or_else(PoisonError::into_inner);
         // A forked child inherits the handler; what was measured is its parent's.

@@ -14,7 +14,7 @@ use super::profile::line_uses::{self, LineUses};
 use super::queries::model::{Site, Wanted};
 use super::queries::site::{Collecting, QuerySite};
 use super::scope::{Entered, Scope};
-use crate::counters::thread_counts::{self, Excused};
+use crate::counters::thread_counts::{self, Untracked};
 
 pub use broken::{Broken, Limit, LineUse, QueryUse};
 
@@ -152,9 +152,9 @@ impl Scope for &mut Used {
 
 impl Scope for Used {
     fn resume(&mut self) {
-        let excused = Excused::begin();
+        let untracked = Untracked::begin();
         line_uses::open(core::mem::take(&mut self.lines));
-        drop(excused);
+        drop(untracked);
         self.queries.resume();
         self.resumed = Some(Instant::now());
         self.meter.resume();
@@ -167,7 +167,7 @@ impl Scope for Used {
             .take()
             .map_or(Duration::ZERO, |start| start.elapsed());
         self.queries.pause();
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         self.lines = line_uses::close();
     }
 }
@@ -175,7 +175,7 @@ impl Scope for Used {
 impl Drop for Used {
     fn drop(&mut self) {
         // The list is memprof's own, also when it goes.
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         self.lines = Vec::new();
         self.close_queries();
     }

@@ -16,7 +16,7 @@ use super::rss::{self, RssPeak};
 use super::scope::{Entered, Scope};
 use super::series::Series;
 use crate::counters::heap;
-use crate::counters::thread_counts::Excused;
+use crate::counters::thread_counts::Untracked;
 
 /// What is measured beyond the usual.
 #[doc(hidden)]
@@ -73,7 +73,7 @@ impl RamSite {
 
 impl Ending for RamSite {
     fn at_end(&self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         let summary = {
             let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
             calls.rss.spread().map(|rss_change| RamSummary {
@@ -146,7 +146,7 @@ impl RamScope {
             own_peak: self.meter.peak(),
         });
         RamReport {
-            // Taken out, so that it is dropped while the thread is excused.
+            // Taken out, so that it is dropped while the thread is untracked.
             label: core::mem::take(&mut self.label).into_owned(),
             before,
             after,
@@ -159,7 +159,7 @@ impl RamScope {
 impl Scope for RamScope {
     fn resume(&mut self) {
         if self.before.is_none() {
-            let _excused = Excused::begin();
+            let _untracked = Untracked::begin();
             let before = self.moment();
             self.rss_peak = match self.options.peak_rss {
                 true => RssPeak::open(),
@@ -180,7 +180,7 @@ impl Drop for RamScope {
         let Some((before, heap_before)) = self.before else {
             return;
         };
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         let report = self.report(before, heap_before);
         match self.site.filter(|_| self.options.summary) {
             Some(site) => site.add(&report),
@@ -243,7 +243,7 @@ impl RamProfiler {
 
     fn with(label: &str, options: RamOptions) -> RamProfiler {
         let scope = enabled::is_on().then(|| {
-            let _excused = Excused::begin();
+            let _untracked = Untracked::begin();
             RamScope::new(Cow::Owned(label.to_owned()), options, None)
         });
         RamProfiler {

@@ -24,7 +24,7 @@ pub fn watch() {
 /// Other libraries' handlers may allocate in the child before ours runs there: the thread is to look up at once.
 extern "C" fn before() {
     let cells = slot::current();
-    if !slot::is_nobody(cells) {
+    if !slot::is_no_slot(cells) {
         force_slow_path(cells);
     }
 }

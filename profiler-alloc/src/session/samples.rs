@@ -299,10 +299,10 @@ impl Recorder {
     #[cold]
     fn other_cells(&self) -> &'static StackCells {
         let other = self.store.stacks.get(interner::OTHER as usize);
-        other.unwrap_or(&NOWHERE)
+        other.unwrap_or(&SINK)
     }
 }
 
 /// Takes what belongs to a file that has no room even for "other"; cannot happen, and is not worth
 /// a panic.
-static NOWHERE: StackCells = StackCells::empty();
+static SINK: StackCells = StackCells::empty();

@@ -16,7 +16,7 @@ use profiler_alloc_format::{LineCells, NEVER, ShareCells};
 use super::function::Function;
 use crate::counters::own_work;
 use crate::counters::slot;
-use crate::counters::thread_counts::Excused;
+use crate::counters::thread_counts::Untracked;
 use crate::session::line_tables::Counters;
 use crate::session::threads;
 use crate::session::{self, Recorder};
@@ -83,7 +83,7 @@ impl Block {
 
     #[cold]
     fn make_lines(&'static self, function: &'static Function) -> &'static [LineCells] {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         self.lines.get_or_init(|| {
             let lines = function.about.lines.iter();
             let lines: Box<[LineCells]> = lines.map(|_| LineCells::empty()).collect();
@@ -157,7 +157,7 @@ impl Block {
 
     #[cold]
     fn make_share(&self, recorder: &'static Recorder, function: &'static Function) -> Option<u32> {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         // Threads that share a block may come here at once: each then has a share of its own until
         // the next call.
         let number = recorder.make_share(&function.profiled())?;

@@ -10,7 +10,7 @@ use super::block::{self, Block, Place};
 use super::function::{About, Function};
 use super::summing::{LineSum, report_of, sums_of};
 use crate::counters::slot;
-use crate::counters::thread_counts::Excused;
+use crate::counters::thread_counts::Untracked;
 use crate::measure::exit::{self, Ending};
 use crate::measure::output;
 use crate::measure::report::Report;
@@ -107,7 +107,7 @@ impl Table {
 
     #[cold]
     fn register_slow(&'static self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         let mut tables = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.registered.load(Ordering::Relaxed) {
             tables.push(self);
@@ -163,7 +163,7 @@ impl Table {
             }
             return;
         }
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         let lines = own.block.lines(&self.function);
         let sums = sums_of(self.function.about.lines.len(), &[lines]);
         lines.iter().for_each(block::clear);
@@ -176,7 +176,7 @@ impl Table {
     #[cold]
     pub(super) fn announce(&'static self) {
         if let Some(recorder) = session::current().filter(|recorder| recorder.is_ours()) {
-            let _excused = Excused::begin();
+            let _untracked = Untracked::begin();
             recorder.announce(&self.function.profiled());
         }
     }
@@ -220,7 +220,7 @@ impl Table {
 
 impl Ending for Table {
     fn at_end(&self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         let this = all().into_iter().find(|table| core::ptr::eq(*table, self));
         let Some(report) = this.map(Table::report) else {
             return;

@@ -14,7 +14,7 @@ use super::dialect::Dialect;
 use super::event::QueryEvent;
 use super::model::{Source, hasher};
 use super::started::{Reading, Started};
-use crate::counters::thread_counts::Excused;
+use crate::counters::thread_counts::Untracked;
 
 /// Queries that a connection may have begun and not ended, because they were given up, before the
 /// oldest is forgotten.
@@ -60,7 +60,7 @@ impl Instrumentation for Connection {
         let Some(reading) = Reading::now() else {
             return;
         };
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         match event {
             InstrumentationEvent::StartQuery { query, .. } => self.start(reading, query),
             InstrumentationEvent::FinishQuery { query, error, .. } => {

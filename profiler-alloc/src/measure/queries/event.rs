@@ -11,7 +11,7 @@ use super::frame::{self, Frame};
 use super::model::{Place, Source, Statement, hasher};
 use super::normal::{self, Normal};
 use super::statement::{self, Facts, Page};
-use crate::counters::thread_counts::Excused;
+use crate::counters::thread_counts::Untracked;
 use crate::measure::report::query::Query;
 
 /// A query that has been run, for [`record`]. What is not known is left out.
@@ -193,9 +193,9 @@ impl<'a> QueryEvent<'a> {
 /// # profiler_alloc::query_profiler("doc", || execute("SELECT 1").unwrap());
 /// ```
 pub fn record(event: QueryEvent<'_>) {
-    // What the event owns is the program's, and goes when nobody is excused.
-    let excused = Excused::begin();
-    if let Some(frame) = frame::current().filter(|_| excused.is_some()) {
+    // What the event owns is the program's, and goes when nothing is untracked any more.
+    let untracked = Untracked::begin();
+    if let Some(frame) = frame::current().filter(|_| untracked.is_some()) {
         event.record_in(&frame);
     }
 }

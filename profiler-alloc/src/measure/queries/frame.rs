@@ -22,9 +22,9 @@ use std::sync::{OnceLock, Weak};
 
 use super::collection::Collection;
 use super::model::{Caller, Origin, Place, Site, Statement, Wanted, hasher};
-use crate::counters::thread_counts::Excused;
 #[cfg(feature = "sqlx")]
 use crate::counters::thread_counts::Lent;
+use crate::counters::thread_counts::Untracked;
 use crate::measure::scope::Scope;
 
 /// One call of a scope.
@@ -221,7 +221,7 @@ impl Visit {
 
 impl Scope for Visit {
     fn resume(&mut self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         self.outer = replace(Some(Arc::clone(&self.frame)));
         #[cfg(feature = "sqlx")]
         {
@@ -233,7 +233,7 @@ impl Scope for Visit {
     }
 
     fn pause(&mut self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         #[cfg(feature = "sqlx")]
         {
             let _lent = Lent::begin();
@@ -266,7 +266,7 @@ pub struct Handle(Option<Arc<Frame>>);
 /// The last one frees the scope, which is memprof's own.
 impl Drop for Handle {
     fn drop(&mut self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         self.0 = None;
     }
 }
@@ -282,7 +282,7 @@ impl Handle {
     /// Of the calling thread; of no scope, if it is in none. Queries that run by it stand on the
     /// line that runs now.
     pub fn current() -> Handle {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         Handle(current().map(|frame| frame.branch()))
     }
 

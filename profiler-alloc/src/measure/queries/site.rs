@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::collection::Collected;
 use super::frame::{Frame, Visit};
 use super::model::{Origin, Site, Wanted};
-use crate::counters::thread_counts::Excused;
+use crate::counters::thread_counts::Untracked;
 use crate::measure::enabled;
 use crate::measure::exit::{self, Ending};
 use crate::measure::output;
@@ -143,7 +143,7 @@ impl QuerySite {
 
 impl Ending for QuerySite {
     fn at_end(&self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         let summary = self.summary();
         if let Some(summary) = summary.filter(|_| !self.said.swap(true, Ordering::Relaxed)) {
             output::send(&Report::QuerySummary(summary));
@@ -174,7 +174,7 @@ impl Collecting {
 
 impl Scope for Collecting {
     fn resume(&mut self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         let (visit, _) = self.open.get_or_insert_with(|| {
             let (frame, is_outermost) = Frame::open(self.site, self.wanted);
             (Visit::new(frame), is_outermost)
@@ -183,7 +183,7 @@ impl Scope for Collecting {
     }
 
     fn pause(&mut self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         if let Some((visit, _)) = &mut self.open {
             visit.pause();
         }
@@ -248,7 +248,7 @@ impl Scope for QueryScope {
 
 impl Drop for QueryScope {
     fn drop(&mut self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         // Taken out, so that it is dropped here; so is what it collected.
         let collected = self.collecting.close();
         let Some(collected) = collected else {
@@ -327,7 +327,7 @@ impl QueryProfiler {
     fn start_with(label: &str, options: QueryOptions) -> QueryProfiler {
         let site = Site::Spot(Location::caller());
         let scope = enabled::is_on().then(|| {
-            let _excused = Excused::begin();
+            let _untracked = Untracked::begin();
             QueryScope::new(Cow::Owned(label.to_owned()), options, site, None)
         });
         QueryProfiler {

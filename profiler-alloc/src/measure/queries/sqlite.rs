@@ -20,7 +20,7 @@ use super::model::{Source, hasher};
 use super::started::{Paused, Reading, Started};
 use super::statement::Facts;
 use super::{InstallError, frame, sqlx_threads};
-use crate::counters::thread_counts::{self, Excused};
+use crate::counters::thread_counts::{self, Untracked};
 use crate::ffi::sqlite3::{self, Database, Statement, Trace};
 
 /// Has SQLite itself tell `#[query_profiler]` of every statement, on every connection that the
@@ -135,7 +135,7 @@ impl Seen {
     /// True if there may be something to say of a statement that gives a row, or ends.
     fn may_know(&self, statement: &Statement<'_>) -> bool {
         if has_ended(statement) {
-            let _excused = Excused::begin();
+            let _untracked = Untracked::begin();
             let ended = replace_ended(None);
             let prepared_again = |ended: &Ended| {
                 statement.times_prepared_again() > ended.before.times_prepared_again
@@ -188,7 +188,7 @@ impl Trace for Seen {
             IS_NEW.set(false);
             // The address of one that never told its end.
             if self.count.load(Ordering::Relaxed) > 0 {
-                let _excused = Excused::begin();
+                let _untracked = Untracked::begin();
                 self.take(statement);
             }
             return;
@@ -196,7 +196,7 @@ impl Trace for Seen {
         let Some(reading) = Reading::now() else {
             return;
         };
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         if self.count.load(Ordering::Relaxed) > 0 && self.is_running(statement) {
             return;
         }
@@ -225,7 +225,7 @@ impl Trace for Seen {
     }
 
     fn gives_row(&self, statement: &Statement<'_>) {
-        if thread_counts::is_excused() || !self.may_know(statement) {
+        if thread_counts::is_untracked() || !self.may_know(statement) {
             return;
         }
         if let Some(running) = self.running().get_mut(&statement.address()) {
@@ -240,7 +240,7 @@ impl Trace for Seen {
         if !self.may_know(statement) {
             return;
         }
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         let Some(Running {
             started,
             rows,

@@ -13,7 +13,7 @@ use super::frame::{self, Frame};
 use super::model::Place;
 use super::model::Source;
 use super::model::Statement;
-use crate::counters::thread_counts::{self, OwnCounts};
+use crate::counters::thread_counts::{self, ThreadCounts};
 use crate::measure::installed;
 
 /// What stands at one moment in one thread, read before memprof does any work of its own.
@@ -21,16 +21,16 @@ use crate::measure::installed;
 pub struct Reading {
     at: Instant,
     thread: ThreadId,
-    counts: OwnCounts,
+    counts: ThreadCounts,
 }
 
 impl Reading {
     /// `None` while memprof works for itself: then queries are those of the program's output, which
     /// belong to nobody.
     pub fn now() -> Option<Reading> {
-        let is_excused = thread_counts::is_excused();
-        (!is_excused).then(|| Reading {
-            counts: OwnCounts::now(),
+        let is_untracked = thread_counts::is_untracked();
+        (!is_untracked).then(|| Reading {
+            counts: ThreadCounts::now(),
             at: Instant::now(),
             thread: thread::current().id(),
         })
