@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! allocated ─▶ due for a sample? ─▶ stack ─▶ add to its totals ─▶ remember the block ─┐
-//! freeing   ─▶ was it sampled?   ─▶ stack ─▶ add to both stacks' totals ──────────────┼─▶ settle: publish the heap,
+//! freeing   ─▶ was it sampled?   ─▶ stack ─▶ add to both stacks' totals ──────────────┼─▶ update_stats: publish the heap,
 //! nothing sampled ────────────────────────────────────────────────────────────────────┘   peak, timeline, thresholds
 //! ```
 
@@ -38,8 +38,8 @@ use crate::profile_file::store::Store;
 use crate::profile_file::timeline::Timeline;
 use crate::sampling::filter::Filter;
 use crate::sampling::live_blocks;
-use crate::sampling::overhead::Budget;
-use crate::sampling::sampled_blocks::Sampled;
+use crate::sampling::overhead::OverheadBudget;
+use crate::sampling::sampled_blocks::SampledBlocks;
 use crate::sampling::thinning::Thinning;
 
 static RECORDING: Active<Recorder> = Active::new();
@@ -55,12 +55,12 @@ pub struct Recorder {
     /// The recording before this one.
     pub previous: Option<&'static Recorder>,
     pub slot_pool: SlotPool,
-    pub budget: Budget,
+    pub overhead: OverheadBudget,
     pub paused: AtomicBool,
     clock: Clock,
     ownership: Ownership,
     /// The sampled blocks; says nothing of any other once the recording is about to end.
-    pub sampled: Sampled,
+    pub sampled: SampledBlocks,
     thinning: Thinning,
     capture: Capture,
     /// Every block is sampled, from the beginning to the end.
@@ -126,26 +126,31 @@ pub fn started() -> &'static AtomicU64 {
 
 impl Recorder {
     /// A recorder on a fresh file. `None` if the system refuses memory.
-    pub fn new(store: Store, output: Output, depth: usize, budget: Budget) -> Option<Recorder> {
+    pub fn new(
+        store: Store,
+        output: Output,
+        depth: usize,
+        overhead: OverheadBudget,
+    ) -> Option<Recorder> {
         let previous = latest();
         let takes_all =
-            !budget.is_flexible() && store.header().interval.load(Ordering::Relaxed) == 0;
-        let (filter, budget) = match takes_all {
-            true => (Filter::closed()?, budget),
+            !overhead.is_flexible() && store.header().interval.load(Ordering::Relaxed) == 0;
+        let (filter, overhead) = match takes_all {
+            true => (Filter::closed()?, overhead),
             false => {
                 let filter = Filter::new()?;
-                (filter, budget.asking(filter))
+                (filter, overhead.asking(filter))
             }
         };
         Some(Recorder {
             generation: previous.map_or(1, |recorder| recorder.generation + 1),
             previous,
             slot_pool: SlotPool::new(),
-            budget,
+            overhead,
             paused: AtomicBool::new(false),
             clock: Clock::start(),
             ownership: Ownership::claim()?,
-            sampled: Sampled::new(filter, live_blocks::FIRST_BUCKETS),
+            sampled: SampledBlocks::new(filter, live_blocks::FIRST_BUCKETS),
             thinning: Thinning::new(),
             capture: Capture::new(&store, depth)?,
             takes_all,

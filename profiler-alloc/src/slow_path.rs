@@ -1,4 +1,4 @@
-//! The slow path of every allocator method: what the fast path could not settle by two additions.
+//! The slow path of every allocator method: what the fast path could not count_and_record by two additions.
 //!
 //! ```text
 //! counted fast ──yes──▶ done
@@ -45,7 +45,7 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 pub fn allocated(at: Registers, address: usize, size: usize) {
     let size = size as u64;
     open_scopes::allocated(address);
-    settle(Operation::Alloc { size }, |recorder, cells| {
+    count_and_record(Operation::Alloc { size }, |recorder, cells| {
         recorder.allocated(cells, at, address, size)
     });
 }
@@ -56,11 +56,11 @@ pub fn allocated(at: Registers, address: usize, size: usize) {
 pub fn freeing(at: Registers, address: usize, size: usize) {
     let size = size as u64;
     open_scopes::freeing(address, size);
-    let is_recorded = settle(Operation::Free { size }, |recorder, cells| {
+    let is_recorded = count_and_record(Operation::Free { size }, |recorder, cells| {
         recorder.freeing(cells, at, address, size)
     });
     if !is_recorded && let Some(recorder) = ours() {
-        recorder.forget(address);
+        recorder.drop_block(address);
     }
 }
 
@@ -80,10 +80,10 @@ pub fn before_realloc(address: usize) -> Option<Block> {
     }
     let _errno = os::Errno::keep();
     let Some(_inside) = Inside::enter() else {
-        recorder.forget(address);
+        recorder.drop_block(address);
         return None;
     };
-    recorder.take_block(address)
+    recorder.untrack(address)
 }
 
 /// The reallocation failed; the block is as it was.
@@ -92,7 +92,7 @@ pub fn realloc_failed(old: Option<Block>) {
     if let (Some(block), Some(recorder)) = (old, ours()) {
         let _errno = os::Errno::keep();
         let _inside = Inside::enter();
-        recorder.put_back(block);
+        recorder.track_again(block);
     }
 }
 
@@ -106,7 +106,7 @@ pub fn reallocated(at: Registers, old: Option<Block>, address: usize, sizes: (us
         old: sizes.0,
         new: sizes.1,
     };
-    let is_recorded = settle(operation, |recorder, cells| {
+    let is_recorded = count_and_record(operation, |recorder, cells| {
         recorder.reallocated(cells, at, old, address, sizes);
     });
     if !is_recorded && let (Some(block), Some(recorder)) = (old, ours()) {
@@ -115,7 +115,7 @@ pub fn reallocated(at: Registers, old: Option<Block>, address: usize, sizes: (us
 }
 
 /// True if `record` was called.
-fn settle(
+fn count_and_record(
     operation: Operation,
     record: impl FnOnce(&'static Recorder, &'static ThreadCells),
 ) -> bool {

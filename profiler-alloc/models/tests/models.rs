@@ -15,7 +15,7 @@ use profiler_alloc_models::sampling::at_peak::change_live;
 use profiler_alloc_models::sampling::block::Block;
 use profiler_alloc_models::sampling::filter::Filter;
 use profiler_alloc_models::sampling::live_blocks::{LiveBlocks, Thinned};
-use profiler_alloc_models::sampling::sampled_blocks::Sampled;
+use profiler_alloc_models::sampling::sampled_blocks::SampledBlocks;
 use profiler_alloc_models::sampling::weights::Weight;
 use profiler_alloc_models::stacks::trie::Trie;
 use profiler_alloc_models::{Frame, StackCells, ThreadCells};
@@ -252,21 +252,21 @@ fn the_filter_never_denies_a_block_it_holds() {
 #[test]
 fn a_sampled_block_is_known_to_whoever_it_was_handed_to() {
     every(2, || {
-        let sampled = Arc::new(Sampled::<1>::new(Filter::new().unwrap(), 1));
+        let sampled = Arc::new(SampledBlocks::<1>::new(Filter::new().unwrap(), 1));
         assert_eq!(sampled.bytes(), 0);
         let handed = flag();
         let (giver, given) = (sampled.clone(), handed.clone());
         together(
             move || {
-                assert!(giver.remember(block(16, 1), 0));
+                assert!(giver.track(block(16, 1), 0));
                 given.store(true, Release);
-                assert!(giver.remember(block(32, 2), 0));
-                assert_eq!(giver.take(32), Some(block(32, 2)));
+                assert!(giver.track(block(32, 2), 0));
+                assert_eq!(giver.untrack(32), Some(block(32, 2)));
             },
             move || {
                 if handed.load(Acquire) {
-                    assert_eq!(sampled.take(16), Some(block(16, 1)));
-                    assert_eq!(sampled.take(16), None);
+                    assert_eq!(sampled.untrack(16), Some(block(16, 1)));
+                    assert_eq!(sampled.untrack(16), None);
                 }
             },
         );

@@ -11,7 +11,7 @@ use crate::ffi::memory;
 use crate::ffi::os;
 use crate::profile_file::path::Output;
 use crate::profile_file::store::{OpenFailure, Store};
-use crate::sampling::overhead::Budget;
+use crate::sampling::overhead::OverheadBudget;
 use crate::session::fork;
 use crate::session::settings::Settings;
 use crate::session::threads;
@@ -73,10 +73,10 @@ fn open(output: Output, settings: &Settings) -> Result<&'static Recorder, Refusa
     let (store, output) = create(output)?;
     write_header(&store, settings);
     let share = (settings.sample == Sample::Auto).then_some(u64::from(settings.overhead.ppm()));
-    let budget = Budget::new(share, settings.grant.ns());
+    let overhead = OverheadBudget::new(share, settings.grant.ns());
     let depth = settings.stack_depth.frames() as usize;
     let created = output.clone();
-    let recorder = Recorder::new(store, output, depth, budget)
+    let recorder = Recorder::new(store, output, depth, overhead)
         .and_then(memory::leak)
         .ok_or_else(|| {
             os::remove_file(created.as_c_str());
