@@ -15,7 +15,7 @@ use profiler_alloc_format::{STATE_FINISHED, STATE_PAUSED, STATE_RECORDING};
 use crate::counters::installed::is_installed;
 use crate::counters::reentrancy::Inside;
 use crate::ffi::os;
-use crate::profile_file::path::Output;
+use crate::profile_file::path::ProfilePath;
 use crate::profile_file::store::OpenFailure;
 use crate::session::settings::Settings;
 use crate::session::start::{self, Refusal};
@@ -103,7 +103,7 @@ impl Builder {
             return Err(StartError::NotInstalled);
         }
         let path = std::path::absolute(&self.path).unwrap_or(self.path);
-        let output = Output::expand(path.as_os_str().as_bytes());
+        let output = ProfilePath::expand(path.as_os_str().as_bytes());
         let result = {
             let _inside = Inside::enter();
             output

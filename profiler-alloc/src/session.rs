@@ -33,7 +33,7 @@ use crate::counters::totals::Totals;
 use crate::ffi::os::Statm;
 use crate::lockfree::active::Active;
 use crate::lockfree::slot_pool::{self, SlotPool};
-use crate::profile_file::path::Output;
+use crate::profile_file::path::ProfilePath;
 use crate::profile_file::store::Store;
 use crate::profile_file::timeline::Timeline;
 use crate::sampling::filter::Filter;
@@ -67,7 +67,7 @@ pub struct Recorder {
     takes_all: bool,
     timeline: Timeline,
     statm: Statm,
-    output: Output,
+    output: ProfilePath,
 }
 
 impl core::fmt::Debug for Recorder {
@@ -128,7 +128,7 @@ impl Recorder {
     /// A recorder on a fresh file. `None` if the system refuses memory.
     pub fn new(
         store: Store,
-        output: Output,
+        output: ProfilePath,
         depth: usize,
         overhead: OverheadBudget,
     ) -> Option<Recorder> {

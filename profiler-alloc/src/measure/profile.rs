@@ -31,7 +31,7 @@ use crate::counters::thread_counts::{Untracked, given};
 
 pub use call::call;
 pub use function::About;
-pub use guards::{Back, Brace, Mute, Nested, Unmute};
+pub use guards::{Back, Brace, Nested, ResumeProbes, SuspendProbes};
 pub use local::{Local, at, pass};
 pub use table::Table;
 
@@ -39,7 +39,7 @@ pub use table::Table;
 /// were asked for, instead of waiting for the end of the program.
 pub fn report() {
     let _untracked = Untracked::begin();
-    exit::all().into_iter().for_each(|ending| ending.at_end());
+    exit::all().into_iter().for_each(|ending| ending.on_exit());
 }
 
 /// The tables of all functions so far, as values.

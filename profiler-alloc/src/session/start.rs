@@ -9,7 +9,7 @@ use profiler_alloc_format::{MAGIC, STATE_EXITED, STATE_RECORDING, VERSION};
 use crate::ffi::callbacks;
 use crate::ffi::memory;
 use crate::ffi::os;
-use crate::profile_file::path::Output;
+use crate::profile_file::path::ProfilePath;
 use crate::profile_file::store::{OpenFailure, Store};
 use crate::sampling::overhead::OverheadBudget;
 use crate::session::fork;
@@ -44,7 +44,7 @@ pub fn from_env() {
         return;
     };
     os::note_stderr();
-    let result = match Output::expand(pattern) {
+    let result = match ProfilePath::expand(pattern) {
         Some(output) => start(output, &Settings::from_env()),
         None => Err(Refusal::PathTooLong),
     };
@@ -54,7 +54,7 @@ pub fn from_env() {
 }
 
 /// Starts a recording into `output`, or beside it if that exists.
-pub fn start(output: Output, settings: &Settings) -> Result<&'static Recorder, Refusal> {
+pub fn start(output: ProfilePath, settings: &Settings) -> Result<&'static Recorder, Refusal> {
     if os::is_privileged() {
         return Err(Refusal::Privileged);
     }
@@ -69,7 +69,7 @@ pub fn start(output: Output, settings: &Settings) -> Result<&'static Recorder, R
     result
 }
 
-fn open(output: Output, settings: &Settings) -> Result<&'static Recorder, Refusal> {
+fn open(output: ProfilePath, settings: &Settings) -> Result<&'static Recorder, Refusal> {
     let (store, output) = create(output)?;
     write_header(&store, settings);
     let share = (settings.sample == Sample::Auto).then_some(u64::from(settings.overhead.ppm()));
@@ -89,7 +89,7 @@ fn open(output: Output, settings: &Settings) -> Result<&'static Recorder, Refusa
 }
 
 /// Creates the file, or one beside it if that exists; nothing is ever overwritten.
-fn create(output: Output) -> Result<(Store, Output), Refusal> {
+fn create(output: ProfilePath) -> Result<(Store, ProfilePath), Refusal> {
     const MOST: u32 = 1000;
     match Store::create(output.as_c_str()) {
         Err(OpenFailure::Exists) => {}

@@ -40,7 +40,7 @@ pub fn install_diesel() -> Result<(), InstallError> {
 /// than they began on.
 #[derive(Default)]
 struct Connection {
-    running: VecDeque<Running>,
+    running: VecDeque<RunningQuery>,
     /// Of the database that it was opened to.
     dialect: Dialect,
     database: Option<u64>,
@@ -48,7 +48,7 @@ struct Connection {
     is_used: bool,
 }
 
-struct Running {
+struct RunningQuery {
     started: Started,
     sql: String,
     values: Option<String>,
@@ -117,7 +117,7 @@ impl Connection {
         if self.running.len() == RUNNING {
             self.running.pop_front();
         }
-        self.running.push_back(Running {
+        self.running.push_back(RunningQuery {
             started,
             sql,
             values,

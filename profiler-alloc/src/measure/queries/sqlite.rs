@@ -47,10 +47,10 @@ static SEEN: Seen = Seen {
 struct Seen {
     /// How many there are: most of the time none, and then there is nothing to look up.
     count: AtomicUsize,
-    running: LazyLock<Mutex<HashMap<usize, Running>>>,
+    running: LazyLock<Mutex<HashMap<usize, RunningStatement>>>,
 }
 
-struct Running {
+struct RunningStatement {
     started: Started,
     rows: u64,
     /// What SQLite had counted when it began.
@@ -107,17 +107,17 @@ fn has_ended(statement: &Statement<'_>) -> bool {
 }
 
 impl Seen {
-    fn running(&self) -> MutexGuard<'_, HashMap<usize, Running>> {
+    fn running(&self) -> MutexGuard<'_, HashMap<usize, RunningStatement>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, address: usize, running: Running) {
+    fn put(&self, address: usize, running: RunningStatement) {
         let mut all = self.running();
         all.insert(address, running);
         self.count.store(all.len(), Ordering::Relaxed);
     }
 
-    fn take(&self, statement: &Statement<'_>) -> Option<Running> {
+    fn take(&self, statement: &Statement<'_>) -> Option<RunningStatement> {
         let mut all = self.running();
         let running = all.remove(&statement.address());
         self.count.store(all.len(), Ordering::Relaxed);
@@ -144,7 +144,7 @@ impl Seen {
                 && let Some(started) = ended.paused.go_on()
             {
                 let (rows, before) = (0, ended.before);
-                let running = Running {
+                let running = RunningStatement {
                     started,
                     rows,
                     before,
@@ -216,7 +216,7 @@ impl Trace for Seen {
         entry.is_of_library = is_of_library(entry.query.facts, &sql);
         started.frame.collection.add(entry);
         let before = Counted::of(statement);
-        let running = Running {
+        let running = RunningStatement {
             started,
             rows: 0,
             before,
@@ -241,7 +241,7 @@ impl Trace for Seen {
             return;
         }
         let _untracked = Untracked::begin();
-        let Some(Running {
+        let Some(RunningStatement {
             started,
             rows,
             before,

@@ -12,7 +12,7 @@ use super::event::QueryEvent;
 use super::frame::{self, Frame};
 use super::model::Place;
 use super::model::Source;
-use super::model::Statement;
+use super::model::StatementRun;
 use crate::counters::thread_counts::{self, ThreadCounts};
 use crate::measure::installed;
 
@@ -42,7 +42,7 @@ impl Reading {
 pub struct Started {
     pub frame: Arc<Frame>,
     pub id: u64,
-    place: (Place, Statement),
+    place: (Place, StatementRun),
     reading: Reading,
 }
 
@@ -106,7 +106,7 @@ impl Started {
 pub struct Paused {
     frame: Weak<Frame>,
     id: u64,
-    place: (Place, Statement),
+    place: (Place, StatementRun),
     reading: Reading,
 }
 

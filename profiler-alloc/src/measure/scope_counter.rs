@@ -9,23 +9,23 @@ use super::scope::Scope;
 
 /// Counts of one scope.
 #[derive(Default, Debug)]
-pub(super) struct Meter {
+pub(super) struct ScopeCounter {
     /// Its number; 0 before it first runs.
     scope: u32,
     counts: ThreadCounts,
     course: Course,
     process_peak: Option<i64>,
-    running: Option<Running>,
+    running: Option<RunningScope>,
 }
 
 #[derive(Debug)]
-struct Running {
+struct RunningScope {
     before: ThreadCounts,
     thread: ThreadCourse,
     process: Option<ProcessPeak>,
 }
 
-impl Meter {
+impl ScopeCounter {
     /// What the scope's own threads have counted inside it so far.
     pub fn counts(&self) -> ThreadCounts {
         self.counts
@@ -48,12 +48,12 @@ impl Meter {
     }
 }
 
-impl Scope for Meter {
+impl Scope for ScopeCounter {
     fn resume(&mut self) {
         if self.scope == 0 {
             self.scope = births::next_scope();
         }
-        self.running = Some(Running {
+        self.running = Some(RunningScope {
             before: ThreadCounts::now(),
             thread: ThreadCourse::open(self.scope),
             process: ProcessPeak::open(),
