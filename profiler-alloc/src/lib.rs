@@ -12,7 +12,7 @@
 //! ```
 //!
 //! From then on every allocation is counted, exactly and at the cost of a few instructions: see
-//! [`stats`], [`heap_in_use`], [`peak`] and [`Region`]. Nothing is recorded until somebody asks:
+//! [`stats`], [`heap_in_use`], [`peak_heap`] and [`Region`]. Nothing is recorded until somebody asks:
 //! `memprof run -- ./app` does through the environment (variables in
 //! [`profiler_alloc_format::env`]), [`Recording::builder`] from code. A recording is a file that
 //! `memprof report` turns into a table of the program's own source lines, also while the program
@@ -123,6 +123,10 @@ pub use profiler_alloc_format::env::Sample;
 pub use profiler_alloc_macros::{
     budget, elapsed_timer, profile, profile_block, query_profiler, ram_profiler,
 };
-pub use recording::{Builder, Recording, StartError};
-pub use stats::{Region, heap_in_use, peak, stats};
+#[allow(deprecated, reason = "for programs that say `Builder`")]
+pub use recording::Builder;
+pub use recording::{Recording, RecordingBuilder, StartError};
+#[allow(deprecated, reason = "for programs that say `peak`")]
+pub use stats::peak;
+pub use stats::{Region, heap_in_use, peak_heap, stats};
 pub use stats_alloc::Stats;

@@ -43,12 +43,12 @@ use crate::session::{self, Recorder};
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a recording begins with `start`"]
-pub struct Builder {
+pub struct RecordingBuilder {
     path: PathBuf,
     settings: Settings,
 }
 
-impl Builder {
+impl RecordingBuilder {
     /// Where to write the profile. `%e` stands for the program's file name, `%p` for its process
     /// number, `%%` for `%`. The default is `%e.%p.memprof` in the current folder. An existing file
     /// is never overwritten: `.NAME.PID.memprof` is appended instead, or `.2` put before the
@@ -117,6 +117,10 @@ impl Builder {
     }
 }
 
+/// The former name of [`RecordingBuilder`].
+#[deprecated(since = "0.1.0", note = "renamed to `RecordingBuilder`")]
+pub type Builder = RecordingBuilder;
+
 /// A recording under way; ends when dropped.
 ///
 /// Blocks that were taken before it began are in *Mem usage* and in the heap in use, and on no
@@ -134,16 +138,16 @@ pub struct Recording {
 
 impl Recording {
     /// Settings to start from.
-    pub fn builder() -> Builder {
-        Builder {
+    pub fn builder() -> RecordingBuilder {
+        RecordingBuilder {
             path: PathBuf::from("%e.%p.memprof"),
             settings: Settings::DEFAULT,
         }
     }
 
     /// Path of the profile, as opened.
-    pub fn path(&self) -> PathBuf {
-        PathBuf::from(OsStr::from_bytes(self.recorder.path()))
+    pub fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.recorder.path()))
     }
 
     /// Stops taking samples. Exact counts go on, and frees of blocks sampled before are still seen.
