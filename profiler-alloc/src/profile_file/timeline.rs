@@ -8,9 +8,15 @@ use profiler_alloc_format::{CHUNK_LEN, Point, PointCells};
 use crate::profile_file::store::Store;
 
 const POINTS: usize = CHUNK_LEN / Point::LEN;
+/// CPU time that a program is to have used between two points, nanoseconds: a point takes some 5
+/// us, most of it to ask for the RSS, which is 0.3 % of that.
+const CPU_NS: u64 = 1_500_000;
+/// The longest time between two points, in intervals.
+const LONGEST: u64 = 8;
 
 pub struct Timeline {
     next_ns: AtomicU64,
+    last_cpu_ns: AtomicU64,
     adding: AtomicBool,
 }
 
@@ -18,6 +24,7 @@ impl Timeline {
     pub const fn new() -> Timeline {
         Timeline {
             next_ns: AtomicU64::new(0),
+            last_cpu_ns: AtomicU64::new(0),
             adding: AtomicBool::new(false),
         }
     }
@@ -28,8 +35,10 @@ impl Timeline {
         now_ns >= self.next_ns.load(Ordering::Relaxed)
     }
 
-    /// Adds the point that `make` gives, unless another thread is adding one.
-    pub fn add(&self, store: &Store, now_ns: u64, make: impl FnOnce() -> Point) {
+    /// Adds the point that `make` gives, unless another thread is adding one. The program has used
+    /// `cpu_ns` of CPU time so far: the next point is due after an interval, or after a few if the
+    /// program mostly waits. A server that uses 0.45 ms in 16 has a point in 48 ms.
+    pub fn add(&self, store: &Store, now_ns: u64, cpu_ns: u64, make: impl FnOnce() -> Point) {
         if self.adding.swap(true, Ordering::Acquire) {
             return;
         }
@@ -52,10 +61,17 @@ impl Timeline {
                 .store(count as u64 + 1, Ordering::Release);
         }
         let interval = header.timeline_interval_ns.load(Ordering::Relaxed);
+        let cpu_step = cpu_ns.saturating_sub(self.last_cpu_ns.swap(cpu_ns, Ordering::Relaxed));
+        let wait = interval.saturating_mul(intervals(cpu_step));
         self.next_ns
-            .store(now_ns.saturating_add(interval), Ordering::Relaxed);
+            .store(now_ns.saturating_add(wait), Ordering::Relaxed);
         self.adding.store(false, Ordering::Release);
     }
+}
+
+/// How many intervals to wait for the next point, if the last wait took `cpu_step` of CPU time.
+fn intervals(cpu_step: u64) -> u64 {
+    (CPU_NS / cpu_step.max(1)).clamp(1, LONGEST)
 }
 
 /// Keeps the points with even numbers. A reader that looks meanwhile finds some points twice, out of order, and knows why.
@@ -101,6 +117,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_program_that_mostly_waits_has_fewer_points() {
+        assert_eq!(intervals(450_000), 3);
+        assert_eq!(intervals(900_000), 1);
+        assert_eq!(intervals(u64::MAX), 1);
+        assert_eq!(intervals(0), LONGEST);
+    }
+
+    #[test]
     fn a_long_run_fits_by_doubling_the_interval() {
         let folder = std::env::temp_dir().join(format!("timeline-{}", std::process::id()));
         let path = std::ffi::CString::new(folder.to_str().unwrap()).unwrap();
@@ -113,7 +137,7 @@ mod tests {
         let timeline = Timeline::new();
         for now_ns in 0..200_000u64 {
             if timeline.is_due(now_ns) {
-                timeline.add(&store, now_ns, || Point {
+                timeline.add(&store, now_ns, CPU_NS * now_ns, || Point {
                     time_ns: now_ns + 1,
                     heap: now_ns,
                     rss: 0,

@@ -74,11 +74,10 @@ impl Recorder {
     #[cold]
     pub(super) fn add_point(&self, now_ns: u64, heap: i64) {
         let header = self.store.header();
-        header
-            .cpu_ns
-            .store(self.overhead.cpu_ns(), Ordering::Relaxed);
+        let cpu_ns = self.overhead.cpu_ns();
+        header.cpu_ns.store(cpu_ns, Ordering::Relaxed);
         header.own_bytes.store(self.own_bytes(), Ordering::Relaxed);
-        self.timeline.add(&self.store, now_ns, || Point {
+        self.timeline.add(&self.store, now_ns, cpu_ns, || Point {
             time_ns: now_ns.saturating_add(1),
             heap: heap as u64,
             rss: self.statm.rss(),
