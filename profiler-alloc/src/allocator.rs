@@ -31,6 +31,32 @@ pub struct ProfilerAlloc<A = System> {
     inner: A,
 }
 
+/// The name of the note that says that a program has this crate.
+pub const NOTE_NAME: &[u8; 8] = b"memprof\0";
+
+/// A note in the program: a preloaded recorder leaves such programs to themselves, so that no block
+/// is counted twice. It is loaded with the program, and survives `strip`.
+#[cfg(not(feature = "preload"))]
+#[repr(C, align(4))]
+struct Note {
+    name_len: u32,
+    text_len: u32,
+    kind: u32,
+    name: [u8; 8],
+    version: u32,
+}
+
+#[cfg(not(feature = "preload"))]
+#[used]
+#[unsafe(link_section = ".note.memprof")]
+static NOTE: Note = Note {
+    name_len: 8,
+    text_len: 4,
+    kind: 1,
+    name: *NOTE_NAME,
+    version: profiler_alloc_format::VERSION,
+};
+
 impl ProfilerAlloc<System> {
     /// Over the system's allocator.
     pub const fn system() -> Self {
@@ -51,6 +77,13 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
     /// ```
     pub const fn new(inner: A) -> Self {
         ProfilerAlloc { inner }
+    }
+
+    /// The allocator inside.
+    #[doc(hidden)]
+    #[cfg(feature = "preload")]
+    pub const fn inner(&self) -> &A {
+        &self.inner
     }
 }
 

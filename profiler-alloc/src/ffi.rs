@@ -11,3 +11,4 @@ pub mod memory;
 pub mod os;
 #[cfg(feature = "sqlite")]
 pub mod sqlite3;
+pub mod thread_local;

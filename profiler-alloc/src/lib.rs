@@ -130,3 +130,11 @@ pub use recording::{Recording, RecordingBuilder, StartError};
 pub use stats::peak;
 pub use stats::{Region, heap_in_use, peak_heap, stats};
 pub use stats_alloc::Stats;
+
+/// For the preload library of memprof.
+#[cfg(feature = "preload")]
+#[doc(hidden)]
+pub mod preload {
+    pub use crate::allocator::NOTE_NAME;
+    pub use crate::slow_path::start;
+}

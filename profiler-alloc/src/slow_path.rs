@@ -38,6 +38,9 @@ use crate::unwinder::modules;
 use crate::unwinder::registers::Registers;
 
 static STARTED: AtomicBool = AtomicBool::new(false);
+/// False before a preloaded recorder has looked at the program: it starts in a constructor, on the
+/// program's first stack, and not in the first allocation, wherever that is.
+static MAY_START: AtomicBool = AtomicBool::new(cfg!(not(feature = "preload")));
 
 /// An allocation of `size` bytes succeeded at `address`.
 #[cold]
@@ -154,7 +157,7 @@ fn count_and_record(
 #[cold]
 #[inline(never)]
 fn join_pool() -> Option<(Option<&'static Recorder>, &'static ThreadCells)> {
-    if !STARTED.load(Ordering::Relaxed) {
+    if !STARTED.load(Ordering::Relaxed) && MAY_START.load(Ordering::Relaxed) {
         STARTED.store(true, Ordering::Relaxed);
         modules::note_start();
         start::from_env();
@@ -163,6 +166,17 @@ fn join_pool() -> Option<(Option<&'static Recorder>, &'static ThreadCells)> {
     let cells = threads::join(recorder)?;
     thread_exit::watch(cells);
     Some((recorder, cells))
+}
+
+/// Starts a recording if the environment asks for one. The calling thread counts in it from now on.
+#[cfg(feature = "preload")]
+pub fn start() {
+    MAY_START.store(true, Ordering::Relaxed);
+    let _errno = os::Errno::keep();
+    if let Some(_inside) = Inside::enter() {
+        threads::leave();
+        join_pool();
+    }
 }
 
 /// The active recording, if it is this process's.

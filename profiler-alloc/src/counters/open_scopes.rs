@@ -19,6 +19,7 @@ use crate::counters::heap;
 use crate::counters::own_work;
 use crate::counters::slot;
 use crate::counters::thread_counts::{self, ThreadCounts};
+use crate::ffi::thread_local::thread_locals;
 
 /// One bit for each scope of the process that is open.
 static OPEN: AtomicU64 = AtomicU64::new(0);
@@ -43,7 +44,7 @@ struct Innermost {
     older_than_all: Cell<i64>,
 }
 
-thread_local! {
+thread_locals! {
     static INNERMOST: Innermost = const { Innermost::none() };
 }
 

@@ -11,6 +11,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use profiler_alloc_format::ThreadCells;
 
 use crate::counters::slot::{self, current, set_current};
+use crate::ffi::thread_local::thread_locals;
 
 static OWN: ThreadCells = {
     let mut cells = ThreadCells::empty();
@@ -18,7 +19,7 @@ static OWN: ThreadCells = {
     cells
 };
 
-thread_local! {
+thread_locals! {
     /// The program's record, while the thread does memprof's own work.
     static WAITING: Cell<Option<&'static ThreadCells>> = const { Cell::new(None) };
 }

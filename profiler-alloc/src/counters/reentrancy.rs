@@ -1,9 +1,10 @@
 //! Keeps a thread from entering the slow path while it is in it: by a signal handler that allocates,
 //! or by our own doing.
 
+use crate::ffi::thread_local::thread_locals;
 use core::cell::Cell;
 
-thread_local! {
+thread_locals! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 

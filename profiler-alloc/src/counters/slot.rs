@@ -9,6 +9,7 @@
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::ffi::thread_local::thread_locals;
 use profiler_alloc_format::ThreadCells;
 
 /// Bytes a thread may allocate or free before it publishes its heap and looks up.
@@ -23,7 +24,7 @@ static NO_SLOT: ThreadCells = {
     cells
 };
 
-thread_local! {
+thread_locals! {
     static CELLS: Cell<&'static ThreadCells> = const { Cell::new(&NO_SLOT) };
     static NUMBER: Cell<u32> = const { Cell::new(0) };
 }

@@ -18,6 +18,7 @@ use profiler_alloc_format::ThreadCells;
 
 use crate::counters::own_work;
 use crate::counters::slot;
+use crate::ffi::thread_local::thread_locals;
 
 /// Counts of one thread since it began; only differences mean anything.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -36,7 +37,7 @@ struct Offset {
     allocations: Cell<u64>,
 }
 
-thread_local! {
+thread_locals! {
     static OFFSET: Offset = const {
         Offset {
             allocated: Cell::new(0),

@@ -10,9 +10,10 @@ use core::cell::Cell;
 use core::sync::atomic::Ordering;
 
 use crate::counters::slot::{self, Operation};
+use crate::ffi::thread_local::thread_locals;
 use crate::sampling::filter::Filter;
 
-thread_local! {
+thread_locals! {
     /// Of the recording that the thread counts in.
     static FILTER: Cell<Filter> = const { Cell::new(Filter::NONE) };
 }

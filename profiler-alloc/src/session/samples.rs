@@ -9,6 +9,7 @@ use profiler_alloc_format::{StackCells, ThreadCells, size_class};
 use super::Recorder;
 use super::capture::{Kind, Thread};
 use crate::counters::slot::number;
+use crate::ffi::thread_local::thread_locals;
 use crate::sampling::at_peak::add_variance;
 use crate::sampling::block::Block;
 use crate::sampling::draws::random;
@@ -17,7 +18,7 @@ use crate::sampling::weights::{self, Weight};
 use crate::stacks::interner::{self, StackRef};
 use crate::unwinder::registers::Registers;
 
-thread_local! {
+thread_locals! {
     /// [`Block::key`] of the thread's latest sample; 0 if that was a reallocation.
     static LAST_SAMPLE: Cell<u64> = const { Cell::new(0) };
 }

@@ -15,6 +15,7 @@ use crate::counters::slot::{self, Operation, STEP, is_no_slot, number};
 use crate::counters::thread_counts::{self, ThreadCounts};
 use crate::counters::totals::Totals;
 use crate::ffi::os;
+use crate::ffi::thread_local::thread_locals;
 use crate::lockfree::active::force_slow_path;
 use crate::lockfree::lazy_slice::LazySlice;
 use crate::lockfree::slot_pool::{self, SlotPool};
@@ -26,7 +27,7 @@ static PRIVATE: LazySlice<ThreadCells> = LazySlice::new(16 << 10);
 static PRIVATE_COUNT: AtomicU64 = AtomicU64::new(1);
 static PRIVATE_POOL: SlotPool = SlotPool::new();
 
-thread_local! {
+thread_locals! {
     /// Generation of the recording that had no record left for this thread.
     static REFUSED: Cell<u64> = const { Cell::new(0) };
 }

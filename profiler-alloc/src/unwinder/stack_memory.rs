@@ -177,7 +177,7 @@ impl StackMemory {
 /// The main thread's stack begins at an address that the dynamic linker keeps. The stacks of other
 /// threads have the thread's control block at their upper end, and its address is the thread's
 /// handle.
-#[cfg(target_env = "gnu")]
+#[cfg(all(target_env = "gnu", not(feature = "preload")))]
 fn top() -> usize {
     unsafe extern "C" {
         static __libc_stack_end: *const u8;
@@ -192,10 +192,21 @@ fn top() -> usize {
     }
 }
 
+/// As above, in the preload library, which programs of musl load too, so that it can name no symbol of
+/// glibc's linker. musl's threads have their control block above their stack, too.
+#[cfg(feature = "preload")]
+fn top() -> usize {
+    if os::thread_id() == os::process_id() {
+        return main_top().unwrap_or(0);
+    }
+    // SAFETY: has no preconditions.
+    unsafe { libc::pthread_self() as usize }
+}
+
 /// As above. musl keeps no such address of the main thread, but the kernel's own record of the
 /// start stands right there; of other threads it tells the very place where the first frame was
 /// put.
-#[cfg(not(target_env = "gnu"))]
+#[cfg(not(any(target_env = "gnu", feature = "preload")))]
 fn top() -> usize {
     if os::thread_id() == os::process_id() {
         return main_top().unwrap_or(0);
@@ -223,7 +234,7 @@ fn top() -> usize {
 /// 7ffe'1018   0
 /// 7ffe'1020   7ffe'2a17 "HOME=…" <- environ, until the program changes its environment
 /// ```
-#[cfg(not(target_env = "gnu"))]
+#[cfg(any(not(target_env = "gnu"), feature = "preload"))]
 fn main_top() -> Option<usize> {
     unsafe extern "C" {
         static environ: *const *const libc::c_char;

@@ -1,0 +1,18 @@
+//! The recorder as a library to preload: the C library's allocation functions, over the same hook,
+//! sampler, unwinder and file as the crate.
+//!
+//! ```text
+//! the program ──malloc(100)──▶ family ──▶ ProfilerAlloc ──counts, samples──▶ below ──malloc(101)──▶ libc, jemalloc, …
+//!                                                                              └ writes in the last byte how much room is left
+//! ```
+//! `memprof run` sets `LD_PRELOAD`; whoever links this into a program by other means gets a program
+//! that counts and records nothing.
+//!
+//! Never: unwinds, reads a thread-local through the loader, or needs another library than libc.
+
+mod below;
+mod bootstrap;
+mod family;
+mod room;
+mod self_contained;
+mod start;

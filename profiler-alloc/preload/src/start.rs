@@ -1,0 +1,58 @@
+//! Whether to record, decided before `main`, on the program's own stack.
+//!
+//! A program that has the crate records itself, with its attributes and contexts. A program that
+//! brings its own `malloc` never calls this one's. In both this library only hands through.
+
+use core::ffi::c_void;
+use core::slice;
+
+#[used]
+#[unsafe(link_section = ".init_array")]
+static START: extern "C" fn() = start;
+
+extern "C" fn start() {
+    if is_ours_called() && !has_crate() {
+        profiler_alloc::preload::start();
+    }
+}
+
+/// True if the program's calls of `malloc` come here.
+fn is_ours_called() -> bool {
+    // SAFETY: the name ends with a zero.
+    let called = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"malloc".as_ptr()) };
+    called.addr() == (crate::family::malloc as *const c_void).addr()
+}
+
+/// True if the crate left its note in the program.
+fn has_crate() -> bool {
+    // SAFETY: asks for a number.
+    let (headers, count) = unsafe {
+        (
+            libc::getauxval(libc::AT_PHDR) as usize,
+            libc::getauxval(libc::AT_PHNUM) as usize,
+        )
+    };
+    let headers = core::ptr::with_exposed_provenance::<libc::Elf64_Phdr>(headers);
+    if headers.is_null() {
+        return false;
+    }
+    // SAFETY: the kernel says where the program's headers are, and how many; they stay.
+    let headers = unsafe { slice::from_raw_parts(headers, count) };
+    let own = headers.iter().find(|header| header.p_type == libc::PT_PHDR);
+    let bias = own.map_or(0, |own| {
+        headers.as_ptr().addr().wrapping_sub(own.p_vaddr as usize)
+    });
+    headers
+        .iter()
+        .filter(|header| header.p_type == libc::PT_NOTE)
+        .any(|header| {
+            let at = bias.wrapping_add(header.p_vaddr as usize);
+            // SAFETY: a note that is loaded is mapped, as long as the header says.
+            let notes = unsafe {
+                let at = core::ptr::with_exposed_provenance::<u8>(at);
+                slice::from_raw_parts(at, header.p_memsz as usize)
+            };
+            let name = profiler_alloc::preload::NOTE_NAME;
+            notes.windows(name.len()).any(|window| window == name)
+        })
+}
