@@ -1,18 +1,22 @@
 //! Running a program under its recorder: everything of `memprof run` but its command line.
 //!
 //! ```text
-//! Program::find ──> Output::prepare ──> Request::variables ──> child::run ──> Output::profiles ──> closing
-//!  PATH, mode bits   folder, old file    MEMPROF_*              signals, wait   by run id            the last lines
+//! Program::find ──> Way::of ──> Output::prepare ──> Request::variables ──> child::run ──> Output::profiles ──> closing
+//!  PATH, mode bits   crate or    folder, old file    MEMPROF_*,             signals, wait   by run id           the last lines
+//!                    preload                         LD_PRELOAD
 //! ```
 
 pub mod child;
 pub mod closing;
 mod output;
+pub mod preload;
 mod program;
 mod recorded;
 mod request;
+mod way;
 
 pub use output::{Output, OutputError};
 pub use program::{Program, ProgramError};
 pub use recorded::{Recorded, main_profile, recorded};
-pub use request::{Request, RunId};
+pub use request::{PRELOAD, Request, RunId};
+pub use way::{Obstacle, Way};

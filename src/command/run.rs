@@ -10,14 +10,16 @@ use profiler_alloc_format::env::{Grant, Overhead, Sample, StackDepth, TimelineIn
 
 use super::report;
 use crate::run::{
-    Output, Program, ProgramError, Recorded, Request, RunId, child, closing, main_profile,
+    Output, PRELOAD, Program, ProgramError, Recorded, Request, RunId, Way, child, closing,
+    main_profile, preload,
 };
 use crate::units::parse_duration;
 
 /// Run a program and record its memory
 ///
-/// The program must have the profiler allocator. Its input, output, signals and exit code pass
-/// through; programs it starts are recorded too, each to a profile of its own.
+/// Any program: one that has the crate records itself, into others memprof's library is loaded in
+/// place of malloc (see docs/any_program.md). Its input, output, signals and exit code pass through;
+/// programs it starts are recorded too, each to a profile of its own.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Write the profile to FILE [default: PROGRAM.PID.memprof in the current folder]
@@ -55,6 +57,14 @@ pub struct Args {
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     own: Vec<String>,
 
+    /// Record only programs that have the crate. So it is for `cargo`, unless --preload is given
+    #[arg(long, conflicts_with = "preload")]
+    no_preload: bool,
+
+    /// Load memprof's library into `cargo` too, and into all that it starts
+    #[arg(long)]
+    preload: bool,
+
     /// Print the report as soon as the program has ended
     #[arg(long)]
     report: bool,
@@ -84,6 +94,20 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(program) => program,
         Err(error) => return Ok(cannot_run(&error)),
     };
+    let way = Way::of(&program.path);
+    let is_preloaded = way == Way::Preload
+        && !args.no_preload
+        && (args.preload || program.path.file_name() != Some("cargo".as_ref()));
+    let preload = match is_preloaded.then(preload::library).transpose() {
+        Ok(library) => library.map(|library| {
+            let before = std::env::var_os(PRELOAD);
+            preload::variable(&library, before.as_deref())
+        }),
+        Err(error) => {
+            say(&error.to_string());
+            None
+        }
+    };
     let run_id = RunId::random();
     let output = Output::prepare(args.output.as_deref(), args.force, run_id)?;
     let request = Request {
@@ -95,6 +119,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         stack_depth: args.stack_depth,
         timeline_interval: args.timeline_interval,
         own: args.own,
+        preload,
     };
     let mut command = Command::new(&program.path);
     command
@@ -108,7 +133,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Ok(cannot_run(&ProgramError::Refused { path, error }));
         }
     };
-    let reported = close(&output.profiles(run_id), pid, args.report);
+    let profiles = output.profiles(run_id);
+    if profiles.is_empty() {
+        let name = program.name.to_string_lossy();
+        let way = match way {
+            Way::Preload if !is_preloaded => Way::Crate,
+            way => way,
+        };
+        say(&closing::nothing_recorded(&name, way));
+        return Ok(ExitCode::from(code));
+    }
+    let reported = close(&profiles, pid, args.report);
     // The program's own failure matters more than ours.
     if code == 0 {
         reported?;
@@ -124,7 +159,6 @@ fn cannot_run(error: &ProgramError) -> ExitCode {
 /// Prints the reports if they are asked for, then the last lines.
 fn close(profiles: &[Recorded], pid: u32, report: bool) -> anyhow::Result<()> {
     let Some(main) = main_profile(profiles, pid) else {
-        say(closing::NOTHING_RECORDED);
         return Ok(());
     };
     let reported = if report {
@@ -136,8 +170,8 @@ fn close(profiles: &[Recorded], pid: u32, report: bool) -> anyhow::Result<()> {
     };
     let folder = std::env::current_dir().unwrap_or_default();
     let machine = machine_memory();
-    for profile in profiles {
-        say(&closing::recorded_line(profile, machine, &folder));
+    for line in closing::recorded_lines(profiles, machine, &folder) {
+        say(&line);
     }
     let next = if report { "summary" } else { "report" };
     say(&closing::next_line(next, main, &folder));

@@ -3,25 +3,63 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::Recorded;
+use super::{Recorded, Way};
 use crate::profile::Loss;
 use crate::units::{Bytes, Count};
 
-/// What to say when no program of the run wrote a profile.
-pub const NOTHING_RECORDED: &str = "\
-nothing was recorded: no program of this run has the profiler allocator, or its environment was cleared on the way (as by
-`sudo` and `env -i`; write `memprof run` behind these). Add the allocator with `cargo add profiler-alloc` and two lines in
-main.rs, then build and run again:
+/// How many profiles of a run have a line of their own.
+const LISTED: usize = 8;
+
+/// The two lines that give a program the crate.
+const CRATE: &str = "\
+    cargo add profiler-alloc
 
     use profiler_alloc::ProfilerAlloc;
     #[global_allocator] static ALLOC: ProfilerAlloc = ProfilerAlloc::system();";
+
+/// What to say when no program of the run wrote a profile: of `program`, which was to be recorded
+/// in this way.
+pub fn nothing_recorded(program: &str, way: Way) -> String {
+    match way {
+        Way::Neither(obstacle) => format!(
+            "nothing was recorded of {program}: {obstacle}. What records such programs is the crate; if it is of Rust, add it, \
+             build and run again:\n\n{CRATE}"
+        ),
+        Way::Crate => "\
+            nothing was recorded: the program has the profiler allocator, and its environment was cleared on the way (as by \
+            `sudo` and `env -i`; write `memprof run` behind these), or it was told not to be recorded"
+            .to_owned(),
+        Way::Preload => format!(
+            "nothing was recorded: no program of this run took memory by malloc, or the environment was cleared on the way (as by \
+             `sudo` and `env -i`; write `memprof run` behind these). Programs that bring their own malloc, static ones and those \
+             of another machine are recorded with the crate alone:\n\n{CRATE}"
+        ),
+    }
+}
+
+/// The lines of the run's profiles: most memory first, and one for those beyond [`LISTED`].
+pub fn recorded_lines(profiles: &[Recorded], machine: u64, folder: &Path) -> Vec<String> {
+    let line = |profile| recorded_line(profile, machine, folder);
+    // One line more stands for several profiles only.
+    if profiles.len() <= LISTED + 1 {
+        return profiles.iter().map(line).collect();
+    }
+    let (listed, rest) = profiles.split_at(LISTED);
+    let most = rest.iter().map(|profile| profile.peak).max();
+    let rest = format!(
+        "and {} programs more, each with a peak of at most {}: see `memprof summary FILE`, the newest of *.memprof",
+        Count(rest.len() as u64),
+        Bytes(most.unwrap_or_default())
+    );
+    listed.iter().map(line).chain([rest]).collect()
+}
 
 /// One line for a profile: `recorded x.memprof: peak 12.3 MiB heap (0.2 % of this machine's
 /// memory), …`.
 ///
 /// `machine` is the machine's memory in bytes, 0 if unknown; paths in `folder` are shown relative
 /// to it.
-pub fn recorded_line(profile: &Recorded, machine: u64, folder: &Path) -> String {
+fn recorded_line(profile: &Recorded, machine: u64, folder: &Path) -> String {
     let mut line = format!(
         "recorded {}{}: peak {} heap",
         shown(&profile.path, folder),
@@ -114,6 +152,24 @@ mod tests {
         let folder = Path::new("/home/me");
         insta::assert_snapshot!(recorded_line(&profile(), 8 << 30, folder), @"recorded app.42.memprof: peak 12.3 MiB heap (0.2 % of this machine's memory), 1,234,567 allocations, 321 stacks, no losses");
         insta::assert_snapshot!(next_line("report", &profile(), folder), @"next: memprof report app.42.memprof");
+    }
+
+    #[test]
+    fn many_programs_have_a_few_lines() {
+        let profiles = |count: usize| -> Vec<_> {
+            let peak = |number| 1_000_000 - number as u64;
+            (0..count)
+                .map(|number| Recorded {
+                    peak: peak(number),
+                    ..profile()
+                })
+                .collect()
+        };
+        let lines = |count| recorded_lines(&profiles(count), 0, Path::new("/home/me"));
+        assert_eq!(lines(9).len(), 9);
+        let many = lines(40);
+        assert_eq!(many.len(), 9);
+        insta::assert_snapshot!(many[8], @"and 32 programs more, each with a peak of at most 976.6 KiB: see `memprof summary FILE`, the newest of *.memprof");
     }
 
     #[test]

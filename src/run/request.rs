@@ -7,6 +7,9 @@ use std::num::NonZeroU64;
 
 use profiler_alloc_format::env::{self, Grant, Overhead, Sample, StackDepth, TimelineInterval};
 
+/// Tells the system's loader what to load first into every program.
+pub const PRELOAD: &str = "LD_PRELOAD";
+
 /// The number by which a run finds its own profiles again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RunId(NonZeroU64);
@@ -50,6 +53,8 @@ pub struct Request {
     pub timeline_interval: Option<TimelineInterval>,
     /// Crates and paths that count as the user's own in every view.
     pub own: Vec<String>,
+    /// What `LD_PRELOAD` is set to, for programs that do not have the crate.
+    pub preload: Option<OsString>,
 }
 
 impl Request {
@@ -71,6 +76,7 @@ impl Request {
         let stated = |(name, value): (_, Option<String>)| Some((name, value?.into()));
         let mut variables = vec![(env::OUTPUT, self.output.clone())];
         variables.extend(wishes.into_iter().filter_map(stated));
+        variables.extend(self.preload.clone().map(|paths| (PRELOAD, paths)));
         variables
     }
 }
@@ -90,6 +96,7 @@ mod tests {
             stack_depth: None,
             timeline_interval: None,
             own: Vec::new(),
+            preload: None,
         };
         let names = |request: &Request| -> Vec<_> {
             let variables = request.variables();
@@ -103,6 +110,8 @@ mod tests {
         assert!(variables.contains(&(env::OVERHEAD, "0.5".into())));
         assert!(variables.contains(&(env::TIMELINE_MS, "1".into())));
         assert!(variables.contains(&(env::OWN, "jaq*,src/vm/".into())));
+        request.preload = Some("/c/m.so".into());
+        assert_eq!(request.variables().pop(), Some((PRELOAD, "/c/m.so".into())));
     }
 
     #[test]
