@@ -121,7 +121,9 @@ impl Text {
         }
         let item = self.outline.enclosing(line);
         let item = item.and_then(|index| self.outline.items().get(index));
-        let is_named = !function.is_empty() && !function.starts_with('{');
+        // `{closure#0}`, `~Cart`, `operator()`: names that are written otherwise.
+        let is_named = function.starts_with(|first: char| first.is_alphabetic() || first == '_')
+            && !function.starts_with("operator");
         item.is_some_and(|item| {
             let name = item.name();
             is_named
@@ -202,7 +204,10 @@ impl Sources {
             let text = String::from_utf8_lossy(&bytes);
             Some(Text {
                 lines: text.lines().map(str::to_owned).collect(),
-                outline: Outline::of(&text),
+                outline: match path.extension().is_some_and(|end| end == "rs") {
+                    true => Outline::of(&text),
+                    false => Outline::of_c(&text),
+                },
                 modified_ns: *modified_ns,
                 md5: Md5::digest(&bytes).into(),
             })

@@ -8,6 +8,7 @@
 //! ^ first line      └─ angle brackets are skipped ──────────┘                        ^ last line
 //! ```
 
+mod c;
 #[cfg(test)]
 mod tests;
 
@@ -75,6 +76,13 @@ impl Outline {
         while let Some((path, tokens)) = scopes.pop() {
             scan(&path, tokens, &mut items, &mut scopes);
         }
+        items.sort_by_key(|item| (item.first_line, item.last_line));
+        Outline { items }
+    }
+
+    /// The outline of a file of C or C++: its functions.
+    pub fn of_c(text: &str) -> Outline {
+        let mut items = c::functions(text);
         items.sort_by_key(|item| (item.first_line, item.last_line));
         Outline { items }
     }

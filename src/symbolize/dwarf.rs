@@ -3,6 +3,7 @@
 use std::cell::Cell;
 
 use addr2line::Loader;
+use cpp_demangle::DemangleOptions;
 use profiler_alloc_format::Frame;
 
 use super::code_frame::{CodeFrame, call_address};
@@ -89,9 +90,28 @@ impl DebugInfo {
     }
 }
 
-/// The name without the hash. A name that is not mangled, as in C, stays as it is.
+/// The name without the hash; that of a C++ function without its parameters. A name that is not
+/// mangled, as in C, stays as it is.
+///
+/// Rust's old mangling is C++'s of a path that ends with a hash: `_ZN3app4main17h0123456789abcdefE`.
 pub(super) fn demangle(name: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(name))
+    if let Ok(rust) = rustc_demangle::try_demangle(name) {
+        return format!("{rust:#}");
+    }
+    demangle_cpp(name).unwrap_or_else(|| name.to_owned())
+}
+
+fn demangle_cpp(name: &str) -> Option<String> {
+    // gcc's own suffixes, `_Z1fv.cold`, are of the symbol and not of the name.
+    let name = name
+        .split('.')
+        .next()
+        .filter(|name| name.starts_with("_Z"))?;
+    let options = DemangleOptions::new().no_params().no_return_type();
+    let symbol = cpp_demangle::Symbol::new(name).ok()?;
+    let name = symbol.demangle_with_options(&options).ok()?;
+    // Of a member function that changes nothing.
+    Some(name.strip_suffix(" const").unwrap_or(&name).to_owned())
 }
 
 #[cfg(test)]
@@ -108,5 +128,20 @@ mod tests {
     fn names_lose_their_hash() {
         assert_eq!(demangle("_ZN3app4main17h0123456789abcdefE"), "app::main");
         assert_eq!(demangle("malloc"), "malloc");
+    }
+
+    #[test]
+    fn names_of_cpp_lose_their_parameters() {
+        let cases = [
+            ("_Z4workRSt6vectorIiSaIiEE", "work"),
+            ("_ZN4shop4Cart3addEi", "shop::Cart::add"),
+            ("_ZN4shop4CartC2Ev", "shop::Cart::Cart"),
+            ("_ZNK4shop3BoxIiE3getEv.cold", "shop::Box<int>::get"),
+            ("_ZZ4mainENKUlvE_clEv", "main::{lambda()#1}::operator()"),
+            ("_Zno", "_Zno"),
+        ];
+        for (mangled, name) in cases {
+            assert_eq!(demangle(mangled), name);
+        }
     }
 }

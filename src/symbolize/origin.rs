@@ -18,6 +18,7 @@ pub enum Origin {
 impl Origin {
     pub(super) fn of(code: &CodeFrame) -> Origin {
         if is_allocator_function(&code.function)
+            || is_preloaded(code)
             || is_allocator_file(&code.file)
             || is_way_to_allocator(&code.function, &code.file)
         {
@@ -28,7 +29,9 @@ impl Origin {
                 true => Origin::Unknown,
                 false => Origin::Dependency,
             }
-        } else if is_user_file(&code.file) {
+        } else if is_user_file(&code.file)
+            || (code.module == MAIN_MODULE && is_c_of_user(&code.file))
+        {
             Origin::User
         } else {
             Origin::Dependency
@@ -51,6 +54,30 @@ pub fn is_allocator_function(function: &str) -> bool {
     let shim = function.strip_prefix("__rustc::").unwrap_or(function);
     OURS.iter().any(|ours| function.starts_with(ours))
         || SHIMS.iter().any(|prefix| shim.starts_with(prefix))
+}
+
+/// Whether a frame is in the library that `memprof run` loads into programs without the crate.
+fn is_preloaded(code: &CodeFrame) -> bool {
+    const LIBRARY: &str = "libmemprof_preload";
+    (code.offset.as_ref()).is_some_and(|offset| offset.starts_with(LIBRARY))
+}
+
+/// Whether `file` is C or C++ source, and not the system's.
+pub(super) fn is_c_of_user(file: &str) -> bool {
+    const ENDS: [&str; 12] = [
+        "c", "cc", "cpp", "cxx", "c++", "C", "h", "hh", "hpp", "hxx", "h++", "inl",
+    ];
+    const SYSTEM: [&str; 4] = [
+        "/usr/include/",
+        "/usr/lib/",
+        "/usr/local/include/",
+        "/usr/src/",
+    ];
+    let end = file.rsplit_once('.').map_or("", |(_, end)| end);
+    ENDS.contains(&end)
+        && file.starts_with('/')
+        && !SYSTEM.iter().any(|folder| file.starts_with(folder))
+        && !is_dependency_file(file)
 }
 
 /// Whether `function` is what std's containers call to allocate, such as `alloc::alloc::alloc` and
@@ -106,6 +133,11 @@ pub(super) fn is_std_file(file: &str) -> bool {
 
 /// Whether `file` is Rust source that belongs neither to std nor to a dependency.
 fn is_user_file(file: &str) -> bool {
+    file.ends_with(".rs") && !is_std_file(file) && !is_dependency_file(file)
+}
+
+/// Whether `file` is where Cargo keeps the source of dependencies.
+fn is_dependency_file(file: &str) -> bool {
     const OTHERS: [&str; 9] = [
         "/.cargo/registry/",
         "/.cargo/git/",
@@ -117,7 +149,7 @@ fn is_user_file(file: &str) -> bool {
         "/registry/src/index.crates.io-",
         "/registry/src/github.com-",
     ];
-    file.ends_with(".rs") && !is_std_file(file) && !OTHERS.iter().any(|part| file.contains(part))
+    OTHERS.iter().any(|part| file.contains(part))
 }
 
 #[cfg(test)]
@@ -134,7 +166,18 @@ mod tests {
         let cases = [
             ("app::main", "/home/me/app/src/main.rs", User),
             ("app::main", "src/main.rs", User),
-            ("main", "/home/me/app/csrc/main.c", Dependency),
+            ("main", "/home/me/app/csrc/main.c", User),
+            (
+                "push_back",
+                "/usr/include/c++/12/bits/stl_vector.h",
+                Dependency,
+            ),
+            (
+                "f",
+                "/home/me/.cargo/registry/src/i/zstd-sys-2.0/zstd/lib/x.c",
+                Dependency,
+            ),
+            ("malloc", "./malloc/malloc.c", Dependency),
             (
                 "alloc::vec::Vec<T>::push",
                 "/rustc/abc/library/alloc/src/vec/mod.rs",
@@ -200,6 +243,17 @@ mod tests {
         for (function, file, expected) in cases {
             assert_eq!(origin(function, file), expected, "{function} in {file}");
         }
+    }
+
+    #[test]
+    fn the_preloaded_recorder_is_no_part_of_a_stack() {
+        let frame = profiler_alloc_format::Frame::new(3, 16);
+        let code = CodeFrame::unknown("libmemprof_preload-1f0c9a77.so", frame);
+        let code = CodeFrame {
+            function: "malloc".to_owned(),
+            ..code
+        };
+        assert_eq!(Origin::of(&code), Origin::Allocator);
     }
 
     #[test]

@@ -1,0 +1,556 @@
+//! The functions of a C or C++ file: name, first line, last line.
+//!
+//! A function is a body in braces behind a list in parentheses, outside of other functions:
+//!
+//! ```text
+//! namespace shop { template <class T> Cart<T>::Cart(int n) : items{n}, size(n) { … } }
+//! └─ a scope       └─ first line      └─ name, as what is before its "("        └─ body, to the last line
+//!                                                            └─ no body: a name of the list stands before
+//! ```
+//! Only the first branch of `#if … #else … #endif` is read, as the braces of both need not match
+//! those of either.
+
+use super::{Item, ItemKind};
+
+/// Words that have parentheses and are no functions.
+const NO_FUNCTIONS: [&str; 12] = [
+    "__attribute__",
+    "__attribute",
+    "__declspec",
+    "alignas",
+    "_Alignas",
+    "decltype",
+    "noexcept",
+    "throw",
+    "requires",
+    "explicit",
+    "__asm__",
+    "asm",
+];
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Token {
+    Word(String),
+    Text,
+    Sign(char),
+}
+
+/// What a brace opened.
+enum Scope {
+    /// A namespace, a class or `extern "C"`, which add to the path of what is in them.
+    Named(String),
+    /// A function, by its place among the items.
+    Function(usize),
+    /// Whatever is of no interest: a block, a list of values.
+    Other,
+}
+
+/// The functions of `text`, in the order of their ends.
+pub(super) fn functions(text: &str) -> Vec<Item> {
+    let mut items: Vec<Item> = Vec::new();
+    let mut scopes: Vec<Scope> = Vec::new();
+    // The tokens since the last `;` or brace, each with its line.
+    let mut head: Vec<(Token, u32)> = Vec::new();
+    // Heads that go on behind a brace, as that of a constructor behind `items{n}`.
+    let mut kept: Vec<Vec<(Token, u32)>> = Vec::new();
+    let mut last_line = 1;
+    for (token, line) in Tokens::of(text) {
+        last_line = line;
+        let in_function = scopes
+            .iter()
+            .any(|scope| matches!(scope, Scope::Function(_)));
+        match token {
+            Token::Sign('{') => {
+                let goes_on = !in_function && goes_on(&head);
+                let scope = match in_function || goes_on {
+                    true => Scope::Other,
+                    false => scope_of(&head, &scopes, &mut items),
+                };
+                kept.push(match goes_on {
+                    true => std::mem::take(&mut head),
+                    false => Vec::new(),
+                });
+                head.clear();
+                scopes.push(scope);
+            }
+            Token::Sign('}') => {
+                if let Some(Scope::Function(at)) = scopes.pop() {
+                    items[at].last_line = line;
+                }
+                head = kept.pop().unwrap_or_default();
+            }
+            Token::Sign(';') => head.clear(),
+            // `public:` and the like begin nothing.
+            Token::Sign(':') if matches!(&head[..], [(Token::Word(_), _)]) && is_label(&head) => {
+                head.clear();
+            }
+            _ if in_function => {}
+            token => head.push((token, line)),
+        }
+    }
+    // A file that ends within a function, as far as this could tell.
+    for scope in scopes {
+        if let Scope::Function(at) = scope {
+            items[at].last_line = last_line;
+        }
+    }
+    items
+}
+
+fn is_label(head: &[(Token, u32)]) -> bool {
+    matches!(&head[0].0, Token::Word(word) if ["public", "private", "protected"].contains(&word.as_str()))
+}
+
+/// True if the brace behind `head` begins with a value of a constructor's list: `: items{`.
+fn goes_on(head: &[(Token, u32)]) -> bool {
+    let Some(closed) = end_of_list(head) else {
+        return false;
+    };
+    let is_list = matches!(head.get(closed + 1), Some((Token::Sign(':'), _)))
+        && !matches!(head.get(closed + 2), Some((Token::Sign(':'), _)));
+    is_list && matches!(head.last(), Some((Token::Word(_) | Token::Sign('>'), _)))
+}
+
+/// What the brace behind `head` opens.
+fn scope_of(head: &[(Token, u32)], scopes: &[Scope], items: &mut Vec<Item>) -> Scope {
+    let word = |at: usize| match head.get(at) {
+        Some((Token::Word(word), _)) => word.as_str(),
+        _ => "",
+    };
+    let position = |wanted: &[&str]| (0..head.len()).find(|&at| wanted.contains(&word(at)));
+    if let Some(at) = position(&["namespace"]) {
+        let names: Vec<&str> = (at + 1..head.len())
+            .map(word)
+            .filter(|name| !name.is_empty())
+            .collect();
+        return Scope::Named(names.join("::"));
+    }
+    let is_extern = word(0) == "extern" && matches!(head.get(1), Some((Token::Text, _)));
+    if is_extern && head.len() == 2 {
+        return Scope::Named(String::new());
+    }
+    let values = head
+        .iter()
+        .position(|(token, _)| *token == Token::Sign('='));
+    let list = list(head)
+        .filter(|list| values.is_none_or(|values| values > list.opened || list.is_operator));
+    if let Some(list) = list {
+        let first = first_of(head);
+        items.push(Item {
+            kind: ItemKind::Function,
+            path: path(scopes, &list.name),
+            first_line: head.get(first).map_or(1, |&(_, line)| line),
+            last_line: 0,
+        });
+        return Scope::Function(items.len() - 1);
+    }
+    match position(&["class", "struct", "union"]) {
+        Some(at) if position(&["enum"]).is_none() && values.is_none() => {
+            let name = (at + 1..head.len())
+                .take_while(|&at| head[at].0 != Token::Sign(':'))
+                .map(word)
+                .filter(|name| !name.is_empty() && *name != "final")
+                .last();
+            Scope::Named(name.unwrap_or_default().to_owned())
+        }
+        _ => Scope::Other,
+    }
+}
+
+/// A list in parentheses behind a name.
+struct List {
+    name: String,
+    opened: usize,
+    closed: usize,
+    is_operator: bool,
+}
+
+fn end_of_list(head: &[(Token, u32)]) -> Option<usize> {
+    list(head).map(|list| list.closed)
+}
+
+/// The list of a function's parameters. Where a macro stands in front, as in `API(int) f(void)`, the
+/// last of the lists that each follow the other at once.
+fn list(head: &[(Token, u32)]) -> Option<List> {
+    let mut found: Option<List> = None;
+    let mut at = 0;
+    let mut angles = 0usize;
+    while at < head.len() {
+        match &head[at].0 {
+            Token::Sign('<') if at > 0 && matches!(head[at - 1].0, Token::Word(_)) => angles += 1,
+            Token::Sign('>') => angles = angles.saturating_sub(1),
+            Token::Word(word) if word == "operator" && angles == 0 => {
+                let (opened, name) = operator(head, at)?;
+                return Some(List {
+                    name,
+                    opened,
+                    closed: close(head, opened)?,
+                    is_operator: true,
+                });
+            }
+            Token::Sign('(') if angles == 0 => {
+                let closed = close(head, at)?;
+                let name = name_before(head, at);
+                let is_next = found.as_ref().is_none_or(|list| {
+                    list.closed + 2 == at && matches!(head[at - 1].0, Token::Word(_))
+                });
+                if !name.is_empty() && !NO_FUNCTIONS.contains(&name.as_str()) && is_next {
+                    found = Some(List {
+                        name,
+                        opened: at,
+                        closed,
+                        is_operator: false,
+                    });
+                }
+                at = closed;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    found
+}
+
+/// Where the list of the operator at `at` opens, and its name: `operator()`, `operator+=`.
+fn operator(head: &[(Token, u32)], at: usize) -> Option<(usize, String)> {
+    let mut name = name_before(head, at + 1);
+    let mut next = at + 1;
+    if head.get(next)?.0 == Token::Sign('(') && head.get(next + 1)?.0 == Token::Sign(')') {
+        name.push_str("()");
+        next += 2;
+    }
+    while let Some((token, _)) = head.get(next) {
+        match token {
+            Token::Sign('(') => return Some((next, name)),
+            Token::Sign(sign) => name.push(*sign),
+            Token::Word(word) => name.extend([" ", word]),
+            Token::Text => {}
+        }
+        next += 1;
+    }
+    None
+}
+
+/// Where the parenthesis at `opened` closes.
+fn close(head: &[(Token, u32)], opened: usize) -> Option<usize> {
+    let mut depth = 0usize;
+    (opened..head.len()).find(|&at| {
+        match head[at].0 {
+            Token::Sign('(') => depth += 1,
+            Token::Sign(')') => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    })
+}
+
+/// The name that ends before `at`, with what it is qualified by: `shop::Cart::~Cart`; arguments of
+/// templates left out.
+fn name_before(head: &[(Token, u32)], at: usize) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let mut at = at;
+    while let Some(before) = at.checked_sub(1) {
+        match &head[before].0 {
+            Token::Word(word)
+                if parts
+                    .last()
+                    .is_none_or(|last| *last == "::" || *last == "~") =>
+            {
+                parts.push(word);
+            }
+            Token::Sign('~') if parts.len() == 1 => parts.push("~"),
+            Token::Sign(':')
+                if at >= 2 && head[at - 2].0 == Token::Sign(':') && !parts.is_empty() =>
+            {
+                parts.push("::");
+                at -= 1;
+            }
+            Token::Sign('>') if parts.last() == Some(&"::") => {
+                let mut depth = 0usize;
+                let opened = (0..at).rev().find(|&at| {
+                    match head[at].0 {
+                        Token::Sign('>') => depth += 1,
+                        Token::Sign('<') => depth = depth.saturating_sub(1),
+                        _ => {}
+                    }
+                    depth == 0
+                });
+                at = opened.map_or(1, |opened| opened + 1);
+            }
+            _ => break,
+        }
+        at -= 1;
+    }
+    parts.reverse();
+    parts.concat().trim_start_matches("::").to_owned()
+}
+
+/// Where a function's own declaration begins: behind `template <…>`.
+fn first_of(head: &[(Token, u32)]) -> usize {
+    let mut first = 0;
+    while matches!(&head.get(first), Some((Token::Word(word), _)) if word == "template") {
+        let mut depth = 0usize;
+        let closed = (first + 1..head.len()).find(|&at| {
+            match head[at].0 {
+                Token::Sign('<') => depth += 1,
+                Token::Sign('>') => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0
+        });
+        first = closed.map_or(head.len(), |closed| closed + 1);
+    }
+    first
+}
+
+fn path(scopes: &[Scope], name: &str) -> String {
+    let around = scopes.iter().filter_map(|scope| match scope {
+        Scope::Named(name) if !name.is_empty() => Some(name.as_str()),
+        _ => None,
+    });
+    around.chain([name]).collect::<Vec<_>>().join("::")
+}
+
+/// The tokens of a text, without comments and without what the preprocessor reads.
+struct Tokens<'a> {
+    text: &'a str,
+    line: u32,
+    at_line_start: bool,
+    /// For each `#if` that is open: whether its first branch is over.
+    branches: Vec<bool>,
+}
+
+impl<'a> Tokens<'a> {
+    fn of(text: &'a str) -> Tokens<'a> {
+        Tokens {
+            text,
+            line: 1,
+            at_line_start: true,
+            branches: Vec::new(),
+        }
+    }
+
+    /// Passes over `len` bytes.
+    fn skip(&mut self, len: usize) {
+        let (passed, rest) = self.text.split_at(len.min(self.text.len()));
+        self.line += passed.bytes().filter(|&byte| byte == b'\n').count() as u32;
+        self.text = rest;
+    }
+
+    /// Passes over all up to `end`, and over that.
+    fn skip_past(&mut self, end: &str) {
+        let len = self
+            .text
+            .find(end)
+            .map_or(self.text.len(), |at| at + end.len());
+        self.skip(len);
+    }
+
+    /// A line for the preprocessor, with the lines that it is continued on.
+    fn directive(&mut self) {
+        let len = continued_line(self.text);
+        let words = self.text[1..len].trim_start();
+        let word: &str = words
+            .split(|c: char| !c.is_alphanumeric())
+            .next()
+            .unwrap_or_default();
+        match word {
+            // `#if 0` has its code in the other branch.
+            "if" => self.branches.push(words[2..].trim() == "0"),
+            "ifdef" | "ifndef" => self.branches.push(false),
+            "else" | "elif" => {
+                if let Some(is_over) = self.branches.last_mut() {
+                    *is_over = !*is_over || word == "elif";
+                }
+            }
+            "endif" => drop(self.branches.pop()),
+            _ => {}
+        }
+        self.skip(len);
+    }
+
+    /// A literal that begins with `quote`, to its end or that of its line.
+    fn literal(&mut self, quote: char) {
+        let mut is_escaped = false;
+        let end = self.text[1..].find(|c| {
+            let is_end = !is_escaped && (c == quote || c == '\n');
+            is_escaped = !is_escaped && c == '\\';
+            is_end
+        });
+        self.skip(end.map_or(self.text.len(), |end| end + 2));
+    }
+}
+
+impl Iterator for Tokens<'_> {
+    type Item = (Token, u32);
+
+    fn next(&mut self) -> Option<(Token, u32)> {
+        loop {
+            let first = self.text.chars().next()?;
+            let line = self.line;
+            let at_line_start = std::mem::replace(&mut self.at_line_start, false);
+            if first == '\n' {
+                self.at_line_start = true;
+                self.skip(1);
+            } else if first.is_whitespace() {
+                self.at_line_start = at_line_start;
+                self.skip(first.len_utf8());
+            } else if self.text.starts_with("//") {
+                self.skip(continued_line(self.text));
+            } else if self.text.starts_with("/*") {
+                self.skip(2);
+                self.skip_past("*/");
+                self.at_line_start = at_line_start;
+            } else if first == '#' && at_line_start {
+                self.directive();
+            } else if self.branches.contains(&true) {
+                self.skip(self.text.find('\n').unwrap_or(self.text.len()));
+            } else if self.text.starts_with("R\"") {
+                let open = self.text.find('(').unwrap_or(self.text.len() - 1);
+                let end = format!("){}\"", self.text.get(2..open).unwrap_or_default());
+                self.skip_past(&end);
+                return Some((Token::Text, line));
+            } else if first == '"' || first == '\'' {
+                self.literal(first);
+                return Some((Token::Text, line));
+            } else if first.is_alphanumeric() || first == '_' {
+                // `1'000'000` is one number.
+                let is_number = first.is_ascii_digit();
+                let is_part = |c: char| {
+                    c.is_alphanumeric() || c == '_' || (is_number && (c == '\'' || c == '.'))
+                };
+                let len = self.text.find(|c| !is_part(c)).unwrap_or(self.text.len());
+                let word = self.text[..len].to_owned();
+                self.skip(len);
+                return Some((
+                    if is_number {
+                        Token::Text
+                    } else {
+                        Token::Word(word)
+                    },
+                    line,
+                ));
+            } else {
+                self.skip(first.len_utf8());
+                return Some((Token::Sign(first), line));
+            }
+        }
+    }
+}
+
+/// Length of the line that `text` begins with, and of those that it is continued on by `\`.
+fn continued_line(text: &str) -> usize {
+    let mut is_continued = false;
+    let end = text.find(|c| {
+        let is_end = c == '\n' && !is_continued;
+        is_continued = c == '\\' || (is_continued && c == '\r');
+        is_end
+    });
+    end.unwrap_or(text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(text: &str) -> Vec<String> {
+        let items = functions(text);
+        let show = |item: &Item| format!("{} {}-{}", item.path, item.first_line, item.last_line);
+        items.iter().map(show).collect()
+    }
+
+    #[test]
+    fn functions_of_c() {
+        let text = "\
+#include <stdlib.h>
+#define TWICE(x) do { \\
+    x; x; } while (0)
+struct point { int x; };
+static const int table[] = { 1, 2 };
+static int
+add(int a, int b)
+{
+    if (a) { return b; } /* } */
+    return \"}\"[0] + '}';
+}
+struct point *make(void) { return calloc(1, sizeof(struct point)); }
+int declared(int);
+__attribute__((noinline)) void work(void) __attribute__((cold));
+__attribute__((noinline)) void work(void) {
+#ifdef BIG
+    if (1) {
+#else
+    if (0) {
+#endif
+    }
+}
+API(int) exported(void) { return 1'000; }
+";
+        assert_eq!(
+            shown(text),
+            ["add 6-11", "make 12-12", "work 15-22", "exported 23-23"]
+        );
+    }
+
+    #[test]
+    fn functions_of_cpp() {
+        let text = "\
+namespace shop::v2 {
+class Cart final : public Base<int> {
+public:
+    Cart(int n) : items{n}, size(n) { fill(); }
+    ~Cart() { for (auto &i : items) { drop(i); } }
+    int operator()(int x) const { return x; }
+    bool operator==(const Cart &other) const = default;
+    std::vector<int> items;
+};
+template <class T>
+T Box<T>::get(std::function<int(int)> f) noexcept(true) {
+    auto g = [&](int x) { return f(x); };
+    return T{g(1)};
+}
+}
+extern \"C\" {
+int main(int argc, char **argv) {
+    const char *raw = R\"x({ )\" )x\";
+    return 0;
+}
+}
+std::ostream &operator<<(std::ostream &out, const Cart &) { return out; }
+auto global = [](int x) { return x; };
+";
+        let expected = [
+            "shop::v2::Cart::Cart 4-4",
+            "shop::v2::Cart::~Cart 5-5",
+            "shop::v2::Cart::operator() 6-6",
+            "shop::v2::Box::get 11-14",
+            "main 17-20",
+            "operator<< 22-22",
+        ];
+        assert_eq!(shown(text), expected);
+    }
+
+    #[test]
+    fn what_does_not_match_ends_with_the_file() {
+        assert_eq!(shown("int main(void) {\n if (1) {\n"), ["main 1-2"]);
+        assert_eq!(shown("}}}} int f(void) { }"), ["f 1-1"]);
+        for text in [
+            "",
+            "#",
+            "#if",
+            "R\"",
+            "\"",
+            "'",
+            "/*",
+            "//",
+            "operator",
+            "operator(",
+            "a(",
+            "f(){",
+            "~(",
+            "<>::(",
+        ] {
+            shown(text);
+        }
+    }
+}
