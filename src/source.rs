@@ -1,5 +1,6 @@
 //! Finds source files and gives their lines and the items in them.
 
+mod c;
 mod outline;
 
 use std::collections::HashMap;
@@ -206,7 +207,7 @@ impl Sources {
                 lines: text.lines().map(str::to_owned).collect(),
                 outline: match path.extension().is_some_and(|end| end == "rs") {
                     true => Outline::of(&text),
-                    false => Outline::of_c(&text),
+                    false => c::outline(&text),
                 },
                 modified_ns: *modified_ns,
                 md5: Md5::digest(&bytes).into(),

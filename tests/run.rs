@@ -27,10 +27,11 @@ fn memprof_run(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs it in an empty folder, to its end.
+/// Runs it in an empty folder, to its end, and records only programs that have the crate.
 fn ended(arguments: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
-    let output = memprof_run(folder.path(), arguments).output().unwrap();
+    let arguments = [&["--no-preload"], arguments].concat();
+    let output = memprof_run(folder.path(), &arguments).output().unwrap();
     assert_eq!(
         fs::read_dir(&folder).unwrap().count(),
         0,
@@ -278,7 +279,10 @@ fn an_existing_file_is_kept_unless_forced() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("x.memprof");
     fs::write(&file, "precious").unwrap();
-    let run = |arguments: &[&str]| memprof_run(folder.path(), arguments).output().unwrap();
+    let run = |arguments: &[&str]| {
+        let arguments = [&["--no-preload"], arguments].concat();
+        memprof_run(folder.path(), &arguments).output().unwrap()
+    };
 
     let output = run(&["-o", "x.memprof", "--", "echo", "ran"]);
     assert_eq!(output.status.code(), Some(2));
@@ -484,11 +488,13 @@ fn every_program_of_a_script_has_a_profile_of_its_own() {
     assert_eq!(output.status.code(), Some(6));
     let said = text(&output.stderr);
     let lines: Vec<_> = said.lines().collect();
-    let [most, less, next] = lines[..] else {
-        panic!("three lines: {said}");
+    let [most, less, shell, next] = lines[..] else {
+        panic!("four lines: {said}");
     };
     assert!(most.starts_with("memprof: recorded leak."), "{said}");
     assert!(less.starts_with("memprof: recorded lists."), "{said}");
+    assert!(shell.starts_with("memprof: recorded "), "{said}");
+    // The shell holds next to nothing.
     assert!(
         next.starts_with("memprof: next: memprof report leak."),
         "{said}"

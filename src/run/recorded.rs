@@ -61,13 +61,21 @@ pub fn recorded(path: &Path, run_id: RunId) -> Option<Recorded> {
     })
 }
 
-/// The profile to look at first: that of the process `pid`, which the run started itself, and of it
-/// the one that began first, as a library that records begins after its program. Where that process
-/// was not recorded, as a shell is not, the one with most memory, which is the first.
+/// The profile to look at first of `profiles`, most memory first: that of the process `pid`, which
+/// the run started itself, and of it the one that began first, as a library that records begins
+/// after its program. Where that process was not recorded, or holds next to nothing beside another,
+/// as a shell does that starts the program, the one with most memory.
 pub fn main_profile(profiles: &[Recorded], pid: u32) -> Option<&Recorded> {
-    let own = profiles.iter().filter(|profile| profile.pid == pid);
-    own.min_by_key(|profile| profile.started_ns)
-        .or(profiles.first())
+    /// A tenth of the memory of the largest is next to nothing.
+    const LITTLE: u64 = 10;
+    let own = || profiles.iter().filter(|profile| profile.pid == pid);
+    let most = profiles.first()?;
+    let peak = own().map(|profile| profile.peak).max().unwrap_or_default();
+    let counts = peak.saturating_mul(LITTLE) >= most.peak;
+    own()
+        .min_by_key(|profile| profile.started_ns)
+        .filter(|_| counts)
+        .or(Some(most))
 }
 
 /// Whether there is such a process, ours or another user's.
@@ -118,7 +126,10 @@ mod tests {
         let profiles = [profile(8, 30, 900), profile(7, 20, 800), profile(7, 10, 1)];
         let main = |pid| main_profile(&profiles, pid).map(|main| (main.pid, main.started_ns));
         assert_eq!(main(7), Some((7, 10)));
-        assert_eq!(main(5), Some((8, 30)), "a shell started them");
+        assert_eq!(main(5), Some((8, 30)), "not recorded");
+        let shell = [profile(8, 30, 900), profile(7, 10, 80)];
+        let main = main_profile(&shell, 7).map(|main| main.pid);
+        assert_eq!(main, Some(8), "a shell started it");
         assert_eq!(main_profile(&[], 7), None);
     }
 

@@ -8,7 +8,6 @@
 //! ^ first line      └─ angle brackets are skipped ──────────┘                        ^ last line
 //! ```
 
-mod c;
 #[cfg(test)]
 mod tests;
 
@@ -76,13 +75,11 @@ impl Outline {
         while let Some((path, tokens)) = scopes.pop() {
             scan(&path, tokens, &mut items, &mut scopes);
         }
-        items.sort_by_key(|item| (item.first_line, item.last_line));
-        Outline { items }
+        Outline::new(items)
     }
 
-    /// The outline of a file of C or C++: its functions.
-    pub fn of_c(text: &str) -> Outline {
-        let mut items = c::functions(text);
+    /// The outline of a file that has these items.
+    pub(super) fn new(mut items: Vec<Item>) -> Outline {
         items.sort_by_key(|item| (item.first_line, item.last_line));
         Outline { items }
     }

@@ -39,7 +39,7 @@ macro_rules! thread_locals {
         );
 
         $(#[$meta])*
-        static $name: $crate::ffi::thread_local::Local<$type> = {
+        static $name: $crate::ffi::thread_local::ThreadLocal<$type> = {
             #[inline(always)]
             fn slot() -> *const $crate::ffi::thread_local::Slot<$type> {
                 let slot;
@@ -70,7 +70,7 @@ macro_rules! thread_locals {
                 slot
             }
             // SAFETY: `slot` gives the calling thread's own slot, zero when the thread begins.
-            unsafe { $crate::ffi::thread_local::Local::new(slot, || $first) }
+            unsafe { $crate::ffi::thread_local::ThreadLocal::new(slot, || $first) }
         };
     )*};
 }
@@ -78,7 +78,7 @@ macro_rules! thread_locals {
 pub(crate) use thread_locals;
 
 #[cfg(feature = "preload")]
-pub(crate) use preload::{Local, Slot};
+pub(crate) use preload::{ThreadLocal, Slot};
 
 #[cfg(feature = "preload")]
 mod preload {
@@ -92,12 +92,12 @@ mod preload {
     }
 
     /// A thread-local.
-    pub(crate) struct Local<T: 'static> {
+    pub(crate) struct ThreadLocal<T: 'static> {
         slot: fn() -> *const Slot<T>,
         first: fn() -> T,
     }
 
-    impl<T> Local<T> {
+    impl<T> ThreadLocal<T> {
         const IS_PLAIN: () = assert!(!core::mem::needs_drop::<T>() && align_of::<Slot<T>>() <= 16);
 
         /// # Safety
@@ -105,7 +105,7 @@ mod preload {
         /// zero before the first call.
         pub(crate) const unsafe fn new(slot: fn() -> *const Slot<T>, first: fn() -> T) -> Self {
             let () = Self::IS_PLAIN;
-            Local { slot, first }
+            ThreadLocal { slot, first }
         }
 
         #[inline(always)]

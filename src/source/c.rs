@@ -10,7 +10,7 @@
 //! Only the first branch of `#if … #else … #endif` is read, as the braces of both need not match
 //! those of either.
 
-use super::{Item, ItemKind};
+use super::outline::{Item, ItemKind, Outline};
 
 /// Words that have parentheses and are no functions.
 const NO_FUNCTIONS: [&str; 12] = [
@@ -45,8 +45,13 @@ enum Scope {
     Other,
 }
 
-/// The functions of `text`, in the order of their ends.
-pub(super) fn functions(text: &str) -> Vec<Item> {
+/// The outline of a file of C or C++: its functions.
+pub(super) fn outline(text: &str) -> Outline {
+    Outline::new(functions(text))
+}
+
+/// The functions of `text`, in the order of their first lines but for those in classes.
+fn functions(text: &str) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
     let mut scopes: Vec<Scope> = Vec::new();
     // The tokens since the last `;` or brace, each with its line.
