@@ -451,6 +451,17 @@ fn the_commands_of_the_readme_are_those_of_ci() {
 }
 
 #[test]
+fn every_page_is_in_the_index_of_docs() {
+    let index = fs::read_to_string(root().join("docs/README.md")).unwrap();
+    let pages = files().into_iter().filter_map(|path| {
+        let page = path.strip_prefix("docs").ok()?.to_str()?.to_owned();
+        (page.ends_with(".md") && page != "README.md").then_some(page)
+    });
+    let missing = pages.filter(|page| !index.contains(&format!("]({page})")));
+    assert_none("pages that docs/README.md does not link", missing);
+}
+
+#[test]
 fn names_are_those_of_code_alone() {
     let text = "// alpha\nfn beta() { \"gamma\"; unsafe { delta::f() } }\n";
     let found: Vec<_> = names(tokens(text)).into_iter().collect();

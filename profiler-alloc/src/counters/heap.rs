@@ -10,8 +10,8 @@ use profiler_alloc_format::ThreadCells;
 
 use crate::counters::own_work::of_program;
 
-/// Bytes that a thread which is recorded exactly may keep to itself: what all threads write, each
-/// waits for.
+/// Bytes that a thread which is recorded exactly may leave unpublished. `HEAP` is one contended
+/// cache line: publishing every block would serialize the threads on it.
 const LITTLE: u64 = 4 << 10;
 
 /// Alone in its cache lines: processors take them in pairs of 64 bytes.

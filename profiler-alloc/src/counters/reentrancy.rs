@@ -15,7 +15,7 @@ impl Inside {
         let was_inside = INSIDE
             .try_with(|inside| inside.replace(true))
             .unwrap_or(true);
-        // Not `then_some`: a guard made for nothing would open the door when it is dropped.
+        // `then_some` would build the guard eagerly; dropping it would clear the flag.
         if was_inside { None } else { Some(Inside(())) }
     }
 }

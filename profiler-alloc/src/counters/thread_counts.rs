@@ -94,7 +94,12 @@ fn raw_allocations(cells: &ThreadCells) -> u64 {
     cells.allocs.load(Ordering::Relaxed).wrapping_add(reallocs)
 }
 
-/// The calling thread counts in `to` from now on: whatever `to` stands at already is not its doing.
+/// The calling thread counts in `to` from now on. Counts already in `to` belong to earlier threads
+/// and are subtracted.
+///
+/// Example: the thread has allocated 100 bytes in its old record and takes over one that stands at
+/// 5,000. The offset is 100 - 5,000; after 20 more bytes the record stands at 5,020, and the thread
+/// at 120.
 pub fn rebase(from: ThreadCounts, to: &ThreadCells) {
     let raw = ThreadCounts {
         allocated: to.alloc_bytes.load(Ordering::Relaxed),
@@ -128,7 +133,7 @@ pub struct Untracked(());
 impl Untracked {
     /// `None` if the thread is untracked already.
     pub fn begin() -> Option<Untracked> {
-        // Not `then_some`: dropping an eager guard would end what goes on.
+        // `then_some` would build the guard eagerly; dropping it would end the outer scope.
         if own_work::begin() {
             Some(Untracked(()))
         } else {

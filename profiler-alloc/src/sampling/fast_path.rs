@@ -1,5 +1,4 @@
-//! What is only to be counted, also while a recording is under way: operations on blocks that were
-//! certainly not sampled.
+//! The fast path of free and realloc: a block that the filter rules out needs only counting.
 //!
 //! A thread that counts in a recording's file has that recording's filter at hand. The filter has
 //! no answers any more when the recording ends, before another may begin, and none in a forked

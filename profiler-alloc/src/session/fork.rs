@@ -21,7 +21,8 @@ pub fn watch() {
     }
 }
 
-/// Other libraries' handlers may allocate in the child before ours runs there: the thread is to look up at once.
+/// Forces the forking thread onto the slow path now: another library's child handler may allocate
+/// before ours runs.
 extern "C" fn before() {
     let cells = slot::current();
     if !slot::is_no_slot(cells) {

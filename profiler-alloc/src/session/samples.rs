@@ -65,9 +65,9 @@ impl Recorder {
         }
     }
 
-    /// True while a block that is not known is one taken before the recording began, or while it
-    /// was paused: as long as every block is recorded, there are no others. Then the line that
-    /// frees it is charged too.
+    /// True while an untracked block must predate the recording, or was allocated during a pause:
+    /// while every block is recorded, there are no others. Its free is then attributed at full
+    /// size.
     pub(super) fn attributes_unknown(&self) -> bool {
         let header = self.store.header();
         header.heap_base.load(Ordering::Relaxed) != 0

@@ -337,7 +337,7 @@ impl<const W: usize> Local<W> {
         self.slot.get()
     }
 
-    /// Another call of the function, of which there are calls of the thread or none.
+    /// True if this thread is in no call of the function.
     pub(super) fn is_idle(&self) -> bool {
         self.depth.get() == 0
     }

@@ -193,7 +193,8 @@ impl<'a> QueryEvent<'a> {
 /// # profiler_alloc::query_profiler("doc", || execute("SELECT 1").unwrap());
 /// ```
 pub fn record(event: QueryEvent<'_>) {
-    // What the event owns is the program's, and goes when nothing is untracked any more.
+    // The guard is declared after `event`, so `event`'s strings are freed after it and counted as
+    // the program's.
     let untracked = Untracked::begin();
     if let Some(frame) = frame::current().filter(|_| untracked.is_some()) {
         event.record_in(&frame);
