@@ -1,11 +1,12 @@
-//! One recording: everything that happens on the slow path, once a thread has its record and its
-//! operation is counted.
+//! One recording: everything the slow path does once the thread has its slot and the operation is
+//! counted.
 //!
 //! ```text
-//! allocated ─▶ due for a sample? ─▶ stack ─▶ add to its totals ─▶ remember the block ─┐
-//! freeing   ─▶ was it sampled?   ─▶ stack ─▶ add to both stacks' totals ──────────────┼─▶ update_stats: publish the heap,
-//! nothing sampled ────────────────────────────────────────────────────────────────────┘   peak, timeline, thresholds
+//! allocated ─▶ due for a sample? ─▶ stack ─▶ add to its totals ─▶ track ┐
+//! freeing   ─▶ was it sampled?   ─▶ stack ─▶ add to both stacks' totals ┼─▶ update: heap, peak,
+//! nothing sampled ──────────────────────────────────────────────────────┘   timeline, thresholds
 //! ```
+//! Never: is called on the fast path.
 
 mod capture;
 mod clock;

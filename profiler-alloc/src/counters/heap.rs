@@ -1,6 +1,8 @@
 //! The heap in use in the whole process, and its highest value.
 //!
-//! A thread adds to it what it has allocated and freed now and then, at least every [`STEP`] bytes.
+//! Each thread counts for itself and *publishes* the change now and then: at least every [`STEP`]
+//! bytes that it allocates or frees. So the heap is exact for the thread that asks, and exact to
+//! 64 KiB for every other one.
 //!
 //! [`STEP`]: crate::counters::slot::STEP
 
@@ -70,7 +72,7 @@ pub fn heap() -> i64 {
     heap_with(of_program())
 }
 
-/// As [`heap`], for the thread whose record is `cells`.
+/// As [`heap`], for the thread whose slot is `cells`.
 #[inline]
 pub fn heap_with(cells: &ThreadCells) -> i64 {
     let (_, change) = unpublished(cells);

@@ -1,5 +1,5 @@
-//! Keeps a thread from entering the slow path while it is in it: by a signal handler that allocates,
-//! or by our own doing.
+//! Keeps a thread from entering the slow path twice: a signal handler may allocate while the
+//! thread is in it.
 
 use core::cell::Cell;
 

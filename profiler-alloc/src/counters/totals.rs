@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use profiler_alloc_format::ThreadCells;
 use stats_alloc::Stats;
 
-/// Sums over records.
+/// Sums over slots.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Totals {
     pub allocs: u64,

@@ -1,12 +1,14 @@
-//! A hash index that grows without a lock: 64-bit keys to 64-bit values, inserted once, never changed or removed.
+//! A hash index that grows without a lock: 64-bit keys to 64-bit values, inserted once, never
+//! changed or removed.
 //!
 //! ```text
 //! level 0  ▢▣▢▢▣▢▢▢              searched last
 //! level 1  ▢▢▢▣▢▢▢▢▢▢▣▢▢▢▢▢…     four times as large
 //! level 2  …                     searched first; inserts go here
 //! ```
-//! A full neighbourhood in the newest level opens the next; older levels stay as they are. Two threads that insert
-//! the same key at once may both succeed: callers must be able to live with two equal entries.
+//! When the places for a key in the newest level are full, the next level is opened; older levels
+//! stay as they are. Two threads that insert the same key at once may both succeed, so callers
+//! must accept two equal entries.
 
 use crate::hash::mix;
 use crate::lockfree::atomic::{AtomicU64, AtomicUsize, Ordering};

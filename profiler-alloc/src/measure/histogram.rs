@@ -1,4 +1,4 @@
-//! Numbers from many calls: how many, least, median, most, total, in bounded memory.
+//! Numbers from many calls, in bounded memory: count, minimum, median, maximum, total.
 
 use super::json::Object;
 

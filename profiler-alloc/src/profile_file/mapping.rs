@@ -1,4 +1,4 @@
-//! Space on disk for the profile file, and what stands at its addresses.
+//! Disk space for the profile file, and the mapping of its chunks.
 
 use crate::ffi::os;
 

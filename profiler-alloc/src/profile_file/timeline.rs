@@ -1,5 +1,5 @@
-//! Heap and RSS over time, in one chunk of the file: when it is full, every other point goes and the interval doubles,
-//! so that a run of any length fits.
+//! Heap and RSS over time, in one chunk of the file. When the chunk is full, every other point is
+//! removed and the interval doubles, so a run of any length fits.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

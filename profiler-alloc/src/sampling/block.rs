@@ -1,4 +1,4 @@
-//! What is remembered of a sampled block while it lives, in two words.
+//! What is stored of a sampled block while it lives, in two words.
 //!
 //! ```text
 //! key   │ address: 48 bits │ thread: 16 │

@@ -1,4 +1,4 @@
-//! The random numbers of a thread, whose state stands in its record.
+//! The random numbers of a thread. Their state is part of its slot.
 
 use core::sync::atomic::Ordering;
 

@@ -4,7 +4,7 @@
 //! What was allocated is estimated from every sample, what is live from those that are remembered.
 //! A recording whose interval may change remembers at most [`MOST`] blocks, by thinning: a block of
 //! `s` bytes that was sampled at interval `i` is kept with probability `p(s, l) / p(s, i)`, where
-//! `p(s, i) = 1 - exp(-s / i)` and `l > i`, and then stands for `s / p(s, l)` bytes. SampledBlocks and
+//! `p(s, i) = 1 - exp(-s / i)` and `l > i`, and then stands for `s / p(s, l)` bytes. Sampled and
 //! kept, it has gone through with probability `p(s, i) * p(s, l) / p(s, i) = p(s, l)`,
 //! independently of every other block: as if it had been sampled at `l` in the first place. So sums
 //! stay unbiased and their variances right, whatever was thinned when.

@@ -1,9 +1,9 @@
-//! What a stack had live at the waypoints of the run, kept without going through all stacks at each
+//! What a stack had live at the waypoints of the run, without a pass over all stacks at each
 //! waypoint.
 //!
-//! Waypoints follow from the ticks that have passed; each stack looks at these when it is about to
-//! change, and first notes what it has live at every waypoint since it last did. Of two threads
-//! that find a stack behind at once, one notes.
+//! The waypoints follow from the ticks that have passed. A stack that is about to change first
+//! notes what it has had live at every waypoint since its last change. Of two threads that find a
+//! stack behind, one notes.
 //!
 //! ```text
 //! ticks passed    live    noted when it changes

@@ -1,4 +1,4 @@
-//! The end of every slow path, and of a recording: published heap, peak, timeline, totals.
+//! The end of every slow path, and of a recording: heap, peak, timeline, totals.
 
 use core::sync::atomic::Ordering;
 

@@ -1,7 +1,8 @@
-//! The exact tables of a recording: makes the records that the probes of `#[profile]` then write themselves.
+//! The exact tables of a recording: makes the records that the probes of `#[profile]` then write
+//! themselves.
 //!
-//! What is made here is made once for a function and for each thread that is in it at the same time. The callers are the
-//! wrappers, not the allocator: they may wait.
+//! A record is made once for each function, and for each thread that is in it at the same time.
+//! The callers are wrappers, not the allocator, so they may wait for a lock.
 
 use std::sync::{Mutex, PoisonError};
 

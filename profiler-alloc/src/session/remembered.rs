@@ -1,4 +1,4 @@
-//! What is live of the stacks, when the blocks that are remembered of it are thinned.
+//! Keeps what is live of each stack right when tracked blocks are thinned.
 
 use core::sync::atomic::Ordering;
 

@@ -1,4 +1,4 @@
-//! What one sample adds: to the totals of the stack that took or gave back a block, and to the
+//! What one sample adds: to the totals of the stack that allocates or frees a block, and to the
 //! blocks that are live.
 
 use core::cell::Cell;

@@ -1,4 +1,4 @@
-//! When the next sample is due, and what samples may cost.
+//! When the next sample is due, and how samples are timed.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 

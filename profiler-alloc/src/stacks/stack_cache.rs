@@ -1,9 +1,14 @@
-//! Stacks that a thread was seen on lately: a walk that would begin as one of theirs did, on a stack that still holds all
-//! that theirs depended on (see [`KnownStack`](crate::stacks::previous_stack::KnownStack)), would come to the same frames. So it is not made.
+//! Stacks that a thread was seen on lately, so that the next walk to one of them is not made.
+//!
+//! A walk from the same registers, over words of the stack that still hold what they held, comes
+//! to the same frames (see [`KnownStack`](crate::stacks::previous_stack::KnownStack)). The cache
+//! keeps these words with the number of the stack.
 //!
 //! ```text
-//! where it begins: pc, sp, the first return address ──hash──▶ place, or its neighbour
+//! where the walk begins: pc, sp, the first return address ──hash──▶ entry, or its neighbour
 //! ```
+//! Example: a loop allocates at one place. The first walk reads 11 frames, that is 22 words, and
+//! finds stack 17. The second time these 22 words are compared, and the answer is 17 again.
 
 use crate::ffi::memory;
 use crate::hash::spread_high;

@@ -1,5 +1,4 @@
-//! What is said of a budget that was not kept: the limits, and the lines and queries that used
-//! most.
+//! A budget that was broken: its limits, and the lines and queries that used most.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The words of queries: who sees one, where it stands, and what a scope wants to know.
+//! The types that all of the query code shares: who saw a query, where it stands, what a scope
+//! asks for.
 
 use core::fmt;
 use core::hash::BuildHasher;
