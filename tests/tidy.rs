@@ -176,24 +176,7 @@ const SERIALIZED_MODEL: &[&str] = &[
 
 /// Names that two types of one crate have. Only shrinks.
 const SHARED_NAMES: &[(&str, &[&str])] = &[
-    (
-        "profiler-alloc/src",
-        &[
-            "Block",
-            "Budget",
-            "Fields",
-            "Kind",
-            "Output",
-            "Place",
-            "Rules",
-            "Running",
-            "Site",
-            "Statement",
-            "Taken",
-            "Totals",
-            "Visit",
-        ],
-    ),
+    ("profiler-alloc/src", &[]),
     (
         "src",
         &[
