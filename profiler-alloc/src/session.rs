@@ -102,9 +102,9 @@ pub fn with_generation(generation: u64) -> Option<&'static Recorder> {
     None
 }
 
-/// Activates a recording. Every thread joins it at its next operation: a block that is sampled
-/// from now on may be freed by any of them. `force_slow_path_everywhere` sends the threads that only count down the
-/// slow path.
+/// Activates a recording. Every thread joins it at its next operation: a block that is sampled from
+/// now on may be freed by any of them. `force_slow_path_everywhere` sends the threads that only
+/// count down the slow path.
 pub fn activate(recorder: &'static Recorder, force_slow_path_everywhere: impl FnOnce()) {
     RECORDING.activate(recorder, force_slow_path_everywhere);
     STARTED.fetch_add(1, Ordering::Release);
@@ -168,8 +168,8 @@ impl Recorder {
         self.ownership.is_ours()
     }
 
-    /// The word to poll, and the value it holds while this recording is active; a forked child reads
-    /// 0.
+    /// The word to poll, and the value it holds while this recording is active; a forked child
+    /// reads 0.
     pub fn active_word(&self) -> (&'static AtomicU64, u64) {
         self.ownership.active_word()
     }

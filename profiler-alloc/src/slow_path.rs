@@ -72,7 +72,7 @@ pub fn may_be_sampled(address: usize) -> bool {
     session::current().is_some() && !fast_path::is_unsampled(address)
 }
 
-/// The block at `address` is about to be reallocated: forgets it, so that whoever gets the address
+/// The block at `address` is about to be reallocated: untracks it, so that whoever gets the address
 /// next is not confused.
 pub fn before_realloc(address: usize) -> Option<Block> {
     let recorder = session::current()?;

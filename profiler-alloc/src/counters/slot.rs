@@ -14,7 +14,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
-/// Bytes a thread may allocate or free before it publishes its heap and looks up.
+/// Bytes a thread may allocate or free before it takes the slow path and publishes its heap.
 pub const STEP: u64 = 64 << 10;
 
 /// Generation of [`NO_SLOT`], which no recording has.

@@ -36,7 +36,8 @@ impl Totals {
         self.alloc_bytes.wrapping_sub(self.freed_bytes) as i64
     }
 
-    /// In the vocabulary of `stats_alloc`, where a realloc allocates only what it grows and frees what it shrinks.
+    /// In the vocabulary of `stats_alloc`, where a realloc allocates only what it grows and frees
+    /// what it shrinks.
     pub fn to_stats(self) -> Stats {
         let realloc_old = self
             .realloc_new

@@ -18,7 +18,8 @@ use profiler_alloc_format::ThreadCells;
 use crate::lockfree::atomic::{AtomicBool, AtomicPtr, Ordering, fence};
 
 pub struct Active<T: 'static> {
-    /// True while every operation of a thread that only counts is to take the slow path, as there is a recording to join.
+    /// True while every operation of a thread that only counts is to take the slow path, as there
+    /// is a recording to join.
     called: AtomicBool,
     current: AtomicPtr<T>,
     latest: AtomicPtr<T>,
@@ -44,7 +45,8 @@ impl<T: Sync + 'static> Active<T> {
         at(&self.latest)
     }
 
-    /// Activates a recording. `call` has [`force_slow_path`] done to every slot of a thread that only counts.
+    /// Activates a recording. `call` has [`force_slow_path`] done to every slot of a thread that
+    /// only counts.
     pub fn activate(&self, recording: &'static T, call: impl FnOnce()) {
         self.called.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
@@ -78,6 +80,7 @@ pub fn force_slow_path(cells: &ThreadCells) {
 }
 
 fn at<T: Sync + 'static>(place: &AtomicPtr<T>) -> Option<&'static T> {
-    // SAFETY: only `activate` stores a pointer here, made of a reference that lives until the process ends.
+    // SAFETY: only `activate` stores a pointer here, made of a reference that lives until the
+    // process ends.
     unsafe { place.load(Ordering::Acquire).as_ref() }
 }

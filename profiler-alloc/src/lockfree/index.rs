@@ -25,7 +25,8 @@ pub struct Index {
 }
 
 impl Index {
-    /// An index whose first level has `1 << first_bits` entries; takes no memory before the first insert.
+    /// An index whose first level has `1 << first_bits` entries; takes no memory before the first
+    /// insert.
     pub const fn new(first_bits: u32) -> Index {
         Index {
             levels: [
@@ -69,7 +70,8 @@ impl Index {
                 match level[at].load(Ordering::Acquire) {
                     0 => break,
                     found if found == key => {
-                        // 0: claimed, and the value is about to be stored; the caller does the work again.
+                        // 0: claimed, and the value is about to be stored; the caller does the work
+                        // again.
                         let value = level[at + 1].load(Ordering::Acquire);
                         if value != 0 && accept(value) {
                             return Some(value);

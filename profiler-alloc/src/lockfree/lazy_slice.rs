@@ -24,7 +24,8 @@ impl<T: Zeroed> LazySlice<T> {
         if base.is_null() {
             return None;
         }
-        // SAFETY: `base` is set only by `open`, to a slice of `len` values that lives as long as the process.
+        // SAFETY: `base` is set only by `open`, to a slice of `len` values that lives as long as
+        // the process.
         Some(unsafe { core::slice::from_raw_parts(base, self.len) })
     }
 

@@ -2,7 +2,8 @@
 
 use super::json::Object;
 
-/// Numbers kept for the median. When there are more, every other one goes, and then only every other one is kept.
+/// Numbers kept for the median. When there are more, every other one goes, and then only every
+/// other one is kept.
 const KEPT: usize = 1 << 16;
 
 /// Numbers so far.

@@ -61,8 +61,8 @@ impl Budget {
         }
     }
 
-    /// The scope may hold at most `bytes` bytes of its own allocations at any moment. Freeing blocks
-    /// that are older than the scope is no credit to it.
+    /// The scope may hold at most `bytes` bytes of its own allocations at any moment. Freeing
+    /// blocks that are older than the scope is no credit to it.
     pub const fn max_heap(mut self, bytes: u64) -> Budget {
         self.max_heap = Some(bytes);
         self
@@ -74,8 +74,8 @@ impl Budget {
         self
     }
 
-    /// The scope may run at most `count` queries. Only queries of libraries with a hook are seen: see
-    /// [`queries`](crate::queries).
+    /// The scope may run at most `count` queries. Only queries of libraries with a hook are seen:
+    /// see [`queries`](crate::queries).
     pub const fn max_queries(mut self, count: u64) -> Budget {
         self.max_queries = Some(count);
         self
@@ -100,7 +100,8 @@ impl Budget {
         self
     }
 
-    /// Runs `scope` and checks it against the budget. With wrappers switched off, every scope passes.
+    /// Runs `scope` and checks it against the budget. With wrappers switched off, every scope
+    /// passes.
     ///
     /// # Errors
     /// If the scope breaks a limit, or a limit cannot be checked.

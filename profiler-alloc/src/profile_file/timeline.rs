@@ -58,7 +58,8 @@ impl Timeline {
     }
 }
 
-/// Keeps the points with even numbers. A reader that looks meanwhile finds some points twice, out of order, and knows why.
+/// Keeps the points with even numbers. A reader that looks meanwhile finds some points twice, out
+/// of order, and knows why.
 fn thin(store: &Store) -> usize {
     let header = store.header();
     for at in 1..POINTS / 2 {

@@ -29,7 +29,8 @@ impl Recorder {
         Tick { now_ns, is_new }
     }
 
-    /// As [`update_stats_at`](Self::update_stats_at), of a slow path that had no use for the time before.
+    /// As [`update_stats_at`](Self::update_stats_at), of a slow path that had no use for the time
+    /// before.
     pub(super) fn update_stats(&self, cells: &ThreadCells) -> i64 {
         self.update_stats_at(cells, self.tick())
     }

@@ -58,7 +58,8 @@ impl Recorder {
         Some(Counters { share, lines })
     }
 
-    /// Makes a share of `function` and gives its number. `None`, which is counted as a loss, if the file has no room.
+    /// Makes a share of `function` and gives its number. `None`, which is counted as a loss, if the
+    /// file has no room.
     #[cold]
     pub fn make_share(&self, function: &Profiled) -> Option<u32> {
         let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,7 +72,8 @@ impl Recorder {
         made
     }
 
-    /// A call of a function begins that is added when it ends: the file is told when the first one began.
+    /// A call of a function begins that is added when it ends: the file is told when the first one
+    /// began.
     #[cold]
     pub fn announce(&self, function: &Profiled) {
         let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);

@@ -62,15 +62,15 @@ impl<'a> QueryEvent<'a> {
         }
     }
 
-    /// The dialect of the SQL. While it is unknown, reports hide whatever dialects read differently:
-    /// text in double quotes, and everything after a text such as `'it\'s'`.
+    /// The dialect of the SQL. While it is unknown, reports hide whatever dialects read
+    /// differently: text in double quotes, and everything after a text such as `'it\'s'`.
     pub fn dialect(mut self, dialect: Dialect) -> QueryEvent<'a> {
         self.dialect = dialect;
         self
     }
 
-    /// The values of its placeholders, as text. Reports show them only where `values` asks for them;
-    /// otherwise they only serve to find duplicates.
+    /// The values of its placeholders, as text. Reports show them only where `values` asks for
+    /// them; otherwise they only serve to find duplicates.
     pub fn values(mut self, values: impl Into<Cow<'a, str>>) -> QueryEvent<'a> {
         self.values = Some(values.into());
         self
