@@ -143,17 +143,18 @@ impl Recorder {
                 (filter, overhead.asking(filter))
             }
         };
+        let clock = Clock::start();
         Some(Recorder {
             generation: previous.map_or(1, |recorder| recorder.generation + 1),
             previous,
             slot_pool: SlotPool::new(),
             overhead,
             paused: AtomicBool::new(false),
-            clock: Clock::start(),
+            clock,
             ownership: Ownership::claim()?,
             sampled: SampledBlocks::new(filter, live_blocks::FIRST_BUCKETS),
             thinning: Thinning::new(),
-            capture: Capture::new(&store, depth)?,
+            capture: Capture::new(&store, clock, depth)?,
             takes_all,
             timeline: Timeline::new(),
             statm: Statm::open(),

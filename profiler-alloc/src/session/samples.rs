@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering;
 use profiler_alloc_format::{StackCells, ThreadCells, size_class};
 
 use super::Recorder;
-use super::capture::{Kind, Thread};
+use super::capture::Kind;
 use crate::counters::slot::number;
 use crate::sampling::at_peak::add_variance;
 use crate::sampling::block::Block;
@@ -269,14 +269,9 @@ impl Recorder {
     }
 
     /// The calling thread's stack from `at` outwards, and the number of frames walked.
-    #[inline]
+    #[inline(never)]
     fn stack(&self, cells: &ThreadCells, kind: Kind, at: Registers) -> (StackRef, usize) {
-        let thread = Thread {
-            cells,
-            store: &self.store,
-            clock: self.clock,
-        };
-        self.capture.stack(thread, kind, at)
+        self.capture.stack(&self.store, cells, kind, at)
     }
 
     /// Notes where the thread is now, and that it has left where it was.
