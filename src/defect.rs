@@ -300,9 +300,3 @@ fn is_doctest(path: &Path) -> bool {
     path.parent()
         .is_some_and(|folder| folder.iter().any(is_folder))
 }
-
-impl serde::Serialize for Defect {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}

@@ -7,6 +7,7 @@ mod migrations;
 pub mod plot;
 mod restore;
 mod save;
+mod shape;
 mod trend;
 
 use std::path::{Path, PathBuf};

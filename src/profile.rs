@@ -127,7 +127,7 @@ pub struct Thread {
 }
 
 /// Exact counts, from counters and not from samples.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Counters {
     /// Calls of `alloc` and `alloc_zeroed` that returned a block.
     pub allocs: u64,
@@ -152,8 +152,7 @@ impl Counters {
 }
 
 /// How a recording stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
     /// Under way, or the program was killed.
     Recording,

@@ -16,6 +16,7 @@ mod leaks_text;
 mod live;
 mod own_memory;
 mod page;
+pub(crate) mod shape;
 mod spans;
 mod style;
 mod summary_text;

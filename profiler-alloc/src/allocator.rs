@@ -144,7 +144,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
 }
 
 impl<A: GlobalAlloc> ProfilerAlloc<A> {
-    /// An allocation for which allocators have a function of its own, that needs a frame.
+    /// Over-aligned allocation: inner allocators take `posix_memalign` here, whose call needs a stack
+    /// frame, so it is kept out of the fast path.
     ///
     /// # Safety
     /// As for [`GlobalAlloc::alloc`].

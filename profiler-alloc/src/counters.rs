@@ -1,6 +1,7 @@
-//! Exact counts: what each thread has allocated and freed, the heap of the process, and what scopes that are open hold.
+//! Exact counts: what each thread has allocated and freed, the heap of the process, and what open
+//! scopes hold.
 //!
-//! Never: knows of recordings or samples.
+//! Never: knows recordings or samples.
 
 pub mod births;
 pub mod course;

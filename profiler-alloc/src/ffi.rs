@@ -1,5 +1,5 @@
-//! The system: libc, the loader's tables, and SQLite's C interface. The only folder that calls C, beside the two files
-//! that map the profile and walk the C library's stack bounds.
+//! The system: libc, the loader's tables, and SQLite's C interface. Besides this folder, only the
+//! mapping of the profile and the bounds of stacks call C.
 //!
 //! Never: knows what a profile is, or allocates from Rust's heap.
 

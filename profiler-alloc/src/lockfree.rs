@@ -1,5 +1,5 @@
-//! Structures that many threads use at once without a lock. `profiler-alloc/models` runs these very files under loom,
-//! shuttle and Miri.
+//! Structures that many threads use at once without a lock. `profiler-alloc/models` runs these
+//! very files under loom, shuttle and Miri.
 //!
 //! Never: waits, or knows what is stored in it.
 

@@ -123,9 +123,9 @@ pub type Builder = RecordingBuilder;
 
 /// A recording under way; ends when dropped.
 ///
-/// Blocks that were taken before it began are in *Mem usage* and in the heap in use, and on no
-/// line; the line that frees one is charged with it as long as every block is recorded, and not any
-/// more once only some are. The same goes for blocks taken during a pause.
+/// Blocks that were allocated before it began are in *Mem usage* and in the heap in use, and on no
+/// line. Freeing one is attributed to the line that does it as long as every block is recorded, and
+/// no longer once only some are. The same holds for blocks allocated during a pause.
 ///
 /// One may follow another any time. As threads may still be at work in a recording that is over, 2
 /// MiB of its address space and 0.3 MiB of its memory stay taken until the process ends: room for

@@ -1,11 +1,12 @@
-//! One recording: everything that happens on the slow path, once a thread has its record and its
-//! operation is counted.
+//! One recording: everything the slow path does once the thread has its slot and the operation is
+//! counted.
 //!
 //! ```text
-//! allocated ─▶ due for a sample? ─▶ stack ─▶ add to its totals ─▶ remember the block ─┐
-//! freeing   ─▶ was it sampled?   ─▶ stack ─▶ add to both stacks' totals ──────────────┼─▶ update_stats: publish the heap,
-//! nothing sampled ────────────────────────────────────────────────────────────────────┘   peak, timeline, thresholds
+//! allocated ─▶ due for a sample? ─▶ stack ─▶ add to its totals ─▶ track ┐
+//! freeing   ─▶ was it sampled?   ─▶ stack ─▶ add to both stacks' totals ┼─▶ update: heap, peak,
+//! nothing sampled ──────────────────────────────────────────────────────┘   timeline, thresholds
 //! ```
+//! Never: is called on the fast path.
 
 mod capture;
 mod clock;
@@ -101,9 +102,9 @@ pub fn with_generation(generation: u64) -> Option<&'static Recorder> {
     None
 }
 
-/// Activates a recording. Every thread joins it at its next operation: a block that is sampled
-/// from now on may be freed by any of them. `force_slow_path_everywhere` sends the threads that only count down the
-/// slow path.
+/// Activates a recording. Every thread joins it at its next operation: a block that is sampled from
+/// now on may be freed by any of them. `force_slow_path_everywhere` sends the threads that only
+/// count down the slow path.
 pub fn activate(recorder: &'static Recorder, force_slow_path_everywhere: impl FnOnce()) {
     RECORDING.activate(recorder, force_slow_path_everywhere);
     STARTED.fetch_add(1, Ordering::Release);
@@ -142,17 +143,18 @@ impl Recorder {
                 (filter, overhead.asking(filter))
             }
         };
+        let clock = Clock::start();
         Some(Recorder {
             generation: previous.map_or(1, |recorder| recorder.generation + 1),
             previous,
             slot_pool: SlotPool::new(),
             overhead,
             paused: AtomicBool::new(false),
-            clock: Clock::start(),
+            clock,
             ownership: Ownership::claim()?,
             sampled: SampledBlocks::new(filter, live_blocks::FIRST_BUCKETS),
             thinning: Thinning::new(),
-            capture: Capture::new(&store, depth)?,
+            capture: Capture::new(&store, clock, depth)?,
             takes_all,
             timeline: Timeline::new(),
             statm: Statm::open(),
@@ -167,8 +169,8 @@ impl Recorder {
         self.ownership.is_ours()
     }
 
-    /// The word to poll, and the value it holds while this recording is active; a forked child reads
-    /// 0.
+    /// The word to poll, and the value it holds while this recording is active; a forked child
+    /// reads 0.
     pub fn active_word(&self) -> (&'static AtomicU64, u64) {
         self.ownership.active_word()
     }

@@ -1,20 +1,21 @@
-//! The slow path of every allocator method: what the fast path could not count_and_record by two additions.
+//! The slow path of every allocator method: whatever the fast path could not finish with two
+//! additions.
 //!
 //! ```text
 //! counted fast ──yes──▶ done
 //!      │no
 //! memprof's own work? ──yes──▶ count it apart, done
 //!      │no
-//! already in here (signal, our own doing)? ──yes──▶ count, note the loss, done
+//! already in here (a signal handler)? ──yes──▶ count, note the loss, done
 //!      │no
-//! record of the active pool?  ──no──▶ join it ──none left──▶ count in the shared record
+//! slot of the active pool?  ──no──▶ take one ──none left──▶ count in the shared slot
 //!      │
 //! count ──▶ recording? ──▶ Recorder
 //!                └──no──▶ publish the heap
 //! ```
-//! A sampled block that is freed without reaching the recorder is forgotten all the same: its
-//! address is about to be another block's. `at` is where the allocator's method stands, which is
-//! where a stack is walked from.
+//! A sampled block that is freed without reaching the recorder is untracked all the same: its
+//! address is about to be another block's. `at` holds the registers of the allocator's method,
+//! from which the stack is walked.
 //!
 //! Rules: nothing here panics, allocates, or waits for a lock; `errno` stays as it was.
 
@@ -74,7 +75,7 @@ pub fn may_be_sampled(address: usize) -> bool {
     session::current().is_some() && !fast_path::is_unsampled(address)
 }
 
-/// The block at `address` is about to be reallocated: forgets it, so that whoever gets the address
+/// The block at `address` is about to be reallocated: untracks it, so that whoever gets the address
 /// next is not confused.
 pub fn before_realloc(address: usize) -> Option<Block> {
     let recorder = session::current()?;
@@ -152,7 +153,7 @@ fn count_and_record(
     recorder.is_some()
 }
 
-/// Gives the calling thread a record of the active pool, which the first thread of all may activate
+/// Gives the calling thread a slot of the active pool, which the first thread of all may activate
 /// here.
 #[cold]
 #[inline(never)]
@@ -185,7 +186,7 @@ fn ours() -> Option<&'static Recorder> {
 }
 
 /// Has the calling thread count in `recorder`'s file now, rather than at its next look-up. Gives
-/// the number of its record; 0 if it has none.
+/// the number of its slot; 0 if it has none.
 #[cold]
 pub fn join(recorder: &'static Recorder) -> u32 {
     let _errno = os::Errno::keep();

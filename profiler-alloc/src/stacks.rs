@@ -1,4 +1,5 @@
-//! From frames to the number of a stack: what is kept of one walk for the next, and each distinct stack once.
+//! From frames to the number of a stack: what one walk leaves for the next, and each distinct
+//! stack once.
 //!
 //! Never: reads the stack of a thread itself, or knows what a stack has allocated.
 

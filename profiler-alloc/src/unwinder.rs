@@ -1,4 +1,5 @@
-//! From registers to frames: unwind tables, frame pointers, and the modules whose code the frames are in.
+//! From registers to frames: unwind tables, frame pointers, and the modules whose code the frames
+//! are in.
 //!
 //! Never: knows why a stack is walked, or keeps one.
 

@@ -6,11 +6,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::json_text;
-use crate::defect::Defect;
 use crate::render::FiguresShape;
-use crate::report::{
-    Loss, Origin, Recording, Sampling, StackFrame, StackModule, StackNode, StackTotal, Stacks,
-};
+use crate::render::shape::{self, LossShape, RecordingShape, SamplingShape};
+use crate::report::{Origin, StackFrame, StackModule, StackNode, StackTotal, Stacks};
 
 /// Name and version of the shape.
 const STACKS: &str = "memprof-stacks/1";
@@ -24,14 +22,14 @@ impl StacksJson {
     pub fn export(&self, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
         let shape = FileShape {
             schema: STACKS,
-            recording: &stacks.recording,
-            sampling: &stacks.sampling,
+            recording: RecordingShape::of(&stacks.recording),
+            sampling: SamplingShape::of(&stacks.sampling),
             modules: stacks.modules.iter().map(ModuleShape::of).collect(),
             frames: stacks.frames.iter().map(FrameShape::of).collect(),
             nodes: stacks.nodes.iter().map(NodeShape::of).collect(),
             stacks: stacks.stacks.iter().map(StackShape::of).collect(),
-            losses: &stacks.losses,
-            defects: &stacks.defects,
+            losses: shape::losses(&stacks.losses),
+            defects: shape::defects(&stacks.defects),
         };
         json_text::write(&shape, out)
     }
@@ -40,14 +38,14 @@ impl StacksJson {
 #[derive(Serialize)]
 struct FileShape<'a> {
     schema: &'static str,
-    recording: &'a Recording,
-    sampling: &'a Sampling,
+    recording: RecordingShape<'a>,
+    sampling: SamplingShape,
     modules: Vec<ModuleShape<'a>>,
     frames: Vec<FrameShape<'a>>,
     nodes: Vec<NodeShape>,
     stacks: Vec<StackShape>,
-    losses: &'a [Loss],
-    defects: &'a [Defect],
+    losses: Vec<LossShape>,
+    defects: Vec<String>,
 }
 
 #[derive(Serialize)]

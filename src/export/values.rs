@@ -8,7 +8,7 @@ pub(super) struct Value {
     pub name: &'static str,
     /// Its unit: `bytes` or `count`.
     pub unit: &'static str,
-    /// The figure it is, for those that one has to be chosen of.
+    /// The metric this value shows; `None` if it cannot be chosen as the default.
     pub metric: Option<Metric>,
     pub of: fn(&Figures) -> i64,
 }

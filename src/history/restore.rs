@@ -3,8 +3,9 @@
 use rusqlite::{Connection, Row};
 use serde::de::DeserializeOwned;
 
+use super::shape::{SavedFigures, SavedScope, SavedState};
 use crate::defect::Defect;
-use crate::report::{Basis, Counters, Line, Recording, Report, Sampling, Table};
+use crate::report::{Basis, Counters, Figures, Line, Recording, Report, Sampling, Table};
 
 /// Why a run could not be read.
 pub(super) enum Fault {
@@ -29,10 +30,10 @@ pub(super) fn report(connection: &Connection, run: i64) -> Result<Report, Fault>
         exact_functions: 0,
         recording: recording(row)?,
         sampling: sampling(row)?,
-        scope: json(row, "scope")?,
+        scope: json::<SavedScope>(row, "scope")?.into(),
         tables: tables(connection, run)?,
-        elsewhere: json(row, "elsewhere")?,
-        unattributed: json(row, "unattributed")?,
+        elsewhere: json::<SavedFigures>(row, "elsewhere")?.into(),
+        unattributed: json::<SavedFigures>(row, "unattributed")?.into(),
         losses: Vec::new(),
         defects: (faults.into_iter())
             .map(|text| Defect::Saved { text })
@@ -57,7 +58,7 @@ fn recording(row: &Row<'_>) -> Result<Recording, Fault> {
     Ok(Recording {
         program: row.get("program")?,
         pid: row.get("pid")?,
-        state: json(row, "state")?,
+        state: json::<SavedState>(row, "state")?.into(),
         started_unix_ns: unsigned(row, "started_unix_ns")?,
         duration_ns: unsigned(row, "duration_ns")?,
         counters: Counters {
@@ -103,7 +104,7 @@ fn tables(connection: &Connection, run: i64) -> Result<Vec<Table>, Fault> {
             file: row.get("file")?,
             function: row.get("name")?,
             instances: json(row, "instances")?,
-            total: json(row, "figures")?,
+            total: json::<SavedFigures>(row, "figures")?.into(),
             lines: Vec::new(),
             notes: Vec::new(),
             verified: row.get("verified")?,
@@ -111,11 +112,15 @@ fn tables(connection: &Connection, run: i64) -> Result<Vec<Table>, Fault> {
         let mut rows = lines.query([row.get::<_, i64>("id")?])?;
         while let Some(row) = rows.next()? {
             let figures: Option<String> = row.get("figures")?;
+            let figures = figures
+                .as_deref()
+                .map(from_json::<SavedFigures>)
+                .transpose()?;
             table.lines.push(Line {
                 occurrences: None,
                 number: row.get("number")?,
                 contents: row.get("contents")?,
-                figures: figures.as_deref().map(from_json).transpose()?,
+                figures: figures.map(Figures::from),
             });
         }
         tables.push(table);

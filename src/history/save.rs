@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rusqlite::{Transaction, params};
 use serde::Serialize;
 
+use super::shape::{SavedFigures, SavedScope, SavedState};
 use crate::report::{Note, Report, Table};
 
 /// What a run is found by later.
@@ -50,7 +51,7 @@ pub(super) fn save(
             recording.started_unix_ns as i64,
             recording.program,
             recording.pid,
-            json(&recording.state),
+            json(&SavedState::from(recording.state)),
             recording.duration_ns as i64,
             counters.allocs as i64,
             counters.frees as i64,
@@ -67,9 +68,9 @@ pub(super) fn save(
             sampling.interval_widest as i64,
             sampling.alloc_samples as i64,
             sampling.free_samples as i64,
-            json(&report.scope),
-            json(&report.elsewhere),
-            json(&report.unattributed),
+            json(&SavedScope::from(report.scope)),
+            json(&SavedFigures::from(&report.elsewhere)),
+            json(&SavedFigures::from(&report.unattributed)),
             json(&faults),
         ],
     )?;
@@ -90,7 +91,7 @@ fn function(transaction: &Transaction<'_>, run: i64, table: &Table) -> rusqlite:
     let mut insert = transaction.prepare_cached(
         "INSERT INTO functions (run, file, name, verified, figures, instances) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
-    let total = json(&table.total);
+    let total = json(&SavedFigures::from(&table.total));
     insert.execute(params![
         run,
         table.file,
@@ -102,7 +103,8 @@ fn function(transaction: &Transaction<'_>, run: i64, table: &Table) -> rusqlite:
     let function = transaction.last_insert_rowid();
     let mut insert = transaction.prepare_cached("INSERT INTO lines VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for (position, line) in table.lines.iter().enumerate() {
-        let figures = line.figures.as_ref().map(json);
+        let figures = line.figures.as_ref().map(SavedFigures::from);
+        let figures = figures.as_ref().map(json);
         let position = position as i64;
         insert.execute(params![
             function,

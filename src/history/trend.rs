@@ -2,7 +2,8 @@
 
 use rusqlite::{Connection, params};
 
-use crate::report::{Figures, Metric};
+use super::shape::SavedFigures;
+use crate::report::Metric;
 
 /// What to follow.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -92,8 +93,10 @@ pub(super) fn points(connection: &Connection, trend: &Trend) -> rusqlite::Result
         };
         let figures = found
             .iter()
-            .filter_map(|text| serde_json::from_str::<Figures>(text).ok());
-        let values: Vec<_> = figures.map(|figures| trend.metric.of(&figures)).collect();
+            .filter_map(|text| serde_json::from_str::<SavedFigures>(text).ok());
+        let values: Vec<_> = figures
+            .map(|figures| trend.metric.of(&figures.into()))
+            .collect();
         let sum = values
             .iter()
             .fold(0_i64, |sum, value| sum.saturating_add(value.bytes));

@@ -1,11 +1,9 @@
 //! What the recorder could not keep, in words.
 
-use serde::Serialize;
-
 use super::Profile;
 
 /// Something the recorder could not keep, and how often.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Loss {
     /// How often.
     pub count: u64,

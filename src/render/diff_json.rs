@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::json::{FiguresShape, write};
-use crate::defect::Defect;
+use super::shape::{self, LossShape, RecordingShape, SamplingShape};
+use crate::report::Metric;
 use crate::report::diff::{Diff, FunctionChange, Growth, LineChange, Pair, Presence, Side, What};
-use crate::report::{Loss, Metric, Recording, Sampling, Scope};
 
 /// Name and version of the shape.
 const DIFF: &str = "memprof-diff/1";
@@ -35,7 +35,7 @@ impl DiffJson<'_> {
             metric: self.metric.name(),
             base: SideShape::of(&diff.base),
             new: SideShape::of(&diff.new),
-            scope: diff.scope,
+            scope: shape::scope(diff.scope),
             whole: whole.collect(),
             grown: self
                 .grown
@@ -53,7 +53,7 @@ struct DiffShape<'a> {
     metric: &'static str,
     base: SideShape<'a>,
     new: SideShape<'a>,
-    scope: Scope,
+    scope: &'static str,
     /// Exact figures of the whole process: `[base, new]`.
     whole: BTreeMap<&'static str, [i64; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,21 +64,21 @@ struct DiffShape<'a> {
 
 #[derive(Serialize)]
 struct SideShape<'a> {
-    recording: &'a Recording,
-    sampling: &'a Sampling,
+    recording: RecordingShape<'a>,
+    sampling: SamplingShape,
     source_changed: bool,
-    losses: &'a [Loss],
-    defects: &'a [Defect],
+    losses: Vec<LossShape>,
+    defects: Vec<String>,
 }
 
 impl<'a> SideShape<'a> {
     fn of(side: &'a Side) -> Self {
         SideShape {
-            recording: &side.recording,
-            sampling: &side.sampling,
+            recording: RecordingShape::of(&side.recording),
+            sampling: SamplingShape::of(&side.sampling),
             source_changed: side.source_changed,
-            losses: &side.losses,
-            defects: &side.defects,
+            losses: shape::losses(&side.losses),
+            defects: shape::defects(&side.defects),
         }
     }
 }

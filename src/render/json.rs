@@ -9,10 +9,9 @@ use serde::Serialize;
 
 use super::Renderer;
 use super::escape::is_steering;
-use crate::defect::Defect;
+use super::shape::{self, LossShape, RecordingShape, SamplingShape};
 use crate::report::{
-    Basis, Bytes, Figures, Line, Loss, Metric, OwnCost, Recording, Report, Sampling, Scope,
-    SizeBar, Summary, Table, ThreadRow,
+    Basis, Bytes, Figures, Line, Metric, OwnCost, Report, SizeBar, Summary, Table, ThreadRow,
 };
 
 /// Name and version of a report's shape.
@@ -28,17 +27,17 @@ impl Renderer for Json {
     fn report(&self, report: &Report, out: &mut dyn Write) -> io::Result<()> {
         let shape = ReportShape {
             schema: REPORT,
-            recording: &report.recording,
-            sampling: &report.sampling,
-            basis: report.basis,
-            scope: report.scope,
+            recording: RecordingShape::of(&report.recording),
+            sampling: SamplingShape::of(&report.sampling),
+            basis: shape::basis(report.basis),
+            scope: shape::scope(report.scope),
             functions: (report.tables.iter())
                 .map(|table| FunctionShape::of(table, report.basis))
                 .collect(),
             elsewhere: FiguresShape::with_basis(&report.elsewhere, report.basis),
             unattributed: FiguresShape::with_basis(&report.unattributed, report.basis),
-            losses: &report.losses,
-            defects: &report.defects,
+            losses: shape::losses(&report.losses),
+            defects: shape::defects(&report.defects),
         };
         write(&shape, out)
     }
@@ -55,16 +54,16 @@ impl Json {
         });
         let shape = SummaryShape {
             schema: SUMMARY,
-            recording: &summary.recording,
-            sampling: &summary.sampling,
+            recording: RecordingShape::of(&summary.recording),
+            sampling: SamplingShape::of(&summary.sampling),
             lines: lines.collect(),
             elsewhere: FiguresShape::of(&summary.elsewhere),
             unattributed: FiguresShape::of(&summary.unattributed),
-            sizes: &summary.sizes,
-            threads: &summary.threads,
-            recorder: &summary.own,
-            losses: &summary.losses,
-            defects: &summary.defects,
+            sizes: summary.sizes.iter().map(SizeShape::of).collect(),
+            threads: summary.threads.iter().map(ThreadShape::of).collect(),
+            recorder: OwnCostShape::of(&summary.own),
+            losses: shape::losses(&summary.losses),
+            defects: shape::defects(&summary.defects),
         };
         write(&shape, out)
     }
@@ -73,15 +72,15 @@ impl Json {
 #[derive(Serialize)]
 struct ReportShape<'a> {
     schema: &'static str,
-    recording: &'a Recording,
-    sampling: &'a Sampling,
-    basis: Basis,
-    scope: Scope,
+    recording: RecordingShape<'a>,
+    sampling: SamplingShape,
+    basis: &'static str,
+    scope: &'static str,
     functions: Vec<FunctionShape<'a>>,
     elsewhere: FiguresShape,
     unattributed: FiguresShape,
-    losses: &'a [Loss],
-    defects: &'a [Defect],
+    losses: Vec<LossShape>,
+    defects: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -134,16 +133,81 @@ struct StackFiguresShape {
 #[derive(Serialize)]
 struct SummaryShape<'a> {
     schema: &'static str,
-    recording: &'a Recording,
-    sampling: &'a Sampling,
+    recording: RecordingShape<'a>,
+    sampling: SamplingShape,
     lines: Vec<TopShape<'a>>,
     elsewhere: FiguresShape,
     unattributed: FiguresShape,
-    sizes: &'a [SizeBar],
-    threads: &'a [ThreadRow],
-    recorder: &'a OwnCost,
-    losses: &'a [Loss],
-    defects: &'a [Defect],
+    sizes: Vec<SizeShape>,
+    threads: Vec<ThreadShape<'a>>,
+    recorder: OwnCostShape,
+    losses: Vec<LossShape>,
+    defects: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct SizeShape {
+    from: u64,
+    to: u64,
+    count: i64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct ThreadShape<'a> {
+    name: &'a str,
+    tid: u32,
+    running: bool,
+    alloc_bytes: u64,
+    freed_bytes: u64,
+    own_alloc_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct OwnCostShape {
+    time_ns: u64,
+    unsampled_ns: u64,
+    cpu_ns: u64,
+    bytes: u64,
+    frame_pointer_walks: u64,
+    table_walks: u64,
+}
+
+impl SizeShape {
+    fn of(size: &SizeBar) -> Self {
+        SizeShape {
+            from: size.from,
+            to: size.to,
+            count: size.count,
+            bytes: size.bytes,
+        }
+    }
+}
+
+impl<'a> ThreadShape<'a> {
+    fn of(thread: &'a ThreadRow) -> Self {
+        ThreadShape {
+            name: &thread.name,
+            tid: thread.tid,
+            running: thread.running,
+            alloc_bytes: thread.alloc_bytes,
+            freed_bytes: thread.freed_bytes,
+            own_alloc_bytes: thread.own_alloc_bytes,
+        }
+    }
+}
+
+impl OwnCostShape {
+    fn of(own: &OwnCost) -> Self {
+        OwnCostShape {
+            time_ns: own.time_ns,
+            unsampled_ns: own.unsampled_ns,
+            cpu_ns: own.cpu_ns,
+            bytes: own.bytes,
+            frame_pointer_walks: own.frame_pointer_walks,
+            table_walks: own.table_walks,
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -1,12 +1,11 @@
 //! What a report says about the recording itself: program, sampling, losses.
 
 use profiler_alloc_format::{MODE_ALL, MODE_FIXED};
-use serde::Serialize;
 
 use crate::profile::{Counters, Profile, State, Totals};
 
 /// Which program was recorded, when, and its exact totals.
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Recording {
     /// The program's file name; empty if unknown.
     pub program: String,
@@ -48,7 +47,7 @@ impl Recording {
 }
 
 /// How the program was sampled.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Sampling {
     /// `auto`, `all` or `fixed`.
     pub mode: &'static str,

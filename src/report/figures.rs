@@ -1,14 +1,12 @@
 //! The figures of a line or a function, each with its standard error.
 
-use serde::{Deserialize, Serialize};
-
 use crate::profile::{BlockCount, Totals};
 
 /// A figure is mostly noise if its standard error is above this part of it.
 pub const NOISE: f64 = 1.0 / 3.0;
 
 /// A number of bytes as estimated from samples.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Bytes {
     /// The estimate; exact if the standard error is 0.
     pub bytes: i64,
@@ -72,7 +70,7 @@ impl Bytes {
 }
 
 /// What happened on a line or in a function, callees included.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Figures {
     /// Heap in use in the whole process after the line ran, the highest if it ran more than once,
     /// in bytes. `None` if it is not known, and for whole functions.
@@ -104,14 +102,13 @@ pub struct Figures {
     /// Blocks at the peak.
     pub at_peak_count: i64,
     /// The standard errors of these counts.
-    #[serde(default)]
     pub count_errors: CountErrors,
     /// Samples behind these figures.
     pub samples: u64,
 }
 
 /// Standard errors of counts of blocks, in blocks; 0 for what is exact.
-#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct CountErrors {
     /// Of [`Figures::count`].
     pub count: f64,

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 use super::{Figures, Loss, Recording, Sampling};
 use crate::defect::Defect;
 
@@ -68,8 +66,7 @@ pub struct Line {
 }
 
 /// What the figures of a report are made of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Basis {
     /// Stacks: every function has a table.
     #[default]
@@ -114,8 +111,7 @@ impl fmt::Display for Note {
 }
 
 /// Whose functions get a table.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Scope {
     /// The user's own.
     #[default]

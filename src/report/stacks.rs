@@ -9,8 +9,6 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use serde::Serialize;
-
 use super::placing::Placing;
 use super::{Figures, Loss, Metric, Recording, Sampling, Scope, naming};
 use crate::defect::Defect;
@@ -149,7 +147,7 @@ pub struct StackTotal {
 }
 
 /// An executable or library.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StackModule {
     /// Path of its file; empty if unknown.
     pub path: PathBuf,

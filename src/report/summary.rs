@@ -1,7 +1,5 @@
 //! The summary's model: the recording as a whole, and the lines that matter most.
 
-use serde::Serialize;
-
 use super::placing::Placing;
 use super::{Figures, Filter, Loss, NoMatch, Recording, Sampling, Scope, tally};
 use crate::defect::Defect;
@@ -49,7 +47,7 @@ pub struct TopLine {
 }
 
 /// Blocks of one power-of-two range of sizes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SizeBar {
     /// Smallest size, in bytes.
     pub from: u64,
@@ -63,7 +61,7 @@ pub struct SizeBar {
 
 /// What a thread did. A record is taken over by a later thread when its own has ended: then the
 /// name is the latest.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ThreadRow {
     /// Name; empty if unknown.
     pub name: String,
@@ -80,7 +78,7 @@ pub struct ThreadRow {
 }
 
 /// What the recorder cost the program.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 pub struct OwnCost {
     /// Measured time, in nanoseconds.
     pub time_ns: u64,

@@ -1,11 +1,17 @@
-//! Which blocks are certainly older than a scope: no credit to it when it frees them.
+//! Which blocks are certainly older than a scope, so that freeing them is no credit to it.
 //!
 //! Scopes are numbered as they open. A thread with an open scope writes the latest number into two
-//! places that the address of each block it allocates selects; a place keeps the highest. A block
-//! of the scope itself has numbers from the scope's own on in both of its places, so one that has a
-//! lower one is from before, or from a thread without a scope. The places are shared: a block from
-//! before may look like one of the scope, and is then a credit to it, which is never a false alarm.
-//! Where a scope has taken 1,000 blocks, one older block in 17,000 looks like them.
+//! cells of a shared table, chosen by hashes of the address of each block it allocates; a cell
+//! keeps the highest number. A block that a scope allocated therefore finds its scope's number, or
+//! a higher one, in both of its cells. A lower number in either proves that the block is older, or
+//! belongs to a thread without a scope.
+//!
+//! Example: scope 7 is open, and block 0x7f00_0000_1040 hashes to cells 311 and 90,112. If cell
+//! 311 says 5, the block is older than the scope. If both say 7, it probably is the scope's; but
+//! two other blocks may have written these cells. Then an old block counts as the scope's, and
+//! freeing it lowers what the scope holds: a leak may be missed, a false alarm is impossible.
+//! Where a scope has allocated 1,000 blocks, one older block in 17,000 is mistaken for one of
+//! them.
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! The course of a count over a stretch of work: where it ended, how low and how high it came, and
+//! The course of a count over a stretch of work: where it ended, its lowest and highest value, and
 //! how far it rose.
 //!
 //! ```text
@@ -6,10 +6,16 @@
 //!          │ ┌─┘ └┐          left: from the lowest point to the end
 //!      low └─┘    └ now
 //! ```
-//! If the count is what a scope allocated minus what it freed, a rise cannot be explained by blocks
-//! from before: between two points, no more of what was taken can be gone than was freed there. So
-//! the scope held at least its rise of its own, and keeps at least what is left. Courses of two
-//! stretches join to that of both, so nothing of a scope has to be kept while it waits.
+//! The count is what a scope has allocated minus what it has freed. Freeing an old block lowers
+//! it, so the count alone does not say what the scope holds. A rise does: between two points, at
+//! most what was freed there can be missing from what was allocated there.
+//!
+//! Example: a scope frees an old block of 100 bytes (the count is -100), allocates 300 (200), and
+//! frees 50 (150). It held at least 300 bytes of its own (the rise from -100 to 200), and 250 are
+//! left.
+//!
+//! The courses of two stretches join to the course of both, so a scope that waits, such as a
+//! future between two polls, keeps no list.
 
 /// The course of a count that began at 0.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]

@@ -1,6 +1,8 @@
 //! The heap in use in the whole process, and its highest value.
 //!
-//! A thread adds to it what it has allocated and freed now and then, at least every [`STEP`] bytes.
+//! Each thread counts for itself and *publishes* the change now and then: at least every [`STEP`]
+//! bytes that it allocates or frees. So the heap is exact for the thread that asks, and exact to
+//! 64 KiB for every other one.
 //!
 //! [`STEP`]: crate::counters::slot::STEP
 
@@ -10,8 +12,8 @@ use profiler_alloc_format::ThreadCells;
 
 use crate::counters::own_work::of_program;
 
-/// Bytes that a thread which is recorded exactly may keep to itself: what all threads write, each
-/// waits for.
+/// Bytes that a thread which is recorded exactly may leave unpublished. `HEAP` is one contended
+/// cache line: publishing every block would serialize the threads on it.
 const LITTLE: u64 = 4 << 10;
 
 /// Alone in its cache lines: processors take them in pairs of 64 bytes.
@@ -70,7 +72,7 @@ pub fn heap() -> i64 {
     heap_with(of_program())
 }
 
-/// As [`heap`], for the thread whose record is `cells`.
+/// As [`heap`], for the thread whose slot is `cells`.
 #[inline]
 pub fn heap_with(cells: &ThreadCells) -> i64 {
     let (_, change) = unpublished(cells);

@@ -1,12 +1,14 @@
-//! What open scopes hold: of their own, and the process in the meantime.
+//! What open scopes hold: each of its own, and the highest heap of the process meanwhile.
 //!
 //! A thread with an open scope takes the slow path at every operation, so the course of its own
-//! counts is exact; the fast path knows nothing of scopes. Other threads are seen whenever they
-//! publish their heap, at least every 64 KiB.
+//! counts is exact, and the fast path knows nothing of scopes. Other threads are seen whenever
+//! they publish their heap, at least every 64 KiB.
 //!
-//! A scope is charged for what its thread allocates, and credited with what it frees, but for
-//! blocks that are certainly older than the scope ([`births`]). Of a scope inside another one, both
-//! look at each block with their own eyes; the outer one's are those of the outermost.
+//! What its thread allocates is attributed to a scope, and what it frees is credited to it, except
+//! for blocks that are certainly older than the scope ([`births`]). Nested scopes judge each block
+//! separately: a block allocated in the outer scope and freed in the inner one is old for the
+//! inner scope, and the outer scope's own. Of three nested scopes, the outer two are judged as the
+//! outermost.
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};

@@ -1,9 +1,8 @@
-//! The record of memprof's own work: counted apart from every pool, so in none of the program's
-//! figures.
+//! The slot for memprof's own work: outside of every pool, so in none of the program's figures.
 //!
-//! While a thread does such work, the program's record waits, and may be changed there for that of
-//! a recording. The own record is one for all threads: its thresholds send every operation down the
-//! slow path, which adds atomically.
+//! While a thread does such work, the program's slot waits; a recording that starts meanwhile may
+//! exchange it. All threads share this one slot: its thresholds send every operation down the slow
+//! path, which adds atomically.
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -20,22 +19,22 @@ static OWN: ThreadCells = {
 };
 
 thread_locals! {
-    /// The program's record, while the thread does memprof's own work.
+    /// The program's slot, while the thread does memprof's own work.
     static WAITING: Cell<Option<&'static ThreadCells>> = const { Cell::new(None) };
 }
 
-/// The record.
+/// The slot of memprof's own work.
 pub fn cells() -> &'static ThreadCells {
     &OWN
 }
 
-/// True for the record of memprof's own work.
+/// True for the slot of memprof's own work.
 #[inline]
 pub fn is_own(cells: &ThreadCells) -> bool {
     core::ptr::eq(cells, &OWN)
 }
 
-/// The record in which the calling thread counts what the program does, whoever runs now.
+/// The slot in which the calling thread counts what the program does, whoever runs now.
 #[inline]
 pub fn of_program() -> &'static ThreadCells {
     let waiting = WAITING.try_with(Cell::get).ok().flatten();
@@ -48,7 +47,7 @@ pub fn is_program_waiting() -> bool {
     matches!(WAITING.try_with(Cell::get), Ok(Some(_)))
 }
 
-/// Memprof's own work begins: the program's record waits. False if it has begun already.
+/// Memprof's own work begins: the program's slot waits. False if it has begun already.
 pub fn begin() -> bool {
     let begins = !is_program_waiting();
     if begins {
@@ -65,7 +64,7 @@ pub fn end() {
     }
 }
 
-/// In the midst of memprof's own work, the program's code runs, which counts in its own record.
+/// In the midst of memprof's own work, the program's code runs, which counts in its own slot.
 /// False if it runs already.
 pub fn lend() -> bool {
     let is_lent = is_own(current());
@@ -80,7 +79,7 @@ pub fn go_on() {
     set_current(&OWN);
 }
 
-/// The program's record is another one from now on.
+/// The program's slot is another one from now on.
 pub fn change_program_to(cells: &'static ThreadCells) {
     if is_program_waiting() {
         wait_in(Some(cells));

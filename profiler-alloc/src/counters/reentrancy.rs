@@ -1,5 +1,5 @@
-//! Keeps a thread from entering the slow path while it is in it: by a signal handler that allocates,
-//! or by our own doing.
+//! Keeps a thread from entering the slow path twice: a signal handler may allocate while the
+//! thread is in it.
 
 use crate::ffi::thread_local::thread_locals;
 use core::cell::Cell;
@@ -16,7 +16,7 @@ impl Inside {
         let was_inside = INSIDE
             .try_with(|inside| inside.replace(true))
             .unwrap_or(true);
-        // Not `then_some`: a guard made for nothing would open the door when it is dropped.
+        // `then_some` would build the guard eagerly; dropping it would clear the flag.
         if was_inside { None } else { Some(Inside(())) }
     }
 }

@@ -1,15 +1,15 @@
-//! What the calling thread has allocated and freed, exactly, whichever record it counts in at the
-//! moment.
+//! What the calling thread has allocated and freed, exactly, whichever slot it counts in.
 //!
-//! A thread changes its record when a recording starts or ends. What it had counted until then is
-//! carried over, so that the difference of two readings is what happened in between.
+//! A thread changes its slot when a recording starts or ends. An offset keeps the counts of the
+//! thread continuous, so that the difference of two readings is what happened between them.
 //!
-//! What memprof itself does is not in it, nor in any figure of the program:
+//! What memprof itself does is in no figure of the program:
 //!
 //! ```text
 //! the program ──Untracked──▶ memprof's own work ──Lent──▶ the program's code on its behalf
-//!   its record               a record apart               its record again, but charged to no scope
+//!   its slot                 a slot apart                 its slot again, but of no scope
 //! ```
+//! Example: a report is formatted (`Untracked`) and handed to a callback of the program (`Lent`).
 
 use core::cell::Cell;
 use core::sync::atomic::Ordering;
@@ -77,7 +77,7 @@ impl ThreadCounts {
     }
 }
 
-/// Bytes allocated and freed by the calling thread, whose record is `cells`.
+/// Bytes allocated and freed by the calling thread, whose slot is `cells`.
 #[inline]
 pub fn bytes_with(cells: &ThreadCells) -> (u64, u64) {
     OFFSET.with(|offset| {
@@ -95,7 +95,12 @@ fn raw_allocations(cells: &ThreadCells) -> u64 {
     cells.allocs.load(Ordering::Relaxed).wrapping_add(reallocs)
 }
 
-/// The calling thread counts in `to` from now on: whatever `to` stands at already is not its doing.
+/// The calling thread counts in `to` from now on. Counts already in `to` belong to earlier threads
+/// and are subtracted.
+///
+/// Example: the thread has allocated 100 bytes in its old slot and takes over one that stands at
+/// 5,000. The offset is 100 - 5,000; after 20 more bytes the slot stands at 5,020, and the thread
+/// at 120.
 pub fn rebase(from: ThreadCounts, to: &ThreadCells) {
     let raw = ThreadCounts {
         allocated: to.alloc_bytes.load(Ordering::Relaxed),
@@ -103,7 +108,7 @@ pub fn rebase(from: ThreadCounts, to: &ThreadCells) {
         allocations: raw_allocations(to),
     };
     let offset = from.since(raw);
-    // For readers of the profile, who see the record and not the thread. The record of threads
+    // For readers of the profile, who see the slot and not the thread. The slot of threads
     // without one is read only.
     if !slot::is_no_slot(to) {
         to.own_alloc_offset
@@ -129,7 +134,7 @@ pub struct Untracked(());
 impl Untracked {
     /// `None` if the thread is untracked already.
     pub fn begin() -> Option<Untracked> {
-        // Not `then_some`: dropping an eager guard would end what goes on.
+        // `then_some` would build the guard eagerly; dropping it would end the outer scope.
         if own_work::begin() {
             Some(Untracked(()))
         } else {

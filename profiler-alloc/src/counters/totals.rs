@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use profiler_alloc_format::ThreadCells;
 use stats_alloc::Stats;
 
-/// Sums over records.
+/// Sums over slots.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Totals {
     pub allocs: u64,
@@ -36,7 +36,8 @@ impl Totals {
         self.alloc_bytes.wrapping_sub(self.freed_bytes) as i64
     }
 
-    /// In the vocabulary of `stats_alloc`, where a realloc allocates only what it grows and frees what it shrinks.
+    /// In the vocabulary of `stats_alloc`, where a realloc allocates only what it grows and frees
+    /// what it shrinks.
     pub fn to_stats(self) -> Stats {
         let realloc_old = self
             .realloc_new

@@ -1,4 +1,5 @@
-//! What the C library calls us for: the end of the program, the end of a thread, a fork.
+//! The moments at which the C library calls us: the end of the program, the end of a thread, a
+//! fork.
 
 use core::ffi::c_void;
 use core::sync::atomic::{AtomicU64, Ordering};

@@ -1,5 +1,10 @@
-//! A file descriptor that lives beside the program's own: out of their way, and never mistaken for
-//! one of them.
+//! A file descriptor in a process that is not ours: out of the program's way, and never mistaken
+//! for one of the program's.
+//!
+//! Example: the profile is opened as descriptor 3 and moved to 200, so that the program's first
+//! file is 3, as it is without us. A daemon then closes every descriptor up to 1023, and opens its
+//! log, which becomes 200. Device and inode of 200 are now those of the log, so nothing of ours is
+//! written there.
 
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicI32, Ordering};

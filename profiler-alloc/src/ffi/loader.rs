@@ -1,4 +1,5 @@
-//! What the dynamic loader says of the executables and libraries of the process: where each lies, and which one it is.
+//! The executables and libraries of the process, as the dynamic loader lists them: where each
+//! lies, and which build it is.
 
 use core::ffi::{CStr, c_int, c_void};
 

@@ -1,8 +1,8 @@
-//! Memory the recorder takes straight from the system, never from an allocator.
+//! Memory that the recorder takes from the system, never from an allocator.
 //!
-//! Memory handed out here lives until the process ends: threads may still be looking at it after a
-//! recording is over, and waiting for them is what the hook must never do. Addresses that nothing
-//! was put behind can be given back.
+//! Memory handed out here lives until the process ends: other threads may still read it after a
+//! recording is over, and the hook must not wait for them. Reserved addresses that were never
+//! filled can be given back.
 
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};

@@ -1,6 +1,6 @@
 //! The few questions the recorder asks the system: clocks, numbers, names, one line on stderr.
 //!
-//! Nothing here allocates, and everything but [`Errno`] may change `errno`.
+//! Nothing here allocates. Everything but [`Errno`] may change `errno`.
 
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering};

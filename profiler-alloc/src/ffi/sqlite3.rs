@@ -1,8 +1,7 @@
-//! SQLite's own trace: the few functions of its C interface that are needed, and a safe face for
-//! them.
+//! SQLite's trace: the few functions of its C interface that are needed, behind a safe interface.
 //!
-//! They are declared here, rather than taken from `libsqlite3-sys`, whose declarations differ from
-//! version to version; that crate is needed to link to the copy of SQLite that the program has.
+//! They are declared here, because the declarations of `libsqlite3-sys` differ from version to
+//! version. That crate is only needed to link to the copy of SQLite that the program has.
 
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use core::marker::PhantomData;

@@ -78,7 +78,7 @@ macro_rules! thread_locals {
 pub(crate) use thread_locals;
 
 #[cfg(feature = "preload")]
-pub(crate) use preload::{ThreadLocal, Slot};
+pub(crate) use preload::{Slot, ThreadLocal};
 
 #[cfg(feature = "preload")]
 mod preload {

@@ -1,22 +1,25 @@
-//! Which recording is active, and how every thread comes to know of it: its next operation takes the slow path.
+//! Which recording is active, and how every thread learns of it: its next operation takes the slow
+//! path.
 //!
 //! ```text
 //! the starter              a thread that sets its thresholds
 //! ───────────              ─────────────────────────────────
-//! calls all threads        stores thresholds
+//! called = true            stores thresholds
 //! ── full fence ──         ── full fence ──
-//! sets all thresholds to 0 was it called? thresholds to 0
+//! sets all thresholds to 0 called? thresholds to 0
 //! activates the recording
 //! ```
-//! With a full fence between the two steps on either side, one of them sees the other. Threads are called before the
-//! recording is active: no block is sampled in it that another thread could free unseen.
+//! The two full fences make one of the two see the other: either the thread reads `called`, or the
+//! starter's zeros come after the thread's thresholds. All threads are called before the recording
+//! is active, so no block is sampled that another thread could free unseen.
 
 use profiler_alloc_format::ThreadCells;
 
 use crate::lockfree::atomic::{AtomicBool, AtomicPtr, Ordering, fence};
 
 pub struct Active<T: 'static> {
-    /// True while every operation of a thread that only counts is to take the slow path, as there is a recording to join.
+    /// True while every operation of a thread that only counts is to take the slow path, as there
+    /// is a recording to join.
     called: AtomicBool,
     current: AtomicPtr<T>,
     latest: AtomicPtr<T>,
@@ -42,7 +45,8 @@ impl<T: Sync + 'static> Active<T> {
         at(&self.latest)
     }
 
-    /// Activates a recording. `call` has [`force_slow_path`] done to every record of a thread that only counts.
+    /// Activates a recording. `call` has [`force_slow_path`] done to every slot of a thread that
+    /// only counts.
     pub fn activate(&self, recording: &'static T, call: impl FnOnce()) {
         self.called.store(true, Ordering::Relaxed);
         fence(Ordering::SeqCst);
@@ -69,13 +73,14 @@ impl<T: Sync + 'static> Active<T> {
     }
 }
 
-/// The thread of this record takes the slow path next.
+/// The thread of this slot takes the slow path next.
 pub fn force_slow_path(cells: &ThreadCells) {
     cells.alloc_next.store(0, Ordering::Relaxed);
     cells.free_next.store(0, Ordering::Relaxed);
 }
 
 fn at<T: Sync + 'static>(place: &AtomicPtr<T>) -> Option<&'static T> {
-    // SAFETY: only `activate` stores a pointer here, made of a reference that lives until the process ends.
+    // SAFETY: only `activate` stores a pointer here, made of a reference that lives until the
+    // process ends.
     unsafe { place.load(Ordering::Acquire).as_ref() }
 }

@@ -1,4 +1,4 @@
-//! The atomics of the parts that `profiler-alloc/models` tries in every order of threads: there, loom's stand in their place.
+//! The atomics of the files that `profiler-alloc/models` checks; there, loom's types replace them.
 
 pub use core::sync::atomic::{
     AtomicBool, AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Ordering, fence,

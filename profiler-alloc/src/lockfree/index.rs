@@ -1,12 +1,14 @@
-//! A hash index that grows without a lock: 64-bit keys to 64-bit values, inserted once, never changed or removed.
+//! A hash index that grows without a lock: 64-bit keys to 64-bit values, inserted once, never
+//! changed or removed.
 //!
 //! ```text
 //! level 0  ▢▣▢▢▣▢▢▢              searched last
 //! level 1  ▢▢▢▣▢▢▢▢▢▢▣▢▢▢▢▢…     four times as large
 //! level 2  …                     searched first; inserts go here
 //! ```
-//! A full neighbourhood in the newest level opens the next; older levels stay as they are. Two threads that insert
-//! the same key at once may both succeed: callers must be able to live with two equal entries.
+//! When the places for a key in the newest level are full, the next level is opened; older levels
+//! stay as they are. Two threads that insert the same key at once may both succeed, so callers
+//! must accept two equal entries.
 
 use crate::hash::mix;
 use crate::lockfree::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -23,7 +25,8 @@ pub struct Index {
 }
 
 impl Index {
-    /// An index whose first level has `1 << first_bits` entries; takes no memory before the first insert.
+    /// An index whose first level has `1 << first_bits` entries; takes no memory before the first
+    /// insert.
     pub const fn new(first_bits: u32) -> Index {
         Index {
             levels: [
@@ -67,7 +70,8 @@ impl Index {
                 match level[at].load(Ordering::Acquire) {
                     0 => break,
                     found if found == key => {
-                        // 0: claimed, and the value is about to be stored; the caller does the work again.
+                        // 0: claimed, and the value is about to be stored; the caller does the work
+                        // again.
                         let value = level[at + 1].load(Ordering::Acquire);
                         if value != 0 && accept(value) {
                             return Some(value);

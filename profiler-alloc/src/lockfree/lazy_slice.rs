@@ -1,4 +1,5 @@
-//! Memory that is taken when it is first needed, by whichever thread comes first; nobody waits.
+//! Memory that is mapped when it is first needed. If two threads come at once, one of the two
+//! mappings is left unused: untouched pages take no memory. Neither thread waits.
 
 use crate::ffi::memory::{self, Zeroed};
 use crate::lockfree::atomic::{AtomicPtr, Ordering};
@@ -23,7 +24,8 @@ impl<T: Zeroed> LazySlice<T> {
         if base.is_null() {
             return None;
         }
-        // SAFETY: `base` is set only by `open`, to a slice of `len` values that lives as long as the process.
+        // SAFETY: `base` is set only by `open`, to a slice of `len` values that lives as long as
+        // the process.
         Some(unsafe { core::slice::from_raw_parts(base, self.len) })
     }
 

@@ -1,13 +1,13 @@
-//! Counter records whose thread has ended, to be taken over by later threads.
+//! Slots whose thread has ended, for later threads to take over.
 //!
-//! A record has one owner at a time, whose counters run on from where the last owner left them:
-//! whoever takes it over sees all that was counted in it.
+//! A slot has one owner at a time. A new owner sees everything the last one counted, and counts on
+//! from there.
 
 use profiler_alloc_format::{THREAD_FREE as FREE, THREAD_TAKEN as TAKEN, ThreadCells};
 
 use crate::lockfree::atomic::{AtomicUsize, Ordering};
 
-/// How many records of a pool are free, and where to look first.
+/// How many slots of a pool are free, and where to look first.
 pub struct SlotPool {
     count: AtomicUsize,
     hint: AtomicUsize,
@@ -21,7 +21,7 @@ impl SlotPool {
         }
     }
 
-    /// Takes over a free record numbered 1 to `count - 1`; gives its number too.
+    /// Takes over a free slot numbered 1 to `count - 1`; gives its number too.
     pub fn take(
         &self,
         count: usize,
@@ -45,7 +45,7 @@ impl SlotPool {
         })
     }
 
-    /// Gives back record `number`, which the caller counts in no more.
+    /// Gives back slot `number`, which the caller counts in no more.
     pub fn give_back(&self, cells: &ThreadCells, number: usize) {
         cells.state.store(FREE, Ordering::Release);
         self.hint.store(number, Ordering::Relaxed);
@@ -53,7 +53,7 @@ impl SlotPool {
     }
 }
 
-/// The caller counts in a record that nobody had before.
+/// The caller counts in a slot that nobody had before.
 pub fn claim(cells: &ThreadCells) {
     cells.state.store(TAKEN, Ordering::Relaxed);
 }

@@ -1,6 +1,7 @@
 //! Assertions for tests: a budget around a block.
 
-/// Panics unless the block frees all the memory that it allocates. Gives what the block gives, which must own none.
+/// Panics unless the block frees all the memory that it allocates. Gives what the block gives,
+/// which must own none.
 ///
 /// ```
 /// use profiler_alloc::{ProfilerAlloc, assert_no_leaks};
@@ -23,7 +24,8 @@ macro_rules! assert_no_leaks {
     };
 }
 
-/// Panics if the block holds more than so many bytes of its own at any moment. Gives what the block gives.
+/// Panics if the block holds more than so many bytes of its own at any moment. Gives what the block
+/// gives.
 ///
 /// ```
 /// use profiler_alloc::{ProfilerAlloc, assert_max_heap};
@@ -49,8 +51,8 @@ macro_rules! assert_max_heap {
     };
 }
 
-/// Panics unless the block runs exactly so many queries. Gives what the block gives. Queries are seen as
-/// [`queries`](crate::queries) says.
+/// Panics unless the block runs exactly so many queries. Gives what the block gives. Queries are
+/// seen as [`queries`](crate::queries) says.
 ///
 /// ```
 /// use profiler_alloc::assert_num_queries;

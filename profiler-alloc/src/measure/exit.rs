@@ -1,4 +1,5 @@
-//! What is said at the end of the program: at its normal end, at `exit`, and after a panic of the main thread.
+//! What runs at the end of the program: at its normal end, at `exit`, and after a panic of the
+//! main thread.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,8 +1,9 @@
-//! Numbers from many calls: how many, least, median, most, total, in bounded memory.
+//! Numbers from many calls, in bounded memory: count, minimum, median, maximum, total.
 
 use super::json::Object;
 
-/// Numbers kept for the median. When there are more, every other one goes, and then only every other one is kept.
+/// Numbers kept for the median. When there are more, every other one goes, and then only every
+/// other one is kept.
 const KEPT: usize = 1 << 16;
 
 /// Numbers so far.

@@ -21,7 +21,7 @@ pub use broken::{Broken, Limit, LineUse, QueryUse};
 /// Lines that a failure names.
 const NAMED: usize = 5;
 
-/// What a scope may use; nothing is limited that is not named.
+/// What a scope may use. Only what is set is limited.
 ///
 /// ```
 /// use profiler_alloc::ProfilerAlloc;
@@ -61,50 +61,50 @@ impl Budget {
         }
     }
 
-    /// The scope may hold at most so many bytes of what it takes itself, at any moment. Blocks from
-    /// before that it frees are no credit.
+    /// The scope may hold at most `bytes` bytes of its own allocations at any moment. Freeing
+    /// blocks that are older than the scope is no credit to it.
     pub const fn max_heap(mut self, bytes: u64) -> Budget {
         self.max_heap = Some(bytes);
         self
     }
 
-    /// The scope may allocate, or reallocate, at most so often.
+    /// The scope may allocate or reallocate at most `count` times.
     pub const fn max_allocations(mut self, count: u64) -> Budget {
         self.max_allocations = Some(count);
         self
     }
 
-    /// The scope may run at most so many queries, of libraries that tell of them: see
-    /// [`queries`](crate::queries).
+    /// The scope may run at most `count` queries. Only queries of libraries with a hook are seen:
+    /// see [`queries`](crate::queries).
     pub const fn max_queries(mut self, count: u64) -> Budget {
         self.max_queries = Some(count);
         self
     }
 
-    /// The scope must run exactly so many queries.
+    /// The scope must run exactly `count` queries.
     pub const fn num_queries(mut self, count: u64) -> Budget {
         self.num_queries = Some(count);
         self
     }
 
-    /// The scope may take at most so long. Machines are noisy: leave room, or a busy machine breaks
-    /// the budget.
+    /// The scope may take at most `time`. Leave room: on a busy machine everything takes longer.
     pub const fn max_time(mut self, time: Duration) -> Budget {
         self.max_time = Some(time);
         self
     }
 
-    /// The scope must free what it allocates. What it returns to its caller counts as not freed,
-    /// and blocks from before that it frees are no credit.
+    /// The scope must free everything it allocates. What it returns to its caller counts as not
+    /// freed, and freeing blocks that are older than the scope is no credit to it.
     pub const fn no_leaks(mut self) -> Budget {
         self.no_leaks = true;
         self
     }
 
-    /// Runs `scope` and says whether it kept to the budget. If wrappers are switched off it did.
+    /// Runs `scope` and checks it against the budget. With wrappers switched off, every scope
+    /// passes.
     ///
     /// # Errors
-    /// If a limit was broken, or cannot be checked.
+    /// If the scope breaks a limit, or a limit cannot be checked.
     #[track_caller]
     pub fn check<R>(self, scope: impl FnOnce() -> R) -> Result<R, Broken> {
         if !enabled::is_on() {

@@ -16,15 +16,15 @@ use crate::counters::thread_counts::{Lent, Untracked};
 pub enum Output {
     /// The standard error stream.
     Stderr,
-    /// A stream of the program's own.
+    /// A stream of the program.
     Writer(Arc<Mutex<dyn Write + Send>>),
-    /// A function that takes the values themselves. What it allocates is the program's, but not
-    /// charged to the functions that are measured.
+    /// A function that gets the report as a value. What it allocates counts as the program's, but
+    /// is attributed to no measured function.
     Callback(Arc<dyn Fn(&Report) + Send + Sync>),
 }
 
 impl Output {
-    /// To a new file at `path`; what was there is overwritten.
+    /// Writes to a new file at `path`; an existing file is overwritten.
     ///
     /// # Errors
     /// If the file cannot be created.
@@ -32,12 +32,12 @@ impl Output {
         Ok(Output::writer(File::create(path)?))
     }
 
-    /// To a stream.
+    /// Writes to a stream.
     pub fn writer(writer: impl Write + Send + 'static) -> Output {
         Output::Writer(Arc::new(Mutex::new(writer)))
     }
 
-    /// To a function.
+    /// Calls a function with each report.
     pub fn callback(callback: impl Fn(&Report) + Send + Sync + 'static) -> Output {
         Output::Callback(Arc::new(callback))
     }
@@ -88,7 +88,7 @@ pub fn set_format(format: Format) {
     TARGET.write().unwrap_or_else(PoisonError::into_inner).1 = format;
 }
 
-/// Sends a report off. Never fails and never panics: a stream that does not take it loses it.
+/// Sends a report. Never fails and never panics: if the stream cannot take the report, it is lost.
 pub(super) fn send(report: &Report) {
     // Measured functions that the output itself calls are not measured: they would report without
     // end.
@@ -118,8 +118,8 @@ pub(super) fn send(report: &Report) {
     }
 }
 
-/// Runs code of the program's own. A panic of it here would be one in a destructor, or at the end
-/// of the program.
+/// Runs code of the program and catches its panics, which would otherwise happen in a destructor or
+/// at the end of the program.
 fn of_the_program(output: impl FnOnce()) {
     let _lent = Lent::begin();
     let _ = catch_unwind(AssertUnwindSafe(output));

@@ -1,4 +1,6 @@
-//! What wrappers say, as values, and these as text and JSON. Nothing here knows how it is measured.
+//! What wrappers report, as values, with their text and JSON.
+//!
+//! Never: knows how anything is measured.
 
 pub mod elapsed;
 pub mod profile;

@@ -44,8 +44,9 @@ fn kib_field(text: &str, name: &str) -> Option<u64> {
 
 /// Highest resident set size inside open scopes.
 ///
-/// The kernel keeps one mark for the process. Opening a scope sets it back, after folding it into the scopes that are
-/// open already; so nested and concurrent scopes all stay right. `ru_maxrss` is set back with it.
+/// The kernel keeps one mark for the process. Opening a scope sets it back, after folding it into
+/// the scopes that are open already; so nested and concurrent scopes all stay right. `ru_maxrss` is
+/// set back with it.
 #[derive(Debug)]
 pub struct RssPeak {
     id: u64,

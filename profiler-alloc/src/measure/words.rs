@@ -1,4 +1,4 @@
-//! Figures in words, as `memprof report` writes them.
+//! Figures as text, as `memprof report` writes them.
 
 /// Bytes as in a table: in MiB, or in KiB or bytes where MiB would show nothing.
 pub(super) fn table_bytes(bytes: i64, precision: usize) -> String {

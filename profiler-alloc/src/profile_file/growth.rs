@@ -1,16 +1,16 @@
-//! How tables grow, chunk by chunk, without anybody waiting for a thread that is held up in the
-//! middle.
+//! How tables grow, chunk by chunk, without any thread waiting for one that was interrupted
+//! halfway.
 //!
-//! A growth is one word, `{chunk, table, place}`. Whoever needs room puts one there or finds one
-//! under way, and in either case does all its steps itself. Each step may be done again by any
-//! thread, also by one that was held up and comes late:
+//! A growth is one word, `{chunk, table, place}`. A thread that needs room stores such a word, or
+//! finds one that another thread has stored; either way it does all steps of it itself. Every step
+//! may be repeated by any thread, even one that was suspended for a second in the middle:
 //!
 //! ```text
 //! none ─▶ {7, stacks, 2} ─▶ chunk 7 is mapped as the third chunk of the stacks ─▶ done = 8 ─▶ none
-//!               ▲ another thread that needs room, in any table, does the same and then has its own turn
+//!               ▲ another thread that needs room does the same, and then has its own turn
 //! ```
-//! A word that was made from a number of chunks that is no longer right, as other growths ended
-//! before it got there, is known by `done`: nothing is done for it.
+//! A thread may compute its word from a count of chunks that is out of date by the time the word
+//! is stored. `done` shows that: chunk 7 is below `done` = 8, so nothing is done for the word.
 
 use crate::lockfree::atomic::{AtomicU64, Ordering};
 

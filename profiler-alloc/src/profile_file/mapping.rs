@@ -1,8 +1,9 @@
-//! Space on disk for the profile file, and what stands at its addresses.
+//! Disk space for the profile file, and the mapping of its chunks.
 
 use crate::ffi::os;
 
-/// Reserves disk space for `len` bytes at `at`. Looks at the limit on file size first: exceeding it raises a signal.
+/// Reserves disk space for `len` bytes at `at`. Looks at the limit on file size first: exceeding it
+/// raises a signal.
 pub fn reserve(fd: i32, at: usize, len: usize) -> Result<(), i32> {
     let end = (at + len) as u64;
     let mut limit = libc::rlimit {
@@ -43,7 +44,8 @@ fn write_zeros(fd: i32, at: usize, len: usize) -> Result<(), i32> {
     Ok(())
 }
 
-/// Repeats a call that a signal interrupts, but not for ever: a timer may be faster than the file system.
+/// Repeats a call that a signal interrupts, but not for ever: a timer may be faster than the file
+/// system.
 pub fn uninterrupted(mut call: impl FnMut() -> isize) -> Result<isize, i32> {
     const MOST: usize = 1000;
     for _ in 0..MOST {
@@ -71,8 +73,9 @@ pub fn map_file(base: *mut u8, len: usize, fd: i32, at: usize) -> bool {
 pub fn privatize(base: *mut u8, len: usize, keep: bool) {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    // SAFETY: the range is mapped and this is the only thread of a forked child, so nobody sees the moment between
-    // copying out and copying back. A mapping that fails leaves the old one in place.
+    // SAFETY: the range is mapped and this is the only thread of a forked child, so nobody sees the
+    // moment between copying out and copying back. A mapping that fails leaves the old one in
+    // place.
     unsafe {
         let copy = libc::mmap(core::ptr::null_mut(), len, protection, flags, -1, 0);
         if copy == libc::MAP_FAILED {

@@ -1,4 +1,5 @@
-//! The path of the profile: the pattern filled in, in a fixed buffer, as no allocator is at hand.
+//! The path of the profile: `%e` and `%p` filled in, in a buffer of fixed size, as nothing can be
+//! allocated here.
 
 use core::ffi::CStr;
 

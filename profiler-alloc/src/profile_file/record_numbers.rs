@@ -1,4 +1,4 @@
-//! Gives out the numbers of a table's records, which grows on the way.
+//! Hands out the numbers of a table's records, and lets the table grow when it is full.
 
 use crate::lockfree::atomic::{AtomicU64, Ordering};
 

@@ -1,9 +1,9 @@
 //! The profile file as memory: created, reserved and mapped chunk by chunk, so that it is current
 //! at every moment.
 //!
-//! Every table has its own range of addresses, reserved at the start. Growing a table reserves the
-//! next chunk of the file (so that no later store can meet a full disk) and maps it at the end of
-//! the table's range:
+//! Every table has its own range of addresses, reserved at the start. To grow, a table reserves
+//! the next chunk of the file on disk, so that no later store can meet a full disk, and maps it at
+//! the end of its range:
 //!
 //! ```text
 //! file       │ header │ nodes │ stacks │ nodes │ …

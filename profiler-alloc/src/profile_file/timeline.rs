@@ -1,5 +1,5 @@
-//! Heap and RSS over time, in one chunk of the file: when it is full, every other point goes and the interval doubles,
-//! so that a run of any length fits.
+//! Heap and RSS over time, in one chunk of the file. When the chunk is full, every other point is
+//! removed and the interval doubles, so a run of any length fits.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -74,7 +74,8 @@ fn intervals(cpu_step: u64) -> u64 {
     (CPU_NS / cpu_step.max(1)).clamp(1, LONGEST)
 }
 
-/// Keeps the points with even numbers. A reader that looks meanwhile finds some points twice, out of order, and knows why.
+/// Keeps the points with even numbers. A reader that looks meanwhile finds some points twice, out
+/// of order, and knows why.
 fn thin(store: &Store) -> usize {
     let header = store.header();
     for at in 1..POINTS / 2 {

@@ -1,9 +1,12 @@
-//! What a stack has live, and what it had live at the peak: kept without going through all stacks
-//! at each new peak.
+//! What a stack has live, and what it had live at the peak, without a pass over all stacks at each
+//! new peak.
 //!
-//! A peak only gets a new number; each stack looks at it when it is about to change, and copies its
-//! live values if they are still those of that peak. Of two threads that find a stack stale at
-//! once, one copies.
+//! A new peak only increments a number, the epoch. A stack that is about to change compares its
+//! own epoch with it. If its own is older, its live values are still those of the peak, and it
+//! copies them first. Of two threads that find the same stack stale, one copies.
+//!
+//! Example: stack 17 has 300 bytes live when peak 5 is reached. Later it frees 100. Its epoch says
+//! 4, so it stores "300 at the peak", sets its epoch to 5, and then subtracts.
 
 use profiler_alloc_format::StackCells;
 

@@ -1,4 +1,4 @@
-//! What is remembered of a sampled block while it lives, in two words.
+//! What is stored of a sampled block while it lives, in two words.
 //!
 //! ```text
 //! key   │ address: 48 bits │ thread: 16 │
@@ -12,7 +12,7 @@ const SIZE_AT: u32 = STACK_BITS + INTERVAL_BITS;
 /// An interval that is no power of two.
 const OTHER_INTERVAL: u64 = (1 << INTERVAL_BITS) - 1;
 
-/// What is remembered of a sampled block, in the words of the table.
+/// A sampled block, as two words of the table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Block {
     key: u64,
@@ -20,8 +20,8 @@ pub struct Block {
 }
 
 impl Block {
-    /// A block of `size` bytes at `address` that the thread with record number `thread` took on the
-    /// stack with number `stack`, at a sampling interval of so many bytes; 0 is exact. `None` of
+    /// A block of `size` bytes at `address`, allocated by the thread in slot `thread` on stack
+    /// `stack`, sampled at `interval` bytes; 0 is exact. `None` of
     /// one that is larger than 2 TiB, or where systems give no memory unasked.
     #[inline]
     pub fn new(address: usize, size: u64, stack: u32, interval: u64, thread: u32) -> Option<Block> {
@@ -53,7 +53,7 @@ impl Block {
         self.key
     }
 
-    /// What is remembered of it beside that; never 0, as no block is empty.
+    /// The word beside the key; never 0, as no block is empty.
     #[inline]
     pub fn word(self) -> u64 {
         self.word
@@ -65,7 +65,7 @@ impl Block {
         self.word >> SIZE_AT
     }
 
-    /// Number of the stack that took it.
+    /// Number of the stack that allocated it.
     #[inline]
     pub fn stack(self) -> u32 {
         self.word as u32 & ((1 << STACK_BITS) - 1)

@@ -1,4 +1,4 @@
-//! The random numbers of a thread, whose state stands in its record.
+//! The random numbers of a thread. Their state is part of its slot.
 
 use core::sync::atomic::Ordering;
 
@@ -7,6 +7,7 @@ use profiler_alloc_format::ThreadCells;
 use crate::sampling::weights;
 
 /// The next random number of a thread.
+#[inline]
 pub fn random(cells: &ThreadCells) -> u64 {
     let (state, random) = weights::next_random(cells.random.load(Ordering::Relaxed));
     cells.random.store(state, Ordering::Relaxed);

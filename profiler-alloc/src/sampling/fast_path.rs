@@ -1,10 +1,8 @@
-//! What is only to be counted, also while a recording is under way: operations on blocks that were
-//! certainly not sampled.
+//! The fast path of free and realloc: a block that the filter rules out needs only counting.
 //!
-//! A thread that counts in a recording's file has that recording's filter at hand. The filter has
-//! no answers any more when the recording ends, before another may begin, and none in a forked
-//! child. So one byte of it says three things: the recording is active, this is its process, and
-//! the block was not sampled.
+//! A thread that counts in a recording's file has that recording's filter at hand. When the
+//! recording ends, and in a forked child, the filter no longer answers. So one byte of it says
+//! three things: the recording is active, this is its process, and the block was not sampled.
 
 use core::cell::Cell;
 use core::sync::atomic::Ordering;

@@ -1,4 +1,4 @@
-//! The sampled blocks that are still allocated: which stack took each, and with what weight.
+//! The sampled blocks that are still allocated: which stack allocated each, and with what weight.
 //!
 //! ```text
 //! bucket   │ key 0 … key 7 │ word 0 … word 7 │   two cache lines, side by side
@@ -33,8 +33,8 @@ const SMALLEST: usize = 32;
 /// Bytes of memory whose blocks share a bucket, which has room for as many of the smallest.
 const NEAR: usize = WAYS * SMALLEST;
 const MEGABYTE: usize = 1 << 20;
-/// Overflow buckets: those that are tried where the home bucket is full. With more, a level is fuller before there is
-/// another, and a block that is in none of them costs more.
+/// Overflow buckets: those that are tried where the home bucket is full. With more, a level is
+/// fuller before there is another, and a block that is in none of them costs more.
 const OVERFLOW_BUCKETS: usize = 6;
 
 /// Buckets of the first level in a recording.
@@ -51,7 +51,7 @@ pub enum Thinned {
     Kept,
     /// It stays, and stands for more: as if sampled at this interval, in bytes.
     At(u64),
-    /// It is forgotten.
+    /// It is untracked.
     Dropped,
 }
 
@@ -103,7 +103,7 @@ impl LiveBlocks {
         }
     }
 
-    /// Forgets the block at `address` and gives what was remembered, if it was sampled.
+    /// Removes the block at `address` and returns it, if it was sampled.
     #[inline]
     pub fn remove(&self, address: usize) -> Option<Block> {
         let newest = self.newest.load(Ordering::Acquire);
@@ -208,8 +208,8 @@ impl Level {
             .find_map(|bucket| take(bucket, address))
     }
 
-    /// The overflow buckets of a block whose home bucket is full: many, as those of a dense heap are full at a
-    /// low load of the whole.
+    /// The overflow buckets of a block whose home bucket is full: many, as those of a dense heap
+    /// are full at a low load of the whole.
     fn overflow_buckets(&self, address: usize) -> impl Iterator<Item = &Bucket> {
         // Independent of each other: in steps of one size they would often be all in one dense
         // part.

@@ -1,25 +1,24 @@
-//! The time budget: how wide the sampling interval must be for the recorder to take no more of the
-//! program's time than it may.
+//! The time budget: how wide the sampling interval must be for the recorder to stay within its
+//! share of the program's time.
 //!
 //! Allowed is `grant + share * cpu time`. Sampling starts exact (interval 0) and stays so until
 //! half of the grant is spent; programs that allocate little never get there. From then on the
-//! interval follows the program: at every look, the share of the CPU time that samples took since
-//! the last look is compared with the share that they may take, and as samples are as frequent as
-//! the interval is narrow,
+//! interval follows the program. Every check compares the share of CPU time that samples took since
+//! the last check with the share they may take. Half the interval means twice the samples, so
 //!
 //! ```text
 //! next interval = interval * taken / may take        rounded to a power of two, with some play so that it rests
 //! may take      = share + left / cpu time - unsampled,   at least half of the share
 //! ```
-//! `left` is what is allowed so far and not used, or overdrawn (negative): within as much time as
-//! the program has run, it is used up or paid back. `unsampled` is what operations cost that are
-//! only counted: it is part of the recorder's time, and does not depend on the interval. Half of
-//! the share is for samples whatever else was spent: a profile without samples is of no use to
-//! anybody. Since every sample carries its own weight, the interval may change at any time without
-//! bias.
+//! `left` is the unused part of what was allowed so far; negative if too much was used. It is
+//! spent, or paid back, over as much time as the program has run. `unsampled` is the cost of
+//! operations that are only counted: it is part of the recorder's time and does not depend on the
+//! interval. Half of the share is for samples whatever else was spent: a profile without samples is
+//! of no use to anybody. Since every sample carries its own weight, the interval may change at any
+//! time without bias.
 //!
 //! Example: at 2 %, after 1 s of CPU time with 25 of 28 ms used: left are 3 ms, so 2.3 % may be
-//! taken. Samples took 4.6 % since the last look at 64 KiB: the next interval is 128 KiB.
+//! taken. Samples took 4.6 % since the last check at 64 KiB: the next interval is 128 KiB.
 
 use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,7 +27,7 @@ use crate::ffi::os;
 use crate::sampling::filter::Filter;
 use crate::sampling::weights::{NARROWEST, WIDEST};
 
-/// The budget is looked at whenever the recorder has used this much more on samples, nanoseconds.
+/// The budget is checked whenever samples have taken this much more time, in nanoseconds.
 const CHECK_SAMPLES_NS: u64 = 500_000;
 /// And whenever this much time has passed, nanoseconds: a program that allocates little after much
 /// has few samples.
@@ -43,15 +42,15 @@ const LITTLE_NS: u64 = 30_000;
 /// What is wanted must differ from what is by this factor before the interval changes. Above the
 /// root of 2, so that what is rounded to a power of two is not rounded back.
 const PLAY: f64 = 1.5;
-/// One sample in so many is timed; its time stands for all of them. Two looks at the clock take 60
-/// ns.
+/// One sample in this many is timed; its time stands for all of them. Reading the clock twice takes
+/// 60 ns.
 const TIMED: u64 = 8;
 /// The same where nothing depends on it but the figure in the report.
 const TIMED_FIXED: u64 = 32;
-/// One operation in so many is timed of those that take the slow path without a sample.
+/// Of the operations that take the slow path without a sample, one in this many is timed.
 const TIMED_UNSAMPLED: u64 = 64;
-/// A timed sample that took longer than this, and so much for every frame walked, was interrupted:
-/// what exceeds it is not the recorder's time.
+/// A timed sample that took longer than this, plus the second figure for every frame, was
+/// interrupted: what exceeds it is not the recorder's time.
 const LONGEST_NS: u64 = 20_000;
 const LONGEST_FRAME_NS: u64 = 1_000;
 /// The same of an operation without a sample, of which the longest adds a point to the timeline.
@@ -62,7 +61,7 @@ pub struct OverheadBudget {
     share_ppm: Option<u64>,
     /// Time granted on top of the share.
     grant_ns: u64,
-    /// One sample in so many is timed: a power of two.
+    /// One sample in this many is timed: a power of two.
     timed: u64,
     cpu_at_start: u64,
     /// Used on samples so far, nanoseconds.
@@ -80,7 +79,7 @@ pub struct OverheadBudget {
     filter_ps: u64,
 }
 
-/// Where the budget stands at one look at it. Times in nanoseconds.
+/// The budget at one check. Times in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 struct Snapshot {
     /// Used so far.
@@ -89,7 +88,7 @@ struct Snapshot {
     /// Share of CPU time that may be used on top.
     share: f64,
     cpu: u64,
-    /// Since the last look: CPU time, time used on samples, and on what was not sampled.
+    /// Since the last check: CPU time, time used on samples, and on what was not sampled.
     cpu_step: u64,
     samples_step: u64,
     unsampled_step: u64,
@@ -163,7 +162,7 @@ impl OverheadBudget {
         os::cpu_ns().saturating_sub(self.cpu_at_start)
     }
 
-    /// True if it is time to look, so much after the start.
+    /// True if a check is due, `now_ns` after the start.
     #[inline]
     pub fn is_due(&self, now_ns: u64) -> bool {
         now_ns >= self.next_check_ns.load(Ordering::Relaxed)
@@ -171,21 +170,21 @@ impl OverheadBudget {
                 >= self.next_check_samples_ns.load(Ordering::Relaxed)
     }
 
-    /// `None` while another thread looks at the budget.
+    /// `None` while another thread checks the budget.
     pub fn begin_check(&self) -> Option<Checking<'_>> {
         let is_another = self.is_checking.swap(true, Ordering::Acquire);
         (!is_another).then_some(self).map(Checking)
     }
 
-    /// What the filter has cost since the last look, nanoseconds, after it was asked so often in
-    /// all.
+    /// What the filter has cost since the last check, in nanoseconds; `asked` is how often it was
+    /// asked in all.
     pub fn filter_ns(&self, asked: u64) -> u64 {
         step(&self.last_asked, asked).saturating_mul(self.filter_ps) / 1_000
     }
 
-    /// A look at the budget, `now_ns` after the start, when the recorder has used `own` in all;
-    /// `mean` is the mean size of the program's allocations, in bytes. Gives the interval to go on
-    /// with, if it is to change.
+    /// Checks the budget `now_ns` after the start, when the recorder has used `own` nanoseconds in
+    /// all; `mean` is the mean size of the program's allocations, in bytes. Returns the new
+    /// interval, if it changes.
     pub fn check(&self, now_ns: u64, own: u64, interval: u64, mean: u64) -> Option<u64> {
         self.next_check_ns
             .store(now_ns.saturating_add(CHECK_NS), Ordering::Relaxed);
@@ -234,7 +233,7 @@ impl OverheadBudget {
     }
 }
 
-/// Ends a look when it is dropped.
+/// Ends a check when it is dropped.
 pub struct Checking<'a>(&'a OverheadBudget);
 
 impl Drop for Checking<'_> {

@@ -1,4 +1,4 @@
-//! The sampled blocks that are still allocated, behind the filter that knows at once of nearly all
+//! The sampled blocks that are still allocated, behind the filter that rules out nearly all
 //! others.
 
 use crate::lockfree::atomic::{AtomicUsize, Ordering};

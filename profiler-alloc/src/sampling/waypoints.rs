@@ -1,9 +1,9 @@
-//! What a stack had live at the waypoints of the run, kept without going through all stacks at each
+//! What a stack had live at the waypoints of the run, without a pass over all stacks at each
 //! waypoint.
 //!
-//! Waypoints follow from the ticks that have passed; each stack looks at these when it is about to
-//! change, and first notes what it has live at every waypoint since it last did. Of two threads
-//! that find a stack behind at once, one notes.
+//! The waypoints follow from the ticks that have passed. A stack that is about to change first
+//! notes what it has had live at every waypoint since its last change. Of two threads that find a
+//! stack behind, one notes.
 //!
 //! ```text
 //! ticks passed    live    noted when it changes
@@ -18,7 +18,7 @@ use profiler_alloc_format::{
 
 use crate::lockfree::atomic::{AtomicU64, Ordering};
 
-/// Brings what is known of `stack` up to `ticks`, after which it is about to change.
+/// Notes the waypoints up to `ticks` for `stack`, which is about to change.
 #[inline]
 pub fn pass(further: &FurtherCells, stack: &StackCells, ticks: u64) {
     let changed = further.changed.load(Ordering::Acquire);
@@ -92,7 +92,7 @@ mod tests {
         // A late thread takes nothing back.
         change(4, 22);
         assert_eq!(noted()[1..], [(12, 6.0); 4]);
-        // Every other waypoint is forgotten: 2, 4, 6 and 8 are left.
+        // Every other waypoint is dropped: 2, 4, 6 and 8 are left.
         change(9, 30);
         let expected = [(12, 6.0), (12, 6.0), (22, 11.0), (22, 11.0)];
         assert_eq!(noted(), expected);

@@ -32,14 +32,6 @@ pub enum Kind {
     Realloc,
 }
 
-/// The calling thread, whose stack is taken, and the recording that it is taken for.
-#[derive(Clone, Copy)]
-pub struct Thread<'a> {
-    pub cells: &'a ThreadCells,
-    pub store: &'a Store,
-    pub clock: Clock,
-}
-
 /// What stacks are taken with.
 pub struct Capture {
     stacks: Stacks,
@@ -48,12 +40,13 @@ pub struct Capture {
     depth: usize,
     scratch: &'static Pool,
     frame_pointer_credit: AtomicI32,
+    clock: Clock,
 }
 
 impl Capture {
     /// For stacks of up to `depth` frames, with the modules that are loaded already. `None` if the
     /// system refuses memory.
-    pub fn new(store: &Store, depth: usize) -> Option<Capture> {
+    pub fn new(store: &Store, clock: Clock, depth: usize) -> Option<Capture> {
         let capture = Capture {
             stacks: Stacks::new(),
             rules: Rules::new()?,
@@ -61,6 +54,7 @@ impl Capture {
             depth,
             scratch: Pool::new(depth)?,
             frame_pointer_credit: AtomicI32::new(FRAME_POINTER_CREDIT),
+            clock,
         };
         capture.modules.add_all(store, 0);
         Some(capture)
@@ -71,9 +65,16 @@ impl Capture {
         self.stacks.bytes() + self.rules.bytes()
     }
 
-    /// The calling thread's stack from `registers` outwards, and the number of frames walked.
-    pub fn stack(&self, of: Thread<'_>, kind: Kind, registers: Registers) -> (StackRef, usize) {
-        let Thread { cells, store, .. } = of;
+    /// The calling thread's stack from `registers` outwards, and the number of frames walked. Has one
+    /// caller, which it becomes a part of: that saves the registers for one argument more.
+    #[inline(always)]
+    pub fn stack(
+        &self,
+        store: &Store,
+        cells: &ThreadCells,
+        kind: Kind,
+        registers: Registers,
+    ) -> (StackRef, usize) {
         let mut memory = memory_at(cells, registers.sp);
         let thread = slot::number();
         let Some(mut scratch) = self.scratch.take(thread as usize) else {
@@ -88,7 +89,7 @@ impl Capture {
             bump(&cells.table_walks, 1);
             return (stack, 0);
         }
-        self.walk(of, registers, &mut memory, &mut scratch, start)
+        self.walk(store, cells, registers, &mut memory, &mut scratch, start)
     }
 
     /// The return address of the first frame, if it is known how to find it.
@@ -110,11 +111,8 @@ impl Capture {
     #[inline(never)]
     fn walk(
         &self,
-        Thread {
-            cells,
-            store,
-            clock,
-        }: Thread<'_>,
+        store: &Store,
+        cells: &ThreadCells,
         registers: Registers,
         memory: &mut StackMemory,
         scratch: &mut Scratch,
@@ -138,7 +136,7 @@ impl Capture {
             return (stack, guess.len);
         }
         bump(&cells.table_walks, 1);
-        let now_ns = clock.elapsed();
+        let now_ns = self.clock.elapsed();
         let Scratch {
             context,
             frames,

@@ -1,8 +1,9 @@
 //! A forked child leaves its parent's profile alone.
 //!
-//! `fork` runs a handler in the child, which puts private memory where the file was mapped, so that counting goes on and no
-//! byte reaches the parent's file. A child made behind the C library's back is found out by a page that the kernel empties
-//! in it, at its first operation on the slow path. Either way the child is not recorded; programs it executes are.
+//! `fork` runs a handler in the child, which puts private memory where the file was mapped, so that
+//! counting goes on and no byte reaches the parent's file. A child made behind the C library's back
+//! is found out by a page that the kernel empties in it, at its first operation on the slow path.
+//! Either way the child is not recorded; programs it executes are.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,7 +22,8 @@ pub fn watch() {
     }
 }
 
-/// Other libraries' handlers may allocate in the child before ours runs there: the thread is to look up at once.
+/// Forces the forking thread onto the slow path now: another library's child handler may allocate
+/// before ours runs.
 extern "C" fn before() {
     let cells = slot::current();
     if !slot::is_no_slot(cells) {
@@ -43,7 +45,8 @@ extern "C" fn in_child() {
     become_child();
 }
 
-/// In the child: makes every profile's memory private and stops recording. Runs in the child's only thread.
+/// In the child: makes every profile's memory private and stops recording. Runs in the child's only
+/// thread.
 pub fn become_child() {
     session::deactivate();
     let mut each = session::latest();

@@ -1,8 +1,8 @@
-//! What a sample adds beside the totals of a stack: the errors of its counts of blocks, and the
-//! course of what it has live.
+//! What a sample adds beside a stack's totals: the errors of its counts of blocks, and the course
+//! of what it has live.
 //!
-//! A stack has a record for this from the first waypoint or the first sampled block on, so that
-//! programs which are short and recorded exactly do without.
+//! A stack gets a record for this at its first waypoint or its first weighted sample. Short
+//! programs that are recorded exactly have none.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! The end of every slow path, and of a recording: published heap, peak, timeline, totals.
+//! The end of every slow path, and of a recording: heap, peak, timeline, totals.
 
 use core::sync::atomic::Ordering;
 
@@ -29,7 +29,8 @@ impl Recorder {
         Tick { now_ns, is_new }
     }
 
-    /// As [`update_stats_at`](Self::update_stats_at), of a slow path that had no use for the time before.
+    /// As [`update_stats_at`](Self::update_stats_at), of a slow path that had no use for the time
+    /// before.
     pub(super) fn update_stats(&self, cells: &ThreadCells) -> i64 {
         self.update_stats_at(cells, self.tick())
     }

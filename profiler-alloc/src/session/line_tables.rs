@@ -1,7 +1,8 @@
-//! The exact tables of a recording: makes the records that the probes of `#[profile]` then write themselves.
+//! The exact tables of a recording: makes the records that the probes of `#[profile]` then write
+//! themselves.
 //!
-//! What is made here is made once for a function and for each thread that is in it at the same time. The callers are the
-//! wrappers, not the allocator: they may wait.
+//! A record is made once for each function, and for each thread that is in it at the same time.
+//! The callers are wrappers, not the allocator, so they may wait for a lock.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -57,7 +58,8 @@ impl Recorder {
         Some(Counters { share, lines })
     }
 
-    /// Makes a share of `function` and gives its number. `None`, which is counted as a loss, if the file has no room.
+    /// Makes a share of `function` and gives its number. `None`, which is counted as a loss, if the
+    /// file has no room.
     #[cold]
     pub fn make_share(&self, function: &Profiled) -> Option<u32> {
         let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,7 +72,8 @@ impl Recorder {
         made
     }
 
-    /// A call of a function begins that is added when it ends: the file is told when the first one began.
+    /// A call of a function begins that is added when it ends: the file is told when the first one
+    /// began.
     #[cold]
     pub fn announce(&self, function: &Profiled) {
         let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
 //! Whose recording it is: a child that is forked must never write its parent's file.
 //!
-//! The word stands on a page that the kernel empties in a forked child (`MADV_WIPEONFORK`), whatever
-//! way it was forked: the parent reads 1, the child 0.
+//! The word stands on a page that the kernel empties in a forked child (`MADV_WIPEONFORK`),
+//! whatever way it was forked: the parent reads 1, the child 0.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! What is live of the stacks, when the blocks that are remembered of it are thinned.
+//! Keeps what is live of each stack right when tracked blocks are thinned.
 
 use core::sync::atomic::Ordering;
 
@@ -12,8 +12,8 @@ use crate::sampling::weights::Weight;
 use crate::stacks::interner::StackRef;
 
 impl Recorder {
-    /// Thins the remembered blocks if they are too many, which a thread does that has just sampled
-    /// one; and remembers more from now on if they are few.
+    /// Thins the tracked blocks if they are too many, and tracks more from now on if they are few.
+    /// Called by a thread that has just sampled one.
     pub(super) fn thin_if_many(&self, cells: &ThreadCells) {
         let interval = self.store.header().interval.load(Ordering::Relaxed);
         if interval == 0 || !self.overhead.is_flexible() {
@@ -36,14 +36,14 @@ impl Recorder {
         }
     }
 
-    /// What is live of a block's stack changes with what the block stands for.
+    /// Changes what a block's stack has live, as the block now stands for more, or is gone.
     fn restate(&self, before: Block, after: Option<Block>) {
         let weight = |block| self.weight(block);
         let change = weight(before).to(after.map_or(Weight::NOTHING, weight));
         self.change_live(before.stack(), self.allocating_stack(before), change, 1);
     }
 
-    /// The stack that took `block`.
+    /// The stack that allocated `block`.
     pub(super) fn allocating_stack(&self, block: Block) -> &'static StackCells {
         self.stack_cells(StackRef {
             stack: block.stack(),

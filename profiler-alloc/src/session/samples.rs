@@ -1,4 +1,4 @@
-//! What one sample adds: to the totals of the stack that took or gave back a block, and to the
+//! What one sample adds: to the totals of the stack that allocates or frees a block, and to the
 //! blocks that are live.
 
 use core::cell::Cell;
@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering;
 use profiler_alloc_format::{StackCells, ThreadCells, size_class};
 
 use super::Recorder;
-use super::capture::{Kind, Thread};
+use super::capture::Kind;
 use crate::counters::slot::number;
 use crate::ffi::thread_local::thread_locals;
 use crate::sampling::at_peak::add_variance;
@@ -66,9 +66,9 @@ impl Recorder {
         }
     }
 
-    /// True while a block that is not known is one taken before the recording began, or while it
-    /// was paused: as long as every block is recorded, there are no others. Then the line that
-    /// frees it is charged too.
+    /// True while an untracked block must predate the recording, or was allocated during a pause:
+    /// while every block is recorded, there are no others. Its free is then attributed at full
+    /// size.
     pub(super) fn attributes_unknown(&self) -> bool {
         let header = self.store.header();
         header.heap_base.load(Ordering::Relaxed) != 0
@@ -76,20 +76,20 @@ impl Recorder {
             && !self.paused.load(Ordering::Relaxed)
     }
 
-    /// Forgets the block at `address` before it goes away. To be followed by
+    /// Untracks the block at `address` before it is freed or moved. Afterwards call
     /// [`reallocated`](Self::reallocated) or [`track_again`](Self::track_again).
     pub fn untrack(&self, address: usize) -> Option<Block> {
         self.sampled.untrack(address)
     }
 
-    /// Forgets the block at `address`, which goes away where its freeing cannot be recorded.
+    /// Untracks the block at `address`, whose free cannot be recorded.
     pub fn drop_block(&self, address: usize) {
         if let Some(block) = self.untrack(address) {
             self.lose(block);
         }
     }
 
-    /// The reallocation failed and the block is where it was.
+    /// The reallocation failed: the block is still there.
     pub fn track_again(&self, block: Block) {
         if !self.track(block) {
             self.lose(block);
@@ -140,7 +140,7 @@ impl Recorder {
         block.interval().is_some_and(|then| then < interval)
     }
 
-    /// A stack has just taken a block: the clock was read when that was settled.
+    /// A stack has just allocated a block. The clock was read when the statistics were updated.
     fn note_time(&self, allocating_stack: &StackCells) {
         let now_ns = self.store.header().updated_ns.load(Ordering::Relaxed);
         allocating_stack
@@ -148,7 +148,7 @@ impl Recorder {
             .store(now_ns.wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// Charges the stack that took a block, which it gives.
+    /// Attributes a sampled block to the stack that allocates it, which is returned.
     fn sample_alloc(
         &self,
         cells: &ThreadCells,
@@ -198,7 +198,7 @@ impl Recorder {
         stack
     }
 
-    /// Remembers a block that `stack` has just taken. False if that cannot be.
+    /// Tracks a block that `stack` has just allocated. False if there is no room.
     fn keep(&self, stack: &StackCells, block: Option<Block>, is_realloc: bool) -> bool {
         // A block that grew step by step is counted as that, and not as a temporary one too.
         let key = block.filter(|_| !is_realloc).map_or(0, Block::key);
@@ -208,8 +208,8 @@ impl Recorder {
             .is_some()
     }
 
-    /// Charges the stack that frees a block of `size` bytes, and the one that took it if it is
-    /// known.
+    /// Attributes the free of a block of `size` bytes to the stack that frees it, and to the one
+    /// that allocated it, if it is tracked.
     fn attribute_free(&self, at: StackRef, block: Option<Block>, size: u64, is_realloc: bool) {
         let weight = match block {
             Some(block) => self.free_block(block, is_realloc),
@@ -224,8 +224,8 @@ impl Recorder {
         self.add_count_variance(at, weight, |further| &further.freed_count_variance);
     }
 
-    /// Takes a block away from what is live of its stack; gives its weight. One that is reallocated
-    /// goes on living, as another.
+    /// Removes a block from what its stack has live and returns its weight. A reallocated block
+    /// lives on as a new one, so it is never temporary.
     fn free_block(&self, block: Block, is_realloc: bool) -> Weight {
         let weight = self.weight(block);
         let allocating_stack = self.allocating_stack(block);
@@ -259,7 +259,7 @@ impl Recorder {
         self.sampled.track(block, limit)
     }
 
-    /// A block that was taken from the live ones is not known any more.
+    /// A block that was untracked cannot be tracked again: it is counted as lost.
     pub fn lose(&self, block: Block) {
         let weight = self.weight(block);
         self.change_live(block.stack(), self.allocating_stack(block), weight, -1);
@@ -270,14 +270,9 @@ impl Recorder {
     }
 
     /// The calling thread's stack from `at` outwards, and the number of frames walked.
-    #[inline]
+    #[inline(never)]
     fn stack(&self, cells: &ThreadCells, kind: Kind, at: Registers) -> (StackRef, usize) {
-        let thread = Thread {
-            cells,
-            store: &self.store,
-            clock: self.clock,
-        };
-        self.capture.stack(thread, kind, at)
+        self.capture.stack(&self.store, cells, kind, at)
     }
 
     /// Notes where the thread is now, and that it has left where it was.

@@ -1,4 +1,4 @@
-//! When the next sample is due, and what samples may cost.
+//! When the next sample is due, and how samples are timed.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,10 +26,10 @@ impl Recorder {
     }
 
     /// Runs one sample's work, whose result it gives, and which says how many frames were walked;
-    /// and settles. Times some. `is_old` is of a sample drawn before the interval changed, or the
-    /// free of such a block: its time is the recorder's, and says nothing of what samples cost at
-    /// the interval there is now. Four threads that are in the middle of exact samples when the
-    /// interval changes would have it widened again, and again.
+    /// and updates the statistics. Times some. `is_old` is of a sample drawn before the interval
+    /// changed, or the free of such a block: its time is the recorder's, and says nothing of what
+    /// samples cost at the interval there is now. Four threads that are in the middle of exact
+    /// samples when the interval changes would have it widened again, and again.
     pub(super) fn timed<T>(
         &self,
         cells: &ThreadCells,
@@ -77,7 +77,7 @@ impl Recorder {
         own.fetch_add(taken, Ordering::Relaxed);
     }
 
-    /// Compares what samples cost with the budget, so much after the start.
+    /// Compares what samples cost with the budget, `now_ns` after the start.
     #[cold]
     #[inline(never)]
     pub(super) fn check_overhead(&self, now_ns: u64) {

@@ -1,5 +1,4 @@
-//! Starting a recording: from the environment, before the first allocation is recorded, or from
-//! code.
+//! Starts a recording: from the environment, before the first allocation, or from code.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 

@@ -1,5 +1,5 @@
-//! Tells when a thread ends, so that its record can serve another. A thread that allocates after its
-//! record was given back takes one again, and is told again.
+//! Learns when a thread ends, so that its slot can serve another. A thread that allocates after
+//! its slot was given back takes another one, and is watched again.
 
 use core::ffi::c_void;
 

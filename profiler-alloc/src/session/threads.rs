@@ -1,8 +1,8 @@
-//! Which thread counts in which record: of a recording's file, or of private memory while nothing is
+//! Which thread counts in which slot: of a recording's file, or of private memory while nothing is
 //! recorded.
 //!
-//! A record whose thread has ended is taken over by a later one, which counts on from where it
-//! stands.
+//! Example: 200 threads run, one after another, two at a time. They use two slots of the file; the
+//! table shows each slot's latest name.
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -22,17 +22,17 @@ use crate::lockfree::slot_pool::{self, SlotPool};
 use crate::sampling::fast_path;
 use crate::session::{self, Recorder};
 
-/// Records for when nothing is recorded.
+/// Slots for when nothing is recorded.
 static PRIVATE: LazySlice<ThreadCells> = LazySlice::new(16 << 10);
 static PRIVATE_COUNT: AtomicU64 = AtomicU64::new(1);
 static PRIVATE_POOL: SlotPool = SlotPool::new();
 
 thread_locals! {
-    /// Generation of the recording that had no record left for this thread.
+    /// Generation of the recording that had no slot left for this thread.
     static REFUSED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Counts an operation in the record shared by threads that have none.
+/// Counts an operation in the slot shared by threads that have none.
 #[cold]
 pub fn count_shared(operation: Operation) {
     let shared = match session::current() {
@@ -44,13 +44,13 @@ pub fn count_shared(operation: Operation) {
     }
 }
 
-/// True if the calling thread has a record of the active pool.
+/// True if the calling thread has a slot of the active pool.
 #[inline]
 pub fn has_joined(cells: &ThreadCells, recorder: Option<&Recorder>) -> bool {
     cells.generation.load(Ordering::Relaxed) == recorder.map_or(0, |recorder| recorder.generation)
 }
 
-/// Gives the calling thread a record of the active pool, and the old one back. `None` if there is
+/// Gives the calling thread a slot of the active pool, and the old one back. `None` if there is
 /// none left.
 #[cold]
 pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells> {
@@ -86,7 +86,7 @@ pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells>
     slot::set_number(number).then_some(cells)
 }
 
-/// Counts a thread that there is no record for, once.
+/// Counts a thread that there is no slot for, once.
 fn count_lost_thread<T>(recorder: &Recorder) -> Option<T> {
     let before = REFUSED.try_with(|refused| refused.replace(recorder.generation));
     if before != Ok(recorder.generation) {
@@ -96,7 +96,7 @@ fn count_lost_thread<T>(recorder: &Recorder) -> Option<T> {
     None
 }
 
-/// Gives the calling thread's record back, its counts published.
+/// Gives the calling thread's slot back, its counts published.
 pub fn leave() {
     let cells = of_program();
     if is_no_slot(cells) {
@@ -118,12 +118,12 @@ pub fn force_slow_path_everywhere() {
     records.iter().take(count).for_each(force_slow_path);
 }
 
-/// In a forked child: forgets the parent's records without giving them back.
+/// In a forked child: forgets the parent's slots without giving them back.
 pub fn forget() {
     change_to(slot::no_slot(), None);
 }
 
-/// The calling thread counts in `cells`, a record of `recorder`, from now on.
+/// The calling thread counts in `cells`, a slot of `recorder`, from now on.
 fn change_to(cells: &'static ThreadCells, recorder: Option<&'static Recorder>) {
     let own = ThreadCounts::now();
     fast_path::ask(recorder.map(|recorder| recorder.sampled.filter));
@@ -165,7 +165,7 @@ pub fn reset_thresholds(cells: &ThreadCells) {
     session::set_thresholds(cells, alloc_next, free_next);
 }
 
-/// Calls `visit` with every record of every pool, used or free.
+/// Calls `visit` with every slot of every pool, used or free.
 pub fn for_each(mut visit: impl FnMut(&ThreadCells)) {
     if let Some(records) = PRIVATE.get() {
         let count = PRIVATE_COUNT.load(Ordering::Acquire) as usize;

@@ -1,6 +1,8 @@
-//! From the frames of a walk to the number of their stack: the trie of nodes and the table of stacks in the file.
+//! From the frames of a walk to the number of their stack: the trie of nodes and the table of
+//! stacks in the file.
 //!
-//! An index leads there without walking the trie again: from the fingerprint of a whole walk to its stack.
+//! An index from the fingerprint of a whole walk to its stack spares most walks the way through
+//! the trie.
 
 use core::sync::atomic::Ordering;
 

@@ -1,13 +1,21 @@
-//! The stack of a thread's last walk: the next one goes only as far as the two differ.
+//! The stack of a thread's last walk: the next walk goes only as far as the two differ.
 //!
-//! Where a walk goes on from a frame depends on the frame's site, on its stack pointer, on the words of the stack that are
-//! read further out, and on the frame pointer there if it is used before it is read anew; on nothing else, as long as the
-//! code stays. So where a frame is one of the last walk's, and all those words still hold what they held, the rest of the
-//! walk is the same.
+//! How a walk goes on from a frame depends on four things: the frame's code address, its stack
+//! pointer, the words of the stack that are read further out, and the frame pointer, if it is used
+//! before it is read again. So where a frame is one of the last walk's, and all those words are
+//! unchanged, the rest of the walk is unchanged.
 //!
 //! ```text
-//! last walk    │ innermost … ║ … outermost │   entries are aligned to the outer end,
-//! next walk      innermost … ║ (verified)  │   so that a join changes the inner ones only
+//! last walk    │ innermost … ║ … outermost │   entries are aligned to the outer end, so that
+//! next walk      innermost … ║ (verified)  │   a common suffix changes only the inner ones
+//! ```
+//! Example: `main` calls `load`, which calls `parse` twice.
+//!
+//! ```text
+//!            place   last walk, in the first call   next walk, in the second call
+//! parse      7f..10  returns to load+0x40           load+0x58: differs, walk on
+//! load       7f..50  returns to main+0x21           the same place and word: stop
+//! main       7f..90  returns to _start+0x2a         not walked
 //! ```
 
 use core::sync::atomic::{AtomicU64, Ordering};

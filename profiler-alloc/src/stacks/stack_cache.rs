@@ -1,11 +1,16 @@
-//! Stacks that a thread was seen on lately: a walk that would begin as one of theirs did, on a stack that still holds all
-//! that theirs depended on (see [`KnownStack`](crate::stacks::previous_stack::KnownStack)), would come to the same frames. So it is not made.
+//! Stacks that a thread was seen on lately, so that the next walk to one of them is not made.
+//!
+//! A walk from the same registers, over words of the stack that still hold what they held, comes
+//! to the same frames (see [`KnownStack`](crate::stacks::previous_stack::KnownStack)). The cache
+//! keeps these words with the number of the stack.
 //!
 //! ```text
-//! where it begins: pc, sp, the first return address ──hash──▶ place, or one of its seven neighbours
+//! where the walk begins: pc, sp, the first return address ──hash──▶ entry, or one of its seven neighbours
 //! ```
+//! Example: a loop allocates at one place. The first walk reads 11 frames, that is 22 words, and
+//! finds stack 17. The second time these 22 words are compared, and the answer is 17 again.
 //!
-//! Walks that begin alike may differ further out, and each has a place of its own. For example, a
+//! Walks that begin alike may differ further out, and each has an entry of its own. For example, a
 //! row with three `String`s is cloned: three calls of `String::clone`, from three lines, with one
 //! stack pointer. A server had 70 % of its stacks in such company.
 

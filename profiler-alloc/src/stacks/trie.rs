@@ -1,7 +1,8 @@
-//! The trie of stacks in the file: every node is a frame and its caller's node, parents before children.
+//! The trie of stacks in the file: every node is a frame and the node of its caller, parents
+//! before children.
 //!
-//! A node is written before its number is handed to anyone, through the index from (parent, frame) to a node. Two threads
-//! that meet the same frame for the first time at once make two nodes of it, which say the same.
+//! A node is complete before an index from (parent, frame) hands its number out. Two threads that
+//! meet the same frame for the first time at once make two nodes that say the same.
 
 use profiler_alloc_format::Frame;
 

@@ -1,4 +1,5 @@
-//! Working memory for taking one sample, kept off the program's stack: a few sets, shared by all threads.
+//! Working memory for taking one sample, kept off the program's stack: a few sets, shared by all
+//! threads.
 
 use core::cell::UnsafeCell;
 use core::mem::MaybeUninit;

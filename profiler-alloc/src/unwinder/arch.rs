@@ -6,7 +6,7 @@ mod aarch64;
 #[cfg(target_arch = "aarch64")]
 pub use aarch64::*;
 
-// Elsewhere it stands in, where only the portable unwinder runs.
+// Other targets use only the portable unwinder; they get x86-64's constants so that this compiles.
 #[cfg(not(target_arch = "aarch64"))]
 mod x86_64;
 #[cfg(not(target_arch = "aarch64"))]

@@ -1,7 +1,8 @@
 //! The unwind rules compiled so far, found again by one probe.
 //!
-//! A rule stands at the place that its site's hash names, if that was free when it came; else in an index beside. Neither is
-//! ever changed or removed, so a key that is there has its own rule behind it, or none for the moment it takes to store it.
+//! A rule is stored in the slot that its code address hashes to, if that slot is free; otherwise
+//! in an overflow index. Neither is ever changed or removed, so a key that is there has its own
+//! rule behind it, or none for the moment until the rule is stored.
 
 use core::sync::atomic::{AtomicU64, Ordering};
 

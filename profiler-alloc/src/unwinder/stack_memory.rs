@@ -104,8 +104,8 @@ impl StackMemory {
     #[inline]
     pub fn peek(&self, address: usize) -> Option<usize> {
         let words = self.high.saturating_sub(self.low) / 8;
-        // Of an address that is not aligned, as the stack pointer is, the remainder makes the
-        // number far too large.
+        // `rotate_right` moves misaligned low bits to the top, so a misaligned address fails the
+        // bounds check below.
         let at = address.wrapping_sub(self.low).rotate_right(3);
         if at >= words || !self.low.is_multiple_of(8) {
             return None;

@@ -1,10 +1,11 @@
-//! Words of stacks and what they held, in *quads*: four, which are compared in one go.
+//! Words of stacks and what they held, in *quads*: groups of four, compared at once.
 //!
-//! The words of one stack are a *run* of quads. Runs stand one behind the other in a ring, each as long as it has to be, so
-//! that those in use share pages and cache lines; in the end the oldest are written over.
+//! The words of one stack are a *run* of quads. Runs lie one behind the other in a ring, each as
+//! long as it needs to be, so that those in use share pages and cache lines; the oldest are
+//! overwritten.
 //!
 //! ```text
-//! positions   … 8190 8191 │ 8192 8193 …        only ever rise; a position's remainder says its quad
+//! positions   … 8190 8191 │ 8192 8193 …     only ever rise; the remainder of one is its quad
 //!             │ run │ run │ being written │ none ahead of it is read │ oldest run │ …
 //! ```
 

@@ -1,7 +1,8 @@
-//! loom's atomics with the constructor of the real ones, which is `const`; shuttle's; or, with Miri, the real ones.
+//! loom's atomics with the constructor of the real ones, which is `const`; shuttle's; or, with
+//! Miri, the real ones.
 //!
-//! An atomic of loom's exists from its first use on, and what uses it must come after that: a model touches what its threads
-//! share before it starts them.
+//! An atomic of loom's exists from its first use on, and what uses it must come after that: a model
+//! touches what its threads share before it starts them.
 
 #[cfg(miri)]
 pub use core::sync::atomic::{

@@ -1,5 +1,4 @@
-//! What is said of a budget that was not kept: the limits, and the lines and queries that used
-//! most.
+//! A budget that was broken: its limits, and the lines and queries that used most.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +14,7 @@ const QUERIES_NAMED: usize = 20;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Limit {
-    /// Most heap that the scope held of what it took itself. *Bytes.*
+    /// The most heap of its own that the scope held at one moment. *Bytes.*
     Heap {
         /// Allowed.
         limit: u64,
@@ -29,7 +28,7 @@ pub enum Limit {
         /// Used.
         used: u64,
     },
-    /// Wall-clock time, of an `async fn` that of its polls.
+    /// Wall-clock time; of an `async fn`, the time of its polls.
     Time {
         /// Allowed.
         limit: Duration,
@@ -43,7 +42,7 @@ pub enum Limit {
         /// Used.
         used: u64,
     },
-    /// Other than exactly so many queries.
+    /// A number of queries other than the exact one asked for.
     NumQueries {
         /// Expected.
         expected: u64,
@@ -73,19 +72,19 @@ pub struct LineUse {
     pub bytes: i64,
 }
 
-/// A budget that was not kept.
+/// A budget that was broken.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct Broken {
     /// What was broken.
     pub limits: Vec<Limit>,
-    /// The lines that used most, of functions with `#[profile]`, the greatest first.
+    /// The lines of `#[profile]` functions that used most, the largest first.
     pub lines: Vec<LineUse>,
-    /// If it was a limit of queries: what was run, in the order in which it first was.
+    /// If a limit on queries was broken: the queries, in the order in which each first ran.
     pub queries: Vec<QueryUse>,
 }
 
-/// Queries with the same SQL but for its values, from the same line.
+/// Queries from one line that differ only in their values.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct QueryUse {

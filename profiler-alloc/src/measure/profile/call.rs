@@ -1,4 +1,4 @@
-//! One call of a function: where its counters are, and what of it is under way.
+//! One call of a function: which counters it writes, and where it stands while it is suspended.
 
 use super::local::{Key, Outer};
 use super::table::{Table, TakenBlock};

@@ -1,4 +1,4 @@
-//! The function that is measured, as the macro wrote it down.
+//! The measured function, as the macro described it.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 

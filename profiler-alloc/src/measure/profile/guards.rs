@@ -51,7 +51,8 @@ impl<const W: usize> Drop for Brace<W> {
     }
 }
 
-/// A run of a closure of the function, inside a call of the function; one elsewhere is not looked at.
+/// A run of a closure of the function, inside a call of the function; one elsewhere is not looked
+/// at.
 #[derive(Debug)]
 pub struct Nested<const W: usize> {
     key: Key<W>,

@@ -1,5 +1,5 @@
-//! Which lines have used memory, for whoever wants to know on this thread: budgets, whose failure
-//! names them.
+//! Which lines of `#[profile]` functions use memory inside a budget, so that its failure can name
+//! them.
 
 use core::cell::{Cell, RefCell};
 

@@ -1,4 +1,9 @@
-//! The probes, and what one thread knows of the calls of one function that it is in.
+//! The probes, and what one thread knows of its calls of one function.
+//!
+//! Example: line 10 is `let b = f();`, and `f` allocates 40 bytes. The probe before line 10 reads
+//! the thread's counts (allocated 100), the probe before line 11 reads 140, and adds 40 to line
+//! 10. If `f` calls the function again, line 10 is *suspended* meanwhile: the inner call's lines
+//! get the 40 bytes, and line 10 gets them once, when the outer call goes on.
 
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering, compiler_fence};
@@ -337,7 +342,7 @@ impl<const W: usize> Local<W> {
         self.slot.get()
     }
 
-    /// Another call of the function, of which there are calls of the thread or none.
+    /// True if this thread is in no call of the function.
     pub(super) fn is_idle(&self) -> bool {
         self.depth.get() == 0
     }

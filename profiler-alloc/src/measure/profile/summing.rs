@@ -38,7 +38,8 @@ pub fn sums_of(count: usize, shares: &[&[LineCells]]) -> Vec<LineSum> {
     sums
 }
 
-/// The table of `function`, whose slots come to `sums`, with so much heap in use when it was called.
+/// The table of `function`, whose slots come to `sums`, with so much heap in use when it was
+/// called.
 pub fn report_of(function: &Function, sums: &[LineSum], baseline: i64) -> ProfileReport {
     let about = &function.about;
     let text = source::lines_of(about);

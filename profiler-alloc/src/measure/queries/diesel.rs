@@ -23,12 +23,11 @@ const RUNNING: usize = 1000;
 /// Between the SQL and its values, in diesel's words.
 const BINDS: &str = " -- binds: ";
 
-/// Has every connection of diesel and diesel-async that is opened from now on tell
-/// `#[query_profiler]` of its queries. Takes the place of a default instrumentation that was set
-/// before.
+/// Reports the queries of every connection of diesel and diesel-async that is opened from now on to
+/// `#[query_profiler]`. Replaces a default instrumentation that was set before.
 ///
 /// # Errors
-/// If diesel does not take it: another thread has panicked while it did the same.
+/// If diesel refuses it: another thread has panicked while it set an instrumentation.
 pub fn install_diesel() -> Result<(), InstallError> {
     set_default_instrumentation(|| Some(Box::new(Connection::default()))).map_err(|error| {
         let message = format!("diesel did not take the instrumentation: {error}; install it at the start of the program");

@@ -14,7 +14,7 @@ use super::statement::{self, Facts, Page};
 use crate::counters::thread_counts::Untracked;
 use crate::measure::report::query::Query;
 
-/// A query that has been run, for [`record`]. What is not known is left out.
+/// A query that has run, for [`record`]. Leave out what is not known.
 #[derive(Clone, Debug)]
 #[must_use = "an event does nothing until it is recorded"]
 pub struct QueryEvent<'a> {
@@ -41,7 +41,7 @@ pub struct QueryEvent<'a> {
 }
 
 impl<'a> QueryEvent<'a> {
-    /// A query, seen by a library of that name.
+    /// A query, reported by the library of that name.
     pub fn new(source: impl Into<Source>, sql: impl Into<Cow<'a, str>>) -> QueryEvent<'a> {
         QueryEvent {
             source: source.into(),
@@ -62,15 +62,15 @@ impl<'a> QueryEvent<'a> {
         }
     }
 
-    /// The dialect of the SQL. Where it is not known, what dialects read differently is not shown:
-    /// what stands in double quotes, and whatever follows a text such as `'it\'s'`.
+    /// The dialect of the SQL. While it is unknown, reports hide whatever dialects read
+    /// differently: text in double quotes, and everything after a text such as `'it\'s'`.
     pub fn dialect(mut self, dialect: Dialect) -> QueryEvent<'a> {
         self.dialect = dialect;
         self
     }
 
-    /// The values of its placeholders, as text. They are shown only where `values` asks for them;
-    /// without it they tell duplicates.
+    /// The values of its placeholders, as text. Reports show them only where `values` asks for
+    /// them; otherwise they only serve to find duplicates.
     pub fn values(mut self, values: impl Into<Cow<'a, str>>) -> QueryEvent<'a> {
         self.values = Some(values.into());
         self
@@ -82,13 +82,13 @@ impl<'a> QueryEvent<'a> {
         self
     }
 
-    /// Rows that it gave, or changed.
+    /// Rows that it returned or changed.
     pub fn rows(mut self, rows: u64) -> QueryEvent<'a> {
         self.rows = Some(rows);
         self
     }
 
-    /// Heap that it allocated. *Bytes.*
+    /// Heap that it allocated, in bytes.
     pub fn allocated(mut self, bytes: u64) -> QueryEvent<'a> {
         self.allocated = Some(bytes);
         self
@@ -172,8 +172,8 @@ impl<'a> QueryEvent<'a> {
     }
 }
 
-/// Puts a query into the report of the scope that the calling thread runs inside; into none, if it
-/// is in none. For libraries that no `install` is for: call it after each query.
+/// Adds a query to the report of the calling thread's scope, if it is in one. For libraries without
+/// an `install` function: call it after each query.
 ///
 /// ```
 /// use std::time::Instant;
@@ -193,7 +193,8 @@ impl<'a> QueryEvent<'a> {
 /// # profiler_alloc::query_profiler("doc", || execute("SELECT 1").unwrap());
 /// ```
 pub fn record(event: QueryEvent<'_>) {
-    // What the event owns is the program's, and goes when nothing is untracked any more.
+    // The guard is declared after `event`, so `event`'s strings are freed after it and counted as
+    // the program's.
     let untracked = Untracked::begin();
     if let Some(frame) = frame::current().filter(|_| untracked.is_some()) {
         event.record_in(&frame);

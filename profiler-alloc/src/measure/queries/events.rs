@@ -44,7 +44,7 @@ fn reader(metadata: &Metadata<'_>) -> Option<Reader> {
 /// The target of the spans of scopes.
 const SCOPES: &str = "profiler_alloc::queries";
 
-/// Has sqlx, toasty, libsql and turso tell `#[query_profiler]` of their queries, in a program that
+/// Reports the queries of sqlx, toasty, libsql and turso to `#[query_profiler]`, in a program that
 /// sets no `tracing` subscriber of its own.
 ///
 /// # Errors

@@ -1,4 +1,5 @@
-//! What stands out among the queries of a scope: the same ones again, whole tables read, slow ones.
+//! What stands out among the queries of a scope: duplicates, N+1, full scans, slow and failed
+//! ones.
 
 use core::hash::Hash;
 use std::collections::{HashMap, HashSet};

@@ -70,7 +70,7 @@ pub fn is_inside() -> bool {
     CURRENT.try_with(is_some).unwrap_or(false)
 }
 
-/// Sets the frame of the thread, and gives the one that was.
+/// Sets the frame of the thread and returns the previous one.
 pub fn replace(frame: Option<Arc<Frame>>) -> Option<Arc<Frame>> {
     let replace = |current: &RefCell<Option<Arc<Frame>>>| {
         let mut current = current.try_borrow_mut().ok()?;
@@ -245,8 +245,7 @@ impl Scope for FrameVisit {
     }
 }
 
-/// The scope that a thread runs inside, to be handed to another thread or task, which is not part
-/// of it by itself.
+/// The scope of a thread, to be carried to another thread or task, which does not inherit it.
 ///
 /// ```
 /// use profiler_alloc::queries::{Handle, QueryEvent, record};
@@ -259,7 +258,7 @@ impl Scope for FrameVisit {
 /// });
 /// ```
 ///
-/// A query that begins when the scope has made its report belongs to no scope.
+/// A query that begins after the scope has made its report belongs to no scope.
 #[derive(Clone, Default)]
 pub struct Handle(Option<Arc<Frame>>);
 
@@ -279,8 +278,8 @@ impl fmt::Debug for Handle {
 }
 
 impl Handle {
-    /// Of the calling thread; of no scope, if it is in none. Queries that run by it stand on the
-    /// line that runs now.
+    /// The scope of the calling thread, or none. Queries that run through the handle are attributed
+    /// to the line that runs now.
     pub fn current() -> Handle {
         let _untracked = Untracked::begin();
         Handle(current().map(|frame| frame.branch()))
@@ -302,7 +301,7 @@ impl Handle {
     }
 }
 
-/// What [`Handle::carry`] gives.
+/// The future that [`Handle::carry`] returns.
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Carried<F> {

@@ -1,4 +1,5 @@
-//! The words of queries: who sees one, where it stands, and what a scope wants to know.
+//! The types that all of the query code shares: who saw a query, where it stands, what a scope
+//! asks for.
 
 use core::fmt;
 use core::hash::BuildHasher;
@@ -6,7 +7,7 @@ use core::panic::Location;
 use std::collections::hash_map::{DefaultHasher, RandomState};
 use std::sync::OnceLock;
 
-/// Who has seen a query.
+/// Which library reported a query.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Source {
@@ -20,7 +21,7 @@ pub enum Source {
     SeaOrm,
     /// toasty.
     Toasty,
-    /// Anything else, by name. Its queries are taken to be seen by nobody else.
+    /// Anything else, by name. Its queries are assumed to be reported by no other library.
     Other(&'static str),
 }
 

@@ -10,9 +10,9 @@ use super::frame;
 use super::model::Source;
 use crate::counters::thread_counts::Untracked;
 
-/// Has the connection tell `#[query_profiler]` of its queries, where nothing below sea-orm does:
-/// SQLite's own hook, or the layer for sqlx, knows more of them. A query that two of them see is
-/// one query.
+/// Reports the queries of a connection to `#[query_profiler]`. SQLite's own hook and the layer for
+/// sqlx know more about a query; use this one where neither applies. A query that several of them
+/// see is reported once.
 ///
 /// ```ignore
 /// let mut db = Database::connect("sqlite::memory:").await?;

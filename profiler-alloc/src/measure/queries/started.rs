@@ -1,4 +1,4 @@
-//! A query between its start and its end, for hooks that tell of both.
+//! A query that has begun and not ended, for hooks that report both moments.
 
 use std::borrow::Cow;
 use std::sync::Arc;

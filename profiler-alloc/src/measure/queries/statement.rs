@@ -1,6 +1,6 @@
-//! What a statement is, as far as findings ask: whether it reads, how long its lists are, whether
-//! it asks for a page of many. Token by token, without a grammar: the words that decide are the
-//! same in all dialects.
+//! The facts about a statement that findings need: whether it reads, how long its lists are,
+//! whether it asks for one page of many. Token by token, without a grammar: the keywords that
+//! decide are the same in all dialects.
 
 use core::hash::Hasher;
 

@@ -18,9 +18,9 @@ pub struct ElapsedReport {
     pub end_ns: u64,
     /// From the start to the end, on the wall clock; for an `async fn`, waiting included.
     pub duration_ns: u64,
-    /// CPU time of the threads that ran it, while they ran it.
+    /// CPU time that threads spent while they ran it.
     pub thread_cpu_ns: u64,
-    /// CPU time of the whole process in the meantime.
+    /// CPU time of the whole process from start to end.
     pub process_cpu_ns: u64,
 }
 

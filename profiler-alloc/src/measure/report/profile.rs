@@ -6,17 +6,17 @@ use crate::measure::json::Object;
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct ProfileReport {
-    /// Path of the function: `app::module::name`, of a method `app::module::Type::name`.
+    /// Path of the function: `app::module::name`, or `app::module::Type::name` for a method.
     pub function: String,
     /// Its file, as the compiler wrote it.
     pub file: String,
-    /// What the figures are.
+    /// What the figures measure.
     pub metric: Metric,
-    /// Calls of it, inner ones of a recursion included; of an `async fn`, futures that were polled.
+    /// Number of calls, recursive ones included; for an `async fn`, futures that were polled.
     pub calls: u64,
     /// All its lines, in order.
     pub lines: Vec<Line>,
-    /// The text was not found, or is not the one that was compiled.
+    /// Why the text is missing, or may not be the one that was compiled.
     pub note: Option<String>,
     pub(in crate::measure) columns: Columns,
     pub(in crate::measure) precision: usize,
@@ -33,13 +33,13 @@ pub struct Columns {
     pub freed: bool,
 }
 
-/// What the figures of a table are.
+/// What the figures of a table measure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Metric {
     /// Heap, as the allocator counted it.
     Heap,
-    /// Resident set size of the process, as there is no allocator that counts.
+    /// Resident set size of the process, because `ProfilerAlloc` is not the global allocator.
     Rss,
 }
 
@@ -51,11 +51,11 @@ pub struct Line {
     pub number: u32,
     /// Its text, if found.
     pub contents: Option<String>,
-    /// In use in the whole process after the line; the highest of its runs. On the `fn` line: when
-    /// it was called.
+    /// Heap in use in the whole process after the line ran, the highest of all runs. On the `fn`
+    /// line: when the function was called.
     pub mem_usage: Option<i64>,
-    /// Allocated minus freed by the line and what it called, in all runs. On the `fn` line, what
-    /// was in use at the first call is added, so that the increments of a table add up.
+    /// Allocated minus freed by the line and its callees, in all runs. The `fn` line also includes
+    /// the heap in use at the first call, so that the increments of a table add up.
     pub increment: Option<i64>,
     /// Allocated.
     pub allocated: Option<u64>,

@@ -13,27 +13,27 @@ use crate::measure::queries::statement::{Facts, Page};
 pub struct Finding {
     /// The SQL they share, without values.
     pub normalised: Arc<str>,
-    /// Which they are, by their place in the report.
+    /// Their indices in the report.
     pub queries: Vec<usize>,
-    /// The line they share, if it is what makes them belong together.
+    /// The line they share, if the group is one line's.
     pub place: Option<Place>,
 }
 
-/// What there is to say about the queries of a scope. The greatest groups come first.
+/// What stands out among the queries of a scope. The largest groups come first.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 #[non_exhaustive]
 pub struct Findings {
-    /// The same SQL with the same values, more than once, of the same database; not `BEGIN` and its
-    /// like. Where values are not known, nothing is said.
+    /// The same SQL with the same values, more than once, on the same database. `BEGIN` and other
+    /// transaction statements are not counted, nor are queries whose values are unknown.
     pub duplicates: Vec<Finding>,
-    /// The same SQL but for its values, more than once; duplicates are among them.
+    /// The same SQL with any values, more than once; includes duplicates.
     pub similar: Vec<Finding>,
-    /// The same `SELECT` with other values, from the same call on the same line: one query could
-    /// have done. Not pages of one list, and not lists of many values in chunks.
+    /// The same `SELECT` with different values, run again and again by one line of one call, where
+    /// one query would do. Pages of one list, and a long list of values in chunks, are not counted.
     pub n_plus_one: Vec<Finding>,
     /// Queries that read a whole table.
     pub full_scans: Vec<usize>,
-    /// Queries that took at least the time given.
+    /// Queries that took at least `slow_ns`.
     pub slow: Vec<usize>,
     /// Queries that failed.
     pub failed: Vec<usize>,
@@ -43,24 +43,24 @@ pub struct Findings {
 #[derive(Clone, PartialEq, Debug)]
 #[non_exhaustive]
 pub struct Query {
-    /// Who saw it.
+    /// Which library reported it.
     pub source: Source,
     /// The SQL without its values.
     pub normalised: Arc<str>,
-    /// The SQL with its values, as far as they are known; `None` unless the scope, or one around
-    /// it, asks for `values`.
+    /// The SQL with its values, as far as they are known. `None` unless this scope or an outer one
+    /// asks for `values`.
     pub sql: Option<Arc<str>>,
-    /// How long it took; `None` if it was not over when the scope was. *Nanoseconds.*
+    /// How long it took; `None` if it had not ended when the scope ended. *Nanoseconds.*
     pub elapsed_ns: Option<u64>,
-    /// Rows that it gave or changed, if the library tells.
+    /// Rows that it returned or changed, if the library reports that.
     pub rows: Option<u64>,
     /// The line that ran it.
     pub place: Place,
-    /// Heap that its thread allocated while it ran, if it stayed on one thread. *Bytes.*
+    /// Heap that its thread allocated while it ran; `None` if it moved to another thread. *Bytes.*
     pub allocated: Option<u64>,
-    /// Whether it failed, if the library tells.
+    /// Whether it failed, if the library reports that.
     pub failed: Option<bool>,
-    /// Whether it read a whole table, if the library tells.
+    /// Whether it read a whole table, if the library reports that.
     pub full_scan: Option<bool>,
     /// SQLite's plan, if the scope asks for it and the query was slow.
     pub plan: Vec<String>,
@@ -87,16 +87,16 @@ pub struct QueryReport {
     pub label: String,
     /// The queries, in the order in which they began.
     pub queries: Vec<Query>,
-    /// Queries that libraries ran for themselves: to set a new connection up, to open a virtual
-    /// table. They count nowhere else.
+    /// Queries that libraries ran for themselves: to set up a connection, to open a virtual table.
+    /// They are counted nowhere else.
     pub of_libraries: Vec<Query>,
-    /// Queries beyond those that are kept, 65,536.
+    /// Queries that were not kept: all after the first 65,536.
     pub lost: u64,
-    /// Calls of the function inside this one; their queries are here.
+    /// Recursive calls of the function inside this one; their queries are included.
     pub inner_calls: u64,
-    /// A query is slow from here on. *Nanoseconds.*
+    /// A query that takes at least this long is slow. *Nanoseconds.*
     pub slow_ns: u64,
-    /// What there is to say about them.
+    /// What stands out among them.
     pub findings: Findings,
     pub(in crate::measure) shown: usize,
     pub(in crate::measure) has_values: bool,
@@ -147,7 +147,7 @@ pub struct QuerySummary {
     pub time_ns: Spread,
     /// Calls with an N+1 query in them.
     pub calls_with_n_plus_one: u64,
-    /// The statements that were run most, without values, and how often, the most frequent first.
+    /// The most frequent statements, without values, and how often each ran.
     pub statements: Vec<(Arc<str>, u64)>,
 }
 
@@ -164,7 +164,7 @@ impl QueryReport {
         self.queries.len() as u64 + self.lost
     }
 
-    /// Time of all queries together; of those that ran at the same time, too. *Nanoseconds.*
+    /// Sum of the times of all queries, including those that ran in parallel. *Nanoseconds.*
     pub fn total_ns(&self) -> u64 {
         let times = self.queries.iter().filter_map(|query| query.elapsed_ns);
         times.fold(0, u64::saturating_add)

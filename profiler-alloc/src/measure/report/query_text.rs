@@ -1,4 +1,5 @@
-//! The report of queries as text, in the layout of its ancestor.
+//! The report of queries as text, in the layout of `query_profiler`, the Python tool it is
+//! modelled on.
 
 use std::fmt;
 

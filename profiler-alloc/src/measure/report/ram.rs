@@ -6,7 +6,7 @@ use crate::measure::histogram::Spread;
 use crate::measure::json::Object;
 use crate::measure::words;
 
-/// RSS that stays while at least this much of the heap was given back is worth a note. *Bytes.*
+/// A report notes RSS that stays although at least this much of the heap was freed. *Bytes.*
 const WORTH_A_NOTE: i64 = 1 << 20;
 
 /// Memory before and after one call. *All in bytes.*
@@ -43,14 +43,14 @@ pub struct Heap {
     pub before: i64,
     /// In use in the process after.
     pub after: i64,
-    /// Most in use in the process meanwhile. Exact for what the call's own thread did; other threads are seen at least
-    /// every 64 KiB that they allocate or free.
+    /// Highest heap in use in the process meanwhile. Exact for the call's own thread; other threads
+    /// are seen at least every 64 KiB that they allocate or free.
     pub peak: i64,
-    /// Allocated by the call itself, on its own threads of execution.
+    /// Allocated by the call itself, on the threads that ran it.
     pub own_allocated: u64,
     /// Freed by the call itself.
     pub own_freed: u64,
-    /// The most that the call itself held of what it took.
+    /// The most of its own allocations that the call held at one moment.
     pub own_peak: i64,
 }
 

@@ -1,0 +1,114 @@
+//! The shapes of JSON that several views share; `docs/json.md` describes them. The model may change
+//! without them.
+
+use serde::Serialize;
+
+use crate::defect::Defect;
+use crate::report::{Basis, Loss, Recording, Sampling, Scope, State};
+
+#[derive(Serialize)]
+pub(crate) struct RecordingShape<'a> {
+    program: &'a str,
+    pid: u32,
+    state: &'static str,
+    started_unix_ns: u64,
+    duration_ns: u64,
+    counters: CountersShape,
+    heap_at_start: i64,
+    heap: i64,
+    peak: i64,
+    peak_ns: u64,
+}
+
+#[derive(Serialize)]
+struct CountersShape {
+    allocs: u64,
+    frees: u64,
+    reallocs: u64,
+    alloc_bytes: u64,
+    freed_bytes: u64,
+}
+
+#[derive(Serialize)]
+pub(crate) struct SamplingShape {
+    mode: &'static str,
+    exact: bool,
+    interval: u64,
+    interval_widest: u64,
+    alloc_samples: u64,
+    free_samples: u64,
+}
+
+#[derive(Serialize)]
+pub(crate) struct LossShape {
+    count: u64,
+    what: &'static str,
+}
+
+impl<'a> RecordingShape<'a> {
+    pub(crate) fn of(recording: &'a Recording) -> Self {
+        let counters = &recording.counters;
+        RecordingShape {
+            program: &recording.program,
+            pid: recording.pid,
+            state: match recording.state {
+                State::Recording => "recording",
+                State::Paused => "paused",
+                State::Finished => "finished",
+                State::Exited => "exited",
+            },
+            started_unix_ns: recording.started_unix_ns,
+            duration_ns: recording.duration_ns,
+            counters: CountersShape {
+                allocs: counters.allocs,
+                frees: counters.frees,
+                reallocs: counters.reallocs,
+                alloc_bytes: counters.alloc_bytes,
+                freed_bytes: counters.freed_bytes,
+            },
+            heap_at_start: recording.heap_at_start,
+            heap: recording.heap,
+            peak: recording.peak,
+            peak_ns: recording.peak_ns,
+        }
+    }
+}
+
+impl SamplingShape {
+    pub(crate) fn of(sampling: &Sampling) -> Self {
+        SamplingShape {
+            mode: sampling.mode,
+            exact: sampling.exact,
+            interval: sampling.interval,
+            interval_widest: sampling.interval_widest,
+            alloc_samples: sampling.alloc_samples,
+            free_samples: sampling.free_samples,
+        }
+    }
+}
+
+pub(crate) fn losses(losses: &[Loss]) -> Vec<LossShape> {
+    let shape = |loss: &Loss| LossShape {
+        count: loss.count,
+        what: loss.what,
+    };
+    losses.iter().map(shape).collect()
+}
+
+pub(crate) fn defects(defects: &[Defect]) -> Vec<String> {
+    defects.iter().map(ToString::to_string).collect()
+}
+
+pub(super) fn basis(basis: Basis) -> &'static str {
+    match basis {
+        Basis::Stacks => "stacks",
+        Basis::Counters => "counters",
+    }
+}
+
+pub(super) fn scope(scope: Scope) -> &'static str {
+    match scope {
+        Scope::User => "user",
+        Scope::All => "all",
+    }
+}
