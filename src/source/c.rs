@@ -36,7 +36,7 @@ enum Token {
 }
 
 /// What a brace opened.
-enum Scope {
+enum Brace {
     /// A namespace, a class or `extern "C"`, which add to the path of what is in them.
     Named(String),
     /// A function, by its place among the items.
@@ -53,7 +53,7 @@ pub(super) fn outline(text: &str) -> Outline {
 /// The functions of `text`, in the order of their first lines but for those in classes.
 fn functions(text: &str) -> Vec<Item> {
     let mut items: Vec<Item> = Vec::new();
-    let mut scopes: Vec<Scope> = Vec::new();
+    let mut scopes: Vec<Brace> = Vec::new();
     // The tokens since the last `;` or brace, each with its line.
     let mut head: Vec<(Token, u32)> = Vec::new();
     // Heads that go on behind a brace, as that of a constructor behind `items{n}`.
@@ -63,12 +63,12 @@ fn functions(text: &str) -> Vec<Item> {
         last_line = line;
         let in_function = scopes
             .iter()
-            .any(|scope| matches!(scope, Scope::Function(_)));
+            .any(|scope| matches!(scope, Brace::Function(_)));
         match token {
             Token::Sign('{') => {
                 let goes_on = !in_function && goes_on(&head);
                 let scope = match in_function || goes_on {
-                    true => Scope::Other,
+                    true => Brace::Other,
                     false => scope_of(&head, &scopes, &mut items),
                 };
                 kept.push(match goes_on {
@@ -79,7 +79,7 @@ fn functions(text: &str) -> Vec<Item> {
                 scopes.push(scope);
             }
             Token::Sign('}') => {
-                if let Some(Scope::Function(at)) = scopes.pop() {
+                if let Some(Brace::Function(at)) = scopes.pop() {
                     items[at].last_line = line;
                 }
                 head = kept.pop().unwrap_or_default();
@@ -95,7 +95,7 @@ fn functions(text: &str) -> Vec<Item> {
     }
     // A file that ends within a function, as far as this could tell.
     for scope in scopes {
-        if let Scope::Function(at) = scope {
+        if let Brace::Function(at) = scope {
             items[at].last_line = last_line;
         }
     }
@@ -117,7 +117,7 @@ fn goes_on(head: &[(Token, u32)]) -> bool {
 }
 
 /// What the brace behind `head` opens.
-fn scope_of(head: &[(Token, u32)], scopes: &[Scope], items: &mut Vec<Item>) -> Scope {
+fn scope_of(head: &[(Token, u32)], scopes: &[Brace], items: &mut Vec<Item>) -> Brace {
     let word = |at: usize| match head.get(at) {
         Some((Token::Word(word), _)) => word.as_str(),
         _ => "",
@@ -128,11 +128,11 @@ fn scope_of(head: &[(Token, u32)], scopes: &[Scope], items: &mut Vec<Item>) -> S
             .map(word)
             .filter(|name| !name.is_empty())
             .collect();
-        return Scope::Named(names.join("::"));
+        return Brace::Named(names.join("::"));
     }
     let is_extern = word(0) == "extern" && matches!(head.get(1), Some((Token::Text, _)));
     if is_extern && head.len() == 2 {
-        return Scope::Named(String::new());
+        return Brace::Named(String::new());
     }
     let values = head
         .iter()
@@ -147,7 +147,7 @@ fn scope_of(head: &[(Token, u32)], scopes: &[Scope], items: &mut Vec<Item>) -> S
             first_line: head.get(first).map_or(1, |&(_, line)| line),
             last_line: 0,
         });
-        return Scope::Function(items.len() - 1);
+        return Brace::Function(items.len() - 1);
     }
     match position(&["class", "struct", "union"]) {
         Some(at) if position(&["enum"]).is_none() && values.is_none() => {
@@ -156,9 +156,9 @@ fn scope_of(head: &[(Token, u32)], scopes: &[Scope], items: &mut Vec<Item>) -> S
                 .map(word)
                 .filter(|name| !name.is_empty() && *name != "final")
                 .last();
-            Scope::Named(name.unwrap_or_default().to_owned())
+            Brace::Named(name.unwrap_or_default().to_owned())
         }
-        _ => Scope::Other,
+        _ => Brace::Other,
     }
 }
 
@@ -308,9 +308,9 @@ fn first_of(head: &[(Token, u32)]) -> usize {
     first
 }
 
-fn path(scopes: &[Scope], name: &str) -> String {
+fn path(scopes: &[Brace], name: &str) -> String {
     let around = scopes.iter().filter_map(|scope| match scope {
-        Scope::Named(name) if !name.is_empty() => Some(name.as_str()),
+        Brace::Named(name) if !name.is_empty() => Some(name.as_str()),
         _ => None,
     });
     around.chain([name]).collect::<Vec<_>>().join("::")
