@@ -115,6 +115,38 @@ fn threads_add_up_on_the_line_they_share() {
 }
 
 #[test]
+fn lines_below_a_change_of_stack_have_their_bytes() {
+    let recording = Recording::of("other_stacks", &["--sample", "all"]);
+    let report = recording.report();
+    let table = |name: &str| report.function(&format!("other_stacks::{name}"));
+    let allocated = |name: &str, marker: &str| table(name).line(marker).allocated.unwrap_or(0);
+    let freed = |name: &str, marker: &str| table(name).line(marker).freed.unwrap_or(0);
+
+    for (name, marker, bytes) in [
+        ("grown", "// on a grown stack", 300_000),
+        ("main", "// grows", 300_000),
+        ("descend", "// at every depth", 100 * 1_000),
+        ("descend", "// one deeper", 99 * 1_000),
+        ("main", "// descends", 100 * 1_000),
+        ("resumed", "// when first resumed", 2 * 40_000),
+        ("resumed", "// when resumed again", 2 * 20_000),
+        ("resumed", "// resumes first", 2 * 40_000),
+        ("resumed", "// resumes again", 2 * 20_000),
+        ("resumed", "// resumes at last", 0),
+        ("nested", "// from one to the other", 70_000),
+        ("nested", "// from the grown stack", 70_000),
+        ("main", "// nests", 70_000),
+    ] {
+        assert_eq!(allocated(name, marker), bytes, "{name}: {marker}");
+    }
+    let given = freed("resumed", "// resumes at last");
+    assert_eq!(given, 2 * 60_000);
+    assert_eq!(freed("main", "// gives back"), 470_000 + 200 * 24);
+    let losses = recording.summary_json()["losses"].clone();
+    assert_eq!(losses, serde_json::json!([]), "no stack is cut off");
+}
+
+#[test]
 fn recursion_is_one_table_and_counts_a_stack_once() {
     let report = Recording::of("recursion", &["--sample", "all"]).report();
     let table = report.function("recursion::descend");

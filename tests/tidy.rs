@@ -100,6 +100,7 @@ const UNSAFE_FILES: &[&str] = &[
     "tests/faults/inner.rs",
     "tests/faults/libraries.rs",
     "tests/faults/odd.rs",
+    "tests/faults/other_stacks.rs",
     "tests/faults/refusals.rs",
     "tests/faults/signals.rs",
     "tests/faults/small_stacks.rs",

@@ -10,12 +10,20 @@
 //! Where every call puts the return address at the same place, as on x86-64, that field is not there, and the other two are
 //! of 24 bits, in bytes.
 //!
-//! Nearly all code compiled from Rust, C and C++ fits. Frames that need more (signal trampolines, some assembly) end the
-//! walk, and the stack is counted as cut off.
+//! Nearly all code compiled from Rust, C and C++ fits. What runs between two stacks needs more: signal trampolines, and
+//! the functions that coroutines begin in. Of these, kind 3:
+//! ```text
+//! bit 60   59         58       57          56          42…55         28…41           14…27    0…13
+//! base     through    signal   return at   fp saved    saved fp      return address  k        n
+//! 0 sp     0 CFA = base + n            from 0 CFA or   (all of these are signed words; through
+//! 1 fp     1 CFA = [base + n] + k      1 base          memory: at [base + n] stands the caller's)
+//! ```
+//! Frames that need still more end the walk, and the stack is counted as cut off.
 
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, Pointer, Register,
-    RegisterRule, UnwindContext, UnwindContextStorage, UnwindSection, UnwindTableRow,
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, Encoding, EndianSlice, Format, LittleEndian,
+    Operation, Pointer, Register, RegisterRule, UnwindContext, UnwindContextStorage,
+    UnwindExpression, UnwindSection, UnwindTableRow,
 };
 
 use crate::machine;
@@ -36,10 +44,36 @@ pub enum Step {
         saved_fp: isize,
         return_at: Option<isize>,
     },
+    /// The caller's frame may be on another stack.
+    Trampoline(Trampoline),
     /// This is the outermost frame.
     Outermost,
     /// The unwind table has no answer that fits a rule.
     Unknown,
+}
+
+/// How to get from the frame of code that runs between two stacks to its caller's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trampoline {
+    pub from_fp: bool,
+    /// The caller's frame begins at `base + offset`, or at what stands there.
+    pub offset: isize,
+    /// That, and what is added to it.
+    pub through: Option<isize>,
+    pub return_at: Place,
+    /// `None` if the frame pointer is the caller's.
+    pub saved_fp: Option<Place>,
+    /// The caller was interrupted, and called nothing.
+    pub is_signal: bool,
+}
+
+/// Where a word stands that the caller is found by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// So many bytes from where the caller's frame begins.
+    InFrame(isize),
+    /// So many bytes from the register.
+    FromBase(isize),
 }
 
 /// The bits of a field, and the bytes that it counts in.
@@ -50,7 +84,17 @@ const FIELD: (u32, i64) = match machine::RETURN_AT {
 const SET: u64 = 1 << 63;
 const KIND_CALLER: u64 = 1 << 61;
 const KIND_OUTERMOST: u64 = 2 << 61;
+const KIND_TRAMPOLINE: u64 = KIND_CALLER | KIND_OUTERMOST;
 const FROM_FP: u64 = 1 << 60;
+
+// Of a trampoline.
+const THROUGH: u64 = 1 << 59;
+const SIGNAL: u64 = 1 << 58;
+const RETURN_FROM_BASE: u64 = 1 << 57;
+const FP_FROM_BASE: u64 = 1 << 56;
+/// Bits of a field.
+const SHORT: u32 = 14;
+const WORD: i64 = 8;
 
 impl Rule {
     pub const UNKNOWN: Rule = Rule(SET);
@@ -59,6 +103,8 @@ impl Rule {
     /// `return_at` is 0 for a return address that is in its register, or where it always is.
     fn caller(from_fp: bool, offset: i64, saved_fp: i64, return_at: i64) -> Rule {
         let (bits, unit) = FIELD;
+        // Where it always is, there is no room to say so.
+        let return_at = machine::RETURN_AT.map_or(return_at, |_| 0);
         let fits = |value: i64| value % unit == 0 && (value / unit).abs() < 1 << (bits - 1);
         let values = [offset, saved_fp, return_at];
         if !values.into_iter().all(fits) {
@@ -71,6 +117,65 @@ impl Rule {
             .rev()
             .fold(0, |all, value| all << bits | field(value));
         Rule(SET | KIND_CALLER | base | fields)
+    }
+
+    #[cold]
+    fn trampoline(what: Trampoline) -> Rule {
+        let of = |place: Place, mark: u64| match place {
+            Place::InFrame(at) => (at as i64, 0),
+            Place::FromBase(at) => (at as i64, mark),
+        };
+        let (return_at, return_mark) = of(what.return_at, RETURN_FROM_BASE);
+        let saved_fp = what.saved_fp.map(|place| of(place, FP_FROM_BASE));
+        // 0 of the frame is no place of a saved frame pointer.
+        if saved_fp == Some((0, 0)) {
+            return Rule::UNKNOWN;
+        }
+        let (fp_at, fp_mark) = saved_fp.unwrap_or_default();
+        let values = [
+            what.offset as i64,
+            what.through.unwrap_or_default() as i64,
+            return_at,
+            fp_at,
+        ];
+        let fits = |value: i64| value % WORD == 0 && (value / WORD).abs() < 1 << (SHORT - 1);
+        if !values.into_iter().all(fits) {
+            return Rule::UNKNOWN;
+        }
+        let field = |value: i64| (value / WORD) as u64 & ((1 << SHORT) - 1);
+        let fields = (values.into_iter().rev()).fold(0, |all, value| all << SHORT | field(value));
+        let mark = |is_set: bool, mark: u64| if is_set { mark } else { 0 };
+        Rule(
+            SET | KIND_TRAMPOLINE
+                | mark(what.from_fp, FROM_FP)
+                | mark(what.through.is_some(), THROUGH)
+                | mark(what.is_signal, SIGNAL)
+                | return_mark
+                | fp_mark
+                | fields,
+        )
+    }
+
+    #[cold]
+    fn as_trampoline(self) -> Trampoline {
+        let has = |mark: u64| self.0 & mark != 0;
+        let field = |number: u32| {
+            let value = (self.0 << (64 - SHORT * (number + 1))) as i64 >> (64 - SHORT);
+            (value * WORD) as isize
+        };
+        let place = |at: isize, is_from_base: bool| match is_from_base {
+            true => Place::FromBase(at),
+            false => Place::InFrame(at),
+        };
+        let (fp_at, fp_from_base) = (field(3), has(FP_FROM_BASE));
+        Trampoline {
+            from_fp: has(FROM_FP),
+            offset: field(0),
+            through: has(THROUGH).then(|| field(1)),
+            return_at: place(field(2), has(RETURN_FROM_BASE)),
+            saved_fp: (fp_at != 0 || fp_from_base).then(|| place(fp_at, fp_from_base)),
+            is_signal: has(SIGNAL),
+        }
     }
 
     pub const fn to_bits(self) -> u64 {
@@ -88,7 +193,7 @@ impl Rule {
             let value = (self.0 << (64 - bits * (number + 1))) as i64 >> (64 - bits);
             (value * unit) as isize
         };
-        if self.0 & KIND_CALLER != 0 {
+        if self.0 & KIND_TRAMPOLINE == KIND_CALLER {
             Step::Caller {
                 from_fp: self.0 & FROM_FP != 0,
                 offset: field(0),
@@ -98,6 +203,8 @@ impl Rule {
                     None => Some(field(2)).filter(|&at| at != 0),
                 },
             }
+        } else if self.0 & KIND_TRAMPOLINE == KIND_TRAMPOLINE {
+            Step::Trampoline(self.as_trampoline())
         } else if self.0 & KIND_OUTERMOST != 0 {
             Step::Outermost
         } else {
@@ -142,16 +249,94 @@ fn try_compile(module: &Module, pc: usize, context: &mut Context) -> Option<Rule
     let function = section
         .fde_from_offset(&bases, entry, EhFrame::cie_from_offset)
         .ok()?;
-    if !function.contains(pc as u64) || function.is_signal_trampoline() {
+    if !function.contains(pc as u64) {
         return None;
     }
+    let is_signal = function.is_signal_trampoline();
     let row = function
         .unwind_info_for_address(&section, &bases, context, pc as u64)
         .ok()?;
-    Some(rule_of(row))
+    if !is_signal {
+        let rule = rule_of(row);
+        if rule != Rule::UNKNOWN {
+            return Some(rule);
+        }
+    }
+    trampoline_of(row, &section, is_signal)
 }
 
-fn rule_of(row: &UnwindTableRow<usize, Storage>) -> Rule {
+type Section = EhFrame<EndianSlice<'static, LittleEndian>>;
+type Row = UnwindTableRow<usize, Storage>;
+
+/// What fits a rule of no compiler's function, such as these of two coroutines' first functions and of a signal's:
+/// ```text
+/// CFA = rbp + 16, return address and rbp below        as of any function, but rbp is another stack's
+/// CFA = [rbp] + 24, return address at CFA - 16        at rbp stands where the other stack was left
+/// CFA = [rsp + 160], return address at rsp + 168      what the kernel saved of the registers
+/// ```
+#[cold]
+#[inline(never)]
+fn trampoline_of(row: &Row, section: &Section, is_signal: bool) -> Option<Rule> {
+    let (register, offset, through) = match *row.cfa() {
+        CfaRule::RegisterAndOffset { register, offset } => (register, offset as isize, None),
+        CfaRule::Expression(expression) => sum(&expression, section)?,
+    };
+    let from_fp = match register {
+        machine::STACK_POINTER => false,
+        machine::FRAME_POINTER => true,
+        _ => return None,
+    };
+    let place = |rule: Option<RegisterRule<usize>>| match rule {
+        Some(RegisterRule::Offset(at)) => Some(Place::InFrame(at as isize)),
+        Some(RegisterRule::Expression(expression)) => match sum(&expression, section)? {
+            (base, at, None) if base == register => Some(Place::FromBase(at)),
+            _ => None,
+        },
+        _ => None,
+    };
+    let saved_fp = match row.register(machine::FRAME_POINTER) {
+        None | Some(RegisterRule::Undefined | RegisterRule::SameValue) => None,
+        rule => Some(place(rule)?),
+    };
+    Some(Rule::trampoline(Trampoline {
+        from_fp,
+        offset,
+        through,
+        return_at: place(row.register(machine::RETURN_ADDRESS))?,
+        saved_fp,
+        is_signal,
+    }))
+}
+
+/// An expression that is a register and a number, or what stands there and perhaps another number.
+fn sum(
+    expression: &UnwindExpression<usize>,
+    section: &Section,
+) -> Option<(Register, isize, Option<isize>)> {
+    let encoding = Encoding {
+        address_size: 8,
+        format: Format::Dwarf32,
+        version: 4,
+    };
+    let mut operations = expression.get(section).ok()?.operations(encoding);
+    let Operation::RegisterOffset {
+        register, offset, ..
+    } = operations.next().ok()??
+    else {
+        return None;
+    };
+    let mut through = None;
+    while let Some(operation) = operations.next().ok()? {
+        through = match (operation, through) {
+            (Operation::Deref { size: 8, .. }, None) => Some(0),
+            (Operation::PlusConstant { value }, Some(0)) => Some(isize::try_from(value).ok()?),
+            _ => return None,
+        };
+    }
+    Some((register, offset as isize, through))
+}
+
+fn rule_of(row: &Row) -> Rule {
     let return_at = match (row.register(machine::RETURN_ADDRESS), machine::RETURN_AT) {
         (Some(RegisterRule::Undefined), _) => return Rule::OUTERMOST,
         (Some(RegisterRule::Offset(at)), Some(always)) if at == always as i64 => 0,
@@ -216,5 +401,34 @@ mod tests {
         assert_eq!(Rule::caller(false, 12, 0, 0) == Rule::UNKNOWN, is_in_words);
         assert_eq!(Rule::OUTERMOST.step(), Step::Outermost);
         assert_eq!(Rule::UNKNOWN.step(), Step::Unknown);
+    }
+    #[test]
+    fn rules_of_trampolines_round_trip() {
+        const MOST: isize = 8 * ((1 << 13) - 1);
+        let places = [
+            Place::InFrame(-16),
+            Place::FromBase(168),
+            Place::FromBase(0),
+        ];
+        for through in [None, Some(0), Some(24), Some(-MOST)] {
+            for (return_at, is_signal) in places.into_iter().zip([false, true, true]) {
+                for saved_fp in [None, Some(Place::FromBase(0)), Some(Place::InFrame(-MOST))] {
+                    let what = Trampoline {
+                        from_fp: is_signal,
+                        offset: MOST,
+                        through,
+                        return_at,
+                        saved_fp,
+                        is_signal,
+                    };
+                    let rule = Rule::from_bits(Rule::trampoline(what).to_bits());
+                    assert_eq!(rule.step(), Step::Trampoline(what));
+                    for offset in [MOST + 8, -MOST - 16, 4] {
+                        let rule = Rule::trampoline(Trampoline { offset, ..what });
+                        assert_eq!(rule, Rule::UNKNOWN, "{offset}");
+                    }
+                }
+            }
+        }
     }
 }

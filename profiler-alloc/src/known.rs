@@ -30,14 +30,18 @@ const SP: usize = 5;
 const BY_FP: u64 = 1;
 /// This frame's own frame pointer leads further out, unless it is read anew before.
 const NEEDS_FP: u64 = 2;
-const MARKS: u64 = BY_FP | NEEDS_FP;
+/// See [`Found::by_more`].
+const BY_MORE: u64 = 4;
+const MARKS: u64 = BY_FP | NEEDS_FP | BY_MORE;
 
 /// A frame as it is remembered.
 pub type Entry = [AtomicU64; ENTRY];
 
 pub fn write(entry: &Entry, frame: &Found) {
     // Places of words are multiples of 8, which leaves room for the marks.
-    let fp_at = frame.fp_at as u64 | if frame.by_fp { BY_FP } else { 0 };
+    let mark = |is_set: bool, mark: u64| if is_set { mark } else { 0 };
+    let marks = mark(frame.by_fp, BY_FP) | mark(frame.by_more, BY_MORE);
+    let fp_at = frame.fp_at as u64 | marks;
     let words = [
         frame.place as u64,
         frame.site.to_bits(),
@@ -59,6 +63,7 @@ pub fn read(entry: &Entry) -> Found {
         site: Site::from_bits(word(entry, 1)),
         fp_at: fp_at(entry),
         by_fp: word(entry, 2) & BY_FP != 0,
+        by_more: word(entry, 2) & BY_MORE != 0,
         fp: word(entry, 3) as usize,
     }
 }
@@ -202,7 +207,7 @@ impl KnownStack {
             let frame = read(from);
             fingerprint.push(frame.site);
             // What may be unloaded may change its rules.
-            stays &= frame.site.stays();
+            stays &= frame.site.stays() && !frame.by_more;
             write(to, &frame);
             if needs {
                 to[2].store(word(to, 2) | NEEDS_FP, Ordering::Relaxed);

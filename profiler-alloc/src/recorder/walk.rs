@@ -13,7 +13,7 @@ use crate::registers::Registers;
 use crate::scratch::Scratch;
 use crate::stack_memory::{OwnStack, StackMemory};
 use crate::stacks::{self, StackRef};
-use crate::unwind::{self, End, FirstFrame, Guess, Tables};
+use crate::unwind::{self, End, FirstFrame, Guess, Tables, Why};
 
 /// Frame-pointer walks are tried while their credit is positive: each that is confirmed adds one, each that a table walk
 /// contradicts takes one off. A binary without frame pointers has used up the first credit after as many samples.
@@ -72,7 +72,7 @@ impl Recorder {
     #[cold]
     fn lost_stack(&self) -> (StackRef, usize) {
         let header = self.store.header();
-        header.lost_stacks.fetch_add(1, Ordering::Relaxed);
+        header.lost_crowded.fetch_add(1, Ordering::Relaxed);
         (StackRef::OTHER, 0)
     }
 
@@ -124,7 +124,10 @@ impl Recorder {
         });
         match end {
             End::Complete => frames.complete(),
-            End::CutOff => drop(header.lost_outer_frames.fetch_add(1, Ordering::Relaxed)),
+            End::CutOff(why) => self.lose_outer_frames(why),
+        }
+        if memory.is_changed() {
+            keep(cells, memory.own());
         }
         if frames.is_deep() {
             header.lost_middle_frames.fetch_add(1, Ordering::Relaxed);
@@ -133,9 +136,14 @@ impl Recorder {
             .stacks
             .intern(&self.store, &self.modules, &frames, now_ns);
         if stack == StackRef::OTHER {
-            header.lost_stacks.fetch_add(1, Ordering::Relaxed);
+            let lost = match frames.walked() {
+                0 => &header.lost_starts,
+                _ => &header.lost_stacks,
+            };
+            lost.fetch_add(1, Ordering::Relaxed);
         }
-        if guess.len > 0 {
+        // The frame pointers of one stack say nothing of another.
+        if guess.len > 0 && !memory.is_changed() {
             if end == End::Complete && frames.is_confirmed() {
                 self.stacks.confirm(guess.fingerprint, stack);
                 self.trust_frame_pointers();
@@ -152,8 +160,22 @@ impl Recorder {
         (stack, frames.walked())
     }
 
+    /// A walk did not come to the thread's outermost frame.
+    #[cold]
+    fn lose_outer_frames(&self, why: Why) {
+        let header = self.store.header();
+        header.lost_outer_frames.fetch_add(1, Ordering::Relaxed);
+        let reason = match why {
+            Why::RunTimeCode => &header.lost_in_run_time_code,
+            Why::NoTable => &header.lost_without_table,
+            Why::OtherStack => &header.lost_on_other_stack,
+            Why::Damage => return,
+        };
+        reason.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn guess(&self, registers: Registers, memory: &mut StackMemory) -> Guess {
-        if self.frame_pointer_credit.load(Ordering::Relaxed) > 0 {
+        if memory.is_own() && self.frame_pointer_credit.load(Ordering::Relaxed) > 0 {
             unwind::walk_frame_pointers(registers, memory, &self.modules, self.depth)
         } else {
             Guess::NONE
@@ -198,7 +220,11 @@ fn explore(cells: &ThreadCells, sp: usize, mut own: OwnStack) -> StackMemory {
         own = OwnStack::find();
     }
     let memory = StackMemory::at(sp, &mut own);
+    keep(cells, own);
+    memory
+}
+
+fn keep(cells: &ThreadCells, own: OwnStack) {
     cells.stack_low.store(own.low as u64, Ordering::Relaxed);
     cells.stack_top.store(own.high as u64, Ordering::Relaxed);
-    memory
 }
