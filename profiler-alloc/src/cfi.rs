@@ -21,9 +21,9 @@
 //! Frames that need still more end the walk, and the stack is counted as cut off.
 
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, Encoding, EndianSlice, Format, LittleEndian,
-    Operation, Pointer, Register, RegisterRule, UnwindContext, UnwindContextStorage,
-    UnwindExpression, UnwindSection, UnwindTableRow,
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, Pointer, Register,
+    RegisterRule, UnwindContext, UnwindContextStorage, UnwindExpression, UnwindSection,
+    UnwindTableRow,
 };
 
 use crate::machine;
@@ -308,32 +308,43 @@ fn trampoline_of(row: &Row, section: &Section, is_signal: bool) -> Option<Rule> 
     }))
 }
 
-/// An expression that is a register and a number, or what stands there and perhaps another number.
+/// An expression that is a register and a number, or what stands there and perhaps another number:
+/// `DW_OP_breg7 160, DW_OP_deref` is `77 a0 01 06`. Read by hand, as this may be a small stack.
 fn sum(
     expression: &UnwindExpression<usize>,
     section: &Section,
 ) -> Option<(Register, isize, Option<isize>)> {
-    let encoding = Encoding {
-        address_size: 8,
-        format: Format::Dwarf32,
-        version: 4,
+    const DEREF: u8 = 0x06;
+    const PLUS: u8 = 0x23;
+    const BREG0: u8 = 0x70;
+    const BREG31: u8 = 0x8f;
+    let bytes = expression.get(section).ok()?.0.slice();
+    let (&first, rest) = bytes.split_first()?;
+    let register = match first {
+        BREG0..=BREG31 => Register(u16::from(first - BREG0)),
+        _ => return None,
     };
-    let mut operations = expression.get(section).ok()?.operations(encoding);
-    let Operation::RegisterOffset {
-        register, offset, ..
-    } = operations.next().ok()??
-    else {
-        return None;
-    };
-    let mut through = None;
-    while let Some(operation) = operations.next().ok()? {
-        through = match (operation, through) {
-            (Operation::Deref { size: 8, .. }, None) => Some(0),
-            (Operation::PlusConstant { value }, Some(0)) => Some(isize::try_from(value).ok()?),
+    let (offset, rest) = leb128(rest, true)?;
+    let through = match rest {
+        [] => None,
+        [DEREF] => Some(0),
+        [DEREF, PLUS, more @ ..] => match leb128(more, false)? {
+            (more, []) => Some(more),
             _ => return None,
-        };
-    }
-    Some((register, offset as isize, through))
+        },
+        _ => return None,
+    };
+    Some((register, offset, through))
+}
+
+/// A number of up to three bytes, and what comes after it.
+fn leb128(bytes: &[u8], is_signed: bool) -> Option<(isize, &[u8])> {
+    let len = 1 + bytes.iter().take(3).position(|byte| byte & 0x80 == 0)?;
+    let (number, rest) = bytes.split_at(len);
+    let value = (number.iter().rev()).fold(0, |all, byte| all << 7 | isize::from(byte & 0x7f));
+    let bits = 7 * len as u32;
+    let is_below = is_signed && value >> (bits - 1) & 1 != 0;
+    Some((value - if is_below { 1 << bits } else { 0 }, rest))
 }
 
 fn rule_of(row: &Row) -> Rule {
@@ -402,6 +413,30 @@ mod tests {
         assert_eq!(Rule::OUTERMOST.step(), Step::Outermost);
         assert_eq!(Rule::UNKNOWN.step(), Step::Unknown);
     }
+    #[test]
+    fn numbers_are_read_as_dwarf_has_them() {
+        for (bytes, signed, unsigned, left) in [
+            (&[0x00u8, 9][..], 0, 0, 1),
+            (&[0x18], 24, 24, 0),
+            (&[0x7f], -1, 127, 0),
+            (&[0xa0, 0x01], 160, 160, 0),
+            (&[0x80, 0x7f], -128, 16256, 0),
+            (&[0x80, 0x80, 0x7f, 1, 2], -16384, 2080768, 2),
+        ] {
+            assert_eq!(
+                leb128(bytes, true).map(|(n, rest)| (n, rest.len())),
+                Some((signed, left))
+            );
+            assert_eq!(
+                leb128(bytes, false).map(|(n, rest)| (n, rest.len())),
+                Some((unsigned, left))
+            );
+        }
+        assert_eq!(leb128(&[], true), None);
+        assert_eq!(leb128(&[0x80], true), None);
+        assert_eq!(leb128(&[0x80, 0x80, 0x80, 1], true), None);
+    }
+
     #[test]
     fn rules_of_trampolines_round_trip() {
         const MOST: isize = 8 * ((1 << 13) - 1);
