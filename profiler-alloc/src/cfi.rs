@@ -20,12 +20,11 @@
 //! ```
 //! Frames that need still more end the walk, and the stack is counted as cut off.
 
-use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, Pointer, Register,
-    RegisterRule, UnwindContext, UnwindContextStorage, UnwindExpression, UnwindSection,
-    UnwindTableRow,
-};
+mod program;
 
+use gimli::{BaseAddresses, EhFrameHdr, EndianSlice, LittleEndian, Pointer, Register};
+
+use self::program::{Cfa, Function, Row, Saved};
 use crate::machine;
 use crate::modules::Module;
 
@@ -213,60 +212,41 @@ impl Rule {
     }
 }
 
-/// Fixed storage for evaluating one unwind program: no allocation, kept off the stack.
-pub struct Storage;
-
-impl UnwindContextStorage<usize> for Storage {
-    type Rules = [(Register, RegisterRule<usize>); 24];
-    type Stack = [UnwindTableRow<usize, Self>; 4];
-}
-
-/// Working memory of [`compile`].
-pub type Context = UnwindContext<usize, Storage>;
-
 /// The rule for the code at `pc` (a return address minus one, or a program counter).
-pub fn compile(module: &Module, pc: usize, context: &mut Context) -> Rule {
-    try_compile(module, pc, context).unwrap_or(Rule::UNKNOWN)
+pub fn compile(module: &Module, pc: usize) -> Rule {
+    try_compile(module, pc).unwrap_or(Rule::UNKNOWN)
 }
 
-fn try_compile(module: &Module, pc: usize, context: &mut Context) -> Option<Rule> {
+fn try_compile(module: &Module, pc: usize) -> Option<Rule> {
     let (index, end) = (module.unwind_index, module.unwind_end);
-    let bases = BaseAddresses::default().set_eh_frame_hdr(index as u64);
-    let header = EhFrameHdr::from(bytes(index, index, end)?)
-        .parse(&bases, 8)
-        .ok()?;
-    let Pointer::Direct(eh_frame) = header.eh_frame_ptr() else {
-        return None;
-    };
-    let eh_frame = eh_frame as usize;
-    let bases = bases.set_eh_frame(eh_frame as u64);
-    let mut section = EhFrame::from(bytes(eh_frame, index.min(eh_frame), end)?);
-    section.set_vendor(machine::VENDOR);
-    let table = header.table()?;
-    let entry = table
-        .pointer_to_offset(table.lookup(pc as u64, &bases).ok()?)
-        .ok()?;
-    let function = section
-        .fde_from_offset(&bases, entry, EhFrame::cie_from_offset)
-        .ok()?;
-    if !function.contains(pc as u64) {
-        return None;
-    }
-    let is_signal = function.is_signal_trampoline();
-    let row = function
-        .unwind_info_for_address(&section, &bases, context, pc as u64)
-        .ok()?;
-    if !is_signal {
-        let rule = rule_of(row);
+    let (eh_frame, entry) = look_up(index, end, pc)?;
+    let section = bytes(eh_frame, index.min(eh_frame), end)?;
+    let function = Function::at(section, eh_frame, entry)?;
+    let row = function.row(pc)?;
+    if !function.is_signal {
+        let rule = rule_of(&row);
         if rule != Rule::UNKNOWN {
             return Some(rule);
         }
     }
-    trampoline_of(row, &section, is_signal)
+    trampoline_of(&row, function.is_signal)
 }
 
-type Section = EhFrame<EndianSlice<'static, LittleEndian>>;
-type Row = UnwindTableRow<usize, Storage>;
+/// The address of the unwind table, and the offset in it of the entry for `pc`, by the index.
+#[inline(never)]
+fn look_up(index: usize, end: usize, pc: usize) -> Option<(usize, usize)> {
+    let bases = BaseAddresses::default().set_eh_frame_hdr(index as u64);
+    let index = EndianSlice::new(bytes(index, index, end)?, LittleEndian);
+    let header = EhFrameHdr::from(index).parse(&bases, 8).ok()?;
+    let Pointer::Direct(eh_frame) = header.eh_frame_ptr() else {
+        return None;
+    };
+    let bases = bases.set_eh_frame(eh_frame);
+    let table = header.table()?;
+    let entry = table.lookup(pc as u64, &bases).ok()?;
+    let offset = table.pointer_to_offset(entry).ok()?;
+    Some((eh_frame as usize, offset.0))
+}
 
 /// What fits a rule of no compiler's function, such as these of two coroutines' first functions and of a signal's:
 /// ```text
@@ -276,59 +256,55 @@ type Row = UnwindTableRow<usize, Storage>;
 /// ```
 #[cold]
 #[inline(never)]
-fn trampoline_of(row: &Row, section: &Section, is_signal: bool) -> Option<Rule> {
-    let (register, offset, through) = match *row.cfa() {
-        CfaRule::RegisterAndOffset { register, offset } => (register, offset as isize, None),
-        CfaRule::Expression(expression) => sum(&expression, section)?,
+fn trampoline_of(row: &Row, is_signal: bool) -> Option<Rule> {
+    let (base, offset, through) = match row.cfa {
+        Cfa::Register { register, offset } => (register, offset as isize, None),
+        Cfa::Expression(expression) => sum(expression)?,
+        Cfa::Unknown => return None,
     };
-    let from_fp = match register {
-        machine::STACK_POINTER => false,
-        machine::FRAME_POINTER => true,
-        _ => return None,
-    };
-    let place = |rule: Option<RegisterRule<usize>>| match rule {
-        Some(RegisterRule::Offset(at)) => Some(Place::InFrame(at as isize)),
-        Some(RegisterRule::Expression(expression)) => match sum(&expression, section)? {
-            (base, at, None) if base == register => Some(Place::FromBase(at)),
+    let place = |saved: Saved| match saved {
+        Saved::At(at) => Some(Place::InFrame(at as isize)),
+        Saved::Expression(expression) => match sum(expression)? {
+            (register, at, None) if register == base => Some(Place::FromBase(at)),
             _ => None,
         },
-        _ => None,
+        Saved::Same | Saved::Undefined | Saved::Other => None,
     };
-    let saved_fp = match row.register(machine::FRAME_POINTER) {
-        None | Some(RegisterRule::Undefined | RegisterRule::SameValue) => None,
-        rule => Some(place(rule)?),
+    let saved_fp = match row.fp {
+        Saved::Same | Saved::Undefined => None,
+        saved => Some(place(saved)?),
     };
     Some(Rule::trampoline(Trampoline {
-        from_fp,
+        from_fp: is_frame_pointer(base)?,
         offset,
         through,
-        return_at: place(row.register(machine::RETURN_ADDRESS))?,
+        return_at: place(row.return_address)?,
         saved_fp,
         is_signal,
     }))
 }
 
 /// An expression that is a register and a number, or what stands there and perhaps another number:
-/// `DW_OP_breg7 160, DW_OP_deref` is `77 a0 01 06`. Read by hand, as this may be a small stack.
-fn sum(
-    expression: &UnwindExpression<usize>,
-    section: &Section,
-) -> Option<(Register, isize, Option<isize>)> {
+/// `DW_OP_breg7 160, DW_OP_deref` is `77 a0 01 06`.
+fn sum(expression: &[u8]) -> Option<(u16, isize, Option<isize>)> {
     const DEREF: u8 = 0x06;
     const PLUS: u8 = 0x23;
     const BREG0: u8 = 0x70;
     const BREG31: u8 = 0x8f;
-    let bytes = expression.get(section).ok()?.0.slice();
-    let (&first, rest) = bytes.split_first()?;
+    let (&first, rest) = expression.split_first()?;
     let register = match first {
-        BREG0..=BREG31 => Register(u16::from(first - BREG0)),
+        BREG0..=BREG31 => u16::from(first - BREG0),
         _ => return None,
     };
-    let (offset, rest) = leb128(rest, true)?;
+    let number = |bytes, is_signed| {
+        let (value, left) = leb128(bytes, is_signed)?;
+        Some((value as isize, &bytes[bytes.len() - left..]))
+    };
+    let (offset, rest) = number(rest, true)?;
     let through = match rest {
         [] => None,
         [DEREF] => Some(0),
-        [DEREF, PLUS, more @ ..] => match leb128(more, false)? {
+        [DEREF, PLUS, more @ ..] => match number(more, false)? {
             (more, []) => Some(more),
             _ => return None,
         },
@@ -337,49 +313,57 @@ fn sum(
     Some((register, offset, through))
 }
 
-/// A number of up to three bytes, and what comes after it.
-fn leb128(bytes: &[u8], is_signed: bool) -> Option<(isize, &[u8])> {
-    let len = 1 + bytes.iter().take(3).position(|byte| byte & 0x80 == 0)?;
-    let (number, rest) = bytes.split_at(len);
-    let value = (number.iter().rev()).fold(0, |all, byte| all << 7 | isize::from(byte & 0x7f));
+/// A number of up to five bytes, and how many bytes come after it.
+fn leb128(bytes: &[u8], is_signed: bool) -> Option<(i64, usize)> {
+    let len = 1 + bytes.iter().take(5).position(|byte| byte & 0x80 == 0)?;
+    let value = (bytes[..len].iter().rev()).fold(0, |all, byte| all << 7 | i64::from(byte & 0x7f));
     let bits = 7 * len as u32;
     let is_below = is_signed && value >> (bits - 1) & 1 != 0;
-    Some((value - if is_below { 1 << bits } else { 0 }, rest))
+    Some((
+        value - if is_below { 1 << bits } else { 0 },
+        bytes.len() - len,
+    ))
+}
+
+/// `None` of another register than the two that walks keep.
+fn is_frame_pointer(register: u16) -> Option<bool> {
+    match Register(register) {
+        machine::STACK_POINTER => Some(false),
+        machine::FRAME_POINTER => Some(true),
+        _ => None,
+    }
 }
 
 fn rule_of(row: &Row) -> Rule {
-    let return_at = match (row.register(machine::RETURN_ADDRESS), machine::RETURN_AT) {
-        (Some(RegisterRule::Undefined), _) => return Rule::OUTERMOST,
-        (Some(RegisterRule::Offset(at)), Some(always)) if at == always as i64 => 0,
-        (Some(RegisterRule::Offset(at)), None) if at != 0 => at,
-        (None | Some(RegisterRule::SameValue), None) => 0,
+    let return_at = match (row.return_address, machine::RETURN_AT) {
+        (Saved::Undefined, _) => return Rule::OUTERMOST,
+        (Saved::At(at), Some(always)) if at == always as i64 => 0,
+        (Saved::At(at), None) if at != 0 => at,
+        (Saved::Same, None) => 0,
         _ => return Rule::UNKNOWN,
     };
-    let CfaRule::RegisterAndOffset { register, offset } = *row.cfa() else {
+    let Cfa::Register { register, offset } = row.cfa else {
         return Rule::UNKNOWN;
     };
-    let from_fp = match register {
-        machine::STACK_POINTER => false,
-        machine::FRAME_POINTER => true,
-        _ => return Rule::UNKNOWN,
+    let Some(from_fp) = is_frame_pointer(register) else {
+        return Rule::UNKNOWN;
     };
-    let saved_fp = match row.register(machine::FRAME_POINTER) {
-        Some(RegisterRule::Offset(at)) if at != 0 => at,
-        None | Some(RegisterRule::Undefined | RegisterRule::SameValue) => 0,
+    let saved_fp = match row.fp {
+        Saved::At(at) if at != 0 => at,
+        Saved::Same | Saved::Undefined => 0,
         _ => return Rule::UNKNOWN,
     };
     Rule::caller(from_fp, offset, saved_fp, return_at)
 }
 
 /// The module's bytes from `start` to the end of the segment that begins at or before `low`.
-fn bytes(start: usize, low: usize, end: usize) -> Option<EndianSlice<'static, LittleEndian>> {
+fn bytes(start: usize, low: usize, end: usize) -> Option<&'static [u8]> {
     if start == 0 || start < low || start >= end {
         return None;
     }
     // SAFETY: `low..end` lies in one loaded segment of a module that holds a frame of this very stack, so it is mapped
     // and read-only for as long as this walk lasts.
-    let bytes = unsafe { core::slice::from_raw_parts(start as *const u8, end - start) };
-    Some(EndianSlice::new(bytes, LittleEndian))
+    Some(unsafe { core::slice::from_raw_parts(start as *const u8, end - start) })
 }
 
 #[cfg(test)]
@@ -423,18 +407,12 @@ mod tests {
             (&[0x80, 0x7f], -128, 16256, 0),
             (&[0x80, 0x80, 0x7f, 1, 2], -16384, 2080768, 2),
         ] {
-            assert_eq!(
-                leb128(bytes, true).map(|(n, rest)| (n, rest.len())),
-                Some((signed, left))
-            );
-            assert_eq!(
-                leb128(bytes, false).map(|(n, rest)| (n, rest.len())),
-                Some((unsigned, left))
-            );
+            assert_eq!(leb128(bytes, true), Some((signed, left)));
+            assert_eq!(leb128(bytes, false), Some((unsigned, left)));
         }
         assert_eq!(leb128(&[], true), None);
         assert_eq!(leb128(&[0x80], true), None);
-        assert_eq!(leb128(&[0x80, 0x80, 0x80, 1], true), None);
+        assert_eq!(leb128(&[0x80, 0x80, 0x80, 0x80, 0x80, 1], true), None);
     }
 
     #[test]

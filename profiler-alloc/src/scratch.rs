@@ -5,7 +5,6 @@ use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::cfi::Context;
 use crate::frames::FrameBuffer;
 use crate::memory;
 use crate::recent::RecentStacks;
@@ -16,7 +15,6 @@ const SETS: usize = 32;
 
 /// One set.
 pub struct Scratch {
-    pub context: Context,
     /// Room for the frames kept of one stack.
     pub frames: FrameBuffer,
     pub recent: RecentStacks,
@@ -52,7 +50,6 @@ impl Pool {
             // SAFETY: the set is marked taken, so nobody else reaches it yet.
             unsafe {
                 (*set.scratch.get()).write(Scratch {
-                    context: Context::new_in(),
                     frames,
                     recent: RecentStacks::new(),
                     first_frames: [FirstFrame::NONE; 3],

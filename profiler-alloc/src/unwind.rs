@@ -19,7 +19,6 @@ mod beyond;
 use self::beyond::{At, Caller, cut_off, outermost};
 #[cfg(not(portable_unwinder))]
 use crate::cfi;
-use crate::cfi::Context;
 use crate::cfi::{Rule, Step};
 use crate::machine;
 use crate::modules::{Modules, Site};
@@ -124,7 +123,6 @@ pub struct Tables<'a> {
     pub rules: &'a Rules,
     pub modules: &'a Modules,
     pub store: &'a Store,
-    pub context: &'a mut Context,
     pub now_ns: u64,
 }
 
@@ -359,7 +357,7 @@ impl Tables<'_> {
     #[inline(never)]
     fn compile(&mut self, at: Site) -> Rule {
         let rule = match self.modules.find(self.store, at, self.now_ns) {
-            Some(module) => cfi::compile(&module, at.address(), self.context),
+            Some(module) => cfi::compile(&module, at.address()),
             None => Rule::UNKNOWN,
         };
         self.rules.insert(at, rule);

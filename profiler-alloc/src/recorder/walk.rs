@@ -105,18 +105,12 @@ impl Recorder {
         }
         bump(&cells.table_walks, 1);
         let now_ns = self.elapsed();
-        let Scratch {
-            context,
-            frames,
-            recent,
-            ..
-        } = scratch;
+        let Scratch { frames, recent, .. } = scratch;
         let mut frames = Frames::new(frames, counters::number(), guess);
         let mut tables = Tables {
             rules: &self.rules,
             modules: &self.modules,
             store: &self.store,
-            context,
             now_ns,
         };
         let end = unwind::walk(registers, memory, &mut tables, |found, memory| {

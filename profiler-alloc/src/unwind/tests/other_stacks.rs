@@ -10,9 +10,8 @@ use super::*;
 fn both(oracle: &Oracle) -> (Vec<usize>, End, bool) {
     let registers = Registers::capture();
     let mut memory = StackMemory::at(registers.sp, &mut OwnStack::find());
-    let mut context = Context::new_in();
     let mut ours = Vec::new();
-    let mut tables = oracle.known.tables(&mut context);
+    let mut tables = oracle.known.tables();
     let end = walk(registers, &mut memory, &mut tables, |found, _| {
         ours.push(found.site.address());
         Visit::GoOn
