@@ -6,7 +6,7 @@ mod recording;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use profiler_alloc_format::Header;
 use recording::{Recording, line_number};
@@ -144,6 +144,31 @@ fn lines_below_a_change_of_stack_have_their_bytes() {
     assert_eq!(freed("main", "// gives back"), 470_000 + 200 * 24);
     let losses = recording.summary_json()["losses"].clone();
     assert_eq!(losses, serde_json::json!([]), "no stack is cut off");
+}
+
+/// Nothing that the recorder asks of the system is remarked upon; switching stacks is, by memcheck, whoever does it.
+#[test]
+fn valgrind_has_nothing_to_say() {
+    let version = Command::new("valgrind").arg("--version").output();
+    if !version.is_ok_and(|output| output.status.success()) {
+        return eprintln!("not tested: valgrind is not installed");
+    }
+    for (example, tool) in [
+        ("lists", "memcheck"),
+        ("threads", "memcheck"),
+        ("other_stacks", "none"),
+    ] {
+        let recording = Recording::prepare(example);
+        let output = Command::new("valgrind")
+            .args(["-q", &format!("--tool={tool}")])
+            .arg(built::example(example))
+            .env("MEMPROF_OUTPUT", recording.profile())
+            .env("MEMPROF_SAMPLE", "all")
+            .output()
+            .expect("valgrind runs");
+        assert_eq!(built::text(&output.stderr), "", "{example}, {tool}");
+        assert!(output.status.success() && recording.profile().exists());
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use core::alloc::{GlobalAlloc, Layout};
 use std::alloc::System;
 
 use crate::registers::Registers;
-use crate::{counters, hook, unsampled};
+use crate::{counters, hook, start, unsampled};
 
 /// A global allocator that counts exactly what passes through it, and records stacks when asked to.
 ///
@@ -115,6 +115,10 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
     /// As for [`GlobalAlloc::alloc`].
     #[inline(never)]
     unsafe fn alloc_aligned(&self, layout: Layout) -> *mut u8 {
+        if layout.align() == start::KNOCK {
+            hook::start_at_load();
+            return core::ptr::null_mut();
+        }
         // SAFETY: the caller's promises are passed on.
         count_alloc(unsafe { self.inner.alloc(layout) }, layout.size())
     }

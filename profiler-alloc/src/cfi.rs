@@ -444,4 +444,82 @@ mod tests {
             }
         }
     }
+
+    /// Every function of every module of this test, at its beginning, at its end and in between: another interpreter comes to
+    /// the same.
+    #[test]
+    fn programs_come_to_what_gimli_comes_to() {
+        use gimli::{CfaRule, EhFrame, RegisterRule, UnwindContext, UnwindSection};
+        let (mut functions, mut rows) = (0, 0);
+        crate::loaded::each(|_, loaded| {
+            let (index, end) = (loaded.unwind_index, loaded.unwind_end);
+            if index == 0 {
+                return;
+            }
+            let bases = BaseAddresses::default().set_eh_frame_hdr(index as u64);
+            let header = EndianSlice::new(bytes(index, index, end).unwrap(), LittleEndian);
+            let header = EhFrameHdr::from(header).parse(&bases, 8).unwrap();
+            let Pointer::Direct(address) = header.eh_frame_ptr() else {
+                panic!("an address");
+            };
+            let bases = bases.set_eh_frame(address);
+            let section = bytes(address as usize, index.min(address as usize), end).unwrap();
+            let table = EhFrame::from(EndianSlice::new(section, LittleEndian));
+            let mut context = UnwindContext::new();
+            let index = header.table().unwrap();
+            let mut entries = index.iter(&bases);
+            while let Ok(Some((_, pointer))) = entries.next() {
+                let offset = pointer.direct().unwrap() - address;
+                let theirs = table
+                    .fde_from_offset(&bases, (offset as usize).into(), EhFrame::cie_from_offset)
+                    .unwrap();
+                let ours = Function::at(section, address as usize, offset as usize).unwrap();
+                assert_eq!(ours.is_signal, theirs.is_signal_trampoline());
+                functions += 1;
+                let (start, len) = (theirs.initial_address(), theirs.len());
+                for pc in
+                    [0, 1, 4, len / 2, len.saturating_sub(1)].map(|at| start + at.min(len - 1))
+                {
+                    let row = theirs
+                        .unwind_info_for_address(&table, &bases, &mut context, pc)
+                        .unwrap();
+                    let found = ours.row(pc as usize).unwrap();
+                    let text = |expression: gimli::UnwindExpression<usize>| {
+                        expression.get(&table).unwrap().0.slice()
+                    };
+                    let cfa = match row.cfa() {
+                        CfaRule::RegisterAndOffset { register, offset } => Cfa::Register {
+                            register: register.0,
+                            offset: *offset,
+                        },
+                        CfaRule::Expression(expression) => Cfa::Expression(text(*expression)),
+                    };
+                    let saved = |register| match row.register(register) {
+                        None | Some(RegisterRule::SameValue) => Saved::Same,
+                        Some(RegisterRule::Undefined) => Saved::Undefined,
+                        Some(RegisterRule::Offset(at)) => Saved::At(at),
+                        Some(RegisterRule::Expression(expression)) => {
+                            Saved::Expression(text(expression))
+                        }
+                        Some(_) => Saved::Other,
+                    };
+                    let (address, fp) = (
+                        theirs.cie().return_address_register(),
+                        machine::FRAME_POINTER,
+                    );
+                    let theirs = Row {
+                        cfa,
+                        return_address: saved(address),
+                        fp: saved(fp),
+                    };
+                    assert_eq!(found, theirs, "{pc:#x} of {:?}", loaded.name);
+                    rows += 1;
+                }
+            }
+        });
+        assert!(
+            functions > 3_000 && rows > 15_000,
+            "{functions} functions, {rows} rows"
+        );
+    }
 }

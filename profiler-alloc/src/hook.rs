@@ -170,14 +170,31 @@ fn settle(
 #[inline(never)]
 fn join_pool() -> Option<(Option<&'static Recorder>, &'static ThreadCells)> {
     if !STARTED.load(Ordering::Relaxed) {
-        STARTED.store(true, Ordering::Relaxed);
-        modules::note_start();
-        start::from_env();
+        start();
     }
     let recorder = recorder_in_force();
     let cells = counters::join(recorder)?;
     thread_exit::watch(cells);
     Some((recorder, cells))
+}
+
+/// Starts a recording if the environment asks for one.
+fn start() {
+    STARTED.store(true, Ordering::Relaxed);
+    modules::note_start();
+    start::from_env();
+}
+
+/// The program or library is being loaded: its first operation need not start anything.
+#[cold]
+#[inline(never)]
+pub fn start_at_load() {
+    let _errno = sys::Errno::keep();
+    if let Some(_inside) = Inside::enter()
+        && !STARTED.load(Ordering::Relaxed)
+    {
+        start();
+    }
 }
 
 /// The recording in force, if it is this process's.
