@@ -242,9 +242,10 @@ fn top() -> usize {
     // SAFETY: the linker sets it before any code of the program runs; `pthread_self` has no
     // preconditions.
     unsafe {
-        match sys::thread_id() == sys::process_id() {
-            true => __libc_stack_end as usize,
-            false => libc::pthread_self() as usize,
+        match sys::is_main_thread() {
+            Some(true) => __libc_stack_end as usize,
+            Some(false) => libc::pthread_self() as usize,
+            None => 0,
         }
     }
 }
@@ -254,8 +255,10 @@ fn top() -> usize {
 /// put.
 #[cfg(not(target_env = "gnu"))]
 fn top() -> usize {
-    if sys::thread_id() == sys::process_id() {
-        return main_top().unwrap_or(0);
+    match sys::is_main_thread() {
+        Some(true) => return main_top().unwrap_or(0),
+        Some(false) => {}
+        None => return 0,
     }
     let mut attributes = core::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     let (mut low, mut len) = (core::ptr::null_mut(), 0);

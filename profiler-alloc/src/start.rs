@@ -40,7 +40,8 @@ pub const KNOCK: usize = 1 << (usize::BITS - 2);
 ///
 /// Only the program's own allocator begins a recording, as there may be another: so it is asked.
 #[used]
-#[unsafe(link_section = ".init_array")]
+// Before all that a program's own libraries have to be done then.
+#[unsafe(link_section = ".init_array.00101")]
 static AT_LOAD: extern "C" fn() = knock;
 
 extern "C" fn knock() {

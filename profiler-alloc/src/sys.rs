@@ -108,6 +108,14 @@ pub fn thread_id() -> u32 {
     unsafe { libc::syscall(libc::SYS_gettid) as u32 }
 }
 
+/// `None` if the system does not tell.
+pub fn is_main_thread() -> Option<bool> {
+    match thread_id() {
+        u32::MAX => None,
+        thread => Some(thread == process_id()),
+    }
+}
+
 /// Name of the calling thread, zero-padded.
 pub fn thread_name() -> [u8; 16] {
     let mut name = [0u8; 16];
