@@ -17,7 +17,7 @@ pub const TESTS: &[Named] = &[
 ];
 
 pub const ROLES: &[Named] = &[
-    ("interrupted", interrupted),
+    ("interrupted_once", interrupted_once),
     ("through_run_time_code", through_run_time_code),
     ("blind_run_time_code", blind_run_time_code),
     ("unlinked", unlinked),
@@ -82,7 +82,7 @@ fn signals() {
     if cfg!(not(target_arch = "x86_64")) {
         return eprintln!("not tested: signals' frames are known on x86-64 alone");
     }
-    let (losses, allocated) = run("interrupted", "// is interrupted");
+    let (losses, allocated) = run("interrupted_once", "// is interrupted");
     no_losses(&losses);
     assert_eq!(allocated, Some(BYTES));
 }
@@ -116,7 +116,7 @@ extern "C" fn handle(_: libc::c_int) {
     take();
 }
 
-fn interrupted() {
+fn interrupted_once() {
     let mut stack = vec![0u8; 64 << 10];
     let given = libc::stack_t {
         ss_sp: stack.as_mut_ptr().cast(),
