@@ -97,6 +97,8 @@ pub struct KnownStack {
     thread: u32,
     /// Whether the walk used the frame pointer that it began with.
     needs_fp: bool,
+    /// All frames of the walk are among the entries.
+    is_whole: bool,
 }
 
 impl KnownStack {
@@ -106,6 +108,7 @@ impl KnownStack {
             start: entries.len(),
             thread: 0,
             needs_fp: false,
+            is_whole: false,
         }
     }
 
@@ -165,7 +168,7 @@ impl KnownStack {
     /// nothing is left there.
     pub fn copy_words(&self, memory: &StackMemory, to: &mut StackWords<'_>) -> bool {
         let entries = &self.entries[self.start..];
-        if entries.is_empty() || entries.len() > to.room() {
+        if !self.is_whole || entries.is_empty() || entries.len() > to.room() {
             return false;
         }
         to.clear();
@@ -203,11 +206,18 @@ impl KnownStack {
         let mut needs = outer.is_some_and(|entry| leads_from_within(entry, needs_fp(entry)));
         let start = at.saturating_sub(inner.len());
         let mut stays = inner.len() <= at;
+        // Frames from the outermost of these on, and how many of them may be met again.
+        let (mut steps, mut cut) = (0, usize::MAX);
         for (to, from) in self.entries[start..at].iter().zip(inner).rev() {
             let frame = read(from);
             fingerprint.push(frame.site);
             // What may be unloaded may change its rules.
-            stays &= frame.site.stays() && !frame.by_more;
+            stays &= frame.site.stays();
+            // Further in, more would have to be the same than is known here.
+            if frame.by_more {
+                cut = cut.min(steps);
+            }
+            steps += 1;
             write(to, &frame);
             if needs {
                 to[2].store(word(to, 2) | NEEDS_FP, Ordering::Relaxed);
@@ -216,7 +226,12 @@ impl KnownStack {
             needs = leads_from_within(to, needs);
         }
         self.thread = thread;
-        self.start = if stays { start } else { self.entries.len() };
+        self.is_whole = stays && cut == usize::MAX;
+        self.start = match stays {
+            true if self.is_whole => start,
+            true => at - cut,
+            false => self.entries.len(),
+        };
         self.needs_fp = needs;
         fingerprint
     }
