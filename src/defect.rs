@@ -65,6 +65,11 @@ pub enum Defect {
         /// How far below zero the heap in use ended, in bytes.
         bytes: u64,
     },
+    /// The standard library is linked dynamically, and has an allocator of its own.
+    StdDynamic {
+        /// Name of its file.
+        library: String,
+    },
     /// The module's file is not there or cannot be read.
     ModuleMissing {
         /// Path as recorded.
@@ -202,6 +207,11 @@ impl fmt::Display for Defect {
                 "the heap in use ends {} below zero: the program freed blocks that another allocator had given, as std's own \
                  are with `-C prefer-dynamic`; build without that, or take what is freed and live for a lower bound",
                 Bytes(*bytes)
+            ),
+            Defect::StdDynamic { library } => write!(
+                f,
+                "std is linked dynamically ({library}, as with `-C prefer-dynamic`): blocks that its own code takes, as for \
+                 threads, paths and output, pass no allocator of the program's and are in no figure; build without that"
             ),
             Defect::ModuleMissing { path, .. } if is_doctest(path) => write!(
                 f,

@@ -6,7 +6,7 @@ mod recording;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use profiler_alloc_format::Header;
 use recording::{Recording, line_number};
@@ -112,6 +112,63 @@ fn threads_add_up_on_the_line_they_share() {
     assert_eq!(join.allocated.unwrap_or(0), 0);
     // The thread's own result slot, a few dozen bytes, is given back by the one who joins it.
     assert!(join.freed.unwrap_or(0) < KIB, "{join:?}");
+}
+
+#[test]
+fn lines_below_a_change_of_stack_have_their_bytes() {
+    let recording = Recording::of("other_stacks", &["--sample", "all"]);
+    let report = recording.report();
+    let table = |name: &str| report.function(&format!("other_stacks::{name}"));
+    let allocated = |name: &str, marker: &str| table(name).line(marker).allocated.unwrap_or(0);
+    let freed = |name: &str, marker: &str| table(name).line(marker).freed.unwrap_or(0);
+
+    for (name, marker, bytes) in [
+        ("grown", "// on a grown stack", 300_000),
+        ("main", "// grows", 300_000),
+        ("descend", "// at every depth", 100 * 1_000),
+        ("descend", "// one deeper", 99 * 1_000),
+        ("main", "// descends", 100 * 1_000),
+        ("resumed", "// when first resumed", 2 * 40_000),
+        ("resumed", "// when resumed again", 2 * 20_000),
+        ("resumed", "// resumes first", 2 * 40_000),
+        ("resumed", "// resumes again", 2 * 20_000),
+        ("resumed", "// resumes at last", 0),
+        ("nested", "// from one to the other", 70_000),
+        ("nested", "// from the grown stack", 70_000),
+        ("main", "// nests", 70_000),
+    ] {
+        assert_eq!(allocated(name, marker), bytes, "{name}: {marker}");
+    }
+    let given = freed("resumed", "// resumes at last");
+    assert_eq!(given, 2 * 60_000);
+    assert_eq!(freed("main", "// gives back"), 470_000 + 200 * 24);
+    let losses = recording.summary_json()["losses"].clone();
+    assert_eq!(losses, serde_json::json!([]), "no stack is cut off");
+}
+
+/// Nothing that the recorder asks of the system is remarked upon; switching stacks is, by memcheck, whoever does it.
+#[test]
+fn valgrind_has_nothing_to_say() {
+    let version = Command::new("valgrind").arg("--version").output();
+    if !version.is_ok_and(|output| output.status.success()) {
+        return eprintln!("not tested: valgrind is not installed");
+    }
+    for (example, tool) in [
+        ("lists", "memcheck"),
+        ("threads", "memcheck"),
+        ("other_stacks", "none"),
+    ] {
+        let recording = Recording::prepare(example);
+        let output = Command::new("valgrind")
+            .args(["-q", &format!("--tool={tool}")])
+            .arg(built::example(example))
+            .env("MEMPROF_OUTPUT", recording.profile())
+            .env("MEMPROF_SAMPLE", "all")
+            .output()
+            .expect("valgrind runs");
+        assert_eq!(built::text(&output.stderr), "", "{example}, {tool}");
+        assert!(output.status.success() && recording.profile().exists());
+    }
 }
 
 #[test]

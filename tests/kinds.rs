@@ -297,6 +297,60 @@ fn not_position_independent() {
     .check();
 }
 
+/// What the summary says of a run: its losses and its defects.
+fn said(profile: &Path) -> (String, String) {
+    let output = Command::new(MEMPROF)
+        .args(["summary", "--format", "json"])
+        .arg(profile)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    (
+        summary["losses"].to_string(),
+        summary["defects"].to_string(),
+    )
+}
+
+/// Where a stack begins without a table, no frame of it is known: not because a table was full.
+#[test]
+fn without_unwind_tables() {
+    let _alone = alone();
+    for (name, rustflags) in [
+        ("no-tables", "-Cforce-unwind-tables=no"),
+        ("large", "-Ccode-model=large"),
+    ] {
+        let kind = Kind {
+            name,
+            profile: "debug = 0\npanic = \"abort\"",
+            rustflags,
+            ..PLAIN
+        };
+        let (losses, _) = said(&kind.record(&kind.build(), "end", 0));
+        assert!(
+            losses.contains("no unwind tables where it allocates"),
+            "{name}: {losses}"
+        );
+        assert!(!losses.contains("full"), "{name}: {losses}");
+    }
+}
+
+/// The standard library's own blocks pass no allocator of the program's then.
+#[test]
+fn over_a_standard_library_of_its_own() {
+    let _alone = alone();
+    let kind = Kind {
+        name: "dynamic",
+        rustflags: "-Cprefer-dynamic -Crpath",
+        ..PLAIN
+    };
+    let (_, defects) = said(&kind.record(&kind.build(), "end", 0));
+    assert!(
+        defects.contains("-C prefer-dynamic") && defects.contains("libstd-"),
+        "{defects}"
+    );
+}
+
 /// musl has no unwind tables and no address of its own for the end of the main thread's stack, and calls the program
 /// `/proc/self/exe` or as it was started.
 #[test]

@@ -135,6 +135,7 @@ const UNSAFE: &[&str] = &[
     "tests/faults/inner.rs",
     "tests/faults/libraries.rs",
     "tests/faults/odd.rs",
+    "tests/faults/other_stacks.rs",
     "tests/faults/refusals.rs",
     "tests/faults/signals.rs",
     "tests/faults/small_stacks.rs",

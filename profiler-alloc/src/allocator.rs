@@ -5,6 +5,7 @@ use std::alloc::System;
 
 use crate::counters::slot;
 use crate::sampling::fast_path;
+use crate::session::start;
 use crate::slow_path;
 use crate::unwinder::registers::Registers;
 
@@ -151,6 +152,10 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
     /// As for [`GlobalAlloc::alloc`].
     #[inline(never)]
     unsafe fn alloc_aligned(&self, layout: Layout) -> *mut u8 {
+        if layout.align() == start::KNOCK {
+            slow_path::start_at_load();
+            return core::ptr::null_mut();
+        }
         // SAFETY: the caller's promises are passed on.
         count_alloc(unsafe { self.inner.alloc(layout) }, layout.size())
     }

@@ -136,5 +136,5 @@ pub use stats_alloc::Stats;
 #[doc(hidden)]
 pub mod preload {
     pub use crate::allocator::NOTE_NAME;
-    pub use crate::slow_path::start;
+    pub use crate::slow_path::start_preloaded as start;
 }

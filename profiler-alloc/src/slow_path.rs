@@ -159,9 +159,7 @@ fn count_and_record(
 #[inline(never)]
 fn join_pool() -> Option<(Option<&'static Recorder>, &'static ThreadCells)> {
     if !STARTED.load(Ordering::Relaxed) && MAY_START.load(Ordering::Relaxed) {
-        STARTED.store(true, Ordering::Relaxed);
-        modules::note_start();
-        start::from_env();
+        start();
     }
     let recorder = active_recorder();
     let cells = threads::join(recorder)?;
@@ -169,15 +167,31 @@ fn join_pool() -> Option<(Option<&'static Recorder>, &'static ThreadCells)> {
     Some((recorder, cells))
 }
 
-/// Starts a recording if the environment asks for one. The calling thread counts in it from now on.
-#[cfg(feature = "preload")]
-pub fn start() {
-    MAY_START.store(true, Ordering::Relaxed);
+/// Starts a recording if the environment asks for one.
+fn start() {
+    STARTED.store(true, Ordering::Relaxed);
+    modules::note_start();
+    start::from_env();
+}
+
+/// The program or library is being loaded: its first operation need not start anything.
+#[cold]
+#[inline(never)]
+pub fn start_at_load() {
     let _errno = os::Errno::keep();
-    if let Some(_inside) = Inside::enter() {
-        threads::leave();
-        join_pool();
+    if let Some(_inside) = Inside::enter()
+        && !STARTED.load(Ordering::Relaxed)
+    {
+        start();
     }
+}
+
+/// A preloaded recorder has looked at the program, and is to record it if the environment asks for
+/// that.
+#[cfg(feature = "preload")]
+pub fn start_preloaded() {
+    MAY_START.store(true, Ordering::Relaxed);
+    start_at_load();
 }
 
 /// The active recording, if it is this process's.

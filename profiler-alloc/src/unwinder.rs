@@ -8,6 +8,8 @@
     allow(dead_code, reason = "the portable unwinder knows the machine")
 )]
 pub mod arch;
+#[cfg(not(portable_unwinder))]
+mod beyond;
 #[cfg_attr(
     portable_unwinder,
     allow(dead_code, reason = "the portable unwinder needs no rules")
@@ -29,6 +31,7 @@ pub mod registers;
 pub mod rule_cache;
 pub mod stack_memory;
 pub mod stack_words;
+pub mod tables;
 #[cfg_attr(
     portable_unwinder,
     allow(dead_code, reason = "the portable unwinder needs no tables")

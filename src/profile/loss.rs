@@ -15,13 +15,42 @@ impl Loss {
     /// All that were, those that did not happen left out.
     pub fn of(profile: &Profile) -> Vec<Loss> {
         let header = &profile.header;
+        let with_reason = [
+            header.lost_in_run_time_code,
+            header.lost_on_other_stack,
+            header.lost_without_table,
+        ];
+        let with_reason: u64 = with_reason.into_iter().fold(0, u64::saturating_add);
         let all = [
             (
                 header.lost_stacks,
                 "samples without a stack, as a table was full",
             ),
             (
-                header.lost_outer_frames,
+                header.lost_starts,
+                "samples without a stack, as the program has no unwind tables where it allocates \
+                 (-C force-unwind-tables=yes makes them)",
+            ),
+            (
+                header.lost_crowded,
+                "samples without a stack, as too many threads were taking one at once",
+            ),
+            (
+                header.lost_in_run_time_code,
+                "stacks end in code made at run time: the lines that called it are not credited",
+            ),
+            (
+                header.lost_on_other_stack,
+                "stacks end on a stack of their own, as of a coroutine: the lines that resumed it \
+                 are not credited",
+            ),
+            (
+                header.lost_without_table,
+                "stacks end in code without unwind tables: the lines that called it are not \
+                 credited",
+            ),
+            (
+                header.lost_outer_frames.saturating_sub(with_reason),
                 "stacks whose outer end could not be walked",
             ),
             (

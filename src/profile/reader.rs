@@ -118,6 +118,7 @@ impl<R: Read + Seek> Reader<'_, R> {
         profile.modules = self.modules(&modules, &strings);
         profile.timeline = self.timeline(&timeline);
         self.report_foreign_frees(&profile);
+        self.report_dynamic_std(&profile);
         Ok(profile)
     }
 
@@ -132,6 +133,13 @@ impl<R: Read + Seek> Reader<'_, R> {
             let bytes = profile.heap().unsigned_abs();
             self.defects.push(Defect::HeapBelowZero { bytes });
         }
+    }
+
+    /// `libstd-8f8d5e1b2c3a4f5e.so`, in a program built with `-C prefer-dynamic`.
+    fn report_dynamic_std(&mut self, profile: &Profile) {
+        let is_std = |name: &String| name.starts_with("libstd-") && name.ends_with(".so");
+        let library = profile.modules.iter().map(Module::name).find(is_std);
+        (self.defects).extend(library.map(|library| Defect::StdDynamic { library }));
     }
 
     fn unreadable(&self, error: io::Error) -> ReadError {

@@ -299,6 +299,24 @@ fn damaged_exact_records_are_dropped_and_counted() {
 }
 
 #[test]
+fn a_standard_library_of_its_own_is_said() {
+    for (path, is_std) in [
+        ("/lib/libstd-8f8d5e1b2c3a4f5e.so", true),
+        ("/lib/libstdc++.so.6", false),
+        ("/lib/libstd-8f8d5e1b2c3a4f5e.rlib", false),
+        ("/app/mylibstd-1.so", false),
+    ] {
+        let mut builder = Builder::new();
+        builder.module(path);
+        let defects = parse(Path::new("x"), builder.to_input()).unwrap().1;
+        let said = is_std.then(|| Defect::StdDynamic {
+            library: "libstd-8f8d5e1b2c3a4f5e.so".into(),
+        });
+        assert_eq!(defects, Vec::from_iter(said), "{path}");
+    }
+}
+
+#[test]
 fn a_heap_below_zero_is_said_once_the_program_has_ended() {
     let mut builder = Builder::new();
     builder.header.final_alloc_bytes = 100;

@@ -106,6 +106,23 @@ pub fn take_from_array() {
     FROM_ARRAY.store(true, SeqCst);
 }
 
+/// Whether the profile was there when the program asked for its first block.
+static BEGAN_BEFORE: AtomicBool = AtomicBool::new(false);
+
+pub fn began_before() -> bool {
+    BEGAN_BEFORE.load(SeqCst)
+}
+
+#[cold]
+fn note_first() {
+    // SAFETY: the name ends with a zero, and nobody changes the environment before `main`.
+    let is_there = unsafe {
+        let path = libc::getenv(c"MEMPROF_OUTPUT".as_ptr());
+        !path.is_null() && libc::access(path, libc::F_OK) == 0
+    };
+    BEGAN_BEFORE.store(is_there, SeqCst);
+}
+
 const ARRAY: usize = 1 << 30;
 static FROM_ARRAY: AtomicBool = AtomicBool::new(false);
 static BASE: AtomicUsize = AtomicUsize::new(0);
@@ -150,7 +167,9 @@ unsafe impl GlobalAlloc for Inner {
             false => unsafe { System.alloc(layout) },
         };
         if !block.is_null() {
-            truth().allocs.fetch_add(1, SeqCst);
+            if truth().allocs.fetch_add(1, SeqCst) == 0 {
+                note_first();
+            }
             (truth().alloc_bytes).fetch_add(layout.size() as u64, SeqCst);
         }
         block

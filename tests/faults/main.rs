@@ -9,6 +9,7 @@ mod inner;
 mod libraries;
 mod live;
 mod odd;
+mod other_stacks;
 mod refusals;
 mod signals;
 mod small_stacks;
@@ -39,6 +40,7 @@ const ROLES: &[&[Named]] = &[
     libraries::ROLES,
     live::ROLES,
     odd::ROLES,
+    other_stacks::ROLES,
     refusals::ROLES,
     signals::ROLES,
     small_stacks::ROLES,
@@ -55,6 +57,7 @@ const TESTS: &[&[Named]] = &[
     libraries::TESTS,
     live::TESTS,
     odd::TESTS,
+    other_stacks::TESTS,
     refusals::TESTS,
     signals::TESTS,
     small_stacks::TESTS,

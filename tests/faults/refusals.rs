@@ -313,11 +313,8 @@ const REFUSALS: &[Refusal] = &[
         (libc::SYS_readlinkat, 0, Test::Any),
         Then::Whole,
     ),
-    refusal(
-        "asking for memory",
-        (libc::SYS_rt_sigprocmask, 0, Test::Is(u32::MAX)),
-        Then::CutOff,
-    ),
+    refusal("asking for memory", ASKING[0], Then::Whole),
+    refusal("asking for memory otherwise", ASKING[1], Then::Whole),
     refusal("gettid", (libc::SYS_gettid, 0, Test::Any), Then::Whole),
     refusal(
         "prctl",
@@ -411,6 +408,26 @@ fn apply(filter: &mut [libc::sock_filter]) -> io::Result<()> {
     }
 }
 
+/// The two ways to ask whether memory can be read: to have it made ready, and a call that is invalid but for its memory.
+const ASKING: [(i64, usize, Test); 2] = [
+    (
+        libc::SYS_madvise,
+        2,
+        Test::Is(libc::MADV_POPULATE_READ as u32),
+    ),
+    (libc::SYS_rt_sigprocmask, 0, Test::Is(u32::MAX)),
+];
+
+/// Where the system tells in neither way, memory is not there.
+fn no_way_to_ask(place: &Place, what: &'static str) {
+    let mut command = works(place);
+    let mut filters = ASKING.map(|asking| refusal(what, asking, Then::CutOff).filter(libc::EPERM));
+    // SAFETY: two system calls each, which may be made between fork and exec.
+    unsafe { command.pre_exec(move || filters.iter_mut().try_for_each(|filter| apply(filter))) };
+    let output = command.output().unwrap();
+    Then::CutOff.check(place, &ran_on(&output, what), what);
+}
+
 fn filtered_system_calls() {
     let errors = [libc::EPERM, libc::ENOSYS, libc::ENOMEM, libc::EINTR];
     for refusal in REFUSALS {
@@ -430,4 +447,5 @@ fn filtered_system_calls() {
             }
         }
     }
+    no_way_to_ask(&Place::new(), "no way to ask for memory");
 }

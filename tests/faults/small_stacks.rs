@@ -89,12 +89,13 @@ fn threads_signals_and_coroutines() {
         let (found, _) = blocks_of(&profile, size);
         assert_eq!(found, samples, "allocations of {size} bytes");
     }
-    // The walk through a signal's frame, and from a coroutine to whoever resumed it, may end early; a thread's does not.
+    // Only of a signal's frame, and only on x86-64, is it known what was interrupted.
     let cut_off = profile.header.lost_outer_frames;
-    assert!(
-        (1..=8 * rounds).contains(&cut_off),
-        "{cut_off} stacks cut off"
-    );
+    let most = match cfg!(target_arch = "x86_64") {
+        true => 0,
+        false => 4 * rounds,
+    };
+    assert!(cut_off <= most, "{cut_off} stacks cut off");
 }
 
 /// A fresh piece of memory of `bytes`: its two ends.
@@ -167,6 +168,7 @@ fn painted_stack() {
         assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
         AT.load(SeqCst).saturating_sub(lowest_written())
     };
+    assert!(inner::began_before(), "beginning takes more stack");
     let (nothing, first, again) = (used(0), used(100), used(100));
     println!("{nothing} {first} {again}");
 }

@@ -258,8 +258,20 @@ record! {
         /// Number of the file's inode, by which a copy of it is told from the file itself; 0 if
         /// unknown.
         inode: u64,
+        /// The part of `lost_outer_frames` that ended in code of no module, made at run time.
+        lost_in_run_time_code: u64,
+        /// The part of `lost_outer_frames` that ended on a stack that is not the thread's own.
+        lost_on_other_stack: u64,
+        /// The part of `lost_outer_frames` that ended in code of a module without a usable unwind
+        /// table.
+        lost_without_table: u64,
+        /// Loss: samples counted under "other" because where the stack begins there is no unwind
+        /// table.
+        lost_starts: u64,
+        /// Loss: samples counted under "other" because too many threads were taking one.
+        lost_crowded: u64,
         /// Not used.
-        reserved: [u64; 11],
+        reserved: [u64; 6],
     }
 }
 

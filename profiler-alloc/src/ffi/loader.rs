@@ -84,8 +84,11 @@ impl<'a> Loaded<'a> {
             let name = *((link_map + size_of::<usize>()) as *const *const libc::c_char);
             // The loader may mean the segment with the code. The ELF header stands at the beginning of the file, which has
             // address 0 in nearly every library.
-            let header = elf_header(start)
-                .or_else(|| os::is_readable(bias).then(|| elf_header(bias)).flatten())?;
+            let header = elf_header(start).or_else(|| {
+                os::is_readable(bias..bias + 1)
+                    .then(|| elf_header(bias))
+                    .flatten()
+            })?;
             let segments = core::slice::from_raw_parts(
                 (&raw const *header)
                     .addr()

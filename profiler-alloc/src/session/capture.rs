@@ -11,12 +11,13 @@ use crate::stacks::frame_buffer::Frames;
 use crate::stacks::interner::{StackRef, Stacks};
 use crate::stacks::stack_cache::Start;
 use crate::stacks::workspace::{Pool, Scratch};
-use crate::unwinder::frame::{End, Guess};
+use crate::unwinder::frame::{End, Guess, Why};
 use crate::unwinder::modules::{Modules, Site};
 use crate::unwinder::registers::Registers;
 use crate::unwinder::rule_cache::Rules;
 use crate::unwinder::stack_memory::{OwnStack, StackMemory};
-use crate::unwinder::unwind::{self, FirstFrame, Tables};
+use crate::unwinder::tables::Tables;
+use crate::unwinder::unwind::{self, FirstFrame};
 
 /// Frame-pointer walks are tried while their credit is positive: each that is confirmed adds one, each that a table walk
 /// contradicts takes one off. A binary without frame pointers has used up the first credit after as many samples.
@@ -137,18 +138,12 @@ impl Capture {
         }
         bump(&cells.table_walks, 1);
         let now_ns = self.clock.elapsed();
-        let Scratch {
-            context,
-            frames,
-            recent,
-            ..
-        } = scratch;
+        let Scratch { frames, recent, .. } = scratch;
         let mut frames = Frames::new(frames, slot::number(), guess);
         let mut tables = Tables {
             rules: &self.rules,
             modules: &self.modules,
             store,
-            context,
             now_ns,
         };
         let end = unwind::walk(registers, memory, &mut tables, |found, memory| {
@@ -156,16 +151,24 @@ impl Capture {
         });
         match end {
             End::Complete => frames.complete(),
-            End::CutOff => drop(header.lost_outer_frames.fetch_add(1, Ordering::Relaxed)),
+            End::CutOff(why) => lose_outer_frames(store, why),
+        }
+        if memory.is_changed() {
+            keep(cells, memory.own());
         }
         if frames.is_deep() {
             header.lost_middle_frames.fetch_add(1, Ordering::Relaxed);
         }
         let stack = self.stacks.intern(store, &self.modules, &frames, now_ns);
         if stack == StackRef::OTHER {
-            header.lost_stacks.fetch_add(1, Ordering::Relaxed);
+            let lost = match frames.walked() {
+                0 => &header.lost_starts,
+                _ => &header.lost_stacks,
+            };
+            lost.fetch_add(1, Ordering::Relaxed);
         }
-        if guess.len > 0 {
+        // The frame pointers of one stack say nothing of another.
+        if guess.len > 0 && !memory.is_changed() {
             if end == End::Complete && frames.is_confirmed() {
                 self.stacks.confirm(guess.fingerprint, stack);
                 self.trust_frame_pointers();
@@ -183,7 +186,7 @@ impl Capture {
     }
 
     fn guess(&self, registers: Registers, memory: &mut StackMemory) -> Guess {
-        if self.frame_pointer_credit.load(Ordering::Relaxed) > 0 {
+        if memory.is_own() && self.frame_pointer_credit.load(Ordering::Relaxed) > 0 {
             unwind::walk_frame_pointers(registers, memory, &self.modules, self.depth)
         } else {
             Guess::NONE
@@ -197,10 +200,24 @@ impl Capture {
     }
 }
 
+/// A walk did not come to the thread's outermost frame.
+#[cold]
+fn lose_outer_frames(store: &Store, why: Why) {
+    let header = store.header();
+    header.lost_outer_frames.fetch_add(1, Ordering::Relaxed);
+    let reason = match why {
+        Why::RunTimeCode => &header.lost_in_run_time_code,
+        Why::NoTable => &header.lost_without_table,
+        Why::OtherStack => &header.lost_on_other_stack,
+        Why::Damage => return,
+    };
+    reason.fetch_add(1, Ordering::Relaxed);
+}
+
 #[cold]
 fn lost_stack(store: &Store) -> (StackRef, usize) {
     let header = store.header();
-    header.lost_stacks.fetch_add(1, Ordering::Relaxed);
+    header.lost_crowded.fetch_add(1, Ordering::Relaxed);
     (StackRef::OTHER, 0)
 }
 
@@ -225,7 +242,11 @@ fn explore(cells: &ThreadCells, sp: usize, mut own: OwnStack) -> StackMemory {
         own = OwnStack::find();
     }
     let memory = StackMemory::at(sp, &mut own);
+    keep(cells, own);
+    memory
+}
+
+fn keep(cells: &ThreadCells, own: OwnStack) {
     cells.stack_low.store(own.low as u64, Ordering::Relaxed);
     cells.stack_top.store(own.high as u64, Ordering::Relaxed);
-    memory
 }

@@ -306,6 +306,7 @@ mod tests {
                 fp: 0,
                 fp_at: 0,
                 by_fp: false,
+                by_more: false,
             };
             if let Visit::Enough = frames.push(found, &mut memory) {
                 break;

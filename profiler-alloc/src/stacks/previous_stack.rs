@@ -38,14 +38,18 @@ const SP: usize = 5;
 const BY_FP: u64 = 1;
 /// This frame's own frame pointer leads further out, unless it is read anew before.
 const NEEDS_FP: u64 = 2;
-const MARKS: u64 = BY_FP | NEEDS_FP;
+/// See [`Found::by_more`].
+const BY_MORE: u64 = 4;
+const MARKS: u64 = BY_FP | NEEDS_FP | BY_MORE;
 
 /// A frame as it is remembered.
 pub type Entry = [AtomicU64; ENTRY];
 
 pub fn write(entry: &Entry, frame: &Found) {
     // Places of words are multiples of 8, which leaves room for the marks.
-    let fp_at = frame.fp_at as u64 | if frame.by_fp { BY_FP } else { 0 };
+    let mark = |is_set: bool, mark: u64| if is_set { mark } else { 0 };
+    let marks = mark(frame.by_fp, BY_FP) | mark(frame.by_more, BY_MORE);
+    let fp_at = frame.fp_at as u64 | marks;
     let words = [
         frame.place as u64,
         frame.site.to_bits(),
@@ -67,6 +71,7 @@ pub fn read(entry: &Entry) -> Found {
         site: Site::from_bits(word(entry, 1)),
         fp_at: fp_at(entry),
         by_fp: word(entry, 2) & BY_FP != 0,
+        by_more: word(entry, 2) & BY_MORE != 0,
         fp: word(entry, 3) as usize,
     }
 }
@@ -100,6 +105,8 @@ pub struct KnownStack {
     thread: u32,
     /// Whether the walk used the frame pointer that it began with.
     needs_fp: bool,
+    /// All frames of the walk are among the entries.
+    is_whole: bool,
 }
 
 impl KnownStack {
@@ -109,6 +116,7 @@ impl KnownStack {
             start: entries.len(),
             thread: 0,
             needs_fp: false,
+            is_whole: false,
         }
     }
 
@@ -168,7 +176,7 @@ impl KnownStack {
     /// nothing is left there.
     pub fn copy_words(&self, memory: &StackMemory, to: &mut StackWords<'_>) -> bool {
         let entries = &self.entries[self.start..];
-        if entries.is_empty() || entries.len() > to.room() {
+        if !self.is_whole || entries.is_empty() || entries.len() > to.room() {
             return false;
         }
         to.clear();
@@ -206,11 +214,18 @@ impl KnownStack {
         let mut needs = outer.is_some_and(|entry| leads_from_within(entry, needs_fp(entry)));
         let start = at.saturating_sub(inner.len());
         let mut stays = inner.len() <= at;
+        // Frames from the outermost of these on, and how many of them may be met again.
+        let (mut steps, mut cut) = (0, usize::MAX);
         for (to, from) in self.entries[start..at].iter().zip(inner).rev() {
             let frame = read(from);
             fingerprint.push(frame.site);
             // What may be unloaded may change its rules.
             stays &= frame.site.stays();
+            // Further in, more would have to be the same than is known here.
+            if frame.by_more {
+                cut = cut.min(steps);
+            }
+            steps += 1;
             write(to, &frame);
             if needs {
                 to[2].store(word(to, 2) | NEEDS_FP, Ordering::Relaxed);
@@ -219,7 +234,12 @@ impl KnownStack {
             needs = leads_from_within(to, needs);
         }
         self.thread = thread;
-        self.start = if stays { start } else { self.entries.len() };
+        self.is_whole = stays && cut == usize::MAX;
+        self.start = match stays {
+            true if self.is_whole => start,
+            true => at - cut,
+            false => self.entries.len(),
+        };
         self.needs_fp = needs;
         fingerprint
     }

@@ -9,7 +9,6 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use crate::ffi::memory;
 use crate::stacks::frame_buffer::FrameBuffer;
 use crate::stacks::stack_cache::RecentStacks;
-use crate::unwinder::cfi::Context;
 use crate::unwinder::unwind::FirstFrame;
 
 /// Threads that can take a sample at the same moment; one more finds no set and loses its sample.
@@ -17,7 +16,6 @@ const SETS: usize = 32;
 
 /// One set.
 pub struct Scratch {
-    pub context: Context,
     /// Room for the frames kept of one stack.
     pub frames: FrameBuffer,
     pub recent: RecentStacks,
@@ -53,7 +51,6 @@ impl Pool {
             // SAFETY: the set is marked taken, so nobody else reaches it yet.
             unsafe {
                 (*set.scratch.get()).write(Scratch {
-                    context: Context::new_in(),
                     frames,
                     recent: RecentStacks::new(),
                     first_frames: [FirstFrame::NONE; 3],

@@ -10,14 +10,21 @@
 //! Where every call puts the return address at the same place, as on x86-64, that field is not there, and the other two are
 //! of 24 bits, in bytes.
 //!
-//! Nearly all code compiled from Rust, C and C++ fits. Frames that need more (signal trampolines, some assembly) end the
-//! walk, and the stack is counted as cut off.
+//! Nearly all code compiled from Rust, C and C++ fits. What runs between two stacks needs more: signal trampolines, and
+//! the functions that coroutines begin in. Of these, kind 3:
+//! ```text
+//! bit 60   59         58       57          56          42…55         28…41           14…27    0…13
+//! base     through    signal   return at   fp saved    saved fp      return address  k        n
+//! 0 sp     0 CFA = base + n            from 0 CFA or   (all of these are signed words; through
+//! 1 fp     1 CFA = [base + n] + k      1 base          memory: at [base + n] stands the caller's)
+//! ```
+//! Frames that need still more end the walk, and the stack is counted as cut off.
 
-use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, LittleEndian, Pointer, Register,
-    RegisterRule, UnwindContext, UnwindContextStorage, UnwindSection, UnwindTableRow,
-};
+mod program;
 
+use gimli::{BaseAddresses, EhFrameHdr, EndianSlice, LittleEndian, Pointer, Register};
+
+use self::program::{Cfa, Function, Row, Saved, leb128};
 use crate::unwinder::arch;
 use crate::unwinder::modules::Module;
 
@@ -36,10 +43,36 @@ pub enum Step {
         saved_fp: isize,
         return_at: Option<isize>,
     },
+    /// The caller's frame may be on another stack.
+    Trampoline(Trampoline),
     /// This is the outermost frame.
     Outermost,
     /// The unwind table has no answer that fits a rule.
     Unknown,
+}
+
+/// How to get from the frame of code that runs between two stacks to its caller's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trampoline {
+    pub from_fp: bool,
+    /// The caller's frame begins at `base + offset`, or at what stands there.
+    pub offset: isize,
+    /// That, and what is added to it.
+    pub through: Option<isize>,
+    pub return_at: Place,
+    /// `None` if the frame pointer is the caller's.
+    pub saved_fp: Option<Place>,
+    /// The caller was interrupted, and called nothing.
+    pub is_signal: bool,
+}
+
+/// Where a word stands that the caller is found by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// So many bytes from where the caller's frame begins.
+    InFrame(isize),
+    /// So many bytes from the register.
+    FromBase(isize),
 }
 
 /// The bits of a field, and the bytes that it counts in.
@@ -50,7 +83,17 @@ const FIELD: (u32, i64) = match arch::RETURN_AT {
 const SET: u64 = 1 << 63;
 const KIND_CALLER: u64 = 1 << 61;
 const KIND_OUTERMOST: u64 = 2 << 61;
+const KIND_TRAMPOLINE: u64 = KIND_CALLER | KIND_OUTERMOST;
 const FROM_FP: u64 = 1 << 60;
+
+// Of a trampoline.
+const THROUGH: u64 = 1 << 59;
+const SIGNAL: u64 = 1 << 58;
+const RETURN_FROM_BASE: u64 = 1 << 57;
+const FP_FROM_BASE: u64 = 1 << 56;
+/// Bits of a field.
+const SHORT: u32 = 14;
+const WORD: i64 = 8;
 
 impl Rule {
     pub const UNKNOWN: Rule = Rule(SET);
@@ -59,6 +102,8 @@ impl Rule {
     /// `return_at` is 0 for a return address that is in its register, or where it always is.
     fn caller(from_fp: bool, offset: i64, saved_fp: i64, return_at: i64) -> Rule {
         let (bits, unit) = FIELD;
+        // Where it always is, there is no room to say so.
+        let return_at = arch::RETURN_AT.map_or(return_at, |_| 0);
         let fits = |value: i64| value % unit == 0 && (value / unit).abs() < 1 << (bits - 1);
         let values = [offset, saved_fp, return_at];
         if !values.into_iter().all(fits) {
@@ -71,6 +116,65 @@ impl Rule {
             .rev()
             .fold(0, |all, value| all << bits | field(value));
         Rule(SET | KIND_CALLER | base | fields)
+    }
+
+    #[cold]
+    fn trampoline(what: Trampoline) -> Rule {
+        let of = |place: Place, mark: u64| match place {
+            Place::InFrame(at) => (at as i64, 0),
+            Place::FromBase(at) => (at as i64, mark),
+        };
+        let (return_at, return_mark) = of(what.return_at, RETURN_FROM_BASE);
+        let saved_fp = what.saved_fp.map(|place| of(place, FP_FROM_BASE));
+        // 0 of the frame is no place of a saved frame pointer.
+        if saved_fp == Some((0, 0)) {
+            return Rule::UNKNOWN;
+        }
+        let (fp_at, fp_mark) = saved_fp.unwrap_or_default();
+        let values = [
+            what.offset as i64,
+            what.through.unwrap_or_default() as i64,
+            return_at,
+            fp_at,
+        ];
+        let fits = |value: i64| value % WORD == 0 && (value / WORD).abs() < 1 << (SHORT - 1);
+        if !values.into_iter().all(fits) {
+            return Rule::UNKNOWN;
+        }
+        let field = |value: i64| (value / WORD) as u64 & ((1 << SHORT) - 1);
+        let fields = (values.into_iter().rev()).fold(0, |all, value| all << SHORT | field(value));
+        let mark = |is_set: bool, mark: u64| if is_set { mark } else { 0 };
+        Rule(
+            SET | KIND_TRAMPOLINE
+                | mark(what.from_fp, FROM_FP)
+                | mark(what.through.is_some(), THROUGH)
+                | mark(what.is_signal, SIGNAL)
+                | return_mark
+                | fp_mark
+                | fields,
+        )
+    }
+
+    #[cold]
+    fn as_trampoline(self) -> Trampoline {
+        let has = |mark: u64| self.0 & mark != 0;
+        let field = |number: u32| {
+            let value = (self.0 << (64 - SHORT * (number + 1))) as i64 >> (64 - SHORT);
+            (value * WORD) as isize
+        };
+        let place = |at: isize, is_from_base: bool| match is_from_base {
+            true => Place::FromBase(at),
+            false => Place::InFrame(at),
+        };
+        let (fp_at, fp_from_base) = (field(3), has(FP_FROM_BASE));
+        Trampoline {
+            from_fp: has(FROM_FP),
+            offset: field(0),
+            through: has(THROUGH).then(|| field(1)),
+            return_at: place(field(2), has(RETURN_FROM_BASE)),
+            saved_fp: (fp_at != 0 || fp_from_base).then(|| place(fp_at, fp_from_base)),
+            is_signal: has(SIGNAL),
+        }
     }
 
     pub const fn to_bits(self) -> u64 {
@@ -88,7 +192,7 @@ impl Rule {
             let value = (self.0 << (64 - bits * (number + 1))) as i64 >> (64 - bits);
             (value * unit) as isize
         };
-        if self.0 & KIND_CALLER != 0 {
+        if self.0 & KIND_TRAMPOLINE == KIND_CALLER {
             Step::Caller {
                 from_fp: self.0 & FROM_FP != 0,
                 offset: field(0),
@@ -98,6 +202,8 @@ impl Rule {
                     None => Some(field(2)).filter(|&at| at != 0),
                 },
             }
+        } else if self.0 & KIND_TRAMPOLINE == KIND_TRAMPOLINE {
+            Step::Trampoline(self.as_trampoline())
         } else if self.0 & KIND_OUTERMOST != 0 {
             Step::Outermost
         } else {
@@ -106,84 +212,146 @@ impl Rule {
     }
 }
 
-/// Fixed storage for evaluating one unwind program: no allocation, kept off the stack.
-pub struct Storage;
-
-impl UnwindContextStorage<usize> for Storage {
-    type Rules = [(Register, RegisterRule<usize>); 24];
-    type Stack = [UnwindTableRow<usize, Self>; 4];
-}
-
-/// Working memory of [`compile`].
-pub type Context = UnwindContext<usize, Storage>;
-
 /// The rule for the code at `pc` (a return address minus one, or a program counter).
-pub fn compile(module: &Module, pc: usize, context: &mut Context) -> Rule {
-    try_compile(module, pc, context).unwrap_or(Rule::UNKNOWN)
+pub fn compile(module: &Module, pc: usize) -> Rule {
+    try_compile(module, pc).unwrap_or(Rule::UNKNOWN)
 }
 
-fn try_compile(module: &Module, pc: usize, context: &mut Context) -> Option<Rule> {
+fn try_compile(module: &Module, pc: usize) -> Option<Rule> {
     let (index, end) = (module.unwind_index, module.unwind_end);
+    let (eh_frame, entry) = look_up(index, end, pc)?;
+    let section = bytes(eh_frame, index.min(eh_frame), end)?;
+    let function = Function::at(section, eh_frame, entry)?;
+    let row = function.row(pc)?;
+    if !function.is_signal {
+        let rule = rule_of(&row);
+        if rule != Rule::UNKNOWN {
+            return Some(rule);
+        }
+    }
+    trampoline_of(&row, function.is_signal)
+}
+
+/// The address of the unwind table, and the offset in it of the entry for `pc`, by the index.
+#[inline(never)]
+fn look_up(index: usize, end: usize, pc: usize) -> Option<(usize, usize)> {
     let bases = BaseAddresses::default().set_eh_frame_hdr(index as u64);
-    let header = EhFrameHdr::from(bytes(index, index, end)?)
-        .parse(&bases, 8)
-        .ok()?;
+    let index = EndianSlice::new(bytes(index, index, end)?, LittleEndian);
+    let header = EhFrameHdr::from(index).parse(&bases, 8).ok()?;
     let Pointer::Direct(eh_frame) = header.eh_frame_ptr() else {
         return None;
     };
-    let eh_frame = eh_frame as usize;
-    let bases = bases.set_eh_frame(eh_frame as u64);
-    let mut section = EhFrame::from(bytes(eh_frame, index.min(eh_frame), end)?);
-    section.set_vendor(arch::VENDOR);
+    let bases = bases.set_eh_frame(eh_frame);
     let table = header.table()?;
-    let entry = table
-        .pointer_to_offset(table.lookup(pc as u64, &bases).ok()?)
-        .ok()?;
-    let function = section
-        .fde_from_offset(&bases, entry, EhFrame::cie_from_offset)
-        .ok()?;
-    if !function.contains(pc as u64) || function.is_signal_trampoline() {
-        return None;
-    }
-    let row = function
-        .unwind_info_for_address(&section, &bases, context, pc as u64)
-        .ok()?;
-    Some(rule_of(row))
+    let entry = table.lookup(pc as u64, &bases).ok()?;
+    let offset = table.pointer_to_offset(entry).ok()?;
+    Some((eh_frame as usize, offset.0))
 }
 
-fn rule_of(row: &UnwindTableRow<usize, Storage>) -> Rule {
-    let return_at = match (row.register(arch::RETURN_ADDRESS), arch::RETURN_AT) {
-        (Some(RegisterRule::Undefined), _) => return Rule::OUTERMOST,
-        (Some(RegisterRule::Offset(at)), Some(always)) if at == always as i64 => 0,
-        (Some(RegisterRule::Offset(at)), None) if at != 0 => at,
-        (None | Some(RegisterRule::SameValue), None) => 0,
+/// What fits a rule of no compiler's function, such as these of two coroutines' first functions and of a signal's:
+/// ```text
+/// CFA = rbp + 16, return address and rbp below        as of any function, but rbp is another stack's
+/// CFA = [rbp] + 24, return address at CFA - 16        at rbp stands where the other stack was left
+/// CFA = [rsp + 160], return address at rsp + 168      what the kernel saved of the registers
+/// ```
+#[cold]
+#[inline(never)]
+fn trampoline_of(row: &Row, is_signal: bool) -> Option<Rule> {
+    let (base, offset, through) = match row.cfa {
+        Cfa::Register { register, offset } => (register, offset as isize, None),
+        Cfa::Expression(expression) => sum(expression)?,
+        Cfa::Unknown => return None,
+    };
+    let place = |saved: Saved| match saved {
+        Saved::At(at) => Some(Place::InFrame(at as isize)),
+        Saved::Expression(expression) => match sum(expression)? {
+            (register, at, None) if register == base => Some(Place::FromBase(at)),
+            _ => None,
+        },
+        Saved::Same | Saved::Undefined | Saved::Other => None,
+    };
+    let saved_fp = match row.fp {
+        Saved::Same | Saved::Undefined => None,
+        saved => Some(place(saved)?),
+    };
+    Some(Rule::trampoline(Trampoline {
+        from_fp: is_frame_pointer(base)?,
+        offset,
+        through,
+        return_at: place(row.return_address)?,
+        saved_fp,
+        is_signal,
+    }))
+}
+
+/// An expression that is a register and a number, or what stands there and perhaps another number:
+/// `DW_OP_breg7 160, DW_OP_deref` is `77 a0 01 06`.
+fn sum(expression: &[u8]) -> Option<(u16, isize, Option<isize>)> {
+    const DEREF: u8 = 0x06;
+    const PLUS: u8 = 0x23;
+    const BREG0: u8 = 0x70;
+    const BREG31: u8 = 0x8f;
+    let (&first, rest) = expression.split_first()?;
+    let register = match first {
+        BREG0..=BREG31 => u16::from(first - BREG0),
+        _ => return None,
+    };
+    let number = |bytes, is_signed| {
+        let (value, left) = leb128(bytes, is_signed)?;
+        Some((value as isize, &bytes[bytes.len() - left..]))
+    };
+    let (offset, rest) = number(rest, true)?;
+    let through = match rest {
+        [] => None,
+        [DEREF] => Some(0),
+        [DEREF, PLUS, more @ ..] => match number(more, false)? {
+            (more, []) => Some(more),
+            _ => return None,
+        },
+        _ => return None,
+    };
+    Some((register, offset, through))
+}
+
+/// `None` of another register than the two that walks keep.
+fn is_frame_pointer(register: u16) -> Option<bool> {
+    match Register(register) {
+        arch::STACK_POINTER => Some(false),
+        arch::FRAME_POINTER => Some(true),
+        _ => None,
+    }
+}
+
+fn rule_of(row: &Row) -> Rule {
+    let return_at = match (row.return_address, arch::RETURN_AT) {
+        (Saved::Undefined, _) => return Rule::OUTERMOST,
+        (Saved::At(at), Some(always)) if at == always as i64 => 0,
+        (Saved::At(at), None) if at != 0 => at,
+        (Saved::Same, None) => 0,
         _ => return Rule::UNKNOWN,
     };
-    let CfaRule::RegisterAndOffset { register, offset } = *row.cfa() else {
+    let Cfa::Register { register, offset } = row.cfa else {
         return Rule::UNKNOWN;
     };
-    let from_fp = match register {
-        arch::STACK_POINTER => false,
-        arch::FRAME_POINTER => true,
-        _ => return Rule::UNKNOWN,
+    let Some(from_fp) = is_frame_pointer(register) else {
+        return Rule::UNKNOWN;
     };
-    let saved_fp = match row.register(arch::FRAME_POINTER) {
-        Some(RegisterRule::Offset(at)) if at != 0 => at,
-        None | Some(RegisterRule::Undefined | RegisterRule::SameValue) => 0,
+    let saved_fp = match row.fp {
+        Saved::At(at) if at != 0 => at,
+        Saved::Same | Saved::Undefined => 0,
         _ => return Rule::UNKNOWN,
     };
     Rule::caller(from_fp, offset, saved_fp, return_at)
 }
 
 /// The module's bytes from `start` to the end of the segment that begins at or before `low`.
-fn bytes(start: usize, low: usize, end: usize) -> Option<EndianSlice<'static, LittleEndian>> {
+fn bytes(start: usize, low: usize, end: usize) -> Option<&'static [u8]> {
     if start == 0 || start < low || start >= end {
         return None;
     }
     // SAFETY: `low..end` lies in one loaded segment of a module that holds a frame of this very stack, so it is mapped
     // and read-only for as long as this walk lasts.
-    let bytes = unsafe { core::slice::from_raw_parts(start as *const u8, end - start) };
-    Some(EndianSlice::new(bytes, LittleEndian))
+    Some(unsafe { core::slice::from_raw_parts(start as *const u8, end - start) })
 }
 
 #[cfg(test)]
@@ -216,5 +384,128 @@ mod tests {
         assert_eq!(Rule::caller(false, 12, 0, 0) == Rule::UNKNOWN, is_in_words);
         assert_eq!(Rule::OUTERMOST.step(), Step::Outermost);
         assert_eq!(Rule::UNKNOWN.step(), Step::Unknown);
+    }
+    #[test]
+    fn numbers_are_read_as_dwarf_has_them() {
+        for (bytes, signed, unsigned, left) in [
+            (&[0x00u8, 9][..], 0, 0, 1),
+            (&[0x18], 24, 24, 0),
+            (&[0x7f], -1, 127, 0),
+            (&[0xa0, 0x01], 160, 160, 0),
+            (&[0x80, 0x7f], -128, 16256, 0),
+            (&[0x80, 0x80, 0x7f, 1, 2], -16384, 2080768, 2),
+        ] {
+            assert_eq!(leb128(bytes, true), Some((signed, left)));
+            assert_eq!(leb128(bytes, false), Some((unsigned, left)));
+        }
+        assert_eq!(leb128(&[], true), None);
+        assert_eq!(leb128(&[0x80], true), None);
+        assert_eq!(leb128(&[0x80, 0x80, 0x80, 0x80, 0x80, 1], true), None);
+    }
+
+    #[test]
+    fn rules_of_trampolines_round_trip() {
+        const MOST: isize = 8 * ((1 << 13) - 1);
+        let places = [
+            Place::InFrame(-16),
+            Place::FromBase(168),
+            Place::FromBase(0),
+        ];
+        for through in [None, Some(0), Some(24), Some(-MOST)] {
+            for (return_at, is_signal) in places.into_iter().zip([false, true, true]) {
+                for saved_fp in [None, Some(Place::FromBase(0)), Some(Place::InFrame(-MOST))] {
+                    let what = Trampoline {
+                        from_fp: is_signal,
+                        offset: MOST,
+                        through,
+                        return_at,
+                        saved_fp,
+                        is_signal,
+                    };
+                    let rule = Rule::from_bits(Rule::trampoline(what).to_bits());
+                    assert_eq!(rule.step(), Step::Trampoline(what));
+                    for offset in [MOST + 8, -MOST - 16, 4] {
+                        let rule = Rule::trampoline(Trampoline { offset, ..what });
+                        assert_eq!(rule, Rule::UNKNOWN, "{offset}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every function of every module of this test, at its beginning, at its end and in between: another interpreter comes to
+    /// the same.
+    #[test]
+    fn programs_come_to_what_gimli_comes_to() {
+        use gimli::{CfaRule, EhFrame, RegisterRule, UnwindContext, UnwindSection};
+        let (mut functions, mut rows) = (0, 0);
+        crate::ffi::loader::each(|_, loaded| {
+            let (index, end) = (loaded.unwind_index, loaded.unwind_end);
+            if index == 0 {
+                return;
+            }
+            let bases = BaseAddresses::default().set_eh_frame_hdr(index as u64);
+            let header = EndianSlice::new(bytes(index, index, end).unwrap(), LittleEndian);
+            let header = EhFrameHdr::from(header).parse(&bases, 8).unwrap();
+            let Pointer::Direct(address) = header.eh_frame_ptr() else {
+                panic!("an address");
+            };
+            let bases = bases.set_eh_frame(address);
+            let section = bytes(address as usize, index.min(address as usize), end).unwrap();
+            let table = EhFrame::from(EndianSlice::new(section, LittleEndian));
+            let mut context = UnwindContext::new();
+            let index = header.table().unwrap();
+            let mut entries = index.iter(&bases);
+            while let Ok(Some((_, pointer))) = entries.next() {
+                let offset = pointer.direct().unwrap() - address;
+                let theirs = table
+                    .fde_from_offset(&bases, (offset as usize).into(), EhFrame::cie_from_offset)
+                    .unwrap();
+                let ours = Function::at(section, address as usize, offset as usize).unwrap();
+                assert_eq!(ours.is_signal, theirs.is_signal_trampoline());
+                functions += 1;
+                let (start, len) = (theirs.initial_address(), theirs.len());
+                for pc in
+                    [0, 1, 4, len / 2, len.saturating_sub(1)].map(|at| start + at.min(len - 1))
+                {
+                    let row = theirs
+                        .unwind_info_for_address(&table, &bases, &mut context, pc)
+                        .unwrap();
+                    let found = ours.row(pc as usize).unwrap();
+                    let text = |expression: gimli::UnwindExpression<usize>| {
+                        expression.get(&table).unwrap().0.slice()
+                    };
+                    let cfa = match row.cfa() {
+                        CfaRule::RegisterAndOffset { register, offset } => Cfa::Register {
+                            register: register.0,
+                            offset: *offset,
+                        },
+                        CfaRule::Expression(expression) => Cfa::Expression(text(*expression)),
+                    };
+                    let saved = |register| match row.register(register) {
+                        None | Some(RegisterRule::SameValue) => Saved::Same,
+                        Some(RegisterRule::Undefined) => Saved::Undefined,
+                        Some(RegisterRule::Offset(at)) => Saved::At(at),
+                        Some(RegisterRule::Expression(expression)) => {
+                            Saved::Expression(text(expression))
+                        }
+                        Some(_) => Saved::Other,
+                    };
+                    let (address, fp) =
+                        (theirs.cie().return_address_register(), arch::FRAME_POINTER);
+                    let theirs = Row {
+                        cfa,
+                        return_address: saved(address),
+                        fp: saved(fp),
+                    };
+                    assert_eq!(found, theirs, "{pc:#x} of {:?}", loaded.name);
+                    rows += 1;
+                }
+            }
+        });
+        assert!(
+            functions > 3_000 && rows > 15_000,
+            "{functions} functions, {rows} rows"
+        );
     }
 }

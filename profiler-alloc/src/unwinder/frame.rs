@@ -7,8 +7,22 @@ use crate::unwinder::modules::Site;
 pub enum End {
     /// At the outermost frame.
     Complete,
-    /// Before it: no unwind rule, or the next frame is not on this stack.
-    CutOff,
+    /// Before it.
+    CutOff(Why),
+}
+
+/// Why a walk ended before the outermost frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// In code that is of no module, having been made at run time, and keeps no frame pointers.
+    RunTimeCode,
+    /// In a module that has no unwind table, or none that fits a rule.
+    NoTable,
+    /// On a stack that is not the thread's own, such as a coroutine's, of which nothing there says
+    /// who resumed it.
+    OtherStack,
+    /// What the table says of the caller cannot be.
+    Damage,
 }
 
 /// Whether a walk is to go on.
@@ -33,6 +47,8 @@ pub struct Found {
     pub fp_at: usize,
     /// The frame pointer of the frame further in led here.
     pub by_fp: bool,
+    /// Words that are named nowhere here led here, too.
+    pub by_more: bool,
 }
 
 /// Hash of a sequence of return addresses.

@@ -6,6 +6,9 @@ use crate::unwinder::stack_words::{Quad, StackWord};
 /// Bytes of a stack that is not the thread's own (signal stack, coroutine) that a walk may explore.
 const FOREIGN_LIMIT: usize = 1 << 20;
 const PAGE: usize = 4096;
+/// Stacks that a walk may be on, one after the other. Recursion that takes a stack of 1 MiB whenever there is no room left
+/// is on 100 of them with 100 MiB.
+const MOST_CHANGES: usize = 256;
 
 /// Pages that are tried at most to reach the known part of the thread's own stack: 16 MiB.
 const MOST_NEW_PAGES: usize = 4096;
@@ -47,7 +50,7 @@ impl OwnStack {
             return false;
         }
         let page = sp & !(PAGE - 1);
-        let is_whole = (page..self.low).step_by(PAGE).all(os::is_readable);
+        let is_whole = os::is_readable(page..self.low);
         if is_whole {
             self.low = page;
         }
@@ -55,11 +58,15 @@ impl OwnStack {
     }
 }
 
-/// The part of memory a walk may read.
+/// The part of memory a walk may read: one stack, and when it is led to another, that one.
 pub struct StackMemory {
     low: usize,
     high: usize,
     limit: usize,
+    own: OwnStack,
+    /// Below this, the thread's own stack is not in use.
+    floor: usize,
+    changes: usize,
 }
 
 impl StackMemory {
@@ -74,6 +81,9 @@ impl StackMemory {
                 low: sp,
                 high: own.high,
                 limit: own.high,
+                own: *own,
+                floor: sp,
+                changes: 0,
             }
         } else {
             let page_end = (sp | (PAGE - 1)).wrapping_add(1);
@@ -81,8 +91,57 @@ impl StackMemory {
                 low: sp,
                 high: page_end,
                 limit: sp.saturating_add(FOREIGN_LIMIT),
+                own: *own,
+                floor: 0,
+                changes: 0,
             }
         }
+    }
+
+    /// What is known of the thread's own stack.
+    pub fn own(&self) -> OwnStack {
+        self.own
+    }
+
+    /// True on the thread's own stack, or if it is not known where that is.
+    #[inline]
+    pub fn is_own(&self) -> bool {
+        self.high == self.own.high || self.own.high == 0
+    }
+
+    /// True if the walk has been on another stack before.
+    #[inline]
+    pub fn is_changed(&self) -> bool {
+        self.changes > 0
+    }
+
+    /// Goes to the stack that holds `address`, as the walk, having come to `sp` on this one, is led there. False if there is
+    /// none to read, or nothing that can be in use.
+    ///
+    /// A signal's handler may run above what it interrupted: on a stack that is a variable there.
+    #[cold]
+    #[inline(never)]
+    pub fn change(&mut self, address: usize, sp: usize, is_signal: bool) -> bool {
+        if self.holds(address) || !address.is_multiple_of(8) || self.changes == MOST_CHANGES {
+            return false;
+        }
+        if self.is_own() {
+            self.floor = sp;
+        }
+        let mut own = self.own;
+        if own.reach(address) {
+            if address < self.floor && !is_signal {
+                return false;
+            }
+        } else if !os::is_readable(address..address.saturating_add(8)) {
+            return false;
+        }
+        *self = StackMemory {
+            floor: self.floor,
+            changes: self.changes + 1,
+            ..StackMemory::at(address, &mut own)
+        };
+        true
     }
 
     /// The 8 bytes at `address`, if they are aligned and on this stack.
@@ -144,8 +203,7 @@ impl StackMemory {
     /// `qsort`, is cut off there.
     pub fn begins_at(&self, sp: usize) -> bool {
         const START_FRAMES: usize = 512;
-        let is_own = self.limit == self.high;
-        cfg!(target_env = "musl") && is_own && self.high.saturating_sub(sp) <= START_FRAMES
+        cfg!(target_env = "musl") && self.is_own() && self.high.saturating_sub(sp) <= START_FRAMES
     }
 
     /// True if `address` lies on the stack as far as it is known.
@@ -158,16 +216,15 @@ impl StackMemory {
     #[cold]
     #[inline(never)]
     fn extend(&mut self, address: usize) -> bool {
-        if address < self.low {
+        if address < self.low || address >= self.limit {
             return false;
         }
-        while address >= self.high {
-            if self.high >= self.limit || !os::is_readable(self.high) {
-                return false;
-            }
-            self.high += PAGE;
+        let high = (address | (PAGE - 1)).wrapping_add(1);
+        let is_whole = os::is_readable(self.high..high);
+        if is_whole {
+            self.high = high;
         }
-        true
+        is_whole
     }
 }
 
@@ -185,9 +242,10 @@ fn top() -> usize {
     // SAFETY: the linker sets it before any code of the program runs; `pthread_self` has no
     // preconditions.
     unsafe {
-        match os::thread_id() == os::process_id() {
-            true => __libc_stack_end as usize,
-            false => libc::pthread_self() as usize,
+        match os::is_main_thread() {
+            Some(true) => __libc_stack_end as usize,
+            Some(false) => libc::pthread_self() as usize,
+            None => 0,
         }
     }
 }
@@ -196,11 +254,12 @@ fn top() -> usize {
 /// glibc's linker. musl's threads have their control block above their stack, too.
 #[cfg(feature = "preload")]
 fn top() -> usize {
-    if os::thread_id() == os::process_id() {
-        return main_top().unwrap_or(0);
+    match os::is_main_thread() {
+        Some(true) => main_top().unwrap_or(0),
+        // SAFETY: has no preconditions.
+        Some(false) => unsafe { libc::pthread_self() as usize },
+        None => 0,
     }
-    // SAFETY: has no preconditions.
-    unsafe { libc::pthread_self() as usize }
 }
 
 /// As above. musl keeps no such address of the main thread, but the kernel's own record of the
@@ -208,8 +267,10 @@ fn top() -> usize {
 /// put.
 #[cfg(not(any(target_env = "gnu", feature = "preload")))]
 fn top() -> usize {
-    if os::thread_id() == os::process_id() {
-        return main_top().unwrap_or(0);
+    match os::is_main_thread() {
+        Some(true) => return main_top().unwrap_or(0),
+        Some(false) => {}
+        None => return 0,
     }
     let mut attributes = core::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     let (mut low, mut len) = (core::ptr::null_mut(), 0);

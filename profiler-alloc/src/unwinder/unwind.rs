@@ -3,36 +3,29 @@
 //! The table walk is the authority. A rule is compiled once per return address and found again by
 //! one probe, so a warm walk costs a few nanoseconds a frame and needs no build flag.
 //!
+//! What leads from one stack to another, it follows there: a function that runs on a stack of its own
+//! (`stacker`), the function that a coroutine begins in, the frame that the kernel makes for a signal. Code
+//! made at run time has no tables; there it goes on by frame pointers until it meets a module again.
+//!
 //! The frame-pointer walk only computes a fingerprint: the hash of the return addresses it passes.
 //! The fingerprint is believed if a table walk once took the very same way (see
 //! [`Frames::is_confirmed_by`]); whether a function keeps a frame pointer at a given return address
 //! is a property of its code, so what held once holds always.
 
-use crate::profile_file::store::Store;
 use crate::unwinder::arch;
 #[cfg(not(portable_unwinder))]
-use crate::unwinder::cfi;
-use crate::unwinder::cfi::Context;
+use crate::unwinder::beyond::{At, Caller, cut_off, outermost};
 use crate::unwinder::cfi::{Rule, Step};
-use crate::unwinder::frame::{End, Found, Guess, Visit};
+use crate::unwinder::frame::{End, Found, Guess, Visit, Why};
 use crate::unwinder::modules::{Modules, Site};
 use crate::unwinder::registers::Registers;
-use crate::unwinder::rule_cache::Rules;
 use crate::unwinder::stack_memory::StackMemory;
 use crate::unwinder::stack_words::StackWords;
+use crate::unwinder::tables::Tables;
 
 /// Frames after which a walk gives up: no real stack is that deep, and a damaged one may be a
 /// circle.
 const MAX_WALK: usize = 1 << 19;
-
-/// Everything a table walk needs beside the stack.
-pub struct Tables<'a> {
-    pub rules: &'a Rules,
-    pub modules: &'a Modules,
-    pub store: &'a Store,
-    pub context: &'a mut Context,
-    pub now_ns: u64,
-}
 
 /// Walks by unwind tables from `registers`, giving every frame to `visit`, innermost first.
 #[cfg(not(portable_unwinder))]
@@ -42,69 +35,104 @@ pub fn walk(
     tables: &mut Tables<'_>,
     mut visit: impl FnMut(Found, &mut StackMemory) -> Visit,
 ) -> End {
-    let Registers {
-        pc, mut sp, mut fp, ..
-    } = registers;
+    let Registers { pc, sp, fp, .. } = registers;
     let mut link = registers.link();
-    let mut rule = tables.rule(tables.site(pc));
+    let code = tables.site(pc);
+    let mut at = At { code, sp, fp };
+    let mut rule = tables.rule(code);
     for _ in 0..MAX_WALK {
-        let (from_fp, offset, saved_fp, return_at) = match rule.step() {
+        let caller = match rule.step() {
             Step::Caller {
                 from_fp,
                 offset,
                 saved_fp,
                 return_at,
-            } => (from_fp, offset, saved_fp, return_at),
-            Step::Outermost => return End::Complete,
-            Step::Unknown if memory.begins_at(sp) => return End::Complete,
-            Step::Unknown => return End::CutOff,
-        };
-        let frame_end = if from_fp { fp } else { sp }.wrapping_add_signed(offset);
-        // The caller's frame lies above this one, which may be empty if the return address is
-        // elsewhere; all else is damage.
-        if frame_end < sp || (frame_end == sp && return_at.is_some()) {
-            return End::CutOff;
-        }
-        let (place, word) = match return_at {
-            Some(at) => {
-                let place = frame_end.wrapping_add_signed(at);
-                (place, memory.read(place))
+            } => {
+                let base = if from_fp { at.fp } else { at.sp };
+                let sp = base.wrapping_add_signed(offset);
+                // The caller's frame lies above this one, which may be empty if the return address
+                // is elsewhere.
+                let is_further = sp > at.sp || (sp == at.sp && return_at.is_none());
+                let (place, word) = match return_at {
+                    Some(at) => {
+                        let place = sp.wrapping_add_signed(at);
+                        (place, memory.read(place))
+                    }
+                    None => (0, link),
+                };
+                let (fp_at, fp) = match saved_fp {
+                    0 => (0, Some(at.fp)),
+                    saved => {
+                        let fp_at = sp.wrapping_add_signed(saved);
+                        (fp_at, memory.read(fp_at))
+                    }
+                };
+                match (is_further, word, fp) {
+                    (true, Some(word), Some(fp)) => Caller {
+                        sp,
+                        place,
+                        word,
+                        fp,
+                        fp_at,
+                        by_fp: from_fp,
+                        by_more: false,
+                        is_signal: false,
+                    },
+                    _ => match tables.on_other_stack(at, sp, [place, fp_at], memory) {
+                        Some([word, fp]) => Caller {
+                            sp,
+                            place,
+                            word,
+                            fp: if fp_at == 0 { at.fp } else { fp },
+                            fp_at,
+                            by_fp: from_fp,
+                            by_more: false,
+                            is_signal: false,
+                        },
+                        None => return cut_off(Why::Damage, memory),
+                    },
+                }
             }
-            None => (0, link),
+            Step::Trampoline(trampoline) => match tables.through(trampoline, at, memory) {
+                Some(caller) => caller,
+                None => return cut_off(Why::Damage, memory),
+            },
+            Step::Unknown => match tables.without_rule(at, memory) {
+                Ok(caller) => caller,
+                Err(end) => return end,
+            },
+            Step::Outermost => return outermost(memory),
         };
         // All other functions have made a call, which took the register.
         link = None;
-        let Some(word) = word else {
-            return End::CutOff;
-        };
-        let return_address = arch::address_in(word);
-        let mut fp_at = 0;
-        if saved_fp != 0 {
-            fp_at = frame_end.wrapping_add_signed(saved_fp);
-            let Some(saved) = memory.read(fp_at) else {
-                return End::CutOff;
-            };
-            fp = saved;
-        }
+        let return_address = arch::address_in(caller.word);
         if return_address == 0 {
-            return End::Complete;
+            return outermost(memory);
         }
+        // One that was interrupted is told from one that called by an address one further on: so
+        // the call is where it was interrupted, for us as for whoever reads the profile.
+        let return_address = return_address + usize::from(caller.is_signal);
         let (site, next) = tables.caller(return_address);
         let found = Found {
             site,
-            sp: frame_end,
-            place,
-            fp,
-            fp_at,
-            by_fp: from_fp,
+            sp: caller.sp,
+            place: caller.place,
+            fp: caller.fp,
+            fp_at: caller.fp_at,
+            by_fp: caller.by_fp,
+            by_more: caller.by_more,
         };
         if visit(found, memory) == Visit::Enough {
             return End::Complete;
         }
         rule = next;
-        sp = frame_end;
+        at = At {
+            code: site.call(),
+            sp: caller.sp,
+            fp: caller.fp,
+        };
     }
-    End::CutOff
+    End::CutOff(Why::Damage)
 }
 
 /// Walks by the `backtrace` crate: some 50 times slower, and at home everywhere.
@@ -124,6 +152,7 @@ pub fn walk(
             fp: 0,
             fp_at: 0,
             by_fp: false,
+            by_more: false,
         };
         visit(found, memory)
     })
@@ -162,7 +191,7 @@ impl FirstFrame {
                 offset,
                 return_at,
             }),
-            Step::Caller { .. } | Step::Outermost | Step::Unknown => None,
+            Step::Caller { .. } | Step::Trampoline(_) | Step::Outermost | Step::Unknown => None,
         }
     }
 
@@ -182,58 +211,6 @@ impl FirstFrame {
         let return_at = arch::RETURN_AT.unwrap_or(self.return_at);
         base.wrapping_add_signed(self.offset)
             .wrapping_add_signed(return_at)
-    }
-}
-
-impl Tables<'_> {
-    #[inline]
-    fn site(&self, return_address: usize) -> Site {
-        self.modules.site(self.store, return_address, self.now_ns)
-    }
-
-    /// The site of a return address, and the rule for the frame of its function.
-    #[cfg(not(portable_unwinder))]
-    #[inline]
-    fn caller(&mut self, return_address: usize) -> (Site, Rule) {
-        let site = self.site(return_address);
-        match self.rules.find(site.call()) {
-            Some(rule) => (site, rule),
-            None => self.meet(return_address, site),
-        }
-    }
-
-    /// As [`caller`](Self::caller), where no rule is known. The module may have been met just now,
-    /// and be one that may be unloaded: what was taken for the site then was not.
-    #[cfg(not(portable_unwinder))]
-    #[cold]
-    #[inline(never)]
-    fn meet(&mut self, return_address: usize, site: Site) -> (Site, Rule) {
-        let rule = self.compile(site.call());
-        match self.site(return_address) {
-            same if same == site => (site, rule),
-            site => (site, self.rule(site.call())),
-        }
-    }
-
-    #[cfg(not(portable_unwinder))]
-    #[inline]
-    fn rule(&mut self, at: Site) -> Rule {
-        match self.rules.find(at) {
-            Some(rule) => rule,
-            None => self.compile(at),
-        }
-    }
-
-    #[cfg(not(portable_unwinder))]
-    #[cold]
-    #[inline(never)]
-    fn compile(&mut self, at: Site) -> Rule {
-        let rule = match self.modules.find(self.store, at, self.now_ns) {
-            Some(module) => cfi::compile(&module, at.address(), self.context),
-            None => Rule::UNKNOWN,
-        };
-        self.rules.insert(at, rule);
-        rule
     }
 }
 

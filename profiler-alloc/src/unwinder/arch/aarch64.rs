@@ -3,12 +3,10 @@
 //! A call puts the return address in x30, and every function that makes calls itself puts it where it likes, perhaps signed:
 //! some of the bits above the address are then a code that the function checks before it returns.
 
-use gimli::{AArch64, Register, Vendor};
+use gimli::{AArch64, Register};
 
 pub const STACK_POINTER: Register = AArch64::SP;
 pub const FRAME_POINTER: Register = AArch64::X29;
-pub const RETURN_ADDRESS: Register = AArch64::X30;
-pub const VENDOR: Vendor = Vendor::AArch64;
 
 /// Each function's rule says where the return address stands.
 pub const RETURN_AT: Option<isize> = None;

@@ -2,16 +2,19 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod other_stacks;
 
 use std::ffi::{CString, c_int, c_void};
 use std::hint::black_box;
 
 use super::*;
 use crate::ffi::memory;
+use crate::profile_file::store::Store;
 use crate::stacks::frame_buffer::{FrameBuffer, Frames};
 use crate::stacks::interner::StackRef;
 use crate::stacks::stack_cache::{RecentStacks, Start};
 use crate::unwinder::frame::Fingerprint;
+use crate::unwinder::rule_cache::Rules;
 use crate::unwinder::stack_memory::OwnStack;
 use crate::unwinder::stack_words::Quad;
 
@@ -23,12 +26,11 @@ struct Known {
 }
 
 impl Known {
-    fn tables<'a>(&'a self, context: &'a mut Context) -> Tables<'a> {
+    fn tables(&self) -> Tables<'_> {
         Tables {
             rules: &self.rules,
             modules: &self.modules,
             store: &self.store,
-            context,
             now_ns: 0,
         }
     }
@@ -76,9 +78,8 @@ impl Oracle {
     /// All return addresses from `registers` on.
     fn walk(&self, registers: Registers) -> (Vec<usize>, End) {
         let mut memory = StackMemory::at(registers.sp, &mut OwnStack::find());
-        let mut context = Context::new_in();
         let mut addresses = Vec::new();
-        let mut tables = self.known.tables(&mut context);
+        let mut tables = self.known.tables();
         let end = walk(registers, &mut memory, &mut tables, |found, _| {
             addresses.push(found.site.address());
             Visit::GoOn
@@ -122,8 +123,7 @@ impl Oracle {
         // The walk that goes only as far as the stack differs from the last one finds the same.
         let mut memory = StackMemory::at(registers.sp, &mut OwnStack::find());
         let mut frames = Frames::new(&mut self.buffer, 1, Guess::NONE);
-        let mut context = Context::new_in();
-        let mut tables = self.known.tables(&mut context);
+        let mut tables = self.known.tables();
         walk(registers, &mut memory, &mut tables, |found, memory| {
             frames.push(found, memory)
         });

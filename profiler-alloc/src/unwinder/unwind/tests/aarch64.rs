@@ -138,5 +138,5 @@ fn further_out_no_return_address_is_in_a_register() {
     // SAFETY: calls `walk_here` with what it takes.
     unsafe { memprof_test_call_untold((&raw mut walked).cast(), walk_here) };
     let (ours, end) = walked;
-    assert_eq!((ours.len(), end), (1, End::CutOff));
+    assert_eq!((ours.len(), end), (1, End::CutOff(Why::Damage)));
 }

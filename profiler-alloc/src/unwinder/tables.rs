@@ -1,0 +1,69 @@
+//! What a walk by unwind tables looks up: the modules, and the rules compiled from their tables.
+
+use crate::profile_file::store::Store;
+#[cfg(not(portable_unwinder))]
+use crate::unwinder::cfi;
+#[cfg(not(portable_unwinder))]
+use crate::unwinder::cfi::Rule;
+use crate::unwinder::modules::{Modules, Site};
+use crate::unwinder::rule_cache::Rules;
+
+/// Everything a table walk needs beside the stack.
+pub struct Tables<'a> {
+    pub rules: &'a Rules,
+    pub modules: &'a Modules,
+    pub store: &'a Store,
+    pub now_ns: u64,
+}
+
+impl Tables<'_> {
+    #[inline]
+    pub(super) fn site(&self, return_address: usize) -> Site {
+        self.modules.site(self.store, return_address, self.now_ns)
+    }
+
+    /// The site of a return address, and the rule for the frame of its function.
+    #[cfg(not(portable_unwinder))]
+    #[inline]
+    pub(super) fn caller(&mut self, return_address: usize) -> (Site, Rule) {
+        let site = self.site(return_address);
+        match self.rules.find(site.call()) {
+            Some(rule) => (site, rule),
+            None => self.meet(return_address, site),
+        }
+    }
+
+    /// As [`caller`](Self::caller), where no rule is known. The module may have been met just now,
+    /// and be one that may be unloaded: what was taken for the site then was not.
+    #[cfg(not(portable_unwinder))]
+    #[cold]
+    #[inline(never)]
+    fn meet(&mut self, return_address: usize, site: Site) -> (Site, Rule) {
+        let rule = self.compile(site.call());
+        match self.site(return_address) {
+            same if same == site => (site, rule),
+            site => (site, self.rule(site.call())),
+        }
+    }
+
+    #[cfg(not(portable_unwinder))]
+    #[inline]
+    pub(super) fn rule(&mut self, at: Site) -> Rule {
+        match self.rules.find(at) {
+            Some(rule) => rule,
+            None => self.compile(at),
+        }
+    }
+
+    #[cfg(not(portable_unwinder))]
+    #[cold]
+    #[inline(never)]
+    fn compile(&mut self, at: Site) -> Rule {
+        let rule = match self.modules.find(self.store, at, self.now_ns) {
+            Some(module) => cfi::compile(&module, at.address()),
+            None => Rule::UNKNOWN,
+        };
+        self.rules.insert(at, rule);
+        rule
+    }
+}
