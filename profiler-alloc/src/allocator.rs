@@ -3,11 +3,38 @@
 use core::alloc::{GlobalAlloc, Layout};
 use std::alloc::System;
 
+use profiler_alloc_format::env;
+
 use crate::counters::slot;
+use crate::ffi::os;
 use crate::sampling::fast_path;
-use crate::session::start;
 use crate::slow_path;
 use crate::unwinder::registers::Registers;
+
+/// An alignment that nobody asks for: the request is to begin a recording, and gets no block.
+const KNOCK: usize = 1 << (usize::BITS - 2);
+
+/// Has the recording begin while the program or library is loaded, where there is stack enough: to
+/// begin takes some 40 KiB, and the first block that the program itself takes may be a signal
+/// handler's, or a small thread's.
+///
+/// Only the program's own allocator begins a recording, as there may be another: so it is asked.
+#[cfg(not(feature = "preload"))]
+#[used]
+// Before all that a program's own libraries have to be done then.
+#[unsafe(link_section = ".init_array.00101")]
+static AT_LOAD: extern "C" fn() = knock;
+
+#[cfg(not(feature = "preload"))]
+extern "C" fn knock() {
+    if os::env(env::OUTPUT).is_none_or(<[u8]>::is_empty) {
+        return;
+    }
+    if let Ok(layout) = Layout::from_size_align(1, KNOCK) {
+        // SAFETY: the layout has a size. No allocator has such a block to give.
+        core::hint::black_box(unsafe { std::alloc::alloc(layout) });
+    }
+}
 
 /// A global allocator that counts exactly what passes through it, and records stacks when asked to.
 ///
@@ -152,7 +179,7 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
     /// As for [`GlobalAlloc::alloc`].
     #[inline(never)]
     unsafe fn alloc_aligned(&self, layout: Layout) -> *mut u8 {
-        if layout.align() == start::KNOCK {
+        if layout.align() == KNOCK {
             slow_path::start_at_load();
             return core::ptr::null_mut();
         }

@@ -34,31 +34,6 @@ pub enum Refusal {
     Memory,
 }
 
-/// An alignment that nobody asks for: the request is to begin a recording, and gets no block.
-pub const KNOCK: usize = 1 << (usize::BITS - 2);
-
-/// Has the recording begin while the program or library is loaded, where there is stack enough: to
-/// begin takes some 40 KiB, and the first block that the program itself takes may be a signal
-/// handler's, or a small thread's.
-///
-/// Only the program's own allocator begins a recording, as there may be another: so it is asked.
-#[cfg(not(feature = "preload"))]
-#[used]
-// Before all that a program's own libraries have to be done then.
-#[unsafe(link_section = ".init_array.00101")]
-static AT_LOAD: extern "C" fn() = knock;
-
-#[cfg(not(feature = "preload"))]
-extern "C" fn knock() {
-    if os::env(env::OUTPUT).is_none_or(<[u8]>::is_empty) {
-        return;
-    }
-    if let Ok(layout) = core::alloc::Layout::from_size_align(1, KNOCK) {
-        // SAFETY: the layout has a size. No allocator has such a block to give.
-        core::hint::black_box(unsafe { std::alloc::alloc(layout) });
-    }
-}
-
 /// Starts a recording if the environment asks for one. Looks once in the life of a process.
 pub fn from_env() {
     if ASKED.swap(true, Ordering::AcqRel) {

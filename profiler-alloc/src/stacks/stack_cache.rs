@@ -168,6 +168,34 @@ mod tests {
     use crate::unwinder::stack_memory::OwnStack;
 
     #[test]
+    fn stacks_that_begin_alike_are_found_each() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+
+        // The word that tells them apart stands further out than where the walks begin.
+        let word = AtomicUsize::new(0);
+        let place = &raw const word as usize;
+        let mut own = OwnStack {
+            low: place,
+            high: place + 8,
+        };
+        let mut memory = StackMemory::at(place, &mut own);
+        let registers = Registers::new(0x5555_0010, 0x7fff_0000_1000, 5);
+        let start = Start::new(3, registers, 0x5555_1234);
+        let mut recent = RecentStacks::new();
+        let stacks = (1..NEIGHBOURS as u32).map(|stack| StackRef { stack, node: stack });
+        for stack in stacks.clone().chain(stacks.clone()) {
+            recent.note(start, stack, |words| {
+                words.push(place, stack.stack as usize).then_some(true)
+            });
+        }
+        assert!(recent.find(start, &mut memory).is_none(), "none has 0");
+        for stack in stacks {
+            word.store(stack.stack as usize, Ordering::Relaxed);
+            assert_eq!(recent.find(start, &mut memory), Some(stack));
+        }
+    }
+
+    #[test]
     fn a_stack_is_found_from_where_its_walk_began_and_from_nowhere_else() {
         let word = 77usize;
         let place = &raw const word as usize;
@@ -188,12 +216,9 @@ mod tests {
         };
         note(&mut recent, stack);
         assert!(recent.find(start, &mut memory).is_none(), "seen once");
-        note(&mut recent, StackRef::OTHER);
-        note(&mut recent, stack);
-        assert!(
-            recent.find(start, &mut memory).is_none(),
-            "not twice running"
-        );
+        let another = StackRef { stack: 5, node: 6 };
+        note(&mut recent, another);
+        assert!(recent.find(start, &mut memory).is_none(), "each once");
         note(&mut recent, stack);
         assert_eq!(recent.find(start, &mut memory), Some(stack));
         // A pc and an sp that are off by bits which cancel each other out in the hash.

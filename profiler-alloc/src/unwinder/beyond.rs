@@ -3,7 +3,7 @@
 
 use crate::ffi::os;
 use crate::unwinder::arch;
-use crate::unwinder::cfi::{Place, Trampoline};
+use crate::unwinder::cfi::{Trampoline, WordPlace};
 use crate::unwinder::frame::{End, Why};
 use crate::unwinder::modules::Site;
 use crate::unwinder::stack_memory::StackMemory;
@@ -19,7 +19,7 @@ pub(super) struct At {
 
 /// The frame of a function's caller.
 #[derive(Clone, Copy)]
-pub(super) struct Caller {
+pub(super) struct CallerFrame {
     pub sp: usize,
     /// Where its return address stands, and the word there.
     pub place: usize,
@@ -88,16 +88,16 @@ impl Tables<'_> {
         by: Trampoline,
         at: At,
         memory: &mut StackMemory,
-    ) -> Option<Caller> {
+    ) -> Option<CallerFrame> {
         let base = if by.from_fp { at.fp } else { at.sp };
         let begin = base.wrapping_add_signed(by.offset);
         let sp = match by.through {
             Some(more) => memory.read(begin)?.wrapping_add_signed(more),
             None => begin,
         };
-        let in_memory = |place: Place| match place {
-            Place::InFrame(offset) => sp.wrapping_add_signed(offset),
-            Place::FromBase(offset) => base.wrapping_add_signed(offset),
+        let in_memory = |place: WordPlace| match place {
+            WordPlace::InFrame(offset) => sp.wrapping_add_signed(offset),
+            WordPlace::FromBase(offset) => base.wrapping_add_signed(offset),
         };
         let (place, fp_at) = (in_memory(by.return_at), by.saved_fp.map(in_memory));
         let read = |memory: &mut StackMemory| {
@@ -110,15 +110,15 @@ impl Tables<'_> {
         };
         let (word, fp) = match by.return_at {
             // On the caller's stack.
-            Place::InFrame(_) => {
+            WordPlace::InFrame(_) => {
                 let lowest = fp_at.map_or(place, |fp_at| place.min(fp_at));
                 let there = go_to(lowest, memory).then(|| read(memory)).flatten();
                 there.filter(|&(word, _)| self.is_of_module(arch::address_in(word)))?
             }
             // On this one.
-            Place::FromBase(_) => read(memory).filter(|_| go_to(sp, memory))?,
+            WordPlace::FromBase(_) => read(memory).filter(|_| go_to(sp, memory))?,
         };
-        Some(Caller {
+        Some(CallerFrame {
             sp,
             place,
             word,
@@ -134,7 +134,11 @@ impl Tables<'_> {
     /// frame pointers: where `fp` points stand the caller's and the return address.
     #[cold]
     #[inline(never)]
-    pub(super) fn without_rule(&self, at: At, memory: &mut StackMemory) -> Result<Caller, End> {
+    pub(super) fn without_rule(
+        &self,
+        at: At,
+        memory: &mut StackMemory,
+    ) -> Result<CallerFrame, End> {
         if memory.begins_at(at.sp) {
             return Err(End::Complete);
         }
@@ -152,7 +156,7 @@ impl Tables<'_> {
         };
         words
             .filter(|&(_, word)| self.may_be_code(arch::address_in(word), memory))
-            .map(|(fp, word)| Caller {
+            .map(|(fp, word)| CallerFrame {
                 sp: place + 8,
                 place,
                 word,

@@ -24,7 +24,7 @@ mod program;
 
 use gimli::{BaseAddresses, EhFrameHdr, EndianSlice, LittleEndian, Pointer, Register};
 
-use self::program::{Cfa, Function, Row, Saved, leb128};
+use self::program::{Cfa, FrameEntry, Row, Saved, leb128};
 use crate::unwinder::arch;
 use crate::unwinder::modules::Module;
 
@@ -59,16 +59,16 @@ pub struct Trampoline {
     pub offset: isize,
     /// That, and what is added to it.
     pub through: Option<isize>,
-    pub return_at: Place,
+    pub return_at: WordPlace,
     /// `None` if the frame pointer is the caller's.
-    pub saved_fp: Option<Place>,
+    pub saved_fp: Option<WordPlace>,
     /// The caller was interrupted, and called nothing.
     pub is_signal: bool,
 }
 
 /// Where a word stands that the caller is found by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Place {
+pub enum WordPlace {
     /// So many bytes from where the caller's frame begins.
     InFrame(isize),
     /// So many bytes from the register.
@@ -120,9 +120,9 @@ impl Rule {
 
     #[cold]
     fn trampoline(what: Trampoline) -> Rule {
-        let of = |place: Place, mark: u64| match place {
-            Place::InFrame(at) => (at as i64, 0),
-            Place::FromBase(at) => (at as i64, mark),
+        let of = |place: WordPlace, mark: u64| match place {
+            WordPlace::InFrame(at) => (at as i64, 0),
+            WordPlace::FromBase(at) => (at as i64, mark),
         };
         let (return_at, return_mark) = of(what.return_at, RETURN_FROM_BASE);
         let saved_fp = what.saved_fp.map(|place| of(place, FP_FROM_BASE));
@@ -163,8 +163,8 @@ impl Rule {
             (value * WORD) as isize
         };
         let place = |at: isize, is_from_base: bool| match is_from_base {
-            true => Place::FromBase(at),
-            false => Place::InFrame(at),
+            true => WordPlace::FromBase(at),
+            false => WordPlace::InFrame(at),
         };
         let (fp_at, fp_from_base) = (field(3), has(FP_FROM_BASE));
         Trampoline {
@@ -221,7 +221,7 @@ fn try_compile(module: &Module, pc: usize) -> Option<Rule> {
     let (index, end) = (module.unwind_index, module.unwind_end);
     let (eh_frame, entry) = look_up(index, end, pc)?;
     let section = bytes(eh_frame, index.min(eh_frame), end)?;
-    let function = Function::at(section, eh_frame, entry)?;
+    let function = FrameEntry::at(section, eh_frame, entry)?;
     let row = function.row(pc)?;
     if !function.is_signal {
         let rule = rule_of(&row);
@@ -263,9 +263,9 @@ fn trampoline_of(row: &Row, is_signal: bool) -> Option<Rule> {
         Cfa::Unknown => return None,
     };
     let place = |saved: Saved| match saved {
-        Saved::At(at) => Some(Place::InFrame(at as isize)),
+        Saved::At(at) => Some(WordPlace::InFrame(at as isize)),
         Saved::Expression(expression) => match sum(expression)? {
-            (register, at, None) if register == base => Some(Place::FromBase(at)),
+            (register, at, None) if register == base => Some(WordPlace::FromBase(at)),
             _ => None,
         },
         Saved::Same | Saved::Undefined | Saved::Other => None,
@@ -407,13 +407,17 @@ mod tests {
     fn rules_of_trampolines_round_trip() {
         const MOST: isize = 8 * ((1 << 13) - 1);
         let places = [
-            Place::InFrame(-16),
-            Place::FromBase(168),
-            Place::FromBase(0),
+            WordPlace::InFrame(-16),
+            WordPlace::FromBase(168),
+            WordPlace::FromBase(0),
         ];
         for through in [None, Some(0), Some(24), Some(-MOST)] {
             for (return_at, is_signal) in places.into_iter().zip([false, true, true]) {
-                for saved_fp in [None, Some(Place::FromBase(0)), Some(Place::InFrame(-MOST))] {
+                for saved_fp in [
+                    None,
+                    Some(WordPlace::FromBase(0)),
+                    Some(WordPlace::InFrame(-MOST)),
+                ] {
                     let what = Trampoline {
                         from_fp: is_signal,
                         offset: MOST,
@@ -461,7 +465,7 @@ mod tests {
                 let theirs = table
                     .fde_from_offset(&bases, (offset as usize).into(), EhFrame::cie_from_offset)
                     .unwrap();
-                let ours = Function::at(section, address as usize, offset as usize).unwrap();
+                let ours = FrameEntry::at(section, address as usize, offset as usize).unwrap();
                 assert_eq!(ours.is_signal, theirs.is_signal_trampoline());
                 functions += 1;
                 let (start, len) = (theirs.initial_address(), theirs.len());

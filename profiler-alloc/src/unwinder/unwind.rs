@@ -14,7 +14,7 @@
 
 use crate::unwinder::arch;
 #[cfg(not(portable_unwinder))]
-use crate::unwinder::beyond::{At, Caller, cut_off, outermost};
+use crate::unwinder::beyond::{At, CallerFrame, cut_off, outermost};
 use crate::unwinder::cfi::{Rule, Step};
 use crate::unwinder::frame::{End, Found, Guess, Visit, Why};
 use crate::unwinder::modules::{Modules, Site};
@@ -68,7 +68,7 @@ pub fn walk(
                     }
                 };
                 match (is_further, word, fp) {
-                    (true, Some(word), Some(fp)) => Caller {
+                    (true, Some(word), Some(fp)) => CallerFrame {
                         sp,
                         place,
                         word,
@@ -79,7 +79,7 @@ pub fn walk(
                         is_signal: false,
                     },
                     _ => match tables.on_other_stack(at, sp, [place, fp_at], memory) {
-                        Some([word, fp]) => Caller {
+                        Some([word, fp]) => CallerFrame {
                             sp,
                             place,
                             word,

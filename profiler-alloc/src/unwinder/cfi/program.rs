@@ -40,7 +40,7 @@ pub enum Saved {
 
 /// The unwind table's entry for one function.
 #[derive(Clone, Copy, Debug)]
-pub struct Function {
+pub struct FrameEntry {
     start: usize,
     end: usize,
     /// Its caller was interrupted, and called nothing.
@@ -56,10 +56,10 @@ pub struct Function {
 /// Rows that may be set aside at a time.
 const MOST_REMEMBERED: usize = 4;
 
-impl Function {
+impl FrameEntry {
     /// The entry at `offset` of a section that stands at `address`. `None` of what is none, or is of a kind that compilers do
     /// not make.
-    pub fn at(section: &'static [u8], address: usize, offset: usize) -> Option<Function> {
+    pub fn at(section: &'static [u8], address: usize, offset: usize) -> Option<FrameEntry> {
         let all = Bytes {
             bytes: section,
             address,
@@ -106,7 +106,7 @@ impl Function {
             let len = entry.uleb()? as usize;
             entry.take(len)?;
         }
-        Some(Function {
+        Some(FrameEntry {
             start,
             end: start.checked_add(len)?,
             is_signal,
@@ -143,7 +143,7 @@ impl Function {
 
 /// A program under way.
 struct Run<'a> {
-    function: &'a Function,
+    function: &'a FrameEntry,
     row: Row,
     /// What the common part has left.
     first: Option<Row>,
@@ -415,7 +415,7 @@ mod tests {
             0, 0, 20, 0, 0, 0, 28, 0, 0, 0, 0x10, 0, 0, 0, 0x20, 0, 0, 0, 0, 0x41, 0x0e, 16, 0x86,
             2, 0, 0,
         ];
-        let function = Function::at(whole, 0x1000, 24).unwrap();
+        let function = FrameEntry::at(whole, 0x1000, 24).unwrap();
         assert_eq!((function.start, function.end), (0x1030, 0x1050));
         for (pc, offset) in [(0x1030, 8), (0x1031, 16), (0x104f, 16)] {
             let Cfa::Register { offset: found, .. } = function.row(pc).unwrap().cfa else {
@@ -425,7 +425,7 @@ mod tests {
         }
         assert!(function.row(0x102f).is_none() && function.row(0x1050).is_none());
         for len in 0..whole.len() {
-            let at = |offset| Function::at(&whole[..len], 0x1000, offset);
+            let at = |offset| FrameEntry::at(&whole[..len], 0x1000, offset);
             assert!(at(24).is_none(), "{len}");
         }
         // Whatever a byte is changed to, there is an end, and no panic.
@@ -435,7 +435,7 @@ mod tests {
                 changed[at] = byte;
                 let changed: &'static [u8] = changed.leak();
                 for offset in [0, 24, at] {
-                    if let Some(function) = Function::at(changed, 0x1000, offset) {
+                    if let Some(function) = FrameEntry::at(changed, 0x1000, offset) {
                         assert!((0x1030..0x1050).filter_map(|pc| function.row(pc)).count() <= 32);
                     }
                 }
