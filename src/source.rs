@@ -253,6 +253,32 @@ fn source_file(path: &Path) -> Option<u64> {
     Some(since.map_or(0, |since| since.as_nanos() as u64))
 }
 
+/// What is in a source file, in short.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Content {
+    /// MD5 of the whole file.
+    pub md5: [u8; 16],
+    /// Modification time, nanoseconds since 1970; 0 if unknown.
+    pub modified_ns: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
+/// What is in the file at `path`. `None` if it cannot be source, or is longer than `most` bytes.
+pub fn look_into(path: &Path, most: u64) -> Option<Content> {
+    let modified_ns = source_file(path)?;
+    let len = fs::metadata(path).ok()?.len();
+    if len > most {
+        return None;
+    }
+    let bytes = fs::read(path).ok()?;
+    Some(Content {
+        md5: Md5::digest(&bytes).into(),
+        modified_ns,
+        len,
+    })
+}
+
 /// `path` without `.` and `..`, as text: `a/./b/../c` is `a/c`, so that one file has one name.
 fn without_dots(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();

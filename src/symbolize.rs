@@ -8,6 +8,7 @@
 mod bounds;
 mod digests;
 mod dwarf;
+mod files;
 mod module;
 mod origin;
 mod own;
@@ -24,6 +25,7 @@ use std::thread;
 
 pub use digests::Digest;
 pub use dwarf::call_address;
+pub use files::source_files;
 pub use module::SymbolizeError;
 pub use origin::{Origin, is_allocator_function};
 pub use own::{Pattern, crate_of};

@@ -47,7 +47,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "render",
         ],
     ),
-    ("run", &["units", "profile"]),
+    ("run", &["units", "profile", "symbolize", "source"]),
     (
         "command",
         &[

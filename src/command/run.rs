@@ -11,6 +11,7 @@ use profiler_alloc_format::env::{Grant, Overhead, Sample, StackDepth, TimelineIn
 use super::report;
 use crate::run::{
     Output, Program, ProgramError, Recorded, Request, RunId, child, closing, main_profile,
+    note_sources,
 };
 use crate::units::parse_duration;
 
@@ -108,7 +109,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Ok(cannot_run(&ProgramError::Refused { path, error }));
         }
     };
-    let reported = close(&output.profiles(run_id), pid, args.report);
+    let profiles = output.profiles(run_id);
+    note_sources(&profiles);
+    let reported = close(&profiles, pid, args.report);
     // The program's own failure matters more than ours.
     if code == 0 {
         reported?;

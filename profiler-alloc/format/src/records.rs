@@ -258,8 +258,10 @@ record! {
         /// Number of the file's inode, by which a copy of it is told from the file itself; 0 if
         /// unknown.
         inode: u64,
+        /// Bytes in [`Table::Sources`](crate::Table::Sources); 0 where nobody added any.
+        source_bytes: u64,
         /// Not used.
-        reserved: [u64; 11],
+        reserved: [u64; 10],
     }
 }
 
