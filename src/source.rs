@@ -124,7 +124,9 @@ impl Text {
         let is_named = !function.is_empty() && !function.starts_with('{');
         item.is_some_and(|item| {
             let name = item.name();
+            // What an attribute makes may have any name.
             is_named
+                && line >= item.first_line
                 && item.kind == ItemKind::Function
                 && name.strip_prefix("r#").unwrap_or(name) != function
         })

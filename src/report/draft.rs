@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::placing::Key;
 use super::tally::Tally;
 use super::{Figures, Line, Note, Table, naming};
-use crate::profile::Module;
+use crate::profile::{Module, Totals};
 use crate::source::{Item, ItemKind, Source};
 use crate::symbolize::CodeFrame;
 
@@ -20,6 +20,8 @@ pub(super) struct Draft {
     pub key: Key,
     /// The rows seen, and what each is summed for.
     pub rows: BTreeMap<RowId, Key>,
+    /// What is summed for the code around the body, which stands on the line of the signature.
+    pub around: Option<Key>,
     file: String,
     /// What the debug info calls the function, in all ways.
     names: Vec<String>,
@@ -81,6 +83,7 @@ impl Draft {
         Draft {
             key,
             rows: BTreeMap::new(),
+            around: None,
             file,
             names,
             instances: Vec::new(),
@@ -102,6 +105,21 @@ impl Draft {
         if room && self.source.is_some() && !self.instances.contains(&code.function) {
             self.instances.push(code.function.clone());
         }
+    }
+
+    /// Whether `code` is what an attribute has put around the function's body: on the attribute's
+    /// own line, on that of the signature, where the whole body begins for a macro; or, as what
+    /// `#[tokio::main]` makes of an `async fn` calls itself by the function's name, anywhere.
+    pub(super) fn is_around(&self, code: &CodeFrame) -> bool {
+        let Some((item, line)) = self.item.as_ref().zip(code.line) else {
+            return false;
+        };
+        // The body of an `async fn` is a part of it: `app::main::{{closure}}`.
+        let is_body = || code.function.contains('{');
+        item.kind == ItemKind::Function
+            && (line < item.first_line
+                || (item.is_wrapped && line == item.first_line && line < item.last_line)
+                || (item.is_async && !is_body()))
     }
 
     /// The source file.
@@ -154,11 +172,22 @@ impl Draft {
     pub(super) fn into_table(self, tally: &Tally) -> Table {
         let function = self.function();
         let text = self.source.as_ref().and_then(|source| source.text.as_ref());
-        let figures = |key: Key| {
-            let totals = &tally.totals[key];
-            let figures = Figures::of(totals, tally.heap_after[key]);
-            (!totals.is_empty()).then_some(figures)
+        let figures = |keys: &[Key]| {
+            let mut totals = Totals::default();
+            let mut heap_after = None;
+            for &key in keys.iter().filter(|&&key| !tally.totals[key].is_empty()) {
+                totals.add(&tally.totals[key]);
+                heap_after = heap_after.max(tally.heap_after[key]);
+            }
+            (!totals.is_empty()).then(|| Figures::of(&totals, heap_after))
         };
+        let mut rows: BTreeMap<RowId, Vec<Key>> = (self.rows.into_iter())
+            .map(|(row, key)| (row, vec![key]))
+            .collect();
+        if let Some((around, item)) = self.around.zip(self.item.as_ref()) {
+            let signature = RowId::Line(item.first_line);
+            rows.entry(signature).or_default().push(around);
+        }
         let contents = |line| text.and_then(|text| text.line(line)).map(str::to_owned);
         let mut lines: BTreeMap<RowId, Line> = BTreeMap::new();
         if let Some(item) = &self.item {
@@ -174,7 +203,7 @@ impl Draft {
                 );
             }
         }
-        for (row, key) in self.rows {
+        for (row, keys) in rows {
             let (number, contents) = match &row {
                 RowId::Line(number) => (Some(*number), contents(*number)),
                 RowId::Offset(offset) => (None, Some(offset.clone())),
@@ -182,7 +211,7 @@ impl Draft {
             let line = Line {
                 number,
                 contents,
-                figures: figures(key),
+                figures: figures(&keys),
                 occurrences: None,
             };
             lines.insert(row, line);
