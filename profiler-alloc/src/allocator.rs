@@ -103,7 +103,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
         if new.is_null() || unsampled::count_realloc(layout.size(), new_size) {
             new
         } else {
-            reallocated_slow(new, layout.size(), new_size)
+            reallocated_slow((ptr.addr(), new), layout.size(), new_size)
         }
     }
 }
@@ -145,7 +145,8 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
             hook::realloc_failed(old);
         } else if old.is_some() || !unsampled::count_realloc(layout.size(), new_size) {
             let sizes = (layout.size(), new_size);
-            hook::reallocated(Registers::capture(), old, new.expose_provenance(), sizes);
+            let addresses = (address, new.expose_provenance());
+            hook::reallocated(Registers::capture(), old, addresses, sizes);
         }
         new
     }
@@ -180,12 +181,18 @@ fn count_alloc(ptr: *mut u8, size: usize) -> *mut u8 {
     }
 }
 
-/// The reallocation of a block that was not sampled, which is not only to be counted; gives `new` back.
+/// The reallocation of a block that was not sampled, from an old address to `new`, which is not only to be counted; gives
+/// `new` back.
 #[cold]
 #[inline(never)]
-fn reallocated_slow(new: *mut u8, old_size: usize, new_size: usize) -> *mut u8 {
+fn reallocated_slow((old, new): (usize, *mut u8), old_size: usize, new_size: usize) -> *mut u8 {
     let sizes = (old_size, new_size);
-    hook::reallocated(Registers::capture(), None, new.expose_provenance(), sizes);
+    hook::reallocated(
+        Registers::capture(),
+        None,
+        (old, new.expose_provenance()),
+        sizes,
+    );
     new
 }
 
