@@ -11,6 +11,7 @@ mod changes;
 pub mod diff;
 mod draft;
 mod exact;
+mod extent;
 mod figures;
 mod leak;
 mod live;
@@ -33,6 +34,7 @@ pub use crate::profile::Loss;
 pub use about::{Recording, Sampling};
 pub use call_tree::{CallNode, CallTree, Cut, Limits};
 pub use calls::{Calls, Location, LocationNode};
+pub use extent::{Extent, LeftOut};
 pub use figures::{Bytes, CountErrors, Figures, NOISE};
 pub use leak::Growth;
 pub use live::{Fate, Live, LiveRow, LiveSort, Place, Rates};
@@ -46,8 +48,8 @@ pub use summary::{OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 pub use timeline::{CallSpan, OwnMemory, TimePoint, Timeline};
 
 use crate::defect::Defect;
-use crate::profile::Profile;
 pub use crate::profile::{Counters, Course, State, Taken};
+use crate::profile::{Profile, Totals};
 use crate::source::Sources;
 pub use crate::symbolize::Origin;
 use crate::symbolize::Symbols;
@@ -68,6 +70,8 @@ pub struct Report {
     pub scope: Scope,
     /// One for each function.
     pub tables: Vec<Table>,
+    /// What has no table as it does not matter much. `None` if nothing was left out for that.
+    pub left_out: Option<LeftOut>,
     /// What happened with no function of this scope on the stack.
     pub elsewhere: Figures,
     /// What could not be charged to any stack.
@@ -91,8 +95,13 @@ pub struct Table {
     pub instances: Vec<String>,
     /// What happened while the function was anywhere on the stack.
     pub total: Figures,
+    /// The part of it for which no other function with a table was further in: over all tables,
+    /// these add up.
+    pub own: Figures,
     /// In the order of the file.
     pub lines: Vec<Line>,
+    /// Indices of `lines` before which some were left out; their number, if it was at the end.
+    pub gaps: Vec<usize>,
     /// What a reader of the table has to know.
     pub notes: Vec<Note>,
     /// Whether the program's file is the recorded one; if not, lines may be wrong.
@@ -181,7 +190,16 @@ impl Report {
     ) -> Report {
         let placing = Placing::new(profile, symbols, sources, scope);
         let tally = tally::inclusive(profile, &placing);
+        let mut own = vec![Totals::default(); placing.table_count()];
+        for (place, totals) in tally::exclusive(profile, symbols, &placing) {
+            if let Some(place) = place {
+                own[place.table].add(&totals);
+            }
+        }
         let mut tables = placing.into_tables(&tally);
+        for (table, own) in tables.iter_mut().zip(&own) {
+            table.own = Figures::of(own, None);
+        }
         exact::add_occurrences(&mut tables, profile, sources);
         defects.append(&mut sources.take_defects());
         Report {
@@ -191,6 +209,7 @@ impl Report {
             exact_functions: profile.functions.len(),
             scope,
             tables,
+            left_out: None,
             elsewhere: Figures::of(&tally.elsewhere, None),
             unattributed: Figures::of(&profile.unattributed, None),
             losses: Loss::of(profile),

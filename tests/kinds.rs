@@ -148,7 +148,7 @@ impl Kind {
     fn record(&self, program: &Path, how: &str, code: i32) -> PathBuf {
         let profile = self.folder().join(format!("{how}.memprof"));
         let output = Command::new(MEMPROF)
-            .args(["run", "--sample", "all", "--force", "-o"])
+            .args(["run", "--sample", "all", "--overwrite", "-o"])
             .arg(&profile)
             .arg("--")
             .arg(program)
@@ -415,7 +415,7 @@ fn over_musl() {
         let folder = program.parent().unwrap();
         let profile = kind.folder().join("end.memprof");
         let output = Command::new(MEMPROF)
-            .args(["run", "--sample", "all", "--force", "-o"])
+            .args(["run", "--sample", "all", "--overwrite", "-o"])
             .arg(&profile)
             .args(["--", "./kind", "end", "many", "arguments"])
             .current_dir(folder)

@@ -5,12 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::CommandFactory;
 
-use super::Memprof;
+use super::definition;
 use super::load::Output;
 
-/// Prints completions for a shell.
+/// Print completions for a shell.
 ///
 /// bash: memprof completions bash > ~/.local/share/bash-completion/completions/memprof
 /// fish: memprof completions fish > ~/.config/fish/completions/memprof.fish
@@ -18,26 +17,26 @@ use super::load::Output;
 #[derive(clap::Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Completions {
-    /// The shell
+    /// Complete for this shell
     #[arg(value_enum)]
     shell: clap_complete::Shell,
 }
 
-/// Writes man pages, one for each command, into a folder.
+/// Write man pages, one for each command, into a folder.
 #[derive(clap::Args, Debug)]
 pub struct Manpages {
-    /// The folder; it has to be there, such as ~/.local/share/man/man1
+    /// Write into this folder; it has to be there, such as ~/.local/share/man/man1
     folder: PathBuf,
 }
 
 pub fn completions(args: Completions) -> anyhow::Result<ExitCode> {
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Memprof::command(), "memprof", &mut text);
+    clap_complete::generate(args.shell, &mut definition(), "memprof", &mut text);
     Output::Stdout.write_raw(|out| out.write_all(&text))
 }
 
 pub fn manpages(args: Manpages) -> anyhow::Result<ExitCode> {
-    let mut command = Memprof::command();
+    let mut command = definition();
     command.build();
     for part in [&command].into_iter().chain(command.get_subcommands()) {
         page(part, &args.folder)?;

@@ -32,21 +32,21 @@ const TICK: Duration = Duration::from_millis(100);
 /// space pauses; d shows losses and notes; q quits.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The profile, or the number of the process [default: the newest *.memprof in this folder]
+    /// Watch this profile, or the process of this number [default: the newest *.memprof in this folder]
     #[arg(value_name = "FILE|PID")]
     what: Option<PathBuf>,
     #[command(flatten)]
     lookup: Lookup,
-    /// Time between two readings
+    /// Wait so long between two readings
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
     interval: Duration,
-    /// Order of the lines at first
+    /// Order the lines by this at first
     #[arg(long, value_enum, default_value_t)]
     sort: LiveSort,
     /// Print one reading, with rates over one interval, and end
     #[arg(long)]
     once: bool,
-    /// Lines shown by --once
+    /// Show so many lines with --once
     #[arg(long, value_name = "N", default_value_t = 20, requires = "once")]
     top: usize,
 }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Row};
 use serde::de::DeserializeOwned;
 
 use crate::defect::Defect;
-use crate::report::{Basis, Counters, Line, Recording, Report, Sampling, Table};
+use crate::report::{Basis, Counters, Figures, Line, Recording, Report, Sampling, Table};
 
 /// Why a run could not be read.
 pub(super) enum Fault {
@@ -31,6 +31,7 @@ pub(super) fn report(connection: &Connection, run: i64) -> Result<Report, Fault>
         sampling: sampling(row)?,
         scope: json(row, "scope")?,
         tables: tables(connection, run)?,
+        left_out: None,
         elsewhere: json(row, "elsewhere")?,
         unattributed: json(row, "unattributed")?,
         losses: Vec::new(),
@@ -104,7 +105,9 @@ fn tables(connection: &Connection, run: i64) -> Result<Vec<Table>, Fault> {
             function: row.get("name")?,
             instances: json(row, "instances")?,
             total: json(row, "figures")?,
+            own: Figures::default(),
             lines: Vec::new(),
+            gaps: Vec::new(),
             notes: Vec::new(),
             verified: row.get("verified")?,
         };

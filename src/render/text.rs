@@ -19,6 +19,8 @@ pub(super) const FAINT: Style = Style::new().dimmed();
 const COLUMN: usize = 12;
 /// Between the last figure and the source line.
 const GAP: usize = 3;
+/// What stands in place of lines that are left out.
+const GAP_MARK: &str = "⋮";
 /// Least room for a source line.
 const LEAST: usize = 16;
 
@@ -181,8 +183,14 @@ impl Text {
         header.push_str(&format!("{:GAP$}Line Contents", ""));
         writeln!(out, "{TITLE}{header}{TITLE:#}")?;
         writeln!(out, "{FAINT}{:=<1$}{FAINT:#}", "", header.len())?;
-        for (line, cells) in table.lines.iter().zip(rows) {
+        for (at, (line, cells)) in table.lines.iter().zip(rows).enumerate() {
+            if table.gaps.contains(&at) {
+                writeln!(out, "{FAINT}{GAP_MARK:>6}{FAINT:#}")?;
+            }
             self.row(line, &cells, &widths, table.verified, out)?;
+        }
+        if table.gaps.contains(&table.lines.len()) {
+            writeln!(out, "{FAINT}{GAP_MARK:>6}{FAINT:#}")?;
         }
         Ok(())
     }
@@ -328,6 +336,7 @@ fn foot(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             out,
         );
     }
+    left_out(report, out)?;
     super::summary_text::sampling(&report.sampling, out)?;
     if !report.sampling.exact {
         let percent = NOISE * 100.0;
@@ -351,6 +360,42 @@ fn foot(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         )?;
     }
     super::summary_text::faults(&report.unattributed, &report.losses, &report.defects, out)
+}
+
+/// Says what does not stand above, and how to see it.
+fn left_out(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(left_out) = report.left_out {
+        let (functions, hold, them) = match left_out.functions {
+            1 => ("1 more function".to_owned(), "holds", "it"),
+            more => (
+                format!("{} more functions", words::count(more as i64)),
+                "hold",
+                "them",
+            ),
+        };
+        writeln!(
+            out,
+            "Left out: {functions}, which {hold} {} of the peak and {} of the bytes allocated; `--all-functions` shows {them}.",
+            share(left_out.of_peak),
+            share(left_out.of_allocated),
+        )?;
+    }
+    if report.tables.iter().any(|table| !table.gaps.is_empty()) {
+        writeln!(
+            out,
+            "`{GAP_MARK}` stands for lines that touched no memory; `--lines all` shows them."
+        )?;
+    }
+    Ok(())
+}
+
+/// `part` of 1 in percent: as small as it is, it is not called nothing.
+fn share(part: f64) -> String {
+    match part * 100.0 {
+        0.0 => "nothing".to_owned(),
+        percent if percent < 0.05 => "less than 0.1 %".to_owned(),
+        percent => format!("{percent:.1} %"),
+    }
 }
 
 #[cfg(test)]

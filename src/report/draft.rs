@@ -221,7 +221,9 @@ impl Draft {
             function,
             instances: self.instances,
             total: Figures::of(&tally.totals[self.key], None),
+            own: Figures::default(),
             lines: lines.into_values().collect(),
+            gaps: Vec::new(),
             notes: self.notes,
             verified: self.verified,
         }

@@ -242,6 +242,11 @@ impl Placing {
         keys.unwrap_or(&NO_KEYS)
     }
 
+    /// How many tables there are.
+    pub(super) fn table_count(&self) -> usize {
+        self.drafts.len()
+    }
+
     /// Where a code frame belongs, if it has a table.
     pub(super) fn place_of(&self, id: CodeFrameId) -> Option<Place> {
         self.by_code.get(id.index()).copied().flatten()
