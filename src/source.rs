@@ -1,6 +1,7 @@
 //! Finds source files and gives their lines and the items in them.
 
 mod outline;
+mod shown;
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,6 +14,7 @@ use md5::{Digest, Md5};
 pub use outline::{Item, ItemKind, Outline};
 
 use crate::defect::Defect;
+use shown::{Shown, package_around};
 
 /// Longest file that is taken for source, in bytes. Guards against paths in a profile that name
 /// something else.
@@ -50,6 +52,9 @@ impl FromStr for PathMap {
 pub struct Places {
     /// Paths are shown relative to this folder, and relative ones are looked for in it.
     pub current_dir: PathBuf,
+    /// The folder of the program's package or workspace: paths that are not below the current
+    /// folder are shown relative to this one.
+    pub package: Option<PathBuf>,
     /// Where to look for files that are not at their path, by ever shorter ends of the path.
     pub root: Option<PathBuf>,
     /// The first that fits a path rewrites it.
@@ -57,6 +62,12 @@ pub struct Places {
 }
 
 impl Places {
+    /// These places for the source of the program at `program`.
+    pub fn of_program(self, program: &Path) -> Places {
+        let package = self.package.or_else(|| package_around(program));
+        Places { package, ..self }
+    }
+
     /// `path` as the first map that fits it rewrites it; as it is if none does.
     pub fn mapped(&self, path: &Path) -> PathBuf {
         let mapped = self.maps.iter().find_map(|map| {
@@ -78,7 +89,8 @@ impl Places {
 /// A source file that a profile names, found or not.
 #[derive(Debug)]
 pub struct Source {
-    /// Path to show: relative to the current folder when below it.
+    /// Path to show, which no other file has: relative to the current folder when below it, else to
+    /// the program's package; of a dependency, from its own folder on.
     pub shown: String,
     /// Where it is, or should be after `--path-map`: what another `--path-map` has to begin with.
     pub path: PathBuf,
@@ -143,6 +155,7 @@ impl Text {
 #[derive(Debug)]
 pub struct Sources {
     places: Places,
+    shown: Shown,
     known: HashMap<String, Rc<Source>>,
     defects: Vec<Defect>,
     /// How many places may still be looked at.
@@ -156,6 +169,7 @@ impl Sources {
     pub fn new(places: Places) -> Sources {
         Sources {
             places,
+            shown: Shown::default(),
             known: HashMap::new(),
             defects: Vec::new(),
             places_left: MOST_PLACES,
@@ -171,6 +185,11 @@ impl Sources {
         let source = Rc::new(self.load(path));
         self.known.insert(path.to_owned(), Rc::clone(&source));
         source
+    }
+
+    /// Where the file is that is shown as `shown`.
+    pub fn path_of(&self, shown: &str) -> Option<&Path> {
+        self.shown.path(shown)
     }
 
     /// What went wrong so far.
@@ -211,7 +230,7 @@ impl Sources {
         });
         let path = found.map_or(mapped, |(path, _)| path);
         Source {
-            shown: self.shown(&path),
+            shown: self.shown.name(&path, &self.places),
             path,
             text,
         }
@@ -236,11 +255,6 @@ impl Sources {
     fn look_at(&mut self, path: &Path) -> Option<u64> {
         self.places_left = self.places_left.checked_sub(1)?;
         source_file(path)
-    }
-
-    fn shown(&self, path: &Path) -> String {
-        let below = path.strip_prefix(&self.places.current_dir).unwrap_or(path);
-        below.to_string_lossy().into_owned()
     }
 }
 

@@ -407,7 +407,7 @@ fn dependencies_are_shown_only_on_request() {
         })
         .unwrap();
     insta::assert_snapshot!(text(&report), @r##"
-Filename: /root/.cargo/registry/src/index.crates.io-0000/serde-1.0.0/src/de.rs
+Filename: serde-1.0.0/src/de.rs
 Function: serde::de::read
 (source not found: /root/.cargo/registry/src/index.crates.io-0000/serde-1.0.0/src/de.rs; use --source-root or --path-map)
 

@@ -177,6 +177,7 @@ fn load(args: &Args) -> anyhow::Result<Diff> {
         .transpose()?;
     let new_places = Places {
         current_dir,
+        package: None,
         root: args.source_root.clone(),
         maps: args.path_map.clone(),
     };

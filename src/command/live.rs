@@ -16,7 +16,7 @@ use signal_hook::iterator::Signals;
 
 use super::load::{Lookup, Output, newest, profiles};
 use crate::live::{Feed, FeedError, Flow, Options, Page, Process, draw};
-use crate::profile::is_original;
+use crate::profile::{self, is_original};
 use crate::render::LiveText;
 use crate::report::{Live, LiveSort};
 use crate::units::parse_duration;
@@ -59,9 +59,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             "`memprof live` draws on a terminal, and standard output is none; `memprof live --once` prints one reading"
         );
     }
+    let path = find(args.what.as_deref())?;
+    // A profile that cannot be read yet is tried again later.
+    let program = (profile::read(&path).ok())
+        .and_then(|(profile, _)| Some(profile.modules.first()?.path.clone()));
     let options = Options {
-        path: find(args.what.as_deref())?,
-        places: args.lookup.places()?,
+        path,
+        places: args
+            .lookup
+            .places()?
+            .of_program(&program.unwrap_or_default()),
         force: args.lookup.force,
         own: args.lookup.own.patterns.clone(),
     };

@@ -208,6 +208,7 @@ impl Lookup {
     pub fn places(&self) -> anyhow::Result<Places> {
         Ok(Places {
             current_dir: current_dir()?,
+            package: None,
             root: self.source_root.clone(),
             maps: self.path_map.clone(),
         })
@@ -241,6 +242,8 @@ pub fn load(
             module.path = moved;
         }
     }
+    let program = profile.modules.first().map(|module| module.path.clone());
+    let places = places.of_program(&program.unwrap_or_default());
     let started = Instant::now();
     let bar = ProgressBar::no_length().with_style(
         ProgressStyle::with_template("looking up lines {bar:30} {pos}/{len}")

@@ -101,7 +101,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut report = match &mut loaded {
         None => {
             let (profile, defects) = args.input.read()?;
-            let mut sources = Sources::new(args.input.lookup.places()?);
+            let program = profile.modules.first().map(|module| module.path.clone());
+            let places = args.input.lookup.places()?;
+            let mut sources = Sources::new(places.of_program(&program.unwrap_or_default()));
             Report::exact(&profile, &mut sources, defects)
         }
         Some(loaded) => Report::new(

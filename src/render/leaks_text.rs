@@ -4,11 +4,11 @@ use std::io::{self, Write};
 
 use super::escape::escape;
 use super::foot::foot;
-use super::text::TITLE;
+use super::text::{TITLE, cut_middle};
 use super::tree_text::{frame_name, value};
 use super::words;
 use crate::report::{Bytes, Growth, Metric, Site, StackFrame, Stacks};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 /// A list of what looks like leaks, for people.
 #[derive(Clone, Copy, Debug)]
@@ -219,24 +219,10 @@ pub(super) fn stack(
             0 => (figure.as_str(), ""),
             _ => ("", "← "),
         };
-        writeln!(out, "{figure:>25}  {arrow}{}", cut_front(name, room))?;
+        writeln!(out, "{figure:>25}  {arrow}{}", cut_middle(name, room))?;
     }
     Ok(())
 }
 
 /// Characters of a frame that are shown however narrow the terminal is.
 const LEAST: usize = 24;
-
-/// `text` in `width` columns of a terminal: its end, which tells most of a path.
-fn cut_front(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let mut used = 1;
-    let kept = text.chars().rev().take_while(|char| {
-        used += char.width().unwrap_or(0);
-        used <= width
-    });
-    let kept: Vec<char> = kept.collect();
-    std::iter::once('…').chain(kept.into_iter().rev()).collect()
-}

@@ -307,6 +307,29 @@ fn room(width: usize, used: usize) -> usize {
     (used + LEAST).next_multiple_of(width.max(1)) - used
 }
 
+/// A name or a path in `width` columns of a terminal. What is too long loses a part before its end,
+/// as that is what tells it from others: `app::inde…::write_all`.
+pub(super) fn cut_middle(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let room = width.saturating_sub(1);
+    // The end gets a little more than the beginning.
+    let front = room * 2 / 5;
+    let kept = |chars: &mut dyn Iterator<Item = char>, room: usize| -> Vec<char> {
+        let mut used = 0;
+        let fits = |char: &char| {
+            used += char.width().unwrap_or(0);
+            used <= room
+        };
+        chars.take_while(fits).collect()
+    };
+    let start = kept(&mut text.chars(), front);
+    let end = kept(&mut text.chars().rev(), room - front);
+    let end = end.into_iter().rev();
+    start.into_iter().chain(['…']).chain(end).collect()
+}
+
 /// `text` cut to `width` columns of a terminal.
 pub(super) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
@@ -408,6 +431,28 @@ mod tests {
         assert_eq!(room(50, 34), 16);
         assert_eq!(room(40, 34), 46);
         assert_eq!(room(0, 34), 16);
+    }
+
+    #[test]
+    fn a_small_share_is_not_called_nothing() {
+        let shares = [0.0, 0.0001, 0.0004, 0.0006, 0.1234].map(share);
+        let words = [
+            "nothing",
+            "less than 0.1 %",
+            "less than 0.1 %",
+            "0.1 %",
+            "12.3 %",
+        ];
+        assert_eq!(shares, words);
+    }
+
+    #[test]
+    fn names_are_cut_in_the_middle() {
+        assert_eq!(cut_middle("app::load", 9), "app::load");
+        assert_eq!(cut_middle("app::load::parse", 11), "app:…:parse");
+        assert_eq!(cut_middle("日本語日本語", 9), "日…本語");
+        assert_eq!(cut_middle("app", 1), "…");
+        assert_eq!(cut_middle("app", 0), "…");
     }
 
     #[test]
