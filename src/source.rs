@@ -3,7 +3,7 @@
 mod outline;
 mod shown;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
@@ -158,6 +158,8 @@ pub struct Sources {
     shown: Shown,
     known: HashMap<String, Rc<Source>>,
     defects: Vec<Defect>,
+    /// Files that are not those of the build, as they are shown: to be said, and said already.
+    changed: BTreeMap<String, bool>,
     /// How many places may still be looked at.
     places_left: u32,
     /// Files asked for after that.
@@ -172,6 +174,7 @@ impl Sources {
             shown: Shown::default(),
             known: HashMap::new(),
             defects: Vec::new(),
+            changed: BTreeMap::new(),
             places_left: MOST_PLACES,
             not_sought: 0,
         }
@@ -187,6 +190,11 @@ impl Sources {
         source
     }
 
+    /// The file that is shown as `shown` is not the one that the program was built from.
+    pub fn note_change(&mut self, shown: &str) {
+        self.changed.entry(shown.to_owned()).or_insert(false);
+    }
+
     /// Where the file is that is shown as `shown`.
     pub fn path_of(&self, shown: &str) -> Option<&Path> {
         self.shown.path(shown)
@@ -197,6 +205,13 @@ impl Sources {
         let mut defects = std::mem::take(&mut self.defects);
         let files = std::mem::take(&mut self.not_sought);
         defects.extend((files > 0).then_some(Defect::SourcesNotSought { files }));
+        let mut files = Vec::new();
+        for (file, is_said) in &mut self.changed {
+            if !std::mem::replace(is_said, true) {
+                files.push(file.clone());
+            }
+        }
+        defects.extend((!files.is_empty()).then_some(Defect::SourcesChanged { files }));
         defects
     }
 

@@ -351,6 +351,13 @@ fn an_edit_since_the_recording_is_told_from_a_new_date() {
                     .collect()
             };
             let none: [&str; 0] = [];
+            let summary = || {
+                let mut summary = Command::new(MEMPROF);
+                let output = summary.arg("summary").arg(&profile).output().unwrap();
+                text(&output.stdout)
+            };
+            let said = "source changed since the build, so lines may not belong to their text: ";
+            assert!(!summary().contains(said), "{name} {how}");
             assert_eq!(changed(&[]), none, "{name} {how}: as recorded");
             touch(20);
             assert_eq!(changed(&[]), none, "{name} {how}: touched");
@@ -360,6 +367,8 @@ fn an_edit_since_the_recording_is_told_from_a_new_date() {
             let of_edited = changed(&[]);
             assert!(!of_edited.is_empty(), "{name} {how}: edited within a line");
             assert!(of_edited.iter().all(|file| file.ends_with("src/main.rs")));
+            let named = format!("{said}{}.", of_edited[0]);
+            assert!(summary().contains(&named), "{name} {how}: {}", summary());
             assert_eq!(changed(&elsewhere), none, "{name} {how}: edited elsewhere");
             fs::write(&main, format!("{built}// The end.\n")).unwrap();
             assert_eq!(changed(&[]), of_edited, "{name} {how}: a comment below");

@@ -134,6 +134,7 @@ impl Placing {
         for draft in &mut placing.drafts {
             if changes.has(draft.file()) {
                 draft.note_change();
+                sources.note_change(draft.file());
             }
         }
         for frame in profile.nodes.iter().filter_map(|node| node.frame) {
