@@ -156,6 +156,39 @@ Sampling: exact; every allocation was recorded.
 "##);
 }
 
+/// A frame whose name is not known may be the body's as well.
+#[test]
+fn what_an_attribute_does_around_a_body_is_on_the_signature() {
+    let source = "#[tokio::main]\nasync fn main() {\n    let a = take();\n    drop(a);\n}\n";
+    let mut program = Program::new(source);
+    let runtime = program.frame(&[("app::main", 4)]);
+    let body = program.frame(&[("app::main::{{closure}}", 3)]);
+    let nameless = program.frame(&[("", 4)]);
+    let attribute = program.frame(&[("app::main::{{closure}}", 1)]);
+    for (frames, bytes) in [
+        (&[body, runtime][..], 1 << 20),
+        (&[body, attribute, runtime], 1 << 20),
+        (&[runtime], 2048),
+        (&[attribute, runtime], 1024),
+        (&[nameless, runtime], 4096),
+    ] {
+        let stack = program.builder.stack(frames);
+        program.builder.allocated(stack, bytes, 1);
+    }
+    insta::assert_snapshot!(text(&program.selected()), @r##"
+Filename: src/main.rs
+
+Line #    Mem usage    Increment   Line Contents
+================================================
+     2                   3.0 KiB   async fn main() {
+     3                   2.0 MiB       let a = take();
+     4                   4.0 KiB       drop(a);
+     5                             }
+
+Sampling: exact; every allocation was recorded.
+"##);
+}
+
 /// A program of 60 functions, of which two hold nearly all.
 fn many() -> Program {
     let source: String = (0..60)

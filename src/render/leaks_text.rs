@@ -219,10 +219,24 @@ pub(super) fn stack(
             0 => (figure.as_str(), ""),
             _ => ("", "← "),
         };
-        writeln!(out, "{figure:>25}  {arrow}{}", cut_middle(name, room))?;
+        writeln!(out, "{figure:>25}  {arrow}{}", frame_within(name, room))?;
     }
     Ok(())
 }
 
 /// Characters of a frame that are shown however narrow the terminal is.
 const LEAST: usize = 24;
+/// Columns in which a function's name tells something.
+const LEAST_NAME: usize = 8;
+
+/// A frame in `width` columns: its place whole, its function without its middle.
+fn frame_within(frame: &str, width: usize) -> String {
+    let Some(at) = frame.rfind(" (").filter(|_| frame.width() > width) else {
+        return cut_middle(frame, width);
+    };
+    let (function, place) = frame.split_at(at);
+    match width.saturating_sub(place.width()) {
+        0..LEAST_NAME => cut_middle(frame, width),
+        room => format!("{}{place}", cut_middle(function, room)),
+    }
+}

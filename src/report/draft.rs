@@ -115,11 +115,14 @@ impl Draft {
             return false;
         };
         // The body of an `async fn` is a part of it: `app::main::{{closure}}`.
-        let is_body = || code.function.contains('{');
+        let is_itself = || {
+            !code.function.contains('{')
+                && naming::last(&naming::fold(&code.function)) == item.name()
+        };
         item.kind == ItemKind::Function
             && (line < item.first_line
                 || (item.is_wrapped && line == item.first_line && line < item.last_line)
-                || (item.is_async && !is_body()))
+                || (item.is_async && is_itself()))
     }
 
     /// The source file.
