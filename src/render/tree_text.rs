@@ -184,7 +184,7 @@ mod tests {
         let without_folders = "app::index::write_all_of_it  index.rs:12";
         assert_eq!(frame_within(&frame, 54), without_folders);
         assert_eq!(frame_within(&frame, 40), without_folders);
-        let cut = "app::ind…e_all_of_it  index.rs:12";
+        let cut = "app::in…te_all_of_it  index.rs:12";
         assert_eq!(frame_within(&frame, 33), cut);
         assert_eq!(frame_within(&frame, 20), "app::in…/index.rs:12");
     }
