@@ -15,6 +15,7 @@ mod report;
 mod revision;
 mod run;
 mod serve;
+mod spelling;
 mod summary;
 mod temporary;
 mod timeline;
@@ -23,7 +24,7 @@ mod tree;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 /// A line-level memory profiler for Rust: how much memory every source line took and gave back.
 ///
@@ -31,7 +32,31 @@ use clap::{CommandFactory, Parser};
 /// other commands. A profile is a file, current at every moment: it can be read while the program runs, and after a crash.
 #[derive(Parser, Debug)]
 #[command(name = "memprof", version, about, after_long_help = MANUAL)]
-enum Memprof {
+struct Memprof {
+    /// Colour text: `auto` (on a terminal that wants it), `always` or `never`
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        value_name = "WHEN",
+        hide_possible_values = true
+    )]
+    color: Color,
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Task {
     Run(run::Args),
     Report(report::Args),
     Summary(summary::Args),
@@ -62,44 +87,80 @@ Compare and keep:
   memprof history save --tag main       then: memprof history diff last~1, memprof history trend
 
 Other tools:
-  memprof export --to pprof -o heap.pb.gz && go tool pprof -top heap.pb.gz
+  memprof export --format pprof -o heap.pb.gz && go tool pprof -top heap.pb.gz
   memprof serve app.1234.memprof        go tool pprof http://127.0.0.1:6060/debug/pprof/heap
 
 Sizes:
   are written and read in binary units: 64KiB, 1.5MiB, 2GiB; K, KB and KiB all mean 1024 bytes.
 
 Environment:
-  NO_COLOR, CLICOLOR, CLICOLOR_FORCE    whether text is coloured; on a terminal it is
+  NO_COLOR, CLICOLOR, CLICOLOR_FORCE    whether text is coloured, for `--color auto`
   MEMPROF_HISTORY                       file of `memprof history`
 
 Exit codes:
-  0 if all went well, 1 if `diff --fail-over` found growth, 2 for an error; `memprof run` exits as its program did.
+  0 if all went well, 1 if `diff --fail-over` found growth, 2 for an error. `memprof run` exits as its program did: with
+  its code, with 128 and the number of the signal that killed it, 127 if it was not found, 126 if it may not be run.
 
 Every command has a page of its own: memprof help report";
 
 /// Runs the command and gives the process's exit code: 0, that of the program run, or 2 for an error of ours.
 pub fn main() -> ExitCode {
-    let result = match Memprof::parse() {
-        Memprof::Run(args) => run::run(args),
-        Memprof::Report(args) => report::run(args),
-        Memprof::Summary(args) => summary::run(args),
-        Memprof::Diff(args) => diff::run(args),
-        Memprof::Live(args) => live::run(args),
-        Memprof::Tree(args) => tree::run(args),
-        Memprof::Flamegraph(args) => flamegraph::run(args),
-        Memprof::Timeline(args) => timeline::run(args),
-        Memprof::Leaks(args) => leaks::run(args),
-        Memprof::Temporary(args) => temporary::run(args),
-        Memprof::Export(args) => export::run(args),
-        Memprof::History(args) => history::run(args),
-        Memprof::Serve(args) => serve::run(args),
-        Memprof::Push(args) => push::run(args),
-        Memprof::Completions(args) => completions::completions(args, Memprof::command()),
-        Memprof::Manpages(args) => completions::manpages(args, Memprof::command()),
+    let (arguments, notes) = spelling::renewed(&definition(), std::env::args_os().collect());
+    let matches = definition().get_matches_from(arguments);
+    let memprof = match Memprof::from_arg_matches(&matches) {
+        Ok(memprof) => memprof,
+        Err(error) => error.exit(),
+    };
+    for note in notes {
+        let _ = writeln!(io::stderr(), "memprof: {note}");
+    }
+    match memprof.color {
+        Color::Auto => {}
+        Color::Always => anstream::ColorChoice::Always.write_global(),
+        Color::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    let result = match memprof.task {
+        Task::Run(args) => run::run(args),
+        Task::Report(args) => report::run(args),
+        Task::Summary(args) => summary::run(args),
+        Task::Diff(args) => diff::run(args),
+        Task::Live(args) => live::run(args),
+        Task::Tree(args) => tree::run(args),
+        Task::Flamegraph(args) => flamegraph::run(args),
+        Task::Timeline(args) => timeline::run(args),
+        Task::Leaks(args) => leaks::run(args),
+        Task::Temporary(args) => temporary::run(args),
+        Task::Export(args) => export::run(args),
+        Task::History(args) => history::run(args),
+        Task::Serve(args) => serve::run(args),
+        Task::Push(args) => push::run(args),
+        Task::Completions(args) => completions::completions(args, definition()),
+        Task::Manpages(args) => completions::manpages(args, definition()),
     };
     result.unwrap_or_else(|error| {
         // Nobody may be there to read it; the exit code says enough then.
         let _ = writeln!(io::stderr(), "memprof: {error:#}");
         ExitCode::from(2)
+    })
+}
+
+/// The definition of the command line, each command with what its exit codes mean.
+fn definition() -> clap::Command {
+    with_exit_codes(Memprof::command())
+}
+
+fn with_exit_codes(command: clap::Command) -> clap::Command {
+    command.mut_subcommands(|command| {
+        let codes = match command.get_name() {
+            "run" => {
+                "that of the program; 128 and the number of the signal that killed it; 127 if it was not found, 126 if it may \
+                 not be run; 2 for an error of memprof's own"
+            }
+            "diff" => {
+                "0 if all went well; 1 if something grew by more than --fail-over allows; 2 for an error"
+            }
+            _ => "0 if all went well; 2 for an error",
+        };
+        with_exit_codes(command.after_long_help(format!("Exit codes: {codes}.")))
     })
 }

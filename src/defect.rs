@@ -149,6 +149,11 @@ pub enum Defect {
         /// What the system said.
         reason: String,
     },
+    /// Source files are not those that the program was built from.
+    SourcesChanged {
+        /// The files, as they are shown.
+        files: Vec<String>,
+    },
     /// The profile names more source files than were looked for.
     SourcesNotSought {
         /// Number of files.
@@ -239,19 +244,12 @@ impl fmt::Display for Defect {
                 supplement.display()
             ),
             Defect::CodeShared { path, functions } => {
-                const SHOWN: usize = 6;
-                let more = functions.len().saturating_sub(SHOWN);
                 write!(
                     f,
                     "the linker (`--icf`) or the compiler made one piece of code of equal functions in {}, so the rows of one \
-                     may be another's: {}{}",
+                     may be another's: {}",
                     path.display(),
-                    functions[..functions.len() - more].join(", "),
-                    if more > 0 {
-                        format!(" and {more} more")
-                    } else {
-                        String::new()
-                    },
+                    a_few(functions),
                 )
             }
             Defect::ModuleMissing { path, reason } => write!(
@@ -296,11 +294,27 @@ impl fmt::Display for Defect {
             Defect::SourceUnreadable { path, reason } => {
                 write!(f, "{} cannot be read ({reason})", path.display())
             }
+            Defect::SourcesChanged { files } => write!(
+                f,
+                "source changed since the build, so lines may not belong to their text: {}",
+                a_few(files),
+            ),
             Defect::SourcesNotSought { files } => write!(
                 f,
                 "{files} source files were not looked for: the profile names more than any program has"
             ),
         }
+    }
+}
+
+/// The first of `names`, and how many more there are.
+fn a_few(names: &[String]) -> String {
+    const SHOWN: usize = 6;
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = names[..names.len() - more].join(", ");
+    match more {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 

@@ -8,6 +8,7 @@ mod error;
 mod exact;
 mod loss;
 mod reader;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -25,6 +26,7 @@ pub use loss::Loss;
 pub use profiler_alloc_format::{Frame, Header, Point, SizeClass, UNKNOWN_MODULE};
 use profiler_alloc_format::{STATE_EXITED, STATE_FINISHED, STATE_PAUSED};
 pub use reader::{parse, read};
+pub use sources::{SourceState, add_sources};
 pub use totals::{BlockCount, Totals};
 
 /// Everything that a profile's file says, checked: every number that points into a table points to
@@ -54,6 +56,9 @@ pub struct Profile {
     pub own: String,
     /// Functions with `#[profile]`, in the order of their first calls.
     pub functions: Vec<ProfiledFunction>,
+    /// What the program's own source files held when the recording ended, by the path that the
+    /// compiler wrote. Empty where `memprof run` did not add it.
+    pub sources: HashMap<String, SourceState>,
 }
 
 /// Number of a [`Node`] in [`Profile::nodes`].

@@ -21,7 +21,7 @@ const SHOWN: usize = 300;
 pub enum PushError {
     /// TLS is not spoken.
     #[error(
-        "memprof sends over plain HTTP only: push to an agent near by, or `memprof export --to pprof` and send that with curl"
+        "memprof sends over plain HTTP only: push to an agent near by, or `memprof export --format pprof` and send that with curl"
     )]
     Tls,
     /// No address of HTTP.

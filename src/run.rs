@@ -1,8 +1,8 @@
 //! Running a program under its recorder: everything of `memprof run` but its command line.
 //!
 //! ```text
-//! Program::find ──> Way::of ──> Output::prepare ──> Request::variables ──> child::run ──> Output::profiles ──> closing
-//!  PATH, mode bits   crate or    folder, old file    MEMPROF_*,             signals, wait   by run id           the last lines
+//! Program::find ──> Way::of ──> Output::prepare ──> Request::variables ──> child::run ──> Output::profiles ──> note_sources ──> closing
+//!  PATH, mode bits   crate or    folder, old file    MEMPROF_*,             signals, wait   by run id           what they hold   the last lines
 //!                    preload                         LD_PRELOAD
 //! ```
 
@@ -13,10 +13,12 @@ pub mod preload;
 mod program;
 mod recorded;
 mod request;
+mod sources;
 mod way;
 
 pub use output::{Output, OutputError};
 pub use program::{Program, ProgramError};
 pub use recorded::{Recorded, main_profile, recorded};
 pub use request::{PRELOAD, Request, RunId};
+pub use sources::note_sources;
 pub use way::{Obstacle, Way};

@@ -2,8 +2,9 @@
 
 mod c;
 mod outline;
+mod shown;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
@@ -14,6 +15,7 @@ use md5::{Digest, Md5};
 pub use outline::{Item, ItemKind, Outline};
 
 use crate::defect::Defect;
+use shown::{Shown, package_around};
 
 /// Longest file that is taken for source, in bytes. Guards against paths in a profile that name
 /// something else.
@@ -51,6 +53,9 @@ impl FromStr for PathMap {
 pub struct Places {
     /// Paths are shown relative to this folder, and relative ones are looked for in it.
     pub current_dir: PathBuf,
+    /// The folder of the program's package or workspace: paths that are not below the current
+    /// folder are shown relative to this one.
+    pub package: Option<PathBuf>,
     /// Where to look for files that are not at their path, by ever shorter ends of the path.
     pub root: Option<PathBuf>,
     /// The first that fits a path rewrites it.
@@ -58,6 +63,12 @@ pub struct Places {
 }
 
 impl Places {
+    /// These places for the source of the program at `program`.
+    pub fn of_program(self, program: &Path) -> Places {
+        let package = self.package.or_else(|| package_around(program));
+        Places { package, ..self }
+    }
+
     /// `path` as the first map that fits it rewrites it; as it is if none does.
     pub fn mapped(&self, path: &Path) -> PathBuf {
         let mapped = self.maps.iter().find_map(|map| {
@@ -79,7 +90,8 @@ impl Places {
 /// A source file that a profile names, found or not.
 #[derive(Debug)]
 pub struct Source {
-    /// Path to show: relative to the current folder when below it.
+    /// Path to show, which no other file has: relative to the current folder when below it, else to
+    /// the program's package; of a dependency, from its own folder on.
     pub shown: String,
     /// Where it is, or should be after `--path-map`: what another `--path-map` has to begin with.
     pub path: PathBuf,
@@ -127,7 +139,9 @@ impl Text {
             && !function.starts_with("operator");
         item.is_some_and(|item| {
             let name = item.name();
+            // What an attribute makes may have any name.
             is_named
+                && line >= item.first_line
                 && item.kind == ItemKind::Function
                 && name.strip_prefix("r#").unwrap_or(name) != function
         })
@@ -144,8 +158,11 @@ impl Text {
 #[derive(Debug)]
 pub struct Sources {
     places: Places,
+    shown: Shown,
     known: HashMap<String, Rc<Source>>,
     defects: Vec<Defect>,
+    /// Files that are not those of the build, as they are shown: to be said, and said already.
+    changed: BTreeMap<String, bool>,
     /// How many places may still be looked at.
     places_left: u32,
     /// Files asked for after that.
@@ -157,8 +174,10 @@ impl Sources {
     pub fn new(places: Places) -> Sources {
         Sources {
             places,
+            shown: Shown::default(),
             known: HashMap::new(),
             defects: Vec::new(),
+            changed: BTreeMap::new(),
             places_left: MOST_PLACES,
             not_sought: 0,
         }
@@ -174,11 +193,28 @@ impl Sources {
         source
     }
 
+    /// The file that is shown as `shown` is not the one that the program was built from.
+    pub fn note_change(&mut self, shown: &str) {
+        self.changed.entry(shown.to_owned()).or_insert(false);
+    }
+
+    /// Where the file is that is shown as `shown`.
+    pub fn path_of(&self, shown: &str) -> Option<&Path> {
+        self.shown.path(shown)
+    }
+
     /// What went wrong so far.
     pub fn take_defects(&mut self) -> Vec<Defect> {
         let mut defects = std::mem::take(&mut self.defects);
         let files = std::mem::take(&mut self.not_sought);
         defects.extend((files > 0).then_some(Defect::SourcesNotSought { files }));
+        let mut files = Vec::new();
+        for (file, is_said) in &mut self.changed {
+            if !std::mem::replace(is_said, true) {
+                files.push(file.clone());
+            }
+        }
+        defects.extend((!files.is_empty()).then_some(Defect::SourcesChanged { files }));
         defects
     }
 
@@ -215,7 +251,7 @@ impl Sources {
         });
         let path = found.map_or(mapped, |(path, _)| path);
         Source {
-            shown: self.shown(&path),
+            shown: self.shown.name(&path, &self.places),
             path,
             text,
         }
@@ -241,11 +277,6 @@ impl Sources {
         self.places_left = self.places_left.checked_sub(1)?;
         source_file(path)
     }
-
-    fn shown(&self, path: &Path) -> String {
-        let below = path.strip_prefix(&self.places.current_dir).unwrap_or(path);
-        below.to_string_lossy().into_owned()
-    }
 }
 
 /// Modification time of the file at `path`, if it can be source.
@@ -257,6 +288,32 @@ fn source_file(path: &Path) -> Option<u64> {
     }
     let since = metadata.modified().ok()?.duration_since(UNIX_EPOCH);
     Some(since.map_or(0, |since| since.as_nanos() as u64))
+}
+
+/// What is in a source file, in short.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Content {
+    /// MD5 of the whole file.
+    pub md5: [u8; 16],
+    /// Modification time, nanoseconds since 1970; 0 if unknown.
+    pub modified_ns: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
+/// What is in the file at `path`. `None` if it cannot be source, or is longer than `most` bytes.
+pub fn look_into(path: &Path, most: u64) -> Option<Content> {
+    let modified_ns = source_file(path)?;
+    let len = fs::metadata(path).ok()?.len();
+    if len > most {
+        return None;
+    }
+    let bytes = fs::read(path).ok()?;
+    Some(Content {
+        md5: Md5::digest(&bytes).into(),
+        modified_ns,
+        len,
+    })
 }
 
 /// `path` without `.` and `..`, as text: `a/./b/../c` is `a/c`, so that one file has one name.

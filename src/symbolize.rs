@@ -9,6 +9,7 @@ mod bounds;
 mod code_frame;
 mod digests;
 mod dwarf;
+mod files;
 mod module;
 mod origin;
 mod own;
@@ -25,6 +26,7 @@ use std::thread;
 
 pub use code_frame::{CodeFrame, call_address};
 pub use digests::Digest;
+pub use files::source_files;
 pub use module::SymbolizeError;
 pub use origin::{Origin, is_allocator_function};
 pub use own::{Pattern, crate_of};

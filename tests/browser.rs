@@ -130,7 +130,7 @@ fn the_page_works_in_a_browser() {
     let code = "[...document.querySelectorAll('#source td.code')].map(e => e.textContent)";
     assert_eq!(browser.eval(code)[1], "    load();");
 
-    // On a small screen all columns are there, and what does not fit of a name is its front.
+    // On a small screen all columns are there, and what does not fit of a name is its middle.
     browser.ask(
         "Emulation.setDeviceMetricsOverride",
         json!({"width": 1400, "height": 900, "deviceScaleFactor": 1, "mobile": false}),
@@ -138,10 +138,28 @@ fn the_page_works_in_a_browser() {
     let real = "window.real = JSON.stringify(data.tables[0])";
     browser.eval(real);
     browser.eval("Object.assign(data.tables[0], { name: 'app::a::path::of::many::modules::and::a::Type::method', total: { peak: 123456789, live: 123456789, allocated: 123456789012, freed: 123456789012, count: 12345678 } }); functions()");
-    let edges = "(() => { const box = (it) => it.getBoundingClientRect(), cells = document.querySelector('#functions tbody tr').children, name = box(cells[0]), text = box(cells[0].firstChild); return [box(cells[5]).right <= box(document.getElementById('side')).right, text.left < name.left, text.right <= name.right]; })()";
-    assert_eq!(browser.eval(edges), json!([true, true, true]));
+    let edges = "(() => { const box = (it) => it.getBoundingClientRect(), cells = document.querySelector('#functions tbody tr').children, name = box(cells[0]), [start, end] = cells[0].firstChild.children; return [box(cells[5]).right <= box(document.getElementById('side')).right, start.scrollWidth > start.clientWidth && start.clientWidth > 0, box(end).right <= name.right && end.scrollWidth <= end.clientWidth, end.textContent]; })()";
+    let end = "odules::and::a::Type::method";
+    assert_eq!(
+        browser.eval(edges),
+        json!([true, true, true, end[end.len() - 16..]])
+    );
     browser.eval("data.tables[0] = JSON.parse(window.real); functions()");
     browser.ask("Emulation.clearDeviceMetricsOverride", json!({}));
+
+    // Folders with nothing but a folder in them are one row.
+    let tree = "(() => { fileTree(new Map([['home/me/app/src/main.rs', 1], ['home/me/app/src/load/mod.rs', 2], ['lib.rs', 1]]), null, () => {}); return [...document.querySelectorAll('#files > div')].map(e => [e.textContent, parseInt(e.style.paddingLeft)]); })()";
+    assert_eq!(
+        browser.eval(tree),
+        json!([
+            ["home/me/app/src/", 12],
+            ["load/", 26],
+            ["mod.rs2 functions", 40],
+            ["main.rs1 function", 26],
+            ["lib.rs1 function", 12]
+        ])
+    );
+    browser.eval("files()");
 
     // Sorting, there and back.
     browser.click("#functions th[data-sort=count]");

@@ -105,7 +105,7 @@ fn record(path: &Path, work: impl FnOnce()) -> Profile {
 /// The report on the functions of one source file.
 fn report(profile: &Path, file: &str) -> Value {
     let report = Command::new(env!("CARGO_BIN_EXE_memprof"))
-        .args(["report", "--format", "json", "--file", file])
+        .args(["report", "--format", "json", "--source-file", file])
         .arg(profile)
         .output()
         .unwrap();

@@ -21,7 +21,7 @@ use prost::Message;
 use serde_json::Value;
 
 fn export(form: &str) -> Vec<u8> {
-    memprof(&["export", "--to", form], &leak().profile())
+    memprof(&["export", "--format", form], &leak().profile())
 }
 
 fn json(form: &str) -> Value {
@@ -171,7 +171,7 @@ fn folded_stacks_agree_for_every_figure() {
     for (figure, total) in ["allocated", "live", "peak"].iter().zip(totals()) {
         let profile = leak().profile();
         let folded = text(&memprof(
-            &["export", "--to", "folded", "--of", figure],
+            &["export", "--format", "folded", "--of", figure],
             &profile,
         ));
         let values = folded

@@ -148,7 +148,7 @@ impl Kind {
     fn record(&self, program: &Path, how: &str, code: i32) -> PathBuf {
         let profile = self.folder().join(format!("{how}.memprof"));
         let output = Command::new(MEMPROF)
-            .args(["run", "--sample", "all", "--force", "-o"])
+            .args(["run", "--sample", "all", "--overwrite", "-o"])
             .arg(&profile)
             .arg("--")
             .arg(program)
@@ -351,6 +351,87 @@ fn over_a_standard_library_of_its_own() {
     );
 }
 
+/// Nothing in a Rust program tells what its sources held, so `memprof run` notes it: an edit that moves no line is seen,
+/// and what has only a new date is not taken for one.
+#[test]
+fn an_edit_since_the_recording_is_told_from_a_new_date() {
+    let split = "debug = 2\nsplit-debuginfo = \"packed\"";
+    let kinds = [("edited", PLAIN.profile), ("edited-split", split)];
+    let _alone = alone();
+    for (name, profile) in kinds {
+        let kind = Kind {
+            name,
+            profile,
+            ..PLAIN
+        };
+        let program = kind.build();
+        let main = kind.folder().join("src/main.rs");
+        let built = fs::read_to_string(&main).unwrap();
+        let edited = built.replace("// gives back", "// gives-back");
+        assert_eq!(edited.len(), built.len());
+        let touch = |seconds: u64| {
+            let time = std::time::SystemTime::now() + std::time::Duration::from_secs(seconds);
+            fs::File::open(&main).unwrap().set_modified(time).unwrap();
+        };
+        let checkout = kind.folder().join("checkout");
+        let map = format!("{}={}", kind.folder().display(), checkout.display());
+        fs::create_dir_all(checkout.join("src")).unwrap();
+        fs::copy(&main, checkout.join("src/main.rs")).unwrap();
+
+        // Recorded as built; and, after a second checkout or an abort, with a source newer than the program.
+        for (how, code, newer) in [("end", 0, false), ("end", 0, true), ("abort", 134, true)] {
+            fs::write(&main, &built).unwrap();
+            match newer {
+                true => touch(10),
+                false => {
+                    let time = fs::metadata(&program).unwrap().modified().unwrap();
+                    fs::File::open(&main).unwrap().set_modified(time).unwrap();
+                }
+            }
+            let profile = kind.record(&program, how, code);
+            let changed = |options: &[&str]| -> Vec<String> {
+                let output = Command::new(MEMPROF)
+                    .arg("report")
+                    .arg(&profile)
+                    .args(options)
+                    .output()
+                    .unwrap();
+                let report = text(&output.stdout);
+                assert!(report.contains("src/main.rs"), "{name}: {report}");
+                let tables = report.split("Filename: ").skip(1);
+                let changed = tables.filter(|table| table.contains("(source changed since"));
+                changed
+                    .map(|table| table.lines().next().unwrap().to_owned())
+                    .collect()
+            };
+            let none: [&str; 0] = [];
+            let summary = || {
+                let mut summary = Command::new(MEMPROF);
+                let output = summary.arg("summary").arg(&profile).output().unwrap();
+                text(&output.stdout)
+            };
+            let said = "source changed since the build, so lines may not belong to their text: ";
+            assert!(!summary().contains(said), "{name} {how}");
+            assert_eq!(changed(&[]), none, "{name} {how}: as recorded");
+            touch(20);
+            assert_eq!(changed(&[]), none, "{name} {how}: touched");
+            let elsewhere = ["--path-map", &map];
+            assert_eq!(changed(&elsewhere), none, "{name} {how}: a checkout");
+            fs::write(&main, &edited).unwrap();
+            let of_edited = changed(&[]);
+            assert!(!of_edited.is_empty(), "{name} {how}: edited within a line");
+            assert!(of_edited.iter().all(|file| file.ends_with("src/main.rs")));
+            let named = format!("{said}{}.", of_edited[0]);
+            assert!(summary().contains(&named), "{name} {how}: {}", summary());
+            assert_eq!(changed(&elsewhere), none, "{name} {how}: edited elsewhere");
+            fs::write(&main, format!("{built}// The end.\n")).unwrap();
+            assert_eq!(changed(&[]), of_edited, "{name} {how}: a comment below");
+            fs::write(&main, &built).unwrap();
+            assert_eq!(changed(&[]), none, "{name} {how}: put back");
+        }
+    }
+}
+
 /// musl has no unwind tables and no address of its own for the end of the main thread's stack, and calls the program
 /// `/proc/self/exe` or as it was started.
 #[test]
@@ -397,7 +478,7 @@ fn over_musl() {
         let folder = program.parent().unwrap();
         let profile = kind.folder().join("end.memprof");
         let output = Command::new(MEMPROF)
-            .args(["run", "--sample", "all", "--force", "-o"])
+            .args(["run", "--sample", "all", "--overwrite", "-o"])
             .arg(&profile)
             .args(["--", "./kind", "end", "many", "arguments"])
             .current_dir(folder)

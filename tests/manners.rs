@@ -28,14 +28,14 @@ const VIEWS: &[&[&str]] = &[
     &["timeline"],
     &["leaks"],
     &["temporary"],
-    &["export", "--to", "pprof"],
-    &["export", "--to", "dhat"],
-    &["export", "--to", "folded"],
-    &["export", "--to", "speedscope"],
-    &["export", "--to", "firefox"],
-    &["export", "--to", "json"],
-    &["export", "--to", "csv"],
-    &["export", "--to", "otlp"],
+    &["export", "--format", "pprof"],
+    &["export", "--format", "dhat"],
+    &["export", "--format", "folded"],
+    &["export", "--format", "speedscope"],
+    &["export", "--format", "firefox"],
+    &["export", "--format", "json"],
+    &["export", "--format", "csv"],
+    &["export", "--format", "otlp"],
 ];
 
 /// Those of [`VIEWS`] that are text for people.
@@ -143,6 +143,85 @@ fn output_is_plain_unless_colour_is_forced() {
     assert!(styled(&[("CLICOLOR_FORCE", "1")]));
     assert!(!styled(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
     assert!(!styled(&[("CLICOLOR", "1")]), "a pipe is no terminal");
+}
+
+#[test]
+fn the_option_for_colour_goes_before_the_environment() {
+    let folder = folder();
+    let styled = |args: &[&str], variable: &str| {
+        let mut command = command(folder.path(), args);
+        let output = command.env(variable, "1").output().unwrap();
+        assert!(output.status.success());
+        output.stdout.contains(&0x1b)
+    };
+    assert!(styled(&["--color", "always", "report"], "NO_COLOR"));
+    assert!(styled(&["report", "--color=always"], "UNUSED"));
+    assert!(!styled(&["report", "--color", "never"], "CLICOLOR_FORCE"));
+    assert!(styled(&["report", "--color", "auto"], "CLICOLOR_FORCE"));
+    assert!(!styled(&["report", "--color", "auto"], "UNUSED"));
+    let error = ended(folder.path(), &["report", "--color", "some"]);
+    assert_eq!(error.status.code(), Some(2));
+    assert!(text(&error.stderr).contains("auto, always, never"));
+}
+
+#[test]
+fn old_names_of_options_are_taken_with_one_line() {
+    let folder = folder();
+    let pairs: [(&[&str], &[&str]); 3] = [
+        (
+            &["export", "--to", "folded"],
+            &["export", "--format", "folded"],
+        ),
+        (
+            &["report", "--file", "app"],
+            &["report", "--source-file", "app"],
+        ),
+        (&["report", "--file=app"], &["report", "--source-file=app"]),
+    ];
+    for (old, new) in pairs {
+        let (old, new) = (ended(folder.path(), old), ended(folder.path(), new));
+        assert!(old.status.success() && new.status.success(), "{old:?}");
+        assert!(!new.stdout.is_empty() && old.stdout == new.stdout);
+        assert_eq!(text(&new.stderr), "");
+        let said = text(&old.stderr);
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(
+            said.ends_with("now; the old name is still taken\n"),
+            "{said}"
+        );
+    }
+    // The program's own options are its own.
+    let run = ["run", "--force", "-o", "x.memprof", "echo", "--force"];
+    let output = ended(folder.path(), &run);
+    assert_eq!(text(&output.stdout), "--force\n");
+    assert!(text(&output.stderr).contains("`--force` is called `--overwrite` now"));
+    // Where it means something else, it keeps its name.
+    let output = ended(folder.path(), &["report", "--force", "app.memprof"]);
+    assert_eq!(text(&output.stderr), "");
+}
+
+#[test]
+fn help_says_what_exit_codes_mean_and_has_one_mood() {
+    let folder = folder();
+    let help = |args: &[&str]| text(&ended(folder.path(), &[args, &["--help"]].concat()).stdout);
+    let commands = help(&[]);
+    let commands = commands.split("Commands:\n").nth(1).unwrap();
+    let commands = commands.split("\n\n").next().unwrap();
+    let summaries = commands.lines().filter(|line| !line.starts_with("    "));
+    let mut count = 0;
+    for line in summaries {
+        let mut words = line.split_whitespace();
+        let (name, verb) = (words.next().unwrap(), words.next().unwrap());
+        assert!(!verb.ends_with('s'), "{line}");
+        if name != "help" {
+            assert!(help(&[name]).contains("\nExit codes: "), "{name}");
+            count += 1;
+        }
+    }
+    assert!(count >= 15, "{commands}");
+    assert!(help(&["run"]).contains("127 if it was not"));
+    assert!(help(&["diff"]).contains("1 if something grew"));
+    assert!(help(&["history", "diff"]).contains("1 if something grew"));
 }
 
 #[test]

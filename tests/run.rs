@@ -286,14 +286,14 @@ fn an_existing_file_is_kept_unless_forced() {
 
     let output = run(&["-o", "x.memprof", "--", "echo", "ran"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output.stderr).contains("--force"));
+    assert!(text(&output.stderr).contains("--overwrite"));
     assert!(output.stdout.is_empty(), "it did not run");
 
     // Nothing is removed for a program that cannot run anyway.
-    run(&["-o", "x.memprof", "--force", "--", "no-such-program"]);
+    run(&["-o", "x.memprof", "--overwrite", "--", "no-such-program"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
 
-    let output = run(&["-o", "x.memprof", "--force", "--", "echo", "ran"]);
+    let output = run(&["-o", "x.memprof", "--overwrite", "--", "echo", "ran"]);
     assert_eq!(output.status.code(), Some(0));
     assert!(!file.exists());
 }
@@ -367,7 +367,7 @@ fn what_is_asked_for_is_what_is_recorded() {
         let place = [
             "-o",
             "x.memprof",
-            "--force",
+            "--overwrite",
             "--",
             program.to_str().unwrap(),
         ];
@@ -462,7 +462,7 @@ fn what_a_run_calls_its_own_every_view_does() {
             .unwrap();
         text(&output.stdout)
     };
-    let std = "/library/alloc/src/vec/mod.rs";
+    let std = "library/alloc/src/vec/mod.rs";
     for arguments in [&["report"][..], &["summary"], &["temporary"], &["tree"]] {
         let asked_for = [arguments, &["--own", "no-such"]].concat();
         assert!(view(arguments).contains(std), "{}", view(arguments));

@@ -90,7 +90,7 @@ const ANALYST: Layers = &[
             "render",
         ],
     ),
-    ("run", &["units", "profile"]),
+    ("run", &["units", "profile", "symbolize", "source"]),
     (
         "command",
         &[

@@ -285,7 +285,7 @@ fn a_stack_that_is_too_long_for_the_terminal_has_a_line_for_each_frame() {
     let narrow = leaks_of(&views.stacks, Some(64));
     let frames = "
                     500 B  alloc::vec::push (mod.rs:50)
-                           ← …re::registry::run (registry.rs:30)
+                           ← rayon_…gistry::run (registry.rs:30)
                            ← std::thread::start (thread.rs:60)
 ";
     assert!(narrow.contains(frames), "{narrow}");

@@ -175,6 +175,71 @@ fn older_blocks_hide_no_leak() {
     );
 }
 
+/// A block of `from` bytes that becomes one of `to`.
+fn shrink(block: &mut Vec<u8>, to: usize) {
+    block.truncate(to);
+    block.shrink_to_fit();
+    assert_eq!(block.capacity(), to);
+}
+
+#[test]
+fn shrinking_an_older_block_is_no_credit() {
+    let mut old = block(1_000_000);
+    let in_between = || {
+        let first = block(50_000);
+        shrink(&mut old, 1000);
+        drop((first, block(50_000)));
+    };
+    assert_eq!(held(in_between), 100_000);
+    let mut old = block(6000);
+    let hides = |old: &mut Vec<u8>| {
+        std::mem::forget(block(5000));
+        shrink(old, 1000);
+    };
+    assert_eq!(leaked(|| hides(&mut old)), 5000);
+    // It stays the older one, and its end is no credit either.
+    let mut old = block(6000);
+    let and_is_freed = || {
+        hides(&mut old);
+        old = Vec::new();
+    };
+    assert_eq!(leaked(and_is_freed), 5000);
+}
+
+#[test]
+fn shrinking_gives_back_what_the_scope_took() {
+    let mut old = block(1000);
+    let there_and_back = |old: &mut Vec<u8>| {
+        old.reserve_exact(2000);
+        shrink(old, 1000);
+        drop(block(1500));
+    };
+    assert_eq!(held(|| there_and_back(&mut old)), 2000);
+    assert_eq!(leaked(|| there_and_back(&mut old)), 0);
+    assert_eq!(
+        leaked(|| {
+            let mut own = block(5000);
+            shrink(&mut own, 1000);
+        }),
+        0
+    );
+    // An older block that only shrinks, and goes, is no leak.
+    let mut old = block(5000);
+    assert_eq!(
+        leaked(|| {
+            shrink(&mut old, 1000);
+            old = Vec::new();
+        }),
+        0
+    );
+    // What is older than the scope inside is the outer one's own.
+    let outer = || {
+        let mut own = block(5000);
+        assert_eq!(held(|| shrink(&mut own, 1000)), 0);
+    };
+    assert_eq!((leaked(outer), held(outer)), (0, 5000));
+}
+
 #[test]
 fn scopes_inside_scopes_know_their_own_blocks() {
     let old = block(2000);

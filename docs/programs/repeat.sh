@@ -65,8 +65,8 @@ TWO_LINES
 record() {
     local name=$1
     shift
-    memprof run --force -o "$name.auto.memprof" -- "./$name" "$@" >/dev/null
-    memprof run --force -o "$name.all.memprof" --sample all -- "./$name" "$@" >/dev/null
+    memprof run --overwrite -o "$name.auto.memprof" -- "./$name" "$@" >/dev/null
+    memprof run --overwrite -o "$name.all.memprof" --sample all -- "./$name" "$@" >/dev/null
     memprof summary "$name.auto.memprof" | grep -A2 '^Sampling'
     for mode in auto all; do
         memprof report "$name.$mode.memprof" --format csv --lines touched >"$name.$mode.csv"
@@ -110,8 +110,8 @@ costs() {
     shift
     for round in 1 2 3 4 5 6 7; do
         base=$(cpu "./$name-plain" "$@")
-        echo "$base $(cpu "./$name" "$@") $(cpu memprof run --force -o cost.memprof -- "./$name" "$@") \
-            $(cpu memprof run --force -o cost.memprof --sample all -- "./$name" "$@")"
+        echo "$base $(cpu "./$name" "$@") $(cpu memprof run --overwrite -o cost.memprof -- "./$name" "$@") \
+            $(cpu memprof run --overwrite -o cost.memprof --sample all -- "./$name" "$@")"
     done | awk '
         { for (i = 1; i <= 4; i++) value[i, NR] = i == 1 ? $1 : $i / $1 }
         END {

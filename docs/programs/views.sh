@@ -92,7 +92,7 @@ for figure in "allocated $allocated" "live $live" "count $blocks"; do
     else
         has "tree, $name" "$name.tree.txt" ": $(words "$value");"
     fi
-    view "$name.folded" export "$profile" --to folded --of "$name"
+    view "$name.folded" export "$profile" --format folded --of "$name"
     expect "folded, $name" "$value" "$(awk '{ sum += $NF } END { printf "%.0f", sum }' "$folder/$name.folded")"
 done
 
@@ -115,22 +115,22 @@ view base.svg flamegraph "$profile" --all --of allocated --base "$profile"
 has 'flamegraph with itself as base' base.svg "all ($(commas "$allocated") b"
 expect 'the same, frames that changed' 0 "$(grep -cE '; [+-][0-9]*[1-9]' "$folder/base.svg" || true)"
 
-view dhat.json export "$profile" --to dhat
+view dhat.json export "$profile" --format dhat
 expect 'DHAT, allocated' "$allocated" "$(sum dhat.json '"tb":')"
 expect 'DHAT, blocks' "$blocks" "$(sum dhat.json '"tbk":')"
 expect 'DHAT, live' "$live" "$(sum dhat.json '"eb":')"
-view stacks.csv export "$profile" --to csv
+view stacks.csv export "$profile" --format csv
 # Names hold no commas that are not quoted; columns are counted from the end.
 expect 'CSV, allocated' "$allocated" "$(awk -F, '
     NR == 1 { for (i = 1; i <= NF; i++) if ($i == "alloc_space") behind = NF - i; next }
     { sum += $(NF - behind) } END { printf "%.0f", sum }' "$folder/stacks.csv")"
-view stacks.json export "$profile" --to json
+view stacks.json export "$profile" --format json
 expect 'JSON, stacks, allocated' "$allocated" "$(grep -o '"stacks":\[.*' "$folder/stacks.json" | grep -oE '"allocated":[0-9]+' | grep -oE '[0-9]+' | awk '{ sum += $1 } END { printf "%.0f", sum }')"
-view speedscope.json export "$profile" --to speedscope
+view speedscope.json export "$profile" --format speedscope
 has 'speedscope, allocated' speedscope.json "\"endValue\":$allocated"
-view firefox.json export "$profile" --to firefox
-view heap.otlp export "$profile" --to otlp
-view heap.pb.gz export "$profile" --to pprof
+view firefox.json export "$profile" --format firefox
+view heap.otlp export "$profile" --format otlp
+view heap.pb.gz export "$profile" --format pprof
 if command -v go >/dev/null; then
     for index in "alloc_space $allocated" "inuse_space $live"; do
         read -r name value <<<"$index"

@@ -3,9 +3,11 @@
 use core::alloc::{GlobalAlloc, Layout};
 use std::alloc::System;
 
+#[cfg(not(feature = "preload"))]
 use profiler_alloc_format::env;
 
 use crate::counters::slot;
+#[cfg(not(feature = "preload"))]
 use crate::ffi::os;
 use crate::sampling::fast_path;
 use crate::slow_path;
@@ -166,7 +168,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
         if new.is_null() || fast_path::count_realloc(layout.size(), new_size) {
             new
         } else {
-            reallocated_slow(new, layout.size(), new_size)
+            reallocated_slow((ptr.addr(), new), layout.size(), new_size)
         }
     }
 }
@@ -213,7 +215,8 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
             slow_path::realloc_failed(old);
         } else if old.is_some() || !fast_path::count_realloc(layout.size(), new_size) {
             let sizes = (layout.size(), new_size);
-            slow_path::reallocated(Registers::capture(), old, new.expose_provenance(), sizes);
+            let addresses = (address, new.expose_provenance());
+            slow_path::reallocated(Registers::capture(), old, addresses, sizes);
         }
         new
     }
@@ -248,12 +251,18 @@ fn count_alloc(ptr: *mut u8, size: usize) -> *mut u8 {
     }
 }
 
-/// The reallocation of a block that was not sampled, which is not only to be counted; gives `new` back.
+/// The reallocation of a block that was not sampled, from an old address to `new`, which is not only to be counted; gives
+/// `new` back.
 #[cold]
 #[inline(never)]
-fn reallocated_slow(new: *mut u8, old_size: usize, new_size: usize) -> *mut u8 {
+fn reallocated_slow((old, new): (usize, *mut u8), old_size: usize, new_size: usize) -> *mut u8 {
     let sizes = (old_size, new_size);
-    slow_path::reallocated(Registers::capture(), None, new.expose_provenance(), sizes);
+    slow_path::reallocated(
+        Registers::capture(),
+        None,
+        (old, new.expose_provenance()),
+        sizes,
+    );
     new
 }
 

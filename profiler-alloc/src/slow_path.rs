@@ -100,12 +100,18 @@ pub fn realloc_failed(old: Option<Block>) {
     }
 }
 
-/// A reallocation succeeded; `old` is what [`before_realloc`] gave, `sizes` are the old and the new
-/// one.
+/// A reallocation succeeded; `old` is what [`before_realloc`] gave, `addresses` and `sizes` are the
+/// old and the new one.
 #[inline(never)]
-pub fn reallocated(at: Registers, old: Option<Block>, address: usize, sizes: (usize, usize)) {
+pub fn reallocated(
+    at: Registers,
+    old: Option<Block>,
+    addresses: (usize, usize),
+    sizes: (usize, usize),
+) {
     let sizes = (sizes.0 as u64, sizes.1 as u64);
-    open_scopes::allocated(address);
+    let (old_address, address) = addresses;
+    open_scopes::reallocated(old_address, address, sizes);
     let operation = Operation::Realloc {
         old: sizes.0,
         new: sizes.1,

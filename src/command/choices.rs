@@ -40,6 +40,7 @@ choices! {
 choices! {
     Lines {
         All = "all": "Every line of the function",
+        Context = "context": "Lines that touched memory, with a line before and after, and the signature",
         Touched = "touched": "Lines that touched memory",
     }
 }

@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::load::Output;
 
-/// Prints completions for a shell.
+/// Print completions for a shell.
 ///
 /// bash: memprof completions bash > ~/.local/share/bash-completion/completions/memprof
 /// fish: memprof completions fish > ~/.config/fish/completions/memprof.fish
@@ -16,15 +16,15 @@ use super::load::Output;
 #[derive(clap::Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct Completions {
-    /// The shell
+    /// Complete for this shell
     #[arg(value_enum)]
     shell: clap_complete::Shell,
 }
 
-/// Writes man pages, one for each command, into a folder.
+/// Write man pages, one for each command, into a folder.
 #[derive(clap::Args, Debug)]
 pub struct Manpages {
-    /// The folder; it has to be there, such as ~/.local/share/man/man1
+    /// Write into this folder; it has to be there, such as ~/.local/share/man/man1
     folder: PathBuf,
 }
 

@@ -13,7 +13,7 @@ use crate::source::{PathMap, Places};
 /// Something grew by more than was allowed.
 const GROWN: u8 = 1;
 
-/// Shows what changed from one profile to another, function by function and line by line.
+/// Show what changed from one profile to another, function by function and line by line.
 ///
 /// A function is the same if its name with its arguments is, and its path below the folder of the
 /// package; of several with one name, those with the same text or in the same order. Lines that
@@ -28,13 +28,13 @@ const GROWN: u8 = 1;
 /// `--sample all` to have none.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The profile to compare with
+    /// Compare with this profile
     base: PathBuf,
-    /// The profile to compare
+    /// Compare this profile
     new: PathBuf,
     #[command(flatten)]
     show: Show,
-    /// Also functions of dependencies and of std
+    /// Show functions of dependencies and of std too
     #[arg(long)]
     all: bool,
     /// Read the source of BASE from revision REV of git
@@ -46,7 +46,7 @@ pub struct Args {
     /// Read source files below FROM from below TO; may be given several times
     #[arg(long, value_name = "FROM=TO")]
     path_map: Vec<PathMap>,
-    /// Folder to look for source files in
+    /// Look for source files in this folder
     #[arg(long, value_name = "DIR")]
     source_root: Option<PathBuf>,
     /// Use the programs' files although they changed since the recording
@@ -59,14 +59,14 @@ pub struct Args {
 /// Options that say what of the differences is shown, and how.
 #[derive(clap::Args, Debug)]
 pub struct Show {
-    /// Figure to compare
+    /// Compare this figure
     #[arg(long, value_enum, default_value_t)]
     of: Metric,
     /// Exit with 1 if the whole program or a function grew by more than this: 5% (of the whole),
     /// 10MiB
     #[arg(long, value_name = "LIMIT")]
     fail_over: Option<String>,
-    /// The smallest thing whose growth counts
+    /// Count the growth of nothing smaller than this
     #[arg(
         long,
         value_enum,
@@ -75,19 +75,19 @@ pub struct Show {
         requires = "fail_over"
     )]
     fail_on: Grown,
-    /// Only functions whose name contains NAME
+    /// Show only functions whose name contains NAME
     #[arg(long, value_name = "NAME")]
     function: Option<String>,
-    /// Only files whose path contains PATH
-    #[arg(long = "file", value_name = "PATH")]
-    file_name: Option<String>,
-    /// Only the first N functions
+    /// Show only functions of source files whose path contains PATH
+    #[arg(long, value_name = "PATH")]
+    source_file: Option<String>,
+    /// Show only the first N functions
     #[arg(long, value_name = "N")]
     top: Option<usize>,
-    /// Decimal places of MiB
+    /// Show so many decimal places of MiB
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
     precision: u8,
-    /// Form of the differences
+    /// Write this form
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// Write to FILE instead of standard output
@@ -123,7 +123,7 @@ impl Show {
         let limit = self.limit()?;
         diff.select(&Selection {
             function: self.function.clone(),
-            file: self.file_name.clone(),
+            file: self.source_file.clone(),
             ..Selection::default()
         })?;
         diff.sort(self.of);
@@ -177,6 +177,7 @@ fn load(args: &Args) -> anyhow::Result<Diff> {
         .transpose()?;
     let new_places = Places {
         current_dir,
+        package: None,
         root: args.source_root.clone(),
         maps: args.path_map.clone(),
     };

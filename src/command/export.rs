@@ -10,7 +10,7 @@ use super::load::{Input, Loaded, Output};
 use crate::export::{Dhat, Firefox, Folded, Otlp, Pprof, Speedscope, StacksCsv, StacksJson};
 use crate::report::{Grain, Metric, Scope, Timeline};
 
-/// Writes a profile in a form that another tool reads.
+/// Write a profile in a form that another tool reads.
 ///
 /// Every form holds the whole profile: its values add up to what was allocated, freed and kept in
 /// all. docs/exports.md says how each is opened.
@@ -18,13 +18,13 @@ use crate::report::{Grain, Metric, Scope, Timeline};
 pub struct Args {
     #[command(flatten)]
     input: Input,
-    /// Form to write
+    /// Write this form
     #[arg(long, value_enum, value_name = "FORM")]
-    to: Form,
-    /// Figure of `folded`; for `pprof`, the one shown first
+    format: Form,
+    /// Write this figure in `folded`; in `pprof`, show it first
     #[arg(long, value_enum, default_value_t)]
     of: Metric,
-    /// Also lines in `folded`, not only functions
+    /// Write lines too in `folded`, not only functions
     #[arg(long)]
     lines: bool,
     /// Write to FILE instead of standard output
@@ -53,7 +53,7 @@ enum Form {
 }
 
 pub fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let binary = matches!(args.to, Form::Pprof | Form::Otlp);
+    let binary = matches!(args.format, Form::Pprof | Form::Otlp);
     let output = Output::to(args.output.as_deref());
     if binary && output.is_stdout() && io::stdout().is_terminal() {
         bail!("this form is not text: name a file for it with -o, or pipe it");
@@ -64,7 +64,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn write(args: &Args, loaded: Loaded, out: &mut dyn Write) -> io::Result<()> {
     let stacks = |loaded: Loaded| loaded.stacks(Scope::All, Grain::Line).complete();
-    match args.to {
+    match args.format {
         Form::Pprof => Pprof { default: args.of }.export(&loaded.calls(), out),
         Form::Otlp => Otlp.export(&loaded.calls(), out),
         Form::Dhat => Dhat.export(&stacks(loaded), out),

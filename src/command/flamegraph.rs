@@ -10,7 +10,7 @@ use crate::report::Limits;
 /// Below this share of the whole, a frame is too narrow to see.
 const LEAST_SHARE: f64 = 0.0003;
 
-/// Draws the stacks as a flamegraph (SVG), to be opened in a browser.
+/// Draw the stacks as a flamegraph (SVG), to be opened in a browser.
 ///
 /// With --base, frames are as wide as in FILE, red where it has more than BASE and blue where it has less; what only BASE has
 /// counts in the frame above it. Where lines moved in between, `--by function` compares the functions as a whole.

@@ -13,14 +13,14 @@ use crate::render::{Renderer, Text, escape::escape, words};
 use crate::report::diff::Diff;
 use crate::report::{Metric, Report, Scope, Selection};
 
-/// Keeps runs in an SQLite file, to compare them and to see how a figure develops.
+/// Keep runs in an SQLite file, to compare them and to see how a figure develops.
 ///
 /// What is kept is the report with the text of its lines, so profile, program and source may change
 /// afterwards. A run is named by its number, a tag, the beginning of its commit, `last`, or
 /// `last~1` for the one before.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The file
+    /// Keep them in FILE
     #[arg(
         long,
         value_name = "FILE",
@@ -35,35 +35,35 @@ pub struct Args {
 
 #[derive(clap::Subcommand, Debug)]
 enum Action {
-    /// Keeps a profile's report
+    /// Keep a profile's report
     Save(Save),
-    /// Lists the runs
+    /// List the runs
     List,
-    /// Prints the line tables of a run
+    /// Print the line tables of a run
     Show {
-        /// The run
+        /// Show this run
         run: String,
-        /// Only functions whose name contains NAME
+        /// Show only functions whose name contains NAME
         #[arg(long, value_name = "NAME")]
         function: Option<String>,
     },
-    /// Shows what changed from one run to another
+    /// Show what changed from one run to another
     Diff {
-        /// The run to compare with
+        /// Compare with this run
         base: String,
-        /// The run to compare
+        /// Compare this run
         #[arg(default_value = "last")]
         new: String,
         #[command(flatten)]
         show: Show,
     },
-    /// Removes runs
+    /// Remove runs
     Rm {
-        /// The runs
+        /// Remove these runs
         #[arg(required = true)]
         runs: Vec<String>,
     },
-    /// Plots a figure over the runs
+    /// Plot a figure over the runs
     Trend(TrendArgs),
 }
 
@@ -71,26 +71,26 @@ enum Action {
 struct Save {
     #[command(flatten)]
     input: Input,
-    /// A word to find the run by; may be given several times
+    /// Find the run by this word later; may be given several times
     #[arg(long = "tag", value_name = "TAG")]
     tags: Vec<String>,
-    /// Commit of the source [default: what git says of this folder]
+    /// Name the commit of the source [default: what git says of this folder]
     #[arg(long)]
     commit: Option<String>,
-    /// Also functions of dependencies and of std
+    /// Keep functions of dependencies and of std too
     #[arg(long)]
     all: bool,
 }
 
 #[derive(clap::Args, Debug)]
 struct TrendArgs {
-    /// The figure
+    /// Plot this figure
     #[arg(long, value_enum, default_value_t)]
     of: Metric,
-    /// Of this function, instead of the whole program
+    /// Plot it of this function, instead of the whole program
     #[arg(long, value_name = "NAME", conflicts_with = "line")]
     function: Option<String>,
-    /// Of this line; in other runs it is found by its function and its text
+    /// Plot it of this line; in other runs it is found by its function and its text
     #[arg(long, value_name = "FILE:LINE")]
     line: Option<String>,
     /// Write a picture (SVG) to FILE

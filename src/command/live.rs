@@ -16,7 +16,7 @@ use signal_hook::iterator::Signals;
 
 use super::load::{Lookup, Output, newest, profiles};
 use crate::live::{Feed, FeedError, Flow, Options, Page, Process, draw};
-use crate::profile::is_original;
+use crate::profile::{self, is_original};
 use crate::render::LiveText;
 use crate::report::{Live, LiveSort};
 use crate::units::parse_duration;
@@ -32,21 +32,21 @@ const TICK: Duration = Duration::from_millis(100);
 /// space pauses; d shows losses and notes; q quits.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// The profile, or the number of the process [default: the newest *.memprof in this folder]
+    /// Watch this profile, or the process of this number [default: the newest *.memprof in this folder]
     #[arg(value_name = "FILE|PID")]
     what: Option<PathBuf>,
     #[command(flatten)]
     lookup: Lookup,
-    /// Time between two readings
+    /// Wait so long between two readings
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
     interval: Duration,
-    /// Order of the lines at first
+    /// Order the lines by this at first
     #[arg(long, value_enum, default_value_t)]
     sort: LiveSort,
     /// Print one reading, with rates over one interval, and end
     #[arg(long)]
     once: bool,
-    /// Lines shown by --once
+    /// Show so many lines with --once
     #[arg(long, value_name = "N", default_value_t = 20, requires = "once")]
     top: usize,
 }
@@ -59,9 +59,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
             "`memprof live` draws on a terminal, and standard output is none; `memprof live --once` prints one reading"
         );
     }
+    let path = find(args.what.as_deref())?;
+    // A profile that cannot be read yet is tried again later.
+    let program = (profile::read(&path).ok())
+        .and_then(|(profile, _)| Some(profile.modules.first()?.path.clone()));
     let options = Options {
-        path: find(args.what.as_deref())?,
-        places: args.lookup.places()?,
+        path,
+        places: args
+            .lookup
+            .places()?
+            .of_program(&program.unwrap_or_default()),
         force: args.lookup.force,
         own: args.lookup.own.patterns.clone(),
     };

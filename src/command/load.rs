@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// Options that say which profile, and where its source is.
 #[derive(clap::Args, Clone, Default, Debug)]
 pub struct Input {
-    /// The profile [default: the newest *.memprof in this folder]
+    /// Read this profile [default: the newest *.memprof in this folder]
     pub file: Option<PathBuf>,
     #[command(flatten)]
     pub lookup: Lookup,
@@ -33,7 +33,7 @@ pub struct Input {
 /// Options that say how to find lines and their text.
 #[derive(clap::Args, Clone, Default, Debug)]
 pub struct Lookup {
-    /// Folder to look for source files in
+    /// Look for source files in this folder
     #[arg(long, value_name = "DIR")]
     pub source_root: Option<PathBuf>,
     /// Look in TO for source files and programs recorded in FROM; may be given several times
@@ -93,15 +93,15 @@ impl Loaded {
 /// Options that say which lines are listed.
 #[derive(clap::Args, Clone, Default, Debug)]
 pub struct Listed {
-    /// Also lines of dependencies and of std
+    /// Show lines of dependencies and of std too
     #[arg(long)]
     pub all: bool,
-    /// Only functions whose name contains NAME
+    /// Show only functions whose name contains NAME
     #[arg(long, value_name = "NAME")]
     pub function: Option<String>,
-    /// Only files whose path contains PATH
-    #[arg(long = "file", value_name = "PATH")]
-    pub file_name: Option<String>,
+    /// Show only source files whose path contains PATH
+    #[arg(long, value_name = "PATH")]
+    pub source_file: Option<String>,
 }
 
 impl Listed {
@@ -114,7 +114,7 @@ impl Listed {
     pub fn filter(&self) -> Filter {
         Filter {
             function: self.function.clone(),
-            file: self.file_name.clone(),
+            file: self.source_file.clone(),
         }
     }
 
@@ -129,16 +129,16 @@ impl Listed {
 /// Options that say which stacks are shown, and what is summed.
 #[derive(clap::Args, Clone, Debug)]
 pub struct StackArgs {
-    /// What is summed
+    /// Sum this figure
     #[arg(long, value_enum, default_value_t, value_name = "FIGURE")]
     pub of: Metric,
-    /// Callees outermost: which functions allocate, and below each, who calls it
+    /// Put callees outermost: which functions allocate, and below each, who calls it
     #[arg(long)]
     pub inverted: bool,
-    /// Also the frames of dependencies and std, not only the first one that the program calls
+    /// Show the frames of dependencies and std too, not only the first one that the program calls
     #[arg(long)]
     pub all: bool,
-    /// A frame for every line, or one for a function
+    /// Make a frame of every line, or one of each function
     #[arg(long, value_enum, default_value_t, value_name = "GRAIN")]
     pub by: Grain,
 }
@@ -208,6 +208,7 @@ impl Lookup {
     pub fn places(&self) -> anyhow::Result<Places> {
         Ok(Places {
             current_dir: current_dir()?,
+            package: None,
             root: self.source_root.clone(),
             maps: self.path_map.clone(),
         })
@@ -241,6 +242,8 @@ pub fn load(
             module.path = moved;
         }
     }
+    let program = profile.modules.first().map(|module| module.path.clone());
+    let places = places.of_program(&program.unwrap_or_default());
     let started = Instant::now();
     let bar = ProgressBar::no_length().with_style(
         ProgressStyle::with_template("looking up lines {bar:30} {pos}/{len}")

@@ -7,7 +7,7 @@ use crate::export::Pprof;
 use crate::push::{Target, push};
 use crate::report::Metric;
 
-/// Sends a profile to Pyroscope, or to any store that takes its /ingest.
+/// Send a profile to Pyroscope, or to any store that takes its /ingest.
 ///
 /// Sent are function names, source paths, module paths with build-ids, and memory figures; no contents of memory, no
 /// arguments, no environment.
@@ -15,13 +15,13 @@ use crate::report::Metric;
 pub struct Args {
     #[command(flatten)]
     input: Input,
-    /// Address of the store, such as http://127.0.0.1:4040
+    /// Send it to the store at this address, such as http://127.0.0.1:4040
     #[arg(long, value_name = "URL")]
     to: String,
-    /// Name of the application there [default: the program's]
+    /// Call the application so there [default: the program's]
     #[arg(long)]
     name: Option<String>,
-    /// A label; may be given several times
+    /// Add a label; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = label)]
     label: Vec<(String, String)>,
 }

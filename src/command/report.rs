@@ -8,42 +8,45 @@ use anyhow::bail;
 
 use super::load::{Input, Output, terminal_width};
 use crate::render::{Column, Csv, Html, Json, Renderer, Text};
-use crate::report::{Grain, Lines, Report, Scope, Selection, Sort, Stacks, Timeline};
+use crate::report::{Extent, Grain, Lines, Report, Scope, Selection, Sort, Stacks, Timeline};
 use crate::source::Sources;
 
-/// Prints how much memory every source line took and gave back.
+/// Print how much memory every source line took and gave back.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
     input: Input,
-    /// Only functions whose name contains NAME
+    /// Show only functions whose name contains NAME
     #[arg(long, value_name = "NAME")]
     function: Option<String>,
-    /// Only files whose path contains PATH
-    #[arg(long = "file", value_name = "PATH")]
-    file_name: Option<String>,
-    /// Only the first N functions
+    /// Show only functions of source files whose path contains PATH
+    #[arg(long, value_name = "PATH")]
+    source_file: Option<String>,
+    /// Show only the first N functions
     #[arg(long, value_name = "N")]
     top: Option<NonZeroUsize>,
-    /// Also functions of dependencies and of std
+    /// Show functions of dependencies and of std too
     #[arg(long)]
     all: bool,
-    /// The tables of functions with #[profile], which are exact and need no debug info
+    /// Show the tables of functions with #[profile], which are exact and need no debug info
     #[arg(long, conflicts_with = "all")]
     exact: bool,
-    /// Which lines of a function
-    #[arg(long, value_enum, default_value_t)]
-    lines: Lines,
-    /// More columns: allocated, freed, live, peak, count, temporary, reallocated, occurrences
+    /// Show all functions, not only those that hold 99 % of the peak and of the bytes allocated
+    #[arg(long)]
+    all_functions: bool,
+    /// Show these lines of a function [default: context in text, all elsewhere and with --exact]
+    #[arg(long, value_enum)]
+    lines: Option<Lines>,
+    /// Show more columns: allocated, freed, live, peak, count, temporary, reallocated, occurrences
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     columns: Vec<Column>,
-    /// Order of the functions
+    /// Order the functions by this
     #[arg(long, value_enum, default_value_t)]
     sort: Sort,
-    /// Decimal places of MiB
+    /// Show so many decimal places of MiB
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
     precision: u8,
-    /// Form of the report
+    /// Write this form
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// Write to FILE instead of standard output
@@ -60,11 +63,12 @@ impl From<PathBuf> for Args {
                 ..Input::default()
             },
             function: None,
-            file_name: None,
+            source_file: None,
             top: None,
             all: false,
             exact: false,
-            lines: Lines::default(),
+            all_functions: false,
+            lines: None,
             columns: Vec::new(),
             sort: Sort::default(),
             precision: 1,
@@ -97,7 +101,9 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut report = match &mut loaded {
         None => {
             let (profile, defects) = args.input.read()?;
-            let mut sources = Sources::new(args.input.lookup.places()?);
+            let program = profile.modules.first().map(|module| module.path.clone());
+            let places = args.input.lookup.places()?;
+            let mut sources = Sources::new(places.of_program(&program.unwrap_or_default()));
             Report::exact(&profile, &mut sources, defects)
         }
         Some(loaded) => Report::new(
@@ -110,10 +116,18 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     report.select(&Selection {
         function: args.function,
-        file: args.file_name,
+        file: args.source_file,
         top: args.top.map(NonZeroUsize::get),
         sort: args.sort,
-        lines: args.lines,
+        // Programs get everything, and choose for themselves.
+        extent: match args.format {
+            Format::Text if !args.exact && !args.all_functions => Extent::WhatMatters,
+            _ => Extent::All,
+        },
+        lines: args.lines.unwrap_or(match args.format {
+            Format::Text if !args.exact => Lines::Context,
+            _ => Lines::All,
+        }),
     })?;
     let output = Output::to(args.output.as_deref());
     let renderer: Box<dyn Renderer> = match args.format {

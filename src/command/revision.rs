@@ -80,6 +80,8 @@ impl Revision {
             .map(|map| in_revision(map).unwrap_or(map.clone()));
         Places {
             current_dir: to.join(below.unwrap_or(Path::new(""))),
+            // The program is elsewhere.
+            package: Some(to.clone()),
             root: None,
             maps: maps.chain([own]).collect(),
         }

@@ -11,7 +11,7 @@ use profiler_alloc_format::env::{Grant, Overhead, Sample, StackDepth, TimelineIn
 use super::report;
 use crate::run::{
     Output, PRELOAD, Program, ProgramError, Recorded, Request, RunId, Way, child, closing,
-    main_profile, preload,
+    main_profile, note_sources, preload,
 };
 use crate::units::parse_duration;
 
@@ -28,31 +28,31 @@ pub struct Args {
 
     /// Replace FILE if it exists
     #[arg(long, requires = "output")]
-    force: bool,
+    overwrite: bool,
 
-    /// Which allocations to take the stack of: `auto` (as many as the overhead allows), `all`, or
+    /// Take the stack of these allocations: `auto` (as many as the overhead allows), `all`, or
     /// one in SIZE bytes
     #[arg(long, value_name = "auto|all|SIZE")]
     sample: Option<Sample>,
 
-    /// Time `auto` may cost, in percent of the program's CPU time
+    /// Let `auto` cost so much of the program's CPU time
     #[arg(long, value_name = "PERCENT")]
     overhead: Option<Overhead>,
 
-    /// Time `auto` may cost on top of that, half of which goes to recording every allocation at
+    /// Let `auto` cost so much on top of that, half of which goes to recording every allocation at
     /// first [default: 6ms]
     #[arg(long, value_name = "DURATION", value_parser = grant)]
     grant: Option<Grant>,
 
-    /// Frames to keep of one stack, 16 to 8192
+    /// Keep so many frames of one stack, 16 to 8192
     #[arg(long, value_name = "N")]
     stack_depth: Option<StackDepth>,
 
-    /// Time between two points of the timeline, such as 10ms
+    /// Wait so long between two points of the timeline, such as 10ms
     #[arg(long, value_name = "DURATION", value_parser = timeline_interval)]
     timeline_interval: Option<TimelineInterval>,
 
-    /// Crates and paths that every view counts as your own source too, such as jaq-*; may be given
+    /// Have every view count crates and paths as your own source too, such as jaq-*; may be given
     /// several times
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     own: Vec<String>,
@@ -69,7 +69,7 @@ pub struct Args {
     #[arg(long)]
     report: bool,
 
-    /// The program and its arguments
+    /// Run this program with these arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM")]
     command: Vec<OsString>,
 }
@@ -109,7 +109,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
     };
     let run_id = RunId::random();
-    let output = Output::prepare(args.output.as_deref(), args.force, run_id)?;
+    let output = Output::prepare(args.output.as_deref(), args.overwrite, run_id)?;
     let request = Request {
         output: output.pattern(),
         run_id,
@@ -143,6 +143,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         say(&closing::nothing_recorded(&name, way));
         return Ok(ExitCode::from(code));
     }
+    note_sources(&profiles);
     let reported = close(&profiles, pid, args.report);
     // The program's own failure matters more than ours.
     if code == 0 {

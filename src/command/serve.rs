@@ -8,7 +8,7 @@ use super::load;
 use crate::serve::Server;
 use crate::source::Places;
 
-/// Serves the live profiles of running programs to tools that scrape pprof.
+/// Serve the live profiles of running programs to tools that scrape pprof.
 ///
 /// A profile is current while its program runs, so any program recorded by memprof can be scraped as if it had Go's
 /// /debug/pprof in it: `go tool pprof http://127.0.0.1:6060/debug/pprof/heap`, Parca, Grafana's agents.
@@ -18,9 +18,9 @@ use crate::source::Places;
 /// that of this machine alone unless --listen says otherwise.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Profiles of running or finished programs [default: the newest *.memprof in this folder]
+    /// Serve these profiles, of running or finished programs [default: the newest *.memprof in this folder]
     files: Vec<PathBuf>,
-    /// Address to listen on; port 0 takes any that is free
+    /// Listen on this address; port 0 takes any that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6060")]
     listen: SocketAddr,
 }

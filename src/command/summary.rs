@@ -7,17 +7,17 @@ use super::load::{Input, Listed, Output};
 use crate::render::{Json, SummaryText};
 use crate::report::Summary;
 
-/// Prints totals, peak, the lines that matter most, sizes, threads and losses.
+/// Print totals, peak, the lines that matter most, sizes, threads and losses.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
     listed: Listed,
-    /// Lines in each list of lines
+    /// Show so many lines in each list of lines
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
-    /// Form of the summary
+    /// Write this form
     #[arg(long, value_enum, default_value_t)]
     format: Format,
     /// Write to FILE instead of standard output

@@ -6,17 +6,17 @@ use std::process::ExitCode;
 use super::load::{Input, Listed, Output, terminal_width};
 use crate::render::TemporaryText;
 
-/// Lists allocations that lived for a moment, and blocks that grew step by step, by line.
+/// List allocations that lived for a moment, and blocks that grew step by step, by line.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
     listed: Listed,
-    /// Lines in a list
+    /// Show so many lines in a list
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
-    /// Stacks shown for each line
+    /// Show so many stacks of each line
     #[arg(long, value_name = "N", default_value_t = 3)]
     stacks: usize,
     /// Write to FILE instead of standard output

@@ -10,12 +10,12 @@ use super::load::{Input, Output, terminal_width};
 use crate::render::{TimelineSvg, TimelineText};
 use crate::report::Timeline;
 
-/// Shows heap and RSS over time, with the peak marked; as a picture if the name of FILE ends in .svg or .png.
+/// Show heap and RSS over time, with the peak marked; as a picture if the name of FILE ends in .svg or .png.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     #[command(flatten)]
     input: Input,
-    /// Lines of the plot in the terminal
+    /// Draw a plot of so many lines in the terminal
     #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u8).range(3..=100))]
     height: u8,
     /// Write to FILE instead of standard output

@@ -7,7 +7,7 @@ use super::load::{Input, Output, StackArgs, terminal_width};
 use crate::render::TreeText;
 use crate::report::Limits;
 
-/// Prints the stacks as a tree: callers and what they call, or with `--inverted` functions and who
+/// Print the stacks as a tree: callers and what they call, or with `--inverted` functions and who
 /// calls them.
 #[derive(clap::Args, Debug)]
 pub struct Args {
@@ -18,10 +18,10 @@ pub struct Args {
     /// Leave out what is below this share of the whole, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = percent)]
     least: f64,
-    /// Frames below each other at most
+    /// Show so many frames below each other at most
     #[arg(long, value_name = "N", default_value_t = 100)]
     depth: usize,
-    /// Lines at most, largest first
+    /// Show so many lines at most, largest first
     #[arg(long, value_name = "N", default_value_t = 1000)]
     top: usize,
     /// Write to FILE instead of standard output

@@ -34,6 +34,7 @@ pub(super) fn report(connection: &Connection, run: i64) -> Result<Report, Fault>
         tables: tables(connection, run)?,
         elsewhere: json::<SavedFigures>(row, "elsewhere")?.into(),
         unattributed: json::<SavedFigures>(row, "unattributed")?.into(),
+        left_out: None,
         losses: Vec::new(),
         defects: (faults.into_iter())
             .map(|text| Defect::Saved { text })
@@ -105,7 +106,9 @@ fn tables(connection: &Connection, run: i64) -> Result<Vec<Table>, Fault> {
             function: row.get("name")?,
             instances: json(row, "instances")?,
             total: json::<SavedFigures>(row, "figures")?.into(),
+            own: Figures::default(),
             lines: Vec::new(),
+            gaps: Vec::new(),
             notes: Vec::new(),
             verified: row.get("verified")?,
         };

@@ -193,7 +193,7 @@ impl Page {
         // What follows belongs to this row, also when it is no longer the first.
         self.selected.clone_from(&place);
         if let Some(Some(place)) = place {
-            let source = self.sources.get(&place.file);
+            let source = self.sources.get(&place.path.to_string_lossy());
             self.body = Body::Source(SourceView::of(place, &source));
         }
     }

@@ -51,6 +51,8 @@ pub struct Builder {
     pub shares: Vec<Share>,
     /// The lines of the shares.
     pub lines: Vec<Line>,
+    /// What source files held, as text.
+    pub sources: Vec<u8>,
     /// Nodes by parent and frame.
     known: HashMap<(u32, u64), u32>,
 }
@@ -89,6 +91,7 @@ impl Builder {
             functions: Vec::new(),
             shares: Vec::new(),
             lines: Vec::new(),
+            sources: Vec::new(),
             known: HashMap::new(),
         }
     }
@@ -275,6 +278,7 @@ impl Builder {
             ),
             (Table::Shares, join(self.shares.iter().map(Share::to_bytes))),
             (Table::Lines, join(self.lines.iter().map(Line::to_bytes))),
+            (Table::Sources, self.sources.clone()),
         ];
         let mut directory = Vec::new();
         let mut chunks = Vec::new();
@@ -297,6 +301,7 @@ impl Builder {
             function_count: self.functions.len() as u64,
             share_count: self.shares.len() as u64,
             line_count: self.lines.len() as u64,
+            source_bytes: self.sources.len() as u64,
             ..self.header
         };
         let mut bytes = header.to_bytes().to_vec();

@@ -26,6 +26,7 @@ use crate::defect::Defect;
 /// No recorder writes more of a table; what a file claims beyond that is not read.
 fn most_bytes(table: Table) -> u64 {
     match table {
+        Table::Sources => super::sources::MOST_BYTES,
         Table::Threads | Table::Modules | Table::Strings | Table::Timeline => 4 << 20,
         _ => 24 << 20,
     }
@@ -85,6 +86,7 @@ impl<R: Read + Seek> Reader<'_, R> {
         let modules = self.records(Table::Modules, |h| h.module_count)?;
         let strings = self.bytes(Table::Strings, 1, |h| h.string_bytes)?;
         let timeline = self.records(Table::Timeline, |h| h.timeline_count)?;
+        let sources = self.bytes(Table::Sources, 1, |h| h.source_bytes)?;
 
         let mut nodes = self.nodes(&nodes);
         fold_last_paths(&mut nodes, &threads);
@@ -106,6 +108,7 @@ impl<R: Read + Seek> Reader<'_, R> {
             waypoints: course::times(ticks),
             own: text(&strings, header.own_at, header.own_len),
             functions: Vec::new(),
+            sources: super::sources::parse(&sources),
         };
         profile.functions = self.functions(exact::Records {
             functions: &functions,

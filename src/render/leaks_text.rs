@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use super::escape::escape;
 use super::foot::foot;
 use super::style::TITLE;
+use super::text::cut_middle;
 use super::tree_text::{frame_name, value};
 use super::words;
 use crate::report::{Bytes, Growth, Metric, Site, StackFrame, Stacks};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 /// A list of what looks like leaks, for people.
 #[derive(Clone, Copy, Debug)]
@@ -219,24 +220,24 @@ pub(super) fn stack(
             0 => (figure.as_str(), ""),
             _ => ("", "← "),
         };
-        writeln!(out, "{figure:>25}  {arrow}{}", cut_front(name, room))?;
+        writeln!(out, "{figure:>25}  {arrow}{}", frame_within(name, room))?;
     }
     Ok(())
 }
 
 /// Characters of a frame that are shown however narrow the terminal is.
 const LEAST: usize = 24;
+/// Columns in which a function's name tells something.
+const LEAST_NAME: usize = 8;
 
-/// `text` in `width` columns of a terminal: its end, which tells most of a path.
-fn cut_front(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
+/// A frame in `width` columns: its place whole, its function without its middle.
+fn frame_within(frame: &str, width: usize) -> String {
+    let Some(at) = frame.rfind(" (").filter(|_| frame.width() > width) else {
+        return cut_middle(frame, width);
+    };
+    let (function, place) = frame.split_at(at);
+    match width.saturating_sub(place.width()) {
+        0..LEAST_NAME => cut_middle(frame, width),
+        room => format!("{}{place}", cut_middle(function, room)),
     }
-    let mut used = 1;
-    let kept = text.chars().rev().take_while(|char| {
-        used += char.width().unwrap_or(0);
-        used <= width
-    });
-    let kept: Vec<char> = kept.collect();
-    std::iter::once('…').chain(kept.into_iter().rev()).collect()
 }

@@ -5,10 +5,11 @@ use std::io::{self, Write};
 use super::escape::escape;
 use super::foot::{faults, sampling};
 use super::style::TITLE;
-use super::text::cut;
+use super::text::cut_middle;
 use super::words::{bytes, seconds, size};
 use crate::report::{Bytes, Fate, Live, LiveRow, LiveSort, Place};
 use crate::units::Count;
+use unicode_width::UnicodeWidthStr;
 
 /// A running program at one moment, for people.
 #[derive(Clone, Copy, Debug)]
@@ -120,10 +121,13 @@ fn fate(fate: Fate) -> &'static str {
     }
 }
 
+/// Columns in which a function's name tells something.
+const LEAST: usize = 8;
+
 /// A place in at most `width` columns: what there is least doubt about is kept longest, the file's name and the line.
 pub fn live_place(place: Option<&Place>, width: usize) -> String {
     let Some(place) = place else {
-        return cut("outside the program's own source", width);
+        return cut_middle("outside the program's own source", width);
     };
     let line = match place.line {
         Some(line) => format!(":{line}"),
@@ -131,11 +135,16 @@ pub fn live_place(place: Option<&Place>, width: usize) -> String {
     };
     let (file, function) = (escape(&place.file), escape(&place.function));
     let whole = format!("{file}{line}  {function}");
-    if cut(&whole, width) == whole {
+    if whole.width() <= width {
         return whole;
     }
     let name = file.rsplit('/').next().unwrap_or(&file);
-    cut(&format!("{name}{line}  {function}"), width)
+    let place = format!("{name}{line}  ");
+    // The function gets what is left, if it is enough to tell anything.
+    match width.saturating_sub(place.width()) {
+        0..LEAST => cut_middle(place.trim_end(), width),
+        room => format!("{place}{}", cut_middle(&function, room)),
+    }
 }
 
 #[cfg(test)]
@@ -146,14 +155,17 @@ mod tests {
     fn a_place_keeps_its_file_and_line_longest() {
         let place = Place {
             file: "crates/app/src/main.rs".to_owned(),
+            path: "/home/me/crates/app/src/main.rs".into(),
             line: Some(12),
             function: "app::grow\x1b[2J".to_owned(),
         };
         let shown = |width| live_place(Some(&place), width);
         assert_eq!(shown(80), r"crates/app/src/main.rs:12  app::grow\u{1b}[2J");
         assert_eq!(shown(30), r"main.rs:12  app::grow\u{1b}[2J");
-        assert_eq!(shown(16), "main.rs:12  app…");
-        assert_eq!(live_place(None, 10), "outside t…");
+        assert_eq!(shown(22), r"main.rs:12  app…1b}[2J");
+        assert_eq!(shown(16), "main.rs:12");
+        assert_eq!(shown(9), "mai…rs:12");
+        assert_eq!(live_place(None, 16), "outsid…wn source");
     }
 
     #[test]

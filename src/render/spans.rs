@@ -1,12 +1,13 @@
 //! What all timelines say of the spans of functions with `#[profile]`.
 
 use super::escape::escape;
+use super::text::cut_middle;
 use super::words;
 use crate::report::{CallSpan, Timeline};
 
 /// Functions shown at most.
 const MOST: usize = 20;
-/// Characters of a name: what is longer keeps its end, which says more.
+/// Columns of a name.
 const NAME: usize = 60;
 
 /// The spans that are shown, the longest ones in the order of their starts.
@@ -16,11 +17,7 @@ pub(super) fn shown(timeline: &Timeline) -> Vec<&CallSpan> {
 
 /// Name and number of calls.
 pub(super) fn label(span: &CallSpan) -> String {
-    let name = escape(&span.function);
-    let name = match name.char_indices().rev().nth(NAME) {
-        Some((start, first)) => format!("…{}", &name[start + first.len_utf8()..]),
-        None => name.into_owned(),
-    };
+    let name = cut_middle(&escape(&span.function), NAME);
     let calls = match span.calls {
         1 => "1 call".to_owned(),
         calls => format!(

@@ -16,6 +16,8 @@ use crate::report::{
 const COLUMN: usize = 12;
 /// Between the last figure and the source line.
 const GAP: usize = 3;
+/// What stands in place of lines that are left out.
+const GAP_MARK: &str = "⋮";
 /// Least room for a source line.
 const LEAST: usize = 16;
 
@@ -178,8 +180,14 @@ impl Text {
         header.push_str(&format!("{:GAP$}Line Contents", ""));
         writeln!(out, "{TITLE}{header}{TITLE:#}")?;
         writeln!(out, "{FAINT}{:=<1$}{FAINT:#}", "", header.len())?;
-        for (line, cells) in table.lines.iter().zip(rows) {
+        for (at, (line, cells)) in table.lines.iter().zip(rows).enumerate() {
+            if table.gaps.contains(&at) {
+                writeln!(out, "{FAINT}{GAP_MARK:>6}{FAINT:#}")?;
+            }
             self.row(line, &cells, &widths, table.verified, out)?;
+        }
+        if table.gaps.contains(&table.lines.len()) {
+            writeln!(out, "{FAINT}{GAP_MARK:>6}{FAINT:#}")?;
         }
         Ok(())
     }
@@ -296,6 +304,29 @@ fn room(width: usize, used: usize) -> usize {
     (used + LEAST).next_multiple_of(width.max(1)) - used
 }
 
+/// A name or a path in `width` columns of a terminal. What is too long loses a part before its end,
+/// as that is what tells it from others: `app::inde…::write_all`.
+pub(super) fn cut_middle(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let room = width.saturating_sub(1);
+    // The end gets a little more than the beginning.
+    let front = room * 2 / 5;
+    let kept = |chars: &mut dyn Iterator<Item = char>, room: usize| -> Vec<char> {
+        let mut used = 0;
+        let fits = |char: &char| {
+            used += char.width().unwrap_or(0);
+            used <= room
+        };
+        chars.take_while(fits).collect()
+    };
+    let start = kept(&mut text.chars(), front);
+    let end = kept(&mut text.chars().rev(), room - front);
+    let end = end.into_iter().rev();
+    start.into_iter().chain(['…']).chain(end).collect()
+}
+
 /// `text` cut to `width` columns of a terminal.
 pub(super) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
@@ -320,6 +351,7 @@ fn foot(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "Exact: counted between the statements.")?;
         return super::foot::faults(&report.unattributed, &report.losses, &report.defects, out);
     }
+    left_out(report, out)?;
     super::foot::sampling(&report.sampling, out)?;
     if !report.sampling.exact {
         let percent = NOISE * 100.0;
@@ -345,6 +377,42 @@ fn foot(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     super::foot::faults(&report.unattributed, &report.losses, &report.defects, out)
 }
 
+/// Says what does not stand above, and how to see it.
+fn left_out(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(left_out) = report.left_out {
+        let (functions, hold, them) = match left_out.functions {
+            1 => ("1 more function".to_owned(), "holds", "it"),
+            more => (
+                format!("{} more functions", words::count(more as i64)),
+                "hold",
+                "them",
+            ),
+        };
+        writeln!(
+            out,
+            "Left out: {functions}, which {hold} {} of the peak and {} of the bytes allocated; `--all-functions` shows {them}.",
+            share(left_out.of_peak),
+            share(left_out.of_allocated),
+        )?;
+    }
+    if report.tables.iter().any(|table| !table.gaps.is_empty()) {
+        writeln!(
+            out,
+            "`{GAP_MARK}` stands for lines that touched no memory; `--lines all` shows them."
+        )?;
+    }
+    Ok(())
+}
+
+/// `part` of 1 in percent: as small as it is, it is not called nothing.
+fn share(part: f64) -> String {
+    match part * 100.0 {
+        0.0 => "nothing".to_owned(),
+        percent if percent < 0.05 => "less than 0.1 %".to_owned(),
+        percent => format!("{percent:.1} %"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,6 +423,28 @@ mod tests {
         assert_eq!(room(50, 34), 16);
         assert_eq!(room(40, 34), 46);
         assert_eq!(room(0, 34), 16);
+    }
+
+    #[test]
+    fn a_small_share_is_not_called_nothing() {
+        let shares = [0.0, 0.0001, 0.0004, 0.0006, 0.1234].map(share);
+        let words = [
+            "nothing",
+            "less than 0.1 %",
+            "less than 0.1 %",
+            "0.1 %",
+            "12.3 %",
+        ];
+        assert_eq!(shares, words);
+    }
+
+    #[test]
+    fn names_are_cut_in_the_middle() {
+        assert_eq!(cut_middle("app::load", 9), "app::load");
+        assert_eq!(cut_middle("app::load::parse", 11), "app:…:parse");
+        assert_eq!(cut_middle("日本語日本語", 9), "日…本語");
+        assert_eq!(cut_middle("app", 1), "…");
+        assert_eq!(cut_middle("app", 0), "…");
     }
 
     #[test]

@@ -5,8 +5,13 @@ use std::io::{self, Write};
 use super::escape::escape;
 use super::foot::{cut_words, foot};
 use super::style::TITLE;
+use super::text::cut_middle;
 use super::words;
 use crate::report::{Bytes, CallNode, CallTree, Metric, Origin, StackFrame, Stacks};
+use unicode_width::UnicodeWidthStr;
+
+/// Columns of a name that are shown however narrow the terminal is.
+const LEAST: usize = 16;
 
 /// A text tree for people.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,20 +59,30 @@ impl TreeText {
                 },
             ),
         };
-        let name = format!("{prefix}{}", escape(&frame_name(frame)));
         let figures = format!(
             "{:>12} {share:>6.1}% {own:>12}  ",
             value(tree.metric, node.sum)
         );
+        let used = figures.len() + prefix.width();
         match self.width {
-            Some(width) if width > figures.len() + 16 => {
-                format!(
-                    "{figures}{}",
-                    super::text::cut(&name, width - figures.len())
-                )
+            Some(width) if width > used + LEAST => {
+                format!("{figures}{prefix}{}", frame_within(frame, width - used))
             }
-            _ => format!("{figures}{name}"),
+            _ => format!("{figures}{prefix}{}", escape(&frame_name(frame))),
         }
+    }
+}
+
+/// A frame in `width` columns: the folders of its file go first, then the middle of its function.
+fn frame_within(frame: &StackFrame, width: usize) -> String {
+    let whole = escape(&frame_name(frame)).into_owned();
+    let Some((function, place)) = whole.rsplit_once("  ").filter(|_| whole.width() > width) else {
+        return cut_middle(&whole, width);
+    };
+    let place = place.rsplit('/').next().unwrap_or(place);
+    match width.saturating_sub(place.width() + 2) {
+        0..LEAST => cut_middle(&whole, width),
+        room => format!("{}  {place}", cut_middle(function, room)),
     }
 }
 
@@ -147,5 +162,31 @@ impl Shape {
         }
         parts.reverse();
         parts.concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_keeps_both_ends_of_its_function_and_its_place() {
+        let frame = StackFrame {
+            function: "app::index::write_all_of_it".to_owned(),
+            file: "crates/app/src/index.rs".to_owned(),
+            line: Some(12),
+            origin: Origin::User,
+            module: None,
+            address: 0,
+            verified: true,
+        };
+        let whole = "app::index::write_all_of_it  crates/app/src/index.rs:12";
+        assert_eq!(frame_within(&frame, 55), whole);
+        let without_folders = "app::index::write_all_of_it  index.rs:12";
+        assert_eq!(frame_within(&frame, 54), without_folders);
+        assert_eq!(frame_within(&frame, 40), without_folders);
+        let cut = "app::in…te_all_of_it  index.rs:12";
+        assert_eq!(frame_within(&frame, 33), cut);
+        assert_eq!(frame_within(&frame, 20), "app::in…/index.rs:12");
     }
 }

@@ -1,8 +1,18 @@
 //! Which source files are not those that the program was built from.
 //!
-//! Where the debug information has the MD5 of a file, that decides. Where it has none, a file that
-//! was written after the program may still be the same: a fresh checkout, a copy, `touch`. It is
-//! another only if it contradicts the program:
+//! Where the debug information has the MD5 of a file, that decides. rustc writes none, so
+//! `memprof run` notes the MD5s of the program's own files when it has ended, and whether each was
+//! newer than the program:
+//!
+//! ```text
+//! noted             now                 another file?
+//! abc, older        abc                 no, whatever its date: a checkout, a copy, `touch`
+//! abc, any          def                 yes: edited since the recording
+//! abc, newer        abc                 as if nothing were noted: edited before the recording, or only touched
+//! ```
+//!
+//! Where nothing is noted, a file that was written after the program is another only if it
+//! contradicts the program:
 //!
 //! ```text
 //! program: code of `load` on line 8          file: 7  }
@@ -39,7 +49,11 @@ impl SourceChanges {
         *known = *known
             || match symbols.digest(code.module, &code.file) {
                 Some(digest) => digest != text.md5,
-                None => is_newer(text, profile, code) && contradicts(text, code, line),
+                None => match profile.sources.get(&code.file) {
+                    Some(noted) if noted.md5 != text.md5 => true,
+                    Some(noted) if !noted.was_newer => false,
+                    _ => is_newer(text, profile, code) && contradicts(text, code, line),
+                },
             };
     }
 

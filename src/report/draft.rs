@@ -19,6 +19,8 @@ pub(super) struct Draft {
     pub key: Key,
     /// The rows seen, and what each is summed for.
     pub rows: BTreeMap<RowId, Key>,
+    /// What is summed for the code around the body, which stands on the line of the signature.
+    pub around: Option<Key>,
     pub(super) file: String,
     /// What the debug info calls the function, in all ways.
     names: Vec<String>,
@@ -80,6 +82,7 @@ impl Draft {
         Draft {
             key,
             rows: BTreeMap::new(),
+            around: None,
             file,
             names,
             instances: Vec::new(),
@@ -101,6 +104,24 @@ impl Draft {
         if room && self.source.is_some() && !self.instances.contains(&code.function) {
             self.instances.push(code.function.clone());
         }
+    }
+
+    /// Whether `code` is what an attribute has put around the function's body: on the attribute's
+    /// own line, on that of the signature, where the whole body begins for a macro; or, as what
+    /// `#[tokio::main]` makes of an `async fn` calls itself by the function's name, anywhere.
+    pub(super) fn is_around(&self, code: &CodeFrame) -> bool {
+        let Some((item, line)) = self.item.as_ref().zip(code.line) else {
+            return false;
+        };
+        // The body of an `async fn` is a part of it: `app::main::{{closure}}`.
+        let is_itself = || {
+            !code.function.contains('{')
+                && naming::last(&naming::fold(&code.function)) == item.name()
+        };
+        item.kind == ItemKind::Function
+            && (line < item.first_line
+                || (item.is_wrapped && line == item.first_line && line < item.last_line)
+                || (item.is_async && is_itself()))
     }
 
     /// The source file.

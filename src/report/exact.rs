@@ -28,6 +28,7 @@ impl Report {
             exact_functions: profile.functions.len(),
             scope: Scope::User,
             tables,
+            left_out: None,
             elsewhere: Figures::default(),
             unattributed: Figures::default(),
             losses: Loss::of(profile),
@@ -112,7 +113,9 @@ fn table(function: &ProfiledFunction, sources: &mut Sources) -> Table {
         function: function.name.clone(),
         instances: Vec::new(),
         total,
+        own: Figures::default(),
         lines,
+        gaps: Vec::new(),
         notes,
         verified: true,
     }

@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::iter;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::naming;
@@ -94,8 +95,10 @@ pub struct LiveRow {
 /// A line of a function.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Place {
-    /// The source file.
+    /// The source file, as it is shown.
     pub file: String,
+    /// Where it is. Empty where lines are not known.
+    pub path: PathBuf,
     /// From 1. `None` where lines are not known.
     pub line: Option<u32>,
     /// The function, or `module+0xoffset` where lines are not known.
@@ -157,7 +160,12 @@ impl Live {
         Live {
             rates: (counters.zip(seconds))
                 .map(|(before, seconds)| rates(&summary.recording.counters, before, seconds)),
-            rows: rows(summary.lines, summary.elsewhere, before.zip(seconds)),
+            rows: rows(
+                summary.lines,
+                summary.elsewhere,
+                before.zip(seconds),
+                sources,
+            ),
             recording: summary.recording,
             sampling: summary.sampling,
             fate,
@@ -234,13 +242,20 @@ fn rates(now: &Counters, before: &Counters, seconds: f64) -> Rates {
     }
 }
 
-fn rows(lines: Vec<TopLine>, elsewhere: Figures, before: Option<(&Live, f64)>) -> Vec<LiveRow> {
+fn rows(
+    lines: Vec<TopLine>,
+    elsewhere: Figures,
+    before: Option<(&Live, f64)>,
+    sources: &Sources,
+) -> Vec<LiveRow> {
     let known: HashMap<_, _> = (before.iter())
         .flat_map(|(before, _)| &before.rows)
         .map(|row| (row.place.as_ref().map(Place::identity), &row.figures))
         .collect();
     let places = lines.into_iter().map(|line| {
+        let path = sources.path_of(&line.file).map(Path::to_owned);
         let place = Place {
+            path: path.unwrap_or_default(),
             file: line.file,
             line: line.line,
             function: line.function,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Figures, Loss, Recording, Sampling};
+use super::{Figures, LeftOut, Loss, Recording, Sampling};
 use crate::defect::Defect;
 
 /// Memory by source line, for every function that touched any.
@@ -20,6 +20,8 @@ pub struct Report {
     pub scope: Scope,
     /// One for each function.
     pub tables: Vec<Table>,
+    /// What has no table as it does not matter much. `None` if nothing was left out for that.
+    pub left_out: Option<LeftOut>,
     /// What happened with no function of this scope on the stack.
     pub elsewhere: Figures,
     /// What could not be charged to any stack.
@@ -43,8 +45,13 @@ pub struct Table {
     pub instances: Vec<String>,
     /// What happened while the function was anywhere on the stack.
     pub total: Figures,
+    /// The part of it for which no other function with a table was further in: over all tables,
+    /// these add up.
+    pub own: Figures,
     /// In the order of the file.
     pub lines: Vec<Line>,
+    /// Indices of `lines` before which some were left out; their number, if it was at the end.
+    pub gaps: Vec<usize>,
     /// What a reader of the table has to know.
     pub notes: Vec<Note>,
     /// Whether the program's file is the recorded one; if not, lines may be wrong.

@@ -3,6 +3,17 @@
 //! A function is what the source says it is: the innermost `fn` around the line, so that closures,
 //! async bodies, generic instances and inlined copies all meet in one table; likewise for statics,
 //! macros and what is derived for types. Where the source is missing, the function's name decides.
+//!
+//! What an attribute puts around a function's body stands on the line of the signature, and only
+//! with what it does itself:
+//!
+//! ```text
+//! #[tokio::main]                         frames of main: block_on(…), on the last line of the body; `build()` of the runtime
+//! #[tracing::instrument]                 frames of the span, on this line
+//! async fn main() {                 <--- both
+//!     serve().await;                     frames of main::{{closure}}: the body, below both
+//! }
+//! ```
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -22,8 +33,25 @@ pub(super) struct Placing {
     drafts: Vec<Draft>,
     key_count: Key,
     by_code: Vec<Option<Place>>,
-    by_frame: HashMap<Frame, Vec<Key>>,
+    by_frame: HashMap<Frame, FrameKeys>,
 }
+
+/// What a frame counts for, each once.
+#[derive(Default, Debug)]
+pub(super) struct FrameKeys {
+    /// Tables and rows.
+    pub keys: Vec<Key>,
+    /// Code around the body of a function: it counts until the body is met.
+    pub around: Vec<Key>,
+    /// Code around the bodies that the frame is in.
+    pub covers: Vec<Key>,
+}
+
+static NO_KEYS: FrameKeys = FrameKeys {
+    keys: Vec::new(),
+    around: Vec::new(),
+    covers: Vec::new(),
+};
 
 /// Where a code frame belongs.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +59,8 @@ pub(super) struct Place {
     pub table: usize,
     table_key: Key,
     pub row_key: Key,
+    /// Whether it is code around the body.
+    is_around: bool,
 }
 
 /// What makes frames members of one table.
@@ -101,6 +131,7 @@ impl Placing {
         for draft in &mut placing.drafts {
             if changes.has(draft.file()) {
                 draft.note_change();
+                sources.note_change(draft.file());
             }
         }
         for frame in profile.nodes.iter().filter_map(|node| node.frame) {
@@ -128,14 +159,23 @@ impl Placing {
         }
     }
 
-    fn frame_keys(&self, code: &[CodeFrameId]) -> Vec<Key> {
-        let mut keys: Vec<Key> = (code.iter())
-            .filter_map(|&id| self.place_of(id))
-            .flat_map(|place| [place.table_key, place.row_key])
-            .collect();
-        keys.sort_unstable();
-        keys.dedup();
-        keys
+    fn frame_keys(&self, code: &[CodeFrameId]) -> FrameKeys {
+        let mut found = FrameKeys::default();
+        for place in code.iter().filter_map(|&id| self.place_of(id)) {
+            found.keys.push(place.table_key);
+            match place.is_around {
+                true => found.around.push(place.row_key),
+                false => {
+                    found.keys.push(place.row_key);
+                    found.covers.extend(self.drafts[place.table].around);
+                }
+            }
+        }
+        for keys in [&mut found.keys, &mut found.around, &mut found.covers] {
+            keys.sort_unstable();
+            keys.dedup();
+        }
+        found
     }
 
     fn place(
@@ -162,15 +202,25 @@ impl Placing {
             (self.drafts).push(Draft::new(key, source, index, module, verified));
             self.drafts.len() - 1
         });
-        let known = self.drafts[table].rows.get(&row).copied();
+        let is_around = self.drafts[table].is_around(code);
+        let known = match is_around {
+            true => self.drafts[table].around,
+            false => self.drafts[table].rows.get(&row).copied(),
+        };
         let row_key = known.unwrap_or_else(|| self.new_key());
         let draft = &mut self.drafts[table];
-        draft.rows.insert(row, row_key);
+        match is_around {
+            true => draft.around = Some(row_key),
+            false => {
+                draft.rows.insert(row, row_key);
+            }
+        }
         draft.note_name(code);
         Some(Place {
             table,
             table_key: draft.key,
             row_key,
+            is_around,
         })
     }
 
@@ -185,8 +235,14 @@ impl Placing {
     }
 
     /// The keys of everything that `frame` counts for, each once.
-    pub(super) fn keys(&self, frame: Frame) -> &[Key] {
-        self.by_frame.get(&frame).map_or(&[], Vec::as_slice)
+    pub(super) fn keys(&self, frame: Option<Frame>) -> &FrameKeys {
+        let keys = frame.and_then(|frame| self.by_frame.get(&frame));
+        keys.unwrap_or(&NO_KEYS)
+    }
+
+    /// How many tables there are.
+    pub(super) fn table_count(&self) -> usize {
+        self.drafts.len()
     }
 
     /// Where a code frame belongs, if it has a table.

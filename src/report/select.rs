@@ -2,7 +2,8 @@
 
 use std::cmp::Reverse;
 
-use super::{Figures, Line, Note, Report, Table};
+use super::extent::keep_what_matters;
+use super::{Extent, Figures, Line, Note, Report, Table};
 
 /// What to keep of a report, and in which order.
 #[derive(Clone, Default, Debug)]
@@ -15,6 +16,8 @@ pub struct Selection {
     pub top: Option<usize>,
     /// Order of the tables.
     pub sort: Sort,
+    /// Which tables to keep. What is asked for by name or number is kept whatever it holds.
+    pub extent: Extent,
     /// Which lines of a function to keep.
     pub lines: Lines,
 }
@@ -79,7 +82,8 @@ impl Sort {
         })
     }
 
-    fn figure(self, figures: &Figures) -> i64 {
+    /// The figure tables are sorted by; 0 if they are not by any.
+    pub(super) fn figure(self, figures: &Figures) -> i64 {
         match self {
             Sort::Peak => figures.at_peak.bytes,
             Sort::Live => figures.live.bytes,
@@ -100,6 +104,8 @@ pub enum Lines {
     /// Every line of the function
     #[default]
     All,
+    /// Lines that touched memory, with a line before and after, and the signature
+    Context,
     /// Lines that touched memory
     Touched,
 }
@@ -147,19 +153,54 @@ impl Report {
         if let Some(top) = selection.top {
             self.tables.truncate(top);
         }
+        let is_asked_for =
+            selection.function.is_some() || selection.file.is_some() || selection.top.is_some();
+        if selection.extent == Extent::WhatMatters && !is_asked_for {
+            self.left_out = keep_what_matters(&mut self.tables, selection.sort);
+        }
         // Lines are read in the order of the source; addresses have none worth reading.
         let addresses = |table: &&mut Table| table.notes.contains(&Note::NoLines);
         for table in self.tables.iter_mut().filter(addresses) {
             let rank = |line: &Line| line.figures.map(|figures| selection.sort.rank(&figures));
             table.lines.sort_by_key(rank);
         }
-        if selection.lines == Lines::Touched {
-            for table in &mut self.tables {
-                table.lines.retain(|line| line.figures.is_some());
+        for table in &mut self.tables {
+            match selection.lines {
+                Lines::All => {}
+                Lines::Context => keep_context(table),
+                Lines::Touched => table.lines.retain(|line| line.figures.is_some()),
             }
         }
         Ok(())
     }
+}
+
+/// Keeps the lines that touched memory, the first, and those right beside them.
+fn keep_context(table: &mut Table) {
+    let touched: Vec<bool> = (table.lines.iter())
+        .map(|line| line.figures.is_some())
+        .collect();
+    let is_near =
+        |at: usize| touched[at.saturating_sub(1)..touched.len().min(at + 2)].contains(&true);
+    let mut kept: Vec<bool> = (0..touched.len())
+        .map(|at| at == 0 || is_near(at))
+        .collect();
+    // A mark would take as much room as the line.
+    for at in 0..kept.len() {
+        let is_kept = |at: Option<usize>| at.is_none_or(|at| kept.get(at).is_none_or(|kept| *kept));
+        if is_kept(at.checked_sub(1)) && is_kept(Some(at + 1)) {
+            kept[at] = true;
+        }
+    }
+    let mut lines = Vec::new();
+    for (line, kept) in std::mem::take(&mut table.lines).into_iter().zip(kept) {
+        if kept {
+            lines.push(line);
+        } else if table.gaps.last() != Some(&lines.len()) {
+            table.gaps.push(lines.len());
+        }
+    }
+    table.lines = lines;
 }
 
 /// Keeps the tables whose `name` contains what is wanted.

@@ -8,7 +8,7 @@ use super::placing::Placing;
 use super::tally::Tally;
 use super::{Basis, Figures, Line, Loss, Recording, Report, Sampling, Scope, Table, exact, tally};
 use crate::defect::Defect;
-use crate::profile::Profile;
+use crate::profile::{Profile, Totals};
 use crate::source::Sources;
 use crate::symbolize::Symbols;
 
@@ -23,7 +23,16 @@ impl Report {
     ) -> Report {
         let placing = Placing::new(profile, symbols, sources, scope);
         let tally = tally::inclusive(profile, &placing);
+        let mut own = vec![Totals::default(); placing.table_count()];
+        for (place, totals) in tally::exclusive(profile, symbols, &placing) {
+            if let Some(place) = place {
+                own[place.table].add(&totals);
+            }
+        }
         let mut tables = into_tables(placing, &tally);
+        for (table, own) in tables.iter_mut().zip(&own) {
+            table.own = Figures::of(own, None);
+        }
         exact::add_occurrences(&mut tables, profile, sources);
         defects.append(&mut sources.take_defects());
         Report {
@@ -33,6 +42,7 @@ impl Report {
             exact_functions: profile.functions.len(),
             scope,
             tables,
+            left_out: None,
             elsewhere: Figures::of(&tally.elsewhere, None),
             unattributed: Figures::of(&profile.unattributed, None),
             losses: Loss::of(profile),
@@ -54,11 +64,22 @@ fn table_of(draft: Draft, tally: &Tally) -> Table {
         .source
         .as_ref()
         .and_then(|source| source.text.as_ref());
-    let figures = |key: Key| {
-        let totals = &tally.totals[key];
-        let figures = Figures::of(totals, tally.heap_after[key]);
-        (!totals.is_empty()).then_some(figures)
+    let figures = |keys: &[Key]| {
+        let mut totals = Totals::default();
+        let mut heap_after = None;
+        for &key in keys.iter().filter(|&&key| !tally.totals[key].is_empty()) {
+            totals.add(&tally.totals[key]);
+            heap_after = heap_after.max(tally.heap_after[key]);
+        }
+        (!totals.is_empty()).then(|| Figures::of(&totals, heap_after))
     };
+    let mut rows: BTreeMap<RowId, Vec<Key>> = (draft.rows.into_iter())
+        .map(|(row, key)| (row, vec![key]))
+        .collect();
+    if let Some((around, item)) = draft.around.zip(draft.item.as_ref()) {
+        let signature = RowId::Line(item.first_line);
+        rows.entry(signature).or_default().push(around);
+    }
     let contents = |line| text.and_then(|text| text.line(line)).map(str::to_owned);
     let mut lines: BTreeMap<RowId, Line> = BTreeMap::new();
     if let Some(item) = &draft.item {
@@ -74,7 +95,7 @@ fn table_of(draft: Draft, tally: &Tally) -> Table {
             );
         }
     }
-    for (row, key) in draft.rows {
+    for (row, keys) in rows {
         let (number, contents) = match &row {
             RowId::Line(number) => (Some(*number), contents(*number)),
             RowId::Offset(offset) => (None, Some(offset.clone())),
@@ -82,7 +103,7 @@ fn table_of(draft: Draft, tally: &Tally) -> Table {
         let line = Line {
             number,
             contents,
-            figures: figures(key),
+            figures: figures(&keys),
             occurrences: None,
         };
         lines.insert(row, line);
@@ -92,7 +113,9 @@ fn table_of(draft: Draft, tally: &Tally) -> Table {
         function,
         instances: draft.instances,
         total: Figures::of(&tally.totals[draft.key], None),
+        own: Figures::default(),
         lines: lines.into_values().collect(),
+        gaps: Vec::new(),
         notes: draft.notes,
         verified: draft.verified,
     }

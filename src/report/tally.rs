@@ -2,12 +2,13 @@
 //!
 //! A key (a line, a function) gets the whole subtree of the *outermost* node that has it. Deeper nodes with the same key
 //! are recursion and are in that subtree already. So a stack counts once however often a line stands in it, and the walk
-//! costs the number of nodes, not the number of stacks times their depth.
+//! costs the number of nodes, not the number of stacks times their depth. The few keys of code around a body get their
+//! stacks one by one.
 
 use std::collections::{BTreeMap, HashMap};
 
 use super::key::Key;
-use super::placing::Placing;
+use super::placing::{FrameKeys, Placing};
 use crate::profile::{NodeId, Profile, Totals};
 use crate::symbolize::{CodeFrameId, Symbols};
 
@@ -28,22 +29,19 @@ pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
         elsewhere: Totals::default(),
     };
     let tree = Tree::of(profile);
-    let keys = |node: NodeId| match profile.nodes[node as usize].frame {
-        Some(frame) => placing.keys(frame),
-        None => &[],
-    };
     // How often each key stands on the path from the root, and how many keys do.
     let mut open = vec![0_u32; placing.key_count()];
     let mut open_keys = 0_usize;
+    let mut around = Around::new(placing.key_count());
 
     struct Step<'a> {
-        keys: &'a [Key],
+        keys: &'a FrameKeys,
         next_child: Option<NodeId>,
         subtree: Totals,
     }
     // What a node stands for is looked up once, when it is entered.
     let enter = |node: NodeId| Step {
-        keys: keys(node),
+        keys: placing.keys(profile.nodes[node as usize].frame),
         next_child: tree.first_child(node),
         subtree: tree.own(node),
     };
@@ -53,30 +51,91 @@ pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
             step.next_child = tree.next_sibling(child);
             let child_step = enter(child);
             let heap = profile.nodes[child as usize].heap_after;
-            for &key in child_step.keys {
+            let keys = child_step.keys;
+            for &key in &keys.keys {
                 open[key] += 1;
+            }
+            for &key in keys.keys.iter().chain(&keys.around) {
                 tally.heap_after[key] = tally.heap_after[key].max(heap);
             }
-            open_keys += child_step.keys.len();
+            open_keys += keys.keys.len();
             if open_keys == 0 {
                 tally.elsewhere.add(&child_step.subtree);
+            }
+            around.enter(keys);
+            if !child_step.subtree.is_empty() {
+                for key in around.exposed() {
+                    tally.totals[key].add(&child_step.subtree);
+                }
             }
             path.push(child_step);
             continue;
         }
         let Some(done) = path.pop() else { break };
-        for &key in done.keys {
+        for &key in &done.keys.keys {
             open[key] -= 1;
             if open[key] == 0 {
                 tally.totals[key].add(&done.subtree);
             }
         }
-        open_keys -= done.keys.len();
+        around.leave(done.keys);
+        open_keys -= done.keys.keys.len();
         if let Some(parent) = path.last_mut() {
             parent.subtree.add(&done.subtree);
         }
     }
     tally
+}
+
+/// The code around bodies on the path from the root. Unlike a line, it does not have all that is
+/// below it: what the body does is the body's.
+struct Around {
+    /// Keys on the path, outermost first, each once.
+    open: Vec<Key>,
+    /// How often each stands on it.
+    times: Vec<u32>,
+    /// How many frames of its body do.
+    covers: Vec<u32>,
+}
+
+impl Around {
+    fn new(key_count: Key) -> Around {
+        Around {
+            open: Vec::new(),
+            times: vec![0; key_count],
+            covers: vec![0; key_count],
+        }
+    }
+
+    fn enter(&mut self, keys: &FrameKeys) {
+        for &key in &keys.around {
+            self.times[key] += 1;
+            if self.times[key] == 1 {
+                self.open.push(key);
+            }
+        }
+        for &key in &keys.covers {
+            self.covers[key] += 1;
+        }
+    }
+
+    fn leave(&mut self, keys: &FrameKeys) {
+        for &key in keys.around.iter().rev() {
+            self.times[key] -= 1;
+            if self.times[key] == 0 {
+                self.open.pop();
+            }
+        }
+        for &key in &keys.covers {
+            self.covers[key] -= 1;
+        }
+    }
+
+    /// Those whose body is not on the path.
+    fn exposed(&self) -> impl Iterator<Item = Key> {
+        let is_exposed = |key: &Key| self.covers[*key] == 0;
+        self.open.iter().copied().filter(is_exposed)
+    }
 }
 
 /// The sums of stacks by the place of their innermost frame that has one: every stack counts for one key only, so these

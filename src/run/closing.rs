@@ -142,6 +142,8 @@ mod tests {
             pid: 42,
             started_ns: 0,
             is_running: false,
+            has_ended: true,
+            modules: Vec::new(),
             identity: (1, 0),
             is_original: true,
         }

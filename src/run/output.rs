@@ -15,7 +15,7 @@ use super::{Recorded, RunId, recorded};
 #[derive(Debug, Error)]
 pub enum OutputError {
     /// The file is there already.
-    #[error("`{}` exists already: choose another name with -o, or replace it with --force", path.display())]
+    #[error("`{}` exists already: choose another name with -o, or replace it with --overwrite", path.display())]
     Exists {
         /// The file.
         path: PathBuf,
@@ -69,8 +69,12 @@ pub struct Output {
 impl Output {
     /// Makes sure that profiles can be written to `file`, or to the current folder if it is `None`.
     ///
-    /// An existing file is refused, or removed when `force` is set.
-    pub fn prepare(file: Option<&Path>, force: bool, run_id: RunId) -> Result<Output, OutputError> {
+    /// An existing file is refused, or removed when `overwrite` is set.
+    pub fn prepare(
+        file: Option<&Path>,
+        overwrite: bool,
+        run_id: RunId,
+    ) -> Result<Output, OutputError> {
         let output = match file {
             None => Output {
                 folder: std::env::current_dir().map_err(OutputError::NoCurrentFolder)?,
@@ -79,7 +83,7 @@ impl Output {
             Some(file) => Self::named(file)?,
         };
         output.check_folder(run_id)?;
-        output.make_way(force)?;
+        output.make_way(overwrite)?;
         Ok(output)
     }
 
@@ -112,13 +116,13 @@ impl Output {
             .map_err(|error| OutputError::Unwritable { folder, error })
     }
 
-    fn make_way(&self, force: bool) -> Result<(), OutputError> {
+    fn make_way(&self, overwrite: bool) -> Result<(), OutputError> {
         let Some(path) = self.file.clone() else {
             return Ok(());
         };
         if fs::symlink_metadata(&path).is_err() {
             Ok(())
-        } else if force {
+        } else if overwrite {
             fs::remove_file(&path).map_err(|error| OutputError::Stuck { path, error })
         } else {
             Err(OutputError::Exists { path })
@@ -245,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn force_removes_the_old_file_and_leaves_no_trace_of_the_trial() {
+    fn overwriting_removes_the_old_file_and_leaves_no_trace_of_the_trial() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.memprof");
         fs::write(&file, "old").unwrap();

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
 use super::RunId;
-use crate::profile::{self, Loss, State};
+use crate::profile::{self, Loss, Module, State};
 
 /// What one program of a run recorded.
 #[derive(Clone, PartialEq, Debug)]
@@ -30,6 +30,10 @@ pub struct Recorded {
     pub started_ns: u64,
     /// Whether the program goes on, as one that was put in the background does.
     pub is_running: bool,
+    /// Whether nothing is written to the profile any more.
+    pub has_ended: bool,
+    /// Executables and libraries.
+    pub modules: Vec<Module>,
     /// Process number and start: a copy has the same.
     pub identity: (u32, u64),
     /// Whether it is the file that the recorder wrote.
@@ -56,8 +60,10 @@ pub fn recorded(path: &Path, run_id: RunId) -> Option<Recorded> {
         started_ns: header.started_unix_ns,
         is_running: matches!(profile.state(), State::Recording | State::Paused)
             && exists(header.pid),
+        has_ended: profile.state() == State::Finished || !exists(header.pid),
         identity: (header.pid, header.started_unix_ns),
         is_original: profile::is_original(path, &header),
+        modules: profile.modules,
     })
 }
 
@@ -120,6 +126,8 @@ mod tests {
             identity: (pid, started_ns),
             is_original: true,
             is_running: false,
+            has_ended: true,
+            modules: Vec::new(),
         };
         // Most memory first, as a run lists them: a child's, a library's of process 7, the
         // program's own.

@@ -140,12 +140,15 @@ fn scope_of(head: &[(Token, u32)], scopes: &[Brace], items: &mut Vec<Item>) -> B
     let list = list(head)
         .filter(|list| values.is_none_or(|values| values > list.opened || list.is_operator));
     if let Some(list) = list {
-        let first = first_of(head);
+        let first_line = head.get(first_of(head)).map_or(1, |&(_, line)| line);
         items.push(Item {
             kind: ItemKind::Function,
             path: path(scopes, &list.name),
-            first_line: head.get(first).map_or(1, |&(_, line)| line),
+            first_line,
             last_line: 0,
+            attributes_line: first_line,
+            is_wrapped: false,
+            is_async: false,
         });
         return Brace::Function(items.len() - 1);
     }

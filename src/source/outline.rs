@@ -7,6 +7,9 @@
 //! pub async fn name<T: Fn() -> u8>(a: [u8; { N }]) -> Foo<{ N }> where T: Copy { body }
 //! ^ first line      └─ angle brackets are skipped ──────────┘                        ^ last line
 //! ```
+//!
+//! The lines of its attributes belong to it too: there is the code that an attribute such as
+//! `#[tracing::instrument]` puts around the body.
 
 #[cfg(test)]
 mod tests;
@@ -42,6 +45,12 @@ pub struct Item {
     pub first_line: u32,
     /// Line of its end.
     pub last_line: u32,
+    /// Line of its first attribute or doc comment; `first_line` if it has none.
+    pub attributes_line: u32,
+    /// Whether an attribute may have put code around its body: one that is not the compiler's own.
+    pub is_wrapped: bool,
+    /// Whether it is an `async fn`.
+    pub is_async: bool,
 }
 
 impl Item {
@@ -51,7 +60,7 @@ impl Item {
     }
 }
 
-/// The items of a file, in the order of their first lines.
+/// The items of a file, in the order of their first lines, attributes included.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Outline {
     items: Vec<Item>,
@@ -80,7 +89,7 @@ impl Outline {
 
     /// The outline of a file that has these items.
     pub(super) fn new(mut items: Vec<Item>) -> Outline {
-        items.sort_by_key(|item| (item.first_line, item.last_line));
+        items.sort_by_key(|item| (item.attributes_line, item.first_line, item.last_line));
         Outline { items }
     }
 
@@ -89,9 +98,9 @@ impl Outline {
         &self.items
     }
 
-    /// Index of the innermost item that has `line`.
+    /// Index of the innermost item that has `line`, be it on one of its attributes.
     pub fn enclosing(&self, line: u32) -> Option<usize> {
-        let candidates = self.items.partition_point(|item| item.first_line <= line);
+        let candidates = (self.items).partition_point(|item| item.attributes_line <= line);
         self.items[..candidates]
             .iter()
             .rposition(|item| line <= item.last_line)
@@ -120,11 +129,17 @@ fn scan(
             _ => None,
         };
         if let Some(found) = &found {
+            let line = |token: usize| tokens[token].span().start().line as u32;
+            let attributes = Attributes::before(&tokens, found.first);
+            let signature = &tokens[found.first..at.max(found.first)];
             items.push(Item {
                 kind: found.kind,
                 path: join(path, &found.name),
-                first_line: tokens[found.first].span().start().line as u32,
+                first_line: line(found.first),
                 last_line: tokens[found.last].span().end().line as u32,
+                attributes_line: line(attributes.first),
+                is_wrapped: attributes.are_foreign,
+                is_async: signature.iter().any(|token| is_word(token, "async")),
             });
         }
         let scope = match word.as_str() {
@@ -198,29 +213,73 @@ fn static_item(tokens: &[TokenTree], at: usize) -> Option<Found> {
 /// The static that was found, as an allocator if an attribute says so: also `#[cfg_attr(…,
 /// global_allocator)]`.
 fn allocator(tokens: &[TokenTree], found: Found) -> Found {
-    let (first, says_so) = attributes(tokens, found.first, "global_allocator");
-    match says_so {
+    let attributes = Attributes::before(tokens, found.first);
+    match attributes.are_of_allocator {
         true => Found {
             kind: ItemKind::Allocator,
-            first,
+            first: attributes.first,
             ..found
         },
         false => found,
     }
 }
 
-/// Where the attributes before the token `first` begin, and whether `word` is in any of them.
-fn attributes(tokens: &[TokenTree], mut first: usize, word: &str) -> (usize, bool) {
-    let mut has_word = false;
-    while first >= 2
-        && is_punct(tokens.get(first - 2), '#')
-        && let TokenTree::Group(group) = &tokens[first - 1]
-        && group.delimiter() == Delimiter::Bracket
-    {
-        has_word |= !word.is_empty() && group.to_string().contains(word);
-        first -= 2;
+/// The attributes of an item, doc comments being such too.
+struct Attributes {
+    /// The first token of the first.
+    first: usize,
+    /// Whether one says `global_allocator`.
+    are_of_allocator: bool,
+    /// Whether one is none of the compiler's own.
+    are_foreign: bool,
+}
+
+impl Attributes {
+    /// Those that end before the token `first`.
+    fn before(tokens: &[TokenTree], mut first: usize) -> Attributes {
+        /// Those that stand before functions and put nothing into them.
+        const PLAIN: [&str; 21] = [
+            "doc",
+            "inline",
+            "cold",
+            "must_use",
+            "cfg",
+            "allow",
+            "warn",
+            "deny",
+            "forbid",
+            "expect",
+            "deprecated",
+            "track_caller",
+            "no_mangle",
+            "export_name",
+            "link_section",
+            "test",
+            "ignore",
+            "should_panic",
+            "target_feature",
+            "unsafe",
+            "rustfmt",
+        ];
+        let (mut are_of_allocator, mut are_foreign) = (false, false);
+        while first >= 2
+            && is_punct(tokens.get(first - 2), '#')
+            && let TokenTree::Group(group) = &tokens[first - 1]
+            && group.delimiter() == Delimiter::Bracket
+        {
+            let text = group.to_string();
+            are_of_allocator |= text.contains("global_allocator");
+            let name = text.trim_start_matches(['[', ' ']);
+            let len = name.find(|char: char| !char.is_alphanumeric() && char != '_');
+            are_foreign |= !PLAIN.contains(&&name[..len.unwrap_or(name.len())]);
+            first -= 2;
+        }
+        Attributes {
+            first,
+            are_of_allocator,
+            are_foreign,
+        }
     }
-    (first, has_word)
 }
 
 /// `struct Name … { … }` and the like, from its first attribute on: code for a `derive` may be on
@@ -229,11 +288,11 @@ fn type_item(tokens: &[TokenTree], at: usize) -> Option<Found> {
     let name = ident(tokens, at + 1)?;
     let brace = brace(tokens, at + 2).map(|(last, _)| last);
     let last = brace.or_else(|| (at..tokens.len()).find(|&at| is_punct(tokens.get(at), ';')))?;
-    let (first, _) = attributes(tokens, signature(tokens, at), "");
+    let attributes = Attributes::before(tokens, signature(tokens, at));
     Some(Found {
         kind: ItemKind::Type,
         name,
-        first,
+        first: attributes.first,
         last,
     })
 }
@@ -254,6 +313,10 @@ fn ident(tokens: &[TokenTree], at: usize) -> Option<String> {
         TokenTree::Ident(ident) => Some(ident.to_string()),
         _ => None,
     }
+}
+
+fn is_word(token: &TokenTree, word: &str) -> bool {
+    matches!(token, TokenTree::Ident(ident) if ident == word)
 }
 
 fn is_punct(token: Option<&TokenTree>, sign: char) -> bool {

@@ -62,6 +62,20 @@
 //! from the next statement of its outermost call. Calls of a function with `each_call` are added
 //! when they end.
 //!
+//! # Sources
+//!
+//! No Rust program says what its source files held when it was built. So `memprof run` adds, once
+//! the program has ended, what they hold then, as [`SOURCE_UNCHANGED`] and [`SOURCE_NEWER`] tell
+//! them apart. A line is what `md5sum` prints, with the mark in place of the first blank:
+//!
+//! ```text
+//! 9e107d9d372bb6826bd81d3542a419d6= /home/me/app/src/main.rs     no newer than the program
+//! e4d909c290d0fb1ca068ffaddf22cbd0? /home/me/app/src/load.rs     written after the program
+//! ```
+//!
+//! The path is as the debug information has it. A recording that nobody ran under `memprof run` has
+//! no such lines, nor has one whose program still runs.
+//!
 //! # Versions
 //!
 //! A reader skips chunks of tables that it does not know, and fields that were not used are zero.
@@ -129,6 +143,12 @@ pub const STATE_PAUSED: u32 = 2;
 pub const STATE_FINISHED: u32 = 3;
 /// The program called `exit` or returned from main; whatever came after that is recorded too.
 pub const STATE_EXITED: u32 = 4;
+
+/// Mark of a source file that was no newer than the program when the recording ended: it is what
+/// the program was built from.
+pub const SOURCE_UNCHANGED: u8 = b'=';
+/// Mark of a source file that was written after the program: a fresh checkout, or an edit.
+pub const SOURCE_NEWER: u8 = b'?';
 
 /// A record that belongs to a thread.
 pub const THREAD_TAKEN: u32 = 1;

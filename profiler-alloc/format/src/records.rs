@@ -270,8 +270,10 @@ record! {
         lost_starts: u64,
         /// Loss: samples counted under "other" because too many threads were taking one.
         lost_crowded: u64,
+        /// Bytes in [`Table::Sources`](crate::Table::Sources); 0 where nobody added any.
+        source_bytes: u64,
         /// Not used.
-        reserved: [u64; 6],
+        reserved: [u64; 5],
     }
 }
 

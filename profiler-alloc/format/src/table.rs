@@ -27,11 +27,15 @@ pub enum Table {
     /// [`Further`](crate::Further) records: what came later to be known of stacks, by the numbers
     /// of these.
     Further = 10,
+    /// Text that `memprof run` adds once the program has ended, a line for each of the program's own
+    /// source files: its MD5, whether it was newer than the program, its path. See
+    /// [`Header::source_bytes`](crate::Header::source_bytes).
+    Sources = 11,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 10] = [
+    pub const ALL: [Table; 11] = [
         Table::Threads,
         Table::Nodes,
         Table::Stacks,
@@ -42,6 +46,7 @@ impl Table {
         Table::Shares,
         Table::Lines,
         Table::Further,
+        Table::Sources,
     ];
 
     /// The table that a directory byte names.
@@ -60,6 +65,6 @@ mod tests {
             assert_eq!(Table::from_byte(table as u8), Some(table));
         }
         assert_eq!(Table::from_byte(0), None);
-        assert_eq!(Table::from_byte(11), None);
+        assert_eq!(Table::from_byte(12), None);
     }
 }

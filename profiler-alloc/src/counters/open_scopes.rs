@@ -117,6 +117,36 @@ pub fn allocated(address: usize) {
     }
 }
 
+/// The calling thread has reallocated the block that was at `old_address`; `sizes` are the old and
+/// the new one.
+///
+/// An older block that shrinks stays one: what it gives back was never the scope's. One that grows
+/// is the scope's from then on, as nothing tells the older part of it from the new one, and to
+/// charge it when it goes would be a false alarm.
+#[inline]
+pub fn reallocated(old_address: usize, address: usize, sizes: (u64, u64)) {
+    if !is_open() || thread_counts::is_untracked() {
+        return;
+    }
+    let shrunk = sizes.0.saturating_sub(sizes.1) as i64;
+    let stays = shrunk > 0
+        && INNERMOST.with(|innermost| {
+            let is_older = births::is_older(old_address, innermost.scope.get());
+            let is_older_than_all = births::is_older(old_address, innermost.outermost.get());
+            if is_older {
+                add(&innermost.older, shrunk);
+            }
+            if is_older_than_all {
+                add(&innermost.older_than_all, shrunk);
+            }
+            // Where it has moved to, nothing says that it is a scope's around this one.
+            is_older_than_all || (is_older && address == old_address)
+        });
+    if !stays {
+        births::born(address);
+    }
+}
+
 /// The calling thread is about to free the block at `address`, and to count that.
 #[inline]
 pub fn freeing(address: usize, size: u64) {

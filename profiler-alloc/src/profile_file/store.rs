@@ -314,7 +314,8 @@ impl Store {
             Some(Table::Shares) => self.extend(&self.shares, growth),
             Some(Table::Lines) => self.extend(&self.lines, growth),
             Some(Table::Further) => self.extend(&self.further, growth),
-            None => Ok(()),
+            // Written by `memprof run`, once nothing is recorded any more.
+            Some(Table::Sources) | None => Ok(()),
         }
     }
 

@@ -15,10 +15,11 @@ function bytes(number) {
   while (value >= 1023.95 && unit < 4) { value /= 1024; unit += 1; }
   return (number < 0 ? "-" : "") + value.toFixed(1) + " " + units[unit];
 }
-// The cell of a function's name. A long one is cut at its front, as it says most at its end.
+// The cell of a function's name. A long one is cut in its middle: its end tells it from others.
+const END = 16;
 function named(text) {
-  const cell = make("td", "name"), name = make("bdi", "", text);
-  name.dir = "ltr";
+  const cell = make("td", "name"), name = make("div"), at = Math.max(text.length - END, 0);
+  name.append(make("span", "start", text.slice(0, at)), make("span", "end", text.slice(at)));
   cell.append(name);
   return cell;
 }
@@ -58,26 +59,42 @@ function fill(rows, row, state, show) {
   }
   by("functions").tBodies[0].replaceChildren(...made);
 }
-// The files of `paths` (path to number of functions) as a tree of folders; a click on one opens it.
+// The files of `paths` (path to number of functions) as a tree of folders; a click on one opens it. Folders with nothing
+// but one folder in them are one row with it, so what all files share is one row at most: `crates/app/src/`.
 function fileTree(paths, opened, open) {
-  const box = by("files"), folders = new Set();
+  const box = by("files"), root = { folders: new Map(), files: [] };
   box.replaceChildren();
   for (const path of [...paths.keys()].sort()) {
     const parts = path.split("/"), name = parts.pop();
-    for (let i = 1; i <= parts.length; i++) {
-      const folder = parts.slice(0, i).join("/");
-      if (folders.has(folder)) continue;
-      folders.add(folder);
-      const row = make("div", "folder");
-      row.append(make("span", "", (parts[i - 1] || "") + "/"));
-      row.style.paddingLeft = 12 + (i - 1) * 14 + "px";
-      box.append(row);
+    let folder = root;
+    for (const part of parts) {
+      if (!folder.folders.has(part)) folder.folders.set(part, { folders: new Map(), files: [] });
+      folder = folder.folders.get(part);
     }
-    const row = make("div", "file" + (opened === path ? " open" : ""));
-    row.append(make("span", "", name), make("span", "", paths.get(path) + (paths.get(path) === 1 ? " function" : " functions")));
-    row.style.paddingLeft = 12 + parts.length * 14 + "px";
-    row.addEventListener("click", () => open(path));
-    box.append(row);
+    folder.files.push([name, path]);
   }
+  const row = (name, depth, texts) => {
+    const row = make("div", name);
+    row.append(...texts.map((text) => make("span", "", text)));
+    row.style.paddingLeft = 12 + depth * 14 + "px";
+    box.append(row);
+    return row;
+  };
+  const show = (folder, depth) => {
+    for (let [name, inner] of folder.folders) {
+      while (!inner.files.length && inner.folders.size === 1) {
+        const [[more, only]] = inner.folders;
+        name += "/" + more;
+        inner = only;
+      }
+      row("folder", depth, [name + "/"]);
+      show(inner, depth + 1);
+    }
+    for (const [name, path] of folder.files) {
+      const count = paths.get(path) + (paths.get(path) === 1 ? " function" : " functions");
+      row("file" + (opened === path ? " open" : ""), depth, [name, count]).addEventListener("click", () => open(path));
+    }
+  };
+  show(root, 0);
   if (!paths.size) box.append(make("div", "empty", "Nothing is called that."));
 }

@@ -139,3 +139,69 @@ static C: u8 = 1;
     ];
     assert_eq!(items, expected);
 }
+
+#[test]
+fn the_attributes_of_a_function_are_its_own() {
+    let text = "\
+mod one {
+    /// Doc.
+    #[inline]
+    fn plain() {
+    }
+
+    #[tracing::instrument(
+        skip_all,
+    )]
+    #[inline]
+    pub async fn wrapped() {
+        #[allow(unused)]
+        fn inner() {}
+    }
+}
+static A: u8 = 1; #[profile] fn short() {}
+";
+    let outline = Outline::of(text);
+    let found: Vec<_> = (outline.items().iter())
+        .filter(|item| item.kind == ItemKind::Function)
+        .map(|i| {
+            (
+                i.name(),
+                i.attributes_line,
+                i.first_line,
+                i.is_wrapped,
+                i.is_async,
+            )
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("plain", 2, 4, false, false),
+            ("wrapped", 7, 11, true, true),
+            ("inner", 12, 13, false, false),
+            ("short", 16, 16, true, false),
+        ]
+    );
+    let name = |line| Some(outline.items()[outline.enclosing(line)?].name());
+    assert_eq!((1..=17).map(name).collect::<Vec<_>>()[1..], {
+        let (plain, wrapped, inner) = (Some("plain"), Some("wrapped"), Some("inner"));
+        [
+            plain,
+            plain,
+            plain,
+            plain,
+            None,
+            wrapped,
+            wrapped,
+            wrapped,
+            wrapped,
+            wrapped,
+            inner,
+            inner,
+            wrapped,
+            None,
+            Some("short"),
+            None,
+        ]
+    });
+}

@@ -1,0 +1,176 @@
+//! The source files that a program was built from: its own, by the line tables of its units.
+//!
+//! Only the heads of units and line tables are read, not the lines, so that `memprof run` can look
+//! after every program that ends: some 0.1 s for a debug build of 100 MB.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use addr2line::gimli::{
+    Dwarf, EndianSlice, FileEntry, LineProgramHeader, RunTimeEndian, SectionId, Unit,
+};
+use object::{Object, ObjectSection, ReadCache};
+
+use super::module::{Identity, identify};
+use super::{CodeFrame, Origin, bounds, is_system, separate};
+use crate::profile::Module;
+
+type Bytes<'a> = EndianSlice<'a, RunTimeEndian>;
+
+/// The source files of the user's own that `module` was built from, as the compiler wrote their
+/// paths, and so as [`CodeFrame::file`](super::CodeFrame::file) has them. Empty where the module is
+/// the system's, is not the recorded one, or has no line information.
+pub fn source_files(module: &Module) -> BTreeSet<String> {
+    let is_readable = !is_system(&module.path) && matches!(identify(module), Identity::Same);
+    if !is_readable {
+        return BTreeSet::new();
+    }
+    let (files, _) = separate::find(&module.path);
+    match bounds::excess(&files.main) {
+        None => read(&files.main).unwrap_or_default(),
+        Some(_) => BTreeSet::new(),
+    }
+}
+
+fn read(path: &Path) -> Option<BTreeSet<String>> {
+    let file = File::open(path).ok()?;
+    let cache = ReadCache::new(&file);
+    let object = object::File::parse(&cache).ok()?;
+    let endian = match object.is_little_endian() {
+        true => RunTimeEndian::Little,
+        false => RunTimeEndian::Big,
+    };
+    let section = |id: SectionId| -> Result<Cow<'_, [u8]>, object::Error> {
+        let wanted = matches!(
+            id,
+            SectionId::DebugInfo
+                | SectionId::DebugAbbrev
+                | SectionId::DebugLine
+                | SectionId::DebugLineStr
+                | SectionId::DebugStr
+                | SectionId::DebugStrOffsets
+        );
+        match object.section_by_name(id.name()).filter(|_| wanted) {
+            Some(section) => section.uncompressed_data(),
+            None => Ok(Cow::default()),
+        }
+    };
+    let sections = addr2line::gimli::DwarfSections::load(section).ok()?;
+    let dwarf = sections.borrow(|section| EndianSlice::new(section, endian));
+    let mut files = BTreeSet::new();
+    let mut units = dwarf.units();
+    while let Ok(Some(unit)) = units.next() {
+        // A unit that cannot be read has no lines in a report either.
+        if let Ok(unit) = dwarf.unit(unit) {
+            add_files(&dwarf, &unit, &mut files);
+        }
+    }
+    Some(files)
+}
+
+/// Whether `file` is source of the user's own, as reports tell it from that of dependencies.
+fn is_own(file: &str) -> bool {
+    Origin::of(&CodeFrame::new("", file, 1)) == Origin::User
+}
+
+fn add_files<'a>(
+    dwarf: &Dwarf<Bytes<'a>>,
+    unit: &Unit<Bytes<'a>>,
+    files: &mut BTreeSet<String>,
+) -> Option<()> {
+    let header = unit.line_program.as_ref()?.header();
+    for file in header.file_names() {
+        let path = path_of(dwarf, unit, header, file);
+        files.extend(path.filter(|path| is_own(path)));
+    }
+    Some(())
+}
+
+/// The path of `file`: below its folder, which may be below that of the compilation.
+fn path_of<'a>(
+    dwarf: &Dwarf<Bytes<'a>>,
+    unit: &Unit<Bytes<'a>>,
+    header: &LineProgramHeader<Bytes<'a>>,
+    file: &FileEntry<Bytes<'a>>,
+) -> Option<String> {
+    let text = |value| Some(dwarf.attr_string(unit, value).ok()?.to_string_lossy());
+    let mut path = PathBuf::new();
+    if let Some(folder) = unit.comp_dir {
+        path.push(&*folder.to_string_lossy());
+    }
+    // Folder 0 is that of the compilation.
+    if file.directory_index() != 0 {
+        path.push(&*text(file.directory(header)?)?);
+    }
+    path.push(&*text(file.path_name())?);
+    path.into_os_string().into_string().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_test_was_built_from_this_file() {
+        let module = Module {
+            path: std::env::current_exe().unwrap(),
+            ..Module::default()
+        };
+        let files = source_files(&module);
+        let of_this: Vec<&String> = files
+            .iter()
+            .filter(|path| path.ends_with(file!()))
+            .collect();
+        let [path] = of_this[..] else {
+            panic!("{of_this:?} of {files:?}");
+        };
+        assert!(Path::new(path).is_file(), "{path}");
+        assert!(!files.iter().any(|path| path.contains("/rustc/")));
+    }
+
+    #[test]
+    fn paths_are_whole_in_every_version_of_line_tables() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        std::fs::create_dir(folder.join("src")).unwrap();
+        std::fs::write(
+            folder.join("src/main.rs"),
+            "mod load;\nfn main() { load::f() }\n",
+        )
+        .unwrap();
+        std::fs::write(folder.join("src/load.rs"), "pub fn f() { println!() }\n").unwrap();
+        for version in ["4", "5"] {
+            let status = std::process::Command::new("rustc")
+                .args(["--edition", "2024", "-g", "-C"])
+                .arg(format!("dwarf-version={version}"))
+                .args(["-o", "app", "src/main.rs"])
+                .current_dir(&folder)
+                .status();
+            assert!(status.unwrap().success());
+            let module = Module {
+                path: folder.join("app"),
+                ..Module::default()
+            };
+            let own = ["src/load.rs", "src/main.rs"].map(|file| folder.join(file));
+            let own = own.map(|path| path.to_str().unwrap().to_owned());
+            assert_eq!(
+                source_files(&module),
+                BTreeSet::from(own),
+                "DWARF {version}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_files_have_none() {
+        for path in ["/bin/sh", "/no/such/file", "/proc/self/status", "/"] {
+            let module = Module {
+                path: path.into(),
+                ..Module::default()
+            };
+            assert_eq!(source_files(&module), BTreeSet::new(), "{path}");
+        }
+    }
+}
