@@ -3,9 +3,11 @@
 use core::alloc::{GlobalAlloc, Layout};
 use std::alloc::System;
 
+#[cfg(not(feature = "preload"))]
 use profiler_alloc_format::env;
 
 use crate::counters::slot;
+#[cfg(not(feature = "preload"))]
 use crate::ffi::os;
 use crate::sampling::fast_path;
 use crate::slow_path;
