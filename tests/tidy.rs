@@ -47,7 +47,7 @@ const RECORDER: Layers = &[
     ("recording", &["ffi", "counters", "profile_file", "session"]),
     (
         "allocator",
-        &["counters", "sampling", "unwinder", "slow_path"],
+        &["ffi", "counters", "sampling", "unwinder", "slow_path"],
     ),
     ("stats", &["counters", "session", "allocator"]),
     ("measure", &["ffi", "counters", "session", "slow_path"]),

@@ -15,6 +15,10 @@ mod beyond;
     allow(dead_code, reason = "the portable unwinder needs no rules")
 )]
 pub mod cfi;
+#[cfg_attr(
+    portable_unwinder,
+    allow(dead_code, reason = "the portable unwinder tells less")
+)]
 pub mod frame;
 #[cfg_attr(
     portable_unwinder,
@@ -29,8 +33,16 @@ pub mod registers;
     allow(dead_code, reason = "the portable unwinder needs no rules")
 )]
 pub mod rule_cache;
+#[cfg_attr(
+    portable_unwinder,
+    allow(dead_code, reason = "the portable unwinder reads no stack itself")
+)]
 pub mod stack_memory;
 pub mod stack_words;
+#[cfg_attr(
+    portable_unwinder,
+    allow(dead_code, reason = "the portable unwinder needs no rules")
+)]
 pub mod tables;
 #[cfg_attr(
     portable_unwinder,

@@ -8,7 +8,7 @@ use crate::hash::mix;
 
 /// An executable or library that is loaded now.
 #[derive(Debug)]
-pub struct Loaded<'a> {
+pub struct LoadedModule<'a> {
     pub start: usize,
     pub end: usize,
     pub bias: usize,
@@ -28,7 +28,7 @@ pub struct BuildId {
     pub len: usize,
 }
 
-impl<'a> Loaded<'a> {
+impl<'a> LoadedModule<'a> {
     /// From the program headers. `None` if nothing of it is in memory.
     ///
     /// # Safety
@@ -37,7 +37,7 @@ impl<'a> Loaded<'a> {
         bias: usize,
         name: &'a CStr,
         segments: &[libc::Elf64_Phdr],
-    ) -> Option<Loaded<'a>> {
+    ) -> Option<LoadedModule<'a>> {
         let of_type = |wanted| {
             segments
                 .iter()
@@ -59,7 +59,7 @@ impl<'a> Loaded<'a> {
             };
             BuildId::among(bytes)
         });
-        Some(Loaded {
+        Some(LoadedModule {
             start: of_type(libc::PT_LOAD).map(|load| at(load.p_vaddr)).min()?,
             end: of_type(libc::PT_LOAD).map(end_in_memory).max()?,
             bias,
@@ -74,7 +74,7 @@ impl<'a> Loaded<'a> {
     ///
     /// # Safety
     /// Both must be the loader's word, and the object must stay loaded while the result is in use.
-    unsafe fn at(start: usize, link_map: usize) -> Option<Loaded<'a>> {
+    unsafe fn at(start: usize, link_map: usize) -> Option<LoadedModule<'a>> {
         if link_map == 0 {
             return None;
         }
@@ -162,7 +162,7 @@ impl Loader {
     }
 
     /// Shows `visit` the object that holds the code at `address`, of a function that is running.
-    pub fn holding(&self, address: usize, mut visit: impl FnMut(&Loaded<'_>)) {
+    pub fn holding(&self, address: usize, mut visit: impl FnMut(&LoadedModule<'_>)) {
         if !self.find(address, &mut visit) {
             each(|_, loaded| {
                 if (loaded.start..loaded.end).contains(&address) {
@@ -173,7 +173,7 @@ impl Loader {
     }
 
     /// As [`holding`](Self::holding), without taking the loader's lock. False if that cannot be told.
-    fn find(&self, address: usize, visit: &mut impl FnMut(&Loaded<'_>)) -> bool {
+    fn find(&self, address: usize, visit: &mut impl FnMut(&LoadedModule<'_>)) -> bool {
         let Some(find_object) = self.find_object else {
             return false;
         };
@@ -184,7 +184,7 @@ impl Loader {
         unsafe {
             if find_object(address as *mut c_void, &mut found) == 0 {
                 let [_, start, _, link_map, ..] = found;
-                if let Some(loaded) = Loaded::at(start, link_map) {
+                if let Some(loaded) = LoadedModule::at(start, link_map) {
                     is_known = true;
                     visit(&loaded);
                 }
@@ -195,8 +195,8 @@ impl Loader {
 }
 
 /// Shows `visit` every object that is loaded, in the order of loading, with its number in it.
-pub fn each<V: FnMut(usize, &Loaded<'_>)>(visit: V) {
-    unsafe extern "C" fn each_object<V: FnMut(usize, &Loaded<'_>)>(
+pub fn each<V: FnMut(usize, &LoadedModule<'_>)>(visit: V) {
+    unsafe extern "C" fn each_object<V: FnMut(usize, &LoadedModule<'_>)>(
         info: *mut libc::dl_phdr_info,
         _: usize,
         context: *mut c_void,
@@ -206,7 +206,7 @@ pub fn each<V: FnMut(usize, &Loaded<'_>)>(visit: V) {
             let (info, (position, visit)) = (&*info, &mut *context.cast::<(usize, V)>());
             let segments = core::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize);
             let name = name_of(info.dlpi_name);
-            let loaded = Loaded::from_segments(info.dlpi_addr as usize, name, segments);
+            let loaded = LoadedModule::from_segments(info.dlpi_addr as usize, name, segments);
             if let Some(loaded) = loaded {
                 visit(*position, &loaded);
             }

@@ -10,20 +10,20 @@ use crate::profile_file::store::Store;
 use crate::stacks::frame_buffer::Frames;
 use crate::stacks::interner::{StackRef, Stacks};
 use crate::stacks::stack_cache::Start;
-use crate::stacks::workspace::{Pool, Scratch};
-use crate::unwinder::frame::{End, Guess, Why};
-use crate::unwinder::modules::{Modules, Site};
+use crate::stacks::workspace::{Workspace, Workspaces};
+use crate::unwinder::frame::{Candidate, End, Why};
+use crate::unwinder::modules::{CodeAddress, Modules};
 use crate::unwinder::registers::Registers;
-use crate::unwinder::rule_cache::Rules;
+use crate::unwinder::rule_cache::RuleCache;
 use crate::unwinder::stack_memory::{OwnStack, StackMemory};
 use crate::unwinder::tables::Tables;
 use crate::unwinder::unwind::{self, FirstFrame};
 
 /// Frame-pointer walks are tried while their credit is positive: each that is confirmed adds one, each that a table walk
 /// contradicts takes one off. A binary without frame pointers has used up the first credit after as many samples.
-const FRAME_POINTER_CREDIT: i32 = 64;
+const FIRST_TRUST: i32 = 64;
 /// Most credit there is.
-const FRAME_POINTER_TRUST: i32 = 1024;
+const MAX_TRUST: i32 = 1024;
 
 /// The operation that a stack is taken for: each has functions of its own that walks begin in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,11 +36,11 @@ pub enum Kind {
 /// What stacks are taken with.
 pub struct Capture {
     stacks: Stacks,
-    rules: Rules,
+    rules: RuleCache,
     modules: Modules,
     depth: usize,
-    scratch: &'static Pool,
-    frame_pointer_credit: AtomicI32,
+    scratch: &'static Workspaces,
+    frame_pointer_trust: AtomicI32,
     clock: Clock,
 }
 
@@ -50,11 +50,11 @@ impl Capture {
     pub fn new(store: &Store, clock: Clock, depth: usize) -> Option<Capture> {
         let capture = Capture {
             stacks: Stacks::new(),
-            rules: Rules::new()?,
+            rules: RuleCache::new()?,
             modules: Modules::new()?,
             depth,
-            scratch: Pool::new(depth)?,
-            frame_pointer_credit: AtomicI32::new(FRAME_POINTER_CREDIT),
+            scratch: Workspaces::new(depth)?,
+            frame_pointer_trust: AtomicI32::new(FIRST_TRUST),
             clock,
         };
         capture.modules.add_all(store, 0);
@@ -85,8 +85,8 @@ impl Capture {
         let start = self
             .first_return(first_frame, registers, &mut memory)
             .map(|first| Start::new(thread, registers, first));
-        let recent = start.and_then(|start| scratch.recent.find(start, &mut memory));
-        if let Some(stack) = recent {
+        let known = start.and_then(|start| scratch.cache.find(start, &mut memory));
+        if let Some(stack) = known {
             bump(&cells.table_walks, 1);
             return (stack, 0);
         }
@@ -102,7 +102,7 @@ impl Capture {
         memory: &mut StackMemory,
     ) -> Option<usize> {
         if !frame.is_at(registers) {
-            let rule = self.rules.find(Site::staying(registers.pc))?;
+            let rule = self.rules.find(CodeAddress::staying(registers.pc))?;
             *frame = FirstFrame::new(registers.pc, rule)?;
         }
         memory.read(frame.return_at(registers))
@@ -116,30 +116,30 @@ impl Capture {
         cells: &ThreadCells,
         registers: Registers,
         memory: &mut StackMemory,
-        scratch: &mut Scratch,
+        scratch: &mut Workspace,
         start: Option<Start>,
     ) -> (StackRef, usize) {
         let header = store.header();
-        let guess = self.guess(registers, memory);
-        if guess.len > 0
-            && let Some(stack) = self.stacks.guessed(guess.fingerprint)
+        let candidate = self.candidate(registers, memory);
+        if candidate.len > 0
+            && let Some(stack) = self.stacks.known_candidate(candidate.fingerprint)
         {
             bump(&cells.frame_pointer_walks, 1);
             self.trust_frame_pointers();
             if let Some(start) = start {
-                scratch.recent.note(start, stack, |words| {
+                scratch.cache.note(start, stack, |words| {
                     // Two words a frame.
-                    let is_copied = 2 * guess.len <= words.room()
+                    let is_copied = 2 * candidate.len <= words.room()
                         && unwind::copy_frame_pointers(registers, memory, words);
                     is_copied.then_some(true)
                 });
             }
-            return (stack, guess.len);
+            return (stack, candidate.len);
         }
         bump(&cells.table_walks, 1);
         let now_ns = self.clock.elapsed();
-        let Scratch { frames, recent, .. } = scratch;
-        let mut frames = Frames::new(frames, slot::number(), guess);
+        let Workspace { frames, cache, .. } = scratch;
+        let mut frames = Frames::new(frames, slot::number(), candidate);
         let mut tables = Tables {
             rules: &self.rules,
             modules: &self.modules,
@@ -168,34 +168,34 @@ impl Capture {
             lost.fetch_add(1, Ordering::Relaxed);
         }
         // The frame pointers of one stack say nothing of another.
-        if guess.len > 0 && !memory.is_changed() {
+        if candidate.len > 0 && !memory.is_changed() {
             if end == End::Complete && frames.is_confirmed() {
-                self.stacks.confirm(guess.fingerprint, stack);
+                self.stacks.confirm(candidate.fingerprint, stack);
                 self.trust_frame_pointers();
             } else {
-                self.frame_pointer_credit.fetch_sub(1, Ordering::Relaxed);
+                self.frame_pointer_trust.fetch_sub(1, Ordering::Relaxed);
             }
         }
         if end == End::Complete
             && stack != StackRef::OTHER
             && let Some(start) = start
         {
-            recent.note(start, stack, |words| frames.copy_words(memory, words));
+            cache.note(start, stack, |words| frames.copy_words(memory, words));
         }
         (stack, frames.walked())
     }
 
-    fn guess(&self, registers: Registers, memory: &mut StackMemory) -> Guess {
-        if memory.is_own() && self.frame_pointer_credit.load(Ordering::Relaxed) > 0 {
+    fn candidate(&self, registers: Registers, memory: &mut StackMemory) -> Candidate {
+        if memory.is_own() && self.frame_pointer_trust.load(Ordering::Relaxed) > 0 {
             unwind::walk_frame_pointers(registers, memory, &self.modules, self.depth)
         } else {
-            Guess::NONE
+            Candidate::NONE
         }
     }
 
     fn trust_frame_pointers(&self) {
-        if self.frame_pointer_credit.load(Ordering::Relaxed) < FRAME_POINTER_TRUST {
-            self.frame_pointer_credit.fetch_add(1, Ordering::Relaxed);
+        if self.frame_pointer_trust.load(Ordering::Relaxed) < MAX_TRUST {
+            self.frame_pointer_trust.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

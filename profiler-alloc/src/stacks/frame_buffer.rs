@@ -6,16 +6,17 @@
 //! │ kept in order ······ ║ frames of the last walk │                        an ordinary one
 //! ```
 //! A walk stops where the rest is known. An ordinary stack is compared with the thread's last one
-//! (see [`KnownStack`]). Of a deep stack, the outer end is kept from the last walk: the next deep
+//! (see [`PreviousStack`]). Of a deep stack, the outer end is kept from the last walk: the next deep
 //! walk stops once it has enough inner frames and the kept return addresses are still in place. So
 //! recursion costs the same at every depth: at depth 100,000 a walk visits some 450 frames.
 
+use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::stacks::previous_stack::{self, ENTRY, Entry, KnownStack};
+use crate::stacks::previous_stack::{self, ENTRY, Entry, PreviousStack};
 use crate::unwinder::arch;
-use crate::unwinder::frame::{Fingerprint, Found, Guess, Visit};
-use crate::unwinder::modules::Site;
+use crate::unwinder::frame::{Candidate, Fingerprint, WalkedFrame};
+use crate::unwinder::modules::CodeAddress;
 use crate::unwinder::stack_memory::StackMemory;
 use crate::unwinder::stack_words::StackWords;
 
@@ -33,7 +34,7 @@ pub struct FrameBuffer {
     /// Where on the stack each frame of the ring stands.
     places: &'static [AtomicU64],
     outer: OuterEnd,
-    known: KnownStack,
+    known: PreviousStack,
 }
 
 /// The outermost frames of a deep stack: place and site in turn, outermost first.
@@ -61,7 +62,7 @@ impl FrameBuffer {
             ring,
             places,
             outer: OuterEnd { thread: 0, words },
-            known: KnownStack::new(known.as_chunks().0),
+            known: PreviousStack::new(known.as_chunks().0),
         }
     }
 
@@ -91,15 +92,15 @@ pub struct Frames<'a> {
     /// The outer end is the remembered one, not the ring.
     is_spliced: bool,
     fingerprint: Fingerprint,
-    guess: Guess,
-    guess_agreed: bool,
+    candidate: Candidate,
+    candidate_agreed: bool,
 }
 
 impl<'a> Frames<'a> {
-    /// Starts a walk of the thread with record number `thread`, to be compared with `guess`.
-    pub fn new(buffer: &'a mut FrameBuffer, thread: u32, guess: Guess) -> Frames<'a> {
-        // A guess is to be compared with every frame.
-        let known_at = match guess.len {
+    /// Starts a walk of the thread with record number `thread`, to be compared with `candidate`.
+    pub fn new(buffer: &'a mut FrameBuffer, thread: u32, candidate: Candidate) -> Frames<'a> {
+        // A candidate is to be compared with every frame.
+        let known_at = match candidate.len {
             0 => buffer.known.begin(thread),
             _ => buffer.known.end(),
         };
@@ -112,28 +113,28 @@ impl<'a> Frames<'a> {
             is_joined: false,
             is_spliced: false,
             fingerprint: Fingerprint::EMPTY,
-            guess,
-            guess_agreed: false,
+            candidate,
+            candidate_agreed: false,
         }
     }
 
     /// Adds the next frame outwards.
     #[inline]
-    pub fn push(&mut self, found: Found, memory: &mut StackMemory) -> Visit {
+    pub fn push(&mut self, found: WalkedFrame, memory: &mut StackMemory) -> ControlFlow<()> {
         self.fingerprint.push(found.site);
         let Some(entry) = self.inner.get(self.len) else {
             return self.push_outer(found, memory);
         };
         previous_stack::write(entry, &found);
         self.len += 1;
-        if self.len == self.guess.len {
-            self.guess_agreed = self.fingerprint == self.guess.fingerprint;
+        if self.len == self.candidate.len {
+            self.candidate_agreed = self.fingerprint == self.candidate.fingerprint;
         }
         self.known_at = self.buffer.known.seek(self.known_at, found.place);
         if self.buffer.known.is(self.known_at, &found) && self.join(memory) {
-            return Visit::Enough;
+            return ControlFlow::Break(());
         }
-        Visit::GoOn
+        ControlFlow::Continue(())
     }
 
     /// The frame just added is also of the known stack: takes the rest of that, if it is still there.
@@ -155,18 +156,18 @@ impl<'a> Frames<'a> {
     /// Adds a frame to the ring.
     #[cold]
     #[inline(never)]
-    fn push_outer(&mut self, found: Found, memory: &mut StackMemory) -> Visit {
+    fn push_outer(&mut self, found: WalkedFrame, memory: &mut StackMemory) -> ControlFlow<()> {
         let at = (self.len - self.inner.len()) % self.buffer.ring.len();
         self.buffer.places[at].store(found.place as u64, Ordering::Relaxed);
         self.buffer.ring[at].store(found.site.to_bits(), Ordering::Relaxed);
         self.len += 1;
-        if self.len == self.guess.len {
-            self.guess_agreed = self.fingerprint == self.guess.fingerprint;
+        if self.len == self.candidate.len {
+            self.candidate_agreed = self.fingerprint == self.candidate.fingerprint;
         }
         if self.len == self.buffer.depth() + 1 && self.splice(found.place, memory) {
-            return Visit::Enough;
+            return ControlFlow::Break(());
         }
-        Visit::GoOn
+        ControlFlow::Continue(())
     }
 
     /// Takes the remembered outer end if it still stands above `place`.
@@ -177,7 +178,10 @@ impl<'a> Frames<'a> {
         }
         let mut fingerprint = self.fingerprint;
         for frame in outer.words.chunks_exact(2) {
-            let (at, site) = (load(&frame[0]) as usize, Site::from_bits(load(&frame[1])));
+            let (at, site) = (
+                load(&frame[0]) as usize,
+                CodeAddress::from_bits(load(&frame[1])),
+            );
             let there = memory.read(at).map(arch::address_in);
             if at <= place || there != Some(site.address()) || !site.stays() {
                 return false;
@@ -222,7 +226,7 @@ impl<'a> Frames<'a> {
     /// True if the frame-pointer walk went the same way, up to the frames before `main` or a thread's first function,
     /// which are C.
     pub fn is_confirmed(&self) -> bool {
-        self.guess_agreed && !self.is_spliced && self.len - self.guess.len <= START_FRAMES
+        self.candidate_agreed && !self.is_spliced && self.len - self.candidate.len <= START_FRAMES
     }
 
     /// Frames walked.
@@ -245,7 +249,7 @@ impl<'a> Frames<'a> {
     }
 
     /// The kept sites from the outermost inwards; `None` stands where frames were left out.
-    pub fn outermost_first(&self) -> impl Iterator<Item = Option<Site>> {
+    pub fn outermost_first(&self) -> impl Iterator<Item = Option<CodeAddress>> {
         let joined = match self.is_joined {
             true => self.known_at,
             false => self.buffer.known.end(),
@@ -253,11 +257,11 @@ impl<'a> Frames<'a> {
         let joined = self.buffer.known.outermost_first(joined);
         let spliced = self.buffer.outer.words.chunks_exact(2);
         let spliced = spliced.take(if self.is_spliced { usize::MAX } else { 0 });
-        let spliced = spliced.map(|frame| Site::from_bits(load(&frame[1])));
+        let spliced = spliced.map(|frame| CodeAddress::from_bits(load(&frame[1])));
         let walked = self
             .ring()
             .take(if self.is_spliced { 0 } else { usize::MAX });
-        let walked = walked.map(|at| Site::from_bits(load(&self.buffer.ring[at])));
+        let walked = walked.map(|at| CodeAddress::from_bits(load(&self.buffer.ring[at])));
         let gap = self.is_deep().then_some(None);
         let inner = self.inner.iter().take(self.len).rev();
         let inner = inner.map(|entry| Some(previous_stack::read(entry).site));
@@ -281,14 +285,14 @@ mod tests {
     }
 
     /// Walks the return addresses in `stack`, each standing where it is in memory.
-    fn walk<'a>(buffer: &'a mut FrameBuffer, guess: Guess, stack: &[usize]) -> Frames<'a> {
-        walk_sized(buffer, guess, stack, 8)
+    fn walk<'a>(buffer: &'a mut FrameBuffer, candidate: Candidate, stack: &[usize]) -> Frames<'a> {
+        walk_sized(buffer, candidate, stack, 8)
     }
 
     /// The same, each address so many bytes below the end of the frame that it leads out of.
     fn walk_sized<'a>(
         buffer: &'a mut FrameBuffer,
-        guess: Guess,
+        candidate: Candidate,
         stack: &[usize],
         size: usize,
     ) -> Frames<'a> {
@@ -297,10 +301,10 @@ mod tests {
             high: stack.as_ptr_range().end as usize,
         };
         let mut memory = StackMemory::at(own.low, &mut own);
-        let mut frames = Frames::new(buffer, 1, guess);
+        let mut frames = Frames::new(buffer, 1, candidate);
         for address in stack {
-            let found = Found {
-                site: Site::staying(*address),
+            let found = WalkedFrame {
+                site: CodeAddress::staying(*address),
                 sp: &raw const *address as usize + size,
                 place: &raw const *address as usize,
                 fp: 0,
@@ -308,7 +312,7 @@ mod tests {
                 by_fp: false,
                 by_more: false,
             };
-            if let Visit::Enough = frames.push(found, &mut memory) {
+            if let ControlFlow::Break(()) = frames.push(found, &mut memory) {
                 break;
             }
         }
@@ -317,7 +321,7 @@ mod tests {
     }
 
     fn kept(frames: &Frames<'_>) -> Vec<Option<usize>> {
-        let address = |site: Option<Site>| site.map(Site::address);
+        let address = |site: Option<CodeAddress>| site.map(CodeAddress::address);
         frames.outermost_first().map(address).collect()
     }
 
@@ -332,7 +336,7 @@ mod tests {
         for len in [0, 1, 13, 14, 15, 16] {
             let stack: Vec<usize> = (1..=len).collect();
             let mut buffer = buffer(16);
-            let frames = walk(&mut buffer, Guess::NONE, &stack);
+            let frames = walk(&mut buffer, Candidate::NONE, &stack);
             assert_eq!(
                 kept(&frames),
                 (1..=len).rev().map(Some).collect::<Vec<_>>(),
@@ -345,7 +349,7 @@ mod tests {
     fn keeps_both_ends_of_a_deep_stack() {
         let stack: Vec<usize> = (1..=1001).collect();
         let mut buffer = buffer(16);
-        let frames = walk(&mut buffer, Guess::NONE, &stack);
+        let frames = walk(&mut buffer, Candidate::NONE, &stack);
         assert_eq!(kept(&frames), both_ends(1001));
         assert_eq!(frames.walked(), 1001);
     }
@@ -354,12 +358,12 @@ mod tests {
     fn a_known_outer_end_is_not_walked_again() {
         let mut stack: Vec<usize> = (1..=1001).collect();
         let mut buffer = buffer(16);
-        walk(&mut buffer, Guess::NONE, &stack);
-        let again = walk(&mut buffer, Guess::NONE, &stack);
+        walk(&mut buffer, Candidate::NONE, &stack);
+        let again = walk(&mut buffer, Candidate::NONE, &stack);
         assert_eq!((again.walked(), kept(&again)), (17, both_ends(1001)));
         // Someone else was called from main: walk it all.
         stack[999] = 5;
-        let changed = walk(&mut buffer, Guess::NONE, &stack);
+        let changed = walk(&mut buffer, Candidate::NONE, &stack);
         assert_eq!(changed.walked(), 1001);
         assert_eq!(kept(&changed)[..3], [Some(1001), Some(5), None]);
     }
@@ -367,14 +371,14 @@ mod tests {
     #[test]
     fn a_guess_is_confirmed_only_if_every_frame_agrees() {
         let confirmed = |addresses: &[usize], stack: &[usize]| {
-            let mut guess = Guess {
+            let mut candidate = Candidate {
                 len: addresses.len(),
-                ..Guess::NONE
+                ..Candidate::NONE
             };
             addresses
                 .iter()
-                .for_each(|&address| guess.fingerprint.push(Site::staying(address)));
-            walk(&mut buffer(16), guess, stack).is_confirmed()
+                .for_each(|&address| candidate.fingerprint.push(CodeAddress::staying(address)));
+            walk(&mut buffer(16), candidate, stack).is_confirmed()
         };
         assert!(confirmed(&[1, 2, 3], &[1, 2, 3]));
         assert!(confirmed(&[1, 2, 3], &[1, 2, 3, 4, 5]));
@@ -390,8 +394,9 @@ mod tests {
     fn a_frame_with_another_stack_pointer_is_another() {
         let stack: Vec<usize> = (1..=12).collect();
         let mut buffer = buffer(16);
-        let walked =
-            |buffer: &mut FrameBuffer, size| walk_sized(buffer, Guess::NONE, &stack, size).walked();
+        let walked = |buffer: &mut FrameBuffer, size| {
+            walk_sized(buffer, Candidate::NONE, &stack, size).walked()
+        };
         assert_eq!(walked(&mut buffer, 8), 12);
         assert_eq!(walked(&mut buffer, 8), 1);
         assert_eq!(walked(&mut buffer, 16), 12);
@@ -401,13 +406,13 @@ mod tests {
     fn an_ordinary_stack_is_walked_as_far_as_it_differs_from_the_last() {
         let mut buffer = buffer(16);
         let mut stack: Vec<usize> = (1..=12).collect();
-        assert_eq!(walk(&mut buffer, Guess::NONE, &stack).walked(), 12);
+        assert_eq!(walk(&mut buffer, Candidate::NONE, &stack).walked(), 12);
         let expect = |buffer: &mut FrameBuffer, stack: &[usize], walked| {
-            let frames = walk(buffer, Guess::NONE, stack);
+            let frames = walk(buffer, Candidate::NONE, stack);
             let all: Vec<_> = stack.iter().rev().copied().map(Some).collect();
             let mut whole = Fingerprint::EMPTY;
             let outermost_first = stack.iter().rev();
-            outermost_first.for_each(|&address| whole.push(Site::staying(address)));
+            outermost_first.for_each(|&address| whole.push(CodeAddress::staying(address)));
             assert_eq!((kept(&frames), frames.fingerprint()), (all, whole));
             assert_eq!(frames.walked(), walked);
         };

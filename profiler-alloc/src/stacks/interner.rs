@@ -13,7 +13,7 @@ use crate::profile_file::store::Store;
 use crate::stacks::frame_buffer::Frames;
 use crate::stacks::trie::Trie;
 use crate::unwinder::frame::Fingerprint;
-use crate::unwinder::modules::{Modules, Site};
+use crate::unwinder::modules::{CodeAddress, Modules};
 
 /// Number of the stack that takes what no longer fits.
 pub const OTHER: u32 = 0;
@@ -60,7 +60,7 @@ impl Stacks {
     }
 
     /// The stack that a confirmed frame-pointer walk has led to before.
-    pub fn guessed(&self, fingerprint: Fingerprint) -> Option<StackRef> {
+    pub fn known_candidate(&self, fingerprint: Fingerprint) -> Option<StackRef> {
         self.guesses
             .find(fingerprint.to_bits(), |_| true)
             .map(StackRef::from_bits)
@@ -120,7 +120,7 @@ impl Stacks {
     }
 }
 
-fn frame_of(store: &Store, modules: &Modules, site: Site, now_ns: u64) -> Frame {
+fn frame_of(store: &Store, modules: &Modules, site: CodeAddress, now_ns: u64) -> Frame {
     match modules.find(store, site.call(), now_ns) {
         Some(module) => {
             let address = site.address().wrapping_sub(module.bias);

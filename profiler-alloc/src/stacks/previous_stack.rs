@@ -21,8 +21,8 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::unwinder::arch;
-use crate::unwinder::frame::{Fingerprint, Found};
-use crate::unwinder::modules::Site;
+use crate::unwinder::frame::{Fingerprint, WalkedFrame};
+use crate::unwinder::modules::CodeAddress;
 use crate::unwinder::stack_memory::StackMemory;
 use crate::unwinder::stack_words::StackWords;
 
@@ -38,14 +38,14 @@ const SP: usize = 5;
 const BY_FP: u64 = 1;
 /// This frame's own frame pointer leads further out, unless it is read anew before.
 const NEEDS_FP: u64 = 2;
-/// See [`Found::by_more`].
+/// See [`WalkedFrame::by_more`].
 const BY_MORE: u64 = 4;
 const MARKS: u64 = BY_FP | NEEDS_FP | BY_MORE;
 
 /// A frame as it is remembered.
 pub type Entry = [AtomicU64; ENTRY];
 
-pub fn write(entry: &Entry, frame: &Found) {
+pub fn write(entry: &Entry, frame: &WalkedFrame) {
     // Places of words are multiples of 8, which leaves room for the marks.
     let mark = |is_set: bool, mark: u64| if is_set { mark } else { 0 };
     let marks = mark(frame.by_fp, BY_FP) | mark(frame.by_more, BY_MORE);
@@ -64,11 +64,11 @@ pub fn write(entry: &Entry, frame: &Found) {
     }
 }
 
-pub fn read(entry: &Entry) -> Found {
-    Found {
+pub fn read(entry: &Entry) -> WalkedFrame {
+    WalkedFrame {
         sp: sp(entry),
         place: word(entry, 0) as usize,
-        site: Site::from_bits(word(entry, 1)),
+        site: CodeAddress::from_bits(word(entry, 1)),
         fp_at: fp_at(entry),
         by_fp: word(entry, 2) & BY_FP != 0,
         by_more: word(entry, 2) & BY_MORE != 0,
@@ -97,7 +97,7 @@ fn fp_at(entry: &Entry) -> usize {
     (word(entry, 2) & !MARKS) as usize
 }
 
-pub struct KnownStack {
+pub struct PreviousStack {
     entries: &'static [Entry],
     /// The innermost entry; the number of entries if there is none.
     start: usize,
@@ -109,9 +109,9 @@ pub struct KnownStack {
     is_whole: bool,
 }
 
-impl KnownStack {
-    pub fn new(entries: &'static [Entry]) -> KnownStack {
-        KnownStack {
+impl PreviousStack {
+    pub fn new(entries: &'static [Entry]) -> PreviousStack {
+        PreviousStack {
             entries,
             start: entries.len(),
             thread: 0,
@@ -141,7 +141,7 @@ impl KnownStack {
 
     /// True if a walk goes on from entry `at` as from `frame`.
     #[inline]
-    pub fn is(&self, at: usize, frame: &Found) -> bool {
+    pub fn is(&self, at: usize, frame: &WalkedFrame) -> bool {
         self.entries.get(at).is_some_and(|entry| {
             word(entry, 0) == frame.place as u64
                 && word(entry, 1) == frame.site.to_bits()
@@ -161,7 +161,7 @@ impl KnownStack {
         memory.read(word(outermost, 0) as usize);
         let memory = &*memory;
         let is_changed = |entry: &Entry| {
-            let site = Site::from_bits(word(entry, 1));
+            let site = CodeAddress::from_bits(word(entry, 1));
             let there = memory.peek(word(entry, 0) as usize);
             there.map(arch::address_in) != Some(site.address())
                 || (reads_fp(entry) && memory.peek(fp_at(entry)) != Some(word(entry, 3) as usize))
@@ -199,7 +199,7 @@ impl KnownStack {
     }
 
     /// The sites from the outermost to entry `at`.
-    pub fn outermost_first(&self, at: usize) -> impl Iterator<Item = Site> {
+    pub fn outermost_first(&self, at: usize) -> impl Iterator<Item = CodeAddress> {
         let entries = self.entries.get(at..).unwrap_or_default();
         entries.iter().rev().map(|entry| read(entry).site)
     }

@@ -1,7 +1,7 @@
 //! Stacks that a thread was seen on lately, so that the next walk to one of them is not made.
 //!
 //! A walk from the same registers, over words of the stack that still hold what they held, comes
-//! to the same frames (see [`KnownStack`](crate::stacks::previous_stack::KnownStack)). The cache
+//! to the same frames (see [`PreviousStack`](crate::stacks::previous_stack::PreviousStack)). The cache
 //! keeps these words with the number of the stack.
 //!
 //! ```text
@@ -30,7 +30,7 @@ const MOST_QUADS: usize = 128;
 const QUADS: usize = 8192;
 
 /// The stacks seen lately by the threads that use this set of working memory.
-pub struct RecentStacks {
+pub struct StackCache {
     /// Empty as long as the system has not been asked for memory, or if it refused.
     places: &'static mut [Recent],
     words: WordRing,
@@ -88,9 +88,9 @@ impl Start {
     }
 }
 
-impl RecentStacks {
-    pub const fn new() -> RecentStacks {
-        RecentStacks {
+impl StackCache {
+    pub const fn new() -> StackCache {
+        StackCache {
             places: &mut [],
             words: WordRing::new(&mut [], 0),
             turn: 0,
@@ -100,16 +100,16 @@ impl RecentStacks {
     /// The stack that a walk from `start` would find, if it was found lately.
     #[inline]
     pub fn find(&self, start: Start, memory: &mut StackMemory) -> Option<StackRef> {
-        let mut is_it = |recent: &Recent| {
-            recent.start.is(start)
-                && (!recent.needs_fp || recent.start.registers.fp == start.registers.fp)
-                && memory.still_holds(self.words.get(recent.words))
+        let mut is_it = |entry: &Recent| {
+            entry.start.is(start)
+                && (!entry.needs_fp || entry.start.registers.fp == start.registers.fp)
+                && memory.still_holds(self.words.get(entry.words))
         };
         let home = start.place();
         (0..NEIGHBOURS)
             .filter_map(|neighbour| self.places.get(home ^ neighbour))
-            .find(|&recent| is_it(recent))
-            .map(|recent| recent.stack)
+            .find(|&entry| is_it(entry))
+            .map(|entry| entry.stack)
     }
 
     /// Notes that a walk from `start` found `stack`. When it does so for a second time, it is remembered: `copy` copies the
@@ -125,7 +125,7 @@ impl RecentStacks {
             return;
         }
         let home = start.place();
-        let is_it = |recent: &Recent| recent.start.is(start) && recent.stack == stack;
+        let is_it = |entry: &Recent| entry.start.is(start) && entry.stack == stack;
         let known = (0..NEIGHBOURS)
             .map(|neighbour| home ^ neighbour)
             .find(|&at| self.places.get(at).is_some_and(is_it));
@@ -133,16 +133,16 @@ impl RecentStacks {
             self.turn = (self.turn + 1) % NEIGHBOURS;
             home ^ self.turn
         });
-        let Some(recent) = self.places.get_mut(at) else {
+        let Some(entry) = self.places.get_mut(at) else {
             return;
         };
-        recent.words = Run::EMPTY;
-        recent.start = start;
-        recent.stack = stack;
+        entry.words = Run::EMPTY;
+        entry.start = start;
+        entry.stack = stack;
         if known.is_some() {
             let (words, needs_fp) = self.words.add(copy);
-            recent.words = words;
-            recent.needs_fp = needs_fp.unwrap_or_default();
+            entry.words = words;
+            entry.needs_fp = needs_fp.unwrap_or_default();
         }
     }
 
@@ -181,17 +181,17 @@ mod tests {
         let mut memory = StackMemory::at(place, &mut own);
         let registers = Registers::new(0x5555_0010, 0x7fff_0000_1000, 5);
         let start = Start::new(3, registers, 0x5555_1234);
-        let mut recent = RecentStacks::new();
+        let mut entry = StackCache::new();
         let stacks = (1..NEIGHBOURS as u32).map(|stack| StackRef { stack, node: stack });
         for stack in stacks.clone().chain(stacks.clone()) {
-            recent.note(start, stack, |words| {
+            entry.note(start, stack, |words| {
                 words.push(place, stack.stack as usize).then_some(true)
             });
         }
-        assert!(recent.find(start, &mut memory).is_none(), "none has 0");
+        assert!(entry.find(start, &mut memory).is_none(), "none has 0");
         for stack in stacks {
             word.store(stack.stack as usize, Ordering::Relaxed);
-            assert_eq!(recent.find(start, &mut memory), Some(stack));
+            assert_eq!(entry.find(start, &mut memory), Some(stack));
         }
     }
 
@@ -207,20 +207,20 @@ mod tests {
         let registers = Registers::new(0x5555_0010, 0x7fff_0000_1000, 5);
         let start = Start::new(3, registers, 0x5555_1234);
         let stack = StackRef { stack: 9, node: 10 };
-        let mut recent = RecentStacks::new();
-        assert!(recent.find(start, &mut memory).is_none(), "nothing yet");
-        let note = |recent: &mut RecentStacks, stack| {
-            recent.note(start, stack, |words| {
+        let mut entry = StackCache::new();
+        assert!(entry.find(start, &mut memory).is_none(), "nothing yet");
+        let note = |entry: &mut StackCache, stack| {
+            entry.note(start, stack, |words| {
                 words.push(place, word).then_some(true)
             });
         };
-        note(&mut recent, stack);
-        assert!(recent.find(start, &mut memory).is_none(), "seen once");
+        note(&mut entry, stack);
+        assert!(entry.find(start, &mut memory).is_none(), "seen once");
         let another = StackRef { stack: 5, node: 6 };
-        note(&mut recent, another);
-        assert!(recent.find(start, &mut memory).is_none(), "each once");
-        note(&mut recent, stack);
-        assert_eq!(recent.find(start, &mut memory), Some(stack));
+        note(&mut entry, another);
+        assert!(entry.find(start, &mut memory).is_none(), "each once");
+        note(&mut entry, stack);
+        assert_eq!(entry.find(start, &mut memory), Some(stack));
         // A pc and an sp that are off by bits which cancel each other out in the hash.
         let twin = Registers {
             pc: registers.pc ^ 0x10,
@@ -229,14 +229,14 @@ mod tests {
         };
         let twin = Start::new(3, twin, 0x5555_1234);
         assert_eq!(twin.key, start.key);
-        assert!(recent.find(twin, &mut memory).is_none());
+        assert!(entry.find(twin, &mut memory).is_none());
         let elsewhere = [
             Start::new(3, Registers { fp: 6, ..registers }, 0x5555_1234),
             Start::new(3, registers, 0x5555_1235),
             Start::new(4, registers, 0x5555_1234),
         ];
         for other in elsewhere {
-            assert!(recent.find(other, &mut memory).is_none(), "{other:?}");
+            assert!(entry.find(other, &mut memory).is_none(), "{other:?}");
         }
     }
 }

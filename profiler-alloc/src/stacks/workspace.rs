@@ -8,17 +8,17 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::ffi::memory;
 use crate::stacks::frame_buffer::FrameBuffer;
-use crate::stacks::stack_cache::RecentStacks;
+use crate::stacks::stack_cache::StackCache;
 use crate::unwinder::unwind::FirstFrame;
 
 /// Threads that can take a sample at the same moment; one more finds no set and loses its sample.
 const SETS: usize = 32;
 
 /// One set.
-pub struct Scratch {
+pub struct Workspace {
     /// Room for the frames kept of one stack.
     pub frames: FrameBuffer,
-    pub recent: RecentStacks,
+    pub cache: StackCache,
     /// Of the functions that walks begin in, by kind of operation.
     pub first_frames: [FirstFrame; 3],
 }
@@ -27,22 +27,22 @@ pub struct Scratch {
 #[repr(align(128))]
 struct Set {
     taken: AtomicBool,
-    scratch: UnsafeCell<MaybeUninit<Scratch>>,
+    scratch: UnsafeCell<MaybeUninit<Workspace>>,
 }
 
 /// All sets.
-pub struct Pool {
+pub struct Workspaces {
     sets: [Set; SETS],
 }
 
 // SAFETY: a set's scratch is reached only through `Taken`, of which `taken` allows one at a time.
-unsafe impl Sync for Pool {}
+unsafe impl Sync for Workspaces {}
 
-impl Pool {
+impl Workspaces {
     /// `None` if the system refuses the memory. `depth` is the number of frames kept of one stack.
-    pub fn new(depth: usize) -> Option<&'static Pool> {
+    pub fn new(depth: usize) -> Option<&'static Workspaces> {
         // Made where it stays: it would be 200 KiB of stack.
-        let pool = memory::leak_uninit::<Pool>()?;
+        let pool = memory::leak_uninit::<Workspaces>()?;
         // SAFETY: the memory is zero, for which a free set without scratch is a value; nobody else reaches it yet.
         let pool = unsafe { pool.assume_init_ref() };
         for set in &pool.sets {
@@ -50,9 +50,9 @@ impl Pool {
             let frames = FrameBuffer::new(memory::zeroed(FrameBuffer::words(depth))?, depth);
             // SAFETY: the set is marked taken, so nobody else reaches it yet.
             unsafe {
-                (*set.scratch.get()).write(Scratch {
+                (*set.scratch.get()).write(Workspace {
                     frames,
-                    recent: RecentStacks::new(),
+                    cache: StackCache::new(),
                     first_frames: [FirstFrame::NONE; 3],
                 })
             };
@@ -80,16 +80,16 @@ pub struct Taken {
 }
 
 impl Deref for Taken {
-    type Target = Scratch;
+    type Target = Workspace;
 
-    fn deref(&self) -> &Scratch {
-        // SAFETY: initialised by `Pool::new` before `taken` was first cleared, and `taken` is ours until dropped.
+    fn deref(&self) -> &Workspace {
+        // SAFETY: initialised by `Workspaces::new` before `taken` was first cleared, and `taken` is ours until dropped.
         unsafe { (*self.set.scratch.get()).assume_init_ref() }
     }
 }
 
 impl DerefMut for Taken {
-    fn deref_mut(&mut self) -> &mut Scratch {
+    fn deref_mut(&mut self) -> &mut Workspace {
         // SAFETY: as above, and `self` is borrowed exclusively.
         unsafe { (*self.set.scratch.get()).assume_init_mut() }
     }
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn every_set_is_given_out_once() {
-        let pool = Pool::new(16).unwrap();
+        let pool = Workspaces::new(16).unwrap();
         let mut taken: Vec<_> = (0..SETS).map(|first| pool.take(first).unwrap()).collect();
         assert!((0..2 * SETS).all(|first| pool.take(first).is_none()));
         taken.pop();

@@ -5,14 +5,14 @@ use crate::ffi::os;
 use crate::unwinder::arch;
 use crate::unwinder::cfi::{Trampoline, WordPlace};
 use crate::unwinder::frame::{End, Why};
-use crate::unwinder::modules::Site;
+use crate::unwinder::modules::CodeAddress;
 use crate::unwinder::stack_memory::StackMemory;
 use crate::unwinder::tables::Tables;
 
 /// Where a walk has come to: a function that runs, and the registers it has there.
 #[derive(Clone, Copy)]
 pub(super) struct At {
-    pub code: Site,
+    pub code: CodeAddress,
     pub sp: usize,
     pub fp: usize,
 }

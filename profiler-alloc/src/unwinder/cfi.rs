@@ -30,7 +30,7 @@ use crate::unwinder::modules::Module;
 
 /// A compiled rule.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Rule(u64);
+pub struct UnwindRule(u64);
 
 /// What a rule says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,19 +95,19 @@ const FP_FROM_BASE: u64 = 1 << 56;
 const SHORT: u32 = 14;
 const WORD: i64 = 8;
 
-impl Rule {
-    pub const UNKNOWN: Rule = Rule(SET);
-    const OUTERMOST: Rule = Rule(SET | KIND_OUTERMOST);
+impl UnwindRule {
+    pub const UNKNOWN: UnwindRule = UnwindRule(SET);
+    const OUTERMOST: UnwindRule = UnwindRule(SET | KIND_OUTERMOST);
 
     /// `return_at` is 0 for a return address that is in its register, or where it always is.
-    fn caller(from_fp: bool, offset: i64, saved_fp: i64, return_at: i64) -> Rule {
+    fn caller(from_fp: bool, offset: i64, saved_fp: i64, return_at: i64) -> UnwindRule {
         let (bits, unit) = FIELD;
         // Where it always is, there is no room to say so.
         let return_at = arch::RETURN_AT.map_or(return_at, |_| 0);
         let fits = |value: i64| value % unit == 0 && (value / unit).abs() < 1 << (bits - 1);
         let values = [offset, saved_fp, return_at];
         if !values.into_iter().all(fits) {
-            return Rule::UNKNOWN;
+            return UnwindRule::UNKNOWN;
         }
         let field = |value: i64| (value / unit) as u64 & ((1 << bits) - 1);
         let base = if from_fp { FROM_FP } else { 0 };
@@ -115,11 +115,11 @@ impl Rule {
             .into_iter()
             .rev()
             .fold(0, |all, value| all << bits | field(value));
-        Rule(SET | KIND_CALLER | base | fields)
+        UnwindRule(SET | KIND_CALLER | base | fields)
     }
 
     #[cold]
-    fn trampoline(what: Trampoline) -> Rule {
+    fn trampoline(what: Trampoline) -> UnwindRule {
         let of = |place: WordPlace, mark: u64| match place {
             WordPlace::InFrame(at) => (at as i64, 0),
             WordPlace::FromBase(at) => (at as i64, mark),
@@ -128,7 +128,7 @@ impl Rule {
         let saved_fp = what.saved_fp.map(|place| of(place, FP_FROM_BASE));
         // 0 of the frame is no place of a saved frame pointer.
         if saved_fp == Some((0, 0)) {
-            return Rule::UNKNOWN;
+            return UnwindRule::UNKNOWN;
         }
         let (fp_at, fp_mark) = saved_fp.unwrap_or_default();
         let values = [
@@ -139,12 +139,12 @@ impl Rule {
         ];
         let fits = |value: i64| value % WORD == 0 && (value / WORD).abs() < 1 << (SHORT - 1);
         if !values.into_iter().all(fits) {
-            return Rule::UNKNOWN;
+            return UnwindRule::UNKNOWN;
         }
         let field = |value: i64| (value / WORD) as u64 & ((1 << SHORT) - 1);
         let fields = (values.into_iter().rev()).fold(0, |all, value| all << SHORT | field(value));
         let mark = |is_set: bool, mark: u64| if is_set { mark } else { 0 };
-        Rule(
+        UnwindRule(
             SET | KIND_TRAMPOLINE
                 | mark(what.from_fp, FROM_FP)
                 | mark(what.through.is_some(), THROUGH)
@@ -181,8 +181,8 @@ impl Rule {
         self.0
     }
 
-    pub const fn from_bits(bits: u64) -> Rule {
-        Rule(bits)
+    pub const fn from_bits(bits: u64) -> UnwindRule {
+        UnwindRule(bits)
     }
 
     #[inline]
@@ -213,11 +213,11 @@ impl Rule {
 }
 
 /// The rule for the code at `pc` (a return address minus one, or a program counter).
-pub fn compile(module: &Module, pc: usize) -> Rule {
-    try_compile(module, pc).unwrap_or(Rule::UNKNOWN)
+pub fn compile(module: &Module, pc: usize) -> UnwindRule {
+    try_compile(module, pc).unwrap_or(UnwindRule::UNKNOWN)
 }
 
-fn try_compile(module: &Module, pc: usize) -> Option<Rule> {
+fn try_compile(module: &Module, pc: usize) -> Option<UnwindRule> {
     let (index, end) = (module.unwind_index, module.unwind_end);
     let (eh_frame, entry) = look_up(index, end, pc)?;
     let section = bytes(eh_frame, index.min(eh_frame), end)?;
@@ -225,7 +225,7 @@ fn try_compile(module: &Module, pc: usize) -> Option<Rule> {
     let row = function.row(pc)?;
     if !function.is_signal {
         let rule = rule_of(&row);
-        if rule != Rule::UNKNOWN {
+        if rule != UnwindRule::UNKNOWN {
             return Some(rule);
         }
     }
@@ -256,7 +256,7 @@ fn look_up(index: usize, end: usize, pc: usize) -> Option<(usize, usize)> {
 /// ```
 #[cold]
 #[inline(never)]
-fn trampoline_of(row: &Row, is_signal: bool) -> Option<Rule> {
+fn trampoline_of(row: &Row, is_signal: bool) -> Option<UnwindRule> {
     let (base, offset, through) = match row.cfa {
         Cfa::Register { register, offset } => (register, offset as isize, None),
         Cfa::Expression(expression) => sum(expression)?,
@@ -274,7 +274,7 @@ fn trampoline_of(row: &Row, is_signal: bool) -> Option<Rule> {
         Saved::Same | Saved::Undefined => None,
         saved => Some(place(saved)?),
     };
-    Some(Rule::trampoline(Trampoline {
+    Some(UnwindRule::trampoline(Trampoline {
         from_fp: is_frame_pointer(base)?,
         offset,
         through,
@@ -322,26 +322,26 @@ fn is_frame_pointer(register: u16) -> Option<bool> {
     }
 }
 
-fn rule_of(row: &Row) -> Rule {
+fn rule_of(row: &Row) -> UnwindRule {
     let return_at = match (row.return_address, arch::RETURN_AT) {
-        (Saved::Undefined, _) => return Rule::OUTERMOST,
+        (Saved::Undefined, _) => return UnwindRule::OUTERMOST,
         (Saved::At(at), Some(always)) if at == always as i64 => 0,
         (Saved::At(at), None) if at != 0 => at,
         (Saved::Same, None) => 0,
-        _ => return Rule::UNKNOWN,
+        _ => return UnwindRule::UNKNOWN,
     };
     let Cfa::Register { register, offset } = row.cfa else {
-        return Rule::UNKNOWN;
+        return UnwindRule::UNKNOWN;
     };
     let Some(from_fp) = is_frame_pointer(register) else {
-        return Rule::UNKNOWN;
+        return UnwindRule::UNKNOWN;
     };
     let saved_fp = match row.fp {
         Saved::At(at) if at != 0 => at,
         Saved::Same | Saved::Undefined => 0,
-        _ => return Rule::UNKNOWN,
+        _ => return UnwindRule::UNKNOWN,
     };
-    Rule::caller(from_fp, offset, saved_fp, return_at)
+    UnwindRule::caller(from_fp, offset, saved_fp, return_at)
 }
 
 /// The module's bytes from `start` to the end of the segment that begins at or before `low`.
@@ -367,7 +367,7 @@ mod tests {
             (false, MOST, -MOST, 8 - MOST),
             (true, -8, 8, -16),
         ] {
-            let rule = Rule::caller(from_fp, offset, saved_fp, return_at);
+            let rule = UnwindRule::caller(from_fp, offset, saved_fp, return_at);
             let expected = Step::Caller {
                 from_fp,
                 offset: offset as isize,
@@ -377,13 +377,19 @@ mod tests {
                     None => Some(return_at as isize).filter(|&at| at != 0),
                 },
             };
-            assert_eq!(Rule::from_bits(rule.to_bits()).step(), expected);
+            assert_eq!(UnwindRule::from_bits(rule.to_bits()).step(), expected);
         }
-        assert_eq!(Rule::caller(false, 1 << 23, 0, 0), Rule::UNKNOWN);
+        assert_eq!(
+            UnwindRule::caller(false, 1 << 23, 0, 0),
+            UnwindRule::UNKNOWN
+        );
         let is_in_words = arch::RETURN_AT.is_none();
-        assert_eq!(Rule::caller(false, 12, 0, 0) == Rule::UNKNOWN, is_in_words);
-        assert_eq!(Rule::OUTERMOST.step(), Step::Outermost);
-        assert_eq!(Rule::UNKNOWN.step(), Step::Unknown);
+        assert_eq!(
+            UnwindRule::caller(false, 12, 0, 0) == UnwindRule::UNKNOWN,
+            is_in_words
+        );
+        assert_eq!(UnwindRule::OUTERMOST.step(), Step::Outermost);
+        assert_eq!(UnwindRule::UNKNOWN.step(), Step::Unknown);
     }
     #[test]
     fn numbers_are_read_as_dwarf_has_them() {
@@ -426,11 +432,11 @@ mod tests {
                         saved_fp,
                         is_signal,
                     };
-                    let rule = Rule::from_bits(Rule::trampoline(what).to_bits());
+                    let rule = UnwindRule::from_bits(UnwindRule::trampoline(what).to_bits());
                     assert_eq!(rule.step(), Step::Trampoline(what));
                     for offset in [MOST + 8, -MOST - 16, 4] {
-                        let rule = Rule::trampoline(Trampoline { offset, ..what });
-                        assert_eq!(rule, Rule::UNKNOWN, "{offset}");
+                        let rule = UnwindRule::trampoline(Trampoline { offset, ..what });
+                        assert_eq!(rule, UnwindRule::UNKNOWN, "{offset}");
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! What a walk gives: frames, how it ended, and hashes of whole stacks.
 
-use crate::unwinder::modules::Site;
+use crate::unwinder::modules::CodeAddress;
 
 /// How a walk ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,18 +25,10 @@ pub enum Why {
     Damage,
 }
 
-/// Whether a walk is to go on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Visit {
-    GoOn,
-    /// What lies further out is known.
-    Enough,
-}
-
 /// A frame that a walk came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Found {
-    pub site: Site,
+pub struct WalkedFrame {
+    pub site: CodeAddress,
     /// Its stack pointer: where the frame further in ends.
     pub sp: usize,
     /// Where its return address stands; 0 if that is in a register, or the walk does not know.
@@ -59,7 +51,7 @@ impl Fingerprint {
     pub const EMPTY: Fingerprint = Fingerprint(0x243f_6a88_85a3_08d3);
 
     #[inline]
-    pub fn push(&mut self, site: Site) {
+    pub fn push(&mut self, site: CodeAddress) {
         let mixed = (self.0 ^ site.to_bits()).wrapping_mul(0xff51_afd7_ed55_8ccd);
         self.0 = mixed ^ (mixed >> 32);
     }
@@ -75,14 +67,14 @@ impl Fingerprint {
 
 /// What a frame-pointer walk found.
 #[derive(Clone, Copy, Debug)]
-pub struct Guess {
+pub struct Candidate {
     pub fingerprint: Fingerprint,
     pub len: usize,
 }
 
-impl Guess {
+impl Candidate {
     /// No frame-pointer walk was made.
-    pub const NONE: Guess = Guess {
+    pub const NONE: Candidate = Candidate {
         fingerprint: Fingerprint::EMPTY,
         len: 0,
     };

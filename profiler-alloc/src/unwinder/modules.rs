@@ -4,14 +4,14 @@
 //! Modules that were there before the program's first allocation *stay* until the process ends. Any
 //! other may be unloaded, and another library may take its addresses. So for an address of such a
 //! module the loader is asked each time, and what is remembered of the address (unwind rules,
-//! stacks) is remembered of its [`Site`]: the address and the module together. A module's number is
+//! stacks) is remembered of its [`CodeAddress`]: the address and the module together. A module's number is
 //! never given to another; the same file loaded again at the same place has its old one.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use profiler_alloc_format::{ModuleCells, UNKNOWN_MODULE};
 
-use crate::ffi::loader::{self, Loaded, Loader};
+use crate::ffi::loader::{self, LoadedModule, Loader};
 use crate::ffi::memory;
 use crate::ffi::os;
 use crate::profile_file::store::Store;
@@ -43,44 +43,44 @@ pub struct Module {
 /// A return address, and above its 48 bits the number of its module plus one, if that may be
 /// unloaded; 0 if it stays.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Site(u64);
+pub struct CodeAddress(u64);
 
-impl Site {
+impl CodeAddress {
     const ADDRESS: u64 = (1 << 48) - 1;
     /// Among modules that may be unloaded, but in none that is known.
     const SINK: u16 = u16::MAX;
 
     /// At an address of a module that stays.
-    pub const fn staying(address: usize) -> Site {
-        Site(address as u64 & Site::ADDRESS)
+    pub const fn staying(address: usize) -> CodeAddress {
+        CodeAddress(address as u64 & CodeAddress::ADDRESS)
     }
 
-    fn new(address: usize, tag: u16) -> Site {
-        Site(Site::staying(address).0 | u64::from(tag) << 48)
+    fn new(address: usize, tag: u16) -> CodeAddress {
+        CodeAddress(CodeAddress::staying(address).0 | u64::from(tag) << 48)
     }
 
     pub const fn to_bits(self) -> u64 {
         self.0
     }
 
-    pub const fn from_bits(bits: u64) -> Site {
-        Site(bits)
+    pub const fn from_bits(bits: u64) -> CodeAddress {
+        CodeAddress(bits)
     }
 
     /// The return address.
     pub const fn address(self) -> usize {
-        (self.0 & Site::ADDRESS) as usize
+        (self.0 & CodeAddress::ADDRESS) as usize
     }
 
     /// True if its module stays.
     pub const fn stays(self) -> bool {
-        self.0 <= Site::ADDRESS
+        self.0 <= CodeAddress::ADDRESS
     }
 
     /// The site of the call: it ends where the return address begins, perhaps beyond the caller's
     /// last instruction.
-    pub const fn call(self) -> Site {
-        Site(self.0.wrapping_sub(1))
+    pub const fn call(self) -> CodeAddress {
+        CodeAddress(self.0.wrapping_sub(1))
     }
 }
 
@@ -130,10 +130,10 @@ impl Modules {
     }
 
     /// The module that holds `site`, recorded now if it is new.
-    pub fn find(&self, store: &Store, site: Site, now_ns: u64) -> Option<Module> {
+    pub fn find(&self, store: &Store, site: CodeAddress, now_ns: u64) -> Option<Module> {
         if !site.stays() {
             let number = (site.0 >> 48) as u16;
-            return (number != Site::SINK).then(|| self.module(usize::from(number) - 1));
+            return (number != CodeAddress::SINK).then(|| self.module(usize::from(number) - 1));
         }
         self.staying(store, site.address())
             .or_else(|| self.passing(store, site.address(), now_ns))
@@ -141,11 +141,11 @@ impl Modules {
 
     /// The site of a return address on the calling thread's stack.
     #[inline]
-    pub fn site(&self, store: &Store, return_address: usize, now_ns: u64) -> Site {
+    pub fn site(&self, store: &Store, return_address: usize, now_ns: u64) -> CodeAddress {
         if self.may_pass(return_address) {
             self.passing_site(store, return_address, now_ns)
         } else {
-            Site::staying(return_address)
+            CodeAddress::staying(return_address)
         }
     }
 
@@ -157,16 +157,16 @@ impl Modules {
     }
 
     #[cold]
-    fn passing_site(&self, store: &Store, return_address: usize, now_ns: u64) -> Site {
-        let call = Site::staying(return_address).call().address();
+    fn passing_site(&self, store: &Store, return_address: usize, now_ns: u64) -> CodeAddress {
+        let call = CodeAddress::staying(return_address).call().address();
         if self.staying(store, call).is_some() {
-            return Site::staying(return_address);
+            return CodeAddress::staying(return_address);
         }
         let tag = match self.passing(store, call, now_ns) {
             Some(module) => module.number + 1,
-            None => Site::SINK,
+            None => CodeAddress::SINK,
         };
-        Site::new(return_address, tag)
+        CodeAddress::new(return_address, tag)
     }
 
     fn staying(&self, store: &Store, address: usize) -> Option<Module> {
@@ -192,7 +192,7 @@ impl Modules {
         found.map(|number| self.module(number))
     }
 
-    fn may_pass_within(&self, loaded: &Loaded<'_>) {
+    fn may_pass_within(&self, loaded: &LoadedModule<'_>) {
         self.low.fetch_min(loaded.start, Ordering::Relaxed);
         self.high.fetch_max(loaded.end, Ordering::Relaxed);
     }
@@ -217,7 +217,7 @@ impl Modules {
     }
 
     /// Number of the module, if it is recorded already.
-    fn recorded(&self, store: &Store, loaded: &Loaded<'_>) -> Option<usize> {
+    fn recorded(&self, store: &Store, loaded: &LoadedModule<'_>) -> Option<usize> {
         let count = store.header().module_count.load(Ordering::Acquire) as usize;
         let identity = loaded.identity();
         (0..count.min(MAX)).rev().find(|&number| {
@@ -229,7 +229,7 @@ impl Modules {
         })
     }
 
-    fn add(&self, store: &Store, loaded: &Loaded<'_>, now_ns: u64) -> Option<usize> {
+    fn add(&self, store: &Store, loaded: &LoadedModule<'_>, now_ns: u64) -> Option<usize> {
         if let Some(number) = self.recorded(store, loaded) {
             return Some(number);
         }
@@ -272,7 +272,7 @@ const fn never_unloads() -> bool {
 /// The loader's name of the main program is no path to go by: glibc's is empty, that of a static
 /// program of musl is `/proc/self/exe`, and that of a dynamic one may be `./app`. Nor is
 /// `/proc/self/exe` where it was started as `ld.so ./app`: what is mapped there tells.
-fn store_path(store: &Store, cells: &ModuleCells, loaded: &Loaded<'_>) {
+fn store_path(store: &Store, cells: &ModuleCells, loaded: &LoadedModule<'_>) {
     const PAGE: usize = 4096;
     let mut buffer = [0u8; 512];
     let main = c"/proc/self/exe";

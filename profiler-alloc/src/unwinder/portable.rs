@@ -1,12 +1,14 @@
 //! The unwinder for machines our own does not know: the `backtrace` crate, over the system's unwind library.
 
-use crate::unwinder::frame::{End, Visit};
+use core::ops::ControlFlow;
+
+use crate::unwinder::frame::End;
 
 /// Gives every return address to `visit`, innermost first.
-pub fn walk(mut visit: impl FnMut(usize) -> Visit) -> End {
+pub fn walk(mut visit: impl FnMut(usize) -> ControlFlow<()>) -> End {
     // SAFETY: unsynchronised is right here: only symbol lookup shares state, and this never looks up a symbol.
     unsafe {
-        backtrace::trace_unsynchronized(|frame| visit(frame.ip() as usize) == Visit::GoOn);
+        backtrace::trace_unsynchronized(|frame| visit(frame.ip() as usize).is_continue());
     }
     End::Complete
 }

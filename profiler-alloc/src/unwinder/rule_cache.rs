@@ -9,42 +9,42 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use crate::ffi::memory;
 use crate::hash::spread_high;
 use crate::lockfree::index::Index;
-use crate::unwinder::cfi::Rule;
-use crate::unwinder::modules::Site;
+use crate::unwinder::cfi::UnwindRule;
+use crate::unwinder::modules::CodeAddress;
 
 const PLACE_BITS: u32 = 13;
 const WORDS: usize = 2 << PLACE_BITS;
 
-pub struct Rules {
+pub struct RuleCache {
     /// Key and rule in turn.
     places: &'static [AtomicU64; WORDS],
-    crowded: Index,
+    overflow: Index,
 }
 
-impl Rules {
+impl RuleCache {
     /// `None` if the system refuses memory.
-    pub fn new() -> Option<Rules> {
-        Some(Rules {
+    pub fn new() -> Option<RuleCache> {
+        Some(RuleCache {
             places: memory::zeroed(WORDS)?.try_into().ok()?,
-            crowded: Index::new(10),
+            overflow: Index::new(10),
         })
     }
 
     #[inline]
-    pub fn find(&self, site: Site) -> Option<Rule> {
+    pub fn find(&self, site: CodeAddress) -> Option<UnwindRule> {
         let place = place(site);
         if self.places[place].load(Ordering::Relaxed) == site.to_bits() {
             let bits = self.places[place + 1].load(Ordering::Relaxed);
             if bits != 0 {
-                return Some(Rule::from_bits(bits));
+                return Some(UnwindRule::from_bits(bits));
             }
         }
-        self.crowded
+        self.overflow
             .find(site.to_bits(), |_| true)
-            .map(Rule::from_bits)
+            .map(UnwindRule::from_bits)
     }
 
-    pub fn insert(&self, site: Site, rule: Rule) {
+    pub fn insert(&self, site: CodeAddress, rule: UnwindRule) {
         let place = place(site);
         let claim = self.places[place].compare_exchange(
             0,
@@ -54,19 +54,19 @@ impl Rules {
         );
         match claim {
             Ok(_) => self.places[place + 1].store(rule.to_bits(), Ordering::Relaxed),
-            Err(_) => drop(self.crowded.insert(site.to_bits(), rule.to_bits())),
+            Err(_) => drop(self.overflow.insert(site.to_bits(), rule.to_bits())),
         }
     }
 
     /// Bytes of address space.
     pub fn bytes(&self) -> usize {
-        size_of_val(self.places) + self.crowded.bytes()
+        size_of_val(self.places) + self.overflow.bytes()
     }
 }
 
 /// The word where the site's key belongs.
 #[inline]
-fn place(site: Site) -> usize {
+fn place(site: CodeAddress) -> usize {
     let hash = spread_high(site.to_bits()) >> (64 - PLACE_BITS);
     2 * hash as usize % WORDS
 }
@@ -77,9 +77,9 @@ mod tests {
 
     #[test]
     fn every_rule_is_found_again_crowded_or_not() {
-        let rules = Rules::new().unwrap();
-        let rule = |n: usize| Rule::from_bits(1 << 63 | n as u64);
-        let sites = || (1..=WORDS).map(|n| (n, Site::staying(0x5555_0000_0000 + 7 * n)));
+        let rules = RuleCache::new().unwrap();
+        let rule = |n: usize| UnwindRule::from_bits(1 << 63 | n as u64);
+        let sites = || (1..=WORDS).map(|n| (n, CodeAddress::staying(0x5555_0000_0000 + 7 * n)));
         assert!(sites().all(|(_, site)| rules.find(site).is_none()));
         sites().for_each(|(n, site)| rules.insert(site, rule(n)));
         assert!(sites().all(|(n, site)| rules.find(site) == Some(rule(n))));

@@ -4,13 +4,13 @@ use crate::profile_file::store::Store;
 #[cfg(not(portable_unwinder))]
 use crate::unwinder::cfi;
 #[cfg(not(portable_unwinder))]
-use crate::unwinder::cfi::Rule;
-use crate::unwinder::modules::{Modules, Site};
-use crate::unwinder::rule_cache::Rules;
+use crate::unwinder::cfi::UnwindRule;
+use crate::unwinder::modules::{CodeAddress, Modules};
+use crate::unwinder::rule_cache::RuleCache;
 
 /// Everything a table walk needs beside the stack.
 pub struct Tables<'a> {
-    pub rules: &'a Rules,
+    pub rules: &'a RuleCache,
     pub modules: &'a Modules,
     pub store: &'a Store,
     pub now_ns: u64,
@@ -18,14 +18,14 @@ pub struct Tables<'a> {
 
 impl Tables<'_> {
     #[inline]
-    pub(super) fn site(&self, return_address: usize) -> Site {
+    pub(super) fn site(&self, return_address: usize) -> CodeAddress {
         self.modules.site(self.store, return_address, self.now_ns)
     }
 
     /// The site of a return address, and the rule for the frame of its function.
     #[cfg(not(portable_unwinder))]
     #[inline]
-    pub(super) fn caller(&mut self, return_address: usize) -> (Site, Rule) {
+    pub(super) fn caller(&mut self, return_address: usize) -> (CodeAddress, UnwindRule) {
         let site = self.site(return_address);
         match self.rules.find(site.call()) {
             Some(rule) => (site, rule),
@@ -38,7 +38,7 @@ impl Tables<'_> {
     #[cfg(not(portable_unwinder))]
     #[cold]
     #[inline(never)]
-    fn meet(&mut self, return_address: usize, site: Site) -> (Site, Rule) {
+    fn meet(&mut self, return_address: usize, site: CodeAddress) -> (CodeAddress, UnwindRule) {
         let rule = self.compile(site.call());
         match self.site(return_address) {
             same if same == site => (site, rule),
@@ -48,7 +48,7 @@ impl Tables<'_> {
 
     #[cfg(not(portable_unwinder))]
     #[inline]
-    pub(super) fn rule(&mut self, at: Site) -> Rule {
+    pub(super) fn rule(&mut self, at: CodeAddress) -> UnwindRule {
         match self.rules.find(at) {
             Some(rule) => rule,
             None => self.compile(at),
@@ -58,10 +58,10 @@ impl Tables<'_> {
     #[cfg(not(portable_unwinder))]
     #[cold]
     #[inline(never)]
-    fn compile(&mut self, at: Site) -> Rule {
+    fn compile(&mut self, at: CodeAddress) -> UnwindRule {
         let rule = match self.modules.find(self.store, at, self.now_ns) {
             Some(module) => cfi::compile(&module, at.address()),
-            None => Rule::UNKNOWN,
+            None => UnwindRule::UNKNOWN,
         };
         self.rules.insert(at, rule);
         rule

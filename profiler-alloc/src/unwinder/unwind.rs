@@ -12,12 +12,16 @@
 //! [`Frames::is_confirmed_by`]); whether a function keeps a frame pointer at a given return address
 //! is a property of its code, so what held once holds always.
 
+use core::ops::ControlFlow;
+
 use crate::unwinder::arch;
 #[cfg(not(portable_unwinder))]
 use crate::unwinder::beyond::{At, CallerFrame, cut_off, outermost};
-use crate::unwinder::cfi::{Rule, Step};
-use crate::unwinder::frame::{End, Found, Guess, Visit, Why};
-use crate::unwinder::modules::{Modules, Site};
+use crate::unwinder::cfi::{Step, UnwindRule};
+#[cfg(not(portable_unwinder))]
+use crate::unwinder::frame::Why;
+use crate::unwinder::frame::{Candidate, End, WalkedFrame};
+use crate::unwinder::modules::{CodeAddress, Modules};
 use crate::unwinder::registers::Registers;
 use crate::unwinder::stack_memory::StackMemory;
 use crate::unwinder::stack_words::StackWords;
@@ -33,7 +37,7 @@ pub fn walk(
     registers: Registers,
     memory: &mut StackMemory,
     tables: &mut Tables<'_>,
-    mut visit: impl FnMut(Found, &mut StackMemory) -> Visit,
+    mut visit: impl FnMut(WalkedFrame, &mut StackMemory) -> ControlFlow<()>,
 ) -> End {
     let Registers { pc, sp, fp, .. } = registers;
     let mut link = registers.link();
@@ -113,7 +117,7 @@ pub fn walk(
         // the call is where it was interrupted, for us as for whoever reads the profile.
         let return_address = return_address + usize::from(caller.is_signal);
         let (site, next) = tables.caller(return_address);
-        let found = Found {
+        let found = WalkedFrame {
             site,
             sp: caller.sp,
             place: caller.place,
@@ -122,7 +126,7 @@ pub fn walk(
             by_fp: caller.by_fp,
             by_more: caller.by_more,
         };
-        if visit(found, memory) == Visit::Enough {
+        if visit(found, memory).is_break() {
             return End::Complete;
         }
         rule = next;
@@ -141,11 +145,11 @@ pub fn walk(
     _: Registers,
     memory: &mut StackMemory,
     tables: &mut Tables<'_>,
-    mut visit: impl FnMut(Found, &mut StackMemory) -> Visit,
+    mut visit: impl FnMut(WalkedFrame, &mut StackMemory) -> ControlFlow<()>,
 ) -> End {
     // Places are not known, so no outer end is ever found again.
     crate::unwinder::portable::walk(|return_address| {
-        let found = Found {
+        let found = WalkedFrame {
             site: tables.site(return_address),
             sp: 0,
             place: 0,
@@ -178,7 +182,7 @@ impl FirstFrame {
     };
 
     /// By the `rule` at `pc`, if it leads to a place on the stack.
-    pub fn new(pc: usize, rule: Rule) -> Option<FirstFrame> {
+    pub fn new(pc: usize, rule: UnwindRule) -> Option<FirstFrame> {
         match rule.step() {
             Step::Caller {
                 from_fp,
@@ -223,22 +227,24 @@ pub fn walk_frame_pointers(
     memory: &mut StackMemory,
     modules: &Modules,
     most: usize,
-) -> Guess {
-    let mut guess = Guess::NONE;
+) -> Candidate {
+    let mut candidate = Candidate::NONE;
     follow_frame_pointers(registers, memory, |_, [_, word]| {
         let return_address = arch::address_in(word);
         if return_address == 0 {
             return false;
         }
-        guess.fingerprint.push(Site::staying(return_address));
-        guess.len += 1;
-        let is_of_tables = guess.len > most || modules.may_pass(return_address);
+        candidate
+            .fingerprint
+            .push(CodeAddress::staying(return_address));
+        candidate.len += 1;
+        let is_of_tables = candidate.len > most || modules.may_pass(return_address);
         if is_of_tables {
-            guess = Guess::NONE;
+            candidate = Candidate::NONE;
         }
         !is_of_tables
     });
-    guess
+    candidate
 }
 
 /// Copies everything that a walk by frame pointers depends on beside the first. False if there is

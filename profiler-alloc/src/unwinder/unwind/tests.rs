@@ -12,16 +12,16 @@ use crate::ffi::memory;
 use crate::profile_file::store::Store;
 use crate::stacks::frame_buffer::{FrameBuffer, Frames};
 use crate::stacks::interner::StackRef;
-use crate::stacks::stack_cache::{RecentStacks, Start};
+use crate::stacks::stack_cache::{StackCache, Start};
 use crate::unwinder::frame::Fingerprint;
-use crate::unwinder::rule_cache::Rules;
+use crate::unwinder::rule_cache::RuleCache;
 use crate::unwinder::stack_memory::OwnStack;
 use crate::unwinder::stack_words::Quad;
 
 /// What a table walk needs.
 struct Known {
     store: Store,
-    rules: Rules,
+    rules: RuleCache,
     modules: Modules,
 }
 
@@ -40,7 +40,7 @@ impl Known {
 struct Oracle {
     known: Known,
     buffer: FrameBuffer,
-    recent: RecentStacks,
+    cache: StackCache,
     /// Every stack met so far; its number is one more than its place.
     stacks: Vec<Vec<usize>>,
     compared: usize,
@@ -58,7 +58,7 @@ impl Oracle {
         std::fs::remove_file(path).unwrap();
         let modules = Modules::new().unwrap();
         modules.add_all(&store, 0);
-        let rules = Rules::new().unwrap();
+        let rules = RuleCache::new().unwrap();
         Oracle {
             known: Known {
                 store,
@@ -66,7 +66,7 @@ impl Oracle {
                 modules,
             },
             buffer: FrameBuffer::new(memory::zeroed(FrameBuffer::words(4096)).unwrap(), 4096),
-            recent: RecentStacks::new(),
+            cache: StackCache::new(),
             stacks: Vec::new(),
             compared: 0,
             recognized: 0,
@@ -82,7 +82,7 @@ impl Oracle {
         let mut tables = self.known.tables();
         let end = walk(registers, &mut memory, &mut tables, |found, _| {
             addresses.push(found.site.address());
-            Visit::GoOn
+            ControlFlow::Continue(())
         });
         (addresses, end)
     }
@@ -116,19 +116,19 @@ impl Oracle {
             stack: number as u32 + 1,
             node: 1,
         };
-        let recognized = self.recent.find(start, &mut memory);
+        let recognized = self.cache.find(start, &mut memory);
         assert!(recognized.is_none_or(|recognized| recognized == stack));
         self.recognized += usize::from(recognized.is_some());
 
         // The walk that goes only as far as the stack differs from the last one finds the same.
         let mut memory = StackMemory::at(registers.sp, &mut OwnStack::find());
-        let mut frames = Frames::new(&mut self.buffer, 1, Guess::NONE);
+        let mut frames = Frames::new(&mut self.buffer, 1, Candidate::NONE);
         let mut tables = self.known.tables();
         walk(registers, &mut memory, &mut tables, |found, memory| {
             frames.push(found, memory)
         });
         frames.complete();
-        (self.recent).note(start, stack, |words| frames.copy_words(&memory, words));
+        (self.cache).note(start, stack, |words| frames.copy_words(&memory, words));
         let mut kept: Vec<_> = frames
             .outermost_first()
             .map(|site| site.expect("not that deep").address())
@@ -136,7 +136,7 @@ impl Oracle {
         kept.reverse();
         assert_eq!(kept, ours);
         let mut whole = Fingerprint::EMPTY;
-        (ours.iter().rev()).for_each(|&address| whole.push(Site::staying(address)));
+        (ours.iter().rev()).for_each(|&address| whole.push(CodeAddress::staying(address)));
         assert_eq!(frames.fingerprint(), whole);
         self.frames += ours.len();
         self.joined += ours.len() - frames.walked();
@@ -257,7 +257,7 @@ fn fingerprints_depend_on_order() {
         let mut fingerprint = Fingerprint::EMPTY;
         addresses
             .iter()
-            .for_each(|&address| fingerprint.push(Site::staying(address)));
+            .for_each(|&address| fingerprint.push(CodeAddress::staying(address)));
         fingerprint
     };
     assert_eq!(of(&[1, 2, 3]), of(&[1, 2, 3]));
@@ -285,14 +285,14 @@ fn a_chain_of_frame_pointers_is_followed_to_its_end() {
     let mut memory = StackMemory::at(registers.sp, &mut own);
     let modules = Modules::new().unwrap();
     let mut expected = Fingerprint::EMPTY;
-    expected.push(Site::staying(0x1111));
-    expected.push(Site::staying(0x2222));
-    let guess = walk_frame_pointers(registers, &mut memory, &modules, 100);
-    assert_eq!((guess.fingerprint, guess.len), (expected, 2));
+    expected.push(CodeAddress::staying(0x1111));
+    expected.push(CodeAddress::staying(0x2222));
+    let candidate = walk_frame_pointers(registers, &mut memory, &modules, 100);
+    assert_eq!((candidate.fingerprint, candidate.len), (expected, 2));
     assert_eq!(
         walk_frame_pointers(registers, &mut memory, &modules, 0).len,
         0,
-        "too deep to guess"
+        "too deep to candidate"
     );
     // A frame pointer that does not rise ends the walk.
     set(30, address(20));

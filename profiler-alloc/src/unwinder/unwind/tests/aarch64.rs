@@ -98,19 +98,20 @@ fn signed_return_addresses_are_walked_and_remembered() {
 
 #[test]
 fn frame_pointers_lead_through_signed_return_addresses() {
-    unsafe extern "C" fn guess(_: *mut c_void) {
+    unsafe extern "C" fn candidate(_: *mut c_void) {
         let registers = Registers::capture();
-        let (ours, _) = Oracle::new("guess").walk(registers);
+        let (ours, _) = Oracle::new("candidate").walk(registers);
         let mut memory = StackMemory::at(registers.sp, &mut OwnStack::find());
         let modules = Modules::new().unwrap();
-        let guess = walk_frame_pointers(registers, &mut memory, &modules, 100);
-        assert!(guess.len > 5 && guess.len <= ours.len());
+        let candidate = walk_frame_pointers(registers, &mut memory, &modules, 100);
+        assert!(candidate.len > 5 && candidate.len <= ours.len());
         let mut expected = Fingerprint::EMPTY;
-        (ours[..guess.len].iter()).for_each(|&address| expected.push(Site::staying(address)));
-        assert_eq!(guess.fingerprint, expected);
+        (ours[..candidate.len].iter())
+            .for_each(|&address| expected.push(CodeAddress::staying(address)));
+        assert_eq!(candidate.fingerprint, expected);
     }
-    // SAFETY: calls `guess`, which takes anything.
-    unsafe { memprof_test_call_signed(std::ptr::null_mut(), guess) };
+    // SAFETY: calls `candidate`, which takes anything.
+    unsafe { memprof_test_call_signed(std::ptr::null_mut(), candidate) };
 }
 
 #[test]

@@ -14,7 +14,7 @@ fn both(oracle: &Oracle) -> (Vec<usize>, End, bool) {
     let mut tables = oracle.known.tables();
     let end = walk(registers, &mut memory, &mut tables, |found, _| {
         ours.push(found.site.address());
-        Visit::GoOn
+        ControlFlow::Continue(())
     });
     let theirs = theirs();
     let start = theirs
