@@ -2,6 +2,7 @@
 //! its own.
 
 mod chromium;
+mod skip;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use memprof::source::{Places, Sources};
 use memprof::symbolize::{CodeFrame, Symbols};
 use profiler_alloc_format::Point;
 use serde_json::json;
+use skip::skip;
 
 /// The page of a profile with two files, and of `more` stacks beside.
 fn page(folder: &Path, more: u64) -> PathBuf {
@@ -101,10 +103,7 @@ fn page(folder: &Path, more: u64) -> PathBuf {
 #[test]
 fn the_page_works_in_a_browser() {
     let Some(program) = chromium() else {
-        eprintln!(
-            "not tested: the page in a browser, as there is no Chromium (apt-get install chromium)"
-        );
-        return;
+        return skip("the page in a browser: no Chromium (apt-get install chromium)");
     };
     let folder = tempfile::tempdir().unwrap();
     let mut browser = Browser::start(&program);
@@ -243,10 +242,7 @@ fn diff_page(folder: &Path) -> PathBuf {
 #[test]
 fn the_page_of_a_diff_works_in_a_browser() {
     let Some(program) = chromium() else {
-        eprintln!(
-            "not tested: the page of a diff in a browser, as there is no Chromium (apt-get install chromium)"
-        );
-        return;
+        return skip("the page of a diff in a browser: no Chromium (apt-get install chromium)");
     };
     let folder = tempfile::tempdir().unwrap();
     let mut browser = Browser::start(&program);
@@ -286,10 +282,7 @@ fn the_page_of_a_diff_works_in_a_browser() {
 #[test]
 fn a_large_profile_is_cut_and_opens() {
     let Some(program) = chromium() else {
-        eprintln!(
-            "not tested: a large page in a browser, as there is no Chromium (apt-get install chromium)"
-        );
-        return;
+        return skip("a large page in a browser: no Chromium (apt-get install chromium)");
     };
     let folder = tempfile::tempdir().unwrap();
     let path = page(folder.path(), 100_000);

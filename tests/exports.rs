@@ -8,6 +8,7 @@ mod leak;
 mod pprof;
 #[allow(dead_code, reason = "only the profile is used")]
 mod recording;
+mod skip;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,6 +20,7 @@ use leak::{leak, memprof, totals};
 use opentelemetry_proto::tonic::profiles::v1development::ProfilesData;
 use prost::Message;
 use serde_json::Value;
+use skip::skip;
 
 fn export(form: &str) -> Vec<u8> {
     memprof(&["export", "--to", form], &leak().profile())
@@ -303,9 +305,7 @@ fn json_and_csv_agree() {
 fn go_tool_pprof_reads_it() {
     let go = Command::new("go").arg("version").output();
     if !go.is_ok_and(|output| output.status.success()) {
-        return eprintln!(
-            "not tested: go tool pprof, as go is not installed (apt-get install golang-go)"
-        );
+        return skip("go tool pprof: no go (apt-get install golang-go)");
     }
     let folder = tempfile::tempdir().unwrap();
     let file: PathBuf = folder.path().join("leak.pb.gz");

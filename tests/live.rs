@@ -2,6 +2,7 @@
 
 #[allow(dead_code, reason = "each test uses a part")]
 mod built;
+mod skip;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use profiler_alloc_format::STATE_RECORDING;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use skip::skip;
 use tempfile::TempDir;
 
 const SOURCE: &str = "\
@@ -342,7 +344,7 @@ fn a_process_is_found_by_its_number() {
 /// Runs the page on a terminal of its own and does `then` to its process when it shows; gives what the terminal got.
 fn on_a_terminal(then: &str) -> Option<String> {
     if Command::new("script").arg("--version").output().is_err() {
-        eprintln!("not tested: `script`, which makes a terminal, is not installed");
+        skip("the page on a terminal: no `script` (apt-get install bsdutils)");
         return None;
     }
     let folder = recorded();

@@ -1,11 +1,14 @@
 //! How the command behaves among others: colour, pipes that close, errors, and files that are whole or not there.
 
+mod skip;
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use memprof::profile::{Frame, builder::Builder};
+use skip::skip;
 use tempfile::TempDir;
 
 const MEMPROF: &str = env!("CARGO_BIN_EXE_memprof");
@@ -190,7 +193,7 @@ fn a_damaged_profile_is_shown_with_what_is_wrong_with_it() {
 /// Whether a report on a terminal of its own has styles; `None` where no terminal can be made.
 fn styled_on_a_terminal(folder: &Path, variables: &str) -> Option<bool> {
     if Command::new("script").arg("--version").output().is_err() {
-        eprintln!("not tested: `script`, which makes a terminal, is not installed");
+        skip("a report on a terminal: no `script` (apt-get install bsdutils)");
         return None;
     }
     let run = format!("TERM=xterm {variables} '{MEMPROF}' report app.memprof");

@@ -2,6 +2,8 @@
 //!
 //! Each test compiles one small program, takes all addresses of one of its functions, and asks for their lines.
 
+mod skip;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,6 +15,7 @@ use memprof::report::{Report, Scope};
 use memprof::source::{Places, Sources};
 use memprof::symbolize::{self, Symbols, symbolize};
 use object::{Object, ObjectSymbol};
+use skip::skip;
 use tempfile::TempDir;
 
 /// `outer` calls `inner`, which is inlined into it and calls `opaque`, which is not.
@@ -260,7 +263,7 @@ fn ran(program: &Program, tool: &str, arguments: &[&str]) -> bool {
             true
         }
         Err(error) => {
-            eprintln!("not tested: {tool}: {error} (apt-get install dwz binutils)");
+            skip(format!("{tool}: {error} (apt-get install dwz binutils)"));
             false
         }
     }
@@ -387,7 +390,9 @@ fn functions_that_are_one_piece_of_code_are_said() {
     ];
     for (tool, linker, flags) in kinds {
         if Command::new(tool).arg("--version").output().is_err() {
-            eprintln!("not tested: {tool} (apt-get install lld binutils)");
+            skip(format!(
+                "programs of the linker {tool} (apt-get install lld binutils)"
+            ));
             continue;
         }
         let mut program = compile(&[&["-Cdebuginfo=1", linker], flags].concat());
