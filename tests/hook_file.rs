@@ -1,7 +1,6 @@
 //! Rule 5 of the hook: how the profile's file is made, and that whatever stands in its way, the program runs on as if
 //! unprofiled, with one line on stderr.
 
-#[allow(dead_code, reason = "each test uses a part")]
 mod built;
 mod skip;
 

@@ -3,7 +3,6 @@
 //! Counts are the same on every run of one build, so the bounds are tight: whoever makes a path longer has to say so here.
 //! They hold for the optimized program; the unoptimized one is not measured.
 
-#[allow(dead_code, reason = "each test uses a part")]
 mod built;
 mod skip;
 

@@ -2,7 +2,6 @@
 //!
 //! Each build is a package of its own below the target folder, made by cargo as a user would.
 
-#[allow(dead_code, reason = "each test uses a part")]
 mod built;
 mod skip;
 

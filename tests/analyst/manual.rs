@@ -1,10 +1,8 @@
 //! The help texts are those in `docs/commands.md`, and completions and man pages are made from the same definition.
 //!
-//! `MEMPROF_UPDATE_DOCS=1 cargo test --test manual` writes the page anew.
+//! `MEMPROF_UPDATE_DOCS=1 cargo test --test analyst manual` writes the page anew.
 
-mod skip;
-
-use skip::skip;
+use crate::skip::skip;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -54,7 +52,7 @@ fn page() -> String {
     let mut page = "\
 # The commands
 
-The help of every command, as `memprof COMMAND --help` prints it. This page is made by a test: see `tests/manual.rs`.
+The help of every command, as `memprof COMMAND --help` prints it. This page is made by a test: see `tests/analyst/manual.rs`.
 "
     .to_owned();
     for command in COMMANDS {
@@ -82,7 +80,7 @@ fn the_page_of_commands_is_what_they_print() {
     let kept = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         kept == page,
-        "docs/commands.md is not what the commands print: MEMPROF_UPDATE_DOCS=1 cargo test --test manual writes it anew"
+        "docs/commands.md is not what the commands print: MEMPROF_UPDATE_DOCS=1 cargo test --test analyst manual writes it anew"
     );
 }
 

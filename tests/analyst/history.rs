@@ -1,19 +1,16 @@
 //! Runs kept and found again: what is restored, who may save at once, and how a figure is followed.
 
-#[allow(dead_code, reason = "no spreadsheet is written")]
-mod inert;
-mod synthetic;
-
 use std::path::Path;
 use std::process::{Command, Output};
 use std::thread;
 
-use inert::STRINGS;
+use crate::inert;
+use crate::inert::STRINGS;
+use crate::synthetic::Program;
 use memprof::history::{History, HistoryError, Label, Subject, Trend, plot};
 use memprof::report::diff::Diff;
 use memprof::report::{Metric, Report, Scope};
 use memprof::symbolize::CodeFrame;
-use synthetic::Program;
 
 const SOURCE: &str = "\
 fn main() {

@@ -1,10 +1,9 @@
 //! Every view of one profile: all agree on its totals, and no text in it does harm where it is shown.
 
-mod skip;
-
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::skip::skip;
 use memprof::profile::{self, Frame, Profile, builder::Builder};
 use memprof::render::{
     Base, Csv, DiffHtml, DiffText, Flamegraph, Html, Json, LeaksText, Renderer, SummaryText,
@@ -19,7 +18,6 @@ use memprof::source::{Places, Sources};
 use memprof::symbolize::{CodeFrame, Pattern, Symbols};
 use profiler_alloc_format::Point;
 use serde_json::Value;
-use skip::skip;
 
 /// Text that would steer a terminal, end an element, begin a script, or pass for something else.
 const HOSTILE: [&str; 30] = [

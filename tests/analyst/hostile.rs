@@ -1,11 +1,10 @@
 //! No bytes, wherever they come from, make the analyst panic, hang or eat the machine's memory.
 
-mod inert;
-
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 
-use inert::STRINGS;
+use crate::inert;
+use crate::inert::STRINGS;
 use memprof::export::{Dhat, Firefox, Folded, Otlp, Pprof, Speedscope, StacksCsv, StacksJson};
 use memprof::profile::{self, Frame, Profile, builder::Builder};
 use memprof::render::{

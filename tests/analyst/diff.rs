@@ -1,19 +1,16 @@
 //! Differences of synthetic profiles whose source was edited in between, and `memprof diff` as a user runs it.
 
-#[allow(dead_code, reason = "each test uses a part")]
-mod built;
-mod synthetic;
-
 use std::fs;
 use std::process::Command;
 
+use crate::built;
+use crate::synthetic::Program;
 use memprof::profile::builder::Builder;
 use memprof::render::{Base, DiffHtml, DiffJson, DiffText, Flamegraph};
 use memprof::report::diff::{Diff, FunctionChange, Limit, What};
 use memprof::report::{CallTree, Grain, Limits, Metric, Report, Scope, Stacks};
 use memprof::source::{Places, Sources};
 use memprof::symbolize::CodeFrame;
-use synthetic::Program;
 
 const MIB: u64 = 1 << 20;
 

@@ -1,16 +1,14 @@
 //! Reports of synthetic profiles, as a user would read them.
 
-mod synthetic;
-
 use std::collections::HashMap;
 use std::io;
 
+use crate::synthetic::Program;
 use md5::Digest;
 use memprof::profile::Frame;
 use memprof::render::{Column, Csv, Json, Renderer, SummaryText, Text};
 use memprof::report::{Lines, Report, Scope, Selection, Summary};
 use memprof::symbolize::CodeFrame;
-use synthetic::Program;
 
 fn shown(renderer: &dyn Renderer, report: &Report) -> String {
     let mut out = Vec::new();

@@ -1,7 +1,7 @@
 //! Large profiles through every view: they fit into 2 GiB of memory, and the views agree.
 //!
 //! The million nodes are for a release build and by hand; the times it prints are no limits, as machines differ:
-//! `cargo build --release && MEMPROF=target/release/memprof cargo test --test large -- --ignored --nocapture`
+//! `cargo build --release && MEMPROF=target/release/memprof cargo test --test analyst large -- --ignored --nocapture`
 
 use std::fs;
 use std::path::{Path, PathBuf};

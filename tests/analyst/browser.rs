@@ -1,14 +1,12 @@
 //! The page of `memprof report --format html` in a real browser: what it shows, what clicks do, and that it breaks no rule of
 //! its own.
 
-mod chromium;
-mod skip;
-
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use chromium::{Browser, chromium};
+use crate::chromium::{Browser, chromium};
+use crate::skip::skip;
 use memprof::profile::{self, Frame, builder::Builder};
 use memprof::render::{DiffHtml, Html};
 use memprof::report::diff::Diff;
@@ -17,7 +15,6 @@ use memprof::source::{Places, Sources};
 use memprof::symbolize::{CodeFrame, Symbols};
 use profiler_alloc_format::Point;
 use serde_json::json;
-use skip::skip;
 
 /// The page of a profile with two files, and of `more` stacks beside.
 fn page(folder: &Path, more: u64) -> PathBuf {

@@ -1,13 +1,5 @@
 //! Profiles served as a Go program would, and pushed as Pyroscope takes them: the same totals as the report.
 
-#[allow(dead_code, reason = "each test uses a part")]
-mod built;
-mod leak;
-#[allow(dead_code, reason = "what a heap profile needs is looked at")]
-mod pprof;
-#[allow(dead_code, reason = "only the profile is used")]
-mod recording;
-
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -15,8 +7,11 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use built::{MEMPROF, text};
-use leak::{leak, totals};
+use crate::built;
+use crate::built::{MEMPROF, text};
+use crate::leak;
+use crate::leak::{leak, totals};
+use crate::pprof;
 use memprof::serve::Server;
 use memprof::source::Places;
 

@@ -1,20 +1,17 @@
 //! What a large profile costs in work, not in time: nothing is done twice that can be done once.
 
-mod large_profile;
-mod skip;
-
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use large_profile::Large;
+use crate::large_profile::Large;
+use crate::skip::skip;
 use memprof::profile::builder::Builder;
 use memprof::profile::{Frame, Profile, parse};
 use memprof::report::{Report, Scope, Summary};
 use memprof::source::{Places, Sources};
 use memprof::symbolize::{Options, Symbolizer};
-use skip::skip;
 
 const NODES: usize = 10_000;
 

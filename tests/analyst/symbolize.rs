@@ -2,20 +2,18 @@
 //!
 //! Each test compiles one small program, takes all addresses of one of its functions, and asks for their lines.
 
-mod skip;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::skip::skip;
 use memprof::defect::Defect;
 use memprof::profile::{self, Frame, Profile, builder::Builder};
 use memprof::report::{Report, Scope};
 use memprof::source::{Places, Sources};
 use memprof::symbolize::{self, Symbols, symbolize};
 use object::{Object, ObjectSymbol};
-use skip::skip;
 use tempfile::TempDir;
 
 /// `outer` calls `inner`, which is inlined into it and calls `opaque`, which is not.

@@ -1,9 +1,5 @@
 //! `memprof run` stands in nobody's way: stdio, signals and exit codes pass through, and it says what was recorded.
 
-#[allow(dead_code, reason = "each test uses a part")]
-mod built;
-mod skip;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -11,9 +7,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
-use built::{MEMPROF, example, text};
+use crate::built::{MEMPROF, example, text};
+use crate::skip::skip;
 use rustix::process::{Pid, Signal, kill_process};
-use skip::skip;
 
 /// A command that finds no signal ignored, even where these tests run under `nohup` or in a shell's background.
 fn with_default_signals(program: &str) -> Command {

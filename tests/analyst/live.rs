@@ -1,15 +1,13 @@
 //! `memprof live` as a user meets it: the page on terminals of several sizes, and the command with and without one.
 
-#[allow(dead_code, reason = "each test uses a part")]
-mod built;
-mod skip;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use built::MEMPROF;
+use crate::built;
+use crate::built::MEMPROF;
+use crate::skip::skip;
 use memprof::live::{Flow, Page, draw};
 use memprof::profile::builder::Builder;
 use memprof::profile::{Frame, Point, parse};
@@ -20,7 +18,6 @@ use profiler_alloc_format::STATE_RECORDING;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use skip::skip;
 use tempfile::TempDir;
 
 const SOURCE: &str = "\

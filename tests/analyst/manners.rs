@@ -1,14 +1,12 @@
 //! How the command behaves among others: colour, pipes that close, errors, and files that are whole or not there.
 
-mod skip;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crate::skip::skip;
 use memprof::profile::{Frame, builder::Builder};
-use skip::skip;
 use tempfile::TempDir;
 
 const MEMPROF: &str = env!("CARGO_BIN_EXE_memprof");

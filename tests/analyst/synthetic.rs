@@ -1,5 +1,4 @@
 //! A program that never ran: its source, its symbols and its profile, made by hand.
-#![allow(dead_code, reason = "each test uses what it needs of it")]
 
 use std::fs;
 use std::path::Path;

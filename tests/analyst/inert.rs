@@ -86,7 +86,6 @@ pub fn in_json(output: &str) -> serde_json::Value {
 }
 
 /// For a browser: no string stands there as it is, unless it is harmless there.
-#[allow(dead_code, reason = "not every test shows a page")]
 pub fn in_markup(output: &str) {
     for string in STRINGS {
         let harmful = string.contains(['<', '>', '"', '\'']);

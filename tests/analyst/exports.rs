@@ -1,26 +1,19 @@
 //! Every export of a real profile says the same totals as the report, decoded by a reader that is not memprof's own.
 
-#[allow(dead_code, reason = "each test uses a part")]
-mod built;
-#[allow(dead_code, reason = "no page is shown")]
-mod inert;
-mod leak;
-mod pprof;
-#[allow(dead_code, reason = "only the profile is used")]
-mod recording;
-mod skip;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use built::text;
-use leak::{leak, memprof, totals};
+use crate::built::text;
+use crate::inert;
+use crate::leak;
+use crate::leak::{leak, memprof, totals};
+use crate::pprof;
+use crate::skip::skip;
 use opentelemetry_proto::tonic::profiles::v1development::ProfilesData;
 use prost::Message;
 use serde_json::Value;
-use skip::skip;
 
 fn export(form: &str) -> Vec<u8> {
     memprof(&["export", "--to", form], &leak().profile())
