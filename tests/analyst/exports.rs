@@ -7,7 +7,6 @@ use std::process::Command;
 
 use crate::built::text;
 use crate::inert;
-use crate::leak;
 use crate::leak::{leak, memprof, totals};
 use crate::pprof;
 use crate::skip::skip;

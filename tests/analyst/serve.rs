@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use crate::built;
 use crate::built::{MEMPROF, text};
-use crate::leak;
 use crate::leak::{leak, totals};
 use crate::pprof;
 use memprof::serve::Server;
