@@ -3,8 +3,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
+use profiler_alloc::measure::{Budget, Output, set_output};
 use profiler_alloc::queries::{QueryEvent, record};
-use profiler_alloc::wrappers::{Budget, Output, set_output};
 use profiler_alloc::{ProfilerAlloc, elapsed_timer, profile, query_profiler, ram_profiler};
 
 #[global_allocator]

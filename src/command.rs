@@ -1,5 +1,6 @@
 //! The command line: which subcommand, with which options; the only place that prints errors and chooses exit codes.
 
+mod choices;
 mod completions;
 mod diff;
 mod export;
@@ -22,7 +23,7 @@ mod tree;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 /// A line-level memory profiler for Rust: how much memory every source line took and gave back.
 ///
@@ -93,8 +94,8 @@ pub fn main() -> ExitCode {
         Memprof::History(args) => history::run(args),
         Memprof::Serve(args) => serve::run(args),
         Memprof::Push(args) => push::run(args),
-        Memprof::Completions(args) => completions::completions(args),
-        Memprof::Manpages(args) => completions::manpages(args),
+        Memprof::Completions(args) => completions::completions(args, Memprof::command()),
+        Memprof::Manpages(args) => completions::manpages(args, Memprof::command()),
     };
     result.unwrap_or_else(|error| {
         // Nobody may be there to read it; the exit code says enough then.

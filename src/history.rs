@@ -19,6 +19,7 @@ pub use save::Label;
 pub use trend::{Point, Subject, Trend};
 
 use crate::report::Report;
+use migrations::Opening;
 
 /// How long to wait for another that writes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -243,17 +244,5 @@ impl History {
             )
             .optional();
         found.map_err(|error| self.fault(error))
-    }
-}
-
-/// Why a history could not be opened.
-enum Opening {
-    Sqlite(rusqlite::Error),
-    TooNew { found: i64, known: i64 },
-}
-
-impl From<rusqlite::Error> for Opening {
-    fn from(error: rusqlite::Error) -> Self {
-        Opening::Sqlite(error)
     }
 }

@@ -17,6 +17,7 @@ mod live;
 mod own_memory;
 mod page;
 mod spans;
+mod style;
 mod summary_text;
 mod temporary_text;
 mod text;

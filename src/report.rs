@@ -12,9 +12,11 @@ pub mod diff;
 mod draft;
 mod exact;
 mod figures;
+mod key;
 mod leak;
 mod live;
 mod metric;
+mod model;
 mod naming;
 mod narrow;
 mod placing;
@@ -22,12 +24,9 @@ mod select;
 mod sites;
 mod stacks;
 mod summary;
+mod tables;
 mod tally;
 mod timeline;
-
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
 
 pub use crate::profile::Loss;
 pub use about::{Recording, Sampling};
@@ -37,164 +36,16 @@ pub use figures::{Bytes, CountErrors, Figures, NOISE};
 pub use leak::Growth;
 pub use live::{Fate, Live, LiveRow, LiveSort, Place, Rates};
 pub use metric::Metric;
-pub use narrow::{Grain, OUTSIDE};
+pub use model::{Basis, Line, Note, Report, Scope, Table};
+pub use narrow::Grain;
 pub use select::{Filter, Lines, NoMatch, Selection, Sort};
 pub use sites::{Age, Site};
-pub use stacks::{FrameId, StackFrame, StackModule, StackNode, StackNodeId, StackTotal, Stacks};
+pub use stacks::{
+    FrameId, OUTSIDE, StackFrame, StackModule, StackNode, StackNodeId, StackTotal, Stacks,
+};
 pub use summary::{OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 
 pub use timeline::{CallSpan, OwnMemory, TimePoint, Timeline};
 
-use crate::defect::Defect;
-use crate::profile::Profile;
 pub use crate::profile::{Counters, Course, State, Taken};
-use crate::source::Sources;
 pub use crate::symbolize::Origin;
-use crate::symbolize::Symbols;
-use placing::Placing;
-
-/// Memory by source line, for every function that touched any.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Report {
-    /// Which program and when.
-    pub recording: Recording,
-    /// How it was sampled.
-    pub sampling: Sampling,
-    /// What the figures are made of.
-    pub basis: Basis,
-    /// Functions with `#[profile]` in the profile.
-    pub exact_functions: usize,
-    /// Whose functions have tables.
-    pub scope: Scope,
-    /// One for each function.
-    pub tables: Vec<Table>,
-    /// What happened with no function of this scope on the stack.
-    pub elsewhere: Figures,
-    /// What could not be charged to any stack.
-    pub unattributed: Figures,
-    /// What the recorder could not keep.
-    pub losses: Vec<Loss>,
-    /// What is wrong with the profile, or missing beside it.
-    pub defects: Vec<Defect>,
-}
-
-/// The lines of one function.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Table {
-    /// The source file, relative to the current folder when below it; a module's path where lines
-    /// are not known.
-    pub file: String,
-    /// The function without generic arguments, closures being part of the function around them.
-    pub function: String,
-    /// What the debug information calls it, with arguments: `<app::Error as From<u8>>::from`. Empty
-    /// where that is not known.
-    pub instances: Vec<String>,
-    /// What happened while the function was anywhere on the stack.
-    pub total: Figures,
-    /// In the order of the file.
-    pub lines: Vec<Line>,
-    /// What a reader of the table has to know.
-    pub notes: Vec<Note>,
-    /// Whether the program's file is the recorded one; if not, lines may be wrong.
-    pub verified: bool,
-}
-
-/// One line of a function.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Line {
-    /// From 1. `None` where lines are not known.
-    pub number: Option<u32>,
-    /// The source text, or `module+0xoffset` where lines are not known. `None` if the file was not
-    /// found.
-    pub contents: Option<String>,
-    /// `None` if nothing was seen on this line.
-    pub figures: Option<Figures>,
-    /// How often it ran, where that is known: in functions with `#[profile]`.
-    pub occurrences: Option<u64>,
-}
-
-/// What the figures of a report are made of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Basis {
-    /// Stacks: every function has a table.
-    #[default]
-    Stacks,
-    /// Counters read between the statements of functions with `#[profile]`. Of [`Figures`], mem
-    /// usage, increment, allocated and freed are known, exactly; the others are not, and zero.
-    Counters,
-}
-
-/// What a reader of a table has to know.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Note {
-    /// The file is not there.
-    SourceNotFound {
-        /// Path as the compiler wrote it, after `--path-map`.
-        path: String,
-    },
-    /// The file is not the one that the program was built from.
-    SourceChanged,
-    /// Function and lines are not known; rows are addresses.
-    NoLines,
-    /// The program's file is not the recorded one.
-    Unverified,
-}
-
-impl fmt::Display for Note {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Note::SourceNotFound { path } => {
-                write!(
-                    f,
-                    "source not found: {path}; use --source-root or --path-map"
-                )
-            }
-            Note::SourceChanged => {
-                f.write_str("source changed since the build: lines may not belong to their text")
-            }
-            Note::NoLines => f.write_str("no line information: rows are addresses"),
-            Note::Unverified => f.write_str("unverified: the program changed since the recording"),
-        }
-    }
-}
-
-/// Whose functions get a table.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// The user's own.
-    #[default]
-    User,
-    /// Also those of dependencies, std and system libraries.
-    All,
-}
-
-impl Report {
-    /// The report of a whole profile. `defects` are those of the stages before.
-    pub fn new(
-        profile: &Profile,
-        symbols: &Symbols,
-        sources: &mut Sources,
-        scope: Scope,
-        mut defects: Vec<Defect>,
-    ) -> Report {
-        let placing = Placing::new(profile, symbols, sources, scope);
-        let tally = tally::inclusive(profile, &placing);
-        let mut tables = placing.into_tables(&tally);
-        exact::add_occurrences(&mut tables, profile, sources);
-        defects.append(&mut sources.take_defects());
-        Report {
-            recording: Recording::of(profile),
-            sampling: Sampling::of(profile),
-            basis: Basis::Stacks,
-            exact_functions: profile.functions.len(),
-            scope,
-            tables,
-            elsewhere: Figures::of(&tally.elsewhere, None),
-            unattributed: Figures::of(&profile.unattributed, None),
-            losses: Loss::of(profile),
-            defects,
-        }
-    }
-}

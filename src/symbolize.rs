@@ -6,6 +6,7 @@
 //! ```
 
 mod bounds;
+mod code_frame;
 mod digests;
 mod dwarf;
 mod module;
@@ -22,16 +23,17 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+pub use code_frame::{CodeFrame, call_address};
 pub use digests::Digest;
-pub use dwarf::call_address;
 pub use module::SymbolizeError;
 pub use origin::{Origin, is_allocator_function};
 pub use own::{Pattern, crate_of};
 use profiler_alloc_format::Frame;
-pub use symbols::{CodeFrame, CodeFrameId, Symbols};
+pub use symbols::{CodeFrameId, Symbols};
 
 use crate::defect::Defect;
 use crate::profile::{Module, Profile};
+use code_frame::MAIN_MODULE;
 use module::{Identity, identify};
 use separate::DebugFiles;
 use twins::Twins;
@@ -39,9 +41,6 @@ use twins::Twins;
 /// Addresses looked up between two calls of the progress hook, and the least that is worth a
 /// thread.
 const BATCH: usize = 512;
-
-/// Number of the main executable's module.
-const MAIN_MODULE: u16 = 0;
 
 /// How to symbolize.
 #[derive(Clone, Copy, Default)]

@@ -16,7 +16,7 @@ use std::sync::{Barrier, Mutex, PoisonError};
 use std::thread;
 
 use memprof::profile::{self, Profile, ProfiledFunction, ProfiledLine};
-use profiler_alloc::wrappers::{Format, set_format};
+use profiler_alloc::measure::{Format, set_format};
 use profiler_alloc::{ProfilerAlloc, Recording, profile, profile_block};
 
 use built::{MEMPROF, example, stripped_example, text};
@@ -493,7 +493,7 @@ fn a_recording_from_code_has_the_lines_between_its_start_and_its_end() {
         assert_eq!(counted(line(recursion, "let own")), (4, 400, 0));
     }
     // And the program's own tables have all of it.
-    let tables = profiler_alloc::wrappers::profiles();
+    let tables = profiler_alloc::measure::profiles();
     let table = tables
         .iter()
         .find(|table| table.function.ends_with("starts_and_stops"));

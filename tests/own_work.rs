@@ -8,10 +8,10 @@ use std::hint::black_box;
 use std::sync::{Arc, Mutex};
 
 use memprof::profile;
-use profiler_alloc::queries::{Handle, QueryEvent, record};
-use profiler_alloc::wrappers::{
+use profiler_alloc::measure::{
     Budget, Format, Output, Report, profiles, report, set_format, set_output,
 };
+use profiler_alloc::queries::{Handle, QueryEvent, record};
 use profiler_alloc::{
     ProfilerAlloc, Recording, Sample, Stats, budget, elapsed_timer, heap_in_use, profile,
     query_profiler, ram_profiler, stats,

@@ -6,8 +6,8 @@
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
+use profiler_alloc::measure::{Output, QueryReport, Report, set_output};
 use profiler_alloc::queries::{Dialect, Handle, QueryEvent, record};
-use profiler_alloc::wrappers::{Output, QueryReport, Report, set_output};
 use profiler_alloc::{ProfilerAlloc, query_profiler};
 use proptest::prelude::*;
 

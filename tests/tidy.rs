@@ -1,16 +1,59 @@
 //! The invariants of `docs/architecture.md` and the rules of the house, checked on the source itself.
 
+mod imports;
 mod metadata;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use imports::Imports;
 use metadata::Metadata;
 use proc_macro2::{TokenStream, TokenTree};
 
-/// The modules of the analyst, lowest first, and which others each may use.
-const LAYERS: &[(&str, &[&str])] = &[
+/// The modules of a crate, lowest first, and which others each may use. The crate's root may use
+/// all of them, and is used by none.
+type Layers = &'static [(&'static str, &'static [&'static str])];
+
+/// The recorder's modules are its layers: folders of `profiler-alloc/src`, or single files there.
+const RECORDER: Layers = &[
+    ("hash", &[]),
+    ("ffi", &["hash"]),
+    ("lockfree", &["hash", "ffi"]),
+    ("counters", &["hash", "ffi", "lockfree"]),
+    ("profile_file", &["ffi", "lockfree"]),
+    ("sampling", &["hash", "ffi", "lockfree", "counters"]),
+    ("unwinder", &["hash", "ffi", "lockfree", "profile_file"]),
+    (
+        "stacks",
+        &["hash", "ffi", "lockfree", "profile_file", "unwinder"],
+    ),
+    (
+        "session",
+        &[
+            "ffi",
+            "lockfree",
+            "counters",
+            "profile_file",
+            "sampling",
+            "unwinder",
+            "stacks",
+        ],
+    ),
+    (
+        "slow_path",
+        &["ffi", "counters", "sampling", "unwinder", "session"],
+    ),
+    ("recording", &["ffi", "counters", "profile_file", "session"]),
+    (
+        "allocator",
+        &["counters", "sampling", "unwinder", "slow_path"],
+    ),
+    ("stats", &["counters", "session", "allocator"]),
+    ("measure", &["ffi", "counters", "session", "slow_path"]),
+];
+
+const ANALYST: Layers = &[
     ("units", &[]),
     ("defect", &["units"]),
     ("profile", &["defect"]),
@@ -68,30 +111,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The files with `unsafe` in them: no others, and each of these.
-const UNSAFE_FILES: &[&str] = &[
+/// The crates whose layers are checked, by the folder of their `lib.rs`.
+const CRATES: &[(&str, Layers)] = &[("profiler-alloc/src", RECORDER), ("src", ANALYST)];
+
+/// Circles of files that import each other. Stays empty.
+const CIRCLES: &[&str] = &[];
+
+/// The folders and files that may hold `unsafe`: no others, and each of these does.
+const UNSAFE: &[&str] = &[
     "examples/operations.rs",
     "profiler-alloc/src/allocator.rs",
-    "profiler-alloc/src/cfi.rs",
-    "profiler-alloc/src/descriptor.rs",
-    "profiler-alloc/src/fork.rs",
-    "profiler-alloc/src/in_force.rs",
-    "profiler-alloc/src/lazy_slice.rs",
-    "profiler-alloc/src/loaded.rs",
-    "profiler-alloc/src/machine/aarch64.rs",
-    "profiler-alloc/src/memory.rs",
-    "profiler-alloc/src/portable.rs",
-    "profiler-alloc/src/registers.rs",
-    "profiler-alloc/src/scratch.rs",
-    "profiler-alloc/src/sqlite.rs",
-    "profiler-alloc/src/stack_memory.rs",
-    "profiler-alloc/src/start.rs",
-    "profiler-alloc/src/store.rs",
-    "profiler-alloc/src/store/mapping.rs",
-    "profiler-alloc/src/sys.rs",
-    "profiler-alloc/src/thread_exit.rs",
-    "profiler-alloc/src/unwind/tests.rs",
-    "profiler-alloc/src/unwind/tests/aarch64.rs",
+    "profiler-alloc/src/ffi/",
+    "profiler-alloc/src/lockfree/",
+    "profiler-alloc/src/profile_file/",
+    "profiler-alloc/src/stacks/workspace.rs",
+    "profiler-alloc/src/unwinder/",
     "tests/counts.rs",
     "tests/dlopen.rs",
     "tests/faults/crash.rs",
@@ -111,16 +145,90 @@ const UNSAFE_FILES: &[&str] = &[
     "tests/wrap_unsafe.rs",
 ];
 
-/// The roots of crates without any.
+/// Packages that only some folders and files of a crate may name, so that the rest stays free of
+/// what they are for: the system, unwind tables, the command line.
+const CONFINED: &[(&str, &str, &[&str])] = &[
+    (
+        "libc",
+        "profiler-alloc/src/",
+        &["ffi/", "profile_file/", "unwinder/"],
+    ),
+    ("gimli", "profiler-alloc/src/", &["unwinder/"]),
+    ("libsqlite3_sys", "profiler-alloc/src/", &["ffi/"]),
+    ("clap", "src/", &["command/", "command.rs"]),
+];
+
+/// Files whose types are published as JSON, or kept as such: a field there is part of a documented
+/// shape.
+const SERIALIZED: &[&str] = &["src/export/", "src/history/", "src/render/"];
+
+/// Files of the model whose types are still serialized as they are. Only shrinks.
+const SERIALIZED_MODEL: &[&str] = &[
+    "src/defect.rs",
+    "src/profile.rs",
+    "src/profile/loss.rs",
+    "src/report/about.rs",
+    "src/report/figures.rs",
+    "src/report/model.rs",
+    "src/report/stacks.rs",
+    "src/report/summary.rs",
+];
+
+/// Names that two types of one crate have. Only shrinks.
+const SHARED_NAMES: &[(&str, &[&str])] = &[
+    (
+        "profiler-alloc/src",
+        &[
+            "Block",
+            "Budget",
+            "Fields",
+            "Kind",
+            "Output",
+            "Place",
+            "Rules",
+            "Running",
+            "Site",
+            "Statement",
+            "Taken",
+            "Totals",
+            "Visit",
+        ],
+    ),
+    (
+        "src",
+        &[
+            "Args",
+            "Bytes",
+            "Data",
+            "FileShape",
+            "Format",
+            "Found",
+            "FrameShape",
+            "FunctionShape",
+            "Growth",
+            "Line",
+            "LineShape",
+            "Location",
+            "Node",
+            "Options",
+            "Output",
+            "Page",
+            "Place",
+            "Profile",
+            "Sample",
+            "Text",
+            "Tree",
+        ],
+    ),
+];
+
+/// The roots of crates without any `unsafe`.
 const SAFE_ROOTS: &[&str] = &[
     "profiler-alloc/format/src/lib.rs",
     "profiler-alloc/macros/src/lib.rs",
     "src/lib.rs",
     "src/main.rs",
 ];
-
-/// Lines above an `unsafe` block or impl in which its SAFETY comment has to start.
-const SAFETY_LINES: usize = 6;
 
 const LARGEST_FILE: u64 = 200 * 1024;
 
@@ -157,20 +265,24 @@ fn no_file_is_large() {
 #[test]
 fn modules_use_only_what_lies_below_them() {
     let mut wrong = BTreeSet::new();
-    for (path, text) in sources() {
-        let Some(module) = module_of(&path) else {
-            continue;
-        };
-        let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == module) else {
-            wrong.insert(format!(
-                "{}: module `{module}` has no layer",
-                path.display()
-            ));
-            continue;
-        };
-        for used in modules_used(tokens(&text)) {
-            if used != module && !allowed.contains(&used.as_str()) {
-                wrong.insert(format!("{}: uses `{used}`", path.display()));
+    for &(folder, layers) in CRATES {
+        let imports = Imports::of(root(), folder, &files());
+        let unknown = imports.modules().filter_map(|module| module.first());
+        let unknown = unknown.filter(|&first| !layers.iter().any(|(name, _)| name == first));
+        wrong.extend(unknown.map(|first| format!("{folder}: module `{first}` has no layer")));
+        for (from, to) in imports.pairs() {
+            let may_use = |used: Option<&String>| match (from.first(), used) {
+                (None, _) => true,
+                (_, None) => false,
+                (Some(module), Some(used)) => {
+                    let layer = layers.iter().find(|(name, _)| name == module);
+                    module == used
+                        || layer.is_some_and(|(_, allowed)| allowed.contains(&used.as_str()))
+                }
+            };
+            if !may_use(to.first()) {
+                let (from, to) = (imports::name(from), imports::name(to));
+                wrong.insert(format!("{folder}: `{from}` uses `{to}`"));
             }
         }
     }
@@ -179,40 +291,108 @@ fn modules_use_only_what_lies_below_them() {
 
 #[test]
 fn layers_are_listed_from_the_bottom_up() {
-    for (i, (module, allowed)) in LAYERS.iter().enumerate() {
-        for used in *allowed {
-            let below = LAYERS[..i].iter().any(|(name, _)| name == used);
-            assert!(
-                below,
-                "`{module}` may use `{used}`, which is not listed before it"
-            );
-        }
-    }
-}
-
-#[test]
-fn unsafe_stands_in_few_files() {
-    let found = sources().filter(|(_, text)| !unsafes(tokens(text)).is_empty());
-    let found: BTreeSet<_> = found.map(|(path, _)| path).collect();
-    assert_eq!(found, UNSAFE_FILES.iter().map(PathBuf::from).collect());
-}
-
-#[test]
-fn every_unsafe_says_why_it_holds() {
-    let mut silent = Vec::new();
-    for (path, text) in sources() {
-        let lines: Vec<_> = text.lines().collect();
-        for Unsafe { line, .. } in unsafes(tokens(&text))
-            .into_iter()
-            .filter(|found| found.gives_reason)
-        {
-            let above = &lines[line.saturating_sub(1 + SAFETY_LINES)..line];
-            if !above.iter().any(|line| line.contains("SAFETY")) {
-                silent.push(format!("{}:{line}", path.display()));
+    for (_, layers) in CRATES {
+        for (i, (module, allowed)) in layers.iter().enumerate() {
+            for used in *allowed {
+                let below = layers[..i].iter().any(|(name, _)| name == used);
+                assert!(
+                    below,
+                    "`{module}` may use `{used}`, which is not listed before it"
+                );
             }
         }
     }
-    assert_none("`unsafe` without a SAFETY comment", silent);
+}
+
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let found = CRATES.iter().flat_map(|(folder, _)| {
+        let circles = Imports::of(root(), folder, &files()).circles();
+        circles
+            .into_iter()
+            .map(move |circle| format!("{folder}: {circle}"))
+    });
+    let found: Vec<_> = found.collect();
+    let new = found
+        .iter()
+        .filter(|circle| !CIRCLES.contains(&circle.as_str()));
+    assert_none("circles of imports", new);
+    let opened = CIRCLES
+        .iter()
+        .filter(|circle| !found.iter().any(|other| other == *circle));
+    assert_none("circles that are open, to be taken off the list", opened);
+}
+
+#[test]
+fn unsafe_stands_in_few_folders() {
+    let has_unsafe = |text: &str| names(tokens(text)).contains("unsafe");
+    let found = sources().filter(|(_, text)| has_unsafe(text));
+    let found: Vec<_> = found.map(|(path, _)| path.display().to_string()).collect();
+    let wrong = found.iter().filter(|path| !is_in(path, UNSAFE));
+    assert_none("files with `unsafe`", wrong);
+    let idle = UNSAFE
+        .iter()
+        .filter(|place| !found.iter().any(|path| is_in(path, &[**place])));
+    assert_none("places without `unsafe`", idle);
+}
+
+#[test]
+fn packages_are_named_where_they_belong() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let path = path.display().to_string();
+        for (package, folder, places) in CONFINED {
+            let inside = path.strip_prefix(folder);
+            if inside.is_some_and(|inside| !is_in(inside, places))
+                && names(tokens(&text)).contains(*package)
+            {
+                wrong.push(format!("{path} names `{package}`"));
+            }
+        }
+    }
+    assert_none("packages out of place", wrong);
+}
+
+#[test]
+fn only_published_shapes_are_serialized() {
+    let found = sources().filter(|(path, text)| {
+        path.starts_with("src") && names(tokens(text)).contains("Serialize")
+    });
+    let found = found.map(|(path, _)| path.display().to_string());
+    let found: BTreeSet<_> = found.filter(|path| !is_in(path, SERIALIZED)).collect();
+    let known = SERIALIZED_MODEL.iter().map(|path| (*path).to_owned());
+    assert_eq!(
+        found,
+        known.collect(),
+        "types of the model that are serialized"
+    );
+}
+
+#[test]
+fn no_two_types_of_a_crate_share_a_name() {
+    for (folder, shared) in SHARED_NAMES {
+        let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let is_of_tests = |path: &Path| {
+            path.iter()
+                .any(|part| part == "tests" || part == "tests.rs")
+        };
+        let own = |path: &Path| path.starts_with(folder) && !is_of_tests(path);
+        for (path, text) in sources().filter(|(path, _)| own(path)) {
+            for name in types(&imports::without_tests(tokens(&text))) {
+                places
+                    .entry(name)
+                    .or_default()
+                    .push(path.display().to_string());
+            }
+        }
+        places.retain(|_, files| files.len() > 1);
+        let new = places
+            .iter()
+            .filter(|(name, _)| !shared.contains(&name.as_str()));
+        assert_none("types of one name", new);
+        let gone = shared.iter().filter(|name| !places.contains_key(**name));
+        assert_none("names to be taken off the list", gone);
+    }
 }
 
 #[test]
@@ -296,25 +476,10 @@ fn tests_are_skipped_in_one_way() {
 }
 
 #[test]
-fn the_check_of_layers_sees_uses_in_all_their_forms() {
-    let text = "
-        // crate::comment
-        use crate::alpha::X;
-        use crate::{beta::{self, Y}, gamma};
-        pub(crate) fn f() -> crate::delta::Z { \"crate::string\"; mac!(crate::epsilon()) }
-    ";
-    let used: Vec<_> = modules_used(tokens(text)).into_iter().collect();
-    assert_eq!(used, ["alpha", "beta", "delta", "epsilon", "gamma"]);
-}
-
-#[test]
-fn the_check_of_unsafe_sees_code_alone() {
-    let text = "// unsafe\nfn f() { \"unsafe\"; }\nunsafe fn g();\nfn h() { unsafe { g() } }\n";
-    let found = unsafes(tokens(text)).into_iter();
-    let found: Vec<_> = found
-        .map(|found| (found.line, found.gives_reason))
-        .collect();
-    assert_eq!(found, [(3, false), (4, true)]);
+fn names_are_those_of_code_alone() {
+    let text = "// alpha\nfn beta() { \"gamma\"; unsafe { delta::f() } }\n";
+    let found: Vec<_> = names(tokens(text)).into_iter().collect();
+    assert_eq!(found, ["beta", "delta", "f", "fn", "unsafe"]);
 }
 
 fn assert_none<T: std::fmt::Debug>(what: &str, found: impl IntoIterator<Item = T>) {
@@ -359,46 +524,15 @@ fn sources() -> impl Iterator<Item = (PathBuf, String)> {
     })
 }
 
-/// The module of the analyst a file belongs to: `src/run.rs` and `src/run/child.rs` to `run`.
-fn module_of(path: &Path) -> Option<String> {
-    let inside = path.strip_prefix("src").ok()?;
-    let module = Path::new(inside.iter().next()?).file_stem()?.to_str()?;
-    (!["lib", "main"].contains(&module)).then(|| module.to_owned())
+/// True if `path` is one of `places`, or in one that is a folder.
+fn is_in(path: &str, places: &[&str]) -> bool {
+    places
+        .iter()
+        .any(|place| path == *place || (place.ends_with('/') && path.starts_with(place)))
 }
 
 fn tokens(text: &str) -> TokenStream {
     text.parse().expect("Rust")
-}
-
-/// The modules that paths from the crate's root lead to: `alpha` for `crate::alpha::X`.
-fn modules_used(tokens: TokenStream) -> BTreeSet<String> {
-    let trees: Vec<_> = tokens.into_iter().collect();
-    let mut used = BTreeSet::new();
-    for (i, tree) in trees.iter().enumerate() {
-        if let TokenTree::Group(group) = tree {
-            used.extend(modules_used(group.stream()));
-        }
-        let text = |offset: usize| trees.get(i + offset).map(ToString::to_string);
-        let path = [text(0), text(1), text(2)].map(Option::unwrap_or_default);
-        if path == ["crate", ":", ":"] {
-            match trees.get(i + 3) {
-                Some(TokenTree::Ident(module)) => used.extend([module.to_string()]),
-                Some(TokenTree::Group(group)) => used.extend(first_names(group.stream())),
-                _ => {}
-            }
-        }
-    }
-    used
-}
-
-/// The first name of each item of a list: `beta` and `gamma` for `beta::{self, Y}, gamma`.
-fn first_names(list: TokenStream) -> Vec<String> {
-    let trees: Vec<_> = list.into_iter().collect();
-    let is_comma = |tree: &TokenTree| matches!(tree, TokenTree::Punct(p) if p.as_char() == ',');
-    let items = trees.split(is_comma);
-    items
-        .filter_map(|item| Some(item.first()?.to_string()))
-        .collect()
 }
 
 /// The string literals of the code.
@@ -411,28 +545,34 @@ fn strings(tokens: TokenStream) -> Vec<String> {
     each.filter(|literal| literal.starts_with('"')).collect()
 }
 
-/// The word `unsafe` in code.
-struct Unsafe {
-    line: usize,
-    /// A block, an impl or an attribute has to say why it holds; an `unsafe fn` asks its callers to.
-    gives_reason: bool,
+/// Names of the types that are defined in code.
+fn types(trees: &[TokenTree]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, tree) in trees.iter().enumerate() {
+        match tree {
+            TokenTree::Group(group) => {
+                found.extend(types(&imports::without_tests(group.stream())));
+            }
+            TokenTree::Ident(word)
+                if ["struct", "enum", "union", "trait"].contains(&word.to_string().as_str()) =>
+            {
+                if let Some(TokenTree::Ident(name)) = trees.get(at + 1) {
+                    found.push(name.to_string());
+                }
+            }
+            _ => {}
+        }
+    }
+    found
 }
 
-/// Where `unsafe` stands in the code.
-fn unsafes(tokens: TokenStream) -> Vec<Unsafe> {
-    let trees: Vec<_> = tokens.into_iter().collect();
-    let mut found = Vec::new();
-    for (i, tree) in trees.iter().enumerate() {
+/// Every name in code, keywords included; what comments and texts say is none.
+fn names(tokens: TokenStream) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for tree in tokens {
         match tree {
-            TokenTree::Group(group) => found.extend(unsafes(group.stream())),
-            TokenTree::Ident(word) if word == "unsafe" => found.push(Unsafe {
-                line: word.span().start().line,
-                gives_reason: match trees.get(i + 1) {
-                    Some(TokenTree::Group(_)) => true,
-                    Some(TokenTree::Ident(next)) => next == "impl",
-                    _ => false,
-                },
-            }),
+            TokenTree::Group(group) => found.extend(names(group.stream())),
+            TokenTree::Ident(name) => drop(found.insert(name.to_string())),
             _ => {}
         }
     }

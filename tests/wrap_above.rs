@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use line_table::LineTable;
+use profiler_alloc::measure::{Output, QueryReport, Report, set_output};
 use profiler_alloc::queries::{QueryEvent, record};
-use profiler_alloc::wrappers::{Output, QueryReport, Report, set_output};
 use profiler_alloc::{ProfilerAlloc, elapsed_timer, profile, query_profiler};
 use tokio::task::yield_now;
 

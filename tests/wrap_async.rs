@@ -15,7 +15,7 @@ use std::task::{Context, Poll, Waker};
 
 use executor::{give_way, run};
 use line_table::LineTable;
-use profiler_alloc::wrappers::{Output, Report, set_output};
+use profiler_alloc::measure::{Output, Report, set_output};
 use profiler_alloc::{ProfilerAlloc, budget, elapsed_timer, profile, ram_profiler};
 
 #[global_allocator]

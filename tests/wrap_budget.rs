@@ -8,7 +8,7 @@ use std::panic::catch_unwind;
 use std::thread;
 use std::time::Duration;
 
-use profiler_alloc::wrappers::{Budget, Limit};
+use profiler_alloc::measure::{Budget, Limit};
 use profiler_alloc::{ProfilerAlloc, assert_max_heap, assert_no_leaks, budget, profile};
 
 #[global_allocator]

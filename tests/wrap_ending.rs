@@ -7,7 +7,7 @@ mod built;
 use std::hint::black_box;
 use std::process::{Command, Output, exit};
 
-use profiler_alloc::wrappers::{Format, report, set_format};
+use profiler_alloc::measure::{Format, report, set_format};
 use profiler_alloc::{ProfilerAlloc, elapsed_timer, profile, ram_profiler};
 
 use built::{example, stripped_example, text};

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt::{Debug, Display};
 use std::sync::{Mutex, MutexGuard};
 
-use profiler_alloc::wrappers::{Output, profiles, set_output};
+use profiler_alloc::measure::{Output, profiles, set_output};
 use profiler_alloc::{ProfilerAlloc, budget, elapsed_timer, profile, ram_profiler};
 
 #[global_allocator]

@@ -429,7 +429,7 @@ fn a_recording_may_start_and_end_in_the_middle() {
 
 #[profile]
 fn sends_reports() {
-    let timer = profiler_alloc::wrappers::ElapsedTimer::start("inside");
+    let timer = profiler_alloc::measure::ElapsedTimer::start("inside");
     drop(timer);
     profiler_alloc::ram_profiler("inside", || ());
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use profiler_alloc::wrappers::{
+use profiler_alloc::measure::{
     ElapsedReport, ElapsedTimer, Format, Output, RamProfiler, RamReport, Report, set_format,
     set_output,
 };

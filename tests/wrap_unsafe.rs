@@ -1,6 +1,6 @@
 //! The attributes stand on unsafe functions, and probe unsafe blocks, as they do elsewhere.
 
-use profiler_alloc::wrappers::profiles;
+use profiler_alloc::measure::profiles;
 use profiler_alloc::{ProfilerAlloc, elapsed_timer, profile, ram_profiler};
 
 #[global_allocator]

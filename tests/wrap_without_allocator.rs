@@ -5,7 +5,7 @@
 use std::hint::black_box;
 use std::process::Command;
 
-use profiler_alloc::wrappers::{Budget, Limit, Metric, profiles};
+use profiler_alloc::measure::{Budget, Limit, Metric, profiles};
 use profiler_alloc::{profile, ram_profiler};
 
 #[profile]

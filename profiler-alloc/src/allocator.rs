@@ -3,8 +3,10 @@
 use core::alloc::{GlobalAlloc, Layout};
 use std::alloc::System;
 
-use crate::registers::Registers;
-use crate::{counters, hook, unsampled};
+use crate::counters::slot;
+use crate::sampling::fast_path;
+use crate::slow_path;
+use crate::unwinder::registers::Registers;
 
 /// A global allocator that counts exactly what passes through it, and records stacks when asked to.
 ///
@@ -83,7 +85,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
     #[inline(never)]
     unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
         // Before the real free: from then on the address may be another thread's.
-        if unsampled::count_free(ptr.expose_provenance(), layout.size()) {
+        if fast_path::count_free(ptr.expose_provenance(), layout.size()) {
             // SAFETY: the caller's promises are passed on.
             unsafe { self.inner.dealloc(ptr, layout) }
         } else {
@@ -94,13 +96,13 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
 
     #[inline(never)]
     unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        if hook::may_be_sampled(ptr.expose_provenance()) {
+        if slow_path::may_be_sampled(ptr.expose_provenance()) {
             // SAFETY: the caller's promises are passed on.
             return unsafe { self.realloc_sampled(ptr, layout, new_size) };
         }
         // SAFETY: as above.
         let new = unsafe { self.inner.realloc(ptr, layout, new_size) };
-        if new.is_null() || unsampled::count_realloc(layout.size(), new_size) {
+        if new.is_null() || fast_path::count_realloc(layout.size(), new_size) {
             new
         } else {
             reallocated_slow(new, layout.size(), new_size)
@@ -138,14 +140,14 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
     #[inline(never)]
     unsafe fn realloc_sampled(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         let address = ptr.expose_provenance();
-        let old = hook::before_realloc(address);
+        let old = slow_path::before_realloc(address);
         // SAFETY: the caller's promises are passed on.
         let new = unsafe { self.inner.realloc(ptr, layout, new_size) };
         if new.is_null() {
-            hook::realloc_failed(old);
-        } else if old.is_some() || !unsampled::count_realloc(layout.size(), new_size) {
+            slow_path::realloc_failed(old);
+        } else if old.is_some() || !fast_path::count_realloc(layout.size(), new_size) {
             let sizes = (layout.size(), new_size);
-            hook::reallocated(Registers::capture(), old, new.expose_provenance(), sizes);
+            slow_path::reallocated(Registers::capture(), old, new.expose_provenance(), sizes);
         }
         new
     }
@@ -157,7 +159,7 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
     #[cold]
     #[inline(never)]
     unsafe fn dealloc_slow(&self, ptr: *mut u8, layout: Layout) {
-        hook::freeing(Registers::capture(), ptr.expose_provenance(), layout.size());
+        slow_path::freeing(Registers::capture(), ptr.expose_provenance(), layout.size());
         // SAFETY: the caller's promises are passed on.
         unsafe { self.inner.dealloc(ptr, layout) }
     }
@@ -173,7 +175,7 @@ fn is_ordinary(layout: &Layout) -> bool {
 #[inline(always)]
 fn count_alloc(ptr: *mut u8, size: usize) -> *mut u8 {
     // A failed allocation is not counted.
-    if ptr.is_null() || counters::count_alloc_fast(size) {
+    if ptr.is_null() || slot::count_alloc_fast(size) {
         ptr
     } else {
         allocated_slow(ptr, size)
@@ -185,7 +187,7 @@ fn count_alloc(ptr: *mut u8, size: usize) -> *mut u8 {
 #[inline(never)]
 fn reallocated_slow(new: *mut u8, old_size: usize, new_size: usize) -> *mut u8 {
     let sizes = (old_size, new_size);
-    hook::reallocated(Registers::capture(), None, new.expose_provenance(), sizes);
+    slow_path::reallocated(Registers::capture(), None, new.expose_provenance(), sizes);
     new
 }
 
@@ -193,6 +195,6 @@ fn reallocated_slow(new: *mut u8, old_size: usize, new_size: usize) -> *mut u8 {
 #[cold]
 #[inline(never)]
 fn allocated_slow(ptr: *mut u8, size: usize) -> *mut u8 {
-    hook::allocated(Registers::capture(), ptr.expose_provenance(), size);
+    slow_path::allocated(Registers::capture(), ptr.expose_provenance(), size);
     ptr
 }

@@ -12,13 +12,14 @@ use core::sync::atomic::Ordering;
 use profiler_alloc_format::env::{Grant, Overhead, Sample, StackDepth, TimelineInterval};
 use profiler_alloc_format::{STATE_FINISHED, STATE_PAUSED, STATE_RECORDING};
 
-use crate::hook::Inside;
-use crate::output::Output;
-use crate::recorder::{self, Recorder};
-use crate::settings::Settings;
-use crate::start::{self, Refusal};
-use crate::store::OpenFailure;
-use crate::{is_installed, sys};
+use crate::counters::installed::is_installed;
+use crate::counters::reentrancy::Inside;
+use crate::ffi::os;
+use crate::profile_file::path::Output;
+use crate::profile_file::store::OpenFailure;
+use crate::session::settings::Settings;
+use crate::session::start::{self, Refusal};
+use crate::session::{self, Recorder};
 
 /// Settings of a recording to be started from code.
 ///
@@ -180,7 +181,7 @@ impl Recording {
 
 impl Drop for Recording {
     fn drop(&mut self) {
-        let _errno = sys::Errno::keep();
+        let _errno = os::Errno::keep();
         let _inside = Inside::enter();
         // A forked child that drops its copy of the guard leaves the parent's recording alone.
         if !self.recorder.is_ours() {
@@ -189,7 +190,7 @@ impl Drop for Recording {
         self.recorder.bring_up_to_date();
         // While it is in force, so that no thread asks it of the blocks of another.
         self.recorder.sampled.filter.close();
-        recorder::retire();
+        session::retire();
         self.recorder.end();
         self.recorder.finish();
         self.recorder
@@ -227,8 +228,8 @@ impl StartError {
             Refusal::AlreadyRecording => return StartError::AlreadyRecording,
             Refusal::Privileged => return StartError::Privileged,
             Refusal::Memory => return StartError::Memory,
-            Refusal::PathTooLong => libc::ENAMETOOLONG,
-            Refusal::File(OpenFailure::Exists) => libc::EEXIST,
+            Refusal::PathTooLong => os::NAME_TOO_LONG,
+            Refusal::File(OpenFailure::Exists) => os::EXISTS,
             Refusal::File(
                 OpenFailure::Create(number)
                 | OpenFailure::Reserve(number)

@@ -5,8 +5,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use profiler_alloc::measure::{Budget, Output, profiles, report, set_output};
 use profiler_alloc::queries::{QueryEvent, is_watched, record};
-use profiler_alloc::wrappers::{Budget, Output, profiles, report, set_output};
 use profiler_alloc::{
     ProfilerAlloc, budget, elapsed_timer, profile, profile_block, query_profiler, ram_profiler,
 };

@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::CommandFactory;
 
-use super::Memprof;
 use super::load::Output;
 
 /// Prints completions for a shell.
@@ -30,14 +28,15 @@ pub struct Manpages {
     folder: PathBuf,
 }
 
-pub fn completions(args: Completions) -> anyhow::Result<ExitCode> {
+/// `command` is the whole command line, as it is defined.
+pub fn completions(args: Completions, mut command: clap::Command) -> anyhow::Result<ExitCode> {
     let mut text = Vec::new();
-    clap_complete::generate(args.shell, &mut Memprof::command(), "memprof", &mut text);
+    clap_complete::generate(args.shell, &mut command, "memprof", &mut text);
     Output::Stdout.write_raw(|out| out.write_all(&text))
 }
 
-pub fn manpages(args: Manpages) -> anyhow::Result<ExitCode> {
-    let mut command = Memprof::command();
+/// `command` is the whole command line, as it is defined.
+pub fn manpages(args: Manpages, mut command: clap::Command) -> anyhow::Result<ExitCode> {
     command.build();
     for part in [&command].into_iter().chain(command.get_subcommands()) {
         page(part, &args.folder)?;

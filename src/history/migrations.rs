@@ -2,14 +2,24 @@
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::Opening;
-
 /// The steps; after step `n` (from 1), `user_version` is `n`. Steps that were released are never
 /// changed.
 const STEPS: [&str; 2] = [
     include_str!("migrations/1.sql"),
     include_str!("migrations/2.sql"),
 ];
+
+/// Why a history could not be opened.
+pub(super) enum Opening {
+    Sqlite(rusqlite::Error),
+    TooNew { found: i64, known: i64 },
+}
+
+impl From<rusqlite::Error> for Opening {
+    fn from(error: rusqlite::Error) -> Self {
+        Opening::Sqlite(error)
+    }
+}
 
 pub(super) fn run(connection: &mut Connection) -> Result<(), Opening> {
     // Two may open a new history at once: one of them makes the tables.

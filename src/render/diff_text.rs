@@ -3,8 +3,8 @@
 use std::io::{self, Write};
 
 use super::escape::{escape, escape_source};
-use super::summary_text;
-use super::text::{FAINT, TITLE};
+use super::foot;
+use super::style::{FAINT, TITLE};
 use super::words;
 use crate::report::diff::{Change, Diff, FunctionChange, Growth, LineChange, Presence, Side, What};
 use crate::report::{Metric, Scope};
@@ -237,7 +237,7 @@ pub(super) fn foot(diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
     }
     for (name, side) in [("Base", &diff.base), ("New", &diff.new)] {
         write!(out, "{name}: ")?;
-        summary_text::sampling(&side.sampling, out)?;
+        foot::sampling(&side.sampling, out)?;
         if side.source_changed {
             writeln!(
                 out,
@@ -245,7 +245,7 @@ pub(super) fn foot(diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
                  --base-rev or --path-map can name the right source."
             )?;
         }
-        summary_text::faults(&Default::default(), &side.losses, &side.defects, out)?;
+        foot::faults(&Default::default(), &side.losses, &side.defects, out)?;
     }
     Ok(())
 }

@@ -1,9 +1,12 @@
-//! What every view of stacks ends in: how it was sampled, what was lost, and what is wrong.
+//! What every view ends in: how it was sampled, what was lost, and what is wrong.
 
 use std::io::{self, Write};
 
-use super::summary_text::{faults, sampling};
-use crate::report::{Cut, NOISE, Recording, Stacks, State};
+use super::escape::escape;
+use super::words::{bytes, size};
+use crate::defect::Defect;
+use crate::report::{Cut, Figures, Loss, NOISE, Recording, Sampling, Stacks, State};
+use crate::units::Count;
 
 /// Writes the lines to `out`.
 pub(super) fn foot(stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
@@ -61,4 +64,58 @@ pub(super) fn cut_words(cut: Cut, whole: i64) -> Option<String> {
     Some(format!(
         "{parts}, {share:.1} % of the whole, {are} not shown apart but {count} in what is above."
     ))
+}
+
+/// Says how allocations were sampled.
+pub(super) fn sampling(sampling: &Sampling, out: &mut dyn Write) -> io::Result<()> {
+    if sampling.exact {
+        return writeln!(out, "Sampling: exact; every allocation was recorded.");
+    }
+    let last = match sampling.interval {
+        0 => "every allocation".to_owned(),
+        interval => format!("one in {}", size(interval)),
+    };
+    let sparsest = if sampling.interval_widest == sampling.interval {
+        String::new()
+    } else {
+        format!(
+            "one in {} at the sparsest, ",
+            size(sampling.interval_widest)
+        )
+    };
+    let interval = match sampling.mode {
+        // It starts with every allocation, so the interval at the end says little of how much was
+        // seen.
+        "auto" => format!("auto: every allocation at first, {sparsest}{last} at the end"),
+        mode => format!("{mode}: one in {} on average", size(sampling.interval)),
+    };
+    writeln!(
+        out,
+        "Sampling: {interval}; {} allocations and {} frees sampled.",
+        Count(sampling.alloc_samples),
+        Count(sampling.free_samples),
+    )
+}
+
+/// What was lost or is wrong; nothing if all is well.
+pub(super) fn faults(
+    unattributed: &Figures,
+    losses: &[Loss],
+    defects: &[Defect],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    if unattributed.allocated.bytes != 0 {
+        let lost = bytes(unattributed.allocated.bytes);
+        writeln!(
+            out,
+            "Not attributed: {lost} allocated without a known stack."
+        )?;
+    }
+    for loss in losses {
+        writeln!(out, "Lost: {} {}.", Count(loss.count), loss.what)?;
+    }
+    for defect in defects {
+        writeln!(out, "Note: {}.", escape(&defect.to_string()))?;
+    }
+    Ok(())
 }

@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use super::escape::escape;
-use super::summary_text::{faults, sampling};
-use super::text::{TITLE, cut};
+use super::foot::{faults, sampling};
+use super::style::TITLE;
+use super::text::cut;
 use super::words::{bytes, seconds, size};
 use crate::report::{Bytes, Fate, Live, LiveRow, LiveSort, Place};
 use crate::units::Count;

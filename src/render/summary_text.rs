@@ -1,12 +1,12 @@
-//! Summaries as text, and the lines about sampling and faults that end every text.
+//! Summaries as text.
 
 use std::io::{self, Write};
 
 use super::escape::escape;
-use super::text::TITLE;
+use super::foot::{faults, sampling};
+use super::style::TITLE;
 use super::words::{self, bytes, count, date, exact_bytes, exact_size, seconds, size};
-use crate::defect::Defect;
-use crate::report::{Bytes, Figures, Loss, Metric, Recording, Sampling, State, Summary, TopLine};
+use crate::report::{Bytes, Figures, Metric, Recording, State, Summary, TopLine};
 use crate::units::Count;
 
 /// Characters of the longest bar.
@@ -212,36 +212,6 @@ fn threads(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn sampling(sampling: &Sampling, out: &mut dyn Write) -> io::Result<()> {
-    if sampling.exact {
-        return writeln!(out, "Sampling: exact; every allocation was recorded.");
-    }
-    let last = match sampling.interval {
-        0 => "every allocation".to_owned(),
-        interval => format!("one in {}", size(interval)),
-    };
-    let sparsest = if sampling.interval_widest == sampling.interval {
-        String::new()
-    } else {
-        format!(
-            "one in {} at the sparsest, ",
-            size(sampling.interval_widest)
-        )
-    };
-    let interval = match sampling.mode {
-        // It starts with every allocation, so the interval at the end says little of how much was
-        // seen.
-        "auto" => format!("auto: every allocation at first, {sparsest}{last} at the end"),
-        mode => format!("{mode}: one in {} on average", size(sampling.interval)),
-    };
-    writeln!(
-        out,
-        "Sampling: {interval}; {} allocations and {} frees sampled.",
-        Count(sampling.alloc_samples),
-        Count(sampling.free_samples),
-    )
-}
-
 fn own_cost(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
     let own = &summary.own;
     write!(out, "Own time: {} measured", seconds(own.time_ns))?;
@@ -260,27 +230,4 @@ fn own_cost(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         Count(own.frame_pointer_walks),
         Count(own.table_walks),
     )
-}
-
-/// What was lost or is wrong; nothing if all is well.
-pub(super) fn faults(
-    unattributed: &Figures,
-    losses: &[Loss],
-    defects: &[Defect],
-    out: &mut dyn Write,
-) -> io::Result<()> {
-    if unattributed.allocated.bytes != 0 {
-        let lost = bytes(unattributed.allocated.bytes);
-        writeln!(
-            out,
-            "Not attributed: {lost} allocated without a known stack."
-        )?;
-    }
-    for loss in losses {
-        writeln!(out, "Lost: {} {}.", Count(loss.count), loss.what)?;
-    }
-    for defect in defects {
-        writeln!(out, "Note: {}.", escape(&defect.to_string()))?;
-    }
-    Ok(())
 }

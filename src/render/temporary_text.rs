@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use super::escape::escape;
 use super::foot::foot;
 use super::leaks_text::stack;
-use super::text::TITLE;
+use super::style::TITLE;
 use super::tree_text::{frame_name, value};
 use super::words;
 use crate::report::{Metric, Site, Stacks};

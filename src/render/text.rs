@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::str::FromStr;
 
-use anstyle::Style;
+use super::style::{FAINT, TITLE};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::escape::{escape, escape_source};
@@ -11,9 +11,6 @@ use super::{Renderer, words};
 use crate::report::{
     Basis, Bytes, Figures, Line, Metric, NOISE, Note, Report, Scope, State, Table,
 };
-
-pub(super) const TITLE: Style = Style::new().bold();
-pub(super) const FAINT: Style = Style::new().dimmed();
 
 /// Least width of a column of figures.
 const COLUMN: usize = 12;
@@ -321,14 +318,9 @@ fn foot(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     }
     if report.basis == Basis::Counters {
         writeln!(out, "Exact: counted between the statements.")?;
-        return super::summary_text::faults(
-            &report.unattributed,
-            &report.losses,
-            &report.defects,
-            out,
-        );
+        return super::foot::faults(&report.unattributed, &report.losses, &report.defects, out);
     }
-    super::summary_text::sampling(&report.sampling, out)?;
+    super::foot::sampling(&report.sampling, out)?;
     if !report.sampling.exact {
         let percent = NOISE * 100.0;
         writeln!(
@@ -350,7 +342,7 @@ fn foot(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             words::bytes(report.elsewhere.live.bytes),
         )?;
     }
-    super::summary_text::faults(&report.unattributed, &report.losses, &report.defects, out)
+    super::foot::faults(&report.unattributed, &report.losses, &report.defects, out)
 }
 
 #[cfg(test)]

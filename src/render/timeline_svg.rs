@@ -6,9 +6,9 @@ use std::io::{self, Write};
 use super::axis::{bytes_marks, time_marks};
 use super::escape::xml;
 use super::foot::unfinished;
+use super::foot::{faults, sampling};
 use super::own_memory;
 use super::spans;
-use super::summary_text::{faults, sampling};
 use super::words;
 use crate::report::{CallSpan, TimePoint, Timeline};
 

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use super::escape::escape;
 use super::foot::unfinished;
+use super::foot::{faults, sampling};
 use super::own_memory;
 use super::spans;
-use super::summary_text::{faults, sampling};
-use super::text::TITLE;
+use super::style::TITLE;
 use super::words;
 use crate::report::{CallSpan, TimePoint, Timeline};
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::escape::escape;
 use super::foot::{cut_words, foot};
-use super::text::TITLE;
+use super::style::TITLE;
 use super::words;
 use crate::report::{Bytes, CallNode, CallTree, Metric, Origin, StackFrame, Stacks};
 

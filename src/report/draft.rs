@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
-use super::placing::Key;
-use super::tally::Tally;
-use super::{Figures, Line, Note, Table, naming};
+use super::key::Key;
+use super::{Note, naming};
 use crate::profile::Module;
 use crate::source::{Item, ItemKind, Source};
 use crate::symbolize::CodeFrame;
@@ -20,17 +19,17 @@ pub(super) struct Draft {
     pub key: Key,
     /// The rows seen, and what each is summed for.
     pub rows: BTreeMap<RowId, Key>,
-    file: String,
+    pub(super) file: String,
     /// What the debug info calls the function, in all ways.
     names: Vec<String>,
     /// The same with arguments, as many as are kept.
-    instances: Vec<String>,
+    pub(super) instances: Vec<String>,
     /// Path of the module that the source file is, if known.
     prefix: Option<String>,
-    item: Option<Item>,
-    source: Option<Rc<Source>>,
-    notes: Vec<Note>,
-    verified: bool,
+    pub(super) item: Option<Item>,
+    pub(super) source: Option<Rc<Source>>,
+    pub(super) notes: Vec<Note>,
+    pub(super) verified: bool,
 }
 
 /// What tells the rows of a table apart, and orders them.
@@ -147,54 +146,6 @@ impl Draft {
         match &self.prefix {
             Some(prefix) => format!("{prefix}::{own}"),
             None => own,
-        }
-    }
-
-    /// The table, with what was summed for its keys.
-    pub(super) fn into_table(self, tally: &Tally) -> Table {
-        let function = self.function();
-        let text = self.source.as_ref().and_then(|source| source.text.as_ref());
-        let figures = |key: Key| {
-            let totals = &tally.totals[key];
-            let figures = Figures::of(totals, tally.heap_after[key]);
-            (!totals.is_empty()).then_some(figures)
-        };
-        let contents = |line| text.and_then(|text| text.line(line)).map(str::to_owned);
-        let mut lines: BTreeMap<RowId, Line> = BTreeMap::new();
-        if let Some(item) = &self.item {
-            for number in item.first_line..=item.last_line {
-                lines.insert(
-                    RowId::Line(number),
-                    Line {
-                        number: Some(number),
-                        contents: contents(number),
-                        figures: None,
-                        occurrences: None,
-                    },
-                );
-            }
-        }
-        for (row, key) in self.rows {
-            let (number, contents) = match &row {
-                RowId::Line(number) => (Some(*number), contents(*number)),
-                RowId::Offset(offset) => (None, Some(offset.clone())),
-            };
-            let line = Line {
-                number,
-                contents,
-                figures: figures(key),
-                occurrences: None,
-            };
-            lines.insert(row, line);
-        }
-        Table {
-            file: self.file,
-            function,
-            instances: self.instances,
-            total: Figures::of(&tally.totals[self.key], None),
-            lines: lines.into_values().collect(),
-            notes: self.notes,
-            verified: self.verified,
         }
     }
 }

@@ -114,7 +114,7 @@ impl Place {
 }
 
 /// What rows are ordered by, highest first.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum LiveSort {
     /// Bytes in use now
     #[default]

@@ -3,7 +3,7 @@
 use super::{Bytes, Figures};
 
 /// One of the figures of a line, a function or a stack.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Metric {
     /// Bytes in use when the whole heap was highest
     #[default]

@@ -11,11 +11,8 @@ use std::collections::HashMap;
 use super::stacks::{FrameId, StackFrame, StackNode, StackNodeId, StackTotal, Stacks};
 use super::{Course, Figures, Origin, Scope};
 
-/// What stands above all stacks without any frame of the user's own source.
-pub const OUTSIDE: &str = "(outside the program's own source)";
-
 /// How fine the frames of stacks are.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Grain {
     /// A frame for every line of a function
     #[default]

@@ -11,14 +11,11 @@ use profiler_alloc_format::Frame;
 
 use super::changes::SourceChanges;
 use super::draft::{Draft, RowId};
-use super::tally::Tally;
-use super::{Scope, Table, naming};
+use super::key::Key;
+use super::{Scope, naming};
 use crate::profile::Profile;
 use crate::source::{ItemKind, Source, Sources};
 use crate::symbolize::{CodeFrame, CodeFrameId, Origin, Symbols};
-
-/// Number of something figures are summed for: a table or one of its rows.
-pub(super) type Key = usize;
 
 /// The tables to be, and the keys of every frame.
 pub(super) struct Placing {
@@ -203,12 +200,9 @@ impl Placing {
         (draft.file(), draft.function())
     }
 
-    /// Fills the tables with what was summed for their keys.
-    pub(super) fn into_tables(self, tally: &Tally) -> Vec<Table> {
+    /// The tables to be.
+    pub(super) fn into_drafts(self) -> Vec<Draft> {
         self.drafts
-            .into_iter()
-            .map(|draft| draft.into_table(tally))
-            .collect()
     }
 }
 

@@ -47,7 +47,7 @@ impl Filter {
 }
 
 /// What tables are ordered by; numbers highest first.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Sort {
     /// Bytes in use at the peak
     #[default]
@@ -95,7 +95,7 @@ impl Sort {
 }
 
 /// Which lines of a function to keep.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Lines {
     /// Every line of the function
     #[default]

@@ -11,13 +11,15 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::narrow::OUTSIDE;
 use super::placing::Placing;
 use super::{Figures, Loss, Metric, Recording, Sampling, Scope, naming};
 use crate::defect::Defect;
 use crate::profile::{Course, Frame, Profile, Totals};
 use crate::source::Sources;
 use crate::symbolize::{CodeFrameId, Origin, Symbols, crate_of};
+
+/// What stands above all stacks without any frame of the user's own source.
+pub const OUTSIDE: &str = "(outside the program's own source)";
 
 /// Number of a [`StackFrame`] in [`Stacks::frames`].
 pub type FrameId = u32;

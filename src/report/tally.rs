@@ -6,7 +6,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::placing::{Key, Placing};
+use super::key::Key;
+use super::placing::Placing;
 use crate::profile::{NodeId, Profile, Totals};
 use crate::symbolize::{CodeFrameId, Symbols};
 

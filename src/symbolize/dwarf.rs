@@ -5,17 +5,9 @@ use std::cell::Cell;
 use addr2line::Loader;
 use profiler_alloc_format::Frame;
 
+use super::code_frame::{CodeFrame, call_address};
+use super::partial;
 use super::separate::DebugFiles;
-use super::{CodeFrame, partial};
-
-/// The address of the call that `frame` will return to.
-///
-/// A return address is that of the instruction after the call, which may belong to the next line,
-/// to another inlined function or even to another function. One byte before it is always within the
-/// call. No other code subtracts.
-pub fn call_address(frame: Frame) -> u64 {
-    frame.address().saturating_sub(1)
-}
 
 /// The debug info and symbol table of one module's file.
 pub(super) struct DebugInfo {

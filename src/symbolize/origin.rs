@@ -1,6 +1,6 @@
 //! Whose code a frame is: the user's own, a dependency's or the system's, or the allocator's.
 
-use super::CodeFrame;
+use super::code_frame::{CodeFrame, MAIN_MODULE};
 
 /// Whose code a frame is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -23,7 +23,7 @@ impl Origin {
         {
             Origin::Allocator
         } else if code.line.is_none() {
-            let is_own = code.module == super::MAIN_MODULE && code.offset.is_some();
+            let is_own = code.module == MAIN_MODULE && code.offset.is_some();
             match is_own && !is_std_function(&code.function) {
                 true => Origin::Unknown,
                 false => Origin::Dependency,

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::convert::Infallible;
 use std::str::FromStr;
 
-use super::CodeFrame;
+use super::code_frame::CodeFrame;
 use super::origin::is_std_file;
 
 /// Names crates, or source files if there is a `/` in it; `*` stands for any text.

@@ -5,52 +5,12 @@ use std::path::{Path, PathBuf};
 
 use profiler_alloc_format::Frame;
 
+use super::code_frame::CodeFrame;
 use super::origin::is_std_file;
 use super::{Digest, Origin, Pattern};
 
 /// What `cargo vendor` puts into the folder of every dependency.
 const CHECKSUMS: &str = ".cargo-checksum.json";
-
-/// A place in the code: one frame as the program's author sees it. An address that was inlined into
-/// has several.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct CodeFrame {
-    /// Number of the module.
-    pub module: u16,
-    /// Demangled name without hash, or `module+0xoffset`.
-    pub function: String,
-    /// Path of the source file, as the compiler wrote it; empty if unknown.
-    pub file: String,
-    /// Line in `file`, from 1. `None` if unknown or made by the compiler.
-    pub line: Option<u32>,
-    /// `module+0xoffset`, where there is no line.
-    pub offset: Option<String>,
-}
-
-impl CodeFrame {
-    /// The frame at `frame` of a module called `module`, of which no more is known.
-    pub fn unknown(module: &str, frame: Frame) -> CodeFrame {
-        let offset = format!("{module}+{:#x}", super::dwarf::call_address(frame));
-        CodeFrame {
-            module: frame.module(),
-            function: offset.clone(),
-            file: String::new(),
-            line: None,
-            offset: Some(offset),
-        }
-    }
-
-    /// A frame of the main executable at `line` of `function` in `file`.
-    pub fn new(function: &str, file: &str, line: u32) -> CodeFrame {
-        CodeFrame {
-            module: 0,
-            function: function.to_owned(),
-            file: file.to_owned(),
-            line: Some(line),
-            offset: None,
-        }
-    }
-}
 
 /// Number of a distinct [`CodeFrame`].
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

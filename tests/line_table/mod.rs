@@ -1,6 +1,6 @@
 //! The tables of `#[profile]` functions of the test itself, looked at by the text of their lines.
 
-use profiler_alloc::wrappers::{Line, ProfileReport, profiles};
+use profiler_alloc::measure::{Line, ProfileReport, profiles};
 
 /// The table of the function of that name.
 pub struct LineTable(pub ProfileReport);

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use profiler_alloc::measure::{Output, set_output};
 use profiler_alloc::queries::install_sqlite;
-use profiler_alloc::wrappers::{Output, set_output};
 use profiler_alloc::{ProfilerAlloc, query_profiler};
 use rusqlite::Connection;
 

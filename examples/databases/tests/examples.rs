@@ -7,7 +7,7 @@ mod pre_allot_offering;
 
 use std::sync::mpsc;
 
-use profiler_alloc::wrappers::{Output, Report, set_output};
+use profiler_alloc::measure::{Output, Report, set_output};
 
 /// Times and bytes differ from run to run, and from one version of SQLite to the next.
 fn without_figures(text: &str) -> String {

@@ -12,8 +12,8 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::get;
 use diesel::prelude::*;
+use profiler_alloc::measure::{QueryReport, Report};
 use profiler_alloc::queries::{Source, install_diesel, install_sqlite, sqlx_layer};
-use profiler_alloc::wrappers::{QueryReport, Report};
 use profiler_alloc::{ProfilerAlloc, elapsed_timer, profile, query_profiler, ram_profiler};
 use reports::{line_of, one, statements};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
@@ -164,7 +164,7 @@ fn a_new_connection_of_a_pool_is_set_up_apart_from_the_queries_of_the_program() 
     assert!(report.findings.n_plus_one.is_empty(), "{report}");
     assert_eq!(report.of_libraries.len(), 3, "{report}");
     let is_setting =
-        |query: &profiler_alloc::wrappers::Query| &*query.normalised == "PRAGMA foreign_keys = ON";
+        |query: &profiler_alloc::measure::Query| &*query.normalised == "PRAGMA foreign_keys = ON";
     assert!(report.of_libraries.iter().all(is_setting), "{report}");
 }
 
@@ -261,7 +261,7 @@ fn each_of_64_concurrent_requests_has_its_own_queries_and_bytes() {
             "request {number}: {more} bytes more"
         );
     }
-    let table = profiler_alloc::wrappers::profiles();
+    let table = profiler_alloc::measure::profiles();
     let table = table
         .iter()
         .find(|table| table.function.ends_with("::page"))

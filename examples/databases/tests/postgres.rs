@@ -233,7 +233,7 @@ fn queries_of_postgres() {
             find("SELECT").unwrap().place.line,
             line_of(FILE, "short") + 1
         );
-        let is_own = |query: &profiler_alloc::wrappers::Query| query.source == Source::Sqlx;
+        let is_own = |query: &profiler_alloc::measure::Query| query.source == Source::Sqlx;
         assert!(
             report.count() <= 4 && report.queries.iter().all(is_own),
             "{report}"

@@ -7,8 +7,8 @@ mod reports;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
+use profiler_alloc::measure::{Budget, QueryProfiler};
 use profiler_alloc::queries::{Handle, install_sqlite};
-use profiler_alloc::wrappers::{Budget, QueryProfiler};
 use profiler_alloc::{
     ProfilerAlloc, assert_num_queries, budget, elapsed_timer, profile, query_profiler, ram_profiler,
 };
@@ -144,7 +144,7 @@ fn values_are_hidden_unless_asked_for() {
     );
     let (text, json) = (
         outer.to_string(),
-        profiler_alloc::wrappers::Report::Query(outer).to_json(),
+        profiler_alloc::measure::Report::Query(outer).to_json(),
     );
     assert!(
         !text.contains("none") && !json.contains("none"),
@@ -167,7 +167,7 @@ fn the_same_queries_are_found() {
     again_and_again(&database());
     let report = one("again_and_again");
     let found = &report.findings;
-    let groups = |findings: &[profiler_alloc::wrappers::Finding]| -> Vec<Vec<usize>> {
+    let groups = |findings: &[profiler_alloc::measure::Finding]| -> Vec<Vec<usize>> {
         findings
             .iter()
             .map(|finding| finding.queries.clone())
@@ -325,8 +325,8 @@ fn many_calls_are_summed_up() {
     let db = database();
     summed_up(&db, 1..2);
     summed_up(&db, 1..4);
-    profiler_alloc::wrappers::report();
-    let Some(profiler_alloc::wrappers::Report::QuerySummary(summary)) =
+    profiler_alloc::measure::report();
+    let Some(profiler_alloc::measure::Report::QuerySummary(summary)) =
         reports::take("summed_up").pop()
     else {
         panic!("no summary");
@@ -495,7 +495,7 @@ fn nothing_in_sql_steers_the_terminal() {
         !text.contains(['\u{1b}', '\u{202e}']) && text.contains("\\u{1b}[31mred"),
         "{text}"
     );
-    let json = profiler_alloc::wrappers::Report::Query(report).to_json();
+    let json = profiler_alloc::measure::Report::Query(report).to_json();
     let value: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(value["kind"], "query");
     assert!(

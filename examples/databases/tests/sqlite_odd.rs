@@ -111,7 +111,7 @@ fn rows_are_those_of_the_statement_itself() {
     );
     changes_nothing(&mut db).unwrap();
     let report = one("changes_nothing");
-    let with_rows = |(index, query): (usize, &profiler_alloc::wrappers::Query)| {
+    let with_rows = |(index, query): (usize, &profiler_alloc::measure::Query)| {
         query
             .rows
             .filter(|&rows| rows > 0)

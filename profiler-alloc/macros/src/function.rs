@@ -207,7 +207,7 @@ pub fn wrap(
     change: impl FnOnce(&mut Block),
 ) {
     let krate = &shared.krate;
-    let private = quote!(#krate::wrappers::private);
+    let private = quote!(#krate::measure::private);
     let ItemFn { sig, block, .. } = function;
     let boxed = match returned {
         Returned::Pinned(Some(output)) => boxed_body(block).map(|_| output),

@@ -37,7 +37,7 @@ use proc_macro::TokenStream;
 /// | `crate = path` | where `profiler_alloc` is, if not at `::profiler_alloc` |
 ///
 /// For `fn`, methods, `async fn` and functions that return a future; not for `const fn`. The module
-/// `profiler_alloc::wrappers` says more.
+/// `profiler_alloc::measure` says more.
 #[proc_macro_attribute]
 pub fn profile(options: TokenStream, function: TokenStream) -> TokenStream {
     give(profile::attribute(options.into(), function.into()))

@@ -103,7 +103,7 @@ pub fn attribute(options: TokenStream, item: TokenStream) -> Result<TokenStream>
 
 fn instrument(function: &mut ItemFn, shared: &Shared, returned: &Returned, options: &Options) {
     let krate = &shared.krate;
-    let private = quote!(#krate::wrappers::private);
+    let private = quote!(#krate::measure::private);
     let place = Place::of(function);
     let (first, _) = place.lines;
     let mut slots = Slots::default();
@@ -145,7 +145,7 @@ fn items(
 ) -> TokenStream {
     let (first, last) = place.lines;
     let file = place.file();
-    let private = quote!(#krate::wrappers::private);
+    let private = quote!(#krate::measure::private);
     let lines = &slots.lines;
     let words = slots.words();
     let text = text_of_lines(place);
@@ -228,7 +228,7 @@ pub fn block(input: TokenStream) -> Result<TokenStream> {
         return Ok(block.into_token_stream());
     }
     let krate: Path = syn::parse_quote!(::profiler_alloc);
-    let private = quote!(#krate::wrappers::private);
+    let private = quote!(#krate::measure::private);
     let place = Place::of_block(&block);
     let (first, last) = place.lines;
     let mut slots = Slots::default();

@@ -85,7 +85,7 @@ pub fn attribute(options: TokenStream, item: TokenStream) -> Result<TokenStream>
         return Ok(item);
     }
     let krate = &shared.krate;
-    let private = quote!(#krate::wrappers::private);
+    let private = quote!(#krate::measure::private);
     let usual = quote!(#private::QueryOptions::USUAL);
     let slow = slow.map_or(quote!(#usual.slow_ns), ToTokens::into_token_stream);
     let limit = limit.map_or(quote!(#usual.limit), ToTokens::into_token_stream);
@@ -116,7 +116,7 @@ pub fn instrument(
     scope: TokenStream,
 ) {
     let krate = &shared.krate;
-    let private = quote!(#krate::wrappers::private);
+    let private = quote!(#krate::measure::private);
     let place = Place::of(function);
     let (first, _) = place.lines;
     let Site {

@@ -94,7 +94,7 @@ pub fn budget(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     }
     let returned = returned::of("budget", &shared, &function.sig)?;
     let krate = &shared.krate;
-    let private = quote!(#krate::wrappers::private);
+    let private = quote!(#krate::measure::private);
     let label = function::label_of(&shared, &function.sig);
     let budget = quote!(#private::Budget::new() #(.#limits)*);
     if !limits_queries {
@@ -135,7 +135,7 @@ fn around(
     let returned = returned::of(attribute, shared, &function.sig)?;
     let krate = &shared.krate;
     let label = function::label_of(shared, &function.sig);
-    let addition = Addition::of(scope(&quote!(#krate::wrappers::private), &label));
+    let addition = Addition::of(scope(&quote!(#krate::measure::private), &label));
     function::wrap(&mut function, shared, &returned, addition, |_| {});
     Ok(function.into_token_stream())
 }

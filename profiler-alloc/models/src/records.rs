@@ -1,6 +1,6 @@
 //! The records of the profile, with the fields that the modelled parts touch.
 
-use crate::sync::{AtomicU32, AtomicU64, Ordering};
+use crate::lockfree::atomic::{AtomicU32, AtomicU64, Ordering};
 
 macro_rules! records {
     ($($name:ident { $($field:ident: $cell:ident,)* })*) => {

@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use profiler_alloc_models::at_peak::change_live;
-use profiler_alloc_models::block::Block;
-use profiler_alloc_models::filter::Filter;
-use profiler_alloc_models::free_records::{FreeRecords, claim};
-use profiler_alloc_models::in_force::{InForce, look_up};
-use profiler_alloc_models::index::Index;
-use profiler_alloc_models::lazy_slice::LazySlice;
-use profiler_alloc_models::live::{LiveBlocks, Thinned};
-use profiler_alloc_models::memory::zeroed;
+use profiler_alloc_models::ffi::memory::zeroed;
+use profiler_alloc_models::lockfree::active::{InForce, look_up};
+use profiler_alloc_models::lockfree::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use profiler_alloc_models::lockfree::atomic::{AtomicBool, AtomicU64};
+use profiler_alloc_models::lockfree::index::Index;
+use profiler_alloc_models::lockfree::lazy_slice::LazySlice;
+use profiler_alloc_models::lockfree::slot_pool::{FreeRecords, claim};
 use profiler_alloc_models::orders::{every, thread};
-use profiler_alloc_models::sampled::Sampled;
-use profiler_alloc_models::sampling::Weight;
-use profiler_alloc_models::store::Store;
-use profiler_alloc_models::sync::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use profiler_alloc_models::sync::{AtomicBool, AtomicU64};
-use profiler_alloc_models::trie::Trie;
+use profiler_alloc_models::profile_file::store::Store;
+use profiler_alloc_models::sampling::at_peak::change_live;
+use profiler_alloc_models::sampling::block::Block;
+use profiler_alloc_models::sampling::filter::Filter;
+use profiler_alloc_models::sampling::live_blocks::{LiveBlocks, Thinned};
+use profiler_alloc_models::sampling::sampled_blocks::Sampled;
+use profiler_alloc_models::sampling::weights::Weight;
+use profiler_alloc_models::stacks::trie::Trie;
 use profiler_alloc_models::{Frame, StackCells, ThreadCells};
 
 /// Runs both at once, and goes on when both are done.

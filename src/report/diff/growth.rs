@@ -39,7 +39,7 @@ impl FromStr for Limit {
 }
 
 /// How small a thing is. As an option: the smallest whose growth counts.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Grown {
     /// The program as a whole, and nothing else
     Whole,

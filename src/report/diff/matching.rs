@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use similar::{Algorithm, DiffOp, TextDiff, capture_diff_slices};
 
-use super::{FunctionChange, LineChange, Pair, Presence, has_changed};
+use super::change::{FunctionChange, LineChange, Pair, Presence, has_changed};
 use crate::report::{Line, Note, Table};
 
 /// A text is much the same as another if so much of it is.

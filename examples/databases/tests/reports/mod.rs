@@ -2,7 +2,7 @@
 
 use std::sync::{LazyLock, Mutex};
 
-use profiler_alloc::wrappers::{Output, QueryReport, Report, set_output};
+use profiler_alloc::measure::{Output, QueryReport, Report, set_output};
 
 static REPORTS: LazyLock<Mutex<Vec<Report>>> = LazyLock::new(|| {
     set_output(Output::callback(|report| {

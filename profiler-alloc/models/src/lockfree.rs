@@ -1,0 +1,11 @@
+//! The recorder's lock-free structures, on this crate's atomics.
+
+#[path = "../../src/lockfree/active.rs"]
+pub mod active;
+pub mod atomic;
+#[path = "../../src/lockfree/index.rs"]
+pub mod index;
+#[path = "../../src/lockfree/lazy_slice.rs"]
+pub mod lazy_slice;
+#[path = "../../src/lockfree/slot_pool.rs"]
+pub mod slot_pool;

@@ -1,0 +1,4 @@
+//! Where stacks are interned.
+
+#[path = "../../src/stacks/trie.rs"]
+pub mod trie;

@@ -1,0 +1,10 @@
+//! Structures that many threads use at once without a lock. `profiler-alloc/models` runs these very files under loom,
+//! shuttle and Miri.
+//!
+//! Never: waits, or knows what is stored in it.
+
+pub mod active;
+pub mod atomic;
+pub mod index;
+pub mod lazy_slice;
+pub mod slot_pool;

@@ -1,0 +1,70 @@
+//! Wrappers: measuring one function, one closure, or the middle of a function, exactly.
+//!
+//! | attribute | closure | scope | says |
+//! |---|---|---|---|
+//! | `#[profile]` | [`profile_block!`](crate::profile_block) | | the memory of every line, at the end of the program |
+//! | `#[ram_profiler]` | [`ram_profiler`](crate::ram_profiler()) | [`RamProfiler`] | memory before and after |
+//! | `#[elapsed_timer]` | [`elapsed_timer`](crate::elapsed_timer()) | [`ElapsedTimer`] | wall-clock and CPU time |
+//! | `#[query_profiler]` | [`query_profiler`](crate::query_profiler()) | [`QueryProfiler`] | every SQL statement |
+//! | `#[budget]` | [`Budget::check`] | | nothing, unless the limit is broken: then it panics |
+//!
+//! They stack in any order, also below attributes of other crates, and keep the function's
+//! signature. An `async fn`, and a function that returns a future, are measured over their own
+//! polls only, on whichever thread they happen. Reports go to stderr; [`set_output`] and
+//! [`set_format`] change that.
+//!
+//! `MEMPROF_OFF=1` in the environment turns all of them off, the feature `off` removes them.
+
+mod assertions;
+mod elapsed;
+mod enabled;
+mod exit;
+mod installed;
+mod json;
+mod limits;
+mod meter;
+mod output;
+mod profile;
+pub(crate) mod queries;
+mod ram;
+mod report;
+mod rss;
+mod scope;
+mod series;
+mod words;
+
+pub use elapsed::{ElapsedTimer, elapsed_timer};
+pub use limits::{Broken, Budget, Limit, LineUse, QueryUse};
+pub use output::{Format, Output, set_format, set_output};
+pub use profile::{profiles, report};
+pub use queries::{Place, QueryProfiler, query_profiler};
+pub use ram::{RamProfiler, ram_profiler};
+pub use report::Report;
+pub use report::elapsed::{ElapsedReport, ElapsedSummary};
+pub use report::profile::{Line, Metric, ProfileReport};
+pub use report::query::{Finding, Findings, Query, QueryReport, QuerySummary};
+pub use report::ram::{Heap, Moment, RamReport, RamSummary};
+pub use series::Spread;
+
+/// What the attributes expand to; no part of the interface.
+#[doc(hidden)]
+pub mod private {
+    pub use super::elapsed::{ElapsedSite, scope as elapsed_scope};
+    pub use super::limits::Budget;
+    pub use super::limits::scope as budget_scope;
+    pub use super::profile::{
+        About, Back, Brace, Local, Mute, Nested, Table, Unmute, at, call as profile_call, pass,
+    };
+    pub use super::queries::{
+        QueryLine, QueryOptions, QuerySite, at as query_at, scope as query_scope, sea_orm,
+    };
+    pub use super::ram::{RamOptions, RamSite, scope as ram_scope};
+    pub use super::report::profile::Columns;
+    pub use super::scope::{Entered, Made, Polled, Returned, make};
+
+    /// Hands an argument to the scope in which it is dropped.
+    #[inline(always)]
+    pub fn argument<T>(argument: T) -> T {
+        argument
+    }
+}

@@ -1,0 +1,10 @@
+//! The profile: a file that is mapped, shared, and always current.
+//!
+//! Never: knows what its records mean, beyond their layout in `profiler-alloc-format`.
+
+mod growth;
+mod mapping;
+pub mod path;
+mod record_numbers;
+pub mod store;
+pub mod timeline;

@@ -1,0 +1,464 @@
+//! The time budget: how wide the sampling interval must be for the recorder to take no more of the
+//! program's time than it may.
+//!
+//! Allowed is `grant + share * cpu time`. Sampling starts exact (interval 0) and stays so until
+//! half of the grant is spent; programs that allocate little never get there. From then on the
+//! interval follows the program: at every look, the share of the CPU time that samples took since
+//! the last look is compared with the share that they may take, and as samples are as frequent as
+//! the interval is narrow,
+//!
+//! ```text
+//! next interval = interval * taken / may take        rounded to a power of two, with some play so that it rests
+//! may take      = share + left / cpu time - unsampled,   at least half of the share
+//! ```
+//! `left` is what is allowed so far and not used, or overdrawn (negative): within as much time as
+//! the program has run, it is used up or paid back. `unsampled` is what operations cost that are
+//! only counted: it is part of the recorder's time, and does not depend on the interval. Half of
+//! the share is for samples whatever else was spent: a profile without samples is of no use to
+//! anybody. Since every sample carries its own weight, the interval may change at any time without
+//! bias.
+//!
+//! Example: at 2 %, after 1 s of CPU time with 25 of 28 ms used: left are 3 ms, so 2.3 % may be
+//! taken. Samples took 4.6 % since the last look at 64 KiB: the next interval is 128 KiB.
+
+use core::hint::black_box;
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::ffi::os;
+use crate::sampling::filter::Filter;
+use crate::sampling::weights::{NARROWEST, WIDEST};
+
+/// The budget is looked at whenever the recorder has used this much more on samples, nanoseconds.
+const LOOK_OWN_NS: u64 = 500_000;
+/// And whenever this much time has passed, nanoseconds: a program that allocates little after much
+/// has few samples.
+const LOOK_NS: u64 = 20_000_000;
+/// Then it counts if the program has used this much CPU time since the last one that did,
+/// nanoseconds. A server that mostly waits uses 1 ms in 20: what one sample took would be 2 % of
+/// it, or, with one more, 4 %.
+const LOOK_CPU_NS: u64 = 20_000_000;
+/// Less than this used on samples since the last look, by some 16 that were timed, says too little
+/// to widen the interval.
+const LITTLE_NS: u64 = 30_000;
+/// What is wanted must differ from what is by this factor before the interval changes. Above the
+/// root of 2, so that what is rounded to a power of two is not rounded back.
+const PLAY: f64 = 1.5;
+/// One sample in so many is timed; its time stands for all of them. Two looks at the clock take 60
+/// ns.
+const TIMED: u64 = 8;
+/// The same where nothing depends on it but the figure in the report.
+const TIMED_FIXED: u64 = 32;
+/// One operation in so many is timed of those that take the slow path without a sample.
+const TIMED_UNSAMPLED: u64 = 64;
+/// A timed sample that took longer than this, and so much for every frame walked, was interrupted:
+/// what exceeds it is not the recorder's time.
+const LONGEST_NS: u64 = 20_000;
+const LONGEST_FRAME_NS: u64 = 1_000;
+/// The same of an operation without a sample, of which the longest adds a point to the timeline.
+const LONGEST_UNSAMPLED_NS: u64 = 5_000;
+
+pub struct Budget {
+    /// Share of the CPU time, in millionths; `None` for a sampling that is not to change.
+    share_ppm: Option<u64>,
+    /// Time granted on top of the share.
+    grant_ns: u64,
+    /// One sample in so many is timed: a power of two.
+    timed: u64,
+    cpu_at_start: u64,
+    /// Used on samples so far, nanoseconds.
+    samples_ns: AtomicU64,
+    next_look_samples_ns: AtomicU64,
+    next_look_ns: AtomicU64,
+    looking: AtomicBool,
+    last_samples_ns: AtomicU64,
+    last_own_ns: AtomicU64,
+    last_cpu_ns: AtomicU64,
+    last_asked: AtomicU64,
+    /// What timing itself adds to a time, nanoseconds.
+    clock_ns: u64,
+    /// What it takes to find that a block was not sampled, picoseconds.
+    filter_ps: u64,
+}
+
+/// Where the budget stands at one look at it. Times in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    /// Used so far.
+    own: u64,
+    grant: u64,
+    /// Share of CPU time that may be used on top.
+    share: f64,
+    cpu: u64,
+    /// Since the last look: CPU time, time used on samples, and on what was not sampled.
+    cpu_step: u64,
+    samples_step: u64,
+    unsampled_step: u64,
+}
+
+impl Budget {
+    /// A budget that begins now: `share_ppm` of the CPU time, after `grant_ns` nanoseconds.
+    pub fn new(share_ppm: Option<u64>, grant_ns: u64) -> Budget {
+        Budget {
+            share_ppm,
+            grant_ns,
+            timed: share_ppm.map_or(TIMED_FIXED, |_| TIMED),
+            cpu_at_start: os::cpu_ns(),
+            samples_ns: AtomicU64::new(0),
+            next_look_samples_ns: AtomicU64::new(LOOK_OWN_NS),
+            next_look_ns: AtomicU64::new(LOOK_NS),
+            looking: AtomicBool::new(false),
+            last_samples_ns: AtomicU64::new(0),
+            last_own_ns: AtomicU64::new(0),
+            last_cpu_ns: AtomicU64::new(0),
+            last_asked: AtomicU64::new(0),
+            clock_ns: clock_cost(),
+            filter_ps: 0,
+        }
+    }
+
+    /// What operations that are not sampled cost is measured with `filter`, which is empty.
+    pub fn asking(self, filter: Filter) -> Budget {
+        Budget {
+            filter_ps: filter_cost(filter),
+            ..self
+        }
+    }
+
+    /// True if the sample with this number is to be timed.
+    #[inline]
+    pub fn is_timed(&self, number: u64) -> bool {
+        number & (self.timed - 1) == 0
+    }
+
+    /// True if the operation that drew this number is to be timed, which takes the slow path
+    /// without a sample.
+    #[inline]
+    pub fn is_timed_unsampled(random: u64) -> bool {
+        random & (TIMED_UNSAMPLED - 1) == 0
+    }
+
+    /// The time that one timed sample stands for, nanoseconds, having started at `start` and walked
+    /// `frames`.
+    pub fn time_since(&self, start: u64, frames: usize) -> u64 {
+        self.taken(start, LONGEST_NS + LONGEST_FRAME_NS * frames as u64) * self.timed
+    }
+
+    /// The same for an operation without a sample.
+    pub fn unsampled_since(&self, start: u64) -> u64 {
+        self.taken(start, LONGEST_UNSAMPLED_NS) * TIMED_UNSAMPLED
+    }
+
+    fn taken(&self, start: u64, longest: u64) -> u64 {
+        let taken = os::now_ns().saturating_sub(start).min(longest);
+        taken.saturating_sub(self.clock_ns)
+    }
+
+    /// So much was used on samples, nanoseconds.
+    pub fn used(&self, taken: u64) {
+        self.samples_ns.fetch_add(taken, Ordering::Relaxed);
+    }
+
+    /// CPU time of the process since the recording started, nanoseconds.
+    pub fn cpu_ns(&self) -> u64 {
+        os::cpu_ns().saturating_sub(self.cpu_at_start)
+    }
+
+    /// True if it is time to look, so much after the start.
+    #[inline]
+    pub fn is_due(&self, now_ns: u64) -> bool {
+        now_ns >= self.next_look_ns.load(Ordering::Relaxed)
+            || self.samples_ns.load(Ordering::Relaxed)
+                >= self.next_look_samples_ns.load(Ordering::Relaxed)
+    }
+
+    /// `None` while another thread looks at the budget.
+    pub fn begin_look(&self) -> Option<Looking<'_>> {
+        let is_another = self.looking.swap(true, Ordering::Acquire);
+        (!is_another).then_some(self).map(Looking)
+    }
+
+    /// What the filter has cost since the last look, nanoseconds, after it was asked so often in
+    /// all.
+    pub fn filter_ns(&self, asked: u64) -> u64 {
+        step(&self.last_asked, asked).saturating_mul(self.filter_ps) / 1_000
+    }
+
+    /// A look at the budget, `now_ns` after the start, when the recorder has used `own` in all;
+    /// `mean` is the mean size of the program's allocations, in bytes. Gives the interval to go on
+    /// with, if it is to change.
+    pub fn look(&self, now_ns: u64, own: u64, interval: u64, mean: u64) -> Option<u64> {
+        self.next_look_ns
+            .store(now_ns.saturating_add(LOOK_NS), Ordering::Relaxed);
+        let samples = self.samples_ns.load(Ordering::Relaxed);
+        let cpu = self.cpu_ns();
+        let since = |last: &AtomicU64, now: u64| now.saturating_sub(last.load(Ordering::Relaxed));
+        let samples_step = since(&self.last_samples_ns, samples);
+        let cpu_step = since(&self.last_cpu_ns, cpu);
+        if samples_step < LOOK_OWN_NS && cpu_step < LOOK_CPU_NS {
+            return None;
+        }
+        let look = Look {
+            own,
+            grant: self.grant_ns,
+            share: self.share_ppm.unwrap_or(0) as f64 / 1e6,
+            cpu,
+            cpu_step,
+            samples_step,
+            unsampled_step: since(&self.last_own_ns, own).saturating_sub(samples_step),
+        };
+        for (last, now) in [
+            (&self.last_samples_ns, samples),
+            (&self.last_cpu_ns, cpu),
+            (&self.last_own_ns, own),
+            (
+                &self.next_look_samples_ns,
+                samples.saturating_add(LOOK_OWN_NS),
+            ),
+        ] {
+            last.store(now, Ordering::Relaxed);
+        }
+        let next = self.share_ppm.map(|_| look.next_interval(interval, mean))?;
+        (next != interval).then_some(next)
+    }
+
+    /// The next wider interval, for when memory runs short; `None` if sampling is not to change.
+    pub fn widen(&self, interval: u64, mean: u64) -> Option<u64> {
+        self.share_ppm.map(|_| wider(interval, mean))
+    }
+
+    /// True if the interval may change.
+    pub fn is_flexible(&self) -> bool {
+        self.share_ppm.is_some()
+    }
+}
+
+/// Ends a look when it is dropped.
+pub struct Looking<'a>(&'a Budget);
+
+impl Drop for Looking<'_> {
+    fn drop(&mut self) {
+        self.0.looking.store(false, Ordering::Release);
+    }
+}
+
+/// By how much `now` is above what was stored last, where it is stored now.
+fn step(last: &AtomicU64, now: u64) -> u64 {
+    now.saturating_sub(last.swap(now, Ordering::Relaxed))
+}
+
+impl Look {
+    fn next_interval(&self, interval: u64, mean: u64) -> u64 {
+        if interval == 0 && self.own < self.grant / 2 {
+            return 0;
+        }
+        let cpu_step = self.cpu_step.max(1) as f64;
+        let allowed = self.grant as f64 + self.share * self.cpu as f64;
+        let left = (allowed - self.own as f64) / self.cpu.max(1) as f64;
+        let unsampled = self.unsampled_step as f64 / cpu_step;
+        let may_take = (self.share + left - unsampled).max(self.share / 2.0);
+        let takes = self.samples_step as f64 / cpu_step;
+        // At intervals narrower than the blocks, all are samples: there are no more to be had.
+        let now = interval.max(mean).max(1) as f64;
+        let wanted = now * takes / may_take;
+        let is_narrow = interval <= NARROWEST.max(mean);
+        if is_narrow && wanted <= mean as f64 {
+            0
+        } else if interval == 0 || (wanted > PLAY * now && self.samples_step > LITTLE_NS) {
+            let widened = (wanted / PLAY) as u64;
+            widened.clamp(NARROWEST, WIDEST).next_power_of_two()
+        } else if wanted * PLAY < now {
+            (interval / 2).max(NARROWEST)
+        } else {
+            interval
+        }
+    }
+}
+
+/// Nanoseconds between two looks at the clock with nothing in between.
+fn clock_cost() -> u64 {
+    let between = |_| {
+        let start = os::now_ns();
+        os::now_ns().saturating_sub(start)
+    };
+    (0..16).map(between).min().unwrap_or(0)
+}
+
+/// Picoseconds that an empty filter takes to answer for one block, when it is in the caches.
+fn filter_cost(filter: Filter) -> u64 {
+    const TIMES: usize = 1_024;
+    let asking = best_of_four(|| {
+        for number in 0..TIMES {
+            black_box(filter.lacks(black_box(number * 64)));
+        }
+    });
+    let counting = best_of_four(|| {
+        for number in 0..TIMES {
+            black_box(black_box(number * 64) == 1);
+        }
+    });
+    asking.saturating_sub(counting) * 1_000 / TIMES as u64
+}
+
+/// Nanoseconds that `work` takes when nothing gets in its way.
+fn best_of_four(work: impl Fn()) -> u64 {
+    let time = |_| {
+        let start = os::now_ns();
+        work();
+        os::now_ns().saturating_sub(start)
+    };
+    (0..4).map(time).min().unwrap_or(0)
+}
+
+/// Twice as wide; from exact to where about half of the allocations are sampled.
+fn wider(interval: u64, mean: u64) -> u64 {
+    let next = if interval == 0 {
+        mean.clamp(NARROWEST, WIDEST).next_power_of_two()
+    } else {
+        interval.saturating_mul(2)
+    };
+    next.min(WIDEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    /// After a second, 25 of 28 ms used. In the last 20 ms, samples took 0.46 ms: 2.3 %, which is
+    /// what they may take.
+    const LOOK: Look = Look {
+        own: 25 * MS,
+        grant: 8 * MS,
+        share: 0.02,
+        cpu: 1_000 * MS,
+        cpu_step: 20 * MS,
+        samples_step: 23 * MS / 50,
+        unsampled_step: 0,
+    };
+
+    #[test]
+    fn stays_exact_within_half_of_the_grant() {
+        let busy = Look {
+            own: 39 * MS / 10,
+            cpu: 10 * MS,
+            samples_step: 19 * MS,
+            ..LOOK
+        };
+        assert_eq!(busy.next_interval(0, 100), 0);
+        assert_ne!(
+            Look {
+                own: 8 * MS,
+                ..busy
+            }
+            .next_interval(0, 100),
+            0
+        );
+    }
+
+    /// 90 % where 4 % may be taken: 22 times as wide as the mean block, less the play, is 1,466.
+    #[test]
+    fn leaves_the_exact_beginning_for_the_interval_that_the_budget_has_room_for() {
+        let spent = Look {
+            own: 8 * MS,
+            cpu: 9 * MS,
+            cpu_step: 9 * MS,
+            samples_step: 81 * MS / 10,
+            ..LOOK
+        };
+        assert_eq!(spent.next_interval(0, 100), 2048);
+        assert_eq!(spent.next_interval(0, 1), NARROWEST);
+        assert_eq!(spent.next_interval(0, u64::MAX), WIDEST);
+        // A program that allocates little stays exact.
+        let calm = Look {
+            samples_step: MS / 10,
+            ..spent
+        };
+        assert_eq!(calm.next_interval(0, 100), 0);
+    }
+
+    #[test]
+    fn rests_while_samples_take_what_they_may() {
+        let at = |samples_step| {
+            Look {
+                samples_step,
+                ..LOOK
+            }
+            .next_interval(4096, 100)
+        };
+        assert_eq!(at(LOOK.samples_step), 4096);
+        assert_eq!(at(LOOK.samples_step * 14 / 10), 4096);
+        assert_eq!(at(LOOK.samples_step * 16 / 10), 8192);
+        assert_eq!(at(LOOK.samples_step * 10), 32_768);
+        assert_eq!(at(LOOK.samples_step / 2), 2048);
+        assert_eq!(at(LOOK.samples_step * 10 / 14), 4096);
+        // A look at next to nothing says nothing.
+        let start = Look {
+            cpu_step: MS / 10,
+            samples_step: 20_000,
+            ..LOOK
+        };
+        assert_eq!(start.next_interval(4096, 100), 4096);
+    }
+
+    /// Whatever was spent before, half of the share is for samples: at 1 % of 20 ms.
+    #[test]
+    fn old_debts_do_not_starve_the_samples() {
+        let indebted = Look {
+            own: 500 * MS,
+            samples_step: 20 * MS / 100,
+            ..LOOK
+        };
+        assert_eq!(indebted.next_interval(4096, 100), 4096);
+        let by_the_unsampled = Look {
+            unsampled_step: 10 * MS,
+            samples_step: 20 * MS / 100,
+            ..LOOK
+        };
+        assert_eq!(by_the_unsampled.next_interval(4096, 100), 4096);
+    }
+
+    #[test]
+    fn becomes_exact_again_where_all_samples_are_few() {
+        let idle = Look {
+            samples_step: 0,
+            ..LOOK
+        };
+        assert_eq!(idle.next_interval(4096, 100), 2048);
+        assert_eq!(idle.next_interval(64, 100), 0);
+    }
+
+    /// What is remembered of a block has room for no others.
+    #[test]
+    fn intervals_are_powers_of_two() {
+        for mean in [0, 1, 100, 5_000, 1 << 40] {
+            let mut interval = 0;
+            for _ in 0..40 {
+                interval = wider(interval, mean);
+                assert!(interval.is_power_of_two(), "{interval}");
+            }
+        }
+    }
+
+    /// A program that mostly waits is looked at often, and judged by what adds up.
+    #[test]
+    fn a_look_at_little_counts_with_the_next() {
+        let budget = Budget::new(Some(20_000), 0);
+        budget.used(LOOK_OWN_NS / 2);
+        assert_eq!(budget.look(LOOK_NS, LOOK_OWN_NS / 2, 4096, 100), None);
+        assert!(!budget.is_due(LOOK_NS) && budget.is_due(2 * LOOK_NS));
+        assert_eq!(budget.last_samples_ns.load(Ordering::Relaxed), 0);
+        budget.used(LOOK_OWN_NS / 2);
+        assert!(budget.is_due(LOOK_NS));
+        // Half a millisecond of samples in hardly more CPU time.
+        let next = budget.look(2 * LOOK_NS, LOOK_OWN_NS, 4096, 100);
+        assert!(next.is_some_and(|next| next > 4096), "{next:?}");
+        assert!(!budget.is_due(2 * LOOK_NS));
+    }
+
+    #[test]
+    fn a_fixed_sampling_never_changes() {
+        assert_eq!(Budget::new(None, 0).look(1 << 40, 1 << 40, 0, 100), None);
+        assert_eq!(Budget::new(None, 0).widen(0, 100), None);
+    }
+}

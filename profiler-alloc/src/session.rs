@@ -1,0 +1,209 @@
+//! One recording: everything that happens on the slow path, once a thread has its record and its
+//! operation is counted.
+//!
+//! ```text
+//! allocated ─▶ due for a sample? ─▶ stack ─▶ add to its totals ─▶ remember the block ─┐
+//! freeing   ─▶ was it sampled?   ─▶ stack ─▶ add to both stacks' totals ──────────────┼─▶ settle: publish the heap,
+//! nothing sampled ────────────────────────────────────────────────────────────────────┘   peak, timeline, thresholds
+//! ```
+
+mod capture;
+mod clock;
+pub mod fork;
+mod further;
+mod housekeeping;
+pub mod line_tables;
+mod ownership;
+mod remembered;
+mod samples;
+mod schedule;
+pub mod settings;
+pub mod start;
+pub mod thread_exit;
+pub mod threads;
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use profiler_alloc_format::ThreadCells;
+
+use self::capture::Capture;
+use self::clock::Clock;
+use self::ownership::Ownership;
+use crate::counters::totals::Totals;
+use crate::ffi::os::Statm;
+use crate::lockfree::active::InForce;
+use crate::lockfree::slot_pool::{self, FreeRecords};
+use crate::profile_file::path::Output;
+use crate::profile_file::store::Store;
+use crate::profile_file::timeline::Timeline;
+use crate::sampling::filter::Filter;
+use crate::sampling::live_blocks;
+use crate::sampling::overhead::Budget;
+use crate::sampling::sampled_blocks::Sampled;
+use crate::sampling::thinning::Thinning;
+
+static RECORDING: InForce<Recorder> = InForce::new();
+/// Recordings started so far.
+static STARTED: AtomicU64 = AtomicU64::new(0);
+
+/// A recording and all its state. Lives until the process ends, as threads may be inside it when it
+/// stops.
+pub struct Recorder {
+    pub store: Store,
+    /// Number of this recording in the process, from 1.
+    pub generation: u64,
+    /// The recording before this one.
+    pub previous: Option<&'static Recorder>,
+    pub free_threads: FreeRecords,
+    pub budget: Budget,
+    pub paused: AtomicBool,
+    clock: Clock,
+    ownership: Ownership,
+    /// The sampled blocks; says nothing of any other once the recording is about to end.
+    pub sampled: Sampled,
+    thinning: Thinning,
+    capture: Capture,
+    /// Every block is sampled, from the beginning to the end.
+    takes_all: bool,
+    timeline: Timeline,
+    statm: Statm,
+    output: Output,
+}
+
+impl core::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Recorder")
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The recording in force.
+#[inline]
+pub fn current() -> Option<&'static Recorder> {
+    RECORDING.current()
+}
+
+/// The recording started last, in force or not.
+pub fn latest() -> Option<&'static Recorder> {
+    RECORDING.latest()
+}
+
+/// The recording with this number.
+pub fn with_generation(generation: u64) -> Option<&'static Recorder> {
+    let mut recorder = latest();
+    while let Some(each) = recorder {
+        if each.generation == generation {
+            return recorder;
+        }
+        recorder = each.previous;
+    }
+    None
+}
+
+/// Puts a recording in force. Every thread joins it at its next operation: a block that is sampled
+/// from now on may be freed by any of them. `look_up_all` sends the threads that only count down the
+/// slow path.
+pub fn publish(recorder: &'static Recorder, look_up_all: impl FnOnce()) {
+    RECORDING.publish(recorder, look_up_all);
+    STARTED.fetch_add(1, Ordering::Release);
+}
+
+/// Leaves no recording in force.
+pub fn retire() {
+    RECORDING.retire();
+}
+
+/// Sets the thresholds of a thread that only counts.
+pub fn arm(cells: &ThreadCells, alloc_next: u64, free_next: u64) {
+    RECORDING.arm(cells, alloc_next, free_next);
+}
+
+/// A word that changes when a recording starts.
+pub fn started() -> &'static AtomicU64 {
+    &STARTED
+}
+
+impl Recorder {
+    /// A recorder on a fresh file. `None` if the system refuses memory.
+    pub fn new(store: Store, output: Output, depth: usize, budget: Budget) -> Option<Recorder> {
+        let previous = latest();
+        let takes_all =
+            !budget.is_flexible() && store.header().interval.load(Ordering::Relaxed) == 0;
+        let (filter, budget) = match takes_all {
+            true => (Filter::closed()?, budget),
+            false => {
+                let filter = Filter::new()?;
+                (filter, budget.asking(filter))
+            }
+        };
+        Some(Recorder {
+            generation: previous.map_or(1, |recorder| recorder.generation + 1),
+            previous,
+            free_threads: FreeRecords::new(),
+            budget,
+            paused: AtomicBool::new(false),
+            clock: Clock::start(),
+            ownership: Ownership::claim()?,
+            sampled: Sampled::new(filter, live_blocks::FIRST_BUCKETS),
+            thinning: Thinning::new(),
+            capture: Capture::new(&store, depth)?,
+            takes_all,
+            timeline: Timeline::new(),
+            statm: Statm::open(),
+            output,
+            store,
+        })
+    }
+
+    /// False in a forked child, which must not touch the parent's file.
+    #[inline]
+    pub fn is_ours(&self) -> bool {
+        self.ownership.is_ours()
+    }
+
+    /// The word to poll, and the value it holds while this recording is active; a forked child reads
+    /// 0.
+    pub fn in_force(&self) -> (&'static AtomicU64, u64) {
+        self.ownership.active_word()
+    }
+
+    /// From now on nobody is to write what the file says of functions.
+    pub fn end(&self) {
+        self.ownership.end();
+    }
+
+    /// Path of the file.
+    pub fn path(&self) -> &[u8] {
+        self.output.as_c_str().to_bytes()
+    }
+
+    /// Exact counts of this recording.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        self.for_each_thread(&mut |cells| totals.add(cells));
+        totals
+    }
+
+    pub fn for_each_thread(&self, visit: &mut impl FnMut(&ThreadCells)) {
+        let count = self.store.header().thread_count.load(Ordering::Acquire) as usize;
+        (0..count)
+            .filter_map(|at| self.store.threads.get(at))
+            .for_each(visit);
+    }
+
+    /// A record for a thread that joins.
+    pub fn take_thread(&'static self) -> Option<(u32, &'static ThreadCells)> {
+        let header = self.store.header();
+        let count = header.thread_count.load(Ordering::Acquire) as usize;
+        let taken = self
+            .free_threads
+            .take(count, |at| self.store.threads.get(at));
+        taken.or_else(|| {
+            let at = self.store.take(&self.store.threads, &header.thread_count)?;
+            let cells = self.store.threads.get(at)?;
+            slot_pool::claim(cells);
+            Some((at as u32, cells))
+        })
+    }
+}

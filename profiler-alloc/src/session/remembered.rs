@@ -1,0 +1,53 @@
+//! What is live of the stacks, when the blocks that are remembered of it are thinned.
+
+use core::sync::atomic::Ordering;
+
+use profiler_alloc_format::{StackCells, ThreadCells};
+
+use super::Recorder;
+use crate::ffi::os;
+use crate::sampling::block::Block;
+use crate::sampling::draws::random;
+use crate::sampling::weights::Weight;
+use crate::stacks::interner::StackRef;
+
+impl Recorder {
+    /// Thins the remembered blocks if they are too many, which a thread does that has just sampled
+    /// one; and remembers more from now on if they are few.
+    pub(super) fn thin_if_many(&self, cells: &ThreadCells) {
+        let interval = self.store.header().interval.load(Ordering::Relaxed);
+        if interval == 0 || !self.budget.is_flexible() {
+            return;
+        }
+        if self.thinning.are_many(self.sampled.count(), interval) {
+            self.thin(cells);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn thin(&self, cells: &ThreadCells) {
+        let start = os::now_ns();
+        let heap = (self.store.header().heap.load(Ordering::Relaxed) as i64).max(0) as u64;
+        let restate = |before, after| self.restate(before, after);
+        let draw = || random(cells);
+        if self.thinning.thin(&self.sampled, heap, draw, restate) {
+            self.used(os::now_ns().saturating_sub(start));
+        }
+    }
+
+    /// What is live of a block's stack changes with what the block stands for.
+    fn restate(&self, before: Block, after: Option<Block>) {
+        let weight = |block| self.weight(block);
+        let change = weight(before).to(after.map_or(Weight::NOTHING, weight));
+        self.change_live(before.stack(), self.taker(before), change, 1);
+    }
+
+    /// The stack that took `block`.
+    pub(super) fn taker(&self, block: Block) -> &'static StackCells {
+        self.stack_cells(StackRef {
+            stack: block.stack(),
+            node: 0,
+        })
+    }
+}

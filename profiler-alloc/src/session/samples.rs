@@ -1,0 +1,308 @@
+//! What one sample adds: to the totals of the stack that took or gave back a block, and to the
+//! blocks that are live.
+
+use core::cell::Cell;
+use core::sync::atomic::Ordering;
+
+use profiler_alloc_format::{StackCells, ThreadCells, size_class};
+
+use super::Recorder;
+use super::capture::{Kind, Thread};
+use crate::counters::slot::number;
+use crate::sampling::at_peak::add_variance;
+use crate::sampling::block::Block;
+use crate::sampling::draws::random;
+use crate::sampling::live_blocks;
+use crate::sampling::weights::{self, Weight};
+use crate::stacks::interner::{self, StackRef};
+use crate::unwinder::registers::Registers;
+
+thread_local! {
+    /// [`Block::key`] of the thread's latest sample; 0 if that was a reallocation.
+    static LATEST: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The calling thread has no sample in the recording that it joins: its record may have been
+/// another's in the last one.
+pub(super) fn forget_latest() {
+    let _ = LATEST.try_with(|latest| latest.set(0));
+}
+
+impl Recorder {
+    /// An allocation was made and counted.
+    pub fn allocated(&self, cells: &ThreadCells, at: Registers, address: usize, size: u64) {
+        if self.is_due(cells) {
+            let number = cells.sequence.load(Ordering::Relaxed);
+            let is_old = self.is_behind(cells);
+            let taker = self.timed(cells, number.into(), is_old, || {
+                let (stack, walked) = self.stack(cells, Kind::Alloc, at);
+                let taker = self.sample_alloc(cells, stack, address, size, false);
+                self.enter(cells, stack);
+                (taker, walked)
+            });
+            self.note_time(taker);
+            self.thin_if_many(cells);
+        } else {
+            self.unsampled(cells);
+        }
+    }
+
+    /// A block of `size` bytes is about to be freed, and counted.
+    pub fn freeing(&self, cells: &ThreadCells, at: Registers, address: usize, size: u64) {
+        let block = self.take_block(address);
+        if block.is_some() || self.charges_unknown() {
+            let is_old = block.is_some_and(|block| self.is_old(block));
+            self.timed(cells, cells.frees.load(Ordering::Relaxed), is_old, || {
+                let (stack, walked) = self.stack(cells, Kind::Free, at);
+                self.charge_free(stack, block, size, false);
+                self.enter(cells, stack);
+                ((), walked)
+            });
+        } else if cells.freed_bytes.load(Ordering::Relaxed)
+            >= cells.publish_frees_at.load(Ordering::Relaxed)
+        {
+            self.unsampled(cells);
+        }
+    }
+
+    /// True while a block that is not known is one taken before the recording began, or while it
+    /// was paused: as long as every block is recorded, there are no others. Then the line that
+    /// frees it is charged too.
+    pub(super) fn charges_unknown(&self) -> bool {
+        let header = self.store.header();
+        header.heap_base.load(Ordering::Relaxed) != 0
+            && header.interval_widest.load(Ordering::Relaxed) == 0
+            && !self.paused.load(Ordering::Relaxed)
+    }
+
+    /// Forgets the block at `address` before it goes away. To be followed by
+    /// [`reallocated`](Self::reallocated) or [`put_back`](Self::put_back).
+    pub fn take_block(&self, address: usize) -> Option<Block> {
+        self.sampled.take(address)
+    }
+
+    /// Forgets the block at `address`, which goes away where its freeing cannot be recorded.
+    pub fn forget(&self, address: usize) {
+        if let Some(block) = self.take_block(address) {
+            self.lose(block);
+        }
+    }
+
+    /// The reallocation failed and the block is where it was.
+    pub fn put_back(&self, block: Block) {
+        if !self.remember(block) {
+            self.lose(block);
+        }
+    }
+
+    /// A block was reallocated, and counted: the old one is freed and a new one allocated, both
+    /// here; `sizes` are theirs.
+    pub fn reallocated(
+        &self,
+        cells: &ThreadCells,
+        at: Registers,
+        old: Option<Block>,
+        address: usize,
+        (old_size, size): (u64, u64),
+    ) {
+        let due = self.is_due(cells);
+        if due || old.is_some() {
+            let number = cells.reallocs.load(Ordering::Relaxed);
+            let is_old = match due {
+                true => self.is_behind(cells),
+                false => old.is_some_and(|block| self.is_old(block)),
+            };
+            let taker = self.timed(cells, number, is_old, || {
+                let (stack, walked) = self.stack(cells, Kind::Realloc, at);
+                self.charge_free(stack, old, old_size, true);
+                let taker = due.then(|| self.sample_alloc(cells, stack, address, size, true));
+                self.enter(cells, stack);
+                (taker, walked)
+            });
+            taker.inspect(|taker| self.note_time(taker));
+            self.thin_if_many(cells);
+        } else {
+            self.unsampled(cells);
+        }
+    }
+
+    /// True while a thread's sample is one of those before the interval changed.
+    fn is_behind(&self, cells: &ThreadCells) -> bool {
+        let interval = self.store.header().interval.load(Ordering::Relaxed);
+        cells.sample_interval.load(Ordering::Relaxed) != interval
+    }
+
+    /// True of a block that was sampled more often than blocks are now.
+    fn is_old(&self, block: Block) -> bool {
+        let interval = self.store.header().interval.load(Ordering::Relaxed);
+        block.interval().is_some_and(|then| then < interval)
+    }
+
+    /// A stack has just taken a block: the clock was read when that was settled.
+    fn note_time(&self, taker: &StackCells) {
+        let now_ns = self.store.header().updated_ns.load(Ordering::Relaxed);
+        taker
+            .last_ns
+            .store(now_ns.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Charges the stack that took a block, which it gives.
+    fn sample_alloc(
+        &self,
+        cells: &ThreadCells,
+        at: StackRef,
+        address: usize,
+        size: u64,
+        is_realloc: bool,
+    ) -> &'static StackCells {
+        let interval = cells.sample_interval.load(Ordering::Relaxed);
+        let weight = weights::weight(size, interval);
+        let sequence = cells.sequence.load(Ordering::Relaxed).wrapping_add(1);
+        cells.sequence.store(sequence, Ordering::Relaxed);
+        self.draw(cells);
+
+        let stack = self.stack_cells(at);
+        stack.alloc_bytes.fetch_add(weight.bytes, Ordering::Relaxed);
+        stack.alloc_count.fetch_add(weight.count, Ordering::Relaxed);
+        stack.alloc_samples.fetch_add(1, Ordering::Relaxed);
+        add_variance(&stack.alloc_variance, weight.variance);
+        self.add_count_variance(at, weight, |further| &further.alloc_count_variance);
+        if is_realloc {
+            stack
+                .realloc_bytes
+                .fetch_add(weight.bytes, Ordering::Relaxed);
+            stack
+                .realloc_count
+                .fetch_add(weight.count, Ordering::Relaxed);
+        }
+        let class = self.store.size_class(size_class(size));
+        class.count.fetch_add(weight.count, Ordering::Relaxed);
+        class.bytes.fetch_add(weight.bytes, Ordering::Relaxed);
+
+        let live = self.thinning.thinned(size, interval, || random(cells));
+        let is_kept = live.map(|live| {
+            let block = Block::new(address, size, at.stack, live, number());
+            self.keep(stack, block, is_realloc)
+        });
+        if is_kept == Some(false) {
+            self.widen(interval);
+            self.store
+                .header()
+                .lost_blocks
+                .fetch_add(1, Ordering::Relaxed);
+        } else if is_kept.is_none() {
+            forget_latest();
+        }
+        stack
+    }
+
+    /// Remembers a block that `stack` has just taken. False if that cannot be.
+    fn keep(&self, stack: &StackCells, block: Option<Block>, is_realloc: bool) -> bool {
+        // A block that grew step by step is counted as that, and not as a temporary one too.
+        let key = block.filter(|_| !is_realloc).map_or(0, Block::key);
+        let _ = LATEST.try_with(|latest| latest.set(key));
+        let kept = block.filter(|&block| self.remember(block));
+        kept.inspect(|&block| self.change_live(block.stack(), stack, self.weight(block), 1))
+            .is_some()
+    }
+
+    /// Charges the stack that frees a block of `size` bytes, and the one that took it if it is
+    /// known.
+    fn charge_free(&self, at: StackRef, block: Option<Block>, size: u64, is_realloc: bool) {
+        let weight = match block {
+            Some(block) => self.give_back(block, is_realloc),
+            None if self.charges_unknown() => weights::weight(size, 0),
+            None => return,
+        };
+        let stack = self.stack_cells(at);
+        stack.freed_bytes.fetch_add(weight.bytes, Ordering::Relaxed);
+        stack.freed_count.fetch_add(weight.count, Ordering::Relaxed);
+        stack.free_samples.fetch_add(1, Ordering::Relaxed);
+        add_variance(&stack.freed_variance, weight.variance);
+        self.add_count_variance(at, weight, |further| &further.freed_count_variance);
+    }
+
+    /// Takes a block away from what is live of its stack; gives its weight. One that is reallocated
+    /// goes on living, as another.
+    fn give_back(&self, block: Block, is_realloc: bool) -> Weight {
+        let weight = self.weight(block);
+        let taker = self.taker(block);
+        self.change_live(block.stack(), taker, weight, -1);
+        if !is_realloc && LATEST.try_with(Cell::get) == Ok(block.key()) {
+            taker
+                .temporary_bytes
+                .fetch_add(weight.bytes, Ordering::Relaxed);
+            taker
+                .temporary_count
+                .fetch_add(weight.count, Ordering::Relaxed);
+        }
+        weight
+    }
+
+    pub(super) fn weight(&self, block: Block) -> Weight {
+        let asked_for = || self.store.header().interval.load(Ordering::Relaxed);
+        weights::weight(block.size(), block.interval().unwrap_or_else(asked_for))
+    }
+
+    fn remember(&self, block: Block) -> bool {
+        let header = self.store.header();
+        let heap = header.heap.load(Ordering::Relaxed) as i64;
+        // A budgeted recording may take 3 % of the heap for this, or 6 MiB; one that was told what
+        // to sample, anything.
+        let limit = match self.budget.is_flexible() {
+            true if heap < 1 << 30 => live_blocks::MODEST,
+            true => live_blocks::MODEST + 1,
+            false => live_blocks::LARGEST,
+        };
+        self.sampled.remember(block, limit)
+    }
+
+    /// A block that was taken from the live ones is not known any more.
+    pub fn lose(&self, block: Block) {
+        let weight = self.weight(block);
+        self.change_live(block.stack(), self.taker(block), weight, -1);
+        self.store
+            .header()
+            .lost_blocks
+            .fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The calling thread's stack from `at` outwards, and the number of frames walked.
+    #[inline]
+    fn stack(&self, cells: &ThreadCells, kind: Kind, at: Registers) -> (StackRef, usize) {
+        let thread = Thread {
+            cells,
+            store: &self.store,
+            clock: self.clock,
+        };
+        self.capture.stack(thread, kind, at)
+    }
+
+    /// Notes where the thread is now, and that it has left where it was.
+    fn enter(&self, cells: &ThreadCells, at: StackRef) {
+        let left = cells.last_node.load(Ordering::Relaxed);
+        if left != at.node {
+            let heap = cells.last_heap.load(Ordering::Relaxed) as i64;
+            interner::leave(&self.store, left, at.node, heap);
+            cells.last_node.store(at.node, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    pub(super) fn stack_cells(&self, at: StackRef) -> &'static StackCells {
+        match self.store.stacks.get(at.stack as usize) {
+            Some(cells) => cells,
+            None => self.other_cells(),
+        }
+    }
+
+    #[cold]
+    fn other_cells(&self) -> &'static StackCells {
+        let other = self.store.stacks.get(interner::OTHER as usize);
+        other.unwrap_or(&NOWHERE)
+    }
+}
+
+/// Takes what belongs to a file that has no room even for "other"; cannot happen, and is not worth
+/// a panic.
+static NOWHERE: StackCells = StackCells::empty();

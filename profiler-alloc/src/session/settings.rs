@@ -1,0 +1,85 @@
+//! What a recording is asked to do, from the environment or from code.
+
+use core::str::FromStr;
+
+use profiler_alloc_format::env::{
+    self, Grant, Overhead, Refused, Sample, StackDepth, TimelineInterval,
+};
+use profiler_alloc_format::{MODE_ALL, MODE_AUTO, MODE_FIXED};
+
+use crate::ffi::os;
+
+/// All settings of a recording; each is within its range.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Settings {
+    pub sample: Sample,
+    /// Time budget for [`Sample::Auto`].
+    pub overhead: Overhead,
+    /// Time on top of it.
+    pub grant: Grant,
+    pub stack_depth: StackDepth,
+    pub timeline: TimelineInterval,
+    pub run_id: u64,
+    /// What counts as the user's own; to be copied before the environment changes.
+    pub own: &'static [u8],
+}
+
+impl Settings {
+    pub const DEFAULT: Settings = Settings {
+        sample: Sample::Auto,
+        overhead: Overhead::DEFAULT,
+        grant: Grant::DEFAULT,
+        stack_depth: StackDepth::DEFAULT,
+        timeline: TimelineInterval::DEFAULT,
+        run_id: 0,
+        own: &[],
+    };
+
+    /// As the environment variables say; what they say wrongly stays at its default, after a line
+    /// on stderr.
+    pub fn from_env() -> Settings {
+        let default = Settings::DEFAULT;
+        Settings {
+            sample: setting(env::SAMPLE).unwrap_or(default.sample),
+            overhead: setting(env::OVERHEAD).unwrap_or(default.overhead),
+            grant: setting(env::GRANT_MS).unwrap_or(default.grant),
+            stack_depth: setting(env::STACK_DEPTH).unwrap_or(default.stack_depth),
+            timeline: setting(env::TIMELINE_MS).unwrap_or(default.timeline),
+            run_id: setting::<RunId>(env::RUN_ID).map_or(default.run_id, |RunId(id)| id),
+            own: os::env(env::OWN).unwrap_or_default(),
+        }
+    }
+
+    /// The mode and first interval that the file's header states.
+    pub fn mode(&self) -> (u32, u64) {
+        match self.sample {
+            Sample::All => (MODE_ALL, 0),
+            Sample::Every(bytes) => (MODE_FIXED, bytes),
+            _ => (MODE_AUTO, 0),
+        }
+    }
+}
+
+struct RunId(u64);
+
+impl FromStr for RunId {
+    type Err = Refused;
+
+    fn from_str(text: &str) -> Result<RunId, Refused> {
+        text.parse().map(RunId).map_err(|_| Refused("a number"))
+    }
+}
+
+/// The value of the environment variable `name`, if it has one that the setting takes.
+fn setting<T: FromStr<Err = Refused>>(name: &str) -> Option<T> {
+    let text = os::env(name).filter(|text| !text.is_empty())?;
+    let text_or_none = core::str::from_utf8(text).unwrap_or_default();
+    match text_or_none.parse() {
+        Ok(value) => Some(value),
+        Err(Refused(takes)) => {
+            let (name, takes) = (name.as_bytes(), takes.as_bytes());
+            os::warn(&[name, b" is ignored: write ", takes, b", not ", text]);
+            None
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Starting a recording: from the environment, before the first allocation is recorded, or from
+//! code.
+
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use profiler_alloc_format::env::{self, Sample};
+use profiler_alloc_format::{MAGIC, STATE_EXITED, STATE_RECORDING, VERSION};
+
+use crate::ffi::callbacks;
+use crate::ffi::memory;
+use crate::ffi::os;
+use crate::profile_file::path::Output;
+use crate::profile_file::store::{OpenFailure, Store};
+use crate::sampling::overhead::Budget;
+use crate::session::fork;
+use crate::session::settings::Settings;
+use crate::session::threads;
+use crate::session::{self, Recorder};
+
+static ASKED: AtomicBool = AtomicBool::new(false);
+static STARTING: AtomicBool = AtomicBool::new(false);
+
+/// Why no recording was started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// One is in force.
+    AlreadyRecording,
+    /// The program runs with more rights than its caller.
+    Privileged,
+    /// The path is too long.
+    PathTooLong,
+    /// The file could not be opened.
+    File(OpenFailure),
+    /// The system refuses memory.
+    Memory,
+}
+
+/// Starts a recording if the environment asks for one. Looks once in the life of a process.
+pub fn from_env() {
+    if ASKED.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let Some(pattern) = os::env(env::OUTPUT).filter(|text| !text.is_empty()) else {
+        return;
+    };
+    os::note_stderr();
+    let result = match Output::expand(pattern) {
+        Some(output) => start(output, &Settings::from_env()),
+        None => Err(Refusal::PathTooLong),
+    };
+    if let Err(refusal) = result {
+        warn(refusal, pattern);
+    }
+}
+
+/// Starts a recording into `output`, or beside it if that exists.
+pub fn start(output: Output, settings: &Settings) -> Result<&'static Recorder, Refusal> {
+    if os::is_privileged() {
+        return Err(Refusal::Privileged);
+    }
+    if STARTING.swap(true, Ordering::Acquire) {
+        return Err(Refusal::AlreadyRecording);
+    }
+    let result = match session::current() {
+        Some(_) => Err(Refusal::AlreadyRecording),
+        None => open(output, settings),
+    };
+    STARTING.store(false, Ordering::Release);
+    result
+}
+
+fn open(output: Output, settings: &Settings) -> Result<&'static Recorder, Refusal> {
+    let (store, output) = create(output)?;
+    write_header(&store, settings);
+    let share = (settings.sample == Sample::Auto).then_some(u64::from(settings.overhead.ppm()));
+    let budget = Budget::new(share, settings.grant.ns());
+    let depth = settings.stack_depth.frames() as usize;
+    let created = output.clone();
+    let recorder = Recorder::new(store, output, depth, budget)
+        .and_then(memory::leak)
+        .ok_or_else(|| {
+            os::remove_file(created.as_c_str());
+            Refusal::Memory
+        })?;
+    fork::watch();
+    watch_exit();
+    session::publish(recorder, threads::look_up_all);
+    Ok(recorder)
+}
+
+/// Creates the file, or one beside it if that exists; nothing is ever overwritten.
+fn create(output: Output) -> Result<(Store, Output), Refusal> {
+    const MOST: u32 = 1000;
+    match Store::create(output.as_c_str()) {
+        Err(OpenFailure::Exists) => {}
+        other => return Ok((other.map_err(Refusal::File)?, output)),
+    }
+    for times in 1..=MOST {
+        let beside = output.beside(times).ok_or(Refusal::PathTooLong)?;
+        match Store::create(beside.as_c_str()) {
+            Err(OpenFailure::Exists) => {}
+            other => return Ok((other.map_err(Refusal::File)?, beside)),
+        }
+    }
+    Err(Refusal::File(OpenFailure::Exists))
+}
+
+/// Notes in the profile when the program ends in order. Recording goes on to the very end.
+fn watch_exit() {
+    static WATCHING: AtomicBool = AtomicBool::new(false);
+    extern "C" fn at_exit() {
+        if let Some(recorder) = session::current().filter(|recorder| recorder.is_ours()) {
+            recorder.bring_up_to_date();
+            recorder
+                .store
+                .header()
+                .state
+                .store(STATE_EXITED, Ordering::Relaxed);
+        }
+    }
+    if !WATCHING.swap(true, Ordering::AcqRel) {
+        callbacks::at_exit(at_exit);
+    }
+}
+
+fn write_header(store: &Store, settings: &Settings) {
+    let header = store.header();
+    let (mode, interval) = settings.mode();
+    let heap = threads::process_totals().heap() as u64;
+    let set =
+        |cell: &core::sync::atomic::AtomicU64, value: u64| cell.store(value, Ordering::Relaxed);
+    let set32 = |cell: &AtomicU32, value: u32| cell.store(value, Ordering::Relaxed);
+    set32(&header.version, VERSION);
+    set32(&header.state, STATE_RECORDING);
+    set32(&header.pid, os::process_id());
+    set32(&header.mode, mode);
+    set32(&header.budget_ppm, settings.overhead.ppm());
+    set32(&header.stack_depth, settings.stack_depth.frames());
+    set(&header.run_id, settings.run_id);
+    set(&header.started_unix_ns, os::unix_ns());
+    set(&header.interval, interval);
+    set(&header.interval_widest, interval);
+    set(&header.grant_ns, settings.grant.ns());
+    set(&header.heap_base, heap);
+    set(&header.heap, heap);
+    set(&header.peak, heap);
+    // Epoch 0 is what fresh stack records carry: the first peak needs another.
+    set(&header.peak_epoch, 1);
+    // Record 0 of these tables is taken: the shared thread, the root, "other".
+    set(&header.thread_count, 1);
+    set(&header.node_count, 1);
+    set(&header.stack_count, 1);
+    set(&header.timeline_interval_ns, settings.timeline.ns());
+    if let Some((at, len)) = store.add_string(settings.own).filter(|&(_, len)| len > 0) {
+        set32(&header.own_at, at);
+        set32(&header.own_len, len);
+    }
+    header.magic.store(MAGIC, Ordering::Release);
+}
+
+fn warn(refusal: Refusal, pattern: &[u8]) {
+    let (what, error): (&[u8], i32) = match refusal {
+        Refusal::AlreadyRecording => (b"already recording", 0),
+        Refusal::Privileged => (b"a program with raised privileges is not recorded", 0),
+        Refusal::PathTooLong => (b"the path of the profile is too long", 0),
+        Refusal::File(OpenFailure::Exists) => (b"the profile exists already", 0),
+        Refusal::File(OpenFailure::Create(error)) => (b"cannot create the profile", error),
+        Refusal::File(OpenFailure::Reserve(error)) => (b"no room for the profile", error),
+        Refusal::File(OpenFailure::Map(error)) => (b"cannot map the profile", error),
+        Refusal::Memory => (b"the system refuses memory for recording", 0),
+    };
+    let mut text = [0u8; 96];
+    let reason: &[u8] = if error == 0 {
+        b""
+    } else {
+        os::error_text(error, &mut text)
+    };
+    let colon: &[u8] = if error == 0 { b"" } else { b": " };
+    os::warn(&[
+        what,
+        b" (",
+        pattern,
+        b")",
+        colon,
+        reason,
+        b"; the program runs on unprofiled",
+    ]);
+}

@@ -1,0 +1,200 @@
+//! Which thread counts in which record: of a recording's file, or of private memory while nothing is
+//! recorded.
+//!
+//! A record whose thread has ended is taken over by a later one, which counts on from where it
+//! stands.
+
+use core::cell::Cell;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use profiler_alloc_format::ThreadCells;
+
+use crate::counters::open_scopes::{self, publish};
+use crate::counters::own_work::{self, of_program};
+use crate::counters::slot::{self, Operation, STEP, is_nobody, number};
+use crate::counters::thread_counts::{self, OwnCounts};
+use crate::counters::totals::Totals;
+use crate::ffi::os;
+use crate::lockfree::active::look_up;
+use crate::lockfree::lazy_slice::LazySlice;
+use crate::lockfree::slot_pool::{self, FreeRecords};
+use crate::sampling::fast_path;
+use crate::session::{self, Recorder};
+
+/// Records for when nothing is recorded.
+static PRIVATE: LazySlice<ThreadCells> = LazySlice::new(16 << 10);
+static PRIVATE_COUNT: AtomicU64 = AtomicU64::new(1);
+static PRIVATE_FREE: FreeRecords = FreeRecords::new();
+
+thread_local! {
+    /// Generation of the recording that had no record left for this thread.
+    static REFUSED: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Counts an operation in the record shared by threads that have none.
+#[cold]
+pub fn count_shared(operation: Operation) {
+    let shared = match session::current() {
+        Some(recorder) => recorder.store.threads.get(0),
+        None => PRIVATE.open().map(|cells| &cells[0]),
+    };
+    if let Some(cells) = shared {
+        operation.count_shared(cells);
+    }
+}
+
+/// True if the calling thread has a record of the pool in force.
+#[inline]
+pub fn has_joined(cells: &ThreadCells, recorder: Option<&Recorder>) -> bool {
+    cells.generation.load(Ordering::Relaxed) == recorder.map_or(0, |recorder| recorder.generation)
+}
+
+/// Gives the calling thread a record of the pool in force, and the old one back. `None` if there is
+/// none left.
+#[cold]
+pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells> {
+    leave();
+    let taken = match recorder {
+        Some(recorder) => recorder.take_thread().or_else(|| count_refusal(recorder)),
+        None => take_private(),
+    };
+    let (number, cells) = taken?;
+    cells.generation.store(
+        recorder.map_or(0, |recorder| recorder.generation),
+        Ordering::Relaxed,
+    );
+    cells.tid.store(os::thread_id(), Ordering::Relaxed);
+    set_name(cells);
+    cells
+        .start_alloc_bytes
+        .store(cells.alloc_bytes.load(Ordering::Relaxed), Ordering::Relaxed);
+    cells
+        .start_freed_bytes
+        .store(cells.freed_bytes.load(Ordering::Relaxed), Ordering::Relaxed);
+    let seed = os::now_ns() ^ u64::from(os::thread_id()) << 32 ^ (&raw const *cells as u64);
+    cells.random.store(seed, Ordering::Relaxed);
+    cells.last_node.store(0, Ordering::Relaxed);
+    cells.stack_top.store(0, Ordering::Relaxed);
+    match recorder {
+        Some(recorder) => recorder.welcome(cells),
+        None => rearm(cells),
+    }
+    change_to(cells, recorder);
+    slot::set_number(number).then_some(cells)
+}
+
+/// Counts a thread that there is no record for, once.
+fn count_refusal<T>(recorder: &Recorder) -> Option<T> {
+    let before = REFUSED.try_with(|refused| refused.replace(recorder.generation));
+    if before != Ok(recorder.generation) {
+        let header = recorder.store.header();
+        header.lost_threads.fetch_add(1, Ordering::Relaxed);
+    }
+    None
+}
+
+/// Gives the calling thread's record back, its counts published.
+pub fn leave() {
+    let cells = of_program();
+    if is_nobody(cells) {
+        return;
+    }
+    publish(cells);
+    change_to(slot::nobody(), None);
+    let free = match session::with_generation(cells.generation.load(Ordering::Relaxed)) {
+        Some(recorder) => &recorder.free_threads,
+        None => &PRIVATE_FREE,
+    };
+    free.give_back(cells, number() as usize);
+}
+
+/// Every thread that only counts takes the slow path next.
+pub fn look_up_all() {
+    let count = PRIVATE_COUNT.load(Ordering::Acquire) as usize;
+    let records = PRIVATE.get().unwrap_or_default();
+    records.iter().take(count).for_each(look_up);
+}
+
+/// In a forked child: forgets the parent's records without giving them back.
+pub fn forget() {
+    change_to(slot::nobody(), None);
+}
+
+/// The calling thread counts in `cells`, a record of `recorder`, from now on.
+fn change_to(cells: &'static ThreadCells, recorder: Option<&'static Recorder>) {
+    let own = OwnCounts::now();
+    fast_path::ask(recorder.map(|recorder| recorder.sampled.filter));
+    own_work::change_program_to(cells);
+    thread_counts::carry_over(own, cells);
+}
+
+/// Thread names may be set after the first allocation; look again now and then.
+pub fn set_name(cells: &ThreadCells) {
+    let name = os::thread_name();
+    for (cell, part) in cells.name.iter().zip(name.chunks_exact(8)) {
+        let word = u64::from_le_bytes(part.try_into().unwrap_or_default());
+        cell.store(word, Ordering::Relaxed);
+    }
+}
+
+fn take_private() -> Option<(u32, &'static ThreadCells)> {
+    let records = PRIVATE.open()?;
+    let get = |at: usize| records.get(at);
+    let count = || PRIVATE_COUNT.load(Ordering::Acquire) as usize;
+    PRIVATE_FREE.take(count(), get).or_else(|| {
+        let at = PRIVATE_COUNT
+            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |count| {
+                (count < records.len() as u64).then_some(count + 1)
+            })
+            .ok()? as usize;
+        slot_pool::claim(&records[at]);
+        Some((at as u32, &records[at]))
+    })
+}
+
+/// Sets the thresholds for a thread that only counts.
+pub fn rearm(cells: &ThreadCells) {
+    if open_scopes::is_open() {
+        return session::arm(cells, 0, 0);
+    }
+    let alloc_next = cells.alloc_bytes.load(Ordering::Relaxed).wrapping_add(STEP);
+    let free_next = cells.freed_bytes.load(Ordering::Relaxed).wrapping_add(STEP);
+    session::arm(cells, alloc_next, free_next);
+}
+
+/// Calls `visit` with every record of every pool, used or free.
+pub fn for_each(mut visit: impl FnMut(&ThreadCells)) {
+    if let Some(records) = PRIVATE.get() {
+        let count = PRIVATE_COUNT.load(Ordering::Acquire) as usize;
+        records[..count.min(records.len())]
+            .iter()
+            .for_each(&mut visit);
+    }
+    let mut recorder = session::latest();
+    while let Some(each) = recorder {
+        each.for_each_thread(&mut visit);
+        recorder = each.previous;
+    }
+}
+
+/// Sums over the counters of the whole process.
+pub fn process_totals() -> Totals {
+    let mut totals = Totals::default();
+    for_each(|cells| totals.add(cells));
+    totals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_threshold_at_the_end_of_numbers_wraps() {
+        let cells = ThreadCells::empty();
+        cells.alloc_bytes.store(10, Ordering::Relaxed);
+        cells.freed_bytes.store(u64::MAX - 9, Ordering::Relaxed);
+        rearm(&cells);
+        assert_eq!(cells.alloc_next.load(Ordering::Relaxed), 10 + STEP);
+        assert_eq!(cells.free_next.load(Ordering::Relaxed), STEP - 10);
+    }
+}

@@ -1,0 +1,213 @@
+//! The slow path of every allocator method: what the fast path could not settle by two additions.
+//!
+//! ```text
+//! counted fast ──yes──▶ done
+//!      │no
+//! memprof's own work? ──yes──▶ count it apart, done
+//!      │no
+//! already in here (signal, our own doing)? ──yes──▶ count, note the loss, done
+//!      │no
+//! record of the pool in force? ──no──▶ join it ──none left──▶ count in the shared record
+//!      │
+//! count ──▶ recording? ──▶ Recorder
+//!                └──no──▶ publish the heap
+//! ```
+//! A sampled block that is freed without reaching the recorder is forgotten all the same: its
+//! address is about to be another block's. `at` is where the allocator's method stands, which is
+//! where a stack is walked from.
+//!
+//! Rules: nothing here panics, allocates, or waits for a lock; `errno` stays as it was.
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use profiler_alloc_format::ThreadCells;
+
+use crate::counters::open_scopes;
+use crate::counters::own_work;
+use crate::counters::reentrancy::Inside;
+use crate::counters::slot::{self, Operation};
+use crate::ffi::os;
+use crate::sampling::block::Block;
+use crate::sampling::fast_path;
+use crate::session::fork;
+use crate::session::start;
+use crate::session::thread_exit;
+use crate::session::threads;
+use crate::session::{self, Recorder};
+use crate::unwinder::modules;
+use crate::unwinder::registers::Registers;
+
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+/// An allocation of `size` bytes succeeded at `address`.
+#[cold]
+#[inline(never)]
+pub fn allocated(at: Registers, address: usize, size: usize) {
+    let size = size as u64;
+    open_scopes::allocated(address);
+    settle(Operation::Alloc { size }, |recorder, cells| {
+        recorder.allocated(cells, at, address, size)
+    });
+}
+
+/// The block at `address` is about to be freed.
+#[cold]
+#[inline(never)]
+pub fn freeing(at: Registers, address: usize, size: usize) {
+    let size = size as u64;
+    open_scopes::freeing(address, size);
+    let is_recorded = settle(Operation::Free { size }, |recorder, cells| {
+        recorder.freeing(cells, at, address, size)
+    });
+    if !is_recorded && let Some(recorder) = ours() {
+        recorder.forget(address);
+    }
+}
+
+/// False if the block at `address` was certainly not sampled.
+#[inline(always)]
+pub fn may_be_sampled(address: usize) -> bool {
+    // This thread may not have joined the recording yet: then the filter it asks has no answer.
+    session::current().is_some() && !fast_path::is_unsampled(address)
+}
+
+/// The block at `address` is about to be reallocated: forgets it, so that whoever gets the address
+/// next is not confused.
+pub fn before_realloc(address: usize) -> Option<Block> {
+    let recorder = session::current()?;
+    if !recorder.is_ours() || recorder.sampled.filter.lacks(address) {
+        return None;
+    }
+    let _errno = os::Errno::keep();
+    let Some(_inside) = Inside::enter() else {
+        recorder.forget(address);
+        return None;
+    };
+    recorder.take_block(address)
+}
+
+/// The reallocation failed; the block is as it was.
+#[cold]
+pub fn realloc_failed(old: Option<Block>) {
+    if let (Some(block), Some(recorder)) = (old, ours()) {
+        let _errno = os::Errno::keep();
+        let _inside = Inside::enter();
+        recorder.put_back(block);
+    }
+}
+
+/// A reallocation succeeded; `old` is what [`before_realloc`] gave, `sizes` are the old and the new
+/// one.
+#[inline(never)]
+pub fn reallocated(at: Registers, old: Option<Block>, address: usize, sizes: (usize, usize)) {
+    let sizes = (sizes.0 as u64, sizes.1 as u64);
+    open_scopes::allocated(address);
+    let operation = Operation::Realloc {
+        old: sizes.0,
+        new: sizes.1,
+    };
+    let is_recorded = settle(operation, |recorder, cells| {
+        recorder.reallocated(cells, at, old, address, sizes);
+    });
+    if !is_recorded && let (Some(block), Some(recorder)) = (old, ours()) {
+        recorder.lose(block);
+    }
+}
+
+/// True if `record` was called.
+fn settle(
+    operation: Operation,
+    record: impl FnOnce(&'static Recorder, &'static ThreadCells),
+) -> bool {
+    if own_work::is_own(slot::current()) {
+        operation.count_shared(own_work::cells());
+        return false;
+    }
+    let _errno = os::Errno::keep();
+    let Some(_inside) = Inside::enter() else {
+        count_inside(operation);
+        return false;
+    };
+    let recorder = recorder_in_force();
+    let cells = slot::current();
+    let joined = match threads::has_joined(cells, recorder) {
+        true => Some((recorder, cells)),
+        false => join_pool(),
+    };
+    let Some((recorder, cells)) = joined else {
+        threads::count_shared(operation);
+        return false;
+    };
+    operation.count(cells);
+    match recorder {
+        Some(recorder) => record(recorder, cells),
+        None => {
+            open_scopes::publish(cells);
+            threads::rearm(cells);
+        }
+    }
+    recorder.is_some()
+}
+
+/// Gives the calling thread a record of the pool in force, which the first thread of all may put in
+/// force here.
+#[cold]
+#[inline(never)]
+fn join_pool() -> Option<(Option<&'static Recorder>, &'static ThreadCells)> {
+    if !STARTED.load(Ordering::Relaxed) {
+        STARTED.store(true, Ordering::Relaxed);
+        modules::note_start();
+        start::from_env();
+    }
+    let recorder = recorder_in_force();
+    let cells = threads::join(recorder)?;
+    thread_exit::watch(cells);
+    Some((recorder, cells))
+}
+
+/// The recording in force, if it is this process's.
+fn ours() -> Option<&'static Recorder> {
+    session::current().filter(|recorder| recorder.is_ours())
+}
+
+/// Has the calling thread count in `recorder`'s file now, rather than at its next look-up. Gives
+/// the number of its record; 0 if it has none.
+#[cold]
+pub fn join(recorder: &'static Recorder) -> u32 {
+    let _errno = os::Errno::keep();
+    let Some(_inside) = Inside::enter() else {
+        return 0;
+    };
+    if !threads::has_joined(own_work::of_program(), Some(recorder)) {
+        let Some(cells) = threads::join(Some(recorder)) else {
+            return 0;
+        };
+        thread_exit::watch(cells);
+    }
+    slot::number()
+}
+
+/// The recording in force, unless this is a child of the process it belongs to.
+fn recorder_in_force() -> Option<&'static Recorder> {
+    let recorder = session::current()?;
+    if recorder.is_ours() {
+        return Some(recorder);
+    }
+    fork::become_child();
+    None
+}
+
+/// The same thread is in the slow path already: the operation is counted, and not sampled.
+#[cold]
+fn count_inside(operation: Operation) {
+    let cells = slot::current();
+    if slot::is_nobody(cells) {
+        threads::count_shared(operation);
+    } else {
+        operation.count(cells);
+    }
+    if let Some(recorder) = ours() {
+        let lost: &AtomicU64 = &recorder.store.header().lost_reentrant;
+        lost.fetch_add(1, Ordering::Relaxed);
+    }
+}

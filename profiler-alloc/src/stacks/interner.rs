@@ -1,0 +1,158 @@
+//! From the frames of a walk to the number of their stack: the trie of nodes and the table of stacks in the file.
+//!
+//! An index leads there without walking the trie again: from the fingerprint of a whole walk to its stack.
+
+use core::sync::atomic::Ordering;
+
+use profiler_alloc_format::{Frame, UNKNOWN_MODULE};
+
+use crate::lockfree::index::Index;
+use crate::profile_file::store::Store;
+use crate::stacks::frame_buffer::Frames;
+use crate::stacks::trie::Trie;
+use crate::unwinder::frame::Fingerprint;
+use crate::unwinder::modules::{Modules, Site};
+
+/// Number of the stack that takes what no longer fits.
+pub const OTHER: u32 = 0;
+
+/// The interned stacks.
+pub struct Stacks {
+    walks: Index,
+    guesses: Index,
+    trie: Trie,
+}
+
+/// A stack's number, and its innermost node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StackRef {
+    pub stack: u32,
+    pub node: u32,
+}
+
+impl StackRef {
+    pub const OTHER: StackRef = StackRef {
+        stack: OTHER,
+        node: 0,
+    };
+
+    fn to_bits(self) -> u64 {
+        u64::from(self.stack) << 32 | u64::from(self.node)
+    }
+
+    fn from_bits(bits: u64) -> StackRef {
+        StackRef {
+            stack: (bits >> 32) as u32,
+            node: bits as u32,
+        }
+    }
+}
+
+impl Stacks {
+    pub const fn new() -> Stacks {
+        Stacks {
+            walks: Index::new(12),
+            guesses: Index::new(10),
+            trie: Trie::new(13),
+        }
+    }
+
+    /// The stack that a confirmed frame-pointer walk has led to before.
+    pub fn guessed(&self, fingerprint: Fingerprint) -> Option<StackRef> {
+        self.guesses
+            .find(fingerprint.to_bits(), |_| true)
+            .map(StackRef::from_bits)
+    }
+
+    /// Remembers that a confirmed frame-pointer walk leads to `stack`.
+    pub fn confirm(&self, fingerprint: Fingerprint, stack: StackRef) {
+        if stack != StackRef::OTHER {
+            self.guesses.insert(fingerprint.to_bits(), stack.to_bits());
+        }
+    }
+
+    /// The stack of a table walk, made if it is new. [`StackRef::OTHER`] if a table is full.
+    pub fn intern(
+        &self,
+        store: &Store,
+        modules: &Modules,
+        frames: &Frames,
+        now_ns: u64,
+    ) -> StackRef {
+        let key = frames.fingerprint().to_bits();
+        if let Some(bits) = self.walks.find(key, |_| true) {
+            return StackRef::from_bits(bits);
+        }
+        let Some(stack) = self.add(store, modules, frames, now_ns) else {
+            return StackRef::OTHER;
+        };
+        self.walks.insert(key, stack.to_bits());
+        stack
+    }
+
+    /// Bytes of address space of the indexes.
+    pub fn bytes(&self) -> usize {
+        self.walks.bytes() + self.guesses.bytes() + self.trie.bytes()
+    }
+
+    fn add(
+        &self,
+        store: &Store,
+        modules: &Modules,
+        frames: &Frames,
+        now_ns: u64,
+    ) -> Option<StackRef> {
+        let mut node = 0;
+        for site in frames.outermost_first() {
+            let frame = match site {
+                Some(site) => frame_of(store, modules, site, now_ns),
+                None => Frame::ELIDED,
+            };
+            node = self.trie.child(store, node, frame)?;
+        }
+        if node == 0 {
+            return None;
+        }
+        let stack = self.trie.stack(store, node, now_ns)?;
+        Some(StackRef { stack, node })
+    }
+}
+
+fn frame_of(store: &Store, modules: &Modules, site: Site, now_ns: u64) -> Frame {
+    match modules.find(store, site.call(), now_ns) {
+        Some(module) => {
+            let address = site.address().wrapping_sub(module.bias);
+            Frame::new(module.number, address as u64)
+        }
+        None => {
+            store.header().lost_modules.fetch_add(1, Ordering::Relaxed);
+            Frame::new(UNKNOWN_MODULE, site.address() as u64)
+        }
+    }
+}
+
+/// A thread went on from the stack ending at `left` to the one ending at `entered`, with `heap` bytes in use in between:
+/// every frame that is no longer on the stack, or stands at another line, has then been left with that heap.
+pub fn leave(store: &Store, left: u32, entered: u32, heap: i64) {
+    let mark = heap.max(0) as u64 + 1;
+    // A parent's number is below its children's, so stepping the larger of the two ends at their common ancestor, and all
+    // nodes on the way are among these.
+    let count = left.max(entered) as usize + 1;
+    let nodes = store.nodes.get_many(0, count).unwrap_or_default();
+    let (mut left, mut entered) = (left as usize, entered as usize);
+    while left != entered {
+        let Some(cells) = nodes.get(left.max(entered)) else {
+            return;
+        };
+        let parent = cells.parent.load(Ordering::Relaxed) as usize;
+        if left > entered {
+            // Mostly it was left with more before.
+            if cells.heap_after.load(Ordering::Relaxed) < mark {
+                cells.heap_after.fetch_max(mark, Ordering::Relaxed);
+            }
+            left = parent;
+        } else {
+            entered = parent;
+        }
+    }
+}

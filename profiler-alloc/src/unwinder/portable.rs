@@ -1,0 +1,12 @@
+//! The unwinder for machines our own does not know: the `backtrace` crate, over the system's unwind library.
+
+use crate::unwinder::frame::{End, Visit};
+
+/// Gives every return address to `visit`, innermost first.
+pub fn walk(mut visit: impl FnMut(usize) -> Visit) -> End {
+    // SAFETY: unsynchronised is right here: only symbol lookup shares state, and this never looks up a symbol.
+    unsafe {
+        backtrace::trace_unsynchronized(|frame| visit(frame.ip() as usize) == Visit::GoOn);
+    }
+    End::Complete
+}

@@ -1,0 +1,330 @@
+//! Reading the program's stack without ever leaving it.
+
+use crate::ffi::os;
+use crate::unwinder::stack_words::{Quad, StackWord};
+
+/// Bytes of a stack that is not the thread's own (signal stack, coroutine) that a walk may explore.
+const FOREIGN_LIMIT: usize = 1 << 20;
+const PAGE: usize = 4096;
+
+/// Pages that are tried at most to reach the known part of the thread's own stack: 16 MiB.
+const MOST_NEW_PAGES: usize = 4096;
+
+/// The part of the thread's own stack that is known to be readable. Empty at first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OwnStack {
+    pub low: usize,
+    pub high: usize,
+}
+
+impl OwnStack {
+    /// The calling thread's, as far as it is known without asking: where it ends.
+    ///
+    /// The C library's own question (`pthread_getattr_np`) allocates, and costs 100 us on the main
+    /// thread.
+    pub fn find() -> OwnStack {
+        let high = top();
+        OwnStack { low: high, high }
+    }
+
+    /// Makes everything from `sp` upwards known, each page tried once. False if `sp` is on another
+    /// stack.
+    #[inline]
+    pub fn reach(&mut self, sp: usize) -> bool {
+        self.holds(sp) || self.explore(sp)
+    }
+
+    /// True if `sp` is in the known part.
+    #[inline]
+    pub fn holds(&self, sp: usize) -> bool {
+        (self.low..self.high).contains(&sp)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn explore(&mut self, sp: usize) -> bool {
+        if sp >= self.high || (self.low - sp) / PAGE > MOST_NEW_PAGES {
+            return false;
+        }
+        let page = sp & !(PAGE - 1);
+        let is_whole = (page..self.low).step_by(PAGE).all(os::is_readable);
+        if is_whole {
+            self.low = page;
+        }
+        is_whole
+    }
+}
+
+/// The part of memory a walk may read.
+pub struct StackMemory {
+    low: usize,
+    high: usize,
+    limit: usize,
+}
+
+impl StackMemory {
+    /// The stack that `sp` points into.
+    ///
+    /// On a stack that is not the thread's own (signal stack, coroutine), each page is tried before
+    /// it is read.
+    #[inline]
+    pub fn at(sp: usize, own: &mut OwnStack) -> StackMemory {
+        if own.reach(sp) {
+            StackMemory {
+                low: sp,
+                high: own.high,
+                limit: own.high,
+            }
+        } else {
+            let page_end = (sp | (PAGE - 1)).wrapping_add(1);
+            StackMemory {
+                low: sp,
+                high: page_end,
+                limit: sp.saturating_add(FOREIGN_LIMIT),
+            }
+        }
+    }
+
+    /// The 8 bytes at `address`, if they are aligned and on this stack.
+    #[inline]
+    pub fn read(&mut self, address: usize) -> Option<usize> {
+        if !self.holds(address) && !self.extend(address) {
+            return None;
+        }
+        if !address.is_multiple_of(8) {
+            return None;
+        }
+        // SAFETY: aligned, and between this walk's stack pointer and the end of the stack's
+        // readable pages: the walk runs on that very stack, so the memory stays mapped. Volatile,
+        // as others' locals may overlap it.
+        Some(unsafe { core::ptr::with_exposed_provenance::<usize>(address).read_volatile() })
+    }
+
+    /// As [`read`](Self::read), of the part that is known without asking the system.
+    #[inline]
+    pub fn peek(&self, address: usize) -> Option<usize> {
+        let words = self.high.saturating_sub(self.low) / 8;
+        // Of an address that is not aligned, as the stack pointer is, the remainder makes the
+        // number far too large.
+        let at = address.wrapping_sub(self.low).rotate_right(3);
+        if at >= words || !self.low.is_multiple_of(8) {
+            return None;
+        }
+        // SAFETY: as in `read`.
+        Some(unsafe { core::ptr::with_exposed_provenance::<usize>(address).read_volatile() })
+    }
+
+    /// True if every word still holds what it held, and there are any.
+    #[inline]
+    pub fn still_holds(&mut self, words: &[Quad]) -> bool {
+        let (Some([first, ..]), Some([.., last])) = (words.first(), words.last()) else {
+            return false;
+        };
+        if first.address() < self.low
+            || (!self.holds(last.address()) && !self.extend(last.address()))
+        {
+            return false;
+        }
+        let is_same = |word: &StackWord| {
+            let place = core::ptr::with_exposed_provenance::<usize>(word.address());
+            // SAFETY: aligned, and not below the first address nor above the last, as
+            // `StackWords::push` sees to; both are on this stack, between this walk's stack pointer
+            // and the end of the stack's readable pages, as in `read`.
+            unsafe { place.read_volatile() == word.held() }
+        };
+        words.iter().all(|quad| quad.iter().all(is_same))
+    }
+
+    /// True if a walk that finds no unwind table with its stack pointer at `sp` is at its end all
+    /// the same.
+    ///
+    /// musl has no unwind tables, so none of its code that starts the program and its threads
+    /// either. Its frames there are the first ones of a stack and small: `main` at 7ffe'0fc0 was
+    /// called by code whose frame ends at 7ffe'1000. A call back from musl further in, as by
+    /// `qsort`, is cut off there.
+    pub fn begins_at(&self, sp: usize) -> bool {
+        const START_FRAMES: usize = 512;
+        let is_own = self.limit == self.high;
+        cfg!(target_env = "musl") && is_own && self.high.saturating_sub(sp) <= START_FRAMES
+    }
+
+    /// True if `address` lies on the stack as far as it is known.
+    #[inline]
+    pub fn holds(&self, address: usize) -> bool {
+        address.wrapping_sub(self.low) < self.high.wrapping_sub(self.low)
+    }
+
+    /// Makes pages further up known, as far as `address`. False if it is not on this stack.
+    #[cold]
+    #[inline(never)]
+    fn extend(&mut self, address: usize) -> bool {
+        if address < self.low {
+            return false;
+        }
+        while address >= self.high {
+            if self.high >= self.limit || !os::is_readable(self.high) {
+                return false;
+            }
+            self.high += PAGE;
+        }
+        true
+    }
+}
+
+/// An address above all frames of the calling thread's stack and on that stack; 0 if there is none
+/// to be had.
+///
+/// The main thread's stack begins at an address that the dynamic linker keeps. The stacks of other
+/// threads have the thread's control block at their upper end, and its address is the thread's
+/// handle.
+#[cfg(target_env = "gnu")]
+fn top() -> usize {
+    unsafe extern "C" {
+        static __libc_stack_end: *const u8;
+    }
+    // SAFETY: the linker sets it before any code of the program runs; `pthread_self` has no
+    // preconditions.
+    unsafe {
+        match os::thread_id() == os::process_id() {
+            true => __libc_stack_end as usize,
+            false => libc::pthread_self() as usize,
+        }
+    }
+}
+
+/// As above. musl keeps no such address of the main thread, but the kernel's own record of the
+/// start stands right there; of other threads it tells the very place where the first frame was
+/// put.
+#[cfg(not(target_env = "gnu"))]
+fn top() -> usize {
+    if os::thread_id() == os::process_id() {
+        return main_top().unwrap_or(0);
+    }
+    let mut attributes = core::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let (mut low, mut len) = (core::ptr::null_mut(), 0);
+    // SAFETY: the attributes are read only once the first call has filled them in. musl neither
+    // allocates nor waits here.
+    unsafe {
+        if libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) != 0
+            || libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut len) != 0
+        {
+            return 0;
+        }
+    }
+    low.addr() + len
+}
+
+/// Where the kernel put the number of arguments: the first frame of the program lies right below.
+///
+/// ```text
+/// 7ffe'1000   2                  <- this address
+/// 7ffe'1008   7ffe'2a10 "app"
+/// 7ffe'1010   7ffe'2a14 "-v"
+/// 7ffe'1018   0
+/// 7ffe'1020   7ffe'2a17 "HOME=…" <- environ, until the program changes its environment
+/// ```
+#[cfg(not(target_env = "gnu"))]
+fn main_top() -> Option<usize> {
+    unsafe extern "C" {
+        static environ: *const *const libc::c_char;
+    }
+    const WORD: usize = size_of::<usize>();
+    let local = 0u8;
+    let here = (&raw const local).addr();
+    // SAFETY: a plain read; the name of the program is above all that the kernel put on the stack,
+    // or 0.
+    let (variables, name) = unsafe { (environ.addr(), libc::getauxval(libc::AT_EXECFN) as usize) };
+    if !(here..name).contains(&variables) || !variables.is_multiple_of(WORD) {
+        return None;
+    }
+    let mut count = variables.checked_sub(2 * WORD)?;
+    for arguments in 0.. {
+        // SAFETY: between this frame and the environment all is the main thread's stack, aligned as
+        // `environ` is.
+        let word = unsafe { core::ptr::with_exposed_provenance::<usize>(count).read_volatile() };
+        if word == arguments {
+            return Some(count);
+        }
+        count = count.checked_sub(WORD).filter(|&at| at > here)?;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::unwinder::stack_words::StackWords;
+
+    #[test]
+    fn reaches_a_local_on_the_own_stack() {
+        let local = 5usize;
+        let address = &raw const local as usize;
+        let mut own = OwnStack::find();
+        let mut memory = StackMemory::at(address, &mut own);
+        assert_eq!(
+            (memory.read(address), memory.peek(address)),
+            (Some(5), Some(5))
+        );
+        assert!(own.low <= address && address < own.high && own.high - address < 8 << 20);
+    }
+
+    #[test]
+    fn words_hold_until_one_changes() {
+        let mut stack = [3usize, 4, 5, 6, 7, 8, 9, 10];
+        let address = |at: usize, stack: &[usize; 8]| &raw const stack[at] as usize;
+        let mut own = OwnStack {
+            low: address(0, &stack),
+            high: address(7, &stack) + 8,
+        };
+        let mut memory = StackMemory::at(own.low, &mut own);
+        let mut quads = [Quad::default(); 2];
+        let mut words = StackWords::new(&mut quads);
+        assert!(!memory.still_holds(words.quads()), "nothing is known");
+        // A quad and the beginning of the next.
+        for at in [1, 3, 4, 5, 6] {
+            assert!(words.push(address(at, &stack), at + 3));
+            assert!(memory.still_holds(words.quads()), "{at}");
+        }
+        for at in [0, 2, 7] {
+            stack[at] += 1;
+            assert!(memory.still_holds(words.quads()), "{at} is none of them");
+        }
+        for at in [1, 3, 4, 5, 6] {
+            stack[at] += 1;
+            assert!(!memory.still_holds(words.quads()), "{at} has changed");
+            stack[at] -= 1;
+        }
+        let mut above = StackMemory::at(address(2, &stack), &mut own);
+        assert!(!above.still_holds(words.quads()), "the first is not on it");
+        let mut lower = OwnStack {
+            high: address(6, &stack),
+            ..own
+        };
+        let mut below = StackMemory::at(lower.low, &mut lower);
+        assert!(!below.still_holds(words.quads()), "the last is not on it");
+    }
+
+    #[test]
+    fn refuses_what_is_not_the_stack() {
+        let mut own = OwnStack {
+            low: 0x10_0000,
+            high: 0x20_0000,
+        };
+        let mut memory = StackMemory::at(0x10_0000, &mut own);
+        for address in [0x10_0004, 0xf_fff8, 0x20_0000, 0x1f_fffc, usize::MAX, 0] {
+            assert_eq!(memory.peek(address), None, "{address:#x}");
+            assert_eq!(memory.read(address), None, "{address:#x}");
+        }
+    }
+
+    #[test]
+    fn explores_an_unknown_stack_page_by_page() {
+        let block = vec![9usize; 4096];
+        let address = block.as_ptr() as usize;
+        let mut memory = StackMemory::at(address, &mut OwnStack { low: 0, high: 0 });
+        assert_eq!(memory.peek(address + 4096 * 4), None);
+        assert_eq!(memory.read(address + 4096 * 4), Some(9));
+        assert_eq!(memory.peek(address + 4096 * 4), Some(9));
+        assert_eq!(memory.read(address + (2 << 20)), None);
+    }
+}
