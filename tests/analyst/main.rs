@@ -20,6 +20,7 @@ mod browser;
 mod debug_traps;
 mod diff;
 mod exports;
+mod golden;
 mod history;
 mod hostile;
 mod large;
