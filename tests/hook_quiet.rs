@@ -1,8 +1,11 @@
 //! Rules 1, 3 and 6 of the hook: it allocates nothing, from the program's allocator or the system's; it may be entered
 //! while it is at work; `errno` stays as it was. The probes of `#[profile]` allocate nothing either.
+//!
+//! There is no test harness here: its own thread would be given the signals, as the system sends those
+//! of a timer to the main thread, and would take memory now and then.
 
 use std::alloc::{GlobalAlloc, Layout};
-use std::cell::{Cell, UnsafeCell};
+use std::cell::UnsafeCell;
 use std::fs::File;
 use std::hint::black_box;
 use std::mem::offset_of;
@@ -19,11 +22,7 @@ struct Bump(UnsafeCell<[u8; ARENA]>);
 const ARENA: usize = 512 << 20;
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);
-
-thread_local! {
-    /// Blocks that this thread has taken, so that what the test harness's own thread takes is not among them.
-    static CALLS: Cell<u64> = const { Cell::new(0) };
-}
+static CALLS: AtomicU64 = AtomicU64::new(0);
 
 // SAFETY: blocks are disjoint parts of the array.
 unsafe impl Sync for Bump {}
@@ -31,7 +30,7 @@ unsafe impl Sync for Bump {}
 // SAFETY: every block is a part of the array that no other block overlaps.
 unsafe impl GlobalAlloc for Bump {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = CALLS.try_with(|calls| calls.set(calls.get() + 1));
+        CALLS.fetch_add(1, SeqCst);
         let base = self.0.get().addr();
         let size = layout.size() + layout.align();
         let at = NEXT.fetch_add(size, SeqCst);
@@ -95,10 +94,10 @@ fn is_profiled(rounds: u64) -> u64 {
 /// The first call makes the counters; from then on the probes take memory from nobody.
 fn assert_probes_allocate_nothing() {
     is_profiled(1);
-    let before = (CALLS.get(), malloc_in_use());
+    let before = (CALLS.load(SeqCst), malloc_in_use());
     for rounds in 0..5_000 {
         is_profiled(rounds % 100);
-        let after = (CALLS.get(), malloc_in_use());
+        let after = (CALLS.load(SeqCst), malloc_in_use());
         assert_eq!(after, before, "the probes allocate in round {rounds}");
     }
 }
@@ -120,7 +119,27 @@ fn assert_errno_stays(depth: usize) {
     black_box(page);
 }
 
-#[test]
+/// Sets the handler. Signals that come between two operations lose nothing: each block of a handler
+/// is counted, exactly.
+fn assert_handlers_count() {
+    const SIGNALS: u64 = 1_000;
+    let before = profiler_alloc::stats();
+    // SAFETY: the handler is a function of the right type, and only does what this allocator allows
+    // in a signal; `raise` returns after it has run.
+    unsafe {
+        let handler = allocate_in_handler as *const () as libc::sighandler_t;
+        libc::signal(libc::SIGALRM, handler);
+        (0..SIGNALS).for_each(|_| assert_eq!(libc::raise(libc::SIGALRM), 0));
+    }
+    let counted = (profiler_alloc::stats() - before).allocations as u64;
+    assert_eq!(IN_HANDLER.swap(0, SeqCst), SIGNALS);
+    assert_eq!(COUNTED_IN_HANDLER.swap(0, SeqCst), SIGNALS);
+    assert_eq!(
+        counted, SIGNALS,
+        "a handler's block is lost between operations"
+    );
+}
+
 fn allocates_nothing_keeps_errno_and_may_be_interrupted() {
     assert_probes_allocate_nothing();
     let folder = tempfile::tempdir().unwrap();
@@ -133,7 +152,7 @@ fn allocates_nothing_keeps_errno_and_may_be_interrupted() {
     drop(black_box(vec![1u8; 10]));
 
     assert_errno_stays(20);
-    let (calls, malloc) = (CALLS.get(), malloc_in_use());
+    let (calls, malloc) = (CALLS.load(SeqCst), malloc_in_use());
     for size in 1..=1_000usize {
         // SAFETY: sets and reads this thread's errno.
         unsafe {
@@ -146,12 +165,14 @@ fn allocates_nothing_keeps_errno_and_may_be_interrupted() {
     }
     // A realloc here is the trait's own: an allocation, a copy and a free inside the inner allocator.
     assert_eq!(
-        CALLS.get() - calls,
+        CALLS.load(SeqCst) - calls,
         2_000,
         "one call for each of the program's own"
     );
     assert_eq!(malloc_in_use(), malloc);
     assert_probes_allocate_nothing();
+
+    assert_handlers_count();
 
     // Every 50 us a signal whose handler allocates, perhaps in the middle of the hook.
     let before = profiler_alloc::stats();
@@ -167,14 +188,8 @@ fn allocates_nothing_keeps_errno_and_may_be_interrupted() {
         it_interval: interval,
         it_value: interval,
     };
-    // SAFETY: the handler is a function of the right type, and only does what this allocator allows in a signal.
-    unsafe {
-        libc::signal(
-            libc::SIGALRM,
-            allocate_in_handler as *const () as libc::sighandler_t,
-        );
-        libc::setitimer(libc::ITIMER_REAL, &timer(every), std::ptr::null_mut());
-    }
+    // SAFETY: `timer` is whole, and the old one is not asked for.
+    unsafe { libc::setitimer(libc::ITIMER_REAL, &timer(every), std::ptr::null_mut()) };
     // For a second; on a busy machine, where few signals come, until some have met the hook or the arena runs out.
     let file = File::open(recording.path()).unwrap();
     let enough = || IN_HANDLER.load(SeqCst) > 100 && lost_reentrant(&file) > 0;
@@ -196,10 +211,15 @@ fn allocates_nothing_keeps_errno_and_may_be_interrupted() {
         "every handler finds its own block counted"
     );
     let counted = (profiler_alloc::stats() - before).allocations as u64;
-    // A handler that lands between a counter's load and its store may hide one operation of its own.
-    let expected = own + handled;
-    let hidden = expected.checked_sub(counted).expect("nothing counts twice");
+    // A handler that lands between a counter's load and its store hides its own operation: the
+    // program's store overwrites it. That is a few of the thousands of instructions that a recorded
+    // block takes, so it befalls far fewer than one handler in ten; were no handler counted for good,
+    // it would be all of them.
+    let hidden = (own + handled)
+        .checked_sub(counted)
+        .expect("nothing counts twice");
     println!("{own} blocks of the program, {handled} of handlers, {hidden} of these hidden");
+    assert!(hidden <= handled / 10, "{hidden} of {handled} hidden");
 
     let (profile, defects) = memprof::profile::read(&path).unwrap();
     assert_eq!(defects, []);
@@ -208,4 +228,8 @@ fn allocates_nothing_keeps_errno_and_may_be_interrupted() {
         "some signals came while the hook was at work"
     );
     drop(recording);
+}
+
+fn main() {
+    allocates_nothing_keeps_errno_and_may_be_interrupted();
 }
