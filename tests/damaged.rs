@@ -89,7 +89,7 @@ fn every_length_is_an_error_or_a_profile() {
         }
     }
     assert!(profiles > 100);
-    assert!((profiler_alloc::peak() as usize) < MOST);
+    assert!((profiler_alloc::peak_heap() as usize) < MOST);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn every_byte_may_change() {
         }
         bytes[at] = before;
     }
-    assert!((profiler_alloc::peak() as usize) < MOST);
+    assert!((profiler_alloc::peak_heap() as usize) < MOST);
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn a_file_that_claims_to_be_huge_takes_little() {
         let read = profile::read(&path);
         assert!(read.is_ok(), "{directory:?}");
         drop(read);
-        let peak = profiler_alloc::peak() as usize;
+        let peak = profiler_alloc::peak_heap() as usize;
         assert!(
             peak - before.min(peak) < MOST,
             "{directory:?}: {peak} bytes"
@@ -213,7 +213,7 @@ fn lies_in_debug_information_give_unresolved_lines() {
         fs::write(&copy, lie).unwrap();
         report(&profile);
     }
-    let peak = profiler_alloc::peak() as usize;
+    let peak = profiler_alloc::peak_heap() as usize;
     assert!(peak < 2 * MOST + 4 * original.len(), "{peak} bytes");
 }
 
@@ -238,6 +238,6 @@ fn what_a_fuzzer_kept_is_read_and_shown() {
     kept("program")
         .iter()
         .for_each(|input| inputs::program(input));
-    let peak = profiler_alloc::peak() as usize;
+    let peak = profiler_alloc::peak_heap() as usize;
     assert!(peak < MOST, "{peak} bytes");
 }

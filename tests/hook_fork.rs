@@ -167,7 +167,7 @@ fn a_child_counts_for_itself_and_leaves_the_file_alone() {
                 libc::syscall(libc::SYS_clone, libc::SIGCHLD, 0, 0, 0, 0) as i32
             });
         }
-        let (profile, _) = memprof::profile::read(&recording.path()).unwrap();
+        let (profile, _) = memprof::profile::read(recording.path()).unwrap();
         let clones = u64::from(sample == Sample::All);
         assert_eq!(profile.header.forks, 4 + clones);
         assert_eq!(profile.functions.len(), 2);

@@ -156,7 +156,7 @@ fn a_recording_has_nothing_of_it() {
         .sample(Sample::All)
         .start()
         .unwrap();
-    let path = recording.path();
+    let path = recording.path().to_owned();
     let before = stats();
     for (_, call) in CALLS {
         call();

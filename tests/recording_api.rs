@@ -44,7 +44,7 @@ fn the_life_of_a_recording() {
         .sample(Sample::All)
         .start()
         .unwrap();
-    let file = recording.path();
+    let file = recording.path().to_owned();
     let exe = std::env::current_exe().unwrap();
     let name = exe.file_name().unwrap().to_str().unwrap();
     assert_eq!(file, folder.path().join(format!("{name}.memprof")));
@@ -146,7 +146,7 @@ fn the_file_states_the_settings_that_were_kept() {
         .start()
         .unwrap();
     drop(deep(100));
-    let file = recording.path();
+    let file = recording.path().to_owned();
     drop(recording);
     let (profile, _) = profile::read(&file).unwrap();
     let header = &profile.header;
@@ -188,7 +188,7 @@ fn the_file_says_when_blocks_were_taken() {
         .unwrap();
     std::thread::sleep(Duration::from_millis(20));
     let blocks = take_slowly(4);
-    let file = recording.path();
+    let file = recording.path().to_owned();
     drop(recording);
     drop(blocks);
     let (profile, defects) = profile::read(&file).unwrap();

@@ -27,7 +27,7 @@ use crate::unwinder::registers::Registers;
 /// # }
 /// ```
 #[derive(Debug, Default)]
-pub struct ProfilerAlloc<A: GlobalAlloc = System> {
+pub struct ProfilerAlloc<A = System> {
     inner: A,
 }
 

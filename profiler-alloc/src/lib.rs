@@ -63,6 +63,10 @@ pub use profiler_alloc_format::env::Sample;
 pub use profiler_alloc_macros::{
     budget, elapsed_timer, profile, profile_block, query_profiler, ram_profiler,
 };
-pub use recording::{Builder, Recording, StartError};
-pub use stats::{Region, heap_in_use, peak, stats};
+#[allow(deprecated, reason = "for programs that say `Builder`")]
+pub use recording::Builder;
+pub use recording::{Recording, RecordingBuilder, StartError};
+#[allow(deprecated, reason = "for programs that say `peak`")]
+pub use stats::peak;
+pub use stats::{Region, heap_in_use, peak_heap, stats};
 pub use stats_alloc::Stats;

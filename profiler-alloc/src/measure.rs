@@ -19,10 +19,10 @@ mod assertions;
 mod elapsed;
 mod enabled;
 mod exit;
+mod histogram;
 mod installed;
 mod json;
 mod limits;
-mod meter;
 mod output;
 mod profile;
 pub(crate) mod queries;
@@ -30,10 +30,11 @@ mod ram;
 mod report;
 mod rss;
 mod scope;
-mod series;
+mod scope_counter;
 mod words;
 
 pub use elapsed::{ElapsedTimer, elapsed_timer};
+pub use histogram::Spread;
 pub use limits::{Broken, Budget, Limit, LineUse, QueryUse};
 pub use output::{Format, Output, set_format, set_output};
 pub use profile::{profiles, report};
@@ -44,7 +45,6 @@ pub use report::elapsed::{ElapsedReport, ElapsedSummary};
 pub use report::profile::{Line, Metric, ProfileReport};
 pub use report::query::{Finding, Findings, Query, QueryReport, QuerySummary};
 pub use report::ram::{Heap, Moment, RamReport, RamSummary};
-pub use series::Spread;
 
 /// What the attributes expand to; no part of the interface.
 #[doc(hidden)]
@@ -53,7 +53,8 @@ pub mod private {
     pub use super::limits::Budget;
     pub use super::limits::scope as budget_scope;
     pub use super::profile::{
-        About, Back, Brace, Local, Mute, Nested, Table, Unmute, at, call as profile_call, pass,
+        About, Back, Brace, Local, Nested, ResumeProbes, SuspendProbes, Table, at,
+        call as profile_call, pass,
     };
     pub use super::queries::{
         QueryLine, QueryOptions, QuerySite, at as query_at, scope as query_scope, sea_orm,

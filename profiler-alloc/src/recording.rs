@@ -15,7 +15,7 @@ use profiler_alloc_format::{STATE_FINISHED, STATE_PAUSED, STATE_RECORDING};
 use crate::counters::installed::is_installed;
 use crate::counters::reentrancy::Inside;
 use crate::ffi::os;
-use crate::profile_file::path::Output;
+use crate::profile_file::path::ProfilePath;
 use crate::profile_file::store::OpenFailure;
 use crate::session::settings::Settings;
 use crate::session::start::{self, Refusal};
@@ -43,12 +43,12 @@ use crate::session::{self, Recorder};
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "a recording begins with `start`"]
-pub struct Builder {
+pub struct RecordingBuilder {
     path: PathBuf,
     settings: Settings,
 }
 
-impl Builder {
+impl RecordingBuilder {
     /// Where to write the profile. `%e` stands for the program's file name, `%p` for its process
     /// number, `%%` for `%`. The default is `%e.%p.memprof` in the current folder. An existing file
     /// is never overwritten: `.NAME.PID.memprof` is appended instead, or `.2` put before the
@@ -103,7 +103,7 @@ impl Builder {
             return Err(StartError::NotInstalled);
         }
         let path = std::path::absolute(&self.path).unwrap_or(self.path);
-        let output = Output::expand(path.as_os_str().as_bytes());
+        let output = ProfilePath::expand(path.as_os_str().as_bytes());
         let result = {
             let _inside = Inside::enter();
             output
@@ -116,6 +116,10 @@ impl Builder {
         }
     }
 }
+
+/// The former name of [`RecordingBuilder`].
+#[deprecated(since = "0.1.0", note = "renamed to `RecordingBuilder`")]
+pub type Builder = RecordingBuilder;
 
 /// A recording under way; ends when dropped.
 ///
@@ -134,16 +138,16 @@ pub struct Recording {
 
 impl Recording {
     /// Settings to start from.
-    pub fn builder() -> Builder {
-        Builder {
+    pub fn builder() -> RecordingBuilder {
+        RecordingBuilder {
             path: PathBuf::from("%e.%p.memprof"),
             settings: Settings::DEFAULT,
         }
     }
 
     /// Path of the profile, as opened.
-    pub fn path(&self) -> PathBuf {
-        PathBuf::from(OsStr::from_bytes(self.recorder.path()))
+    pub fn path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.recorder.path()))
     }
 
     /// Stops taking samples. Exact counts go on, and frees of blocks sampled before are still seen.
@@ -188,9 +192,9 @@ impl Drop for Recording {
             return;
         }
         self.recorder.bring_up_to_date();
-        // While it is in force, so that no thread asks it of the blocks of another.
+        // While it is active, so that no thread asks it of the blocks of another.
         self.recorder.sampled.filter.close();
-        session::retire();
+        session::deactivate();
         self.recorder.end();
         self.recorder.finish();
         self.recorder

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! allocated ─▶ due for a sample? ─▶ stack ─▶ add to its totals ─▶ remember the block ─┐
-//! freeing   ─▶ was it sampled?   ─▶ stack ─▶ add to both stacks' totals ──────────────┼─▶ settle: publish the heap,
+//! freeing   ─▶ was it sampled?   ─▶ stack ─▶ add to both stacks' totals ──────────────┼─▶ update_stats: publish the heap,
 //! nothing sampled ────────────────────────────────────────────────────────────────────┘   peak, timeline, thresholds
 //! ```
 
@@ -31,18 +31,18 @@ use self::clock::Clock;
 use self::ownership::Ownership;
 use crate::counters::totals::Totals;
 use crate::ffi::os::Statm;
-use crate::lockfree::active::InForce;
-use crate::lockfree::slot_pool::{self, FreeRecords};
-use crate::profile_file::path::Output;
+use crate::lockfree::active::Active;
+use crate::lockfree::slot_pool::{self, SlotPool};
+use crate::profile_file::path::ProfilePath;
 use crate::profile_file::store::Store;
 use crate::profile_file::timeline::Timeline;
 use crate::sampling::filter::Filter;
 use crate::sampling::live_blocks;
-use crate::sampling::overhead::Budget;
-use crate::sampling::sampled_blocks::Sampled;
+use crate::sampling::overhead::OverheadBudget;
+use crate::sampling::sampled_blocks::SampledBlocks;
 use crate::sampling::thinning::Thinning;
 
-static RECORDING: InForce<Recorder> = InForce::new();
+static RECORDING: Active<Recorder> = Active::new();
 /// Recordings started so far.
 static STARTED: AtomicU64 = AtomicU64::new(0);
 
@@ -54,20 +54,20 @@ pub struct Recorder {
     pub generation: u64,
     /// The recording before this one.
     pub previous: Option<&'static Recorder>,
-    pub free_threads: FreeRecords,
-    pub budget: Budget,
+    pub slot_pool: SlotPool,
+    pub overhead: OverheadBudget,
     pub paused: AtomicBool,
     clock: Clock,
     ownership: Ownership,
     /// The sampled blocks; says nothing of any other once the recording is about to end.
-    pub sampled: Sampled,
+    pub sampled: SampledBlocks,
     thinning: Thinning,
     capture: Capture,
     /// Every block is sampled, from the beginning to the end.
     takes_all: bool,
     timeline: Timeline,
     statm: Statm,
-    output: Output,
+    output: ProfilePath,
 }
 
 impl core::fmt::Debug for Recorder {
@@ -78,13 +78,13 @@ impl core::fmt::Debug for Recorder {
     }
 }
 
-/// The recording in force.
+/// The active recording.
 #[inline]
 pub fn current() -> Option<&'static Recorder> {
     RECORDING.current()
 }
 
-/// The recording started last, in force or not.
+/// The recording started last, active or not.
 pub fn latest() -> Option<&'static Recorder> {
     RECORDING.latest()
 }
@@ -101,22 +101,22 @@ pub fn with_generation(generation: u64) -> Option<&'static Recorder> {
     None
 }
 
-/// Puts a recording in force. Every thread joins it at its next operation: a block that is sampled
-/// from now on may be freed by any of them. `look_up_all` sends the threads that only count down the
+/// Activates a recording. Every thread joins it at its next operation: a block that is sampled
+/// from now on may be freed by any of them. `force_slow_path_everywhere` sends the threads that only count down the
 /// slow path.
-pub fn publish(recorder: &'static Recorder, look_up_all: impl FnOnce()) {
-    RECORDING.publish(recorder, look_up_all);
+pub fn activate(recorder: &'static Recorder, force_slow_path_everywhere: impl FnOnce()) {
+    RECORDING.activate(recorder, force_slow_path_everywhere);
     STARTED.fetch_add(1, Ordering::Release);
 }
 
-/// Leaves no recording in force.
-pub fn retire() {
-    RECORDING.retire();
+/// Leaves no recording active.
+pub fn deactivate() {
+    RECORDING.deactivate();
 }
 
 /// Sets the thresholds of a thread that only counts.
-pub fn arm(cells: &ThreadCells, alloc_next: u64, free_next: u64) {
-    RECORDING.arm(cells, alloc_next, free_next);
+pub fn set_thresholds(cells: &ThreadCells, alloc_next: u64, free_next: u64) {
+    RECORDING.set_thresholds(cells, alloc_next, free_next);
 }
 
 /// A word that changes when a recording starts.
@@ -126,26 +126,31 @@ pub fn started() -> &'static AtomicU64 {
 
 impl Recorder {
     /// A recorder on a fresh file. `None` if the system refuses memory.
-    pub fn new(store: Store, output: Output, depth: usize, budget: Budget) -> Option<Recorder> {
+    pub fn new(
+        store: Store,
+        output: ProfilePath,
+        depth: usize,
+        overhead: OverheadBudget,
+    ) -> Option<Recorder> {
         let previous = latest();
         let takes_all =
-            !budget.is_flexible() && store.header().interval.load(Ordering::Relaxed) == 0;
-        let (filter, budget) = match takes_all {
-            true => (Filter::closed()?, budget),
+            !overhead.is_flexible() && store.header().interval.load(Ordering::Relaxed) == 0;
+        let (filter, overhead) = match takes_all {
+            true => (Filter::closed()?, overhead),
             false => {
                 let filter = Filter::new()?;
-                (filter, budget.asking(filter))
+                (filter, overhead.asking(filter))
             }
         };
         Some(Recorder {
             generation: previous.map_or(1, |recorder| recorder.generation + 1),
             previous,
-            free_threads: FreeRecords::new(),
-            budget,
+            slot_pool: SlotPool::new(),
+            overhead,
             paused: AtomicBool::new(false),
             clock: Clock::start(),
             ownership: Ownership::claim()?,
-            sampled: Sampled::new(filter, live_blocks::FIRST_BUCKETS),
+            sampled: SampledBlocks::new(filter, live_blocks::FIRST_BUCKETS),
             thinning: Thinning::new(),
             capture: Capture::new(&store, depth)?,
             takes_all,
@@ -164,7 +169,7 @@ impl Recorder {
 
     /// The word to poll, and the value it holds while this recording is active; a forked child reads
     /// 0.
-    pub fn in_force(&self) -> (&'static AtomicU64, u64) {
+    pub fn active_word(&self) -> (&'static AtomicU64, u64) {
         self.ownership.active_word()
     }
 
@@ -196,9 +201,7 @@ impl Recorder {
     pub fn take_thread(&'static self) -> Option<(u32, &'static ThreadCells)> {
         let header = self.store.header();
         let count = header.thread_count.load(Ordering::Acquire) as usize;
-        let taken = self
-            .free_threads
-            .take(count, |at| self.store.threads.get(at));
+        let taken = self.slot_pool.take(count, |at| self.store.threads.get(at));
         taken.or_else(|| {
             let at = self.store.take(&self.store.threads, &header.thread_count)?;
             let cells = self.store.threads.get(at)?;

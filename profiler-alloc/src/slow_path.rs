@@ -1,4 +1,4 @@
-//! The slow path of every allocator method: what the fast path could not settle by two additions.
+//! The slow path of every allocator method: what the fast path could not count_and_record by two additions.
 //!
 //! ```text
 //! counted fast ──yes──▶ done
@@ -7,7 +7,7 @@
 //!      │no
 //! already in here (signal, our own doing)? ──yes──▶ count, note the loss, done
 //!      │no
-//! record of the pool in force? ──no──▶ join it ──none left──▶ count in the shared record
+//! record of the active pool?  ──no──▶ join it ──none left──▶ count in the shared record
 //!      │
 //! count ──▶ recording? ──▶ Recorder
 //!                └──no──▶ publish the heap
@@ -45,7 +45,7 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 pub fn allocated(at: Registers, address: usize, size: usize) {
     let size = size as u64;
     open_scopes::allocated(address);
-    settle(Operation::Alloc { size }, |recorder, cells| {
+    count_and_record(Operation::Alloc { size }, |recorder, cells| {
         recorder.allocated(cells, at, address, size)
     });
 }
@@ -56,11 +56,11 @@ pub fn allocated(at: Registers, address: usize, size: usize) {
 pub fn freeing(at: Registers, address: usize, size: usize) {
     let size = size as u64;
     open_scopes::freeing(address, size);
-    let is_recorded = settle(Operation::Free { size }, |recorder, cells| {
+    let is_recorded = count_and_record(Operation::Free { size }, |recorder, cells| {
         recorder.freeing(cells, at, address, size)
     });
     if !is_recorded && let Some(recorder) = ours() {
-        recorder.forget(address);
+        recorder.drop_block(address);
     }
 }
 
@@ -80,10 +80,10 @@ pub fn before_realloc(address: usize) -> Option<Block> {
     }
     let _errno = os::Errno::keep();
     let Some(_inside) = Inside::enter() else {
-        recorder.forget(address);
+        recorder.drop_block(address);
         return None;
     };
-    recorder.take_block(address)
+    recorder.untrack(address)
 }
 
 /// The reallocation failed; the block is as it was.
@@ -92,7 +92,7 @@ pub fn realloc_failed(old: Option<Block>) {
     if let (Some(block), Some(recorder)) = (old, ours()) {
         let _errno = os::Errno::keep();
         let _inside = Inside::enter();
-        recorder.put_back(block);
+        recorder.track_again(block);
     }
 }
 
@@ -106,7 +106,7 @@ pub fn reallocated(at: Registers, old: Option<Block>, address: usize, sizes: (us
         old: sizes.0,
         new: sizes.1,
     };
-    let is_recorded = settle(operation, |recorder, cells| {
+    let is_recorded = count_and_record(operation, |recorder, cells| {
         recorder.reallocated(cells, at, old, address, sizes);
     });
     if !is_recorded && let (Some(block), Some(recorder)) = (old, ours()) {
@@ -115,7 +115,7 @@ pub fn reallocated(at: Registers, old: Option<Block>, address: usize, sizes: (us
 }
 
 /// True if `record` was called.
-fn settle(
+fn count_and_record(
     operation: Operation,
     record: impl FnOnce(&'static Recorder, &'static ThreadCells),
 ) -> bool {
@@ -128,7 +128,7 @@ fn settle(
         count_inside(operation);
         return false;
     };
-    let recorder = recorder_in_force();
+    let recorder = active_recorder();
     let cells = slot::current();
     let joined = match threads::has_joined(cells, recorder) {
         true => Some((recorder, cells)),
@@ -143,14 +143,14 @@ fn settle(
         Some(recorder) => record(recorder, cells),
         None => {
             open_scopes::publish(cells);
-            threads::rearm(cells);
+            threads::reset_thresholds(cells);
         }
     }
     recorder.is_some()
 }
 
-/// Gives the calling thread a record of the pool in force, which the first thread of all may put in
-/// force here.
+/// Gives the calling thread a record of the active pool, which the first thread of all may activate
+/// here.
 #[cold]
 #[inline(never)]
 fn join_pool() -> Option<(Option<&'static Recorder>, &'static ThreadCells)> {
@@ -159,13 +159,13 @@ fn join_pool() -> Option<(Option<&'static Recorder>, &'static ThreadCells)> {
         modules::note_start();
         start::from_env();
     }
-    let recorder = recorder_in_force();
+    let recorder = active_recorder();
     let cells = threads::join(recorder)?;
     thread_exit::watch(cells);
     Some((recorder, cells))
 }
 
-/// The recording in force, if it is this process's.
+/// The active recording, if it is this process's.
 fn ours() -> Option<&'static Recorder> {
     session::current().filter(|recorder| recorder.is_ours())
 }
@@ -187,8 +187,8 @@ pub fn join(recorder: &'static Recorder) -> u32 {
     slot::number()
 }
 
-/// The recording in force, unless this is a child of the process it belongs to.
-fn recorder_in_force() -> Option<&'static Recorder> {
+/// The active recording, unless this is a child of the process it belongs to.
+fn active_recorder() -> Option<&'static Recorder> {
     let recorder = session::current()?;
     if recorder.is_ours() {
         return Some(recorder);
@@ -201,7 +201,7 @@ fn recorder_in_force() -> Option<&'static Recorder> {
 #[cold]
 fn count_inside(operation: Operation) {
     let cells = slot::current();
-    if slot::is_nobody(cells) {
+    if slot::is_no_slot(cells) {
         threads::count_shared(operation);
     } else {
         operation.count(cells);

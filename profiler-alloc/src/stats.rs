@@ -28,12 +28,18 @@ pub fn heap_in_use() -> usize {
 /// A thread publishes its heap at least every 64 KiB that it allocates or frees, so the peak is
 /// exact to 64 KiB for each thread that allocated or freed around it; a single thread recorded
 /// exactly has an exact peak.
-pub fn peak() -> usize {
+pub fn peak_heap() -> usize {
     let cells = own_work::of_program();
-    if !slot::is_nobody(cells) {
+    if !slot::is_no_slot(cells) {
         open_scopes::publish(cells);
     }
     heap::peak().max(0) as usize
+}
+
+/// The former name of [`peak_heap`].
+#[deprecated(since = "0.1.0", note = "renamed to `peak_heap`")]
+pub fn peak() -> usize {
+    peak_heap()
 }
 
 /// The difference between the counts now and when the region began; of the whole process.
@@ -52,7 +58,7 @@ pub fn peak() -> usize {
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Region<'a, A: GlobalAlloc> {
+pub struct Region<'a, A> {
     initial: Stats,
     allocator: PhantomData<&'a ProfilerAlloc<A>>,
 }

@@ -48,7 +48,7 @@
 //!
 //! # Exact tables
 //!
-//! Functions with `#[profile]` have their counters in the file while a recording is in force:
+//! Functions with `#[profile]` have their counters in the file while a recording is active:
 //! [`Function`] says where a function stands, and each of its [`Share`]s holds one [`Line`] for
 //! every line that a probe stands on. Probes write these records themselves, so they are current to
 //! the statement. The statement that a thread is in is not counted yet; its bytes so far are the

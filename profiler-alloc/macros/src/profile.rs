@@ -113,10 +113,10 @@ fn instrument(function: &mut ItemFn, shared: &Shared, returned: &Returned, optio
     let addition = Addition {
         scope: quote!(#private::profile_call(&__MEMPROF_TABLE, &__MEMPROF_LOCAL)),
         before_future: vec![
-            syn::parse_quote_spanned!(Span::mixed_site()=> let __memprof_unmute = #private::Unmute::new(&__MEMPROF_LOCAL);),
+            syn::parse_quote_spanned!(Span::mixed_site()=> let __memprof_unmute = #private::ResumeProbes::new(&__MEMPROF_LOCAL);),
         ],
         after_future: vec![
-            syn::parse_quote_spanned!(Span::mixed_site()=> let __memprof_mute = #private::Mute::new(&__MEMPROF_LOCAL);),
+            syn::parse_quote_spanned!(Span::mixed_site()=> let __memprof_mute = #private::SuspendProbes::new(&__MEMPROF_LOCAL);),
         ],
     };
     let label = function::path_of(&function.sig);

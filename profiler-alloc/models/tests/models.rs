@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use profiler_alloc_models::ffi::memory::zeroed;
-use profiler_alloc_models::lockfree::active::{InForce, look_up};
+use profiler_alloc_models::lockfree::active::{Active, force_slow_path};
 use profiler_alloc_models::lockfree::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use profiler_alloc_models::lockfree::atomic::{AtomicBool, AtomicU64};
 use profiler_alloc_models::lockfree::index::Index;
 use profiler_alloc_models::lockfree::lazy_slice::LazySlice;
-use profiler_alloc_models::lockfree::slot_pool::{FreeRecords, claim};
+use profiler_alloc_models::lockfree::slot_pool::{SlotPool, claim};
 use profiler_alloc_models::orders::{every, thread};
 use profiler_alloc_models::profile_file::store::Store;
 use profiler_alloc_models::sampling::at_peak::change_live;
 use profiler_alloc_models::sampling::block::Block;
 use profiler_alloc_models::sampling::filter::Filter;
 use profiler_alloc_models::sampling::live_blocks::{LiveBlocks, Thinned};
-use profiler_alloc_models::sampling::sampled_blocks::Sampled;
+use profiler_alloc_models::sampling::sampled_blocks::SampledBlocks;
 use profiler_alloc_models::sampling::weights::Weight;
 use profiler_alloc_models::stacks::trie::Trie;
 use profiler_alloc_models::{Frame, StackCells, ThreadCells};
@@ -252,21 +252,21 @@ fn the_filter_never_denies_a_block_it_holds() {
 #[test]
 fn a_sampled_block_is_known_to_whoever_it_was_handed_to() {
     every(2, || {
-        let sampled = Arc::new(Sampled::<1>::new(Filter::new().unwrap(), 1));
+        let sampled = Arc::new(SampledBlocks::<1>::new(Filter::new().unwrap(), 1));
         assert_eq!(sampled.bytes(), 0);
         let handed = flag();
         let (giver, given) = (sampled.clone(), handed.clone());
         together(
             move || {
-                assert!(giver.remember(block(16, 1), 0));
+                assert!(giver.track(block(16, 1), 0));
                 given.store(true, Release);
-                assert!(giver.remember(block(32, 2), 0));
-                assert_eq!(giver.take(32), Some(block(32, 2)));
+                assert!(giver.track(block(32, 2), 0));
+                assert_eq!(giver.untrack(32), Some(block(32, 2)));
             },
             move || {
                 if handed.load(Acquire) {
-                    assert_eq!(sampled.take(16), Some(block(16, 1)));
-                    assert_eq!(sampled.take(16), None);
+                    assert_eq!(sampled.untrack(16), Some(block(16, 1)));
+                    assert_eq!(sampled.untrack(16), None);
                 }
             },
         );
@@ -277,7 +277,7 @@ fn a_sampled_block_is_known_to_whoever_it_was_handed_to() {
 struct Pool {
     records: &'static [ThreadCells],
     count: AtomicU64,
-    free: FreeRecords,
+    free: SlotPool,
 }
 
 impl Pool {
@@ -286,7 +286,7 @@ impl Pool {
         let pool = Pool {
             records: zeroed(4).unwrap(),
             count: AtomicU64::new(1),
-            free: FreeRecords::new(),
+            free: SlotPool::new(),
         };
         let first = pool.join();
         pool.free.give_back(first.1, first.0 as usize);
@@ -357,28 +357,28 @@ fn no_block_of_a_recording_is_freed_by_a_thread_that_has_not_heard_of_it() {
     every(3, || {
         let recording: &'static Recording = Box::leak(Box::new(Recording(AtomicU64::new(0))));
         recording.0.load(Relaxed);
-        let in_force: &'static InForce<Recording> = Box::leak(Box::new(InForce::new()));
+        let active: &'static Active<Recording> = Box::leak(Box::new(Active::new()));
         let cells = &zeroed::<ThreadCells>(1).unwrap()[0];
-        in_force.arm(cells, 64, 64);
-        assert!(in_force.current().is_none() && in_force.latest().is_none());
+        active.set_thresholds(cells, 64, 64);
+        assert!(active.current().is_none() && active.latest().is_none());
         let handed = flag();
         let given = handed.clone();
         // A thread that came to know at once samples a block, and hands it over.
         let sampler = thread::spawn(move || {
-            if let Some(recording) = in_force.current() {
+            if let Some(recording) = active.current() {
                 assert_eq!(recording.0.load(Relaxed), 1);
                 given.store(true, Release);
             }
         });
         let receiver = thread::spawn(move || {
-            in_force.arm(cells, 128, 128);
+            active.set_thresholds(cells, 128, 128);
             if handed.load(Acquire) {
                 assert_eq!(cells.free_next.load(Relaxed), 0);
-                assert!(in_force.current().is_some());
+                assert!(active.current().is_some());
             }
         });
         recording.0.store(1, Relaxed);
-        in_force.publish(recording, || look_up(cells));
+        active.activate(recording, || force_slow_path(cells));
         sampler.join().unwrap();
         receiver.join().unwrap();
     });

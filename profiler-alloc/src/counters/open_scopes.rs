@@ -18,7 +18,7 @@ use crate::counters::course::Course;
 use crate::counters::heap;
 use crate::counters::own_work;
 use crate::counters::slot;
-use crate::counters::thread_counts::{self, OwnCounts};
+use crate::counters::thread_counts::{self, ThreadCounts};
 
 /// One bit for each scope of the process that is open.
 static OPEN: AtomicU64 = AtomicU64::new(0);
@@ -109,7 +109,7 @@ pub fn is_open() -> bool {
 /// The calling thread has allocated the block at `address`.
 #[inline]
 pub fn allocated(address: usize) {
-    if is_open() && !thread_counts::is_excused() {
+    if is_open() && !thread_counts::is_untracked() {
         births::born(address);
     }
 }
@@ -117,7 +117,7 @@ pub fn allocated(address: usize) {
 /// The calling thread is about to free the block at `address`, and to count that.
 #[inline]
 pub fn freeing(address: usize, size: u64) {
-    if is_open() && !thread_counts::is_excused() {
+    if is_open() && !thread_counts::is_untracked() {
         INNERMOST.with(|innermost| {
             let (scope, outermost) = (innermost.scope.get(), innermost.outermost.get());
             // What is older than all is older than the innermost, but for a future's scope that
@@ -157,7 +157,7 @@ fn saw(cells: &ThreadCells, heap: i64) {
 
 #[cold]
 fn note(cells: &ThreadCells, heap: i64) {
-    if thread_counts::is_excused() {
+    if thread_counts::is_untracked() {
         return;
     }
     let (allocated, freed) = thread_counts::bytes_with(cells);
@@ -182,7 +182,7 @@ pub struct ThreadCourse {
 impl ThreadCourse {
     /// Of the scope numbered `scope`.
     pub fn open(scope: u32) -> ThreadCourse {
-        let start = OwnCounts::now().net();
+        let start = ThreadCounts::now().net();
         let around = INNERMOST.with(|innermost| {
             let around = innermost.clone();
             let is_inside = around.depth.get() > 0;
@@ -204,7 +204,7 @@ impl ThreadCourse {
         });
         // 0 is "at every operation".
         let cells = own_work::of_program();
-        if !slot::is_nobody(cells) {
+        if !slot::is_no_slot(cells) {
             for threshold in [&cells.alloc_next, &cells.free_next, &cells.publish_frees_at] {
                 threshold.store(0, Ordering::Relaxed);
             }
@@ -214,7 +214,7 @@ impl ThreadCourse {
 
     /// What the thread held in the scope, without what is certainly older than it.
     pub fn close(self) -> Course {
-        let now = OwnCounts::now().net();
+        let now = ThreadCounts::now().net();
         INNERMOST.with(|innermost| {
             innermost.go_to(now);
             if self.around.depth.get() > 0 {

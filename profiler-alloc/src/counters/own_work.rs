@@ -14,7 +14,7 @@ use crate::counters::slot::{self, current, set_current};
 
 static OWN: ThreadCells = {
     let mut cells = ThreadCells::empty();
-    cells.generation = AtomicU64::new(slot::NOBODY);
+    cells.generation = AtomicU64::new(slot::NO_SLOT_GENERATION);
     cells
 };
 

@@ -1,6 +1,6 @@
 //! Exact counts: one record of plain counters per thread, written by that thread alone.
 //!
-//! A thread finds its record through a thread-local; one without a record finds [`UNSET`], whose
+//! A thread finds its record through a thread-local; one without a record finds [`NO_SLOT`], whose
 //! thresholds send every operation down the slow path, so the fast path needs no check. Records
 //! stand in a pool: in private memory when nothing is recorded, in the profile file during a
 //! recording. They outlive their threads and are taken over by later ones, so the sum over all
@@ -14,17 +14,17 @@ use profiler_alloc_format::ThreadCells;
 /// Bytes a thread may allocate or free before it publishes its heap and looks up.
 pub const STEP: u64 = 64 << 10;
 
-/// Generation of [`UNSET`], which no recording has.
-pub const NOBODY: u64 = u64::MAX;
+/// Generation of [`NO_SLOT`], which no recording has.
+pub const NO_SLOT_GENERATION: u64 = u64::MAX;
 
-static UNSET: ThreadCells = {
+static NO_SLOT: ThreadCells = {
     let mut cells = ThreadCells::empty();
-    cells.generation = AtomicU64::new(NOBODY);
+    cells.generation = AtomicU64::new(NO_SLOT_GENERATION);
     cells
 };
 
 thread_local! {
-    static CELLS: Cell<&'static ThreadCells> = const { Cell::new(&UNSET) };
+    static CELLS: Cell<&'static ThreadCells> = const { Cell::new(&NO_SLOT) };
     static NUMBER: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -37,10 +37,10 @@ pub fn bump(counter: &AtomicU64, by: u64) {
     );
 }
 
-/// The calling thread's record, or [`UNSET`].
+/// The calling thread's record, or [`NO_SLOT`].
 #[inline(always)]
 pub fn current() -> &'static ThreadCells {
-    CELLS.try_with(Cell::get).unwrap_or(&UNSET)
+    CELLS.try_with(Cell::get).unwrap_or(&NO_SLOT)
 }
 
 /// The calling thread counts in that record from now on.
@@ -115,13 +115,13 @@ fn add_atomically(counter: &AtomicU64, by: u64) {
 }
 
 /// The record of threads that have none.
-pub fn nobody() -> &'static ThreadCells {
-    &UNSET
+pub fn no_slot() -> &'static ThreadCells {
+    &NO_SLOT
 }
 
 /// True for the record of threads that have none.
-pub fn is_nobody(cells: &ThreadCells) -> bool {
-    core::ptr::eq(cells, &UNSET)
+pub fn is_no_slot(cells: &ThreadCells) -> bool {
+    core::ptr::eq(cells, &NO_SLOT)
 }
 
 /// The calling thread's record has that number from now on. False when the thread is about to end.

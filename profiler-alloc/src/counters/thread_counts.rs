@@ -7,7 +7,7 @@
 //! What memprof itself does is not in it, nor in any figure of the program:
 //!
 //! ```text
-//! the program ──Excused──▶ memprof's own work ──Lent──▶ the program's code on its behalf
+//! the program ──Untracked──▶ memprof's own work ──Lent──▶ the program's code on its behalf
 //!   its record               a record apart               its record again, but charged to no scope
 //! ```
 
@@ -21,7 +21,7 @@ use crate::counters::slot;
 
 /// Counts of one thread since it began; only differences mean anything.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct OwnCounts {
+pub struct ThreadCounts {
     /// Bytes allocated, the new size of every realloc included.
     pub allocated: u64,
     /// Bytes freed, the old size of every realloc included.
@@ -30,15 +30,15 @@ pub struct OwnCounts {
     pub allocations: u64,
 }
 
-struct Carry {
+struct Offset {
     allocated: Cell<u64>,
     freed: Cell<u64>,
     allocations: Cell<u64>,
 }
 
 thread_local! {
-    static CARRY: Carry = const {
-        Carry {
+    static OFFSET: Offset = const {
+        Offset {
             allocated: Cell::new(0),
             freed: Cell::new(0),
             allocations: Cell::new(0),
@@ -46,24 +46,24 @@ thread_local! {
     };
 }
 
-impl OwnCounts {
+impl ThreadCounts {
     /// Of the calling thread, now.
     #[inline]
-    pub fn now() -> OwnCounts {
+    pub fn now() -> ThreadCounts {
         let cells = own_work::of_program();
         let (allocated, freed) = bytes_with(cells);
-        OwnCounts {
+        ThreadCounts {
             allocated,
             freed,
-            allocations: CARRY
-                .with(|carry| carry.allocations.get())
+            allocations: OFFSET
+                .with(|offset| offset.allocations.get())
                 .wrapping_add(raw_allocations(cells)),
         }
     }
 
     /// What has happened since an earlier reading.
-    pub fn since(self, earlier: OwnCounts) -> OwnCounts {
-        OwnCounts {
+    pub fn since(self, earlier: ThreadCounts) -> ThreadCounts {
+        ThreadCounts {
             allocated: self.allocated.wrapping_sub(earlier.allocated),
             freed: self.freed.wrapping_sub(earlier.freed),
             allocations: self.allocations.wrapping_sub(earlier.allocations),
@@ -79,12 +79,12 @@ impl OwnCounts {
 /// Bytes allocated and freed by the calling thread, whose record is `cells`.
 #[inline]
 pub fn bytes_with(cells: &ThreadCells) -> (u64, u64) {
-    CARRY.with(|carry| {
+    OFFSET.with(|offset| {
         let allocated = cells.alloc_bytes.load(Ordering::Relaxed);
         let freed = cells.freed_bytes.load(Ordering::Relaxed);
         (
-            carry.allocated.get().wrapping_add(allocated),
-            carry.freed.get().wrapping_add(freed),
+            offset.allocated.get().wrapping_add(allocated),
+            offset.freed.get().wrapping_add(freed),
         )
     })
 }
@@ -95,8 +95,8 @@ fn raw_allocations(cells: &ThreadCells) -> u64 {
 }
 
 /// The calling thread counts in `to` from now on: whatever `to` stands at already is not its doing.
-pub fn carry_over(from: OwnCounts, to: &ThreadCells) {
-    let raw = OwnCounts {
+pub fn rebase(from: ThreadCounts, to: &ThreadCells) {
+    let raw = ThreadCounts {
         allocated: to.alloc_bytes.load(Ordering::Relaxed),
         freed: to.freed_bytes.load(Ordering::Relaxed),
         allocations: raw_allocations(to),
@@ -104,47 +104,47 @@ pub fn carry_over(from: OwnCounts, to: &ThreadCells) {
     let offset = from.since(raw);
     // For readers of the profile, who see the record and not the thread. The record of threads
     // without one is read only.
-    if !slot::is_nobody(to) {
+    if !slot::is_no_slot(to) {
         to.own_alloc_offset
             .store(offset.allocated, Ordering::Relaxed);
         to.own_freed_offset.store(offset.freed, Ordering::Relaxed);
     }
-    set_carry(offset);
+    set_offset(offset);
 }
 
-fn set_carry(counts: OwnCounts) {
-    CARRY.with(|carry| {
-        carry.allocated.set(counts.allocated);
-        carry.freed.set(counts.freed);
-        carry.allocations.set(counts.allocations);
+fn set_offset(counts: ThreadCounts) {
+    OFFSET.with(|offset| {
+        offset.allocated.set(counts.allocated);
+        offset.freed.set(counts.freed);
+        offset.allocations.set(counts.allocations);
     });
 }
 
 /// While it lives, what the calling thread allocates and frees is memprof's own, and in no figure
 /// of the program.
 #[derive(Debug)]
-pub struct Excused(());
+pub struct Untracked(());
 
-impl Excused {
-    /// `None` if the thread is excused already.
-    pub fn begin() -> Option<Excused> {
+impl Untracked {
+    /// `None` if the thread is untracked already.
+    pub fn begin() -> Option<Untracked> {
         // Not `then_some`: dropping an eager guard would end what goes on.
         if own_work::begin() {
-            Some(Excused(()))
+            Some(Untracked(()))
         } else {
             None
         }
     }
 }
 
-impl Drop for Excused {
+impl Drop for Untracked {
     fn drop(&mut self) {
         own_work::end();
     }
 }
 
 /// True while the calling thread does memprof's own work.
-pub fn is_excused() -> bool {
+pub fn is_untracked() -> bool {
     own_work::is_program_waiting()
 }
 
@@ -152,20 +152,20 @@ pub fn is_excused() -> bool {
 /// program has given. What that allocates is the program's, but no scope's that happens to be open.
 #[derive(Debug)]
 pub struct Lent {
-    before: OwnCounts,
+    before: ThreadCounts,
 }
 
 impl Lent {
     /// `None` unless the thread does memprof's own work.
     pub fn begin() -> Option<Lent> {
-        let before = OwnCounts::now();
+        let before = ThreadCounts::now();
         own_work::lend().then(|| Lent { before })
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        carry_over(self.before, own_work::of_program());
+        rebase(self.before, own_work::of_program());
         own_work::go_on();
     }
 }
@@ -173,13 +173,13 @@ impl Drop for Lent {
 /// A value that memprof makes and the program keeps: the program's is a copy, so that nothing is
 /// allocated by one and freed by the other.
 pub fn given<T>(make: impl FnOnce() -> T, copy: impl FnOnce(&T) -> T) -> T {
-    let excused = Excused::begin();
+    let untracked = Untracked::begin();
     let made = make();
     let given = {
         let _lent = Lent::begin();
         copy(&made)
     };
     drop(made);
-    drop(excused);
+    drop(untracked);
     given
 }

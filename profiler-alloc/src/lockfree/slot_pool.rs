@@ -8,14 +8,14 @@ use profiler_alloc_format::{THREAD_FREE as FREE, THREAD_TAKEN as TAKEN, ThreadCe
 use crate::lockfree::atomic::{AtomicUsize, Ordering};
 
 /// How many records of a pool are free, and where to look first.
-pub struct FreeRecords {
+pub struct SlotPool {
     count: AtomicUsize,
     hint: AtomicUsize,
 }
 
-impl FreeRecords {
-    pub const fn new() -> FreeRecords {
-        FreeRecords {
+impl SlotPool {
+    pub const fn new() -> SlotPool {
+        SlotPool {
             count: AtomicUsize::new(0),
             hint: AtomicUsize::new(1),
         }

@@ -6,13 +6,13 @@ use std::borrow::Cow;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::enabled;
-use super::exit::{self, Ending};
+use super::exit::{self, ExitHook};
+use super::histogram::Histogram;
 use super::output;
 use super::report::Report;
 use super::report::elapsed::{ElapsedReport, ElapsedSummary};
 use super::scope::{Entered, Scope};
-use super::series::Series;
-use crate::counters::thread_counts::Excused;
+use crate::counters::thread_counts::Untracked;
 use crate::ffi::os;
 
 /// A function with the attribute.
@@ -21,7 +21,7 @@ use crate::ffi::os;
 pub struct ElapsedSite {
     label: &'static str,
     /// Durations, if calls are summed up rather than reported one by one.
-    series: Option<Mutex<Series>>,
+    histogram: Option<Mutex<Histogram>>,
     registered: AtomicBool,
     said: AtomicBool,
 }
@@ -31,8 +31,8 @@ impl ElapsedSite {
     pub const fn new(label: &'static str, summary: bool) -> ElapsedSite {
         ElapsedSite {
             label,
-            series: if summary {
-                Some(Mutex::new(Series::new()))
+            histogram: if summary {
+                Some(Mutex::new(Histogram::new()))
             } else {
                 None
             },
@@ -42,13 +42,13 @@ impl ElapsedSite {
     }
 }
 
-impl Ending for ElapsedSite {
-    fn at_end(&self) {
-        let _excused = Excused::begin();
-        let series = self.series.as_ref();
-        let spread = series.and_then(|series| {
-            let series = series.lock().unwrap_or_else(PoisonError::into_inner);
-            series.spread()
+impl ExitHook for ElapsedSite {
+    fn on_exit(&self) {
+        let _untracked = Untracked::begin();
+        let histogram = self.histogram.as_ref();
+        let spread = histogram.and_then(|histogram| {
+            let histogram = histogram.lock().unwrap_or_else(PoisonError::into_inner);
+            histogram.spread()
         });
         if let Some(duration_ns) = spread.filter(|_| !self.said.swap(true, Ordering::Relaxed)) {
             output::send(&Report::ElapsedSummary(ElapsedSummary {
@@ -103,17 +103,17 @@ impl Drop for ElapsedScope {
             return;
         };
         let (end, end_cpu) = (os::now_ns(), os::cpu_ns());
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         // Taken out, so that it is dropped here.
         let label = core::mem::take(&mut self.label);
         let duration_ns = end.saturating_sub(start);
         let site = self
             .site
-            .and_then(|site| Some((site, site.series.as_ref()?)));
-        if let Some((site, series)) = site {
+            .and_then(|site| Some((site, site.histogram.as_ref()?)));
+        if let Some((site, histogram)) = site {
             exit::register(site, &site.registered);
-            let mut series = series.lock().unwrap_or_else(PoisonError::into_inner);
-            return series.add(i64::try_from(duration_ns).unwrap_or(i64::MAX));
+            let mut histogram = histogram.lock().unwrap_or_else(PoisonError::into_inner);
+            return histogram.add(i64::try_from(duration_ns).unwrap_or(i64::MAX));
         }
         output::send(&Report::Elapsed(ElapsedReport {
             label: label.into_owned(),
@@ -130,7 +130,7 @@ impl Drop for ElapsedScope {
 fn origin() -> u64 {
     static ORIGIN: OnceLock<u64> = OnceLock::new();
     *ORIGIN.get_or_init(|| {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         os::started_ns().unwrap_or_else(os::now_ns)
     })
 }
@@ -174,7 +174,7 @@ impl ElapsedTimer {
     /// Starts under a label.
     pub fn start(label: &str) -> ElapsedTimer {
         let scope = enabled::is_on().then(|| {
-            let _excused = Excused::begin();
+            let _untracked = Untracked::begin();
             ElapsedScope::new(Cow::Owned(label.to_owned()), None)
         });
         ElapsedTimer {

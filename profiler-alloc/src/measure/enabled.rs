@@ -23,7 +23,7 @@ pub fn is_on() -> bool {
         UNKNOWN => ask(),
         known => known,
     };
-    state == ON && !thread_counts::is_excused()
+    state == ON && !thread_counts::is_untracked()
 }
 
 #[cold]

@@ -3,7 +3,7 @@
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use crate::counters::installed::is_installed;
-use crate::counters::thread_counts::Excused;
+use crate::counters::thread_counts::Untracked;
 use crate::ffi::os;
 
 /// True if the program's allocator tells what is on the heap; if not, says once that memory is the
@@ -28,7 +28,7 @@ pub(super) fn is_heap_counted() -> bool {
     static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
     match STATE.load(Ordering::Relaxed) {
         UNKNOWN => {
-            let _excused = Excused::begin();
+            let _untracked = Untracked::begin();
             let is_known = is_installed();
             STATE.store(if is_known { YES } else { NO }, Ordering::Relaxed);
             is_known

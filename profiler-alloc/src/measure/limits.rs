@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use super::enabled;
 use super::installed;
-use super::meter::Meter;
 use super::profile::function::Function;
 use super::profile::line_uses::{self, LineUses};
-use super::queries::model::{Site, Wanted};
-use super::queries::site::{Collecting, QuerySite};
+use super::queries::model::{CollectOptions, OpenedAt};
+use super::queries::site::{Collector, QuerySite};
 use super::scope::{Entered, Scope};
-use crate::counters::thread_counts::{self, Excused};
+use super::scope_counter::ScopeCounter;
+use crate::counters::thread_counts::{self, Untracked};
 
 pub use broken::{Broken, Limit, LineUse, QueryUse};
 
@@ -110,7 +110,7 @@ impl Budget {
         if !enabled::is_on() {
             return Ok(scope());
         }
-        let mut used = Used::new(&self, Site::Spot(Location::caller()));
+        let mut used = Used::new(&self, OpenedAt::Spot(Location::caller()));
         let result = {
             let _running = Entered::new(&mut used);
             scope()
@@ -133,11 +133,11 @@ impl Budget {
 /// What a scope has used so far.
 #[derive(Default, Debug)]
 struct Used {
-    meter: Meter,
+    counter: ScopeCounter,
     time: Duration,
     resumed: Option<Instant>,
     lines: LineUses,
-    queries: Option<Collecting>,
+    queries: Option<Collector>,
 }
 
 impl Scope for &mut Used {
@@ -152,22 +152,22 @@ impl Scope for &mut Used {
 
 impl Scope for Used {
     fn resume(&mut self) {
-        let excused = Excused::begin();
+        let untracked = Untracked::begin();
         line_uses::open(core::mem::take(&mut self.lines));
-        drop(excused);
+        drop(untracked);
         self.queries.resume();
         self.resumed = Some(Instant::now());
-        self.meter.resume();
+        self.counter.resume();
     }
 
     fn pause(&mut self) {
-        self.meter.pause();
+        self.counter.pause();
         self.time += self
             .resumed
             .take()
             .map_or(Duration::ZERO, |start| start.elapsed());
         self.queries.pause();
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         self.lines = line_uses::close();
     }
 }
@@ -175,15 +175,16 @@ impl Scope for Used {
 impl Drop for Used {
     fn drop(&mut self) {
         // The list is memprof's own, also when it goes.
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         self.lines = Vec::new();
         self.close_queries();
     }
 }
 
 impl Used {
-    fn new(budget: &Budget, site: Site) -> Used {
-        let queries = (budget.limits_queries()).then(|| Collecting::new(site, Wanted::default()));
+    fn new(budget: &Budget, site: OpenedAt) -> Used {
+        let queries =
+            (budget.limits_queries()).then(|| Collector::new(site, CollectOptions::default()));
         let mut used = Used::default();
         used.queries = queries;
         used
@@ -231,14 +232,14 @@ impl Used {
         if budget.limits_memory() && !installed::is_heap_known() {
             limits.push(Limit::Unknown);
         } else {
-            let counts = self.meter.counts();
-            let used = self.meter.peak().max(0) as u64;
+            let counts = self.counter.counts();
+            let used = self.counter.peak().max(0) as u64;
             let heap = budget.max_heap.filter(|&limit| used > limit);
             limits.extend(heap.map(|limit| Limit::Heap { limit, used }));
             let used = counts.allocations;
             let allocations = budget.max_allocations.filter(|&limit| used > limit);
             limits.extend(allocations.map(|limit| Limit::Allocations { limit, used }));
-            let bytes = self.meter.left().max(0) as u64;
+            let bytes = self.counter.left().max(0) as u64;
             limits.extend((budget.no_leaks && bytes > 0).then_some(Limit::Leak { bytes }));
         }
         let used = self.time;

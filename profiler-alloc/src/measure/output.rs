@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::report::Report;
-use crate::counters::thread_counts::{Excused, Lent};
+use crate::counters::thread_counts::{Lent, Untracked};
 
 /// Where reports go.
 #[derive(Clone)]
@@ -92,7 +92,7 @@ pub fn set_format(format: Format) {
 pub(super) fn send(report: &Report) {
     // Measured functions that the output itself calls are not measured: they would report without
     // end.
-    let _excused = Excused::begin();
+    let _untracked = Untracked::begin();
     let (output, format) = {
         let target = TARGET.read().unwrap_or_else(PoisonError::into_inner);
         target.clone()

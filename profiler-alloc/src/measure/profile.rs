@@ -27,19 +27,19 @@ mod table;
 
 use super::exit;
 use super::report::profile::ProfileReport;
-use crate::counters::thread_counts::{Excused, given};
+use crate::counters::thread_counts::{Untracked, given};
 
 pub use call::call;
 pub use function::About;
-pub use guards::{Back, Brace, Mute, Nested, Unmute};
+pub use guards::{Back, Brace, Nested, ResumeProbes, SuspendProbes};
 pub use local::{Local, at, pass};
 pub use table::Table;
 
 /// Prints the tables of all functions that ran since they were last printed, and the summaries that
 /// were asked for, instead of waiting for the end of the program.
 pub fn report() {
-    let _excused = Excused::begin();
-    exit::all().into_iter().for_each(|ending| ending.at_end());
+    let _untracked = Untracked::begin();
+    exit::all().into_iter().for_each(|ending| ending.on_exit());
 }
 
 /// The tables of all functions so far, as values.

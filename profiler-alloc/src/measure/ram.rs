@@ -6,17 +6,17 @@ use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use super::enabled;
-use super::exit::{self, Ending};
+use super::exit::{self, ExitHook};
+use super::histogram::Histogram;
 use super::installed;
-use super::meter::Meter;
 use super::output;
 use super::report::Report;
 use super::report::ram::{Heap, Moment, RamReport, RamSummary};
 use super::rss::{self, RssPeak};
 use super::scope::{Entered, Scope};
-use super::series::Series;
+use super::scope_counter::ScopeCounter;
 use crate::counters::heap;
-use crate::counters::thread_counts::Excused;
+use crate::counters::thread_counts::Untracked;
 
 /// What is measured beyond the usual.
 #[doc(hidden)]
@@ -39,9 +39,9 @@ pub struct RamSite {
 
 #[derive(Debug)]
 struct Calls {
-    rss: Series,
-    heap: Series,
-    heap_peak: Series,
+    rss: Histogram,
+    heap: Histogram,
+    heap_peak: Histogram,
 }
 
 impl RamSite {
@@ -51,9 +51,9 @@ impl RamSite {
             label,
             options,
             calls: Mutex::new(Calls {
-                rss: Series::new(),
-                heap: Series::new(),
-                heap_peak: Series::new(),
+                rss: Histogram::new(),
+                heap: Histogram::new(),
+                heap_peak: Histogram::new(),
             }),
             registered: AtomicBool::new(false),
             said: AtomicBool::new(false),
@@ -71,9 +71,9 @@ impl RamSite {
     }
 }
 
-impl Ending for RamSite {
-    fn at_end(&self) {
-        let _excused = Excused::begin();
+impl ExitHook for RamSite {
+    fn on_exit(&self) {
+        let _untracked = Untracked::begin();
         let summary = {
             let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
             calls.rss.spread().map(|rss_change| RamSummary {
@@ -98,7 +98,7 @@ pub struct RamScope {
     site: Option<&'static RamSite>,
     before: Option<(Moment, i64)>,
     rss_peak: Option<RssPeak>,
-    meter: Meter,
+    counter: ScopeCounter,
 }
 
 impl RamScope {
@@ -113,7 +113,7 @@ impl RamScope {
             site,
             before: None,
             rss_peak: None,
-            meter: Meter::default(),
+            counter: ScopeCounter::default(),
         }
     }
 
@@ -133,20 +133,20 @@ impl RamScope {
         let after = self.moment();
         let heap_after = heap::heap();
         let peak = self
-            .meter
+            .counter
             .process_peak()
-            .unwrap_or(heap_before.wrapping_add(self.meter.peak()));
-        let counts = self.meter.counts();
+            .unwrap_or(heap_before.wrapping_add(self.counter.peak()));
+        let counts = self.counter.counts();
         let heap = installed::is_heap_known().then(|| Heap {
             before: heap_before,
             after: heap_after,
             peak: peak.max(heap_before).max(heap_after),
             own_allocated: counts.allocated,
             own_freed: counts.freed,
-            own_peak: self.meter.peak(),
+            own_peak: self.counter.peak(),
         });
         RamReport {
-            // Taken out, so that it is dropped while the thread is excused.
+            // Taken out, so that it is dropped while the thread is untracked.
             label: core::mem::take(&mut self.label).into_owned(),
             before,
             after,
@@ -159,7 +159,7 @@ impl RamScope {
 impl Scope for RamScope {
     fn resume(&mut self) {
         if self.before.is_none() {
-            let _excused = Excused::begin();
+            let _untracked = Untracked::begin();
             let before = self.moment();
             self.rss_peak = match self.options.peak_rss {
                 true => RssPeak::open(),
@@ -167,11 +167,11 @@ impl Scope for RamScope {
             };
             self.before = Some((before, heap::heap()));
         }
-        self.meter.resume();
+        self.counter.resume();
     }
 
     fn pause(&mut self) {
-        self.meter.pause();
+        self.counter.pause();
     }
 }
 
@@ -180,7 +180,7 @@ impl Drop for RamScope {
         let Some((before, heap_before)) = self.before else {
             return;
         };
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         let report = self.report(before, heap_before);
         match self.site.filter(|_| self.options.summary) {
             Some(site) => site.add(&report),
@@ -243,7 +243,7 @@ impl RamProfiler {
 
     fn with(label: &str, options: RamOptions) -> RamProfiler {
         let scope = enabled::is_on().then(|| {
-            let _excused = Excused::begin();
+            let _untracked = Untracked::begin();
             RamScope::new(Cow::Owned(label.to_owned()), options, None)
         });
         RamProfiler {

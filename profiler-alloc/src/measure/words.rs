@@ -47,7 +47,7 @@ pub(super) fn clock(ns: u64) -> String {
 }
 
 /// A label as it may be shown: nothing in it steers the terminal.
-pub(super) fn harmless(text: &str) -> String {
+pub(super) fn sanitized(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for char in text.chars() {
         let is_steering = char.is_control()
@@ -88,6 +88,6 @@ mod tests {
 
     #[test]
     fn labels_do_not_steer() {
-        assert_eq!(harmless("a\u{1b}[1m"), "a\\u{1b}[1m");
+        assert_eq!(sanitized("a\u{1b}[1m"), "a\\u{1b}[1m");
     }
 }

@@ -12,7 +12,7 @@ const MAX: usize = 4096;
 
 /// A path being put together; ends with a zero.
 #[derive(Clone)]
-pub struct Output {
+pub struct ProfilePath {
     bytes: [u8; MAX],
     len: usize,
     /// The pattern had the process number in it, so that only this process can have made a file of
@@ -20,11 +20,11 @@ pub struct Output {
     names_process: bool,
 }
 
-impl Output {
+impl ProfilePath {
     /// `pattern` with `%e` replaced by the program's file name, `%p` by the process number and `%%`
     /// by `%`. `None` if it is too long.
-    pub fn expand(pattern: &[u8]) -> Option<Output> {
-        let mut output = Output {
+    pub fn expand(pattern: &[u8]) -> Option<ProfilePath> {
+        let mut output = ProfilePath {
             bytes: [0; MAX],
             len: 0,
             names_process: false,
@@ -55,7 +55,7 @@ impl Output {
     ///                     once more, or of the program itself:   app.42.2.memprof
     /// x.memprof           of another process:                    x.memprof.app.43.memprof
     /// ```
-    pub fn beside(&self, times: u32) -> Option<Output> {
+    pub fn beside(&self, times: u32) -> Option<ProfilePath> {
         let mut module = [0u8; 256];
         let module = own_module(&mut module);
         let mut output = self.clone();
@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn fills_in_the_pattern() {
         let text = |pattern: &[u8]| {
-            Output::expand(pattern).map(|output| output.as_c_str().to_str().unwrap().to_owned())
+            ProfilePath::expand(pattern)
+                .map(|output| output.as_c_str().to_str().unwrap().to_owned())
         };
         let pid = std::process::id();
         let exe = std::env::current_exe().unwrap();
@@ -156,12 +157,12 @@ mod tests {
         assert_eq!(text(b"100%%, %q%").unwrap(), "100%, %q%");
         assert_eq!(text(&[b'a'; MAX]), None);
         let beside = |times| {
-            let output = Output::expand(b"f").unwrap().beside(times).unwrap();
+            let output = ProfilePath::expand(b"f").unwrap().beside(times).unwrap();
             output.as_c_str().to_str().unwrap().to_owned()
         };
         assert_eq!(beside(1), format!("f.{exe}.{pid}.memprof"));
         assert_eq!(beside(2), format!("f.{exe}.{pid}.2.memprof"));
-        let output = Output::expand(b"a.%p.memprof").unwrap();
+        let output = ProfilePath::expand(b"a.%p.memprof").unwrap();
         let again = output.beside(1).unwrap();
         assert_eq!(
             again.as_c_str().to_str().unwrap(),

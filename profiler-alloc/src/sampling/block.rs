@@ -81,7 +81,7 @@ impl Block {
         }
     }
 
-    /// Sampling interval that was in force, in bytes; 0 is exact. `None` for one that is no power
+    /// Sampling interval that held then, in bytes; 0 is exact. `None` for one that is no power
     /// of two: only what a user asks for is that, and it is the same for the whole recording.
     #[inline]
     pub fn interval(self) -> Option<u64> {

@@ -3,7 +3,7 @@
 //!
 //! A thread that counts in a recording's file has that recording's filter at hand. The filter has
 //! no answers any more when the recording ends, before another may begin, and none in a forked
-//! child. So one byte of it says three things: the recording is in force, this is its process, and
+//! child. So one byte of it says three things: the recording is active, this is its process, and
 //! the block was not sampled.
 
 use core::cell::Cell;
@@ -28,7 +28,7 @@ fn filter() -> Filter {
     FILTER.try_with(Cell::get).unwrap_or(Filter::NONE)
 }
 
-/// True if the block at `address` was certainly not sampled by a recording in force.
+/// True if the block at `address` was certainly not sampled by the active recording.
 #[inline(always)]
 pub fn is_unsampled(address: usize) -> bool {
     filter().lacks(address)

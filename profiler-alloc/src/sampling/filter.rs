@@ -123,11 +123,13 @@ impl<const SIZE: usize> Filter<SIZE> {
 }
 
 /// Where no recording is: it takes no memory, as nobody writes to it.
-static NOWHERE: [AtomicU8; PLACES] = [const { AtomicU8::new(NO_ANSWER) }; PLACES];
+static NO_ANSWERS: [AtomicU8; PLACES] = [const { AtomicU8::new(NO_ANSWER) }; PLACES];
 
 impl Filter {
     /// One that never has an answer.
-    pub const NONE: Filter = Filter { counts: &NOWHERE };
+    pub const NONE: Filter = Filter {
+        counts: &NO_ANSWERS,
+    };
 }
 
 #[inline(always)]

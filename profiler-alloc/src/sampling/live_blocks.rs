@@ -33,16 +33,16 @@ const SMALLEST: usize = 32;
 /// Bytes of memory whose blocks share a bucket, which has room for as many of the smallest.
 const NEAR: usize = WAYS * SMALLEST;
 const MEGABYTE: usize = 1 << 20;
-/// Buckets that are tried where the near one is full. With more, a level is fuller before there is
+/// Overflow buckets: those that are tried where the home bucket is full. With more, a level is fuller before there is
 /// another, and a block that is in none of them costs more.
-const FAR: usize = 6;
+const OVERFLOW_BUCKETS: usize = 6;
 
 /// Buckets of the first level in a recording.
 pub const FIRST_BUCKETS: usize = 2048;
 /// Level that is enough for 256 thousand blocks, in 4 MiB.
-pub const MODEST: usize = 2;
+pub const MAX_LEVEL_BUDGETED: usize = 2;
 /// The last level there is.
-pub const LARGEST: usize = LEVELS - 1;
+pub const MAX_LEVEL: usize = LEVELS - 1;
 
 /// What [`LiveBlocks::thin`] is to do with a block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -82,7 +82,7 @@ impl LiveBlocks {
     pub fn insert(&self, block: Block, limit: usize) -> bool {
         let newest = self.newest.load(Ordering::Acquire);
         // Nearly always there is room near its neighbours.
-        self.levels[newest].put_near(block) || self.insert_further(block, limit)
+        self.levels[newest].put_home(block) || self.insert_further(block, limit)
     }
 
     #[inline(never)]
@@ -93,10 +93,10 @@ impl LiveBlocks {
             if level.open().is_none() {
                 return false;
             }
-            if level.put_near(block) || level.put_far(block) {
+            if level.put_home(block) || level.put_overflow(block) {
                 return true;
             }
-            if number >= limit.min(LARGEST) || self.levels[number + 1].open().is_none() {
+            if number >= limit.min(MAX_LEVEL) || self.levels[number + 1].open().is_none() {
                 return false;
             }
             self.newest.fetch_max(number + 1, Ordering::AcqRel);
@@ -107,7 +107,7 @@ impl LiveBlocks {
     #[inline]
     pub fn remove(&self, address: usize) -> Option<Block> {
         let newest = self.newest.load(Ordering::Acquire);
-        (self.levels[newest].take_near(address)).or_else(|| self.remove_further(address))
+        (self.levels[newest].take_home(address)).or_else(|| self.remove_further(address))
     }
 
     #[inline(never)]
@@ -117,8 +117,8 @@ impl LiveBlocks {
         // Those that came before the newest level are many, those that found no room near others
         // are few.
         levels()
-            .find_map(|level| level.take_near(address))
-            .or_else(|| levels().find_map(|level| level.take_far(address)))
+            .find_map(|level| level.take_home(address))
+            .or_else(|| levels().find_map(|level| level.take_overflow(address)))
     }
 
     /// Has `decide` look at every block, and does what it says. `told` is called with each block
@@ -174,16 +174,18 @@ impl Level {
     }
 
     #[inline]
-    fn put_near(&self, block: Block) -> bool {
-        (self.bucket(near(block.address()))).is_some_and(|bucket| put(bucket, block))
+    fn put_home(&self, block: Block) -> bool {
+        (self.bucket(home_bucket(block.address()))).is_some_and(|bucket| put(bucket, block))
     }
 
-    fn put_far(&self, block: Block) -> bool {
+    fn put_overflow(&self, block: Block) -> bool {
         let address = block.address();
         let Some((word, bit)) = self.overflow(address) else {
             return false;
         };
-        let is_kept = self.far(address).any(|bucket| put(bucket, block));
+        let is_kept = self
+            .overflow_buckets(address)
+            .any(|bucket| put(bucket, block));
         if is_kept && word.load(Ordering::Relaxed) & bit == 0 {
             // Whoever is to look for the block gets its address from this thread, later, and sees
             // this then.
@@ -193,30 +195,32 @@ impl Level {
     }
 
     #[inline]
-    fn take_near(&self, address: usize) -> Option<Block> {
-        take(self.bucket(near(address))?, address)
+    fn take_home(&self, address: usize) -> Option<Block> {
+        take(self.bucket(home_bucket(address))?, address)
     }
 
-    fn take_far(&self, address: usize) -> Option<Block> {
+    fn take_overflow(&self, address: usize) -> Option<Block> {
         let (word, bit) = self.overflow(address)?;
         if word.load(Ordering::Relaxed) & bit == 0 {
             return None;
         }
-        self.far(address).find_map(|bucket| take(bucket, address))
+        self.overflow_buckets(address)
+            .find_map(|bucket| take(bucket, address))
     }
 
-    /// The buckets for a block whose near one is full: many, as those of a dense heap are full at a
+    /// The overflow buckets of a block whose home bucket is full: many, as those of a dense heap are full at a
     /// low load of the whole.
-    fn far(&self, address: usize) -> impl Iterator<Item = &Bucket> {
+    fn overflow_buckets(&self, address: usize) -> impl Iterator<Item = &Bucket> {
         // Independent of each other: in steps of one size they would often be all in one dense
         // part.
-        let numbers = (0..FAR.min(self.buckets)).map(move |times| mix((address + times) as u64));
+        let numbers =
+            (0..OVERFLOW_BUCKETS.min(self.buckets)).map(move |times| mix((address + times) as u64));
         numbers.filter_map(|number| self.bucket(number as usize))
     }
 
     /// The bit of the bucket where a block at `address` belongs.
     fn overflow(&self, address: usize) -> Option<(&AtomicU64, u64)> {
-        let number = near(address) & (self.buckets - 1);
+        let number = home_bucket(address) & (self.buckets - 1);
         let word = self.overflowed.get()?.get(number / BITS)?;
         Some((word, 1 << (number % BITS)))
     }
@@ -241,14 +245,14 @@ type Bucket = [AtomicU64; BUCKET_WORDS];
 /// neighbours, so that this table is in the processor's caches where the program's heap is. The
 /// megabytes are shifted against each other.
 #[inline]
-fn near(address: usize) -> usize {
+fn home_bucket(address: usize) -> usize {
     let hash = spread_high((address / MEGABYTE) as u64) as usize >> 32;
     (address / NEAR).wrapping_add(hash)
 }
 
 /// The place in its bucket where a block is tried first: nearly always it is there.
 #[inline]
-fn home(address: usize) -> usize {
+fn first_way(address: usize) -> usize {
     address / SMALLEST % WAYS
 }
 
@@ -270,9 +274,9 @@ fn claim(key: &AtomicU64, from: u64) -> bool {
 #[inline]
 fn put(bucket: &Bucket, block: Block) -> bool {
     let is_claimed = |way: &usize| claim(&bucket[*way], FREE);
-    let home = home(block.address());
-    let way = match is_claimed(&home) {
-        true => Some(home),
+    let first_way = first_way(block.address());
+    let way = match is_claimed(&first_way) {
+        true => Some(first_way),
         false => (0..WAYS).find(is_claimed),
     };
     let Some(way) = way else {
@@ -291,7 +295,7 @@ fn take(bucket: &Bucket, address: usize) -> Option<Block> {
         let key = bucket[way].load(Ordering::Relaxed);
         (address_of(key) == address).then_some((way, key))
     };
-    let (way, key) = found(home(address)).or_else(|| (0..WAYS).find_map(found))?;
+    let (way, key) = found(first_way(address)).or_else(|| (0..WAYS).find_map(found))?;
     take_key(bucket, way, key)
 }
 
@@ -351,7 +355,7 @@ mod tests {
     fn an_address_that_is_no_blocks_is_not_taken_for_one() {
         let high = 1 << 48 | 64;
         let live = LiveBlocks::new(1);
-        assert!(live.insert(block(64), LARGEST));
+        assert!(live.insert(block(64), MAX_LEVEL));
         assert_eq!(live.remove(high), None);
         assert_eq!(live.remove(64), Some(block(64)));
     }
@@ -360,7 +364,7 @@ mod tests {
     fn remembers_and_forgets_through_all_levels() {
         let live = LiveBlocks::new(FIRST_BUCKETS);
         for n in 1..=100_000usize {
-            assert!(live.insert(block(n * 16), LARGEST));
+            assert!(live.insert(block(n * 16), MAX_LEVEL));
         }
         for n in 1..=100_000usize {
             assert_eq!(live.remove(n * 16), Some(block(n * 16)));
@@ -393,7 +397,7 @@ mod tests {
             let live = LiveBlocks::new(FIRST_BUCKETS);
             let room = WAYS * FIRST_BUCKETS * (1 + 4 + 16);
             for n in 1..=room / 3 {
-                assert!(live.insert(block(0x5555_0000_0000 + n * spacing), LARGEST));
+                assert!(live.insert(block(0x5555_0000_0000 + n * spacing), MAX_LEVEL));
             }
             let newest = live.newest.load(Ordering::Relaxed);
             assert!(newest <= 2, "{spacing} apart: {newest}");
@@ -416,7 +420,7 @@ mod tests {
     fn thinning_drops_some_and_says_what_the_others_stand_for() {
         let live = LiveBlocks::new(FIRST_BUCKETS);
         for n in 1..=20_000usize {
-            assert!(live.insert(block(n * 48), LARGEST));
+            assert!(live.insert(block(n * 48), MAX_LEVEL));
         }
         let decide = |block: Block| match block.address() / 48 % 3 {
             0 => Thinned::Dropped,

@@ -29,14 +29,14 @@ use crate::sampling::filter::Filter;
 use crate::sampling::weights::{NARROWEST, WIDEST};
 
 /// The budget is looked at whenever the recorder has used this much more on samples, nanoseconds.
-const LOOK_OWN_NS: u64 = 500_000;
+const CHECK_SAMPLES_NS: u64 = 500_000;
 /// And whenever this much time has passed, nanoseconds: a program that allocates little after much
 /// has few samples.
-const LOOK_NS: u64 = 20_000_000;
+const CHECK_NS: u64 = 20_000_000;
 /// Then it counts if the program has used this much CPU time since the last one that did,
 /// nanoseconds. A server that mostly waits uses 1 ms in 20: what one sample took would be 2 % of
 /// it, or, with one more, 4 %.
-const LOOK_CPU_NS: u64 = 20_000_000;
+const CHECK_CPU_NS: u64 = 20_000_000;
 /// Less than this used on samples since the last look, by some 16 that were timed, says too little
 /// to widen the interval.
 const LITTLE_NS: u64 = 30_000;
@@ -57,7 +57,7 @@ const LONGEST_FRAME_NS: u64 = 1_000;
 /// The same of an operation without a sample, of which the longest adds a point to the timeline.
 const LONGEST_UNSAMPLED_NS: u64 = 5_000;
 
-pub struct Budget {
+pub struct OverheadBudget {
     /// Share of the CPU time, in millionths; `None` for a sampling that is not to change.
     share_ppm: Option<u64>,
     /// Time granted on top of the share.
@@ -67,9 +67,9 @@ pub struct Budget {
     cpu_at_start: u64,
     /// Used on samples so far, nanoseconds.
     samples_ns: AtomicU64,
-    next_look_samples_ns: AtomicU64,
-    next_look_ns: AtomicU64,
-    looking: AtomicBool,
+    next_check_samples_ns: AtomicU64,
+    next_check_ns: AtomicU64,
+    is_checking: AtomicBool,
     last_samples_ns: AtomicU64,
     last_own_ns: AtomicU64,
     last_cpu_ns: AtomicU64,
@@ -82,7 +82,7 @@ pub struct Budget {
 
 /// Where the budget stands at one look at it. Times in nanoseconds.
 #[derive(Clone, Copy, Debug)]
-struct Look {
+struct Snapshot {
     /// Used so far.
     own: u64,
     grant: u64,
@@ -95,18 +95,18 @@ struct Look {
     unsampled_step: u64,
 }
 
-impl Budget {
+impl OverheadBudget {
     /// A budget that begins now: `share_ppm` of the CPU time, after `grant_ns` nanoseconds.
-    pub fn new(share_ppm: Option<u64>, grant_ns: u64) -> Budget {
-        Budget {
+    pub fn new(share_ppm: Option<u64>, grant_ns: u64) -> OverheadBudget {
+        OverheadBudget {
             share_ppm,
             grant_ns,
             timed: share_ppm.map_or(TIMED_FIXED, |_| TIMED),
             cpu_at_start: os::cpu_ns(),
             samples_ns: AtomicU64::new(0),
-            next_look_samples_ns: AtomicU64::new(LOOK_OWN_NS),
-            next_look_ns: AtomicU64::new(LOOK_NS),
-            looking: AtomicBool::new(false),
+            next_check_samples_ns: AtomicU64::new(CHECK_SAMPLES_NS),
+            next_check_ns: AtomicU64::new(CHECK_NS),
+            is_checking: AtomicBool::new(false),
             last_samples_ns: AtomicU64::new(0),
             last_own_ns: AtomicU64::new(0),
             last_cpu_ns: AtomicU64::new(0),
@@ -117,8 +117,8 @@ impl Budget {
     }
 
     /// What operations that are not sampled cost is measured with `filter`, which is empty.
-    pub fn asking(self, filter: Filter) -> Budget {
-        Budget {
+    pub fn asking(self, filter: Filter) -> OverheadBudget {
+        OverheadBudget {
             filter_ps: filter_cost(filter),
             ..self
         }
@@ -166,15 +166,15 @@ impl Budget {
     /// True if it is time to look, so much after the start.
     #[inline]
     pub fn is_due(&self, now_ns: u64) -> bool {
-        now_ns >= self.next_look_ns.load(Ordering::Relaxed)
+        now_ns >= self.next_check_ns.load(Ordering::Relaxed)
             || self.samples_ns.load(Ordering::Relaxed)
-                >= self.next_look_samples_ns.load(Ordering::Relaxed)
+                >= self.next_check_samples_ns.load(Ordering::Relaxed)
     }
 
     /// `None` while another thread looks at the budget.
-    pub fn begin_look(&self) -> Option<Looking<'_>> {
-        let is_another = self.looking.swap(true, Ordering::Acquire);
-        (!is_another).then_some(self).map(Looking)
+    pub fn begin_check(&self) -> Option<Checking<'_>> {
+        let is_another = self.is_checking.swap(true, Ordering::Acquire);
+        (!is_another).then_some(self).map(Checking)
     }
 
     /// What the filter has cost since the last look, nanoseconds, after it was asked so often in
@@ -186,18 +186,18 @@ impl Budget {
     /// A look at the budget, `now_ns` after the start, when the recorder has used `own` in all;
     /// `mean` is the mean size of the program's allocations, in bytes. Gives the interval to go on
     /// with, if it is to change.
-    pub fn look(&self, now_ns: u64, own: u64, interval: u64, mean: u64) -> Option<u64> {
-        self.next_look_ns
-            .store(now_ns.saturating_add(LOOK_NS), Ordering::Relaxed);
+    pub fn check(&self, now_ns: u64, own: u64, interval: u64, mean: u64) -> Option<u64> {
+        self.next_check_ns
+            .store(now_ns.saturating_add(CHECK_NS), Ordering::Relaxed);
         let samples = self.samples_ns.load(Ordering::Relaxed);
         let cpu = self.cpu_ns();
         let since = |last: &AtomicU64, now: u64| now.saturating_sub(last.load(Ordering::Relaxed));
         let samples_step = since(&self.last_samples_ns, samples);
         let cpu_step = since(&self.last_cpu_ns, cpu);
-        if samples_step < LOOK_OWN_NS && cpu_step < LOOK_CPU_NS {
+        if samples_step < CHECK_SAMPLES_NS && cpu_step < CHECK_CPU_NS {
             return None;
         }
-        let look = Look {
+        let snapshot = Snapshot {
             own,
             grant: self.grant_ns,
             share: self.share_ppm.unwrap_or(0) as f64 / 1e6,
@@ -211,13 +211,15 @@ impl Budget {
             (&self.last_cpu_ns, cpu),
             (&self.last_own_ns, own),
             (
-                &self.next_look_samples_ns,
-                samples.saturating_add(LOOK_OWN_NS),
+                &self.next_check_samples_ns,
+                samples.saturating_add(CHECK_SAMPLES_NS),
             ),
         ] {
             last.store(now, Ordering::Relaxed);
         }
-        let next = self.share_ppm.map(|_| look.next_interval(interval, mean))?;
+        let next = self
+            .share_ppm
+            .map(|_| snapshot.next_interval(interval, mean))?;
         (next != interval).then_some(next)
     }
 
@@ -233,11 +235,11 @@ impl Budget {
 }
 
 /// Ends a look when it is dropped.
-pub struct Looking<'a>(&'a Budget);
+pub struct Checking<'a>(&'a OverheadBudget);
 
-impl Drop for Looking<'_> {
+impl Drop for Checking<'_> {
     fn drop(&mut self) {
-        self.0.looking.store(false, Ordering::Release);
+        self.0.is_checking.store(false, Ordering::Release);
     }
 }
 
@@ -246,7 +248,7 @@ fn step(last: &AtomicU64, now: u64) -> u64 {
     now.saturating_sub(last.swap(now, Ordering::Relaxed))
 }
 
-impl Look {
+impl Snapshot {
     fn next_interval(&self, interval: u64, mean: u64) -> u64 {
         if interval == 0 && self.own < self.grant / 2 {
             return 0;
@@ -327,7 +329,7 @@ mod tests {
 
     /// After a second, 25 of 28 ms used. In the last 20 ms, samples took 0.46 ms: 2.3 %, which is
     /// what they may take.
-    const LOOK: Look = Look {
+    const LOOK: Snapshot = Snapshot {
         own: 25 * MS,
         grant: 8 * MS,
         share: 0.02,
@@ -339,7 +341,7 @@ mod tests {
 
     #[test]
     fn stays_exact_within_half_of_the_grant() {
-        let busy = Look {
+        let busy = Snapshot {
             own: 39 * MS / 10,
             cpu: 10 * MS,
             samples_step: 19 * MS,
@@ -347,7 +349,7 @@ mod tests {
         };
         assert_eq!(busy.next_interval(0, 100), 0);
         assert_ne!(
-            Look {
+            Snapshot {
                 own: 8 * MS,
                 ..busy
             }
@@ -359,7 +361,7 @@ mod tests {
     /// 90 % where 4 % may be taken: 22 times as wide as the mean block, less the play, is 1,466.
     #[test]
     fn leaves_the_exact_beginning_for_the_interval_that_the_budget_has_room_for() {
-        let spent = Look {
+        let spent = Snapshot {
             own: 8 * MS,
             cpu: 9 * MS,
             cpu_step: 9 * MS,
@@ -370,7 +372,7 @@ mod tests {
         assert_eq!(spent.next_interval(0, 1), NARROWEST);
         assert_eq!(spent.next_interval(0, u64::MAX), WIDEST);
         // A program that allocates little stays exact.
-        let calm = Look {
+        let calm = Snapshot {
             samples_step: MS / 10,
             ..spent
         };
@@ -380,7 +382,7 @@ mod tests {
     #[test]
     fn rests_while_samples_take_what_they_may() {
         let at = |samples_step| {
-            Look {
+            Snapshot {
                 samples_step,
                 ..LOOK
             }
@@ -393,7 +395,7 @@ mod tests {
         assert_eq!(at(LOOK.samples_step / 2), 2048);
         assert_eq!(at(LOOK.samples_step * 10 / 14), 4096);
         // A look at next to nothing says nothing.
-        let start = Look {
+        let start = Snapshot {
             cpu_step: MS / 10,
             samples_step: 20_000,
             ..LOOK
@@ -404,13 +406,13 @@ mod tests {
     /// Whatever was spent before, half of the share is for samples: at 1 % of 20 ms.
     #[test]
     fn old_debts_do_not_starve_the_samples() {
-        let indebted = Look {
+        let indebted = Snapshot {
             own: 500 * MS,
             samples_step: 20 * MS / 100,
             ..LOOK
         };
         assert_eq!(indebted.next_interval(4096, 100), 4096);
-        let by_the_unsampled = Look {
+        let by_the_unsampled = Snapshot {
             unsampled_step: 10 * MS,
             samples_step: 20 * MS / 100,
             ..LOOK
@@ -420,7 +422,7 @@ mod tests {
 
     #[test]
     fn becomes_exact_again_where_all_samples_are_few() {
-        let idle = Look {
+        let idle = Snapshot {
             samples_step: 0,
             ..LOOK
         };
@@ -443,22 +445,28 @@ mod tests {
     /// A program that mostly waits is looked at often, and judged by what adds up.
     #[test]
     fn a_look_at_little_counts_with_the_next() {
-        let budget = Budget::new(Some(20_000), 0);
-        budget.used(LOOK_OWN_NS / 2);
-        assert_eq!(budget.look(LOOK_NS, LOOK_OWN_NS / 2, 4096, 100), None);
-        assert!(!budget.is_due(LOOK_NS) && budget.is_due(2 * LOOK_NS));
+        let budget = OverheadBudget::new(Some(20_000), 0);
+        budget.used(CHECK_SAMPLES_NS / 2);
+        assert_eq!(
+            budget.check(CHECK_NS, CHECK_SAMPLES_NS / 2, 4096, 100),
+            None
+        );
+        assert!(!budget.is_due(CHECK_NS) && budget.is_due(2 * CHECK_NS));
         assert_eq!(budget.last_samples_ns.load(Ordering::Relaxed), 0);
-        budget.used(LOOK_OWN_NS / 2);
-        assert!(budget.is_due(LOOK_NS));
+        budget.used(CHECK_SAMPLES_NS / 2);
+        assert!(budget.is_due(CHECK_NS));
         // Half a millisecond of samples in hardly more CPU time.
-        let next = budget.look(2 * LOOK_NS, LOOK_OWN_NS, 4096, 100);
+        let next = budget.check(2 * CHECK_NS, CHECK_SAMPLES_NS, 4096, 100);
         assert!(next.is_some_and(|next| next > 4096), "{next:?}");
-        assert!(!budget.is_due(2 * LOOK_NS));
+        assert!(!budget.is_due(2 * CHECK_NS));
     }
 
     #[test]
     fn a_fixed_sampling_never_changes() {
-        assert_eq!(Budget::new(None, 0).look(1 << 40, 1 << 40, 0, 100), None);
-        assert_eq!(Budget::new(None, 0).widen(0, 100), None);
+        assert_eq!(
+            OverheadBudget::new(None, 0).check(1 << 40, 1 << 40, 0, 100),
+            None
+        );
+        assert_eq!(OverheadBudget::new(None, 0).widen(0, 100), None);
     }
 }

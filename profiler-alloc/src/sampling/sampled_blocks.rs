@@ -6,17 +6,17 @@ use crate::sampling::block::Block;
 use crate::sampling::filter::{Filter, PLACES};
 use crate::sampling::live_blocks::{LiveBlocks, Thinned};
 
-pub struct Sampled<const SIZE: usize = PLACES> {
+pub struct SampledBlocks<const SIZE: usize = PLACES> {
     pub filter: Filter<SIZE>,
     live: LiveBlocks,
     /// Blocks in `live`, while the filter is open.
     count: AtomicUsize,
 }
 
-impl<const SIZE: usize> Sampled<SIZE> {
+impl<const SIZE: usize> SampledBlocks<SIZE> {
     /// No blocks yet. `first_buckets` are those of the table's first level.
     pub fn new(filter: Filter<SIZE>, first_buckets: usize) -> Self {
-        Sampled {
+        SampledBlocks {
             filter,
             live: LiveBlocks::new(first_buckets),
             count: AtomicUsize::new(0),
@@ -26,7 +26,7 @@ impl<const SIZE: usize> Sampled<SIZE> {
     /// Remembers `block`, which is the caller's. `false` if that would open a level above `limit`,
     /// or memory is refused.
     #[inline]
-    pub fn remember(&self, block: Block, limit: usize) -> bool {
+    pub fn track(&self, block: Block, limit: usize) -> bool {
         // One that is closed stays so, and needs no place to be found.
         let is_open = self.filter.is_open();
         if is_open {
@@ -44,7 +44,7 @@ impl<const SIZE: usize> Sampled<SIZE> {
     /// Forgets the block at `address`, which the caller is about to give back, and gives what was
     /// remembered.
     #[inline]
-    pub fn take(&self, address: usize) -> Option<Block> {
+    pub fn untrack(&self, address: usize) -> Option<Block> {
         let is_open = self.filter.is_open();
         if is_open && self.filter.lacks(address) {
             return None;

@@ -4,7 +4,7 @@
 //! What was allocated is estimated from every sample, what is live from those that are remembered.
 //! A recording whose interval may change remembers at most [`MOST`] blocks, by thinning: a block of
 //! `s` bytes that was sampled at interval `i` is kept with probability `p(s, l) / p(s, i)`, where
-//! `p(s, i) = 1 - exp(-s / i)` and `l > i`, and then stands for `s / p(s, l)` bytes. Sampled and
+//! `p(s, i) = 1 - exp(-s / i)` and `l > i`, and then stands for `s / p(s, l)` bytes. SampledBlocks and
 //! kept, it has gone through with probability `p(s, i) * p(s, l) / p(s, i) = p(s, l)`,
 //! independently of every other block: as if it had been sampled at `l` in the first place. So sums
 //! stay unbiased and their variances right, whatever was thinned when.
@@ -19,7 +19,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::sampling::block::Block;
 use crate::sampling::live_blocks::Thinned;
-use crate::sampling::sampled_blocks::Sampled;
+use crate::sampling::sampled_blocks::SampledBlocks;
 use crate::sampling::weights::{self, WIDEST};
 
 /// Most blocks that are remembered once the interval has widened. A filter of 1 MiB asks in vain
@@ -79,7 +79,7 @@ impl Thinning {
     /// block as it was and as it is now, if it still is. False if another thread is at it.
     pub fn thin(
         &self,
-        sampled: &Sampled,
+        sampled: &SampledBlocks,
         heap: u64,
         random: impl Fn() -> u64,
         restate: impl FnMut(Block, Option<Block>),

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::counters::slot;
 use crate::ffi::callbacks;
-use crate::lockfree::active::look_up;
+use crate::lockfree::active::force_slow_path;
 use crate::session;
 use crate::session::threads;
 
@@ -24,8 +24,8 @@ pub fn watch() {
 /// Other libraries' handlers may allocate in the child before ours runs there: the thread is to look up at once.
 extern "C" fn before() {
     let cells = slot::current();
-    if !slot::is_nobody(cells) {
-        look_up(cells);
+    if !slot::is_no_slot(cells) {
+        force_slow_path(cells);
     }
 }
 
@@ -45,7 +45,7 @@ extern "C" fn in_child() {
 
 /// In the child: makes every profile's memory private and stops recording. Runs in the child's only thread.
 pub fn become_child() {
-    session::retire();
+    session::deactivate();
     let mut each = session::latest();
     while let Some(recorder) = each {
         recorder.store.make_private();

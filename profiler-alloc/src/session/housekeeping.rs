@@ -29,14 +29,14 @@ impl Recorder {
         Tick { now_ns, is_new }
     }
 
-    /// As [`settle_at`](Self::settle_at), of a slow path that had no use for the time before.
-    pub(super) fn settle(&self, cells: &ThreadCells) -> i64 {
-        self.settle_at(cells, self.tick())
+    /// As [`update_stats_at`](Self::update_stats_at), of a slow path that had no use for the time before.
+    pub(super) fn update_stats(&self, cells: &ThreadCells) -> i64 {
+        self.update_stats_at(cells, self.tick())
     }
 
     /// The end of every slow path: publishes the heap, which it gives, keeps the peak and the
     /// timeline, sets the thresholds.
-    pub(super) fn settle_at(&self, cells: &ThreadCells, tick: Tick) -> i64 {
+    pub(super) fn update_stats_at(&self, cells: &ThreadCells, tick: Tick) -> i64 {
         let header = self.store.header();
         let heap = open_scopes::publish_much(cells);
         let Tick { now_ns, is_new } = tick;
@@ -63,18 +63,20 @@ impl Recorder {
             self.add_point(now_ns, heap);
             threads::set_name(cells);
         }
-        if self.budget.is_due(now_ns) {
-            self.look(now_ns);
+        if self.overhead.is_due(now_ns) {
+            self.check_overhead(now_ns);
         }
         self.follow_interval(cells);
-        self.rearm(cells);
+        self.reset_thresholds(cells);
         heap
     }
 
     #[cold]
     pub(super) fn add_point(&self, now_ns: u64, heap: i64) {
         let header = self.store.header();
-        header.cpu_ns.store(self.budget.cpu_ns(), Ordering::Relaxed);
+        header
+            .cpu_ns
+            .store(self.overhead.cpu_ns(), Ordering::Relaxed);
         header.own_bytes.store(self.own_bytes(), Ordering::Relaxed);
         self.timeline.add(&self.store, now_ns, || Point {
             time_ns: now_ns.saturating_add(1),
@@ -91,7 +93,7 @@ impl Recorder {
             .header()
             .updated_ns
             .fetch_max(now_ns, Ordering::Relaxed);
-        self.look(now_ns);
+        self.check_overhead(now_ns);
         self.add_point(now_ns, threads::process_totals().heap());
     }
 

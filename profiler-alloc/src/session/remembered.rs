@@ -16,7 +16,7 @@ impl Recorder {
     /// one; and remembers more from now on if they are few.
     pub(super) fn thin_if_many(&self, cells: &ThreadCells) {
         let interval = self.store.header().interval.load(Ordering::Relaxed);
-        if interval == 0 || !self.budget.is_flexible() {
+        if interval == 0 || !self.overhead.is_flexible() {
             return;
         }
         if self.thinning.are_many(self.sampled.count(), interval) {
@@ -40,11 +40,11 @@ impl Recorder {
     fn restate(&self, before: Block, after: Option<Block>) {
         let weight = |block| self.weight(block);
         let change = weight(before).to(after.map_or(Weight::NOTHING, weight));
-        self.change_live(before.stack(), self.taker(before), change, 1);
+        self.change_live(before.stack(), self.allocating_stack(before), change, 1);
     }
 
     /// The stack that took `block`.
-    pub(super) fn taker(&self, block: Block) -> &'static StackCells {
+    pub(super) fn allocating_stack(&self, block: Block) -> &'static StackCells {
         self.stack_cells(StackRef {
             stack: block.stack(),
             node: 0,

@@ -19,13 +19,13 @@ use crate::unwinder::registers::Registers;
 
 thread_local! {
     /// [`Block::key`] of the thread's latest sample; 0 if that was a reallocation.
-    static LATEST: Cell<u64> = const { Cell::new(0) };
+    static LAST_SAMPLE: Cell<u64> = const { Cell::new(0) };
 }
 
 /// The calling thread has no sample in the recording that it joins: its record may have been
 /// another's in the last one.
-pub(super) fn forget_latest() {
-    let _ = LATEST.try_with(|latest| latest.set(0));
+pub(super) fn forget_last_sample() {
+    let _ = LAST_SAMPLE.try_with(|latest| latest.set(0));
 }
 
 impl Recorder {
@@ -34,13 +34,13 @@ impl Recorder {
         if self.is_due(cells) {
             let number = cells.sequence.load(Ordering::Relaxed);
             let is_old = self.is_behind(cells);
-            let taker = self.timed(cells, number.into(), is_old, || {
+            let allocating_stack = self.timed(cells, number.into(), is_old, || {
                 let (stack, walked) = self.stack(cells, Kind::Alloc, at);
-                let taker = self.sample_alloc(cells, stack, address, size, false);
+                let allocating_stack = self.sample_alloc(cells, stack, address, size, false);
                 self.enter(cells, stack);
-                (taker, walked)
+                (allocating_stack, walked)
             });
-            self.note_time(taker);
+            self.note_time(allocating_stack);
             self.thin_if_many(cells);
         } else {
             self.unsampled(cells);
@@ -49,12 +49,12 @@ impl Recorder {
 
     /// A block of `size` bytes is about to be freed, and counted.
     pub fn freeing(&self, cells: &ThreadCells, at: Registers, address: usize, size: u64) {
-        let block = self.take_block(address);
-        if block.is_some() || self.charges_unknown() {
+        let block = self.untrack(address);
+        if block.is_some() || self.attributes_unknown() {
             let is_old = block.is_some_and(|block| self.is_old(block));
             self.timed(cells, cells.frees.load(Ordering::Relaxed), is_old, || {
                 let (stack, walked) = self.stack(cells, Kind::Free, at);
-                self.charge_free(stack, block, size, false);
+                self.attribute_free(stack, block, size, false);
                 self.enter(cells, stack);
                 ((), walked)
             });
@@ -68,7 +68,7 @@ impl Recorder {
     /// True while a block that is not known is one taken before the recording began, or while it
     /// was paused: as long as every block is recorded, there are no others. Then the line that
     /// frees it is charged too.
-    pub(super) fn charges_unknown(&self) -> bool {
+    pub(super) fn attributes_unknown(&self) -> bool {
         let header = self.store.header();
         header.heap_base.load(Ordering::Relaxed) != 0
             && header.interval_widest.load(Ordering::Relaxed) == 0
@@ -76,21 +76,21 @@ impl Recorder {
     }
 
     /// Forgets the block at `address` before it goes away. To be followed by
-    /// [`reallocated`](Self::reallocated) or [`put_back`](Self::put_back).
-    pub fn take_block(&self, address: usize) -> Option<Block> {
-        self.sampled.take(address)
+    /// [`reallocated`](Self::reallocated) or [`track_again`](Self::track_again).
+    pub fn untrack(&self, address: usize) -> Option<Block> {
+        self.sampled.untrack(address)
     }
 
     /// Forgets the block at `address`, which goes away where its freeing cannot be recorded.
-    pub fn forget(&self, address: usize) {
-        if let Some(block) = self.take_block(address) {
+    pub fn drop_block(&self, address: usize) {
+        if let Some(block) = self.untrack(address) {
             self.lose(block);
         }
     }
 
     /// The reallocation failed and the block is where it was.
-    pub fn put_back(&self, block: Block) {
-        if !self.remember(block) {
+    pub fn track_again(&self, block: Block) {
+        if !self.track(block) {
             self.lose(block);
         }
     }
@@ -112,14 +112,15 @@ impl Recorder {
                 true => self.is_behind(cells),
                 false => old.is_some_and(|block| self.is_old(block)),
             };
-            let taker = self.timed(cells, number, is_old, || {
+            let allocating_stack = self.timed(cells, number, is_old, || {
                 let (stack, walked) = self.stack(cells, Kind::Realloc, at);
-                self.charge_free(stack, old, old_size, true);
-                let taker = due.then(|| self.sample_alloc(cells, stack, address, size, true));
+                self.attribute_free(stack, old, old_size, true);
+                let allocating_stack =
+                    due.then(|| self.sample_alloc(cells, stack, address, size, true));
                 self.enter(cells, stack);
-                (taker, walked)
+                (allocating_stack, walked)
             });
-            taker.inspect(|taker| self.note_time(taker));
+            allocating_stack.inspect(|allocating_stack| self.note_time(allocating_stack));
             self.thin_if_many(cells);
         } else {
             self.unsampled(cells);
@@ -139,9 +140,9 @@ impl Recorder {
     }
 
     /// A stack has just taken a block: the clock was read when that was settled.
-    fn note_time(&self, taker: &StackCells) {
+    fn note_time(&self, allocating_stack: &StackCells) {
         let now_ns = self.store.header().updated_ns.load(Ordering::Relaxed);
-        taker
+        allocating_stack
             .last_ns
             .store(now_ns.wrapping_add(1), Ordering::Relaxed);
     }
@@ -191,7 +192,7 @@ impl Recorder {
                 .lost_blocks
                 .fetch_add(1, Ordering::Relaxed);
         } else if is_kept.is_none() {
-            forget_latest();
+            forget_last_sample();
         }
         stack
     }
@@ -200,18 +201,18 @@ impl Recorder {
     fn keep(&self, stack: &StackCells, block: Option<Block>, is_realloc: bool) -> bool {
         // A block that grew step by step is counted as that, and not as a temporary one too.
         let key = block.filter(|_| !is_realloc).map_or(0, Block::key);
-        let _ = LATEST.try_with(|latest| latest.set(key));
-        let kept = block.filter(|&block| self.remember(block));
+        let _ = LAST_SAMPLE.try_with(|latest| latest.set(key));
+        let kept = block.filter(|&block| self.track(block));
         kept.inspect(|&block| self.change_live(block.stack(), stack, self.weight(block), 1))
             .is_some()
     }
 
     /// Charges the stack that frees a block of `size` bytes, and the one that took it if it is
     /// known.
-    fn charge_free(&self, at: StackRef, block: Option<Block>, size: u64, is_realloc: bool) {
+    fn attribute_free(&self, at: StackRef, block: Option<Block>, size: u64, is_realloc: bool) {
         let weight = match block {
-            Some(block) => self.give_back(block, is_realloc),
-            None if self.charges_unknown() => weights::weight(size, 0),
+            Some(block) => self.free_block(block, is_realloc),
+            None if self.attributes_unknown() => weights::weight(size, 0),
             None => return,
         };
         let stack = self.stack_cells(at);
@@ -224,15 +225,15 @@ impl Recorder {
 
     /// Takes a block away from what is live of its stack; gives its weight. One that is reallocated
     /// goes on living, as another.
-    fn give_back(&self, block: Block, is_realloc: bool) -> Weight {
+    fn free_block(&self, block: Block, is_realloc: bool) -> Weight {
         let weight = self.weight(block);
-        let taker = self.taker(block);
-        self.change_live(block.stack(), taker, weight, -1);
-        if !is_realloc && LATEST.try_with(Cell::get) == Ok(block.key()) {
-            taker
+        let allocating_stack = self.allocating_stack(block);
+        self.change_live(block.stack(), allocating_stack, weight, -1);
+        if !is_realloc && LAST_SAMPLE.try_with(Cell::get) == Ok(block.key()) {
+            allocating_stack
                 .temporary_bytes
                 .fetch_add(weight.bytes, Ordering::Relaxed);
-            taker
+            allocating_stack
                 .temporary_count
                 .fetch_add(weight.count, Ordering::Relaxed);
         }
@@ -244,23 +245,23 @@ impl Recorder {
         weights::weight(block.size(), block.interval().unwrap_or_else(asked_for))
     }
 
-    fn remember(&self, block: Block) -> bool {
+    fn track(&self, block: Block) -> bool {
         let header = self.store.header();
         let heap = header.heap.load(Ordering::Relaxed) as i64;
         // A budgeted recording may take 3 % of the heap for this, or 6 MiB; one that was told what
         // to sample, anything.
-        let limit = match self.budget.is_flexible() {
-            true if heap < 1 << 30 => live_blocks::MODEST,
-            true => live_blocks::MODEST + 1,
-            false => live_blocks::LARGEST,
+        let limit = match self.overhead.is_flexible() {
+            true if heap < 1 << 30 => live_blocks::MAX_LEVEL_BUDGETED,
+            true => live_blocks::MAX_LEVEL_BUDGETED + 1,
+            false => live_blocks::MAX_LEVEL,
         };
-        self.sampled.remember(block, limit)
+        self.sampled.track(block, limit)
     }
 
     /// A block that was taken from the live ones is not known any more.
     pub fn lose(&self, block: Block) {
         let weight = self.weight(block);
-        self.change_live(block.stack(), self.taker(block), weight, -1);
+        self.change_live(block.stack(), self.allocating_stack(block), weight, -1);
         self.store
             .header()
             .lost_blocks
@@ -299,10 +300,10 @@ impl Recorder {
     #[cold]
     fn other_cells(&self) -> &'static StackCells {
         let other = self.store.stacks.get(interner::OTHER as usize);
-        other.unwrap_or(&NOWHERE)
+        other.unwrap_or(&SINK)
     }
 }
 
 /// Takes what belongs to a file that has no room even for "other"; cannot happen, and is not worth
 /// a panic.
-static NOWHERE: StackCells = StackCells::empty();
+static SINK: StackCells = StackCells::empty();

@@ -10,7 +10,7 @@ use crate::counters::slot::STEP;
 use crate::counters::totals::Totals;
 use crate::ffi::os;
 use crate::sampling::draws::random;
-use crate::sampling::overhead::Budget;
+use crate::sampling::overhead::OverheadBudget;
 use crate::sampling::weights;
 
 impl Recorder {
@@ -37,17 +37,17 @@ impl Recorder {
         is_old: bool,
         work: impl FnOnce() -> (T, usize),
     ) -> T {
-        let is_timed = self.budget.is_timed(number);
+        let is_timed = self.overhead.is_timed(number);
         let start = if is_timed { os::now_ns() } else { 0 };
         let tick = self.tick();
         let (result, walked) = work();
-        let heap = self.settle_at(cells, tick);
+        let heap = self.update_stats_at(cells, tick);
         cells.last_heap.store(heap as u64, Ordering::Relaxed);
         if is_timed {
-            let taken = self.budget.time_since(start, walked);
+            let taken = self.overhead.time_since(start, walked);
             self.used(taken);
             if !is_old {
-                self.budget.used(taken);
+                self.overhead.used(taken);
             }
         }
         result
@@ -55,13 +55,13 @@ impl Recorder {
 
     /// Settles an operation without a sample. Times some.
     pub(super) fn unsampled(&self, cells: &ThreadCells) {
-        if !Budget::is_timed_unsampled(random(cells)) {
-            self.settle(cells);
+        if !OverheadBudget::is_timed_unsampled(random(cells)) {
+            self.update_stats(cells);
             return;
         }
         let start = os::now_ns();
-        self.settle(cells);
-        self.used_unsampled(self.budget.unsampled_since(start));
+        self.update_stats(cells);
+        self.used_unsampled(self.overhead.unsampled_since(start));
     }
 
     /// As [`used`](Self::used), for what was only counted.
@@ -77,26 +77,28 @@ impl Recorder {
         own.fetch_add(taken, Ordering::Relaxed);
     }
 
-    /// Looks at the budget, so much after the start.
+    /// Compares what samples cost with the budget, so much after the start.
     #[cold]
     #[inline(never)]
-    pub(super) fn look(&self, now_ns: u64) {
+    pub(super) fn check_overhead(&self, now_ns: u64) {
         let header = self.store.header();
         let totals = self.totals();
         let asked = totals.frees.wrapping_add(totals.reallocs);
         let interval = header.interval.load(Ordering::Relaxed);
-        let Some(_looking) = self.budget.begin_look() else {
+        let Some(_checking) = self.overhead.begin_check() else {
             return;
         };
-        self.used_unsampled(self.budget.filter_ns(asked));
+        self.used_unsampled(self.overhead.filter_ns(asked));
         let own = header.own_ns.load(Ordering::Relaxed);
-        let next = self.budget.look(now_ns, own, interval, mean_size(&totals));
+        let next = self
+            .overhead
+            .check(now_ns, own, interval, mean_size(&totals));
         self.change_interval(next);
     }
 
     /// Takes fewer samples from now on, if the interval may change.
     pub(super) fn widen(&self, interval: u64) {
-        self.change_interval(self.budget.widen(interval, mean_size(&self.totals())));
+        self.change_interval(self.overhead.widen(interval, mean_size(&self.totals())));
     }
 
     fn change_interval(&self, interval: Option<u64>) {
@@ -133,7 +135,7 @@ impl Recorder {
 
     /// Sets the thresholds of a thread of this recording. Every free comes by: it may be of a
     /// sampled block.
-    pub fn rearm(&self, cells: &ThreadCells) {
+    pub fn reset_thresholds(&self, cells: &ThreadCells) {
         let alloc_bytes = cells.alloc_bytes.load(Ordering::Relaxed);
         let exact = cells.sample_interval.load(Ordering::Relaxed) == 0;
         let is_watched = open_scopes::is_open();
@@ -148,7 +150,7 @@ impl Recorder {
         );
         cells.free_next.store(0, Ordering::Relaxed);
         let publish_frees_at =
-            match is_watched || self.takes_all || (exact && self.charges_unknown()) {
+            match is_watched || self.takes_all || (exact && self.attributes_unknown()) {
                 true => 0,
                 false => (cells.freed_bytes.load(Ordering::Relaxed)).wrapping_add(STEP),
             };
@@ -158,10 +160,10 @@ impl Recorder {
     }
 
     /// Makes a thread that has just joined ready for its first sample.
-    pub fn welcome(&self, cells: &ThreadCells) {
-        samples::forget_latest();
+    pub fn on_join(&self, cells: &ThreadCells) {
+        samples::forget_last_sample();
         self.draw(cells);
-        self.rearm(cells);
+        self.reset_thresholds(cells);
     }
 }
 

@@ -9,9 +9,9 @@ use profiler_alloc_format::{MAGIC, STATE_EXITED, STATE_RECORDING, VERSION};
 use crate::ffi::callbacks;
 use crate::ffi::memory;
 use crate::ffi::os;
-use crate::profile_file::path::Output;
+use crate::profile_file::path::ProfilePath;
 use crate::profile_file::store::{OpenFailure, Store};
-use crate::sampling::overhead::Budget;
+use crate::sampling::overhead::OverheadBudget;
 use crate::session::fork;
 use crate::session::settings::Settings;
 use crate::session::threads;
@@ -23,7 +23,7 @@ static STARTING: AtomicBool = AtomicBool::new(false);
 /// Why no recording was started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
-    /// One is in force.
+    /// One is active.
     AlreadyRecording,
     /// The program runs with more rights than its caller.
     Privileged,
@@ -44,7 +44,7 @@ pub fn from_env() {
         return;
     };
     os::note_stderr();
-    let result = match Output::expand(pattern) {
+    let result = match ProfilePath::expand(pattern) {
         Some(output) => start(output, &Settings::from_env()),
         None => Err(Refusal::PathTooLong),
     };
@@ -54,7 +54,7 @@ pub fn from_env() {
 }
 
 /// Starts a recording into `output`, or beside it if that exists.
-pub fn start(output: Output, settings: &Settings) -> Result<&'static Recorder, Refusal> {
+pub fn start(output: ProfilePath, settings: &Settings) -> Result<&'static Recorder, Refusal> {
     if os::is_privileged() {
         return Err(Refusal::Privileged);
     }
@@ -69,14 +69,14 @@ pub fn start(output: Output, settings: &Settings) -> Result<&'static Recorder, R
     result
 }
 
-fn open(output: Output, settings: &Settings) -> Result<&'static Recorder, Refusal> {
+fn open(output: ProfilePath, settings: &Settings) -> Result<&'static Recorder, Refusal> {
     let (store, output) = create(output)?;
     write_header(&store, settings);
     let share = (settings.sample == Sample::Auto).then_some(u64::from(settings.overhead.ppm()));
-    let budget = Budget::new(share, settings.grant.ns());
+    let overhead = OverheadBudget::new(share, settings.grant.ns());
     let depth = settings.stack_depth.frames() as usize;
     let created = output.clone();
-    let recorder = Recorder::new(store, output, depth, budget)
+    let recorder = Recorder::new(store, output, depth, overhead)
         .and_then(memory::leak)
         .ok_or_else(|| {
             os::remove_file(created.as_c_str());
@@ -84,12 +84,12 @@ fn open(output: Output, settings: &Settings) -> Result<&'static Recorder, Refusa
         })?;
     fork::watch();
     watch_exit();
-    session::publish(recorder, threads::look_up_all);
+    session::activate(recorder, threads::force_slow_path_everywhere);
     Ok(recorder)
 }
 
 /// Creates the file, or one beside it if that exists; nothing is ever overwritten.
-fn create(output: Output) -> Result<(Store, Output), Refusal> {
+fn create(output: ProfilePath) -> Result<(Store, ProfilePath), Refusal> {
     const MOST: u32 = 1000;
     match Store::create(output.as_c_str()) {
         Err(OpenFailure::Exists) => {}

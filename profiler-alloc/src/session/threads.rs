@@ -11,20 +11,20 @@ use profiler_alloc_format::ThreadCells;
 
 use crate::counters::open_scopes::{self, publish};
 use crate::counters::own_work::{self, of_program};
-use crate::counters::slot::{self, Operation, STEP, is_nobody, number};
-use crate::counters::thread_counts::{self, OwnCounts};
+use crate::counters::slot::{self, Operation, STEP, is_no_slot, number};
+use crate::counters::thread_counts::{self, ThreadCounts};
 use crate::counters::totals::Totals;
 use crate::ffi::os;
-use crate::lockfree::active::look_up;
+use crate::lockfree::active::force_slow_path;
 use crate::lockfree::lazy_slice::LazySlice;
-use crate::lockfree::slot_pool::{self, FreeRecords};
+use crate::lockfree::slot_pool::{self, SlotPool};
 use crate::sampling::fast_path;
 use crate::session::{self, Recorder};
 
 /// Records for when nothing is recorded.
 static PRIVATE: LazySlice<ThreadCells> = LazySlice::new(16 << 10);
 static PRIVATE_COUNT: AtomicU64 = AtomicU64::new(1);
-static PRIVATE_FREE: FreeRecords = FreeRecords::new();
+static PRIVATE_POOL: SlotPool = SlotPool::new();
 
 thread_local! {
     /// Generation of the recording that had no record left for this thread.
@@ -43,19 +43,21 @@ pub fn count_shared(operation: Operation) {
     }
 }
 
-/// True if the calling thread has a record of the pool in force.
+/// True if the calling thread has a record of the active pool.
 #[inline]
 pub fn has_joined(cells: &ThreadCells, recorder: Option<&Recorder>) -> bool {
     cells.generation.load(Ordering::Relaxed) == recorder.map_or(0, |recorder| recorder.generation)
 }
 
-/// Gives the calling thread a record of the pool in force, and the old one back. `None` if there is
+/// Gives the calling thread a record of the active pool, and the old one back. `None` if there is
 /// none left.
 #[cold]
 pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells> {
     leave();
     let taken = match recorder {
-        Some(recorder) => recorder.take_thread().or_else(|| count_refusal(recorder)),
+        Some(recorder) => recorder
+            .take_thread()
+            .or_else(|| count_lost_thread(recorder)),
         None => take_private(),
     };
     let (number, cells) = taken?;
@@ -76,15 +78,15 @@ pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells>
     cells.last_node.store(0, Ordering::Relaxed);
     cells.stack_top.store(0, Ordering::Relaxed);
     match recorder {
-        Some(recorder) => recorder.welcome(cells),
-        None => rearm(cells),
+        Some(recorder) => recorder.on_join(cells),
+        None => reset_thresholds(cells),
     }
     change_to(cells, recorder);
     slot::set_number(number).then_some(cells)
 }
 
 /// Counts a thread that there is no record for, once.
-fn count_refusal<T>(recorder: &Recorder) -> Option<T> {
+fn count_lost_thread<T>(recorder: &Recorder) -> Option<T> {
     let before = REFUSED.try_with(|refused| refused.replace(recorder.generation));
     if before != Ok(recorder.generation) {
         let header = recorder.store.header();
@@ -96,36 +98,36 @@ fn count_refusal<T>(recorder: &Recorder) -> Option<T> {
 /// Gives the calling thread's record back, its counts published.
 pub fn leave() {
     let cells = of_program();
-    if is_nobody(cells) {
+    if is_no_slot(cells) {
         return;
     }
     publish(cells);
-    change_to(slot::nobody(), None);
+    change_to(slot::no_slot(), None);
     let free = match session::with_generation(cells.generation.load(Ordering::Relaxed)) {
-        Some(recorder) => &recorder.free_threads,
-        None => &PRIVATE_FREE,
+        Some(recorder) => &recorder.slot_pool,
+        None => &PRIVATE_POOL,
     };
     free.give_back(cells, number() as usize);
 }
 
 /// Every thread that only counts takes the slow path next.
-pub fn look_up_all() {
+pub fn force_slow_path_everywhere() {
     let count = PRIVATE_COUNT.load(Ordering::Acquire) as usize;
     let records = PRIVATE.get().unwrap_or_default();
-    records.iter().take(count).for_each(look_up);
+    records.iter().take(count).for_each(force_slow_path);
 }
 
 /// In a forked child: forgets the parent's records without giving them back.
 pub fn forget() {
-    change_to(slot::nobody(), None);
+    change_to(slot::no_slot(), None);
 }
 
 /// The calling thread counts in `cells`, a record of `recorder`, from now on.
 fn change_to(cells: &'static ThreadCells, recorder: Option<&'static Recorder>) {
-    let own = OwnCounts::now();
+    let own = ThreadCounts::now();
     fast_path::ask(recorder.map(|recorder| recorder.sampled.filter));
     own_work::change_program_to(cells);
-    thread_counts::carry_over(own, cells);
+    thread_counts::rebase(own, cells);
 }
 
 /// Thread names may be set after the first allocation; look again now and then.
@@ -141,7 +143,7 @@ fn take_private() -> Option<(u32, &'static ThreadCells)> {
     let records = PRIVATE.open()?;
     let get = |at: usize| records.get(at);
     let count = || PRIVATE_COUNT.load(Ordering::Acquire) as usize;
-    PRIVATE_FREE.take(count(), get).or_else(|| {
+    PRIVATE_POOL.take(count(), get).or_else(|| {
         let at = PRIVATE_COUNT
             .fetch_update(Ordering::AcqRel, Ordering::Relaxed, |count| {
                 (count < records.len() as u64).then_some(count + 1)
@@ -153,13 +155,13 @@ fn take_private() -> Option<(u32, &'static ThreadCells)> {
 }
 
 /// Sets the thresholds for a thread that only counts.
-pub fn rearm(cells: &ThreadCells) {
+pub fn reset_thresholds(cells: &ThreadCells) {
     if open_scopes::is_open() {
-        return session::arm(cells, 0, 0);
+        return session::set_thresholds(cells, 0, 0);
     }
     let alloc_next = cells.alloc_bytes.load(Ordering::Relaxed).wrapping_add(STEP);
     let free_next = cells.freed_bytes.load(Ordering::Relaxed).wrapping_add(STEP);
-    session::arm(cells, alloc_next, free_next);
+    session::set_thresholds(cells, alloc_next, free_next);
 }
 
 /// Calls `visit` with every record of every pool, used or free.
@@ -193,7 +195,7 @@ mod tests {
         let cells = ThreadCells::empty();
         cells.alloc_bytes.store(10, Ordering::Relaxed);
         cells.freed_bytes.store(u64::MAX - 9, Ordering::Relaxed);
-        rearm(&cells);
+        reset_thresholds(&cells);
         assert_eq!(cells.alloc_next.load(Ordering::Relaxed), 10 + STEP);
         assert_eq!(cells.free_next.load(Ordering::Relaxed), STEP - 10);
     }

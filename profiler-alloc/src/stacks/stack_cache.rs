@@ -59,7 +59,7 @@ impl Start {
     }
 
     /// Before the first walk.
-    const NOWHERE: Start = Start {
+    const SINK: Start = Start {
         key: 0,
         registers: Registers::new(0, 0, 0),
     };
@@ -150,7 +150,7 @@ impl RecentStacks {
             self.words = WordRing::new(memory::zeroed_mut(QUADS)?, MOST_QUADS);
         }
         self.places = memory::leak_many(PLACES, |_| Recent {
-            start: Start::NOWHERE,
+            start: Start::SINK,
             needs_fp: false,
             stack: StackRef::OTHER,
             words: Run::EMPTY,

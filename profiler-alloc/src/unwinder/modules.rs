@@ -48,7 +48,7 @@ pub struct Site(u64);
 impl Site {
     const ADDRESS: u64 = (1 << 48) - 1;
     /// Among modules that may be unloaded, but in none that is known.
-    const NOWHERE: u16 = u16::MAX;
+    const SINK: u16 = u16::MAX;
 
     /// At an address of a module that stays.
     pub const fn staying(address: usize) -> Site {
@@ -133,7 +133,7 @@ impl Modules {
     pub fn find(&self, store: &Store, site: Site, now_ns: u64) -> Option<Module> {
         if !site.stays() {
             let number = (site.0 >> 48) as u16;
-            return (number != Site::NOWHERE).then(|| self.module(usize::from(number) - 1));
+            return (number != Site::SINK).then(|| self.module(usize::from(number) - 1));
         }
         self.staying(store, site.address())
             .or_else(|| self.passing(store, site.address(), now_ns))
@@ -164,7 +164,7 @@ impl Modules {
         }
         let tag = match self.passing(store, call, now_ns) {
             Some(module) => module.number + 1,
-            None => Site::NOWHERE,
+            None => Site::SINK,
         };
         Site::new(return_address, tag)
     }

@@ -45,7 +45,7 @@ pub enum Limit {
     },
     /// Other than exactly so many queries.
     NumQueries {
-        /// Wanted.
+        /// Expected.
         expected: u64,
         /// Used.
         used: u64,
@@ -137,7 +137,7 @@ impl fmt::Display for Broken {
             write!(f, "\nqueries:")?;
         }
         for query in self.queries.iter().take(QUERIES_NAMED) {
-            let sql = words::harmless(&query.normalised);
+            let sql = words::sanitized(&query.normalised);
             write!(f, "\n  {:>4} times  {} ({sql})", query.times, query.place)?;
         }
         match self.queries.len().saturating_sub(QUERIES_NAMED) {

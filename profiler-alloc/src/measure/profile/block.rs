@@ -1,5 +1,5 @@
 //! A block of counters: belongs to one thread while that is in the function. The counters are in
-//! the profile file while a recording is in force, in private memory otherwise.
+//! the profile file while a recording is active, in private memory otherwise.
 //!
 //! ```text
 //! block ──▶ no recording ──▶ lines of its own
@@ -16,7 +16,7 @@ use profiler_alloc_format::{LineCells, NEVER, ShareCells};
 use super::function::Function;
 use crate::counters::own_work;
 use crate::counters::slot;
-use crate::counters::thread_counts::Excused;
+use crate::counters::thread_counts::Untracked;
 use crate::session::line_tables::Counters;
 use crate::session::threads;
 use crate::session::{self, Recorder};
@@ -25,7 +25,7 @@ use crate::slow_path;
 static UNCHANGING: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Debug)]
-pub struct Block {
+pub struct CounterBlock {
     is_taken: AtomicBool,
     share: ShareCells,
     lines: OnceLock<Box<[LineCells]>>,
@@ -35,7 +35,7 @@ pub struct Block {
 
 /// Where a thread counts.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct CounterPlace {
     pub counters: Counters,
     /// As long as the word says this, the place is the right one.
     pub valid: (&'static AtomicU64, u64),
@@ -46,9 +46,9 @@ pub struct Place {
     pub thread: u64,
 }
 
-impl Block {
-    pub const fn new() -> Block {
-        Block {
+impl CounterBlock {
+    pub const fn new() -> CounterBlock {
+        CounterBlock {
             is_taken: AtomicBool::new(false),
             share: ShareCells::empty(),
             lines: OnceLock::new(),
@@ -83,7 +83,7 @@ impl Block {
 
     #[cold]
     fn make_lines(&'static self, function: &'static Function) -> &'static [LineCells] {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         self.lines.get_or_init(|| {
             let lines = function.about.lines.iter();
             let lines: Box<[LineCells]> = lines.map(|_| LineCells::empty()).collect();
@@ -93,8 +93,8 @@ impl Block {
     }
 
     /// In private memory, whatever is recorded.
-    pub fn private_place(&'static self, function: &'static Function) -> Place {
-        Place {
+    pub fn private_place(&'static self, function: &'static Function) -> CounterPlace {
+        CounterPlace {
             counters: Counters {
                 share: &self.share,
                 lines: self.lines(function),
@@ -106,8 +106,8 @@ impl Block {
     }
 
     /// In private memory until the next probe, which is to ask again.
-    pub fn passing_place(&'static self, function: &'static Function) -> Place {
-        Place {
+    pub fn passing_place(&'static self, function: &'static Function) -> CounterPlace {
+        CounterPlace {
             valid: (&UNCHANGING, 1),
             ..self.private_place(function)
         }
@@ -116,7 +116,7 @@ impl Block {
     /// The place that is right now, for the calling thread. `is_shared` if other threads count
     /// there too.
     #[inline]
-    pub fn place(&'static self, function: &'static Function, is_shared: bool) -> Place {
+    pub fn place(&'static self, function: &'static Function, is_shared: bool) -> CounterPlace {
         let started = session::started();
         let before = started.load(Ordering::Acquire);
         if let Some(recorder) = session::current().filter(|recorder| recorder.is_ours())
@@ -124,7 +124,7 @@ impl Block {
         {
             return place;
         }
-        Place {
+        CounterPlace {
             valid: (started, before),
             ..self.private_place(function)
         }
@@ -136,7 +136,7 @@ impl Block {
         recorder: &'static Recorder,
         function: &'static Function,
         is_shared: bool,
-    ) -> Option<Place> {
+    ) -> Option<CounterPlace> {
         let recorded = self.recorded.load(Ordering::Acquire);
         let number = match recorded >> 32 == recorder.generation {
             true => recorded as u32,
@@ -147,9 +147,9 @@ impl Block {
             false if threads::has_joined(own_work::of_program(), Some(recorder)) => slot::number(),
             false => slow_path::join(recorder),
         };
-        Some(Place {
+        Some(CounterPlace {
             counters: recorder.share(number)?,
-            valid: recorder.in_force(),
+            valid: recorder.active_word(),
             is_recorded: true,
             thread: u64::from(thread) << 32,
         })
@@ -157,7 +157,7 @@ impl Block {
 
     #[cold]
     fn make_share(&self, recorder: &'static Recorder, function: &'static Function) -> Option<u32> {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         // Threads that share a block may come here at once: each then has a share of its own until
         // the next call.
         let number = recorder.make_share(&function.profiled())?;

@@ -1,7 +1,7 @@
 //! One call of a function: where its counters are, and what of it is under way.
 
 use super::local::{Key, Outer};
-use super::table::{Table, Taken};
+use super::table::{Table, TakenBlock};
 use crate::measure::enabled;
 use crate::measure::installed;
 use crate::measure::scope::Scope;
@@ -14,17 +14,17 @@ pub struct ProfileCall<const W: usize> {
     /// Where the call goes on; 0, the line of the `fn`, before it begins.
     slot: u32,
     is_begun: bool,
-    running: Option<Running>,
+    running: Option<RunningCall>,
     /// Heap in use when it began.
     heap: i64,
     /// Counters of this call alone, if each call is to be reported.
-    own: Option<Taken>,
+    own: Option<TakenBlock>,
 }
 
 #[derive(Debug)]
-enum Running {
+enum RunningCall {
     /// The thread is in no other call of the function. `None` if the call has its own counters.
-    Outermost(Option<Taken>),
+    Outermost(Option<TakenBlock>),
     Inner(Outer),
 }
 
@@ -45,9 +45,9 @@ impl<const W: usize> Scope for ProfileCall<W> {
                     let is_rss = !installed::is_heap_known();
                     local.enter(self.table, taken, is_rss, self.slot);
                 }
-                Running::Outermost(taken)
+                RunningCall::Outermost(taken)
             } else {
-                Running::Inner(local.nest(self.slot))
+                RunningCall::Inner(local.nest(self.slot))
             };
             self.running = Some(running);
             if !self.is_begun {
@@ -63,8 +63,8 @@ impl<const W: usize> Scope for ProfileCall<W> {
         self.key.with(|local| {
             self.slot = local.slot();
             match self.running.take() {
-                Some(Running::Inner(outer)) => local.unnest(&outer),
-                Some(Running::Outermost(taken)) => {
+                Some(RunningCall::Inner(outer)) => local.unnest(&outer),
+                Some(RunningCall::Outermost(taken)) => {
                     local.leave();
                     drop(taken);
                 }

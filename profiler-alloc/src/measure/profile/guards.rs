@@ -76,38 +76,38 @@ impl<const W: usize> Drop for Nested<W> {
 
 /// From here on a future is being dropped: no statement of it runs, and nothing is charged.
 #[derive(Debug)]
-pub struct Mute<const W: usize>(Key<W>);
+pub struct SuspendProbes<const W: usize>(Key<W>);
 
-impl<const W: usize> Mute<W> {
+impl<const W: usize> SuspendProbes<W> {
     /// For a future of the function `key`.
-    pub fn new(key: Key<W>) -> Mute<W> {
-        Mute(key)
+    pub fn new(key: Key<W>) -> SuspendProbes<W> {
+        SuspendProbes(key)
     }
 }
 
-impl<const W: usize> Drop for Mute<W> {
+impl<const W: usize> Drop for SuspendProbes<W> {
     fn drop(&mut self) {
         self.0.with(|local| {
-            local.mute(1);
+            local.suspend_probes(1);
         });
     }
 }
 
-/// Ends what [`Mute`] began; declared before the future, so that it is dropped after it.
+/// Ends what [`SuspendProbes`] began; declared before the future, so that it is dropped after it.
 #[derive(Debug)]
-pub struct Unmute<const W: usize>(Key<W>);
+pub struct ResumeProbes<const W: usize>(Key<W>);
 
-impl<const W: usize> Unmute<W> {
+impl<const W: usize> ResumeProbes<W> {
     /// For a future of the function `key`.
-    pub fn new(key: Key<W>) -> Unmute<W> {
-        Unmute(key)
+    pub fn new(key: Key<W>) -> ResumeProbes<W> {
+        ResumeProbes(key)
     }
 }
 
-impl<const W: usize> Drop for Unmute<W> {
+impl<const W: usize> Drop for ResumeProbes<W> {
     fn drop(&mut self) {
         self.0.with(|local| {
-            local.mute(-1);
+            local.suspend_probes(-1);
         });
     }
 }

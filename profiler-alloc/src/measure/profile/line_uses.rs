@@ -4,7 +4,7 @@
 use core::cell::{Cell, RefCell};
 
 use super::function::Function;
-use crate::counters::thread_counts::Excused;
+use crate::counters::thread_counts::Untracked;
 
 thread_local! {
     static WATCHING: Cell<u32> = const { Cell::new(0) };
@@ -24,7 +24,7 @@ pub fn is_watched() -> bool {
 /// A line of a `#[profile]` function used so many bytes.
 #[cold]
 pub fn used(function: &'static Function, slot: u32, bytes: i64) {
-    let _excused = Excused::begin();
+    let _untracked = Untracked::begin();
     with_lines(|open| {
         if let Some(lines) = open.last_mut() {
             add(lines, function, slot, bytes);

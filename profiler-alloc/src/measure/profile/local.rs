@@ -6,10 +6,10 @@ use std::thread::LocalKey;
 
 use profiler_alloc_format::{LineCells, ShareCells};
 
-use super::block::{Block, Place};
+use super::block::{CounterBlock, CounterPlace};
 use super::function::Function;
 use super::line_uses;
-use super::table::{Table, Taken};
+use super::table::{Table, TakenBlock};
 use crate::counters::heap;
 use crate::counters::slot::{self, bump};
 use crate::counters::thread_counts;
@@ -25,8 +25,8 @@ static UNCHANGING: AtomicU64 = AtomicU64::new(0);
 pub struct Local<const W: usize> {
     /// Calls that the thread is in, one inside the other; closures of the function count as calls.
     depth: Cell<u32>,
-    muted: Cell<u32>,
-    /// Whether probes do anything: in a call, and not muted.
+    suspensions: Cell<u32>,
+    /// Whether probes do anything: in a call, and not suspended.
     is_active: Cell<bool>,
     /// No allocator tells; what is read is the resident set size.
     is_rss: Cell<bool>,
@@ -34,7 +34,7 @@ pub struct Local<const W: usize> {
     is_shared: Cell<bool>,
     /// The counters are in the file of a recording.
     is_recorded: Cell<bool>,
-    /// The thread's record in the profile file, as [`Place::thread`].
+    /// The thread's record in the profile file, as [`CounterPlace::thread`].
     thread: Cell<u64>,
     slot: Cell<u32>,
     /// The reading when the present line began.
@@ -45,7 +45,7 @@ pub struct Local<const W: usize> {
     /// The counters are the right ones as long as the word says this.
     valid: Cell<&'static AtomicU64>,
     expected: Cell<u64>,
-    owner: Cell<Option<(&'static Function, &'static Block)>>,
+    owner: Cell<Option<(&'static Function, &'static CounterBlock)>>,
     /// Lines at which outer calls wait for inner ones. What happens inside is theirs once, when
     /// they go on.
     suspended: [Cell<u64>; W],
@@ -69,7 +69,7 @@ impl<const W: usize> Local<W> {
     pub const fn new() -> Local<W> {
         Local {
             depth: Cell::new(0),
-            muted: Cell::new(0),
+            suspensions: Cell::new(0),
             is_active: Cell::new(false),
             is_rss: Cell::new(false),
             is_shared: Cell::new(false),
@@ -125,7 +125,7 @@ impl<const W: usize> Local<W> {
         }
     }
 
-    fn set_place(&self, place: Place) {
+    fn set_place(&self, place: CounterPlace) {
         self.lines.set(place.counters.lines);
         self.share.set(place.counters.share);
         self.valid.set(place.valid.0);
@@ -238,15 +238,15 @@ impl<const W: usize> Local<W> {
     }
 
     /// Probes do nothing until it is undone by the opposite.
-    pub(super) fn mute(&self, change: i32) {
-        let muted = self.muted.get().saturating_add_signed(change);
-        self.muted.set(muted);
+    pub(super) fn suspend_probes(&self, change: i32) {
+        let suspensions = self.suspensions.get().saturating_add_signed(change);
+        self.suspensions.set(suspensions);
         self.update_active();
     }
 
     pub(super) fn update_active(&self) {
         self.is_active
-            .set(self.depth.get() > 0 && self.muted.get() == 0);
+            .set(self.depth.get() > 0 && self.suspensions.get() == 0);
     }
 
     /// Enters an inner call of the function, at `slot`.
@@ -312,7 +312,7 @@ impl<const W: usize> Local<W> {
 
     /// The thread's outermost call of the function begins or goes on, at `slot`, in the counters of
     /// `taken`.
-    pub(super) fn enter(&self, table: &'static Table, taken: &Taken, is_rss: bool, slot: u32) {
+    pub(super) fn enter(&self, table: &'static Table, taken: &TakenBlock, is_rss: bool, slot: u32) {
         self.owner.set(Some((table.function(), taken.block())));
         self.is_shared.set(taken.is_shared());
         self.set_place(taken.place(table));

@@ -6,12 +6,12 @@ use std::sync::{Mutex, PoisonError};
 
 use profiler_alloc_format::LineCells;
 
-use super::block::{self, Block, Place};
+use super::block::{self, CounterBlock, CounterPlace};
 use super::function::{About, Function};
 use super::summing::{LineSum, report_of, sums_of};
 use crate::counters::slot;
-use crate::counters::thread_counts::Excused;
-use crate::measure::exit::{self, Ending};
+use crate::counters::thread_counts::Untracked;
+use crate::measure::exit::{self, ExitHook};
 use crate::measure::output;
 use crate::measure::report::Report;
 use crate::measure::report::profile::ProfileReport;
@@ -29,19 +29,19 @@ pub struct Table {
     baseline: AtomicI64,
     /// Calls when the table was last printed.
     printed: AtomicU64,
-    blocks: [Block; BLOCKS],
-    shared: Block,
+    blocks: [CounterBlock; BLOCKS],
+    shared: CounterBlock,
 }
 
 /// A block that belongs to a thread, or the one that is shared.
 #[derive(Debug)]
-pub struct Taken {
-    block: &'static Block,
+pub struct TakenBlock {
+    block: &'static CounterBlock,
     is_shared: bool,
 }
 
-impl Taken {
-    pub fn block(&self) -> &'static Block {
+impl TakenBlock {
+    pub fn block(&self) -> &'static CounterBlock {
         self.block
     }
 
@@ -53,7 +53,7 @@ impl Taken {
     /// Where its counters are now. Those of one call alone, which is to be reported when it ends,
     /// are not in the file.
     #[inline]
-    pub fn place(&self, table: &'static Table) -> Place {
+    pub fn place(&self, table: &'static Table) -> CounterPlace {
         match table.function.about.each_call {
             true => self.block.private_place(&table.function),
             false => self.block.place(&table.function, self.is_shared),
@@ -61,7 +61,7 @@ impl Taken {
     }
 }
 
-impl Drop for Taken {
+impl Drop for TakenBlock {
     #[inline]
     fn drop(&mut self) {
         if !self.is_shared {
@@ -93,8 +93,8 @@ impl Table {
             registered: AtomicBool::new(false),
             baseline: AtomicI64::new(i64::MIN),
             printed: AtomicU64::new(0),
-            blocks: [const { Block::new() }; BLOCKS],
-            shared: Block::new(),
+            blocks: [const { CounterBlock::new() }; BLOCKS],
+            shared: CounterBlock::new(),
         }
     }
 
@@ -107,7 +107,7 @@ impl Table {
 
     #[cold]
     fn register_slow(&'static self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         let mut tables = TABLES.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.registered.load(Ordering::Relaxed) {
             tables.push(self);
@@ -119,18 +119,18 @@ impl Table {
 
     /// Counters that no other thread writes while they are taken, as long as there are any.
     #[inline]
-    pub(super) fn take(&'static self) -> Taken {
+    pub(super) fn take(&'static self) -> TakenBlock {
         let first = slot::number() as usize;
         for step in 0..BLOCKS {
             let block = &self.blocks[(first + step) % BLOCKS];
             if block.try_take() {
-                return Taken {
+                return TakenBlock {
                     block,
                     is_shared: false,
                 };
             }
         }
-        Taken {
+        TakenBlock {
             block: &self.shared,
             is_shared: true,
         }
@@ -156,14 +156,14 @@ impl Table {
 
     /// Prints what one call did that began with so much heap in use, and forgets it. A call that
     /// shares its counters waits for the end of the program.
-    pub(super) fn report_call(&'static self, own: Taken, heap: i64) {
+    pub(super) fn report_call(&'static self, own: TakenBlock, heap: i64) {
         if own.is_shared {
             if let Some(recorder) = session::current().filter(|recorder| recorder.is_ours()) {
                 recorder.lost_call();
             }
             return;
         }
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         let lines = own.block.lines(&self.function);
         let sums = sums_of(self.function.about.lines.len(), &[lines]);
         lines.iter().for_each(block::clear);
@@ -176,7 +176,7 @@ impl Table {
     #[cold]
     pub(super) fn announce(&'static self) {
         if let Some(recorder) = session::current().filter(|recorder| recorder.is_ours()) {
-            let _excused = Excused::begin();
+            let _untracked = Untracked::begin();
             recorder.announce(&self.function.profiled());
         }
     }
@@ -203,7 +203,7 @@ impl Table {
     /// What all calls so far did.
     pub(super) fn report(&'static self) -> ProfileReport {
         let blocks = self.blocks.iter().chain([&self.shared]);
-        let mut shares: Vec<&[LineCells]> = blocks.filter_map(Block::known_lines).collect();
+        let mut shares: Vec<&[LineCells]> = blocks.filter_map(CounterBlock::known_lines).collect();
         // Calls of an `each_call` function that are in a file were reported.
         if !self.function.about.each_call {
             let number = self.function.number();
@@ -218,9 +218,9 @@ impl Table {
     }
 }
 
-impl Ending for Table {
-    fn at_end(&self) {
-        let _excused = Excused::begin();
+impl ExitHook for Table {
+    fn on_exit(&self) {
+        let _untracked = Untracked::begin();
         let this = all().into_iter().find(|table| core::ptr::eq(*table, self));
         let Some(report) = this.map(Table::report) else {
             return;

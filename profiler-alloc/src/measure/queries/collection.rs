@@ -10,7 +10,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::dialect::Dialect;
-use super::model::{Caller, Site, Wanted};
+use super::model::{Caller, CollectOptions, OpenedAt};
 use super::normal::{Normal, normalise};
 use crate::measure::report::query::Query;
 
@@ -27,15 +27,15 @@ pub struct Entry {
     /// A library runs it for itself.
     pub is_of_library: bool,
     /// The highest layer that has found it.
-    pub claimed_by: u8,
+    pub merged_by: u8,
 }
 
 /// The queries of one scope.
 #[derive(Debug)]
 pub struct Collection {
-    site: Site,
+    site: OpenedAt,
     /// What it wants, and the scopes around it want.
-    pub wanted: Wanted,
+    pub wanted: CollectOptions,
     parent: Option<Arc<Collection>>,
     /// Where the scope around it has opened it.
     pub caller: Option<Caller>,
@@ -70,12 +70,14 @@ pub fn next_id() -> u64 {
 
 impl Collection {
     pub fn new(
-        site: Site,
-        wanted: Wanted,
+        site: OpenedAt,
+        wanted: CollectOptions,
         parent: Option<Arc<Collection>>,
         caller: Option<Caller>,
     ) -> Collection {
-        let around = parent.as_ref().map_or(Wanted::default(), |p| p.wanted);
+        let around = parent
+            .as_ref()
+            .map_or(CollectOptions::default(), |p| p.wanted);
         Collection {
             site,
             wanted: wanted.or(around),
@@ -86,7 +88,7 @@ impl Collection {
     }
 
     /// This collection, or one around it, if it was opened at `site`.
-    pub fn of_site(self: &Arc<Self>, site: Site) -> Option<Arc<Collection>> {
+    pub fn of_site(self: &Arc<Self>, site: OpenedAt) -> Option<Arc<Collection>> {
         let mut next = Some(self);
         while let Some(collection) = next {
             if collection.site == site && !collection.state().is_closed {
@@ -125,7 +127,7 @@ impl Collection {
     }
 
     /// A layer has seen a query: adds to the entry of a lower layer, or makes one.
-    pub fn add_or_claim(&self, entry: Entry, sql: &str) {
+    pub fn add_or_merge(&self, entry: Entry, sql: &str) {
         let mut state = self.state();
         if state.is_closed {
             return;
@@ -135,7 +137,7 @@ impl Collection {
             return state.push(entry);
         }
         let is_below = |other: &Entry| {
-            other.claimed_by < layer
+            other.merged_by < layer
                 && other
                     .query
                     .source
@@ -162,7 +164,7 @@ impl Collection {
                     .contains(&*part.query.normalised),
             };
             if has_part {
-                part.claimed_by = layer;
+                part.merged_by = layer;
                 has_found = true;
             }
         }
@@ -237,7 +239,7 @@ impl State {
 impl Entry {
     /// What a higher layer knows of the same query.
     fn learn(&mut self, higher: Entry) {
-        self.claimed_by = higher.query.source.layer().unwrap_or(0);
+        self.merged_by = higher.query.source.layer().unwrap_or(0);
         self.is_of_library |= higher.is_of_library;
         let (own, other) = (&mut self.query, higher.query);
         own.elapsed_ns = own.elapsed_ns.or(other.elapsed_ns);

@@ -48,7 +48,7 @@ pub enum Brackets {
 
 /// One way to read SQL.
 #[derive(Clone, Copy, Debug)]
-pub struct Rules {
+pub struct DialectRules {
     /// `'it\'s'` is one text.
     pub backslashes: bool,
     /// `'''it's'''` is one text.
@@ -83,12 +83,12 @@ pub struct Rules {
 /// The dialects that a reader may have before it.
 pub struct Readings {
     /// One of these is right.
-    pub sure: &'static [Rules],
+    pub sure: &'static [DialectRules],
     /// A server may be set to one of these. Read so, the whole statement has to make sense.
-    pub doubted: &'static [Rules],
+    pub doubted: &'static [DialectRules],
 }
 
-const SQLITE: Rules = Rules {
+const SQLITE: DialectRules = DialectRules {
     backslashes: false,
     triple_quotes: false,
     escape_texts: false,
@@ -106,7 +106,7 @@ const SQLITE: Rules = Rules {
     marks_are_placeholders: true,
 };
 
-const POSTGRES: Rules = Rules {
+const POSTGRES: DialectRules = DialectRules {
     escape_texts: true,
     unicode_texts: true,
     dollar_quotes: true,
@@ -120,12 +120,12 @@ const POSTGRES: Rules = Rules {
 };
 
 /// `standard_conforming_strings = off`
-const POSTGRES_BACKSLASHES: Rules = Rules {
+const POSTGRES_BACKSLASHES: DialectRules = DialectRules {
     backslashes: true,
     ..POSTGRES
 };
 
-const MYSQL: Rules = Rules {
+const MYSQL: DialectRules = DialectRules {
     backslashes: true,
     double_quotes: DoubleQuotes::Value,
     brackets: Brackets::Code,
@@ -136,35 +136,35 @@ const MYSQL: Rules = Rules {
 };
 
 /// The mode `NO_BACKSLASH_ESCAPES`
-const MYSQL_NO_BACKSLASHES: Rules = Rules {
+const MYSQL_NO_BACKSLASHES: DialectRules = DialectRules {
     backslashes: false,
     ..MYSQL
 };
 
 /// The mode `ANSI_QUOTES`
-const MYSQL_NAMES: Rules = Rules {
+const MYSQL_NAMES: DialectRules = DialectRules {
     double_quotes: DoubleQuotes::Name,
     ..MYSQL
 };
 
-const ORACLE: Rules = Rules {
+const ORACLE: DialectRules = DialectRules {
     chosen_quotes: true,
     double_quotes: DoubleQuotes::Name,
     brackets: Brackets::Code,
     ..SQLITE
 };
 
-const SQLITE_OR_LIKE: Rules = Rules {
+const SQLITE_OR_LIKE: DialectRules = DialectRules {
     brackets: Brackets::NameOrCode,
     ..SQLITE
 };
 
-const SQL_SERVER: Rules = Rules {
+const SQL_SERVER: DialectRules = DialectRules {
     nested_comments: true,
     ..SQLITE_OR_LIKE
 };
 
-const BIG_QUERY: Rules = Rules {
+const BIG_QUERY: DialectRules = DialectRules {
     triple_quotes: true,
     brackets: Brackets::Code,
     ..MYSQL
@@ -172,14 +172,14 @@ const BIG_QUERY: Rules = Rules {
 
 /// PostgreSQL has no operator of backticks, so where it is one of several they are names; and `U&`
 /// may be an operation, which shows as little.
-const POSTGRES_OR: Rules = Rules {
+const POSTGRES_OR: DialectRules = DialectRules {
     unicode_texts: false,
     backticks: true,
     marks_are_placeholders: true,
     ..POSTGRES
 };
 
-const POSTGRES_BACKSLASHES_OR: Rules = Rules {
+const POSTGRES_BACKSLASHES_OR: DialectRules = DialectRules {
     backslashes: true,
     ..POSTGRES_OR
 };
@@ -190,7 +190,7 @@ impl Dialect {
     }
 
     pub(super) fn readings(self) -> Readings {
-        let (sure, doubted): (&'static [Rules], &'static [Rules]) = match self {
+        let (sure, doubted): (&'static [DialectRules], &'static [DialectRules]) = match self {
             Dialect::Sqlite => (&[SQLITE], &[]),
             Dialect::PostgreSql => (&[POSTGRES], &[POSTGRES_BACKSLASHES]),
             Dialect::MySql => (&[MYSQL], &[MYSQL_NO_BACKSLASHES, MYSQL_NAMES]),

@@ -14,7 +14,7 @@ use super::dialect::Dialect;
 use super::event::QueryEvent;
 use super::model::{Source, hasher};
 use super::started::{Reading, Started};
-use crate::counters::thread_counts::Excused;
+use crate::counters::thread_counts::Untracked;
 
 /// Queries that a connection may have begun and not ended, because they were given up, before the
 /// oldest is forgotten.
@@ -40,7 +40,7 @@ pub fn install_diesel() -> Result<(), InstallError> {
 /// than they began on.
 #[derive(Default)]
 struct Connection {
-    running: VecDeque<Running>,
+    running: VecDeque<RunningQuery>,
     /// Of the database that it was opened to.
     dialect: Dialect,
     database: Option<u64>,
@@ -48,7 +48,7 @@ struct Connection {
     is_used: bool,
 }
 
-struct Running {
+struct RunningQuery {
     started: Started,
     sql: String,
     values: Option<String>,
@@ -60,7 +60,7 @@ impl Instrumentation for Connection {
         let Some(reading) = Reading::now() else {
             return;
         };
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         match event {
             InstrumentationEvent::StartQuery { query, .. } => self.start(reading, query),
             InstrumentationEvent::FinishQuery { query, error, .. } => {
@@ -117,7 +117,7 @@ impl Connection {
         if self.running.len() == RUNNING {
             self.running.pop_front();
         }
-        self.running.push_back(Running {
+        self.running.push_back(RunningQuery {
             started,
             sql,
             values,

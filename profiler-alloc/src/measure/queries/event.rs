@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::collection::{self, Entry};
 use super::dialect::Dialect;
 use super::frame::{self, Frame};
-use super::model::{Place, Source, Statement, hasher};
+use super::model::{Place, Source, StatementRun, hasher};
 use super::normal::{self, Normal};
 use super::statement::{self, Facts, Page};
-use crate::counters::thread_counts::Excused;
+use crate::counters::thread_counts::Untracked;
 use crate::measure::report::query::Query;
 
 /// A query that has been run, for [`record`]. What is not known is left out.
@@ -25,7 +25,7 @@ pub struct QueryEvent<'a> {
     pub(super) rows: Option<u64>,
     pub(super) allocated: Option<u64>,
     pub(super) failed: Option<bool>,
-    pub(super) place: Option<(Place, Statement)>,
+    pub(super) place: Option<(Place, StatementRun)>,
     pub(super) id: Option<u64>,
     /// The values are the SQL with them in it.
     pub(super) is_expanded: bool,
@@ -115,7 +115,7 @@ impl<'a> QueryEvent<'a> {
             id: self.id.unwrap_or_else(collection::next_id),
             dialect: self.dialect,
             is_of_library: self.is_of_library || (self.is_first && facts.is_pragma),
-            claimed_by: 0,
+            merged_by: 0,
             query: Query {
                 source: self.source,
                 normalised: Arc::from(text),
@@ -168,7 +168,7 @@ impl<'a> QueryEvent<'a> {
 
     /// Puts it into the scope of `frame`.
     pub(super) fn record_in(&self, frame: &Frame) {
-        frame.collection.add_or_claim(self.entry(frame), &self.sql);
+        frame.collection.add_or_merge(self.entry(frame), &self.sql);
     }
 }
 
@@ -193,9 +193,9 @@ impl<'a> QueryEvent<'a> {
 /// # profiler_alloc::query_profiler("doc", || execute("SELECT 1").unwrap());
 /// ```
 pub fn record(event: QueryEvent<'_>) {
-    // What the event owns is the program's, and goes when nobody is excused.
-    let excused = Excused::begin();
-    if let Some(frame) = frame::current().filter(|_| excused.is_some()) {
+    // What the event owns is the program's, and goes when nothing is untracked any more.
+    let untracked = Untracked::begin();
+    if let Some(frame) = frame::current().filter(|_| untracked.is_some()) {
         event.record_in(&frame);
     }
 }

@@ -21,7 +21,7 @@ use tracing_subscriber::registry::{LookupSpan, Registry};
 
 use super::InstallError;
 use super::frame::{self, Frame};
-use crate::counters::thread_counts::Excused;
+use crate::counters::thread_counts::Untracked;
 
 /// Reads an event of one library, and puts the query into the scope of the frame, if there is one.
 type Reader = fn(&Event<'_>, Option<&Frame>);
@@ -127,7 +127,7 @@ where
         if frame::is_inside() {
             return;
         }
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         if let Some(frame) = frame_of(id, &context) {
             frame::replace(Some(frame));
             entered::by(id);
@@ -136,13 +136,13 @@ where
 
     fn on_exit(&self, id: &Id, _: Context<'_, S>) {
         if entered::leaves(id) {
-            let _excused = Excused::begin();
+            let _untracked = Untracked::begin();
             frame::replace(None);
         }
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let Some(_excused) = Excused::begin() else {
+        let Some(_untracked) = Untracked::begin() else {
             return;
         };
         let in_span = || {

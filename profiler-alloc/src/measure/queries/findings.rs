@@ -4,7 +4,7 @@ use core::hash::Hash;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::model::Statement;
+use super::model::StatementRun;
 use crate::measure::report::query::{Finding, Findings, Query};
 
 impl Findings {
@@ -67,7 +67,7 @@ fn could_be_one(queries: &[&Query]) -> bool {
 /// let pair = (account(1), account(2));        two queries in one run of one statement, which calls `account` twice
 /// ```
 fn are_written(queries: &[&Query]) -> bool {
-    let are_so_many = |statement: Statement| queries.len() as u64 <= u64::from(statement.calls);
+    let are_so_many = |statement: StatementRun| queries.len() as u64 <= u64::from(statement.calls);
     let Some((first, others)) = queries.split_first() else {
         return false;
     };

@@ -21,16 +21,16 @@ use std::sync::Arc;
 use std::sync::{OnceLock, Weak};
 
 use super::collection::Collection;
-use super::model::{Caller, Origin, Place, Site, Statement, Wanted, hasher};
-use crate::counters::thread_counts::Excused;
+use super::model::{Caller, CollectOptions, OpenedAt, Origin, Place, StatementRun, hasher};
 #[cfg(feature = "sqlx")]
 use crate::counters::thread_counts::Lent;
+use crate::counters::thread_counts::Untracked;
 use crate::measure::scope::Scope;
 
 /// One call of a scope.
 #[derive(Debug)]
 pub struct Frame {
-    site: Site,
+    site: OpenedAt,
     /// Tells it from others.
     id: u64,
     /// The line that runs now, 0 before the first, and above it how often its statement calls one
@@ -103,7 +103,7 @@ fn with_own<R>(site: &'static Origin, change: impl FnOnce(&Frame) -> R) -> Optio
     let change = |current: &RefCell<Option<Arc<Frame>>>| {
         let current = current.try_borrow().ok()?;
         let frame = current.as_ref()?;
-        let is_own = matches!(frame.site, Site::Attribute(own) if core::ptr::eq(own, site));
+        let is_own = matches!(frame.site, OpenedAt::Attribute(own) if core::ptr::eq(own, site));
         is_own.then(|| change(frame))
     };
     CURRENT.try_with(change).ok().flatten()
@@ -118,7 +118,7 @@ pub fn now_of(site: &'static Origin) -> Option<u64> {
 impl Frame {
     /// A frame inside that of the thread. The second value is false if its collection is that of an
     /// outer call.
-    pub fn open(site: Site, wanted: Wanted) -> (Arc<Frame>, bool) {
+    pub fn open(site: OpenedAt, wanted: CollectOptions) -> (Arc<Frame>, bool) {
         let around = current();
         let parent = around.as_ref().map(|frame| Arc::clone(&frame.collection));
         let outer = parent.as_ref().and_then(|parent| parent.of_site(site));
@@ -129,7 +129,7 @@ impl Frame {
         (Frame::new(site, 0, collection), is_outermost)
     }
 
-    fn new(site: Site, now: u64, collection: Arc<Collection>) -> Arc<Frame> {
+    fn new(site: OpenedAt, now: u64, collection: Arc<Collection>) -> Arc<Frame> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let make = |collection| Frame {
             site,
@@ -160,8 +160,8 @@ impl Frame {
     }
 
     /// The statement that runs now.
-    pub fn statement(&self) -> Statement {
-        Statement {
+    pub fn statement(&self) -> StatementRun {
+        StatementRun {
             frame: self.id,
             number: self.statements.load(Ordering::Relaxed),
             calls: (self.now.load(Ordering::Relaxed) >> 32) as u32,
@@ -182,12 +182,12 @@ impl Frame {
     /// The line that runs now.
     pub fn place(&self) -> Place {
         match self.site {
-            Site::Spot(spot) => Place {
+            OpenedAt::Spot(spot) => Place {
                 file: spot.file(),
                 line: spot.line(),
                 is_exact: false,
             },
-            Site::Attribute(site) => {
+            OpenedAt::Attribute(site) => {
                 let line = self.now.load(Ordering::Relaxed) as u32;
                 let is_exact = line != 0;
                 let line = if is_exact { line } else { site.line };
@@ -204,14 +204,14 @@ impl Frame {
 
 /// Lets the thread run inside a frame, and takes it out again.
 #[derive(Debug)]
-pub struct Visit {
+pub struct FrameVisit {
     frame: Arc<Frame>,
     outer: Option<Arc<Frame>>,
 }
 
-impl Visit {
-    pub fn new(frame: Arc<Frame>) -> Visit {
-        Visit { frame, outer: None }
+impl FrameVisit {
+    pub fn new(frame: Arc<Frame>) -> FrameVisit {
+        FrameVisit { frame, outer: None }
     }
 
     pub fn frame(&self) -> &Arc<Frame> {
@@ -219,9 +219,9 @@ impl Visit {
     }
 }
 
-impl Scope for Visit {
+impl Scope for FrameVisit {
     fn resume(&mut self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         self.outer = replace(Some(Arc::clone(&self.frame)));
         #[cfg(feature = "sqlx")]
         {
@@ -233,7 +233,7 @@ impl Scope for Visit {
     }
 
     fn pause(&mut self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         #[cfg(feature = "sqlx")]
         {
             let _lent = Lent::begin();
@@ -266,7 +266,7 @@ pub struct Handle(Option<Arc<Frame>>);
 /// The last one frees the scope, which is memprof's own.
 impl Drop for Handle {
     fn drop(&mut self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         self.0 = None;
     }
 }
@@ -282,13 +282,13 @@ impl Handle {
     /// Of the calling thread; of no scope, if it is in none. Queries that run by it stand on the
     /// line that runs now.
     pub fn current() -> Handle {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         Handle(current().map(|frame| frame.branch()))
     }
 
     /// Runs `work` inside the scope.
     pub fn run<R>(&self, work: impl FnOnce() -> R) -> R {
-        let visit = self.0.clone().map(Visit::new);
+        let visit = self.0.clone().map(FrameVisit::new);
         let _running = crate::measure::scope::Entered::new(visit);
         work()
     }

@@ -1,6 +1,6 @@
 //! Where a token of SQL ends, by the rules of one dialect.
 
-use super::dialect::{Brackets, DoubleQuotes, Rules};
+use super::dialect::{Brackets, DialectRules, DoubleQuotes};
 
 /// What a token is. Of two classes the later one hides more.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -43,7 +43,7 @@ fn whole(length: usize, class: Class) -> Lexed {
 /// with.
 const OPERATORS: [&str; 10] = ["->>", "->", "<=>", "<>", "<=", ">=", "!=", "||", "::", ":="];
 
-impl Rules {
+impl DialectRules {
     /// The first token of `text`, which is not empty.
     pub fn lex(&self, text: &str) -> Lexed {
         let bytes = text.as_bytes();

@@ -89,18 +89,18 @@ pub struct Origin {
 
 /// Where a scope is opened.
 #[derive(Clone, Copy, Debug)]
-pub enum Site {
+pub enum OpenedAt {
     /// A function with an attribute.
     Attribute(&'static Origin),
     /// A call of the closure form, or the start of a guard.
     Spot(&'static Location<'static>),
 }
 
-impl PartialEq for Site {
-    fn eq(&self, other: &Site) -> bool {
+impl PartialEq for OpenedAt {
+    fn eq(&self, other: &OpenedAt) -> bool {
         match (self, other) {
-            (Site::Attribute(one), Site::Attribute(other)) => core::ptr::eq(*one, *other),
-            (Site::Spot(one), Site::Spot(other)) => one == other,
+            (OpenedAt::Attribute(one), OpenedAt::Attribute(other)) => core::ptr::eq(*one, *other),
+            (OpenedAt::Spot(one), OpenedAt::Spot(other)) => one == other,
             _ => false,
         }
     }
@@ -108,7 +108,7 @@ impl PartialEq for Site {
 
 /// One run of a statement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Statement {
+pub struct StatementRun {
     /// The call of the scope.
     pub frame: u64,
     /// Which one of the call.
@@ -122,24 +122,24 @@ pub struct Statement {
 pub struct Caller {
     /// The same for scopes that the same lines lead to. Recursions make it no longer.
     pub way: u64,
-    pub statement: Statement,
+    pub statement: StatementRun,
 }
 
 /// What a scope wants to know of its queries, beyond the usual.
 #[derive(Clone, Copy, Default, Debug)]
-pub struct Wanted {
+pub struct CollectOptions {
     /// The SQL with its values.
     pub values: bool,
     /// SQLite's plan of queries that take at least so many nanoseconds.
     pub plan_from_ns: Option<u64>,
 }
 
-impl Wanted {
+impl CollectOptions {
     /// What either wants.
-    pub fn or(self, other: Wanted) -> Wanted {
+    pub fn or(self, other: CollectOptions) -> CollectOptions {
         let both = self.plan_from_ns.zip(other.plan_from_ns);
         let least = both.map(|(one, other)| one.min(other));
-        Wanted {
+        CollectOptions {
             values: self.values || other.values,
             plan_from_ns: least.or(self.plan_from_ns).or(other.plan_from_ns),
         }

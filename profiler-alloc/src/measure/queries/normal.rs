@@ -48,14 +48,14 @@ struct Group {
     /// Where it began, and the shape before it.
     start: usize,
     before: Shape,
-    kind: Kind,
+    kind: GroupKind,
     /// Values so far.
     values: u32,
     item: Item,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Kind {
+enum GroupKind {
     /// `IN (…)`, `VALUES (…)`, `ARRAY[…]`, `= (…)`, and rows inside of these: one shape for any
     /// length.
     List,
@@ -174,8 +174,10 @@ impl Writer {
 
     /// Whether text in double quotes stands where no value can.
     fn is_name(&self, after: &Tokens<'_>) -> bool {
-        let is_column =
-            self.depth > 0 && self.top().is_some_and(|group| group.kind == Kind::Columns);
+        let is_column = self.depth > 0
+            && self
+                .top()
+                .is_some_and(|group| group.kind == GroupKind::Columns);
         is_column || self.is_dotted(after) || self.watch.wants_name()
     }
 
@@ -300,12 +302,12 @@ impl Writer {
         let is_row = self.values == Some(self.depth);
         let is_nested = self
             .top()
-            .is_some_and(|group| group.kind == Kind::List && group.item == Item::Expected);
+            .is_some_and(|group| group.kind == GroupKind::List && group.item == Item::Expected);
         let kind = match mark {
-            _ if self.watch.is_behind_table() => Kind::Columns,
-            "(" if is_row || is_nested || self.before == Before::Nothing => Kind::List,
-            "[" if is_nested || self.watch.is_behind_array() => Kind::List,
-            _ => Kind::Call,
+            _ if self.watch.is_behind_table() => GroupKind::Columns,
+            "(" if is_row || is_nested || self.before == Before::Nothing => GroupKind::List,
+            "[" if is_nested || self.watch.is_behind_array() => GroupKind::List,
+            _ => GroupKind::Call,
         };
         let start = self.out.len();
         let before = self.shape;
@@ -352,7 +354,7 @@ impl Writer {
             }
         }
         match (is_list, group.kind) {
-            (true, Kind::List) => {
+            (true, GroupKind::List) => {
                 self.shape = group.before;
                 self.shape.add(b"(?)");
             }
@@ -363,7 +365,7 @@ impl Writer {
             _ => self.shape.add(mark.as_bytes()),
         }
         // For the group around it, a list is a value.
-        let is_value = is_list && group.kind == Kind::List;
+        let is_value = is_list && group.kind == GroupKind::List;
         if let Some(outer) = self.top_mut() {
             outer.values += u32::from(is_value);
             outer.item = match (is_value, outer.item) {

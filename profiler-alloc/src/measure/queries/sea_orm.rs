@@ -8,7 +8,7 @@ use super::dialect::Dialect;
 use super::event::QueryEvent;
 use super::frame;
 use super::model::Source;
-use crate::counters::thread_counts::Excused;
+use crate::counters::thread_counts::Untracked;
 
 /// Has the connection tell `#[query_profiler]` of its queries, where nothing below sea-orm does:
 /// SQLite's own hook, or the layer for sqlx, knows more of them. A query that two of them see is
@@ -46,8 +46,8 @@ pub fn sea_orm(
     failed: bool,
     values: impl FnOnce() -> Option<String>,
 ) {
-    let excused = Excused::begin();
-    let Some(frame) = frame::current().filter(|_| excused.is_some()) else {
+    let untracked = Untracked::begin();
+    let Some(frame) = frame::current().filter(|_| untracked.is_some()) else {
         return;
     };
     let dialect = match backend.to_string().as_str() {

@@ -8,16 +8,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::collection::Collected;
-use super::frame::{Frame, Visit};
-use super::model::{Origin, Site, Wanted};
-use crate::counters::thread_counts::Excused;
+use super::frame::{Frame, FrameVisit};
+use super::model::{CollectOptions, OpenedAt, Origin};
+use crate::counters::thread_counts::Untracked;
 use crate::measure::enabled;
-use crate::measure::exit::{self, Ending};
+use crate::measure::exit::{self, ExitHook};
+use crate::measure::histogram::Histogram;
 use crate::measure::output;
 use crate::measure::report::Report;
 use crate::measure::report::query::{Findings, QueryReport, QuerySummary};
 use crate::measure::scope::{Entered, Scope};
-use crate::measure::series::Series;
 
 /// Statements that a summary tells apart, and those that it shows.
 const STATEMENTS: usize = 1000;
@@ -49,8 +49,8 @@ impl QueryOptions {
         limit: 1000,
     };
 
-    fn wanted(&self) -> Wanted {
-        Wanted {
+    fn wanted(&self) -> CollectOptions {
+        CollectOptions {
             values: self.values,
             plan_from_ns: self.explain.then_some(self.slow_ns),
         }
@@ -63,15 +63,15 @@ impl QueryOptions {
 pub struct QuerySite {
     origin: Origin,
     options: QueryOptions,
-    totals: Mutex<Option<Totals>>,
+    totals: Mutex<Option<QueryTotals>>,
     registered: AtomicBool,
     said: AtomicBool,
 }
 
 #[derive(Debug)]
-struct Totals {
-    queries: Series,
-    time_ns: Series,
+struct QueryTotals {
+    queries: Histogram,
+    time_ns: Histogram,
     with_n_plus_one: u64,
     /// As one of them was written, and how often, by what makes them alike.
     statements: HashMap<u64, (Arc<str>, u64)>,
@@ -99,16 +99,16 @@ impl QuerySite {
     }
 
     /// As the place where a scope is opened.
-    pub(in crate::measure) fn site(&'static self) -> Site {
-        Site::Attribute(&self.origin)
+    pub(in crate::measure) fn site(&'static self) -> OpenedAt {
+        OpenedAt::Attribute(&self.origin)
     }
 
     fn add(&'static self, report: &QueryReport) {
         exit::register(self, &self.registered);
         let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
-        let totals = totals.get_or_insert_with(|| Totals {
-            queries: Series::new(),
-            time_ns: Series::new(),
+        let totals = totals.get_or_insert_with(|| QueryTotals {
+            queries: Histogram::new(),
+            time_ns: Histogram::new(),
             with_n_plus_one: 0,
             statements: HashMap::new(),
         });
@@ -141,9 +141,9 @@ impl QuerySite {
     }
 }
 
-impl Ending for QuerySite {
-    fn at_end(&self) {
-        let _excused = Excused::begin();
+impl ExitHook for QuerySite {
+    fn on_exit(&self) {
+        let _untracked = Untracked::begin();
         let summary = self.summary();
         if let Some(summary) = summary.filter(|_| !self.said.swap(true, Ordering::Relaxed)) {
             output::send(&Report::QuerySummary(summary));
@@ -153,16 +153,16 @@ impl Ending for QuerySite {
 
 /// A scope that collects queries from its first run on.
 #[derive(Debug)]
-pub struct Collecting {
-    site: Site,
-    wanted: Wanted,
-    open: Option<(Visit, bool)>,
+pub struct Collector {
+    site: OpenedAt,
+    wanted: CollectOptions,
+    open: Option<(FrameVisit, bool)>,
 }
 
-impl Collecting {
-    pub fn new(site: Site, wanted: Wanted) -> Collecting {
+impl Collector {
+    pub fn new(site: OpenedAt, wanted: CollectOptions) -> Collector {
         let open = None;
-        Collecting { site, wanted, open }
+        Collector { site, wanted, open }
     }
 
     /// What has been collected; `None` for an inner call, whose queries are the outer one's.
@@ -172,18 +172,18 @@ impl Collecting {
     }
 }
 
-impl Scope for Collecting {
+impl Scope for Collector {
     fn resume(&mut self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         let (visit, _) = self.open.get_or_insert_with(|| {
             let (frame, is_outermost) = Frame::open(self.site, self.wanted);
-            (Visit::new(frame), is_outermost)
+            (FrameVisit::new(frame), is_outermost)
         });
         visit.resume();
     }
 
     fn pause(&mut self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         if let Some((visit, _)) = &mut self.open {
             visit.pause();
         }
@@ -197,21 +197,21 @@ pub struct QueryScope {
     label: Cow<'static, str>,
     options: QueryOptions,
     site: Option<&'static QuerySite>,
-    collecting: Collecting,
+    collecting: Collector,
 }
 
 impl QueryScope {
     fn new(
         label: Cow<'static, str>,
         options: QueryOptions,
-        site: Site,
+        site: OpenedAt,
         summed: Option<&'static QuerySite>,
     ) -> QueryScope {
         QueryScope {
             label,
             options,
             site: summed,
-            collecting: Collecting::new(site, options.wanted()),
+            collecting: Collector::new(site, options.wanted()),
         }
     }
 
@@ -248,7 +248,7 @@ impl Scope for QueryScope {
 
 impl Drop for QueryScope {
     fn drop(&mut self) {
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         // Taken out, so that it is dropped here; so is what it collected.
         let collected = self.collecting.close();
         let Some(collected) = collected else {
@@ -325,9 +325,9 @@ impl QueryProfiler {
 
     #[track_caller]
     fn start_with(label: &str, options: QueryOptions) -> QueryProfiler {
-        let site = Site::Spot(Location::caller());
+        let site = OpenedAt::Spot(Location::caller());
         let scope = enabled::is_on().then(|| {
-            let _excused = Excused::begin();
+            let _untracked = Untracked::begin();
             QueryScope::new(Cow::Owned(label.to_owned()), options, site, None)
         });
         QueryProfiler {

@@ -20,7 +20,7 @@ use super::model::{Source, hasher};
 use super::started::{Paused, Reading, Started};
 use super::statement::Facts;
 use super::{InstallError, frame, sqlx_threads};
-use crate::counters::thread_counts::{self, Excused};
+use crate::counters::thread_counts::{self, Untracked};
 use crate::ffi::sqlite3::{self, Database, Statement, Trace};
 
 /// Has SQLite itself tell `#[query_profiler]` of every statement, on every connection that the
@@ -47,10 +47,10 @@ static SEEN: Seen = Seen {
 struct Seen {
     /// How many there are: most of the time none, and then there is nothing to look up.
     count: AtomicUsize,
-    running: LazyLock<Mutex<HashMap<usize, Running>>>,
+    running: LazyLock<Mutex<HashMap<usize, RunningStatement>>>,
 }
 
-struct Running {
+struct RunningStatement {
     started: Started,
     rows: u64,
     /// What SQLite had counted when it began.
@@ -107,17 +107,17 @@ fn has_ended(statement: &Statement<'_>) -> bool {
 }
 
 impl Seen {
-    fn running(&self) -> MutexGuard<'_, HashMap<usize, Running>> {
+    fn running(&self) -> MutexGuard<'_, HashMap<usize, RunningStatement>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, address: usize, running: Running) {
+    fn put(&self, address: usize, running: RunningStatement) {
         let mut all = self.running();
         all.insert(address, running);
         self.count.store(all.len(), Ordering::Relaxed);
     }
 
-    fn take(&self, statement: &Statement<'_>) -> Option<Running> {
+    fn take(&self, statement: &Statement<'_>) -> Option<RunningStatement> {
         let mut all = self.running();
         let running = all.remove(&statement.address());
         self.count.store(all.len(), Ordering::Relaxed);
@@ -135,7 +135,7 @@ impl Seen {
     /// True if there may be something to say of a statement that gives a row, or ends.
     fn may_know(&self, statement: &Statement<'_>) -> bool {
         if has_ended(statement) {
-            let _excused = Excused::begin();
+            let _untracked = Untracked::begin();
             let ended = replace_ended(None);
             let prepared_again = |ended: &Ended| {
                 statement.times_prepared_again() > ended.before.times_prepared_again
@@ -144,7 +144,7 @@ impl Seen {
                 && let Some(started) = ended.paused.go_on()
             {
                 let (rows, before) = (0, ended.before);
-                let running = Running {
+                let running = RunningStatement {
                     started,
                     rows,
                     before,
@@ -188,7 +188,7 @@ impl Trace for Seen {
             IS_NEW.set(false);
             // The address of one that never told its end.
             if self.count.load(Ordering::Relaxed) > 0 {
-                let _excused = Excused::begin();
+                let _untracked = Untracked::begin();
                 self.take(statement);
             }
             return;
@@ -196,7 +196,7 @@ impl Trace for Seen {
         let Some(reading) = Reading::now() else {
             return;
         };
-        let _excused = Excused::begin();
+        let _untracked = Untracked::begin();
         if self.count.load(Ordering::Relaxed) > 0 && self.is_running(statement) {
             return;
         }
@@ -216,7 +216,7 @@ impl Trace for Seen {
         entry.is_of_library = is_of_library(entry.query.facts, &sql);
         started.frame.collection.add(entry);
         let before = Counted::of(statement);
-        let running = Running {
+        let running = RunningStatement {
             started,
             rows: 0,
             before,
@@ -225,7 +225,7 @@ impl Trace for Seen {
     }
 
     fn gives_row(&self, statement: &Statement<'_>) {
-        if thread_counts::is_excused() || !self.may_know(statement) {
+        if thread_counts::is_untracked() || !self.may_know(statement) {
             return;
         }
         if let Some(running) = self.running().get_mut(&statement.address()) {
@@ -240,8 +240,8 @@ impl Trace for Seen {
         if !self.may_know(statement) {
             return;
         }
-        let _excused = Excused::begin();
-        let Some(Running {
+        let _untracked = Untracked::begin();
+        let Some(RunningStatement {
             started,
             rows,
             before,

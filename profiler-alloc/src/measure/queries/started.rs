@@ -12,8 +12,8 @@ use super::event::QueryEvent;
 use super::frame::{self, Frame};
 use super::model::Place;
 use super::model::Source;
-use super::model::Statement;
-use crate::counters::thread_counts::{self, OwnCounts};
+use super::model::StatementRun;
+use crate::counters::thread_counts::{self, ThreadCounts};
 use crate::measure::installed;
 
 /// What stands at one moment in one thread, read before memprof does any work of its own.
@@ -21,16 +21,16 @@ use crate::measure::installed;
 pub struct Reading {
     at: Instant,
     thread: ThreadId,
-    counts: OwnCounts,
+    counts: ThreadCounts,
 }
 
 impl Reading {
     /// `None` while memprof works for itself: then queries are those of the program's output, which
     /// belong to nobody.
     pub fn now() -> Option<Reading> {
-        let is_excused = thread_counts::is_excused();
-        (!is_excused).then(|| Reading {
-            counts: OwnCounts::now(),
+        let is_untracked = thread_counts::is_untracked();
+        (!is_untracked).then(|| Reading {
+            counts: ThreadCounts::now(),
             at: Instant::now(),
             thread: thread::current().id(),
         })
@@ -42,7 +42,7 @@ impl Reading {
 pub struct Started {
     pub frame: Arc<Frame>,
     pub id: u64,
-    place: (Place, Statement),
+    place: (Place, StatementRun),
     reading: Reading,
 }
 
@@ -106,7 +106,7 @@ impl Started {
 pub struct Paused {
     frame: Weak<Frame>,
     id: u64,
-    place: (Place, Statement),
+    place: (Place, StatementRun),
     reading: Reading,
 }
 

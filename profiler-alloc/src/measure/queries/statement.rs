@@ -184,7 +184,7 @@ pub struct Watch {
     depth: usize,
     facts: Facts,
     /// What has begun.
-    statement: Statement,
+    statement: StatementState,
     /// Statements so far, and how many of them only read, or are of transactions.
     count: u32,
     reading: u32,
@@ -199,7 +199,7 @@ pub struct Watch {
 
 /// One of several statements.
 #[derive(Clone, Copy, Default)]
-struct Statement {
+struct StatementState {
     verb: Option<Keyword>,
     has_with: bool,
     changes: bool,

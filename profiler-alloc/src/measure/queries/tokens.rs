@@ -1,6 +1,6 @@
 //! SQL as a row of tokens: what is a value, and what may be shown.
 
-use super::dialect::{Dialect, Readings, Rules};
+use super::dialect::{Dialect, DialectRules, Readings};
 use super::lex::{Class, Lexed};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -13,8 +13,8 @@ pub struct Token<'a> {
 #[derive(Clone)]
 pub struct Tokens<'a> {
     rest: &'a str,
-    sure: &'static [Rules],
-    doubted: &'static [Rules],
+    sure: &'static [DialectRules],
+    doubted: &'static [DialectRules],
     /// Bit by bit, those of `doubted` that make no sense of the rest.
     dismissed: u8,
 }

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::measure::histogram::Spread;
 use crate::measure::json::Object;
-use crate::measure::series::Spread;
 use crate::measure::words;
 
 /// Time of one call. *All in nanoseconds.*
@@ -36,7 +36,7 @@ pub struct ElapsedSummary {
 
 impl fmt::Display for ElapsedReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let label = words::harmless(&self.label);
+        let label = words::sanitized(&self.label);
         let (start, end) = (
             words::short_seconds(self.start_ns),
             words::short_seconds(self.end_ns),
@@ -61,7 +61,7 @@ impl fmt::Display for ElapsedReport {
 
 impl fmt::Display for ElapsedSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let label = words::harmless(&self.label);
+        let label = words::sanitized(&self.label);
         let spread = &self.duration_ns;
         let seconds = |ns: i64| words::seconds(ns.unsigned_abs());
         writeln!(f, "===== {label} elapsed time summary =====")?;

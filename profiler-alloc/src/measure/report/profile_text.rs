@@ -11,8 +11,8 @@ const TAB: usize = 4;
 
 impl fmt::Display for ProfileReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Filename: {}", words::harmless(&self.file))?;
-        writeln!(f, "Function: {}", words::harmless(&self.function))?;
+        writeln!(f, "Filename: {}", words::sanitized(&self.file))?;
+        writeln!(f, "Function: {}", words::sanitized(&self.function))?;
         if self.metric == Metric::Rss {
             writeln!(
                 f,
@@ -20,7 +20,7 @@ impl fmt::Display for ProfileReport {
             )?;
         }
         if let Some(note) = &self.note {
-            writeln!(f, "({})", words::harmless(note))?;
+            writeln!(f, "({})", words::sanitized(note))?;
         }
         writeln!(f)?;
 
@@ -89,7 +89,7 @@ fn shown(line: &str) -> String {
             let width = shown.chars().count();
             shown.extend(std::iter::repeat_n(' ', TAB - width % TAB));
         }
-        shown.push_str(&words::harmless(part));
+        shown.push_str(&words::sanitized(part));
     }
     shown
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use crate::measure::histogram::Spread;
 use crate::measure::json::Object;
-use crate::measure::queries::model::{Caller, Place, Source, Statement};
+use crate::measure::queries::model::{Caller, Place, Source, StatementRun};
 use crate::measure::queries::statement::{Facts, Page};
-use crate::measure::series::Spread;
 
 /// Queries that belong together.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,7 +74,7 @@ pub struct Query {
     pub(in crate::measure) page: Option<Page>,
     /// Which database it asks, if that is known.
     pub(in crate::measure) database: Option<u64>,
-    pub(in crate::measure) statement: Statement,
+    pub(in crate::measure) statement: StatementRun,
     /// What has opened the scope that it ran in.
     pub(in crate::measure) caller: Option<Caller>,
 }

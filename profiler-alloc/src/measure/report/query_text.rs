@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::query::{Finding, Query, QueryReport, QuerySummary};
 use crate::measure::queries::model::Source;
-use crate::measure::words::{self, harmless};
+use crate::measure::words::{self, sanitized};
 
 /// Findings shown of each kind, and numbers of queries shown of each.
 const SHOWN: usize = 10;
@@ -17,7 +17,7 @@ impl fmt::Display for QueryReport {
         writeln!(
             f,
             "===== {} called query check =====",
-            harmless(&self.label)
+            sanitized(&self.label)
         )?;
         for (index, query) in self.queries.iter().take(self.shown).enumerate() {
             writeln!(f, "CALLED QUERY :: [{index}]")?;
@@ -42,7 +42,7 @@ impl Query {
             true => self.text(),
             false => &self.normalised,
         };
-        writeln!(f, "CALLED QUERY :: query: {}", harmless(sql))?;
+        writeln!(f, "CALLED QUERY :: query: {}", sanitized(sql))?;
         match self.elapsed_ns {
             Some(ns) => writeln!(f, "CALLED QUERY :: executed time: {}", time(ns))?,
             None if self.source == Source::Sqlite => {
@@ -56,7 +56,7 @@ impl Query {
         writeln!(
             f,
             "CALLED QUERY :: line: {}",
-            harmless(&self.place.to_string())
+            sanitized(&self.place.to_string())
         )?;
         if let Some(bytes) = self.allocated {
             let bytes = match bytes {
@@ -69,7 +69,7 @@ impl Query {
             writeln!(f, "CALLED QUERY :: failed")?;
         }
         for step in &self.plan {
-            writeln!(f, "CALLED QUERY :: plan: {}", harmless(step))?;
+            writeln!(f, "CALLED QUERY :: plan: {}", sanitized(step))?;
         }
         Ok(())
     }
@@ -127,10 +127,10 @@ fn repeated(
     writeln!(f, "QUERIES :: {name}: {extra}{note}")?;
     for finding in findings.iter().take(SHOWN) {
         let times = finding.queries.len();
-        let sql = shortened(&harmless(&finding.normalised));
+        let sql = shortened(&sanitized(&finding.normalised));
         write!(f, "QUERIES ::   {times} times ")?;
         match finding.place {
-            Some(place) => write!(f, "from {}", harmless(&place.to_string()))?,
+            Some(place) => write!(f, "from {}", sanitized(&place.to_string()))?,
             None => write!(f, "{}", indexes(&finding.queries))?,
         }
         writeln!(f, ": {sql}")?;
@@ -163,7 +163,7 @@ fn of_libraries(f: &mut fmt::Formatter<'_>, queries: &[Query]) -> fmt::Result {
         }
     }
     for (query, times) in known.iter().take(SHOWN) {
-        let sql = shortened(&harmless(&query.normalised));
+        let sql = shortened(&sanitized(&query.normalised));
         writeln!(f, "QUERIES ::   {times} times: {sql}")?;
     }
     match known.len().saturating_sub(SHOWN) {
@@ -208,7 +208,7 @@ impl fmt::Display for QuerySummary {
         writeln!(
             f,
             "===== {} called query summary =====",
-            harmless(&self.label)
+            sanitized(&self.label)
         )?;
         writeln!(f, "QUERIES :: calls:  {}", queries.count)?;
         let columns = [
@@ -231,7 +231,7 @@ impl fmt::Display for QuerySummary {
             self.calls_with_n_plus_one
         )?;
         for (sql, times) in &self.statements {
-            let sql = shortened(&harmless(sql));
+            let sql = shortened(&sanitized(sql));
             writeln!(f, "QUERIES ::   {times} times: {sql}")?;
         }
         Ok(())

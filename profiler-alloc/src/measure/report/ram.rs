@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::measure::histogram::Spread;
 use crate::measure::json::Object;
-use crate::measure::series::Spread;
 use crate::measure::words;
 
 /// RSS that stays while at least this much of the heap was given back is worth a note. *Bytes.*
@@ -120,7 +120,7 @@ impl RamReport {
 
 impl fmt::Display for RamReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let label = words::harmless(&self.label);
+        let label = words::sanitized(&self.label);
         let percent = |moment: &Moment| match moment.system_percent {
             Some(percent) => format!("{percent:.1}%"),
             None => "unknown".to_owned(),
@@ -221,7 +221,7 @@ impl fmt::Display for RamSummary {
         writeln!(
             f,
             "===== {} memory usage summary =====",
-            words::harmless(&self.label)
+            words::sanitized(&self.label)
         )?;
         writeln!(f, "MEMORY :: calls: {}", self.rss_change.count)?;
         let rows = [

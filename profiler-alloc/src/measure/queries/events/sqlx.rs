@@ -25,7 +25,7 @@ pub fn read(event: &Event<'_>, frame: Option<&Frame>) {
     // sqlx sets a new connection of SQLite up on a new thread, by one text of all the settings.
     let is_first = IS_NEW.replace(false) && sqlx_threads::is_one();
     if let Some(frame) = frame {
-        let mut fields = Fields::default();
+        let mut fields = SqlxFields::default();
         event.record(&mut fields);
         fields.event(is_first).record_in(frame);
     }
@@ -50,7 +50,7 @@ fn is_lookup(sql: &str) -> bool {
 
 /// What an event of sqlx says.
 #[derive(Default)]
-struct Fields {
+struct SqlxFields {
     /// The first words; all of them, if there are four or fewer.
     summary: String,
     /// The whole statement, if it has more.
@@ -60,7 +60,7 @@ struct Fields {
     seconds: f64,
 }
 
-impl Visit for Fields {
+impl Visit for SqlxFields {
     fn record_str(&mut self, field: &Field, value: &str) {
         match field.name() {
             "summary" => self.summary = value.to_owned(),
@@ -86,7 +86,7 @@ impl Visit for Fields {
     fn record_debug(&mut self, _: &Field, _: &dyn core::fmt::Debug) {}
 }
 
-impl Fields {
+impl SqlxFields {
     fn event(&self, is_first: bool) -> QueryEvent<'_> {
         let sql = match self.statement.trim() {
             "" => &self.summary,

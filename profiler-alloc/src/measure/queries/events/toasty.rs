@@ -18,7 +18,7 @@ pub fn read(event: &Event<'_>, frame: Option<&Frame>) {
     let Some(frame) = frame else {
         return;
     };
-    let mut fields = Fields::default();
+    let mut fields = ToastyFields::default();
     event.record(&mut fields);
     if let Some(event) = fields.event() {
         event.record_in(frame);
@@ -26,7 +26,7 @@ pub fn read(event: &Event<'_>, frame: Option<&Frame>) {
 }
 
 #[derive(Default)]
-struct Fields {
+struct ToastyFields {
     system: String,
     statement: String,
     /// Told only if the program has asked toasty for it.
@@ -36,7 +36,7 @@ struct Fields {
     has_failed: bool,
 }
 
-impl Visit for Fields {
+impl Visit for ToastyFields {
     fn record_u64(&mut self, field: &Field, value: u64) {
         if field.name() == "rows" {
             self.rows = Some(value);
@@ -60,7 +60,7 @@ impl Visit for Fields {
     }
 }
 
-impl Fields {
+impl ToastyFields {
     fn event(self) -> Option<QueryEvent<'static>> {
         let dialect = match self.system.as_str() {
             "sqlite" | "turso" => Dialect::Sqlite,

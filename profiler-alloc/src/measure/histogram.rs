@@ -7,7 +7,7 @@ const KEPT: usize = 1 << 16;
 
 /// Numbers so far.
 #[derive(Debug)]
-pub(super) struct Series {
+pub(super) struct Histogram {
     count: u64,
     total: i128,
     min: i64,
@@ -32,9 +32,9 @@ pub struct Spread {
     pub total: i64,
 }
 
-impl Series {
-    pub const fn new() -> Series {
-        Series {
+impl Histogram {
+    pub const fn new() -> Histogram {
+        Histogram {
             count: 0,
             total: 0,
             min: i64::MAX,
@@ -95,10 +95,12 @@ mod tests {
 
     #[test]
     fn the_middle_is_the_middle() {
-        let mut series = Series::new();
-        assert_eq!(series.spread(), None);
-        [5, -1, 3].into_iter().for_each(|number| series.add(number));
-        let spread = series.spread().unwrap();
+        let mut histogram = Histogram::new();
+        assert_eq!(histogram.spread(), None);
+        [5, -1, 3]
+            .into_iter()
+            .for_each(|number| histogram.add(number));
+        let spread = histogram.spread().unwrap();
         assert_eq!(
             (
                 spread.count,
@@ -113,10 +115,10 @@ mod tests {
 
     #[test]
     fn many_numbers_take_bounded_memory() {
-        let mut series = Series::new();
-        (0..1_000_000).for_each(|number| series.add(number));
-        assert!(series.kept.len() <= KEPT);
-        let spread = series.spread().unwrap();
+        let mut histogram = Histogram::new();
+        (0..1_000_000).for_each(|number| histogram.add(number));
+        assert!(histogram.kept.len() <= KEPT);
+        let spread = histogram.spread().unwrap();
         assert_eq!((spread.count, spread.max), (1_000_000, 999_999));
         assert!(
             (490_000..510_000).contains(&spread.median),

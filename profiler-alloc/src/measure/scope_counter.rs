@@ -3,31 +3,31 @@
 use crate::counters::births;
 use crate::counters::course::Course;
 use crate::counters::open_scopes::{ProcessPeak, ThreadCourse};
-use crate::counters::thread_counts::OwnCounts;
+use crate::counters::thread_counts::ThreadCounts;
 
 use super::scope::Scope;
 
 /// Counts of one scope.
 #[derive(Default, Debug)]
-pub(super) struct Meter {
+pub(super) struct ScopeCounter {
     /// Its number; 0 before it first runs.
     scope: u32,
-    counts: OwnCounts,
+    counts: ThreadCounts,
     course: Course,
     process_peak: Option<i64>,
-    running: Option<Running>,
+    running: Option<RunningScope>,
 }
 
 #[derive(Debug)]
-struct Running {
-    before: OwnCounts,
+struct RunningScope {
+    before: ThreadCounts,
     thread: ThreadCourse,
     process: Option<ProcessPeak>,
 }
 
-impl Meter {
+impl ScopeCounter {
     /// What the scope's own threads have counted inside it so far.
-    pub fn counts(&self) -> OwnCounts {
+    pub fn counts(&self) -> ThreadCounts {
         self.counts
     }
 
@@ -48,13 +48,13 @@ impl Meter {
     }
 }
 
-impl Scope for Meter {
+impl Scope for ScopeCounter {
     fn resume(&mut self) {
         if self.scope == 0 {
             self.scope = births::next_scope();
         }
-        self.running = Some(Running {
-            before: OwnCounts::now(),
+        self.running = Some(RunningScope {
+            before: ThreadCounts::now(),
             thread: ThreadCourse::open(self.scope),
             process: ProcessPeak::open(),
         });
@@ -67,7 +67,7 @@ impl Scope for Meter {
         self.course = self.course.then(running.thread.close());
         let process = running.process.map(ProcessPeak::close);
         self.process_peak = self.process_peak.max(process);
-        let change = OwnCounts::now().since(running.before);
+        let change = ThreadCounts::now().since(running.before);
         self.counts.allocated = self.counts.allocated.wrapping_add(change.allocated);
         self.counts.freed = self.counts.freed.wrapping_add(change.freed);
         self.counts.allocations = self.counts.allocations.wrapping_add(change.allocations);
