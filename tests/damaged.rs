@@ -3,7 +3,6 @@
 //!
 //! `MEMPROF_TEST_FULL=1` takes every length and every byte; otherwise a part of them.
 
-#[allow(dead_code, reason = "each test uses a part")]
 mod built;
 #[path = "../fuzz/inputs.rs"]
 mod inputs;

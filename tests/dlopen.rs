@@ -1,7 +1,6 @@
 //! A library loaded while recording: its frames are unwound, and its lines found, like those of the program; also after
 //! another build of it has taken its place, in memory and on disk.
 
-#[allow(dead_code, reason = "each test uses a part")]
 mod built;
 
 use std::ffi::{CStr, CString, c_void};

@@ -1,6 +1,5 @@
 //! What the examples must show, figure by figure: the cases where other line profilers fail.
 
-#[allow(dead_code, reason = "each test uses a part")]
 mod built;
 mod recording;
 

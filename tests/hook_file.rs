@@ -1,8 +1,8 @@
 //! Rule 5 of the hook: how the profile's file is made, and that whatever stands in its way, the program runs on as if
 //! unprofiled, with one line on stderr.
 
-#[allow(dead_code, reason = "each test uses a part")]
 mod built;
+mod skip;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -11,6 +11,7 @@ use std::process::{Command, Output};
 
 use built::{example, text};
 use profiler_alloc_format::env;
+use skip::skip;
 
 const SECRET: &str = "correct-horse-battery-staple";
 
@@ -175,8 +176,7 @@ fn a_full_disk_is_met_before_a_store() {
         .args(["-t", "tmpfs", "-o", "size=256k", "tmpfs", mount])
         .output();
     if !mounted.is_ok_and(|output| output.status.success()) {
-        eprintln!("skipped: this user cannot mount a small disk");
-        return;
+        return skip("a full disk: this user cannot mount a small one");
     }
     let output = lists(&folder.path().join("x.memprof")).output().unwrap();
     let empty = fs::read_dir(folder.path()).unwrap().count() == 0;
@@ -205,7 +205,7 @@ fn a_program_with_raised_privileges_is_not_recorded() {
             assert!(said.contains("raised privileges"), "{said}");
             assert!(!path.exists());
         }
-        _ => eprintln!("skipped: only root can make a program with raised privileges"),
+        _ => skip("a program with raised privileges: only root can make one"),
     }
 }
 

@@ -1,5 +1,8 @@
 //! Rules 1, 3 and 6 of the hook: it allocates nothing, from the program's allocator or the system's; it may be entered
 //! while it is at work; `errno` stays as it was. The probes of `#[profile]` allocate nothing either.
+//!
+//! There is no test harness here: its own thread would be given the signals, as the system sends those
+//! of a timer to the main thread, and would take memory now and then.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
@@ -45,10 +48,16 @@ unsafe impl GlobalAlloc for Bump {
 #[global_allocator]
 static ALLOC: ProfilerAlloc<Bump> = ProfilerAlloc::new(Bump(UnsafeCell::new([0; ARENA])));
 
+/// Signals handled, and those whose handler found its own block counted.
 static IN_HANDLER: AtomicU64 = AtomicU64::new(0);
+static COUNTED_IN_HANDLER: AtomicU64 = AtomicU64::new(0);
 
 extern "C" fn allocate_in_handler(_: libc::c_int) {
+    let before = profiler_alloc::stats();
     drop(black_box(Box::new([0u8; 40])));
+    let counted = profiler_alloc::stats() - before;
+    let is_counted = counted.allocations == 1 && counted.bytes_allocated == 40;
+    COUNTED_IN_HANDLER.fetch_add(u64::from(is_counted), SeqCst);
     IN_HANDLER.fetch_add(1, SeqCst);
 }
 
@@ -82,19 +91,15 @@ fn is_profiled(rounds: u64) -> u64 {
     sum
 }
 
-/// The first call makes the counters; from then on the probes take memory from nobody. The test harness has a thread of its
-/// own, which takes some now and then: probes that did would do so every time.
+/// The first call makes the counters; from then on the probes take memory from nobody.
 fn assert_probes_allocate_nothing() {
-    const TRIES: usize = 50;
     is_profiled(1);
-    let take_none = |_| {
-        let before = (CALLS.load(SeqCst), malloc_in_use());
-        for rounds in 0..100 {
-            is_profiled(rounds);
-        }
-        (CALLS.load(SeqCst), malloc_in_use()) == before
-    };
-    assert!((0..TRIES).any(take_none), "the probes allocate");
+    let before = (CALLS.load(SeqCst), malloc_in_use());
+    for rounds in 0..5_000 {
+        is_profiled(rounds % 100);
+        let after = (CALLS.load(SeqCst), malloc_in_use());
+        assert_eq!(after, before, "the probes allocate in round {rounds}");
+    }
 }
 
 /// Goes down a stack that the hook has not seen, so that it asks the system about each page: a call that fails is how it is
@@ -114,7 +119,27 @@ fn assert_errno_stays(depth: usize) {
     black_box(page);
 }
 
-#[test]
+/// Sets the handler. Signals that come between two operations lose nothing: each block of a handler
+/// is counted, exactly.
+fn assert_handlers_count() {
+    const SIGNALS: u64 = 1_000;
+    let before = profiler_alloc::stats();
+    // SAFETY: the handler is a function of the right type, and only does what this allocator allows
+    // in a signal; `raise` returns after it has run.
+    unsafe {
+        let handler = allocate_in_handler as *const () as libc::sighandler_t;
+        libc::signal(libc::SIGALRM, handler);
+        (0..SIGNALS).for_each(|_| assert_eq!(libc::raise(libc::SIGALRM), 0));
+    }
+    let counted = (profiler_alloc::stats() - before).allocations as u64;
+    assert_eq!(IN_HANDLER.swap(0, SeqCst), SIGNALS);
+    assert_eq!(COUNTED_IN_HANDLER.swap(0, SeqCst), SIGNALS);
+    assert_eq!(
+        counted, SIGNALS,
+        "a handler's block is lost between operations"
+    );
+}
+
 fn allocates_nothing_keeps_errno_and_may_be_interrupted() {
     assert_probes_allocate_nothing();
     let folder = tempfile::tempdir().unwrap();
@@ -147,6 +172,8 @@ fn allocates_nothing_keeps_errno_and_may_be_interrupted() {
     assert_eq!(malloc_in_use(), malloc);
     assert_probes_allocate_nothing();
 
+    assert_handlers_count();
+
     // Every 50 us a signal whose handler allocates, perhaps in the middle of the hook.
     let before = profiler_alloc::stats();
     let every = libc::timeval {
@@ -161,14 +188,8 @@ fn allocates_nothing_keeps_errno_and_may_be_interrupted() {
         it_interval: interval,
         it_value: interval,
     };
-    // SAFETY: the handler is a function of the right type, and only does what this allocator allows in a signal.
-    unsafe {
-        libc::signal(
-            libc::SIGALRM,
-            allocate_in_handler as *const () as libc::sighandler_t,
-        );
-        libc::setitimer(libc::ITIMER_REAL, &timer(every), std::ptr::null_mut());
-    }
+    // SAFETY: `timer` is whole, and the old one is not asked for.
+    unsafe { libc::setitimer(libc::ITIMER_REAL, &timer(every), std::ptr::null_mut()) };
     // For a second; on a busy machine, where few signals come, until some have met the hook or the arena runs out.
     let file = File::open(recording.path()).unwrap();
     let enough = || IN_HANDLER.load(SeqCst) > 100 && lost_reentrant(&file) > 0;
@@ -184,13 +205,21 @@ fn allocates_nothing_keeps_errno_and_may_be_interrupted() {
     unsafe { libc::setitimer(libc::ITIMER_REAL, &timer(off), std::ptr::null_mut()) };
     let handled = IN_HANDLER.load(SeqCst);
     assert!(handled > 100, "{handled} signals");
-    let counted = (profiler_alloc::stats() - before).allocations as u64;
-    // A handler that lands between a counter's load and its store may hide one operation of its own.
-    let expected = own + handled;
-    assert!(
-        counted.abs_diff(expected) <= handled,
-        "{counted} counted, {expected} made"
+    assert_eq!(
+        COUNTED_IN_HANDLER.load(SeqCst),
+        handled,
+        "every handler finds its own block counted"
     );
+    let counted = (profiler_alloc::stats() - before).allocations as u64;
+    // A handler that lands between a counter's load and its store hides its own operation: the
+    // program's store overwrites it. That is a few of the thousands of instructions that a recorded
+    // block takes, so it befalls far fewer than one handler in ten; were no handler counted for good,
+    // it would be all of them.
+    let hidden = (own + handled)
+        .checked_sub(counted)
+        .expect("nothing counts twice");
+    println!("{own} blocks of the program, {handled} of handlers, {hidden} of these hidden");
+    assert!(hidden <= handled / 10, "{hidden} of {handled} hidden");
 
     let (profile, defects) = memprof::profile::read(&path).unwrap();
     assert_eq!(defects, []);
@@ -199,4 +228,8 @@ fn allocates_nothing_keeps_errno_and_may_be_interrupted() {
         "some signals came while the hook was at work"
     );
     drop(recording);
+}
+
+fn main() {
+    allocates_nothing_keeps_errno_and_may_be_interrupted();
 }

@@ -3,9 +3,10 @@
 //! Counts are the same on every run of one build, so the bounds are tight: whoever makes a path longer has to say so here.
 //! They hold for the optimized program; the unoptimized one is not measured.
 
-#[allow(dead_code, reason = "each test uses a part")]
 mod built;
+mod skip;
 
+use skip::skip;
 use std::process::{Command, Stdio};
 
 /// Instructions of one operation, from two runs that differ only in how many there are.
@@ -45,25 +46,23 @@ fn count(example: &str, arguments: &[&str], sample: Option<&str>) -> u64 {
         .expect("callgrind says the total")
 }
 
-/// Why nothing can be counted here, if so.
-fn obstacle() -> Option<&'static str> {
-    let has_valgrind = || {
-        let version = Command::new("valgrind").arg("--version").output();
-        version.is_ok_and(|output| output.status.success())
-    };
-    if cfg!(debug_assertions) {
-        Some("instructions are counted of the optimized program (--release)")
-    } else if !has_valgrind() {
-        Some("valgrind is not installed")
-    } else {
-        None
+/// Whether the test has to be left out, as there is nothing to count with; it has then said so.
+fn cannot_count() -> bool {
+    let version = Command::new("valgrind").arg("--version").output();
+    let has_valgrind = version.is_ok_and(|output| output.status.success());
+    if !has_valgrind {
+        skip("instructions of an operation: no valgrind (apt-get install valgrind)");
     }
+    !has_valgrind
 }
 
 #[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "counts the optimized program: --profile optimized"
+)]
 fn no_operation_takes_more_instructions_than_stated() {
-    if let Some(obstacle) = obstacle() {
-        eprintln!("not tested: {obstacle}");
+    if cannot_count() {
         return;
     }
     // A fixed interval that is never reached: what an operation costs in a recording if it is not sampled.
@@ -94,9 +93,12 @@ fn no_operation_takes_more_instructions_than_stated() {
 /// the default settles at for such programs; by itself it cannot settle here, as callgrind slows the clock down more than
 /// what it measures.
 #[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "counts the optimized program: --profile optimized"
+)]
 fn a_recording_adds_few_instructions_to_whole_programs() {
-    if let Some(obstacle) = obstacle() {
-        eprintln!("not tested: {obstacle}");
+    if cannot_count() {
         return;
     }
     let settled = Some("131072");
@@ -131,9 +133,12 @@ fn a_recording_adds_few_instructions_to_whole_programs() {
 
 /// 8,192 sampled blocks are alive while others come and go: what these cost is what they cost without.
 #[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "counts the optimized program: --profile optimized"
+)]
 fn an_unsampled_block_costs_the_same_whatever_is_live() {
-    if let Some(obstacle) = obstacle() {
-        eprintln!("not tested: {obstacle}");
+    if cannot_count() {
         return;
     }
     let of_one = |kept: &str| {
@@ -148,9 +153,12 @@ fn an_unsampled_block_costs_the_same_whatever_is_live() {
 
 /// Every operation has a stack of its own, in a file that has room for all of them, and in one that has room for 390.
 #[test]
+#[cfg_attr(
+    debug_assertions,
+    ignore = "counts the optimized program: --profile optimized"
+)]
 fn a_full_table_of_stacks_does_not_slow_the_program_down() {
-    if let Some(obstacle) = obstacle() {
-        eprintln!("not tested: {obstacle}");
+    if cannot_count() {
         return;
     }
     const FEW: u64 = 2_000;

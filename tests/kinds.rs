@@ -2,8 +2,8 @@
 //!
 //! Each build is a package of its own below the target folder, made by cargo as a user would.
 
-#[allow(dead_code, reason = "each test uses a part")]
 mod built;
+mod skip;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use built::{MEMPROF, text};
 use serde_json::Value;
+use skip::skip;
 
 const MAIN: &str = r#"//! The program under test.
 use std::hint::black_box;
@@ -437,8 +438,8 @@ fn an_edit_since_the_recording_is_told_from_a_new_date() {
 #[test]
 fn over_musl() {
     let Some((target, libraries)) = musl() else {
-        return eprintln!(
-            "not tested: no target of musl; rustup target add x86_64-unknown-linux-musl"
+        return skip(
+            "programs of musl: no such target (rustup target add x86_64-unknown-linux-musl)",
         );
     };
     let gcc = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kinds/gcc");
@@ -470,7 +471,7 @@ fn over_musl() {
             ..PLAIN
         };
         if name == "musl-dynamic" && Command::new("musl-gcc").output().is_err() {
-            eprintln!("not tested: no musl-gcc; apt-get install musl-tools");
+            skip("dynamic programs of musl: no musl-gcc (apt-get install musl-tools)");
             continue;
         }
         let program = kind.build();

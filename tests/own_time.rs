@@ -1,6 +1,5 @@
 //! The recorder's own time, as it measured it, against what its budget allows, on loads of eight kinds.
 
-#[allow(dead_code, reason = "each test uses a part")]
 mod built;
 
 use std::process::{Command, Stdio};

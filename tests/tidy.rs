@@ -418,6 +418,31 @@ fn the_commands_of_the_readme_are_those_of_ci() {
     assert_none("commands of the README that .ci/run does not run", missing);
 }
 
+/// A test that cannot run says so by `skip`, which fails under `.ci/run`: words of its own would pass there.
+#[test]
+fn tests_are_skipped_in_one_way() {
+    let own_words = ["not tested", "not run", "skipped", "skipping"];
+    let prints = |text: &str| {
+        let strings = strings(tokens(text)).into_iter();
+        let mut begins = strings.map(|string| string.trim_start_matches('"').to_lowercase());
+        begins.any(|begin| own_words.iter().any(|word| begin.starts_with(word)))
+    };
+    assert!(prints(
+        "fn f() { return eprintln!(\"not tested: {error}\"); }"
+    ));
+    assert!(!prints(
+        "fn f() { return skip(\"{error}\"); } // not tested: f"
+    ));
+    let is_test = |path: &Path| path.iter().any(|part| part == "tests");
+    let apart = ["tests/skip/mod.rs", "tests/tidy.rs"].map(Path::new);
+    let wrong = sources()
+        .filter(|(path, text)| is_test(path) && !apart.contains(&&**path) && prints(text))
+        .map(|(path, _)| path);
+    assert_none("tests that do not call `skip`", wrong);
+    let ci = fs::read_to_string(root().join(".ci/run")).unwrap();
+    assert!(ci.contains("export MEMPROF_TEST_REQUIRE=\"${MEMPROF_TEST_REQUIRE-1}\""));
+}
+
 #[test]
 fn every_page_is_in_the_index_of_docs() {
     let index = fs::read_to_string(root().join("docs/README.md")).unwrap();
@@ -487,6 +512,16 @@ fn is_in(path: &str, places: &[&str]) -> bool {
 
 fn tokens(text: &str) -> TokenStream {
     text.parse().expect("Rust")
+}
+
+/// The string literals of the code.
+fn strings(tokens: TokenStream) -> Vec<String> {
+    let each = tokens.into_iter().flat_map(|tree| match tree {
+        TokenTree::Group(group) => strings(group.stream()),
+        TokenTree::Literal(literal) => vec![literal.to_string()],
+        _ => Vec::new(),
+    });
+    each.filter(|literal| literal.starts_with('"')).collect()
 }
 
 /// Names of the types that are defined in code.

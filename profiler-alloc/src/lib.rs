@@ -1,70 +1,10 @@
 //! The recorder of memprof: a global allocator that counts exactly, and records who took which
 //! memory when asked to.
-//!
-//! Two lines make a program ready:
-//!
-//! ```
-//! use profiler_alloc::ProfilerAlloc;
-//!
-//! #[global_allocator]
-//! static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
-//! # fn main() {}
-//! ```
-//!
-//! From then on every allocation is counted, exactly and at the cost of a few instructions: see
-//! [`stats`], [`heap_in_use`], [`peak_heap`] and [`Region`]. Nothing is recorded until somebody asks:
-//! `memprof run -- ./app` does through the environment (variables in
-//! [`profiler_alloc_format::env`]), [`Recording::builder`] from code. A recording is a file that
-//! `memprof report` turns into a table of the program's own source lines, also while the program
-//! runs and after it was killed.
-//!
-//! # One function, exactly
-//!
-//! Attributes measure a function without any recording, in every build: `#[profile]` prints the
-//! memory of each of its lines, `#[ram_profiler]` and `#[elapsed_timer]` what a call took,
-//! `#[query_profiler]` which SQL it ran, and `#[budget]` holds a test to limits. See [`measure`]
-//! and [`queries`].
-//!
 #![cfg_attr(
     feature = "macros",
-    doc = r#"
-```
-use profiler_alloc::{ProfilerAlloc, profile};
-
-#[global_allocator]
-static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
-
-#[profile]
-fn squares(count: u64) -> u64 {
-    let list: Vec<u64> = (0..count).map(|number| number * number).collect();
-    list.iter().sum()
-}
-
-# fn main() {
-squares(1000);
-let table = &profiler_alloc::measure::profiles()[0];
-assert_eq!(table.lines[1].increment, Some(8000));
-assert_eq!(table.lines[3].increment, Some(-8000)); // the list is dropped on the closing brace
-# }
-```
-"#
+    doc = "\n",
+    doc = include_str!("../README.md")
 )]
-//!
-//! # What a recording costs
-//!
-//! The recorder measures its own time, and its samples stay within a budget: 2 % of the program's
-//! CPU time by default, after a grant of 6 ms, half of which goes to recording everything. Small
-//! programs are recorded exactly, large ones by weighted samples. See [`Sample`]. An operation that
-//! is not sampled takes some 12 instructions more than without a recording.
-//!
-//! # What can go wrong
-//!
-//! The program never fails because of the recorder. If a profile cannot be written, one line on
-//! stderr says so and the program runs on; what is lost during a recording is counted in the file
-//! and shown with every report.
-//!
-//! Runs on Linux. Stacks are walked by our own unwinder on x86-64 and AArch64, by the `backtrace`
-//! crate on other machines.
 
 #[cfg(not(all(
     target_os = "linux",

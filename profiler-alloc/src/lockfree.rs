@@ -8,3 +8,4 @@ pub mod atomic;
 pub mod index;
 pub mod lazy_slice;
 pub mod slot_pool;
+pub mod static_ref;

@@ -1,4 +1,5 @@
 //! The programs under test: the memprof command and the examples, as cargo built them.
+#![allow(dead_code, reason = "each test uses a part")]
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

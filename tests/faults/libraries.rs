@@ -13,6 +13,7 @@ use memprof::profile::Profile;
 
 use crate::Named;
 use crate::child::{Place, times};
+use crate::skip::skip;
 
 pub const TESTS: &[Named] = &[("libraries::come_and_go", come_and_go)];
 
@@ -117,8 +118,7 @@ fn load_once(name: &CString, size: usize) -> usize {
 fn come_and_go() {
     let place = Place::new();
     if !build(place.folder()) {
-        eprintln!("not tested: there is no C compiler");
-        return;
+        return skip("libraries that come and go: no C compiler (apt-get install gcc)");
     }
     let mut command = place.command("libraries", "all");
     command.env(FOLDER, place.folder());

@@ -12,13 +12,13 @@ mod odd;
 mod other_stacks;
 mod refusals;
 mod signals;
+#[path = "../skip/mod.rs"]
+mod skip;
 mod small_stacks;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod stack_ends;
 mod stacks;
-#[cfg_attr(
-    not(target_arch = "x86_64"),
-    allow(dead_code, unused_imports, reason = "not tested on other machines")
-)]
+#[cfg(target_arch = "x86_64")]
 mod system_calls;
 mod threads;
 
@@ -44,8 +44,10 @@ const ROLES: &[&[Named]] = &[
     refusals::ROLES,
     signals::ROLES,
     small_stacks::ROLES,
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     stack_ends::ROLES,
     stacks::ROLES,
+    #[cfg(target_arch = "x86_64")]
     system_calls::ROLES,
     threads::ROLES,
 ];
@@ -61,8 +63,10 @@ const TESTS: &[&[Named]] = &[
     refusals::TESTS,
     signals::TESTS,
     small_stacks::TESTS,
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     stack_ends::TESTS,
     stacks::TESTS,
+    #[cfg(target_arch = "x86_64")]
     system_calls::TESTS,
     threads::TESTS,
 ];

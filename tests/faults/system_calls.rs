@@ -2,7 +2,8 @@
 //!
 //! The child is traced. Between two marks, both calls that do nothing, it starts a recording, works and ends it; its own
 //! blocks come from an array, so all system calls in between are the recorder's. The one numbered N is turned into one that
-//! the kernel does not know, and given an error of the test's choice.
+//! the kernel does not know, and given an error of the test's choice. Where its number stands, this knows of x86-64 alone, so
+//! these tests are in the list there alone.
 
 use std::ffi::c_long;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -58,7 +59,6 @@ fn marked() {
 }
 
 /// What happens to a system call that fails.
-#[cfg(target_arch = "x86_64")]
 struct Failure {
     error: i32,
     /// The child goes on without being asked any more: it does so much faster.
@@ -67,7 +67,6 @@ struct Failure {
 
 /// Lets the child run. Of each marked system call it asks `fails` whether it is to fail, and how. Gives the child's end, and
 /// which the marked calls were.
-#[cfg(target_arch = "x86_64")]
 fn trace(
     child: &Child,
     mut fails: impl FnMut(c_long) -> Option<Failure>,
@@ -129,7 +128,6 @@ fn trace(
 }
 
 /// What a traced child has done.
-#[cfg(target_arch = "x86_64")]
 struct Run {
     /// The marked system calls.
     calls: Vec<c_long>,
@@ -137,7 +135,6 @@ struct Run {
     said: String,
 }
 
-#[cfg(target_arch = "x86_64")]
 #[expect(clippy::zombie_processes, reason = "`trace` waits for it")]
 fn run(place: &Place, what: &str, fails: impl FnMut(c_long) -> Option<Failure>) -> Run {
     use std::io::Read;
@@ -171,7 +168,6 @@ fn run(place: &Place, what: &str, fails: impl FnMut(c_long) -> Option<Failure>) 
     Run { calls, said }
 }
 
-#[cfg(target_arch = "x86_64")]
 fn each_fails_once() {
     use std::collections::BTreeMap;
     let mut kinds = BTreeMap::<c_long, usize>::new();
@@ -209,14 +205,12 @@ fn each_fails_once() {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
 const INTERRUPTED: Failure = Failure {
     error: libc::EINTR,
     is_last: false,
 };
 
 /// What a signal cuts short is asked for again: such a recording misses nothing.
-#[cfg(target_arch = "x86_64")]
 fn interrupted_are_repeated() {
     let place = Place::new();
     let mut interruptions = 0;
@@ -236,7 +230,6 @@ fn interrupted_are_repeated() {
 }
 
 /// Signals that are faster than the disk for a while cost the stacks of that while at most, and nothing later.
-#[cfg(target_arch = "x86_64")]
 fn interrupted_for_long_goes_on() {
     let place = Place::new();
     let (mut met, mut interruptions) = (0, 0);
@@ -254,19 +247,4 @@ fn interrupted_for_long_goes_on() {
         header.lost_stacks < 10 && header.lost_growth == 0,
         "{header:?}"
     );
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn each_fails_once() {
-    eprintln!("not tested: on x86-64 alone it is known here where a system call's number stands");
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn interrupted_are_repeated() {
-    each_fails_once();
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-fn interrupted_for_long_goes_on() {
-    each_fails_once();
 }

@@ -1,4 +1,5 @@
 //! Records an example under `memprof run` and reads the JSON report of it, as the tests see it.
+#![allow(dead_code, reason = "each test uses a part")]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

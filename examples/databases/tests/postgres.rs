@@ -1,10 +1,12 @@
 //! Queries of PostgreSQL, through diesel, diesel-async and sqlx, on a server of the test's own. Where PostgreSQL is not
-//! installed, nothing is tested, and the test says so.
+//! installed, nothing is tested, and the test says so; `MEMPROF_TEST_REQUIRE=1` makes that a failure.
 
 #![forbid(unsafe_code)]
 
 mod reports;
 mod server;
+#[path = "../../../tests/skip/mod.rs"]
+mod skip;
 
 use diesel::{Connection as _, PgConnection, RunQueryDsl as _};
 use diesel_async::{AsyncConnection, AsyncPgConnection, SimpleAsyncConnection};

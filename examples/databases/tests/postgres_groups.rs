@@ -1,5 +1,5 @@
 //! Which statements are alike: measured against `pg_stat_statements` of a PostgreSQL server, which parses them. Where
-//! PostgreSQL is not installed, nothing is tested, and the test says so.
+//! PostgreSQL is not installed, nothing is tested, and the test says so; `MEMPROF_TEST_REQUIRE=1` makes that a failure.
 
 #![forbid(unsafe_code)]
 
@@ -7,6 +7,8 @@
 mod reports;
 #[allow(dead_code, reason = "part of it is for other tests")]
 mod server;
+#[path = "../../../tests/skip/mod.rs"]
+mod skip;
 
 use std::collections::{BTreeMap, BTreeSet};
 

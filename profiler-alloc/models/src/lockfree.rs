@@ -9,3 +9,5 @@ pub mod index;
 pub mod lazy_slice;
 #[path = "../../src/lockfree/slot_pool.rs"]
 pub mod slot_pool;
+#[path = "../../src/lockfree/static_ref.rs"]
+pub mod static_ref;

@@ -15,6 +15,8 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use crate::ffi::thread_local::thread_locals;
 use profiler_alloc_format::ThreadCells;
 
+use crate::lockfree::static_ref::StaticRef;
+
 /// Bytes a thread may allocate or free before it takes the slow path and publishes its heap.
 pub const STEP: u64 = 64 << 10;
 
@@ -28,7 +30,7 @@ static NO_SLOT: ThreadCells = {
 };
 
 thread_locals! {
-    static CELLS: Cell<&'static ThreadCells> = const { Cell::new(&NO_SLOT) };
+    static CELLS: Cell<StaticRef<ThreadCells>> = const { Cell::new(StaticRef::new(&NO_SLOT)) };
     static NUMBER: Cell<u32> = const { Cell::new(0) };
 }
 
@@ -44,12 +46,13 @@ pub fn bump(counter: &AtomicU64, by: u64) {
 /// The calling thread's slot, or [`NO_SLOT`].
 #[inline(always)]
 pub fn current() -> &'static ThreadCells {
-    CELLS.try_with(Cell::get).unwrap_or(&NO_SLOT)
+    let cells = CELLS.try_with(Cell::get);
+    cells.map_or(&NO_SLOT, StaticRef::get)
 }
 
 /// The calling thread counts in that slot from now on.
 pub fn set_current(cells: &'static ThreadCells) {
-    let _ = CELLS.try_with(|current| current.set(cells));
+    let _ = CELLS.try_with(|current| current.set(StaticRef::new(cells)));
 }
 
 /// Counts an allocation if that is all there is to do. False: nothing is counted, take the slow

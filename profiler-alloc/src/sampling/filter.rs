@@ -18,6 +18,7 @@
 use crate::ffi::memory;
 use crate::hash::spread_high;
 use crate::lockfree::atomic::{AtomicU8, Ordering};
+use crate::lockfree::static_ref::StaticRef;
 
 const NO_ANSWER: u8 = 0;
 const NO_BLOCK: u8 = 1;
@@ -28,7 +29,7 @@ pub const PLACES: usize = 1 << 20;
 /// A filter of `SIZE` bytes, a power of two.
 #[derive(Clone, Copy)]
 pub struct Filter<const SIZE: usize = PLACES> {
-    counts: &'static [AtomicU8; SIZE],
+    counts: StaticRef<[AtomicU8; SIZE]>,
 }
 
 impl<const SIZE: usize> Filter<SIZE> {
@@ -49,6 +50,7 @@ impl<const SIZE: usize> Filter<SIZE> {
         let filter = Self::closed()?;
         filter
             .counts
+            .get()
             .iter()
             .for_each(|count| count.store(NO_BLOCK, Ordering::Relaxed));
         Some(filter)
@@ -58,13 +60,14 @@ impl<const SIZE: usize> Filter<SIZE> {
     pub fn closed() -> Option<Self> {
         let counts: &'static [AtomicU8] = memory::wiped_on_fork(SIZE)?;
         Some(Filter {
-            counts: counts.try_into().ok()?,
+            counts: StaticRef::new(counts.try_into().ok()?),
         })
     }
 
     /// Has no answers from now on.
     pub fn close(&self) {
         self.counts
+            .get()
             .iter()
             .for_each(|count| count.store(NO_ANSWER, Ordering::Relaxed));
     }
@@ -72,7 +75,7 @@ impl<const SIZE: usize> Filter<SIZE> {
     /// False once it is closed, and in a forked child.
     #[inline]
     pub fn is_open(&self) -> bool {
-        self.counts[0].load(Ordering::Relaxed) != NO_ANSWER
+        self.counts.get()[0].load(Ordering::Relaxed) != NO_ANSWER
     }
 
     #[inline]
@@ -118,7 +121,7 @@ impl<const SIZE: usize> Filter<SIZE> {
     fn place(&self, hash: u64) -> &AtomicU8 {
         // Shifted by 64 there would be no bits left to shift: a filter of one byte has one place.
         let number = hash.checked_shr(u64::BITS - Self::BITS).unwrap_or(0);
-        &self.counts[number as usize % SIZE]
+        &self.counts.get()[number as usize % SIZE]
     }
 }
 
@@ -128,7 +131,7 @@ static NO_ANSWERS: [AtomicU8; PLACES] = [const { AtomicU8::new(NO_ANSWER) }; PLA
 impl Filter {
     /// One that never has an answer.
     pub const NONE: Filter = Filter {
-        counts: &NO_ANSWERS,
+        counts: StaticRef::new(&NO_ANSWERS),
     };
 }
 
@@ -177,7 +180,7 @@ mod tests {
     #[test]
     fn neighbours_in_memory_are_neighbours_here() {
         let filter = Small::new().unwrap();
-        let base = filter.counts.as_ptr() as usize;
+        let base = filter.counts.get().as_ptr() as usize;
         let place = |address| (&raw const *filter.near(address)) as usize - base;
         let first = place(0x5555_0000_0010);
         for n in 0..1_000 {

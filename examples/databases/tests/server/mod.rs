@@ -4,6 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use crate::skip::skip;
+
 /// The server; it stops when it is dropped.
 pub struct Server {
     folder: tempfile::TempDir,
@@ -19,9 +21,7 @@ impl Server {
     /// With more options of the server.
     pub fn start_with(more: &str) -> Option<Server> {
         let Some(programs) = programs() else {
-            eprintln!(
-                "skipped: PostgreSQL is not installed (Debian: apt-get install postgresql), so nothing of it was tested"
-            );
+            skip("all of PostgreSQL: not installed (apt-get install postgresql)");
             return None;
         };
         let folder = tempfile::tempdir().unwrap();
