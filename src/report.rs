@@ -23,6 +23,7 @@ mod narrow;
 mod placing;
 mod select;
 mod sites;
+mod sort;
 mod stacks;
 mod summary;
 mod tables;
@@ -33,15 +34,15 @@ pub use crate::profile::Loss;
 pub use about::{Recording, Sampling};
 pub use call_tree::{CallNode, CallTree, Cut, Limits};
 pub use calls::{Calls, Location, LocationNode};
-pub use extent::{Extent, LeftOut};
 pub use figures::{Bytes, CountErrors, Figures, NOISE};
 pub use leak::Growth;
 pub use live::{Fate, Live, LiveRow, LiveSort, Place, Rates};
 pub use metric::Metric;
-pub use model::{Basis, Line, Note, Report, Scope, Table};
+pub use model::{Basis, LeftOut, Line, Note, Report, Scope, Table};
 pub use narrow::Grain;
-pub use select::{Filter, Lines, NoMatch, Selection, Sort};
+pub use select::{Extent, Filter, Lines, NoMatch, Selection};
 pub use sites::{Age, Site};
+pub use sort::Sort;
 pub use stacks::{
     FrameId, OUTSIDE, StackFrame, StackModule, StackNode, StackNodeId, StackTotal, Stacks,
 };

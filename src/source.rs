@@ -2,6 +2,7 @@
 
 mod c;
 mod outline;
+mod places;
 mod shown;
 
 use std::collections::{BTreeMap, HashMap};
@@ -15,6 +16,7 @@ use md5::{Digest, Md5};
 pub use outline::{Item, ItemKind, Outline};
 
 use crate::defect::Defect;
+pub use places::{PathMap, Places};
 use shown::{Shown, package_around};
 
 /// Longest file that is taken for source, in bytes. Guards against paths in a profile that name
@@ -24,15 +26,6 @@ const MAX_LEN: u64 = 64 << 20;
 /// Most places that are looked at for files. No program has so many; a profile that lies may name
 /// millions.
 const MOST_PLACES: u32 = 100_000;
-
-/// A rewriting of paths that begin with `from`, as given by `--path-map FROM=TO`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PathMap {
-    /// Folder as the compiler wrote it.
-    pub from: PathBuf,
-    /// The same folder here.
-    pub to: PathBuf,
-}
 
 impl FromStr for PathMap {
     type Err = &'static str;
@@ -46,20 +39,6 @@ impl FromStr for PathMap {
             _ => Err("expected FROM=TO"),
         }
     }
-}
-
-/// Where to look for source files.
-#[derive(Clone, Default, Debug)]
-pub struct Places {
-    /// Paths are shown relative to this folder, and relative ones are looked for in it.
-    pub current_dir: PathBuf,
-    /// The folder of the program's package or workspace: paths that are not below the current
-    /// folder are shown relative to this one.
-    pub package: Option<PathBuf>,
-    /// Where to look for files that are not at their path, by ever shorter ends of the path.
-    pub root: Option<PathBuf>,
-    /// The first that fits a path rewrites it.
-    pub maps: Vec<PathMap>,
 }
 
 impl Places {

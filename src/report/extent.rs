@@ -11,29 +11,7 @@
 //! app::log               1 %       1 %    left out, and said so
 //! ```
 
-use super::{Figures, Sort, Table};
-
-/// Which functions to keep.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Extent {
-    /// All.
-    #[default]
-    All,
-    /// Those that hold 99 % of the peak, of the bytes allocated, and of what tables are sorted by;
-    /// and those that call them. At most forty.
-    WhatMatters,
-}
-
-/// What was left out of a report, as it does not matter much.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct LeftOut {
-    /// Functions.
-    pub functions: usize,
-    /// Their share of the peak, 0 to 1.
-    pub of_peak: f64,
-    /// Their share of the bytes allocated, 0 to 1.
-    pub of_allocated: f64,
-}
+use super::{Figures, LeftOut, Sort, Table};
 
 /// So much of each figure is shown, if there is room.
 const SHARE: f64 = 0.99;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Figures, LeftOut, Loss, Recording, Sampling};
+use super::{Figures, Loss, Recording, Sampling};
 use crate::defect::Defect;
 
 /// Memory by source line, for every function that touched any.
@@ -125,4 +125,15 @@ pub enum Scope {
     User,
     /// Also those of dependencies, std and system libraries.
     All,
+}
+
+/// What was left out of a report, as it does not matter much.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct LeftOut {
+    /// Functions.
+    pub functions: usize,
+    /// Their share of the peak, 0 to 1.
+    pub of_peak: f64,
+    /// Their share of the bytes allocated, 0 to 1.
+    pub of_allocated: f64,
 }

@@ -1,9 +1,7 @@
 //! Narrows a report to what was asked for, and puts its tables in order.
 
-use std::cmp::Reverse;
-
 use super::extent::keep_what_matters;
-use super::{Extent, Figures, Line, Note, Report, Table};
+use super::{Line, Note, Report, Sort, Table};
 
 /// What to keep of a report, and in which order.
 #[derive(Clone, Default, Debug)]
@@ -49,53 +47,15 @@ impl Filter {
     }
 }
 
-/// What tables are ordered by; numbers highest first.
+/// Which functions to keep.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Sort {
-    /// Bytes in use at the peak
+pub enum Extent {
+    /// All.
     #[default]
-    Peak,
-    /// Bytes in use at the end
-    Live,
-    /// Bytes allocated
-    Allocated,
-    /// Bytes freed
-    Freed,
-    /// Bytes allocated minus freed
-    Increment,
-    /// Blocks allocated
-    Count,
-    /// Bytes freed at once
-    Temporary,
-    /// Bytes from growing or shrinking blocks
-    Reallocated,
-    /// File and function
-    Name,
-}
-
-impl Sort {
-    /// Highest first, and among equals the most allocated.
-    fn rank(self, figures: &Figures) -> Reverse<(i64, i64)> {
-        Reverse(match self {
-            Sort::Name => (0, 0),
-            _ => (self.figure(figures), figures.allocated.bytes),
-        })
-    }
-
-    /// The figure tables are sorted by; 0 if they are not by any.
-    pub(super) fn figure(self, figures: &Figures) -> i64 {
-        match self {
-            Sort::Peak => figures.at_peak.bytes,
-            Sort::Live => figures.live.bytes,
-            Sort::Allocated => figures.allocated.bytes,
-            Sort::Freed => figures.freed.bytes,
-            Sort::Increment => figures.increment.bytes,
-            Sort::Count => figures.count,
-            Sort::Temporary => figures.temporary.bytes,
-            Sort::Reallocated => figures.reallocated.bytes,
-            Sort::Name => 0,
-        }
-    }
+    All,
+    /// Those that hold 99 % of the peak, of the bytes allocated, and of what tables are sorted by;
+    /// and those that call them. At most forty.
+    WhatMatters,
 }
 
 /// Which lines of a function to keep.

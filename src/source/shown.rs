@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::Places;
+use super::places::Places;
 
 /// What stands before the folder of a dependency or of std; behind it comes so many folders more
 /// that say nothing.

@@ -24,7 +24,7 @@ mod program;
 
 use gimli::{BaseAddresses, EhFrameHdr, EndianSlice, LittleEndian, Pointer, Register};
 
-use self::program::{Cfa, FrameEntry, Row, Saved, leb128};
+use self::program::{Cfa, FrameEntry, Saved, UnwindRow, leb128};
 use crate::unwinder::arch;
 use crate::unwinder::modules::Module;
 
@@ -256,7 +256,7 @@ fn look_up(index: usize, end: usize, pc: usize) -> Option<(usize, usize)> {
 /// ```
 #[cold]
 #[inline(never)]
-fn trampoline_of(row: &Row, is_signal: bool) -> Option<UnwindRule> {
+fn trampoline_of(row: &UnwindRow, is_signal: bool) -> Option<UnwindRule> {
     let (base, offset, through) = match row.cfa {
         Cfa::Register { register, offset } => (register, offset as isize, None),
         Cfa::Expression(expression) => sum(expression)?,
@@ -322,7 +322,7 @@ fn is_frame_pointer(register: u16) -> Option<bool> {
     }
 }
 
-fn rule_of(row: &Row) -> UnwindRule {
+fn rule_of(row: &UnwindRow) -> UnwindRule {
     let return_at = match (row.return_address, arch::RETURN_AT) {
         (Saved::Undefined, _) => return UnwindRule::OUTERMOST,
         (Saved::At(at), Some(always)) if at == always as i64 => 0,
@@ -503,7 +503,7 @@ mod tests {
                     };
                     let (address, fp) =
                         (theirs.cie().return_address_register(), arch::FRAME_POINTER);
-                    let theirs = Row {
+                    let theirs = UnwindRow {
                         cfa,
                         return_address: saved(address),
                         fp: saved(fp),

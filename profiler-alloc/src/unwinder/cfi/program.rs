@@ -10,7 +10,7 @@ use crate::unwinder::arch;
 
 /// What is known at one instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Row {
+pub struct UnwindRow {
     pub cfa: Cfa,
     pub return_address: Saved,
     pub fp: Saved,
@@ -119,13 +119,13 @@ impl FrameEntry {
     }
 
     /// What is known at `pc`, which must be in the function.
-    pub fn row(&self, pc: usize) -> Option<Row> {
+    pub fn row(&self, pc: usize) -> Option<UnwindRow> {
         if !(self.start..self.end).contains(&pc) {
             return None;
         }
-        let mut run = Run {
+        let mut run = ProgramRun {
             function: self,
-            row: Row {
+            row: UnwindRow {
                 cfa: Cfa::Unknown,
                 return_address: Saved::Same,
                 fp: Saved::Same,
@@ -142,16 +142,16 @@ impl FrameEntry {
 }
 
 /// A program under way.
-struct Run<'a> {
+struct ProgramRun<'a> {
     function: &'a FrameEntry,
-    row: Row,
+    row: UnwindRow,
     /// What the common part has left.
-    first: Option<Row>,
+    first: Option<UnwindRow>,
     at: usize,
     pc: usize,
 }
 
-impl Run<'_> {
+impl ProgramRun<'_> {
     /// Runs to the end, or to where the next row would begin beyond the instruction.
     fn program(&mut self, mut code: Bytes) -> Option<()> {
         let (code_unit, data_unit) = (self.function.code_unit, self.function.data_unit);
