@@ -100,16 +100,28 @@ impl StackCache {
     /// The stack that a walk from `start` would find, if it was found lately.
     #[inline]
     pub fn find(&self, start: Start, memory: &mut StackMemory) -> Option<StackRef> {
-        let mut is_it = |entry: &Recent| {
-            entry.start.is(start)
-                && (!entry.needs_fp || entry.start.registers.fp == start.registers.fp)
-                && memory.still_holds(self.words.get(entry.words))
-        };
+        let entry = self.places.get(start.place())?;
+        match self.is_of(entry, start, memory) {
+            true => Some(entry.stack),
+            false => self.find_beside(start, memory),
+        }
+    }
+
+    /// As [`find`](Self::find), which is not at the place where it is looked for first.
+    #[inline(never)]
+    fn find_beside(&self, start: Start, memory: &mut StackMemory) -> Option<StackRef> {
         let home = start.place();
-        (0..NEIGHBOURS)
+        (1..NEIGHBOURS)
             .filter_map(|neighbour| self.places.get(home ^ neighbour))
-            .find(|&entry| is_it(entry))
+            .find(|entry| self.is_of(entry, start, memory))
             .map(|entry| entry.stack)
+    }
+
+    #[inline(always)]
+    fn is_of(&self, entry: &Recent, start: Start, memory: &mut StackMemory) -> bool {
+        entry.start.is(start)
+            && (!entry.needs_fp || entry.start.registers.fp == start.registers.fp)
+            && memory.still_holds(self.words.get(entry.words))
     }
 
     /// Notes that a walk from `start` found `stack`. When it does so for a second time, it is remembered: `copy` copies the
@@ -143,6 +155,8 @@ impl StackCache {
             let (words, needs_fp) = self.words.add(copy);
             entry.words = words;
             entry.needs_fp = needs_fp.unwrap_or_default();
+            // Where it is looked for first.
+            self.places.swap(home, at);
         }
     }
 
