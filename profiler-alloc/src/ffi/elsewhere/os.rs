@@ -263,8 +263,10 @@ mod system {
     }
 
     pub fn rss() -> u64 {
-        let mut counters = MemoryCounters::default();
-        counters.len = size_of::<MemoryCounters>() as u32;
+        let mut counters = MemoryCounters {
+            len: size_of::<MemoryCounters>() as u32,
+            ..MemoryCounters::default()
+        };
         // SAFETY: the counters are valid to write to, and as long as stated.
         let told = unsafe {
             K32GetProcessMemoryInfo(GetCurrentProcess(), &mut counters, counters.len) != 0
