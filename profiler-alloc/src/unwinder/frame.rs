@@ -8,6 +8,10 @@ pub enum End {
     /// At the outermost frame.
     Complete,
     /// Before it: no unwind rule, or the next frame is not on this stack.
+    #[cfg_attr(
+        portable_unwinder,
+        allow(dead_code, reason = "the portable unwinder does not tell")
+    )]
     CutOff,
 }
 
