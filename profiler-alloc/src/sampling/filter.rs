@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn neighbours_in_memory_are_neighbours_here() {
         let filter = Small::new().unwrap();
-        let base = filter.counts.as_ptr() as usize;
+        let base = filter.counts.get().as_ptr() as usize;
         let place = |address| (&raw const *filter.near(address)) as usize - base;
         let first = place(0x5555_0000_0010);
         for n in 0..1_000 {
