@@ -110,7 +110,7 @@ fn queries_are_told_apart() {
         for id in 0..5 {
             record(QueryEvent::new(
                 "test",
-                &format!("SELECT name FROM users WHERE id = {id}"),
+                format!("SELECT name FROM users WHERE id = {id}"),
             ));
         }
     });
