@@ -3,11 +3,11 @@
 use core::alloc::{GlobalAlloc, Layout};
 use std::alloc::System;
 
-#[cfg(not(feature = "preload"))]
+#[cfg(all(can_record, not(feature = "preload")))]
 use profiler_alloc_format::env;
 
 use crate::counters::slot;
-#[cfg(not(feature = "preload"))]
+#[cfg(all(can_record, not(feature = "preload")))]
 use crate::ffi::os;
 use crate::sampling::fast_path;
 use crate::slow_path;
@@ -21,13 +21,13 @@ const KNOCK: usize = 1 << (usize::BITS - 2);
 /// handler's, or a small thread's.
 ///
 /// Only the program's own allocator begins a recording, as there may be another: so it is asked.
-#[cfg(not(feature = "preload"))]
+#[cfg(all(can_record, not(feature = "preload")))]
 #[used]
 // Before all that a program's own libraries have to be done then.
 #[unsafe(link_section = ".init_array.00101")]
 static AT_LOAD: extern "C" fn() = knock;
 
-#[cfg(not(feature = "preload"))]
+#[cfg(all(can_record, not(feature = "preload")))]
 extern "C" fn knock() {
     if os::env(env::OUTPUT).is_none_or(<[u8]>::is_empty) {
         return;
@@ -62,11 +62,12 @@ pub struct ProfilerAlloc<A = System> {
 }
 
 /// The name of the note that says that a program has this crate.
+#[cfg(can_record)]
 pub const NOTE_NAME: &[u8; 8] = b"memprof\0";
 
 /// A note in the program: a preloaded recorder leaves such programs to themselves, so that no block
 /// is counted twice. It is loaded with the program, and survives `strip`.
-#[cfg(not(feature = "preload"))]
+#[cfg(all(can_record, not(feature = "preload")))]
 #[repr(C, align(4))]
 struct Note {
     name_len: u32,
@@ -76,7 +77,7 @@ struct Note {
     version: u32,
 }
 
-#[cfg(not(feature = "preload"))]
+#[cfg(all(can_record, not(feature = "preload")))]
 #[used]
 #[unsafe(link_section = ".note.memprof")]
 static NOTE: Note = Note {

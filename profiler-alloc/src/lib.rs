@@ -6,13 +6,6 @@
     doc = include_str!("../README.md")
 )]
 
-#[cfg(not(all(
-    target_os = "linux",
-    target_pointer_width = "64",
-    target_endian = "little"
-)))]
-compile_error!("profiler-alloc runs on 64-bit little-endian Linux");
-
 mod allocator;
 mod counters;
 mod ffi;

@@ -3,7 +3,6 @@
 //! Never: knows what its records mean, beyond their layout in `profiler-alloc-format`.
 
 mod growth;
-mod mapping;
 pub mod path;
 mod record_numbers;
 pub mod store;

@@ -1,9 +1,7 @@
 //! Recordings started from code: a builder that gives a guard.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -103,7 +101,7 @@ impl RecordingBuilder {
             return Err(StartError::NotInstalled);
         }
         let path = std::path::absolute(&self.path).unwrap_or(self.path);
-        let output = ProfilePath::expand(path.as_os_str().as_bytes());
+        let output = ProfilePath::expand(path.as_os_str().as_encoded_bytes());
         let result = {
             let _inside = Inside::enter();
             output
@@ -147,7 +145,7 @@ impl Recording {
 
     /// Path of the profile, as opened.
     pub fn path(&self) -> &Path {
-        Path::new(OsStr::from_bytes(self.recorder.path()))
+        Path::new(os::os_str(self.recorder.path()))
     }
 
     /// Stops taking samples. Exact counts go on, and frees of blocks sampled before are still seen.
@@ -211,6 +209,10 @@ impl Drop for Recording {
 pub enum StartError {
     /// The program's global allocator is not a [`ProfilerAlloc`](crate::ProfilerAlloc).
     NotInstalled,
+    /// On this system the allocator only counts. See [`docs/platforms.md`].
+    ///
+    /// [`docs/platforms.md`]: https://github.com/memprof/memprof/blob/main/docs/platforms.md
+    NeedsLinux,
     /// A recording is under way, perhaps started by `memprof run`.
     AlreadyRecording,
     /// The program runs with more rights than its caller (setuid and the like).
@@ -229,6 +231,7 @@ pub enum StartError {
 impl StartError {
     fn from_refusal(refusal: Refusal, path: PathBuf) -> StartError {
         let number = match refusal {
+            Refusal::NeedsLinux => return StartError::NeedsLinux,
             Refusal::AlreadyRecording => return StartError::AlreadyRecording,
             Refusal::Privileged => return StartError::Privileged,
             Refusal::Memory => return StartError::Memory,
@@ -253,6 +256,9 @@ impl fmt::Display for StartError {
             StartError::NotInstalled => f.write_str(
                 "the program's allocator is not ProfilerAlloc; add to main.rs: \
                  #[global_allocator] static ALLOC: profiler_alloc::ProfilerAlloc = profiler_alloc::ProfilerAlloc::system();",
+            ),
+            StartError::NeedsLinux => f.write_str(
+                "recording needs 64-bit Linux; here, stats() and the attributes measure without one",
             ),
             StartError::AlreadyRecording => {
                 f.write_str("a recording is under way already; end it first, or run without `memprof run`")

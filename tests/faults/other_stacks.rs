@@ -80,7 +80,7 @@ fn one_loss(losses: &[Loss], what: &str, least: usize) {
 
 fn signals() {
     if cfg!(not(target_arch = "x86_64")) {
-        return eprintln!("not tested: signals' frames are known on x86-64 alone");
+        return;
     }
     let (losses, allocated) = run("interrupted_once", "// is interrupted");
     no_losses(&losses);
@@ -89,7 +89,7 @@ fn signals() {
 
 fn run_time_code() {
     if cfg!(not(any(target_arch = "x86_64", target_arch = "aarch64"))) {
-        return eprintln!("not tested: code is made here for x86-64 and AArch64 alone");
+        return;
     }
     let (losses, allocated) = run("through_run_time_code", "// with frame pointers");
     // Each of them where it stands in a stack that was not met before.

@@ -7,6 +7,8 @@
 use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
+use super::pages;
+
 use profiler_alloc_format::{
     FunctionCells, FurtherCells, HeaderCells, LineCells, ModuleCells, NodeCells, PointCells,
     ShareCells, SizeClassCells, StackCells, ThreadCells,
@@ -47,8 +49,8 @@ zeroed!(
 /// `count` zeros, whose pages take memory only once they are touched. `None` if the system refuses.
 pub fn zeroed<T: Zeroed>(count: usize) -> Option<&'static [T]> {
     let len = count.checked_mul(size_of::<T>())?;
-    let base = map(len, libc::PROT_READ | libc::PROT_WRITE)?;
-    // SAFETY: the mapping is fresh, page-aligned, `len` bytes long and never unmapped; T allows
+    let base = pages::zeroed(len, align_of::<T>())?;
+    // SAFETY: the mapping is fresh, aligned for T, `len` bytes long and never unmapped; T allows
     // zeros.
     Some(unsafe { core::slice::from_raw_parts(base.cast::<T>(), count) })
 }
@@ -62,8 +64,8 @@ pub unsafe trait Plain: 'static {}
 /// As [`zeroed`], for one owner.
 pub fn zeroed_mut<T: Plain>(count: usize) -> Option<&'static mut [T]> {
     let len = count.checked_mul(size_of::<T>())?;
-    let base = map(len, libc::PROT_READ | libc::PROT_WRITE)?;
-    // SAFETY: the mapping is fresh, page-aligned, `len` bytes long, never unmapped, and known to
+    let base = pages::zeroed(len, align_of::<T>())?;
+    // SAFETY: the mapping is fresh, aligned for T, `len` bytes long, never unmapped, and known to
     // nobody else; T allows zeros.
     Some(unsafe { core::slice::from_raw_parts_mut(base.cast::<T>(), count) })
 }
@@ -75,8 +77,8 @@ pub fn leak<T: Sync>(value: T) -> Option<&'static T> {
 
 /// Memory for one value that lives as long as the process; zero.
 pub fn leak_uninit<T: Sync>() -> Option<&'static mut MaybeUninit<T>> {
-    let base = map(size_of::<T>().max(1), libc::PROT_READ | libc::PROT_WRITE)?;
-    // SAFETY: the mapping is fresh, page-aligned (no type here needs more), large enough and never
+    let base = pages::zeroed(size_of::<T>().max(1), align_of::<T>())?;
+    // SAFETY: the mapping is fresh, aligned for T, large enough and never
     // unmapped.
     Some(unsafe { &mut *base.cast::<MaybeUninit<T>>() })
 }
@@ -88,9 +90,9 @@ pub fn leak_many<T: Sync>(
     mut make: impl FnMut(usize) -> T,
 ) -> Option<&'static mut [T]> {
     let len = count.checked_mul(size_of::<T>())?;
-    let base = map(len.max(1), libc::PROT_READ | libc::PROT_WRITE)?.cast::<T>();
+    let base = pages::zeroed(len.max(1), align_of::<T>())?.cast::<T>();
     for at in 0..count {
-        // SAFETY: the mapping is fresh, page-aligned (no type here needs more) and has room for
+        // SAFETY: the mapping is fresh, aligned for T and has room for
         // `count` values.
         unsafe { base.add(at).write(make(at)) };
     }
@@ -98,37 +100,13 @@ pub fn leak_many<T: Sync>(
     Some(unsafe { core::slice::from_raw_parts_mut(base, count) })
 }
 
-/// Address space without memory behind it, to be filled in by the file's chunks.
-pub fn reserve(len: usize) -> Option<*mut u8> {
-    map(len, libc::PROT_NONE)
-}
-
-/// Gives back the end of what [`reserve`] gave.
-///
-/// # Safety
-/// Nothing was ever filled in there, and nothing will be.
-pub unsafe fn give_back(base: *mut u8, len: usize) {
-    if len > 0 {
-        // SAFETY: as the caller promises, nobody can be looking at it.
-        unsafe { libc::munmap(base.cast(), len) };
-    }
-}
-
 /// As [`zeroed`], and zero again in a forked child, whatever way it was forked. Of whole pages.
 pub fn wiped_on_fork<T: Zeroed>(count: usize) -> Option<&'static [T]> {
     let memory: &'static [T] = zeroed(count)?;
     let base = memory.as_ptr().cast_mut();
-    // SAFETY: the pages were just mapped private and anonymous, as MADV_WIPEONFORK asks.
-    let advised = unsafe { libc::madvise(base.cast(), size_of_val(memory), libc::MADV_WIPEONFORK) };
-    (advised == 0).then_some(memory)
+    // SAFETY: the pages were just mapped, and nobody else knows of them.
+    let is_wiped = unsafe { pages::wipe_on_fork(base.cast(), size_of_val(memory)) };
+    is_wiped.then_some(memory)
 }
 
-fn map(len: usize, protection: i32) -> Option<*mut u8> {
-    // Miri, which runs the unit tests too, knows nothing of reservations.
-    let unreserved = if cfg!(miri) { 0 } else { libc::MAP_NORESERVE };
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | unreserved;
-    // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing that
-    // exists.
-    let base = unsafe { libc::mmap(core::ptr::null_mut(), len, protection, flags, -1, 0) };
-    (base != libc::MAP_FAILED).then_some(base.cast())
-}
+pub use pages::{give_back, reserve};

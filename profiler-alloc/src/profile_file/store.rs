@@ -23,9 +23,9 @@ use profiler_alloc_format::{
 };
 
 use super::growth::{Growing, Growth};
-use super::mapping::{map_file, privatize, reserve, uninterrupted};
 use super::record_numbers;
 use crate::ffi::descriptor::Descriptor;
+use crate::ffi::mapping::{self, map_file, privatize, reserve};
 use crate::ffi::memory::{self, Zeroed};
 use crate::ffi::os;
 
@@ -168,15 +168,11 @@ unsafe impl Sync for Store {}
 impl Store {
     /// Creates `path`, which must not exist, and reserves the first chunks.
     pub fn create(path: &CStr) -> Result<Store, OpenFailure> {
-        let flags =
-            libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-        // SAFETY: the path ends with a zero.
-        let opened = uninterrupted(|| unsafe { libc::open(path.as_ptr(), flags, 0o600) as isize });
-        let fd = opened.map_err(|error| match error {
-            libc::EEXIST => OpenFailure::Exists,
+        let fd = mapping::create(path).map_err(|error| match error {
+            mapping::EXISTS => OpenFailure::Exists,
             error => OpenFailure::Create(error),
         })?;
-        Self::fill(Descriptor::lasting(fd as i32)).inspect_err(|_| os::remove_file(path))
+        Self::fill(Descriptor::lasting(fd)).inspect_err(|_| os::remove_file(path))
     }
 
     fn fill(file: Descriptor) -> Result<Store, OpenFailure> {
@@ -293,7 +289,7 @@ impl Store {
         match grown {
             Ok(grown) => grown,
             // Signals were too fast: it is tried again with the next record.
-            Err(libc::EINTR) => false,
+            Err(mapping::INTERRUPTED) => false,
             Err(error) => {
                 self.refuse(error);
                 false
@@ -341,7 +337,7 @@ impl Store {
             return Ok(());
         }
         let at = HEADER_LEN + chunk * CHUNK_LEN;
-        let fd = self.file.ours_again().ok_or(libc::EBADF)?;
+        let fd = self.file.ours_again().ok_or(mapping::CLOSED)?;
         reserve(fd, at, CHUNK_LEN)?;
         // SAFETY: the address is within the range reserved for this table, as `from` is below its
         // `most_bytes`.
@@ -366,9 +362,8 @@ impl Store {
     /// Asks the system to write the file to disk, and waits for it.
     pub fn sync(&self) -> Result<(), i32> {
         for (base, len) in self.ranges() {
-            // SAFETY: the range is mapped.
-            if len > 0 && unsafe { libc::msync(base.cast(), len, libc::MS_SYNC) } != 0 {
-                return Err(os::last_error());
+            if len > 0 {
+                mapping::sync(base, len)?;
             }
         }
         Ok(())
@@ -432,7 +427,7 @@ impl Store {
 /// A descriptor that could not be moved out of the way is closed, and then unknown to the system.
 fn refused_number(error: i32) -> i32 {
     match error {
-        libc::EBADF => libc::EMFILE,
+        mapping::CLOSED => mapping::TOO_MANY_FILES,
         error => error,
     }
 }

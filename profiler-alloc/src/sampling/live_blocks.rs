@@ -246,7 +246,7 @@ type Bucket = [AtomicU64; BUCKET_WORDS];
 /// megabytes are shifted against each other.
 #[inline]
 fn home_bucket(address: usize) -> usize {
-    let hash = spread_high((address / MEGABYTE) as u64) as usize >> 32;
+    let hash = (spread_high((address / MEGABYTE) as u64) >> 32) as usize;
     (address / NEAR).wrapping_add(hash)
 }
 

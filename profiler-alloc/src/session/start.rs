@@ -5,6 +5,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use profiler_alloc_format::env::{self, Sample};
 use profiler_alloc_format::{MAGIC, STATE_EXITED, STATE_RECORDING, VERSION};
 
+use crate::ffi;
 use crate::ffi::callbacks;
 use crate::ffi::memory;
 use crate::ffi::os;
@@ -22,6 +23,8 @@ static STARTING: AtomicBool = AtomicBool::new(false);
 /// Why no recording was started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Refusal {
+    /// This system only counts.
+    NeedsLinux,
     /// One is active.
     AlreadyRecording,
     /// The program runs with more rights than its caller.
@@ -54,6 +57,9 @@ pub fn from_env() {
 
 /// Starts a recording into `output`, or beside it if that exists.
 pub fn start(output: ProfilePath, settings: &Settings) -> Result<&'static Recorder, Refusal> {
+    if !ffi::CAN_RECORD {
+        return Err(Refusal::NeedsLinux);
+    }
     if os::is_privileged() {
         return Err(Refusal::Privileged);
     }
@@ -159,6 +165,7 @@ fn write_header(store: &Store, settings: &Settings) {
 
 fn warn(refusal: Refusal, pattern: &[u8]) {
     let (what, error): (&[u8], i32) = match refusal {
+        Refusal::NeedsLinux => (b"recording needs 64-bit Linux", 0),
         Refusal::AlreadyRecording => (b"already recording", 0),
         Refusal::Privileged => (b"a program with raised privileges is not recorded", 0),
         Refusal::PathTooLong => (b"the path of the profile is too long", 0),

@@ -8,6 +8,10 @@ pub enum End {
     /// At the outermost frame.
     Complete,
     /// Before it.
+    #[cfg_attr(
+        portable_unwinder,
+        allow(dead_code, reason = "the portable unwinder does not tell")
+    )]
     CutOff(Why),
 }
 

@@ -1,6 +1,34 @@
 //! Disk space for the profile file, and the mapping of its chunks.
 
-use crate::ffi::os;
+use core::ffi::CStr;
+
+use super::os;
+
+/// What [`create`] says of a file that exists, and others of a descriptor that was closed and of
+/// signals that come too fast.
+pub const EXISTS: i32 = libc::EEXIST;
+pub const CLOSED: i32 = libc::EBADF;
+pub const INTERRUPTED: i32 = libc::EINTR;
+/// The process has as many files open as it may.
+pub const TOO_MANY_FILES: i32 = libc::EMFILE;
+
+/// Creates a file that only its owner may read, where none was and no link stands. Gives its
+/// descriptor, or `errno`.
+pub fn create(path: &CStr) -> Result<i32, i32> {
+    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: the path ends with a zero.
+    let opened = uninterrupted(|| unsafe { libc::open(path.as_ptr(), flags, 0o600) as isize });
+    opened.map(|fd| fd as i32)
+}
+
+/// Writes what is mapped there to disk, and waits for it.
+pub fn sync(base: *mut u8, len: usize) -> Result<(), i32> {
+    // SAFETY: msync changes no memory; of what is not mapped it gives an error.
+    match unsafe { libc::msync(base.cast(), len, libc::MS_SYNC) } {
+        0 => Ok(()),
+        _ => Err(os::last_error()),
+    }
+}
 
 /// Reserves disk space for `len` bytes at `at`. Looks at the limit on file size first: exceeding it
 /// raises a signal.
@@ -46,7 +74,7 @@ fn write_zeros(fd: i32, at: usize, len: usize) -> Result<(), i32> {
 
 /// Repeats a call that a signal interrupts, but not for ever: a timer may be faster than the file
 /// system.
-pub fn uninterrupted(mut call: impl FnMut() -> isize) -> Result<isize, i32> {
+fn uninterrupted(mut call: impl FnMut() -> isize) -> Result<isize, i32> {
     const MOST: usize = 1000;
     for _ in 0..MOST {
         let result = call();

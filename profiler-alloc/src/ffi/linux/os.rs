@@ -5,9 +5,11 @@
 use core::ffi::CStr;
 use core::ops::Range;
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
+use super::descriptor::Descriptor;
 use crate::ffi::decimal::Decimal;
-use crate::ffi::descriptor::Descriptor;
 
 /// Errors that the recorder gives itself.
 pub const NAME_TOO_LONG: i32 = libc::ENAMETOOLONG;
@@ -139,6 +141,11 @@ pub fn env(name: &str) -> Option<&'static [u8]> {
         let value = libc::getenv(c_name.as_ptr().cast());
         (!value.is_null()).then(|| CStr::from_ptr(value).to_bytes())
     }
+}
+
+/// The system's text, from the bytes that it is.
+pub fn os_str(bytes: &[u8]) -> &OsStr {
+    OsStr::from_bytes(bytes)
 }
 
 /// Target of a symbolic link, cut off at the buffer's length.

@@ -3,7 +3,7 @@
 
 use core::ffi::{CStr, c_int, c_void};
 
-use crate::ffi::os;
+use super::os;
 use crate::hash::mix;
 
 /// An executable or library that is loaded now.
