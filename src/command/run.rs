@@ -136,10 +136,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let profiles = output.profiles(run_id);
     if profiles.is_empty() {
         let name = program.name.to_string_lossy();
-        let way = match way {
-            Way::Preload if !is_preloaded => Way::Crate,
-            way => way,
-        };
+        let way = (way != Way::Preload || is_preloaded).then_some(way);
         say(&closing::nothing_recorded(&name, way));
         return Ok(ExitCode::from(code));
     }

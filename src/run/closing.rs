@@ -18,21 +18,27 @@ const CRATE: &str = "\
     #[global_allocator] static ALLOC: ProfilerAlloc = ProfilerAlloc::system();";
 
 /// What to say when no program of the run wrote a profile: of `program`, which was to be recorded
-/// in this way.
-pub fn nothing_recorded(program: &str, way: Way) -> String {
+/// in this way; `None` where the library was loaded into nothing.
+pub fn nothing_recorded(program: &str, way: Option<Way>) -> String {
+    const CLEARED: &str = "its environment was cleared on the way (as by `sudo` and `env -i`; write `memprof run` behind these)";
     match way {
-        Way::Neither(obstacle) => format!(
+        Some(Way::Neither(obstacle)) => format!(
             "nothing was recorded of {program}: {obstacle}. What records such programs is the crate; if it is of Rust, add it, \
              build and run again:\n\n{CRATE}"
         ),
-        Way::Crate => "\
-            nothing was recorded: the program has the profiler allocator, and its environment was cleared on the way (as by \
-            `sudo` and `env -i`; write `memprof run` behind these), or it was told not to be recorded"
-            .to_owned(),
-        Way::Preload => format!(
-            "nothing was recorded: no program of this run took memory by malloc, or the environment was cleared on the way (as by \
-             `sudo` and `env -i`; write `memprof run` behind these). Programs that bring their own malloc, static ones and those \
-             of another machine are recorded with the crate alone:\n\n{CRATE}"
+        Some(Way::Crate) => {
+            format!(
+                "nothing was recorded: {program} has the profiler allocator, and {CLEARED}, or it took no memory"
+            )
+        }
+        Some(Way::Preload) => format!(
+            "nothing was recorded: no program of this run took memory by malloc, or {CLEARED}. Programs that bring their own \
+             malloc, static ones and those of another machine are recorded with the crate alone:\n\n{CRATE}"
+        ),
+        None => format!(
+            "nothing was recorded: no program of this run has the profiler allocator, or {CLEARED}. Programs without it are \
+             recorded too, but not with --no-preload, and not below cargo without --preload. Add it with these lines, then build \
+             and run again:\n\n{CRATE}"
         ),
     }
 }

@@ -105,12 +105,9 @@ mod tests {
                 );
                 // A program may write to all that it was told of.
                 room[..usable_by_program].fill(0xff);
-                // SAFETY: as above.
-                assert_eq!(
-                    unsafe { super::size(room.as_ptr(), usable) },
-                    size,
-                    "of {usable}, filled"
-                );
+                // SAFETY: the block is `room`, or a part of it.
+                let found = unsafe { super::size(room.as_ptr(), usable) };
+                assert_eq!(found, size, "of {usable}, filled");
             }
         }
     }
