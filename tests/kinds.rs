@@ -73,6 +73,8 @@ struct Kind {
     /// The `[profile.release]` section.
     profile: &'static str,
     rustflags: &'static str,
+    /// Of the recorder, in quotes.
+    features: &'static str,
     allocator: &'static str,
     dependencies: &'static str,
     /// Another target than this machine's own.
@@ -89,6 +91,7 @@ const PLAIN: Kind = Kind {
     name: "plain",
     profile: "debug = 1",
     rustflags: "",
+    features: "",
     allocator: SYSTEM,
     dependencies: "",
     target: None,
@@ -107,9 +110,9 @@ impl Kind {
         fs::create_dir_all(folder.join("src")).unwrap();
         let recorder = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiler-alloc");
         let manifest = format!(
-            "[package]\nname = \"kind\"\nedition = \"2024\"\n\n[dependencies]\nprofiler-alloc = {{ path = {recorder:?}, default-features = false }}\n{}\n\
+            "[package]\nname = \"kind\"\nedition = \"2024\"\n\n[dependencies]\nprofiler-alloc = {{ path = {recorder:?}, default-features = false, features = [{}] }}\n{}\n\
              [profile.release]\n{}\n\n[workspace]\n",
-            self.dependencies, self.profile
+            self.features, self.dependencies, self.profile
         );
         fs::write(folder.join("Cargo.toml"), manifest).unwrap();
         fs::write(
@@ -120,7 +123,7 @@ impl Kind {
         let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
         fs::copy(lock, folder.join("Cargo.lock")).unwrap();
         // Kinds with the same flags share what they depend on.
-        let shared = if self.rustflags.is_empty() {
+        let shared = if self.rustflags.is_empty() && self.features.is_empty() {
             "shared"
         } else {
             self.name
@@ -534,7 +537,7 @@ fn frame_pointers_are_used_where_they_are_kept() {
 fn the_portable_unwinder() {
     Kind {
         name: "portable",
-        rustflags: "--cfg portable_unwinder",
+        features: "\"portable-unwinder\"",
         ..PLAIN
     }
     .check();
@@ -651,7 +654,7 @@ fn two_libraries_that_record_in_one_process() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         output
     };
-    let said = text(&memprof(&["run", "--sample", "all", "--", "./host"]).stderr);
+    let said = text(&memprof(&["run", "--no-preload", "--sample", "all", "--", "./host"]).stderr);
     let names = fs::read_dir(&place).unwrap();
     let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<_> = names.filter(|name| name.ends_with(".memprof")).collect();
