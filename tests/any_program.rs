@@ -1,6 +1,5 @@
 //! Programs that know nothing of memprof, in C and C++, recorded by `memprof run`.
 
-#[allow(dead_code, reason = "each test uses a part")]
 mod built;
 mod skip;
 
