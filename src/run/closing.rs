@@ -7,7 +7,7 @@ use super::{Recorded, Way};
 use crate::profile::Loss;
 use crate::units::{Bytes, Count};
 
-/// How many profiles of a run have a line of their own.
+/// Profiles of a run that have a line of their own, most memory first.
 const LISTED: usize = 8;
 
 /// The two lines that give a program the crate.
@@ -43,7 +43,7 @@ pub fn nothing_recorded(program: &str, way: Option<Way>) -> String {
     }
 }
 
-/// The lines of the run's profiles: most memory first, and one for those beyond [`LISTED`].
+/// The lines of the run's profiles: most memory first, and one for those beyond eight.
 pub fn recorded_lines(profiles: &[Recorded], machine: u64, folder: &Path) -> Vec<String> {
     let line = |profile| recorded_line(profile, machine, folder);
     // One line more stands for several profiles only.

@@ -100,7 +100,7 @@ impl Imports {
             }
             if let Some(way) = self.way_back(module) {
                 seen.extend(way.iter().cloned());
-                let names: Vec<_> = way.iter().map(|module| name(module)).collect();
+                let names: Vec<_> = way.iter().map(name).collect();
                 circles.push(names.join(" -> "));
             }
         }
