@@ -462,7 +462,11 @@ mod tests {
             };
             let bases = bases.set_eh_frame(address);
             let section = bytes(address as usize, index.min(address as usize), end).unwrap();
-            let table = EhFrame::from(EndianSlice::new(section, LittleEndian));
+            let mut table = EhFrame::from(EndianSlice::new(section, LittleEndian));
+            if cfg!(target_arch = "aarch64") {
+                // It has an instruction of its own, for return addresses that are signed.
+                table.set_vendor(gimli::Vendor::AArch64);
+            }
             let mut context = UnwindContext::new();
             let index = header.table().unwrap();
             let mut entries = index.iter(&bases);
