@@ -55,6 +55,11 @@ pub enum Defect {
         /// Number of records.
         records: u64,
     },
+    /// Records of contexts that lead nowhere.
+    ContextsDropped {
+        /// Number of records.
+        records: u64,
+    },
     /// Variances that are no finite, positive number; taken as 0.
     VariancesDropped {
         /// Number of figures.
@@ -200,6 +205,10 @@ impl fmt::Display for Defect {
             Defect::ExactRecordsDropped { records } => write!(
                 f,
                 "{records} records of the exact tables are damaged; what they counted is not shown"
+            ),
+            Defect::ContextsDropped { records } => write!(
+                f,
+                "{records} records of contexts are damaged; what was done in these is in no context"
             ),
             Defect::VariancesDropped { figures } => {
                 write!(

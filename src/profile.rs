@@ -3,6 +3,7 @@
 //! [`read`] is the way in; [`builder::Builder`] makes synthetic profiles for tests.
 
 pub mod builder;
+mod contexts;
 mod course;
 mod error;
 mod exact;
@@ -19,6 +20,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+pub use contexts::{Context, ContextId, Contexts};
 pub use course::{Course, Taken};
 pub use error::ReadError;
 pub use exact::{ProfiledFunction, ProfiledLine};
@@ -41,8 +43,10 @@ pub struct Profile {
     pub threads: Vec<Thread>,
     /// The trie of stacks; the root is number 0, and a parent's number is below its children's.
     pub nodes: Vec<Node>,
-    /// Totals of each distinct stack.
+    /// Totals of each distinct stack, and of each set of contexts that were in force for it.
     pub stacks: Vec<Stack>,
+    /// For whom the program worked, as it said; which of them were in force together.
+    pub contexts: Contexts,
     /// Totals that belong to no stack: what no longer fitted, and what is damaged.
     pub unattributed: Totals,
     /// Executables and libraries, by module number. The first is the main executable.
@@ -81,6 +85,9 @@ pub struct Node {
 pub struct Stack {
     /// Its innermost frame.
     pub node: NodeId,
+    /// Number of the contexts in force, in [`Contexts::sets`]. Stacks of the same frames and of other
+    /// contexts have the same node.
+    pub contexts: usize,
     /// What was allocated, freed and kept with this call stack.
     pub totals: Totals,
     /// When that was.

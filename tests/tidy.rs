@@ -20,6 +20,7 @@ const RECORDER: Layers = &[
     ("hash", &[]),
     ("ffi", &["hash"]),
     ("lockfree", &["hash", "ffi"]),
+    ("contexts", &["hash", "ffi", "lockfree"]),
     ("counters", &["hash", "ffi", "lockfree"]),
     ("profile_file", &["ffi", "lockfree"]),
     ("sampling", &["hash", "ffi", "lockfree", "counters"]),
@@ -33,6 +34,7 @@ const RECORDER: Layers = &[
         &[
             "ffi",
             "lockfree",
+            "contexts",
             "counters",
             "profile_file",
             "sampling",
@@ -50,7 +52,10 @@ const RECORDER: Layers = &[
         &["ffi", "counters", "sampling", "unwinder", "slow_path"],
     ),
     ("stats", &["counters", "session", "allocator"]),
-    ("measure", &["ffi", "counters", "session", "slow_path"]),
+    (
+        "measure",
+        &["ffi", "contexts", "counters", "session", "slow_path"],
+    ),
 ];
 
 const ANALYST: Layers = &[

@@ -7,6 +7,7 @@
 )]
 
 mod allocator;
+mod contexts;
 mod counters;
 mod ffi;
 mod hash;
@@ -50,6 +51,11 @@ pub use counters::installed::is_installed;
 /// The former name of [`measure`].
 #[doc(hidden)]
 pub use measure as wrappers;
+#[cfg(feature = "tracing")]
+pub use measure::contexts::ContextLayer;
+pub use measure::contexts::{
+    Context, ContextGuard, ContextStats, InContext, WithinContext, context, contexts,
+};
 pub use measure::{elapsed_timer, query_profiler, ram_profiler};
 pub use profiler_alloc_format::env::Sample;
 #[cfg(feature = "macros")]

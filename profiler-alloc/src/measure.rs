@@ -16,6 +16,7 @@
 //! `MEMPROF_OFF=1` in the environment turns all of them off, the feature `off` removes them.
 
 mod assertions;
+pub(crate) mod contexts;
 mod elapsed;
 mod enabled;
 mod exit;

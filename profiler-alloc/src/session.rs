@@ -10,6 +10,8 @@
 
 mod capture;
 mod clock;
+pub mod context_counts;
+mod file_contexts;
 pub mod fork;
 mod further;
 mod housekeeping;
@@ -19,6 +21,7 @@ mod remembered;
 mod samples;
 mod schedule;
 pub mod settings;
+pub mod span_layer;
 pub mod start;
 pub mod thread_exit;
 pub mod threads;
@@ -29,6 +32,7 @@ use profiler_alloc_format::ThreadCells;
 
 use self::capture::Capture;
 use self::clock::Clock;
+use self::file_contexts::FileContexts;
 use self::ownership::Ownership;
 use crate::counters::totals::Totals;
 use crate::ffi::os::Statm;
@@ -64,6 +68,7 @@ pub struct Recorder {
     pub sampled: SampledBlocks,
     thinning: Thinning,
     capture: Capture,
+    contexts: FileContexts,
     /// Every block is sampled, from the beginning to the end.
     takes_all: bool,
     timeline: Timeline,
@@ -155,6 +160,7 @@ impl Recorder {
             sampled: SampledBlocks::new(filter, live_blocks::FIRST_BUCKETS),
             thinning: Thinning::new(),
             capture: Capture::new(&store, clock, depth)?,
+            contexts: FileContexts::new(),
             takes_all,
             timeline: Timeline::new(),
             statm: Statm::open(),

@@ -30,6 +30,7 @@ use crate::counters::slot::{self, Operation};
 use crate::ffi::os;
 use crate::sampling::block::Block;
 use crate::sampling::fast_path;
+use crate::session::context_counts;
 use crate::session::fork;
 use crate::session::start;
 use crate::session::thread_exit;
@@ -156,6 +157,7 @@ fn count_and_record(
             threads::reset_thresholds(cells);
         }
     }
+    context_counts::bring_up_to_date();
     recorder.is_some()
 }
 

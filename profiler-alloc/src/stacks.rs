@@ -8,4 +8,5 @@ pub mod interner;
 pub mod previous_stack;
 pub mod stack_cache;
 pub mod trie;
+pub mod ways_out;
 pub mod workspace;

@@ -18,8 +18,8 @@ use profiler_alloc_format::{
 };
 
 use super::{
-    Counters, Course, Frame, Module, Node, Profile, ProfiledFunction, ReadError, Stack, State,
-    Thread, Totals, course, exact, timeline,
+    Contexts, Counters, Course, Frame, Module, Node, Profile, ProfiledFunction, ReadError, Stack,
+    State, Thread, Totals, contexts, course, exact, timeline,
 };
 use crate::defect::Defect;
 
@@ -82,6 +82,8 @@ impl<R: Read + Seek> Reader<'_, R> {
         let stacks = self.records(Table::Stacks, |h| h.stack_count)?;
         let further = self.records(Table::Further, |h| h.further_count)?;
         let header_after = self.header();
+        let context_sets = self.records(Table::ContextSets, |h| h.context_set_count)?;
+        let contexts = self.records(Table::Contexts, |h| h.context_count)?;
         let nodes = self.records(Table::Nodes, |h| h.node_count)?;
         let modules = self.records(Table::Modules, |h| h.module_count)?;
         let strings = self.bytes(Table::Strings, 1, |h| h.string_bytes)?;
@@ -94,14 +96,20 @@ impl<R: Read + Seek> Reader<'_, R> {
             true => 0,
             false => course::ticks(&header_after),
         };
-        let (stacks, unattributed) =
+        let (mut stacks, mut unattributed) =
             self.stacks((&stacks, &further), nodes.len(), (header.peak_epoch, ticks));
+        let contexts = self.contexts(&contexts, &context_sets, &strings);
+        let set_count = contexts.sets.len();
+        let (lost, nowhere) = contexts::take_out(&mut nodes, &mut stacks, set_count);
+        unattributed.add(&lost);
+        self.report_contexts(nowhere);
         let mut profile = Profile {
             header,
             sizes,
             threads: self::threads(&threads),
             nodes,
             stacks,
+            contexts,
             unattributed,
             modules: Vec::new(),
             timeline: Vec::new(),
@@ -323,6 +331,7 @@ impl<R: Read + Seek> Reader<'_, R> {
             if record.node != 0 && !missing {
                 stacks.push(Stack {
                     node: record.node,
+                    contexts: 0,
                     totals,
                     course,
                 });
@@ -340,6 +349,25 @@ impl<R: Read + Seek> Reader<'_, R> {
                 .push(Defect::VariancesDropped { figures: damaged });
         }
         (stacks, unattributed)
+    }
+
+    fn contexts(
+        &mut self,
+        records: &[format::Context],
+        sets: &[format::ContextSet],
+        strings: &[u8],
+    ) -> Contexts {
+        let text = |at, len| text(strings, at, len);
+        let (contexts, damaged) = Contexts::of(records, sets, text);
+        self.report_contexts(damaged);
+        contexts
+    }
+
+    fn report_contexts(&mut self, damaged: u64) {
+        if damaged > 0 {
+            let records = damaged;
+            self.defects.push(Defect::ContextsDropped { records });
+        }
     }
 
     /// The modules. Each path has bytes of its own, so all together are no longer than the strings.
@@ -459,7 +487,7 @@ macro_rules! record {
         }
     )*};
 }
-record!(Thread Node Stack Further Module Point Function Share Line);
+record!(Context ContextSet Thread Node Stack Further Module Point Function Share Line);
 
 /// The first `N` bytes of `bytes`, which has as many.
 fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {

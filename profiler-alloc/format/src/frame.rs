@@ -2,6 +2,9 @@
 
 /// The module number of an address that belonged to no known module.
 pub const UNKNOWN_MODULE: u16 = u16::MAX;
+/// The module number of a frame that is no code: the contexts in force, above the outermost frame
+/// of a stack. See [`Frame::contexts`].
+pub const CONTEXTS_MODULE: u16 = u16::MAX - 1;
 
 /// A return address, packed: `module << 48 | address`.
 ///
@@ -18,6 +21,12 @@ impl Frame {
     /// The frame at `address` of module number `module`. Bits of the address above the 48th are dropped.
     pub const fn new(module: u16, address: u64) -> Frame {
         Frame((module as u64) << Self::ADDRESS_BITS | address & ((1 << Self::ADDRESS_BITS) - 1))
+    }
+
+    /// Stands above the outermost frame of a stack that was taken with contexts in force: those of
+    /// record `number` of [`Table::ContextSets`](crate::Table::ContextSets).
+    pub const fn contexts(number: u32) -> Frame {
+        Frame::new(CONTEXTS_MODULE, number as u64)
     }
 
     /// The frame stored as `bits`.
@@ -51,5 +60,10 @@ mod tests {
         assert_eq!((frame.module(), frame.address()), (7, 0x8000_1234_5678));
         assert_eq!(Frame::from_bits(frame.to_bits()), frame);
         assert_ne!(frame, Frame::ELIDED);
+        let contexts = Frame::contexts(9);
+        assert_eq!(
+            (contexts.module(), contexts.address()),
+            (CONTEXTS_MODULE, 9)
+        );
     }
 }

@@ -272,8 +272,17 @@ record! {
         lost_crowded: u64,
         /// Bytes in [`Table::Sources`](crate::Table::Sources); 0 where nobody added any.
         source_bytes: u64,
+        /// Records in [`Table::Contexts`](crate::Table::Contexts).
+        context_count: u64,
+        /// Records in [`Table::ContextSets`](crate::Table::ContextSets).
+        context_set_count: u64,
+        /// Loss: times that contexts were in force without those around them, as there were too many
+        /// combinations or keys.
+        lost_contexts: u64,
+        /// What the layer of `tracing` has seen, in bits: see [`contexts`](crate::contexts).
+        span_layer: u64,
         /// Not used.
-        reserved: [u64; 5],
+        reserved: [u64; 1],
     }
 }
 
@@ -354,8 +363,12 @@ record! {
         own_alloc_offset: u64,
         /// The same for `freed_bytes`. *Signed.*
         own_freed_offset: u64,
+        /// Working value: the contexts in force at the last sample, by the process's own number.
+        last_contexts: u32,
         /// Not used.
-        reserved: [u64; 3],
+        unused: u32,
+        /// Not used.
+        reserved: [u64; 2],
     }
 }
 

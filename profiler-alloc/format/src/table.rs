@@ -31,11 +31,17 @@ pub enum Table {
     /// source files: its MD5, whether it was newer than the program, its path. See
     /// [`Header::source_bytes`](crate::Header::source_bytes).
     Sources = 11,
+    /// [`Context`](crate::Context) records: what was done while each context was in force. Record 0
+    /// is none.
+    Contexts = 12,
+    /// [`ContextSet`](crate::ContextSet) records: contexts that were in force together. Record 0 is
+    /// none.
+    ContextSets = 13,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 11] = [
+    pub const ALL: [Table; 13] = [
         Table::Threads,
         Table::Nodes,
         Table::Stacks,
@@ -47,6 +53,8 @@ impl Table {
         Table::Lines,
         Table::Further,
         Table::Sources,
+        Table::Contexts,
+        Table::ContextSets,
     ];
 
     /// The table that a directory byte names.
@@ -65,6 +73,6 @@ mod tests {
             assert_eq!(Table::from_byte(table as u8), Some(table));
         }
         assert_eq!(Table::from_byte(0), None);
-        assert_eq!(Table::from_byte(12), None);
+        assert_eq!(Table::from_byte(14), None);
     }
 }

@@ -29,12 +29,15 @@ pub struct ThreadCounts {
     pub freed: u64,
     /// Calls of `alloc`, `alloc_zeroed` and `realloc`.
     pub allocations: u64,
+    /// Calls of `dealloc` and `realloc`.
+    pub frees: u64,
 }
 
 struct Offset {
     allocated: Cell<u64>,
     freed: Cell<u64>,
     allocations: Cell<u64>,
+    frees: Cell<u64>,
 }
 
 thread_locals! {
@@ -43,22 +46,31 @@ thread_locals! {
             allocated: Cell::new(0),
             freed: Cell::new(0),
             allocations: Cell::new(0),
+            frees: Cell::new(0),
         }
     };
 }
 
 impl ThreadCounts {
+    /// Of a thread that has done nothing.
+    pub const NONE: ThreadCounts = ThreadCounts {
+        allocated: 0,
+        freed: 0,
+        allocations: 0,
+        frees: 0,
+    };
+
     /// Of the calling thread, now.
     #[inline]
     pub fn now() -> ThreadCounts {
         let cells = own_work::of_program();
         let (allocated, freed) = bytes_with(cells);
+        let blocks = OFFSET.with(|offset| (offset.allocations.get(), offset.frees.get()));
         ThreadCounts {
             allocated,
             freed,
-            allocations: OFFSET
-                .with(|offset| offset.allocations.get())
-                .wrapping_add(raw_allocations(cells)),
+            allocations: blocks.0.wrapping_add(raw_allocations(cells)),
+            frees: blocks.1.wrapping_add(raw_frees(cells)),
         }
     }
 
@@ -68,6 +80,7 @@ impl ThreadCounts {
             allocated: self.allocated.wrapping_sub(earlier.allocated),
             freed: self.freed.wrapping_sub(earlier.freed),
             allocations: self.allocations.wrapping_sub(earlier.allocations),
+            frees: self.frees.wrapping_sub(earlier.frees),
         }
     }
 
@@ -95,6 +108,11 @@ fn raw_allocations(cells: &ThreadCells) -> u64 {
     cells.allocs.load(Ordering::Relaxed).wrapping_add(reallocs)
 }
 
+fn raw_frees(cells: &ThreadCells) -> u64 {
+    let reallocs = cells.reallocs.load(Ordering::Relaxed);
+    cells.frees.load(Ordering::Relaxed).wrapping_add(reallocs)
+}
+
 /// The calling thread counts in `to` from now on. Counts already in `to` belong to earlier threads
 /// and are subtracted.
 ///
@@ -106,6 +124,7 @@ pub fn rebase(from: ThreadCounts, to: &ThreadCells) {
         allocated: to.alloc_bytes.load(Ordering::Relaxed),
         freed: to.freed_bytes.load(Ordering::Relaxed),
         allocations: raw_allocations(to),
+        frees: raw_frees(to),
     };
     let offset = from.since(raw);
     // For readers of the profile, who see the slot and not the thread. The slot of threads
@@ -123,6 +142,7 @@ fn set_offset(counts: ThreadCounts) {
         offset.allocated.set(counts.allocated);
         offset.freed.set(counts.freed);
         offset.allocations.set(counts.allocations);
+        offset.frees.set(counts.frees);
     });
 }
 

@@ -10,8 +10,8 @@ use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 use super::pages;
 
 use profiler_alloc_format::{
-    FunctionCells, FurtherCells, HeaderCells, LineCells, ModuleCells, NodeCells, PointCells,
-    ShareCells, SizeClassCells, StackCells, ThreadCells,
+    ContextCells, ContextSetCells, FunctionCells, FurtherCells, HeaderCells, LineCells,
+    ModuleCells, NodeCells, PointCells, ShareCells, SizeClassCells, StackCells, ThreadCells,
 };
 
 /// Types for which all-zero bytes are a valid value that may be shared between threads.
@@ -43,7 +43,9 @@ zeroed!(
     FunctionCells,
     ShareCells,
     LineCells,
-    FurtherCells
+    FurtherCells,
+    ContextCells,
+    ContextSetCells
 );
 
 /// `count` zeros, whose pages take memory only once they are touched. `None` if the system refuses.

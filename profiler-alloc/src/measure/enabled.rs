@@ -16,6 +16,12 @@ static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
 /// True if wrappers measure: not switched off, and not inside memprof's own work.
 #[inline]
 pub fn is_on() -> bool {
+    is_switched_on() && !thread_counts::is_untracked()
+}
+
+/// True if wrappers are not switched off.
+#[inline]
+pub fn is_switched_on() -> bool {
     if cfg!(feature = "off") {
         return false;
     }
@@ -23,7 +29,7 @@ pub fn is_on() -> bool {
         UNKNOWN => ask(),
         known => known,
     };
-    state == ON && !thread_counts::is_untracked()
+    state == ON
 }
 
 #[cold]

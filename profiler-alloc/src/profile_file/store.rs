@@ -17,10 +17,12 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use profiler_alloc_format::{
-    CHUNK_LEN, DIRECTORY_AT, FunctionCells, FurtherCells, HEADER_LEN, HeaderCells, LineCells,
-    MAX_CHUNKS, ModuleCells, NodeCells, PointCells, SIZE_CLASSES, SIZES_AT, ShareCells,
-    SizeClassCells, StackCells, Table, ThreadCells,
+    CHUNK_LEN, ContextCells, ContextSetCells, DIRECTORY_AT, FunctionCells, FurtherCells,
+    HEADER_LEN, HeaderCells, LineCells, MAX_CHUNKS, ModuleCells, NodeCells, PointCells,
+    SIZE_CLASSES, SIZES_AT, ShareCells, SizeClassCells, StackCells, Table, ThreadCells,
 };
+
+use profiler_alloc_format::contexts;
 
 use super::growth::{Growing, Growth};
 use super::record_numbers;
@@ -29,7 +31,7 @@ use crate::ffi::mapping::{self, map_file, privatize, reserve};
 use crate::ffi::memory::{self, Zeroed};
 use crate::ffi::os;
 
-/// Most records of each table, which bounds the file at about 112 MiB.
+/// Most records of each table, which bounds the file at about 120 MiB.
 const MAX_THREADS: usize = 16 << 10;
 const MAX_NODES: usize = 1 << 20;
 const MAX_STACKS: usize = 1 << 17;
@@ -38,6 +40,9 @@ const MAX_STRING_BYTES: usize = 8 << 20;
 const MAX_FUNCTIONS: usize = 1 << 14;
 const MAX_SHARES: usize = 1 << 17;
 const MAX_LINES: usize = 1 << 18;
+/// Those of the process, and a few that threads make at once.
+const MAX_CONTEXTS: usize = contexts::MAX_CONTEXTS + 4 * contexts::MAX_KEYS;
+const MAX_CONTEXT_SETS: usize = contexts::MAX_CONTEXT_SETS + (4 << 10);
 
 /// The tables that have a chunk from the start: all but the exact ones, which few programs need.
 const FIRST_TABLES: [Table; 6] = [
@@ -160,6 +165,8 @@ pub struct Store {
     pub shares: Records<ShareCells>,
     pub lines: Records<LineCells>,
     pub further: Records<FurtherCells>,
+    pub contexts: Records<ContextCells>,
+    pub context_sets: Records<ContextSetCells>,
 }
 
 // SAFETY: `base` is only read, and leads to atomics.
@@ -209,6 +216,8 @@ impl Store {
             shares: Records::reserve(Table::Shares, MAX_SHARES)?,
             lines: Records::reserve(Table::Lines, MAX_LINES)?,
             further: Records::reserve(Table::Further, MAX_STACKS)?,
+            contexts: Records::reserve(Table::Contexts, MAX_CONTEXTS)?,
+            context_sets: Records::reserve(Table::ContextSets, MAX_CONTEXT_SETS)?,
         })
     }
 
@@ -310,6 +319,8 @@ impl Store {
             Some(Table::Shares) => self.extend(&self.shares, growth),
             Some(Table::Lines) => self.extend(&self.lines, growth),
             Some(Table::Further) => self.extend(&self.further, growth),
+            Some(Table::Contexts) => self.extend(&self.contexts, growth),
+            Some(Table::ContextSets) => self.extend(&self.context_sets, growth),
             // Written by `memprof run`, once nothing is recorded any more.
             Some(Table::Sources) | None => Ok(()),
         }
@@ -385,6 +396,8 @@ impl Store {
             self.shares.shrink();
             self.lines.shrink();
             self.further.shrink();
+            self.contexts.shrink();
+            self.context_sets.shrink();
         }
     }
 
@@ -400,6 +413,7 @@ impl Store {
                     self.functions.base.as_ptr(),
                     self.shares.base.as_ptr(),
                     self.lines.base.as_ptr(),
+                    self.contexts.base.as_ptr(),
                 ];
                 privatize(base, len, keep.contains(&base));
             }
@@ -407,7 +421,7 @@ impl Store {
         self.file.close();
     }
 
-    fn ranges(&self) -> [(*mut u8, usize); 11] {
+    fn ranges(&self) -> [(*mut u8, usize); 13] {
         [
             (self.base, HEADER_LEN),
             self.threads.range(),
@@ -420,6 +434,8 @@ impl Store {
             self.shares.range(),
             self.lines.range(),
             self.further.range(),
+            self.contexts.range(),
+            self.context_sets.range(),
         ]
     }
 }

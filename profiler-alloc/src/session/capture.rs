@@ -2,9 +2,12 @@
 
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
-use profiler_alloc_format::ThreadCells;
+use profiler_alloc_format::{Frame, ThreadCells};
 
 use super::clock::Clock;
+use super::file_contexts::FileContexts;
+use crate::contexts::in_force;
+use crate::contexts::sets;
 use crate::counters::slot::{self, bump};
 use crate::profile_file::store::Store;
 use crate::stacks::frame_buffer::Frames;
@@ -31,6 +34,19 @@ pub enum Kind {
     Alloc,
     Free,
     Realloc,
+}
+
+/// What stands above the outermost frame of a stack.
+#[derive(Clone, Copy)]
+struct Above<'a> {
+    contexts: sets::Id,
+    file_contexts: &'a FileContexts,
+}
+
+impl Above<'_> {
+    fn frame(&self, store: &Store) -> Option<Frame> {
+        self.file_contexts.frame(store, self.contexts)
+    }
 }
 
 /// What stacks are taken with.
@@ -72,10 +88,12 @@ impl Capture {
     pub fn stack(
         &self,
         store: &Store,
+        file_contexts: &FileContexts,
         cells: &ThreadCells,
         kind: Kind,
         registers: Registers,
     ) -> (StackRef, usize) {
+        let contexts = in_force::all();
         let mut memory = memory_at(cells, registers.sp);
         let thread = slot::number();
         let Some(mut scratch) = self.scratch.take(thread as usize) else {
@@ -84,13 +102,24 @@ impl Capture {
         let first_frame = &mut scratch.first_frames[kind as usize];
         let start = self
             .first_return(first_frame, registers, &mut memory)
-            .map(|first| Start::new(thread, registers, first));
+            .map(|first| Start::new(thread, registers, first, contexts));
         let known = start.and_then(|start| scratch.cache.find(start, &mut memory));
         if let Some(stack) = known {
             bump(&cells.table_walks, 1);
             return (stack, 0);
         }
-        self.walk(store, cells, registers, &mut memory, &mut scratch, start)
+        let above = Above {
+            contexts,
+            file_contexts,
+        };
+        self.walk(
+            (store, above),
+            cells,
+            registers,
+            &mut memory,
+            &mut scratch,
+            start,
+        )
     }
 
     /// The return address of the first frame, if it is known how to find it.
@@ -112,7 +141,7 @@ impl Capture {
     #[inline(never)]
     fn walk(
         &self,
-        store: &Store,
+        (store, above): (&Store, Above<'_>),
         cells: &ThreadCells,
         registers: Registers,
         memory: &mut StackMemory,
@@ -121,8 +150,9 @@ impl Capture {
     ) -> (StackRef, usize) {
         let header = store.header();
         let candidate = self.candidate(registers, memory);
+        let guess = candidate.fingerprint.below(above.contexts);
         if candidate.len > 0
-            && let Some(stack) = self.stacks.known_candidate(candidate.fingerprint)
+            && let Some(stack) = self.stacks.known_candidate(guess)
         {
             bump(&cells.frame_pointer_walks, 1);
             self.trust_frame_pointers();
@@ -159,7 +189,10 @@ impl Capture {
         if frames.is_deep() {
             header.lost_middle_frames.fetch_add(1, Ordering::Relaxed);
         }
-        let stack = self.stacks.intern(store, &self.modules, &frames, now_ns);
+        let root = || above.frame(store);
+        let fingerprint = frames.fingerprint().below(above.contexts);
+        let stack =
+            (self.stacks).intern(store, &self.modules, (&frames, fingerprint), root, now_ns);
         if stack == StackRef::OTHER {
             let lost = match frames.walked() {
                 0 => &header.lost_starts,
@@ -170,7 +203,7 @@ impl Capture {
         // The frame pointers of one stack say nothing of another.
         if candidate.len > 0 && !memory.is_changed() {
             if end == End::Complete && frames.is_confirmed() {
-                self.stacks.confirm(candidate.fingerprint, stack);
+                self.stacks.confirm(guess, stack);
                 self.trust_frame_pointers();
             } else {
                 self.frame_pointer_trust.fetch_sub(1, Ordering::Relaxed);

@@ -5,6 +5,8 @@ use core::sync::atomic::Ordering;
 use profiler_alloc_format::{Point, ThreadCells};
 
 use super::Recorder;
+use super::span_layer;
+use crate::contexts::sets;
 use crate::counters::open_scopes;
 use crate::counters::own_work;
 use crate::session::threads;
@@ -78,6 +80,8 @@ impl Recorder {
         let cpu_ns = self.overhead.cpu_ns();
         header.cpu_ns.store(cpu_ns, Ordering::Relaxed);
         header.own_bytes.store(self.own_bytes(), Ordering::Relaxed);
+        (header.lost_contexts).store(sets::lost_sets(), Ordering::Relaxed);
+        (header.span_layer).store(span_layer::seen(), Ordering::Relaxed);
         self.timeline.add(&self.store, now_ns, cpu_ns, || Point {
             time_ns: now_ns.saturating_add(1),
             heap: heap as u64,

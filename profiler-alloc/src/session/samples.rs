@@ -8,6 +8,7 @@ use profiler_alloc_format::{StackCells, ThreadCells, size_class};
 
 use super::Recorder;
 use super::capture::Kind;
+use crate::contexts::in_force;
 use crate::counters::slot::number;
 use crate::ffi::thread_local::thread_locals;
 use crate::sampling::at_peak::add_variance;
@@ -16,6 +17,7 @@ use crate::sampling::draws::random;
 use crate::sampling::live_blocks;
 use crate::sampling::weights::{self, Weight};
 use crate::stacks::interner::{self, StackRef};
+use crate::stacks::ways_out;
 use crate::unwinder::registers::Registers;
 
 thread_locals! {
@@ -272,7 +274,8 @@ impl Recorder {
     /// The calling thread's stack from `at` outwards, and the number of frames walked.
     #[inline(never)]
     fn stack(&self, cells: &ThreadCells, kind: Kind, at: Registers) -> (StackRef, usize) {
-        self.capture.stack(&self.store, cells, kind, at)
+        self.capture
+            .stack(&self.store, &self.contexts, cells, kind, at)
     }
 
     /// Notes where the thread is now, and that it has left where it was.
@@ -280,7 +283,14 @@ impl Recorder {
         let left = cells.last_node.load(Ordering::Relaxed);
         if left != at.node {
             let heap = cells.last_heap.load(Ordering::Relaxed) as i64;
-            interner::leave(&self.store, left, at.node, heap);
+            let contexts = in_force::all();
+            match cells.last_contexts.load(Ordering::Relaxed) == contexts {
+                true => ways_out::leave(&self.store, left, at.node, heap),
+                false => {
+                    ways_out::leave_contexts(&self.store, left, at.node, heap);
+                    cells.last_contexts.store(contexts, Ordering::Relaxed);
+                }
+            }
             cells.last_node.store(at.node, Ordering::Relaxed);
         }
     }

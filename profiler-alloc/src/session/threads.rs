@@ -20,6 +20,7 @@ use crate::lockfree::active::force_slow_path;
 use crate::lockfree::lazy_slice::LazySlice;
 use crate::lockfree::slot_pool::{self, SlotPool};
 use crate::sampling::fast_path;
+use crate::session::context_counts;
 use crate::session::{self, Recorder};
 
 /// Slots for when nothing is recorded.
@@ -77,6 +78,7 @@ pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells>
     let seed = os::now_ns() ^ u64::from(os::thread_id()) << 32 ^ (&raw const *cells as u64);
     cells.random.store(seed, Ordering::Relaxed);
     cells.last_node.store(0, Ordering::Relaxed);
+    cells.last_contexts.store(0, Ordering::Relaxed);
     cells.stack_top.store(0, Ordering::Relaxed);
     match recorder {
         Some(recorder) => recorder.on_join(cells),
@@ -103,6 +105,7 @@ pub fn leave() {
         return;
     }
     publish(cells);
+    context_counts::bring_up_to_date();
     change_to(slot::no_slot(), None);
     let free = match session::with_generation(cells.generation.load(Ordering::Relaxed)) {
         Some(recorder) => &recorder.slot_pool,

@@ -73,19 +73,21 @@ impl Stacks {
         }
     }
 
-    /// The stack of a table walk, made if it is new. [`StackRef::OTHER`] if a table is full.
+    /// The stack of a table walk, made if it is new. [`StackRef::OTHER`] if a table is full. `root`
+    /// gives what stands above the outermost frame; the fingerprint knows of it.
     pub fn intern(
         &self,
         store: &Store,
         modules: &Modules,
-        frames: &Frames,
+        (frames, fingerprint): (&Frames, Fingerprint),
+        root: impl FnOnce() -> Option<Frame>,
         now_ns: u64,
     ) -> StackRef {
-        let key = frames.fingerprint().to_bits();
+        let key = fingerprint.to_bits();
         if let Some(bits) = self.walks.find(key, |_| true) {
             return StackRef::from_bits(bits);
         }
-        let Some(stack) = self.add(store, modules, frames, now_ns) else {
+        let Some(stack) = self.add(store, modules, frames, root(), now_ns) else {
             return StackRef::OTHER;
         };
         self.walks.insert(key, stack.to_bits());
@@ -102,18 +104,22 @@ impl Stacks {
         store: &Store,
         modules: &Modules,
         frames: &Frames,
+        root: Option<Frame>,
         now_ns: u64,
     ) -> Option<StackRef> {
-        let mut node = 0;
+        if frames.walked() == 0 {
+            return None;
+        }
+        let mut node = match root {
+            Some(root) => self.trie.child(store, 0, root)?,
+            None => 0,
+        };
         for site in frames.outermost_first() {
             let frame = match site {
                 Some(site) => frame_of(store, modules, site, now_ns),
                 None => Frame::ELIDED,
             };
             node = self.trie.child(store, node, frame)?;
-        }
-        if node == 0 {
-            return None;
         }
         let stack = self.trie.stack(store, node, now_ns)?;
         Some(StackRef { stack, node })
@@ -129,32 +135,6 @@ fn frame_of(store: &Store, modules: &Modules, site: CodeAddress, now_ns: u64) ->
         None => {
             store.header().lost_modules.fetch_add(1, Ordering::Relaxed);
             Frame::new(UNKNOWN_MODULE, site.address() as u64)
-        }
-    }
-}
-
-/// A thread went on from the stack ending at `left` to the one ending at `entered`, with `heap` bytes in use in between:
-/// every frame that is no longer on the stack, or stands at another line, has then been left with that heap.
-pub fn leave(store: &Store, left: u32, entered: u32, heap: i64) {
-    let mark = heap.max(0) as u64 + 1;
-    // A parent's number is below its children's, so stepping the larger of the two ends at their common ancestor, and all
-    // nodes on the way are among these.
-    let count = left.max(entered) as usize + 1;
-    let nodes = store.nodes.get_many(0, count).unwrap_or_default();
-    let (mut left, mut entered) = (left as usize, entered as usize);
-    while left != entered {
-        let Some(cells) = nodes.get(left.max(entered)) else {
-            return;
-        };
-        let parent = cells.parent.load(Ordering::Relaxed) as usize;
-        if left > entered {
-            // Mostly it was left with more before.
-            if cells.heap_after.load(Ordering::Relaxed) < mark {
-                cells.heap_after.fetch_max(mark, Ordering::Relaxed);
-            }
-            left = parent;
-        } else {
-            entered = parent;
         }
     }
 }

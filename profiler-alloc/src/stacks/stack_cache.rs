@@ -52,20 +52,25 @@ struct Recent {
 pub struct Start {
     key: u64,
     registers: Registers,
+    /// The contexts in force, by number: the same walk finds another stack below others.
+    contexts: u32,
 }
 
 impl Start {
-    /// Of a walk of thread number `thread` from `registers`, whose caller returns to `first`.
+    /// Of a walk of thread number `thread` from `registers`, whose caller returns to `first`, while
+    /// `contexts` are in force.
     #[inline]
-    pub fn new(thread: u32, registers: Registers, first: usize) -> Start {
+    pub fn new(thread: u32, registers: Registers, first: usize, contexts: u32) -> Start {
         let key = (registers.pc as u64).rotate_left(40)
             ^ (registers.sp as u64).rotate_left(20)
             ^ first as u64
-            ^ u64::from(thread) << 48;
+            ^ u64::from(thread) << 48
+            ^ u64::from(contexts).rotate_left(56);
         let key = spread_high(key);
         Start {
             key: key | 1,
             registers,
+            contexts,
         }
     }
 
@@ -73,13 +78,17 @@ impl Start {
     const SINK: Start = Start {
         key: 0,
         registers: Registers::new(0, 0, 0),
+        contexts: 0,
     };
 
     /// True for the same place of the same thread: other walks may share a key, which is a hash.
     #[inline]
     fn is(self, other: Start) -> bool {
         let (one, two) = (self.registers, other.registers);
-        self.key == other.key && one.sp == two.sp && one.pc == two.pc
+        self.key == other.key
+            && one.sp == two.sp
+            && one.pc == two.pc
+            && self.contexts == other.contexts
     }
 
     #[inline]
@@ -194,7 +203,7 @@ mod tests {
         };
         let mut memory = StackMemory::at(place, &mut own);
         let registers = Registers::new(0x5555_0010, 0x7fff_0000_1000, 5);
-        let start = Start::new(3, registers, 0x5555_1234);
+        let start = Start::new(3, registers, 0x5555_1234, 0);
         let mut entry = StackCache::new();
         let stacks = (1..NEIGHBOURS as u32).map(|stack| StackRef { stack, node: stack });
         for stack in stacks.clone().chain(stacks.clone()) {
@@ -219,7 +228,7 @@ mod tests {
         };
         let mut memory = StackMemory::at(place, &mut own);
         let registers = Registers::new(0x5555_0010, 0x7fff_0000_1000, 5);
-        let start = Start::new(3, registers, 0x5555_1234);
+        let start = Start::new(3, registers, 0x5555_1234, 0);
         let stack = StackRef { stack: 9, node: 10 };
         let mut entry = StackCache::new();
         assert!(entry.find(start, &mut memory).is_none(), "nothing yet");
@@ -241,13 +250,14 @@ mod tests {
             sp: registers.sp ^ 0x10 << 20,
             ..registers
         };
-        let twin = Start::new(3, twin, 0x5555_1234);
+        let twin = Start::new(3, twin, 0x5555_1234, 0);
         assert_eq!(twin.key, start.key);
         assert!(entry.find(twin, &mut memory).is_none());
         let elsewhere = [
-            Start::new(3, Registers { fp: 6, ..registers }, 0x5555_1234),
-            Start::new(3, registers, 0x5555_1235),
-            Start::new(4, registers, 0x5555_1234),
+            Start::new(3, Registers { fp: 6, ..registers }, 0x5555_1234, 0),
+            Start::new(3, registers, 0x5555_1235, 0),
+            Start::new(4, registers, 0x5555_1234, 0),
+            Start::new(3, registers, 0x5555_1234, 1),
         ];
         for other in elsewhere {
             assert!(entry.find(other, &mut memory).is_none(), "{other:?}");

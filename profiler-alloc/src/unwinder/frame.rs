@@ -1,5 +1,6 @@
 //! What a walk gives: frames, how it ended, and hashes of whole stacks.
 
+use crate::hash::spread_high;
 use crate::unwinder::modules::CodeAddress;
 
 /// How a walk ended.
@@ -58,6 +59,12 @@ impl Fingerprint {
     pub fn push(&mut self, site: CodeAddress) {
         let mixed = (self.0 ^ site.to_bits()).wrapping_mul(0xff51_afd7_ed55_8ccd);
         self.0 = mixed ^ (mixed >> 32);
+    }
+
+    /// That of the same frames while contexts are in force, given by number; 0 is none.
+    #[inline]
+    pub fn below(self, contexts: u32) -> Fingerprint {
+        Fingerprint(self.0 ^ spread_high(contexts.into()))
     }
 
     pub const fn to_bits(self) -> u64 {

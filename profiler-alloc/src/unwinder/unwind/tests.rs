@@ -104,7 +104,7 @@ impl Oracle {
 
         // A stack that is recognized is this one.
         let mut memory = StackMemory::at(registers.sp, &mut OwnStack::find());
-        let start = Start::new(1, registers, ours[0]);
+        let start = Start::new(1, registers, ours[0], 0);
         let number = match self.stacks.iter().position(|stack| *stack == ours) {
             Some(known) => known,
             None => {

@@ -1,0 +1,146 @@
+//! Futures that are polled, and dropped, with contexts in force, on whichever thread that happens.
+
+use core::future::Future;
+use core::pin::Pin;
+use core::task::Poll;
+
+use super::{Context, Continued, Visit};
+use crate::measure::scope::Scope;
+
+/// Futures that work for somebody.
+///
+/// ```
+/// use profiler_alloc::InContext;
+///
+/// async fn load(id: u64) -> Vec<u8> {
+///     vec![0; id as usize]
+/// }
+///
+/// # async fn serve() {
+/// let order = load(7).in_context("route", "/orders/{id}").in_context("tenant", "acme").await;
+/// # }
+/// ```
+pub trait InContext: Future + Sized {
+    /// The same future, with the context `value` of `key` in force during its polls and while it is
+    /// dropped; all of it counts as one entry. A future that is dropped before its first poll is
+    /// none.
+    fn in_context(self, key: &str, value: impl AsRef<str>) -> WithinContext<Self> {
+        let visit = Visit::new(Context::new(key, value));
+        WithinContext::new(Visiting::Entered(visit), self)
+    }
+}
+
+impl<F: Future> InContext for F {}
+
+pin_project_lite::pin_project! {
+    /// What [`InContext::in_context`] and [`Context::carry`] return.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct WithinContext<F> {
+        visiting: Visiting,
+        // None once it has come to its end.
+        #[pin]
+        future: Option<F>,
+    }
+
+    impl<F> PinnedDrop for WithinContext<F> {
+        fn drop(this: Pin<&mut Self>) {
+            let mut this = this.project();
+            if this.future.is_some() {
+                this.visiting.drop_inside(|| this.future.set(None));
+            }
+            this.visiting.complete();
+        }
+    }
+}
+
+impl<F> WithinContext<F> {
+    pub(super) fn new(visiting: Visiting, future: F) -> WithinContext<F> {
+        WithinContext {
+            visiting,
+            future: Some(future),
+        }
+    }
+}
+
+impl<F: Future> Future for WithinContext<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut core::task::Context<'_>) -> Poll<F::Output> {
+        let mut this = self.project();
+        let Some(future) = this.future.as_mut().as_pin_mut() else {
+            return Poll::Pending;
+        };
+        let visit = Inside::new(this.visiting);
+        let result = future.poll(context);
+        // What it still holds is freed in the context that took it.
+        if result.is_ready() {
+            this.future.set(None);
+        }
+        drop(visit);
+        result
+    }
+}
+
+/// How a future's contexts count.
+#[derive(Debug)]
+pub(super) enum Visiting {
+    /// As an entry of their own.
+    Entered(Visit),
+    /// As a part of one.
+    Continued(Continued),
+}
+
+impl Scope for Visiting {
+    fn resume(&mut self) {
+        match self {
+            Visiting::Entered(visit) => visit.resume(),
+            Visiting::Continued(continued) => continued.resume(),
+        }
+    }
+
+    fn pause(&mut self) {
+        match self {
+            Visiting::Entered(visit) => visit.pause(),
+            Visiting::Continued(continued) => continued.pause(),
+        }
+    }
+
+    fn complete(&mut self) {
+        if let Visiting::Entered(visit) = self {
+            visit.complete();
+        }
+    }
+}
+
+impl Visiting {
+    /// The future is given up. One that was never polled is no entry; what it frees is freed in its
+    /// context all the same.
+    fn drop_inside(&mut self, give_up: impl FnOnce()) {
+        let context = match self {
+            Visiting::Entered(visit) if !visit.is_over => {
+                let _inside = Inside::new(self);
+                return give_up();
+            }
+            Visiting::Entered(visit) => visit.context,
+            Visiting::Continued(continued) => continued.context,
+        };
+        context.run(give_up);
+    }
+}
+
+/// One poll.
+struct Inside<'a>(&'a mut Visiting);
+
+impl<'a> Inside<'a> {
+    fn new(visiting: &'a mut Visiting) -> Self {
+        visiting.resume();
+        Inside(visiting)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.pause();
+    }
+}

@@ -1,0 +1,283 @@
+//! Contexts: for whom the program worked, as it said itself.
+
+use std::collections::HashMap;
+
+use profiler_alloc_format as format;
+use profiler_alloc_format::contexts::{ENTRY_CLASSES, Shard, entry_quantile};
+use profiler_alloc_format::{CONTEXTS_MODULE, Frame};
+
+use super::{Node, NodeId, Stack, Totals};
+
+/// Number of a [`Context`] in [`Contexts::all`].
+pub type ContextId = usize;
+
+/// The contexts of a profile, and which were in force together.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Contexts {
+    /// Each value of each key once.
+    pub all: Vec<Context>,
+    /// By the number of a set, the contexts in force. The first is none.
+    pub sets: Vec<Vec<ContextId>>,
+}
+
+/// A value of a key, and what was done while it was in force: exact counts, whatever was sampled.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Context {
+    /// Such as `route`.
+    pub key: String,
+    /// Such as `/orders/{id}`.
+    pub value: String,
+    /// It takes what no longer fitted of its key.
+    pub is_other: bool,
+    /// Bytes allocated.
+    pub alloc_bytes: u64,
+    /// Blocks allocated, reallocs included.
+    pub allocs: u64,
+    /// Bytes freed.
+    pub freed_bytes: u64,
+    /// Blocks freed, reallocs included.
+    pub frees: u64,
+    /// Times that it was entered and left.
+    pub entries: u64,
+    /// Most bytes allocated in one entry.
+    pub most_in_entry: u64,
+    entry_classes: [u32; ENTRY_CLASSES],
+}
+
+impl Context {
+    /// The bytes that a share of `quantile` of all entries stayed within, to an eighth. `None` if
+    /// there was no entry.
+    pub fn entry_bytes(&self, quantile: f64) -> Option<u64> {
+        entry_quantile(&self.entry_classes, quantile, self.most_in_entry)
+    }
+
+    /// Bytes allocated in one entry on average, in entries that are over and in those that are not.
+    pub fn mean_in_entry(&self) -> Option<u64> {
+        self.alloc_bytes.checked_div(self.entries)
+    }
+
+    fn of(record: &format::Context, key: String, value: String) -> Context {
+        Context {
+            key,
+            value,
+            is_other: record.is_other != 0,
+            alloc_bytes: record.count(Shard::AllocBytes),
+            allocs: record.count(Shard::Allocs),
+            freed_bytes: record.count(Shard::FreedBytes),
+            frees: record.count(Shard::Frees),
+            entries: record.count(Shard::Entries),
+            most_in_entry: record.most,
+            entry_classes: record.entry_classes(),
+        }
+    }
+
+    /// Two threads may have named it at once, so that it has two records.
+    fn add(&mut self, other: &Context) {
+        self.alloc_bytes = self.alloc_bytes.saturating_add(other.alloc_bytes);
+        self.allocs = self.allocs.saturating_add(other.allocs);
+        self.freed_bytes = self.freed_bytes.saturating_add(other.freed_bytes);
+        self.frees = self.frees.saturating_add(other.frees);
+        self.entries = self.entries.saturating_add(other.entries);
+        self.most_in_entry = self.most_in_entry.max(other.most_in_entry);
+        for (sum, more) in self.entry_classes.iter_mut().zip(other.entry_classes) {
+            *sum = sum.saturating_add(more);
+        }
+    }
+}
+
+impl Contexts {
+    /// Decodes the records. The second value counts those that lead nowhere.
+    pub(super) fn of(
+        records: &[format::Context],
+        sets: &[format::ContextSet],
+        text: impl Fn(u32, u32) -> String,
+    ) -> (Contexts, u64) {
+        let mut contexts = Contexts::default();
+        let mut damaged = 0;
+        let mut by_name = HashMap::new();
+        // By the number of a record.
+        let mut ids = Vec::with_capacity(records.len());
+        for (number, record) in records.iter().enumerate() {
+            let key = text(record.key_at, record.key_len);
+            // Number 0 is none, and one without a key is being made.
+            damaged += u64::from(number > 0 && record.key_len != 0 && key.is_empty());
+            if number == 0 || key.is_empty() {
+                ids.push(None);
+                continue;
+            }
+            let value = text(record.value_at, record.value_len);
+            let context = Context::of(record, key, value);
+            let name = (context.key.clone(), context.value.clone());
+            let id = *by_name.entry(name).or_insert(contexts.all.len());
+            match contexts.all.get_mut(id) {
+                Some(known) => known.add(&context),
+                None => contexts.all.push(context),
+            }
+            ids.push(Some(id));
+        }
+        for set in sets {
+            let known = |number: u32| ids.get(number as usize).copied().flatten();
+            damaged += set
+                .numbers()
+                .filter(|&number| known(number).is_none())
+                .count() as u64;
+            let mut members: Vec<ContextId> = set.numbers().filter_map(known).collect();
+            members.sort_unstable();
+            members.dedup();
+            contexts.sets.push(members);
+        }
+        if contexts.sets.is_empty() {
+            contexts.sets.push(Vec::new());
+        }
+        (contexts, damaged)
+    }
+
+    /// The contexts in force for a stack.
+    pub fn in_force(&self, stack: &Stack) -> &[ContextId] {
+        self.sets.get(stack.contexts).map_or(&[], Vec::as_slice)
+    }
+
+    /// The keys, in the order of the alphabet.
+    pub fn keys(&self) -> Vec<&str> {
+        let mut keys: Vec<&str> = self.all.iter().map(|context| &*context.key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+}
+
+/// Takes the contexts out of the trie: whoever does not ask for them sees the stacks that there
+/// would be without. Gives what stacks without a frame were attributed, and how many nodes name
+/// contexts that the profile does not have.
+pub(super) fn take_out(
+    nodes: &mut Vec<Node>,
+    stacks: &mut Vec<Stack>,
+    set_count: usize,
+) -> (Totals, u64) {
+    let mut lost = Totals::default();
+    let set_of = |node: &Node| {
+        let frame = node.frame.filter(|frame| frame.module() == CONTEXTS_MODULE);
+        frame.map(Frame::address)
+    };
+    if !nodes.iter().any(|node| set_of(node).is_some()) {
+        return (lost, 0);
+    }
+    let mut damaged = 0;
+    let mut kept: Vec<Node> = vec![nodes[0]];
+    let mut by_frame: HashMap<(NodeId, Frame), NodeId> = HashMap::new();
+    // What each node has become, and below which set it stands.
+    let mut places: Vec<(NodeId, usize)> = vec![(0, 0)];
+    for node in &nodes[1..] {
+        let (parent, set) = places[node.parent as usize];
+        if let Some(number) = set_of(node) {
+            let known = usize::try_from(number)
+                .ok()
+                .filter(|&number| number < set_count);
+            damaged += u64::from(known.is_none());
+            places.push((parent, known.unwrap_or(0)));
+            continue;
+        }
+        let next = kept.len() as NodeId;
+        let place = match node.frame {
+            Some(frame) => *by_frame.entry((parent, frame)).or_insert(next),
+            None => next,
+        };
+        match kept.get_mut(place as usize) {
+            Some(known) => known.heap_after = known.heap_after.max(node.heap_after),
+            None => kept.push(Node { parent, ..*node }),
+        }
+        places.push((place, set));
+    }
+    stacks.retain_mut(|stack| {
+        let (node, contexts) = places[stack.node as usize];
+        stack.node = node;
+        stack.contexts = contexts;
+        if node == 0 {
+            lost.add(&stack.totals);
+        }
+        node != 0
+    });
+    *nodes = kept;
+    (lost, damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::Course;
+
+    fn node(parent: NodeId, frame: Frame, heap_after: i64) -> Node {
+        Node {
+            parent,
+            frame: Some(frame),
+            heap_after: Some(heap_after),
+        }
+    }
+
+    fn stack(node: NodeId) -> Stack {
+        Stack {
+            node,
+            contexts: 0,
+            totals: Totals {
+                alloc_bytes: 10 * i64::from(node),
+                ..Totals::default()
+            },
+            course: Course::default(),
+        }
+    }
+
+    #[test]
+    fn stacks_under_contexts_are_the_stacks_that_there_would_be_without() {
+        let (main, serve) = (Frame::new(0, 0x10), Frame::new(0, 0x20));
+        let root = Node {
+            parent: 0,
+            frame: None,
+            heap_after: None,
+        };
+        let mut nodes = vec![
+            root,
+            node(0, main, 1),
+            node(1, serve, 2),
+            node(0, Frame::contexts(1), 0),
+            node(3, main, 5),
+            node(4, serve, 1),
+            node(0, Frame::contexts(9), 0),
+            node(6, main, 0),
+        ];
+        let mut stacks = vec![stack(2), stack(5), stack(7), stack(3)];
+        let (lost, damaged) = take_out(&mut nodes, &mut stacks, 2);
+        assert_eq!(nodes, [root, node(0, main, 5), node(1, serve, 2)]);
+        let found: Vec<_> = stacks
+            .iter()
+            .map(|stack| (stack.node, stack.contexts))
+            .collect();
+        assert_eq!(found, [(2, 0), (2, 1), (1, 0)]);
+        assert_eq!((lost.alloc_bytes, damaged), (30, 1));
+    }
+
+    #[test]
+    fn a_context_that_two_threads_named_at_once_is_one() {
+        let strings = "routea";
+        let text = |at: u32, len: u32| strings[at as usize..(at + len) as usize].to_owned();
+        let record = |entries| {
+            let mut record = format::Context {
+                key_len: 5,
+                value_at: 5,
+                value_len: 1,
+                ..format::Context::empty()
+            };
+            record.counts[Shard::Entries as usize] = entries;
+            record
+        };
+        let records = [format::Context::empty(), record(2), record(3)];
+        let set = |contexts| format::ContextSet {
+            contexts: [contexts, 0, 0, 0],
+        };
+        let sets = [set(0), set(1 | 2 << 32), set(7)];
+        let (contexts, damaged) = Contexts::of(&records, &sets, text);
+        assert_eq!(contexts.all.len(), 1);
+        assert_eq!((contexts.all[0].entries, damaged), (5, 1));
+        assert_eq!(contexts.sets, [vec![], vec![0], vec![]]);
+        assert_eq!(contexts.keys(), ["route"]);
+    }
+}
