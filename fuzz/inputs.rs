@@ -9,7 +9,7 @@ use memprof::profile::{self, Frame, Profile};
 use memprof::render::{Json, Renderer, Text};
 use memprof::report::{Report, Scope};
 use memprof::source::{Places, Sources};
-use memprof::symbolize::{Options, Symbols, symbolize};
+use memprof::symbolize::{SymbolizeOptions, Symbols, symbolize};
 use profiler_alloc_format::{CHUNK_LEN, DIRECTORY_AT, HEADER_LEN, Header};
 
 /// Chunks that an input tells the tables of.
@@ -62,9 +62,9 @@ pub fn program(input: &[u8]) {
     }
     let (profile, defects) =
         profile::parse("x.memprof".as_ref(), builder.to_input()).expect("a whole profile");
-    let force = Options {
+    let force = SymbolizeOptions {
         force: true,
-        ..Options::default()
+        ..SymbolizeOptions::default()
     };
     if let Ok((symbols, _)) = symbolize(&profile, &force) {
         show(&profile, &symbols, defects);

@@ -35,7 +35,7 @@ pub use about::{Recording, Sampling};
 pub use call_tree::{CallNode, CallTree, Cut, Limits};
 pub use calls::{Calls, Location, LocationNode};
 pub use figures::{Bytes, CountErrors, Figures, NOISE};
-pub use leak::Growth;
+pub use leak::LeakGrowth;
 pub use live::{Fate, Live, LiveRow, LiveSort, Place, Rates};
 pub use metric::Metric;
 pub use model::{Basis, LeftOut, Line, Note, Report, Scope, Table};

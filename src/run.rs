@@ -1,7 +1,7 @@
 //! Running a program under its recorder: everything of `memprof run` but its command line.
 //!
 //! ```text
-//! Program::find ──> Way::of ──> Output::prepare ──> Request::variables ──> child::run ──> Output::profiles ──> note_sources ──> closing
+//! Program::find ──> Way::of ──> ProfileOutput::prepare ──> Request::variables ──> child::run ──> ProfileOutput::profiles ──> note_sources ──> closing
 //!  PATH, mode bits   crate or    folder, old file    MEMPROF_*,             signals, wait   by run id           what they hold   the last lines
 //!                    preload                         LD_PRELOAD
 //! ```
@@ -16,7 +16,7 @@ mod request;
 mod sources;
 mod way;
 
-pub use output::{Output, OutputError};
+pub use output::{OutputError, ProfileOutput};
 pub use program::{Program, ProgramError};
 pub use recorded::{Recorded, main_profile, recorded};
 pub use request::{PRELOAD, Request, RunId};

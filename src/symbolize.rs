@@ -46,7 +46,7 @@ const BATCH: usize = 512;
 
 /// How to symbolize.
 #[derive(Clone, Copy, Default)]
-pub struct Options<'a> {
+pub struct SymbolizeOptions<'a> {
     /// Use modules whose files are not those recorded, and mark their rows unverified.
     pub force: bool,
     /// What counts as the user's own too; if empty, what the profile says.
@@ -61,7 +61,7 @@ pub struct Options<'a> {
 /// A main executable that is not the recorded one is an error, unless forced.
 pub fn symbolize(
     profile: &Profile,
-    options: &Options<'_>,
+    options: &SymbolizeOptions<'_>,
 ) -> Result<(Symbols, Vec<Defect>), SymbolizeError> {
     let mut symbolizer = Symbolizer::default();
     symbolizer.update(profile, options)?;
@@ -108,7 +108,7 @@ impl Symbolizer {
     pub fn update(
         &mut self,
         profile: &Profile,
-        options: &Options<'_>,
+        options: &SymbolizeOptions<'_>,
     ) -> Result<(), SymbolizeError> {
         let own = match options.own {
             [] => Pattern::list(&profile.own),
@@ -304,7 +304,7 @@ struct Work<'a> {
 }
 
 /// What a thread found out about a part of a module's frames.
-struct Found {
+struct LookedUpPart {
     /// Index of the `Work`.
     work: usize,
     frames: Vec<(Frame, Vec<CodeFrame>)>,
@@ -315,7 +315,11 @@ struct Found {
 
 /// Shares the frames out to a few threads. Each thread opens a module's debug info for itself: it
 /// is not `Sync`, and what is costly in it, the units, is only read where an address falls.
-fn look_up_all(work: &[Work<'_>], total: usize, options: &Options<'_>) -> Vec<Found> {
+fn look_up_all(
+    work: &[Work<'_>],
+    total: usize,
+    options: &SymbolizeOptions<'_>,
+) -> Vec<LookedUpPart> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let part_len = (total / threads + 1).max(BATCH);
     let parts: Vec<(usize, &[Frame])> = (work.iter().enumerate())
@@ -348,10 +352,15 @@ fn look_up_all(work: &[Work<'_>], total: usize, options: &Options<'_>) -> Vec<Fo
     found
 }
 
-fn look_up_part(index: usize, work: &Work<'_>, frames: &[Frame], count: &dyn Fn(usize)) -> Found {
+fn look_up_part(
+    index: usize,
+    work: &Work<'_>,
+    frames: &[Frame],
+    count: &dyn Fn(usize),
+) -> LookedUpPart {
     let name = work.module.name();
     let dwarf = work.files.as_ref().and_then(dwarf::DebugInfo::open);
-    let mut found = Found {
+    let mut found = LookedUpPart {
         work: index,
         frames: Vec::with_capacity(frames.len()),
         split_missing: false,

@@ -18,7 +18,7 @@ use memprof::profile::{self, Profile, ReadError};
 use memprof::render::{Json, Renderer};
 use memprof::report::{Report, Scope};
 use memprof::source::{Places, Sources};
-use memprof::symbolize::{Options, symbolize};
+use memprof::symbolize::{SymbolizeOptions, symbolize};
 use profiler_alloc::ProfilerAlloc;
 use profiler_alloc_format::{CHUNK_LEN, DIRECTORY_AT, HEADER_LEN, Header, MAX_CHUNKS, Table, env};
 
@@ -64,9 +64,9 @@ fn used(bytes: &[u8]) -> Vec<usize> {
 }
 
 fn report(profile: &Profile) {
-    let force = Options {
+    let force = SymbolizeOptions {
         force: true,
-        ..Options::default()
+        ..SymbolizeOptions::default()
     };
     let (symbols, _) = symbolize(profile, &force).unwrap();
     let mut sources = Sources::new(Places::default());

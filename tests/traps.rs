@@ -13,7 +13,7 @@ use memprof::profile::{Frame, parse};
 use memprof::render::{Json, Renderer};
 use memprof::report::{Calls, Grain, Report, Scope, Stacks, Summary, Timeline};
 use memprof::source::{Places, Sources};
-use memprof::symbolize::{Options, symbolize};
+use memprof::symbolize::{SymbolizeOptions, symbolize};
 use profiler_alloc::ProfilerAlloc;
 use profiler_alloc_format::{Line, Module, Node, Point, Share, Stack, Thread};
 use rustix::time::{ClockId, clock_gettime};
@@ -72,7 +72,9 @@ fn spring(trap: Builder) -> Vec<Defect> {
     let memory = profiler_alloc::heap_in_use() - before;
     assert!(memory < MOST_MEMORY as _, "{memory} bytes");
 
-    let looked_up = in_time("symbols", || symbolize(&profile, &Options::default()));
+    let looked_up = in_time("symbols", || {
+        symbolize(&profile, &SymbolizeOptions::default())
+    });
     let (symbols, _) = looked_up.unwrap();
     let mut sources = Sources::new(Places::default());
     let report = in_time("report", || {

@@ -15,7 +15,7 @@ use crate::report::{Grain, Metric, Scope, Timeline};
 /// Every form holds the whole profile: its values add up to what was allocated, freed and kept in
 /// all. docs/exports.md says how each is opened.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct ExportArgs {
     #[command(flatten)]
     input: Input,
     /// Write this form
@@ -52,7 +52,7 @@ enum Form {
     Otlp,
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
     let binary = matches!(args.format, Form::Pprof | Form::Otlp);
     let output = Output::to(args.output.as_deref());
     if binary && output.is_stdout() && io::stdout().is_terminal() {
@@ -62,7 +62,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     output.write_raw(|out| write(&args, loaded, out))
 }
 
-fn write(args: &Args, loaded: Loaded, out: &mut dyn Write) -> io::Result<()> {
+fn write(args: &ExportArgs, loaded: Loaded, out: &mut dyn Write) -> io::Result<()> {
     let stacks = |loaded: Loaded| loaded.stacks(Scope::All, Grain::Line).complete();
     match args.format {
         Form::Pprof => Pprof { default: args.of }.export(&loaded.calls(), out),

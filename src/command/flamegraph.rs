@@ -15,7 +15,7 @@ const LEAST_SHARE: f64 = 0.0003;
 /// With --base, frames are as wide as in FILE, red where it has more than BASE and blue where it has less; what only BASE has
 /// counts in the frame above it. Where lines moved in between, `--by function` compares the functions as a whole.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct FlamegraphArgs {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
@@ -28,7 +28,7 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: FlamegraphArgs) -> anyhow::Result<ExitCode> {
     let limits = Limits {
         least_share: LEAST_SHARE,
         ..Limits::default()

@@ -19,7 +19,7 @@ use crate::report::{Metric, Report, Scope, Selection};
 /// afterwards. A run is named by its number, a tag, the beginning of its commit, `last`, or
 /// `last~1` for the one before.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct HistoryArgs {
     /// Keep them in FILE
     #[arg(
         long,
@@ -98,7 +98,7 @@ struct TrendArgs {
     output: Option<PathBuf>,
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: HistoryArgs) -> anyhow::Result<ExitCode> {
     let db = args.db.as_path();
     match args.action {
         Action::Save(save) => keep(db, save),

@@ -251,7 +251,7 @@ pub fn load(
     );
     let result = symbolize(
         &profile,
-        &symbolize::Options {
+        &symbolize::SymbolizeOptions {
             force,
             own: &own.patterns,
             progress: Some(&|done, total| {

@@ -17,7 +17,7 @@ use crate::source::Places;
 /// took; no contents of memory, no arguments, no environment. Everybody who can reach the address can read it, so it is
 /// that of this machine alone unless --listen says otherwise.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct ServeArgs {
     /// Serve these profiles, of running or finished programs [default: the newest *.memprof in this folder]
     files: Vec<PathBuf>,
     /// Listen on this address; port 0 takes any that is free
@@ -25,7 +25,7 @@ pub struct Args {
     listen: SocketAddr,
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let mut files = args.files;
     if files.is_empty() {
         files.push(load::newest(".".as_ref())?);

@@ -10,7 +10,7 @@ use crate::report::Limits;
 /// Print the stacks as a tree: callers and what they call, or with `--inverted` functions and who
 /// calls them.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct TreeArgs {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
@@ -36,7 +36,7 @@ fn percent(text: &str) -> Result<f64, String> {
     }
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: TreeArgs) -> anyhow::Result<ExitCode> {
     let limits = Limits {
         least_share: args.least / 100.0,
         nodes: args.top.saturating_add(1),

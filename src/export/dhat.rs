@@ -20,7 +20,7 @@ impl Dhat {
     pub fn export(&self, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
         let recording = &stacks.recording;
         let frames = stacks.frames.iter().map(label::function_and_line);
-        let shape = FileShape {
+        let shape = DhatShape {
             dhat_file_version: 2,
             mode: "memprof",
             verb: "Allocated",
@@ -46,7 +46,7 @@ impl Dhat {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct FileShape<'a> {
+struct DhatShape<'a> {
     dhat_file_version: u32,
     mode: &'static str,
     verb: &'static str,

@@ -76,7 +76,7 @@ fn state(page: &Page) -> String {
     let interval = match (sampling.exact, sampling.interval) {
         (true, _) => "exact".to_owned(),
         (false, 0) => "every allocation".to_owned(),
-        (false, interval) => format!("one in {}", units::Bytes(interval)),
+        (false, interval) => format!("one in {}", units::ByteSize(interval)),
     };
     let count = |number: usize, one: &str, more: &str| match number {
         0 => format!("no {more}"),
@@ -99,7 +99,7 @@ fn draw_heap_over_time(frame: &mut Frame, page: &Page, area: Rect) {
     let highest = heap.iter().copied().max().unwrap_or(0);
     let title_text = format!(
         "heap from the start to now, up to {}",
-        units::Bytes(highest)
+        units::ByteSize(highest)
     );
     frame.render_widget(Line::styled(title_text, FAINT), title);
     frame.render_widget(Sparkline::default().data(&heap).max(highest.max(1)), plot);

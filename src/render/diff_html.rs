@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::diff_text::{DiffText, foot};
 use super::escape::escape;
 use super::html::source;
-use super::page::Page;
+use super::page::HtmlPage;
 use super::words;
 use crate::report::Metric;
 use crate::report::diff::{Diff, FunctionChange, Growth, LineChange, Pair, Presence, Side};
@@ -48,7 +48,7 @@ impl DiffHtml<'_> {
             "" => "unknown program",
             program => program,
         };
-        let page = Page {
+        let page = HtmlPage {
             title: &format!("{program}: what changed"),
             body: BODY,
             script: SCRIPT,
@@ -57,7 +57,7 @@ impl DiffHtml<'_> {
         page.write(out)
     }
 
-    fn data(&self, diff: &Diff) -> io::Result<Data> {
+    fn data(&self, diff: &Diff) -> io::Result<DiffData> {
         let mut lines = 0;
         let functions: Vec<FunctionData> = (diff.functions.iter())
             .take(self.functions)
@@ -82,7 +82,7 @@ impl DiffHtml<'_> {
             };
             written(|out| text.growths(grown, limit, out))
         });
-        Ok(Data {
+        Ok(DiffData {
             base: SideData::of(&diff.base),
             new: SideData::of(&diff.new),
             notes,
@@ -108,7 +108,7 @@ fn written(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<V
 }
 
 #[derive(Serialize)]
-struct Data {
+struct DiffData {
     base: SideData,
     new: SideData,
     notes: Vec<String>,

@@ -9,7 +9,7 @@ use super::axis::{bytes_marks, time_marks};
 use super::escape::{escape, escape_source};
 use super::foot::{cut_words, foot_lines};
 use super::own_memory;
-use super::page::Page;
+use super::page::HtmlPage;
 use super::spans;
 use super::words;
 use crate::report::{CallTree, Figures, Limits, Metric, Origin, Report, Stacks, Table, Timeline};
@@ -60,7 +60,7 @@ impl Html {
             "" => "unknown program",
             program => program,
         };
-        let page = Page {
+        let page = HtmlPage {
             title: &format!("{program}: memory by line"),
             body: BODY,
             script: SCRIPT,
@@ -69,7 +69,7 @@ impl Html {
         page.write(out)
     }
 
-    fn data(&self, report: &Report, stacks: &Stacks, timeline: &Timeline) -> Data {
+    fn data(&self, report: &Report, stacks: &Stacks, timeline: &Timeline) -> ReportData {
         let mut notes: Vec<String> = Vec::new();
         let mut lines = 0;
         let tables: Vec<TableData> = (report.tables.iter())
@@ -109,7 +109,7 @@ impl Html {
         if let Some(words) = cut_trees {
             notes.push(format!("Cut: of the stacks, {words}"));
         }
-        Data {
+        ReportData {
             about: About::of(report),
             notes: notes.iter().map(|note| escape(note).into_owned()).collect(),
             timeline: TimelineData::of(timeline),
@@ -171,7 +171,7 @@ pub(super) fn source(text: Option<&str>) -> String {
 }
 
 #[derive(Serialize)]
-struct Data {
+struct ReportData {
     about: About,
     notes: Vec<String>,
     timeline: TimelineData,

@@ -8,7 +8,7 @@ use super::style::TITLE;
 use super::text::cut_middle;
 use super::tree_text::{frame_name, value};
 use super::words;
-use crate::report::{Bytes, Growth, Metric, Site, StackFrame, Stacks};
+use crate::report::{Bytes, LeakGrowth, Metric, Site, StackFrame, Stacks};
 use unicode_width::UnicodeWidthStr;
 
 /// A list of what looks like leaks, for people.
@@ -105,7 +105,7 @@ impl LeaksText {
 /// A line that has something live.
 struct Suspect {
     site: Site,
-    growth: Option<Growth>,
+    growth: Option<LeakGrowth>,
 }
 
 impl Suspect {

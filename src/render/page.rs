@@ -14,14 +14,14 @@ const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/page.css");
 
 /// A page: `data`, shown by `script` in the elements of `body`.
-pub(super) struct Page<'a, D> {
+pub(super) struct HtmlPage<'a, D> {
     pub title: &'a str,
     pub body: &'static str,
     pub script: &'static str,
     pub data: &'a D,
 }
 
-impl<D: Serialize> Page<'_, D> {
+impl<D: Serialize> HtmlPage<'_, D> {
     /// Writes the page to `out`.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let policy = format!(

@@ -76,7 +76,7 @@ impl Calls {
         mut defects: Vec<Defect>,
     ) -> Calls {
         let placing = Placing::new(profile, symbols, sources, Scope::User);
-        let mut tree = Tree {
+        let mut tree = CallsBuilder {
             symbols,
             sources,
             placing: &placing,
@@ -188,7 +188,7 @@ impl Calls {
 }
 
 /// Frames and locations in the making.
-struct Tree<'a> {
+struct CallsBuilder<'a> {
     symbols: &'a Symbols,
     sources: &'a mut Sources,
     placing: &'a Placing,
@@ -199,7 +199,7 @@ struct Tree<'a> {
     locations: Vec<Location>,
 }
 
-impl Tree<'_> {
+impl CallsBuilder<'_> {
     /// The location of `frame`; `None` if it is the allocator's alone.
     fn location(&mut self, frame: Frame) -> Option<LocationId> {
         if let Some(&known) = self.by_frame.get(&frame) {

@@ -17,7 +17,7 @@ const LEAST: usize = 4;
 
 /// What a line has live, over time.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Growth {
+pub struct LeakGrowth {
     /// Bytes live at each waypoint, and at the end.
     pub course: Vec<i64>,
     /// Bytes live at the end minus those when the program was warm.
@@ -28,7 +28,7 @@ pub struct Growth {
     pub score: f64,
 }
 
-impl Growth {
+impl LeakGrowth {
     /// Bytes by second since the program was warm.
     pub fn per_second(&self) -> Bytes {
         self.since_warm.per(self.span_ns as f64 / 1e9)
@@ -48,7 +48,7 @@ impl Stacks {
 impl Site {
     /// What the line has live, over time. `None` if the recorder did not say, or the run was too
     /// short.
-    pub fn growth(&self, stacks: &Stacks) -> Option<Growth> {
+    pub fn growth(&self, stacks: &Stacks) -> Option<LeakGrowth> {
         let warm = stacks.warm()?;
         let times = &stacks.waypoints;
         let end_ns = stacks.recording.duration_ns.max(*times.last()?);
@@ -82,7 +82,7 @@ impl Site {
         // What noise alone may have made counts for little: at three standard errors half, at one a
         // tenth.
         let sure = 1.0 / (1.0 + (3.0 * error / grown.max(1.0)).powi(2));
-        Some(Growth {
+        Some(LeakGrowth {
             since_warm: since(warm),
             span_ns,
             score: steady * sure,
@@ -149,7 +149,7 @@ mod tests {
 
     /// The growth of a line that had so many KiB live at waypoints 1, 2, 3 and 4, and at the end,
     /// at 4.5; `error` is the standard error of what is live at the end.
-    fn growth(course: [u64; 5], error: u64) -> Growth {
+    fn growth(course: [u64; 5], error: u64) -> LeakGrowth {
         let mut builder = Builder::new();
         builder.module("/bin/app");
         let frame = Frame::new(0, 16);

@@ -32,7 +32,7 @@ use crate::symbolize::{CodeFrame, CodeFrameId, Origin, Symbols};
 pub(super) struct Placing {
     drafts: Vec<Draft>,
     key_count: Key,
-    by_code: Vec<Option<Place>>,
+    by_code: Vec<Option<RowKeys>>,
     by_frame: HashMap<Frame, FrameKeys>,
 }
 
@@ -55,7 +55,7 @@ static NO_KEYS: FrameKeys = FrameKeys {
 
 /// Where a code frame belongs.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct RowKeys {
     pub table: usize,
     table_key: Key,
     pub row_key: Key,
@@ -185,7 +185,7 @@ impl Placing {
         sources: &mut Sources,
         tables: &mut HashMap<TableId, usize>,
         code: &CodeFrame,
-    ) -> Option<Place> {
+    ) -> Option<RowKeys> {
         let row = RowId::of(code)?;
         let source: Option<Rc<Source>> = code.line.map(|_| sources.get(&code.file));
         let index = (source.as_ref().zip(code.line))
@@ -216,7 +216,7 @@ impl Placing {
             }
         }
         draft.note_name(code);
-        Some(Place {
+        Some(RowKeys {
             table,
             table_key: draft.key,
             row_key,
@@ -246,7 +246,7 @@ impl Placing {
     }
 
     /// Where a code frame belongs, if it has a table.
-    pub(super) fn place_of(&self, id: CodeFrameId) -> Option<Place> {
+    pub(super) fn place_of(&self, id: CodeFrameId) -> Option<RowKeys> {
         self.by_code.get(id.index()).copied().flatten()
     }
 

@@ -175,7 +175,7 @@ impl Stacks {
     ) -> Stacks {
         let placing = Placing::new(profile, symbols, sources, Scope::User);
         defects.append(&mut sources.take_defects());
-        let mut tree = Tree::new(profile, symbols, &placing);
+        let mut tree = StacksBuilder::new(profile, symbols, &placing);
         // Parents come before children, so a caller's node is known when its callee asks for it.
         let mut ends: Vec<StackNodeId> = Vec::with_capacity(profile.nodes.len());
         for node in &profile.nodes {
@@ -274,7 +274,7 @@ impl Stacks {
 }
 
 /// The tree in the making.
-struct Tree<'a> {
+struct StacksBuilder<'a> {
     symbols: &'a Symbols,
     placing: &'a Placing,
     module_count: usize,
@@ -287,9 +287,9 @@ struct Tree<'a> {
     elided: Option<FrameId>,
 }
 
-impl<'a> Tree<'a> {
-    fn new(profile: &Profile, symbols: &'a Symbols, placing: &'a Placing) -> Tree<'a> {
-        Tree {
+impl<'a> StacksBuilder<'a> {
+    fn new(profile: &Profile, symbols: &'a Symbols, placing: &'a Placing) -> StacksBuilder<'a> {
+        StacksBuilder {
             symbols,
             placing,
             module_count: profile.modules.len(),

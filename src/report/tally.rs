@@ -28,7 +28,7 @@ pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
         heap_after: vec![None; placing.key_count()],
         elsewhere: Totals::default(),
     };
-    let tree = Tree::of(profile);
+    let tree = Children::of(profile);
     // How often each key stands on the path from the root, and how many keys do.
     let mut open = vec![0_u32; placing.key_count()];
     let mut open_keys = 0_usize;
@@ -180,17 +180,17 @@ pub(super) struct CodePlace {
 }
 
 /// The trie, to be walked downwards.
-struct Tree {
+struct Children {
     first_child: Vec<NodeId>,
     next_sibling: Vec<NodeId>,
     /// Totals of the stacks that end in a node, for the few nodes where any does.
     own: HashMap<NodeId, Totals>,
 }
 
-impl Tree {
-    fn of(profile: &Profile) -> Tree {
+impl Children {
+    fn of(profile: &Profile) -> Children {
         let count = profile.nodes.len();
-        let mut tree = Tree {
+        let mut tree = Children {
             first_child: vec![0; count],
             next_sibling: vec![0; count],
             own: HashMap::with_capacity(profile.stacks.len()),

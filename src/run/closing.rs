@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Recorded, Way};
 use crate::profile::Loss;
-use crate::units::{Bytes, Count};
+use crate::units::{ByteSize, Count};
 
 /// Profiles of a run that have a line of their own, most memory first.
 const LISTED: usize = 8;
@@ -55,7 +55,7 @@ pub fn recorded_lines(profiles: &[Recorded], machine: u64, folder: &Path) -> Vec
     let rest = format!(
         "and {} programs more, each with a peak of at most {}: see `memprof summary FILE`, the newest of *.memprof",
         Count(rest.len() as u64),
-        Bytes(most.unwrap_or_default())
+        ByteSize(most.unwrap_or_default())
     );
     listed.iter().map(line).chain([rest]).collect()
 }
@@ -74,7 +74,7 @@ fn recorded_line(profile: &Recorded, machine: u64, folder: &Path) -> String {
         } else {
             ""
         },
-        Bytes(profile.peak)
+        ByteSize(profile.peak)
     );
     if machine > 0 {
         let percent = 100.0 * profile.peak as f64 / machine as f64;

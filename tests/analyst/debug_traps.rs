@@ -8,7 +8,7 @@ use flate2::{Compression, write::ZlibEncoder};
 use memprof::defect::Defect;
 use memprof::profile::builder::Builder;
 use memprof::profile::{Frame, parse};
-use memprof::symbolize::{Options, Symbols, symbolize};
+use memprof::symbolize::{SymbolizeOptions, Symbols, symbolize};
 
 const CODE: u64 = 0x1000;
 
@@ -161,9 +161,9 @@ fn look_up(program: &[u8]) -> (Symbols, Vec<Defect>, Frame) {
     let frame = Frame::new(builder.module(&path), CODE + 8);
     builder.stack(&[frame]);
     let (profile, _) = parse("x".as_ref(), builder.to_input()).unwrap();
-    let force = Options {
+    let force = SymbolizeOptions {
         force: true,
-        ..Options::default()
+        ..SymbolizeOptions::default()
     };
     let (symbols, defects) = symbolize(&profile, &force).unwrap();
     (symbols, defects, frame)

@@ -52,9 +52,9 @@ fn show_everything(bytes: &[u8]) {
     let Ok((profile, defects)) = profile::parse("x.memprof".as_ref(), Cursor::new(bytes)) else {
         return;
     };
-    let force = symbolize::Options {
+    let force = symbolize::SymbolizeOptions {
         force: true,
-        ..symbolize::Options::default()
+        ..symbolize::SymbolizeOptions::default()
     };
     let (symbols, more) = symbolize(&profile, &force).expect("forced");
     let defects = [defects, more].concat();

@@ -11,7 +11,7 @@ use memprof::profile::builder::Builder;
 use memprof::profile::{Frame, Profile, parse};
 use memprof::report::{Report, Scope, Summary};
 use memprof::source::{Places, Sources};
-use memprof::symbolize::{Options, Symbolizer};
+use memprof::symbolize::{SymbolizeOptions, Symbolizer};
 
 const NODES: usize = 10_000;
 
@@ -37,7 +37,9 @@ fn each_address_is_looked_up_once_and_each_module_opened_once_by_each_thread() {
     assert!(distinct > 500 && distinct < profile.nodes.len() / 2);
 
     let mut symbolizer = Symbolizer::default();
-    symbolizer.update(&profile, &Options::default()).unwrap();
+    symbolizer
+        .update(&profile, &SymbolizeOptions::default())
+        .unwrap();
     let effort = symbolizer.effort();
     assert_eq!(effort.addresses, distinct);
     let threads = std::thread::available_parallelism().unwrap().get();
@@ -45,10 +47,12 @@ fn each_address_is_looked_up_once_and_each_module_opened_once_by_each_thread() {
     assert!(effort.opened <= 2 * threads, "{effort:?}");
 
     // The same once more is no work at all, and one new address is the work of one.
-    symbolizer.update(&profile, &Options::default()).unwrap();
+    symbolizer
+        .update(&profile, &SymbolizeOptions::default())
+        .unwrap();
     assert_eq!(symbolizer.effort(), effort);
     builder.node(&[Frame::new(0, 0x7777_7777)]);
-    (symbolizer.update(&parsed(&builder), &Options::default())).unwrap();
+    (symbolizer.update(&parsed(&builder), &SymbolizeOptions::default())).unwrap();
     assert_eq!(symbolizer.effort().addresses, distinct + 1);
     assert_eq!(symbolizer.effort().opened, effort.opened + 1);
 }
@@ -59,7 +63,9 @@ fn a_large_profile_adds_up_in_every_view() {
     let profile = parsed(&Large::new().real(&this, 40).of(NODES));
     let allocated = profile.counters().alloc_bytes as i64;
     let mut symbolizer = Symbolizer::default();
-    symbolizer.update(&profile, &Options::default()).unwrap();
+    symbolizer
+        .update(&profile, &SymbolizeOptions::default())
+        .unwrap();
     let symbols = symbolizer.symbols();
     let mut sources = Sources::new(Places::default());
 

@@ -51,7 +51,7 @@ impl Flamegraph {
 }
 
 /// A frame of the new recording, and what both have in it that no frame below it has.
-struct Node {
+struct ComparedNode {
     parent: usize,
     label: usize,
     depth: usize,
@@ -75,7 +75,7 @@ fn compared((stacks, tree): (&Stacks, &CallTree), base: Base<'_>) -> Vec<String>
     };
     let (names, base_names) = (number(stacks), number(base.stacks));
 
-    let mut nodes = vec![Node {
+    let mut nodes = vec![ComparedNode {
         parent: 0,
         label: 0,
         depth: 0,
@@ -90,7 +90,7 @@ fn compared((stacks, tree): (&Stacks, &CallTree), base: Base<'_>) -> Vec<String>
         let next = nodes.len();
         let place = *children.entry((parent, label)).or_insert(next);
         if place == next {
-            nodes.push(Node {
+            nodes.push(ComparedNode {
                 parent,
                 label,
                 depth: node.depth,
