@@ -9,7 +9,8 @@ mod diff_json;
 mod diff_text;
 pub(crate) mod escape;
 mod flamegraph;
-mod foot;
+mod footer;
+pub(crate) mod format;
 mod html;
 mod json;
 mod leaks_text;
@@ -25,7 +26,6 @@ mod text;
 mod timeline_svg;
 mod timeline_text;
 mod tree_text;
-pub(crate) mod words;
 
 use std::io::{self, Write};
 

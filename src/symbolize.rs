@@ -76,12 +76,12 @@ pub struct Symbolizer {
     /// Modules that any frame was found in, and what is wrong with each.
     checked: BTreeMap<u16, Checked>,
     split_missing: BTreeSet<PathBuf>,
-    effort: Effort,
+    stats: LookupStats,
 }
 
 /// How much work looking up took.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Effort {
+pub struct LookupStats {
     /// Addresses looked up.
     pub addresses: usize,
     /// Times that debug info was opened: more than once for a module that several threads shared.
@@ -132,8 +132,8 @@ impl Symbolizer {
         }
         let total = work.iter().map(|work| work.frames.len()).sum();
         for found in look_up_all(&work, total, options) {
-            self.effort.addresses += found.frames.len();
-            self.effort.opened += usize::from(found.opened);
+            self.stats.addresses += found.frames.len();
+            self.stats.opened += usize::from(found.opened);
             if found.split_missing {
                 (self.split_missing).insert(work[found.work].module.path.clone());
             }
@@ -214,8 +214,8 @@ impl Symbolizer {
     }
 
     /// How much work it has taken so far.
-    pub fn effort(&self) -> Effort {
-        self.effort
+    pub fn stats(&self) -> LookupStats {
+        self.stats
     }
 
     /// What is wrong with the modules met so far.

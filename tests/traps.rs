@@ -11,7 +11,7 @@ use memprof::defect::Defect;
 use memprof::profile::builder::Builder;
 use memprof::profile::{Frame, parse};
 use memprof::render::{Json, Renderer};
-use memprof::report::{Calls, Grain, Report, Scope, Stacks, Summary, Timeline};
+use memprof::report::{Calls, Granularity, Report, Scope, Stacks, Summary, Timeline};
 use memprof::source::{Places, Sources};
 use memprof::symbolize::{SymbolizeOptions, symbolize};
 use profiler_alloc::ProfilerAlloc;
@@ -93,8 +93,8 @@ fn spring(trap: Builder) -> Vec<Defect> {
         Stacks::new(&profile, &symbols, &mut sources, Vec::new())
     });
     in_time("lines that allocate", || stacks.sites());
-    in_time("narrowed stacks", || {
-        stacks.narrowed(Scope::User, Grain::Line)
+    in_time("restricted stacks", || {
+        stacks.restricted(Scope::User, Granularity::Line)
     });
     in_time("calls", || {
         Calls::new(&profile, &symbols, &mut sources, Vec::new())

@@ -129,7 +129,7 @@ impl Show {
         diff.sort(self.of);
         let grown = limit.map(|limit| {
             let mut grown = diff.grown(self.of, limit);
-            grown.retain(|growth| growth.what.grain() <= self.fail_on);
+            grown.retain(|growth| growth.what.kind() <= self.fail_on);
             grown
         });
         let grown_over = grown.as_deref().zip(self.fail_over.as_deref());

@@ -8,7 +8,7 @@ use anyhow::bail;
 
 use super::load::{Input, Loaded, Output};
 use crate::export::{Dhat, Firefox, Folded, Otlp, Pprof, Speedscope, StacksCsv, StacksJson};
-use crate::report::{Grain, Metric, Scope, Timeline};
+use crate::report::{Granularity, Metric, Scope, Timeline};
 
 /// Write a profile in a form that another tool reads.
 ///
@@ -63,7 +63,7 @@ pub fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn write(args: &ExportArgs, loaded: Loaded, out: &mut dyn Write) -> io::Result<()> {
-    let stacks = |loaded: Loaded| loaded.stacks(Scope::All, Grain::Line).complete();
+    let stacks = |loaded: Loaded| loaded.stacks(Scope::All, Granularity::Line).complete();
     match args.format {
         Form::Pprof => Pprof { default: args.of }.export(&loaded.calls(), out),
         Form::Otlp => Otlp.export(&loaded.calls(), out),

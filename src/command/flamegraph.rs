@@ -8,7 +8,7 @@ use crate::render::{Base, Flamegraph};
 use crate::report::Limits;
 
 /// Below this share of the whole, a frame is too narrow to see.
-const LEAST_SHARE: f64 = 0.0003;
+const MIN_SHARE: f64 = 0.0003;
 
 /// Draw the stacks as a flamegraph (SVG), to be opened in a browser.
 ///
@@ -30,7 +30,7 @@ pub struct FlamegraphArgs {
 
 pub fn run(args: FlamegraphArgs) -> anyhow::Result<ExitCode> {
     let limits = Limits {
-        least_share: LEAST_SHARE,
+        min_share: MIN_SHARE,
         ..Limits::default()
     };
     let (stacks, tree) = args.stacks.tree(&args.input, limits)?;
@@ -38,7 +38,7 @@ pub fn run(args: FlamegraphArgs) -> anyhow::Result<ExitCode> {
         None => None,
         Some(base) => {
             let whole = Limits {
-                least_share: 0.0,
+                min_share: 0.0,
                 nodes: usize::MAX,
                 depth: usize::MAX,
             };

@@ -9,7 +9,7 @@ use anyhow::{bail, ensure};
 use super::diff::Show;
 use super::load::{Input, Output};
 use crate::history::{History, Label, Run, Subject, Trend, plot};
-use crate::render::{Renderer, Text, escape::escape, words};
+use crate::render::{Renderer, Text, escape::escape, format};
 use crate::report::diff::Diff;
 use crate::report::{Metric, Report, Scope, Selection};
 
@@ -185,11 +185,11 @@ fn row(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let text = format!(
         "{:>5}  {:<23}  {:<12}  {:>12}  {:>12}  {:>12}  {} {}",
         format!("#{}", run.id),
-        words::date(run.started_unix_ns),
+        format::date(run.started_unix_ns),
         format!("{}{dirty}", escape(&commit)),
-        words::bytes(run.peak),
-        words::bytes(run.heap),
-        words::bytes(run.allocated),
+        format::bytes(run.peak),
+        format::bytes(run.heap),
+        format::bytes(run.allocated),
         escape(&run.program),
         tags.join(" "),
     );

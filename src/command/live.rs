@@ -124,7 +124,7 @@ fn of_process(pid: u32, folder: &Path) -> Option<PathBuf> {
 /// Prints a reading with rates, which takes two; of a program that ended, one is enough.
 fn once(mut feed: Feed, args: &LiveArgs) -> anyhow::Result<ExitCode> {
     let mut live = feed.read()?;
-    if !live.fate.is_final() {
+    if !live.status.is_final() {
         thread::sleep(args.interval);
         live = feed.read()?;
     }
@@ -186,7 +186,7 @@ fn read_on(
         let mut was_final = false;
         loop {
             let reading = feed.read();
-            let is_final = (reading.as_ref()).is_ok_and(|live| live.fate.is_final());
+            let is_final = (reading.as_ref()).is_ok_and(|live| live.status.is_final());
             if sender.send(reading).is_err() || (was_final && is_final) {
                 return;
             }

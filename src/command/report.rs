@@ -8,7 +8,7 @@ use anyhow::bail;
 
 use super::load::{Input, Output, terminal_width};
 use crate::render::{Column, Csv, Html, Json, Renderer, Text};
-use crate::report::{Extent, Grain, Lines, Report, Scope, Selection, Sort, Stacks, Timeline};
+use crate::report::{Extent, Granularity, Lines, Report, Scope, Selection, Sort, Stacks, Timeline};
 use crate::source::Sources;
 
 /// Print how much memory every source line took and gave back.
@@ -145,7 +145,7 @@ pub fn run(args: ReportArgs) -> anyhow::Result<ExitCode> {
                 &mut loaded.sources,
                 defects,
             );
-            let stacks = stacks.narrowed(Scope::User, Grain::Line);
+            let stacks = stacks.restricted(Scope::User, Granularity::Line);
             return output.write_raw(|out| Html::default().page(&report, &stacks, &timeline, out));
         }
         ReportFormat::Text => Box::new(Text {

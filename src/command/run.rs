@@ -10,8 +10,8 @@ use profiler_alloc_format::env::{Grant, Overhead, Sample, StackDepth, TimelineIn
 
 use super::report;
 use crate::run::{
-    PRELOAD, ProfileOutput, Program, ProgramError, Recorded, Request, RunId, Way, child, closing,
-    main_profile, note_sources, preload,
+    Mechanism, PRELOAD, ProfileOutput, Program, ProgramError, Recorded, Request, RunId, child,
+    closing, main_profile, note_sources, preload,
 };
 use crate::units::parse_duration;
 
@@ -94,8 +94,8 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         Ok(program) => program,
         Err(error) => return Ok(cannot_run(&error)),
     };
-    let way = Way::of(&program.path);
-    let is_preloaded = way == Way::Preload
+    let mechanism = Mechanism::of(&program.path);
+    let is_preloaded = mechanism == Mechanism::Preload
         && !args.no_preload
         && (args.preload || program.path.file_name() != Some("cargo".as_ref()));
     let preload = match is_preloaded.then(preload::library).transpose() {
@@ -136,8 +136,8 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let profiles = output.profiles(run_id);
     if profiles.is_empty() {
         let name = program.name.to_string_lossy();
-        let way = (way != Way::Preload || is_preloaded).then_some(way);
-        say(&closing::nothing_recorded(&name, way));
+        let mechanism = (mechanism != Mechanism::Preload || is_preloaded).then_some(mechanism);
+        say(&closing::nothing_recorded(&name, mechanism));
         return Ok(ExitCode::from(code));
     }
     note_sources(&profiles);

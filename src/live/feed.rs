@@ -86,7 +86,7 @@ impl Feed {
         let changing =
             (self.before.as_ref()).map(|before| before.recording.counters != profile.counters());
         let process = Process::look(header.pid, &self.options.path);
-        let fate = process.fate(profile.state(), changing);
+        let status = process.status(profile.state(), changing);
         defects.extend(self.symbolizer.defects());
         // A source file is read once, and so is found unreadable once.
         defects.extend_from_slice(&self.source_defects);
@@ -96,7 +96,7 @@ impl Feed {
             self.symbolizer.symbols(),
             &mut self.sources,
             defects,
-            (fate, at),
+            (status, at),
             self.before.as_ref(),
         );
         self.source_defects

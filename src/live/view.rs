@@ -34,7 +34,7 @@ pub fn draw(frame: &mut Frame, page: &mut Page) {
         LEAST_FOR_PLOT.. => PLOT + 1,
         _ => 0,
     };
-    let [head, over_time, body, foot] = Layout::vertical([
+    let [head, over_time, body, footer] = Layout::vertical([
         Constraint::Length(4),
         Constraint::Length(plot),
         Constraint::Min(1),
@@ -49,7 +49,7 @@ pub fn draw(frame: &mut Frame, page: &mut Page) {
         Body::Source(_) => draw_source(frame, page, body),
         Body::Details(_) => draw_details(frame, page, body),
     }
-    frame.render_widget(help(page), foot);
+    frame.render_widget(help(page), footer);
 }
 
 fn draw_head(frame: &mut Frame, page: &Page, area: Rect) {

@@ -6,11 +6,11 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::diff_text::{DiffText, foot};
+use super::diff_text::{DiffText, footer};
 use super::escape::escape;
+use super::format;
 use super::html::source;
 use super::page::HtmlPage;
-use super::words;
 use crate::report::Metric;
 use crate::report::diff::{Diff, FunctionChange, Growth, LineChange, Pair, Presence, Side};
 
@@ -67,10 +67,10 @@ impl DiffHtml<'_> {
             })
             .map(FunctionData::of)
             .collect();
-        let mut notes = written(|out| foot(diff, out))?;
+        let mut notes = written(|out| footer(diff, out))?;
         let cut = diff.functions.len() - functions.len();
         if cut > 0 {
-            let cut = words::count(cut as i64);
+            let cut = format::count(cut as i64);
             notes.push(format!(
                 "Cut: {cut} functions that changed less are not on this page; `--function NAME` shows them."
             ));
@@ -132,7 +132,7 @@ impl SideData {
         SideData {
             program: escape(&side.recording.program).into_owned(),
             pid: side.recording.pid,
-            date: words::date(side.recording.started_unix_ns),
+            date: format::date(side.recording.started_unix_ns),
         }
     }
 }

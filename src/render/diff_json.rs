@@ -8,7 +8,9 @@ use serde::Serialize;
 use super::json::{FiguresShape, write};
 use super::shape::{self, LossShape, RecordingShape, SamplingShape};
 use crate::report::Metric;
-use crate::report::diff::{Diff, FunctionChange, Growth, LineChange, Pair, Presence, Side, What};
+use crate::report::diff::{
+    Diff, FunctionChange, Growth, GrowthItem, LineChange, Pair, Presence, Side,
+};
 
 /// Name and version of the shape.
 const DIFF: &str = "memprof-diff/1";
@@ -98,9 +100,9 @@ struct GrowthShape<'a> {
 impl<'a> GrowthShape<'a> {
     fn of(growth: &'a Growth) -> Self {
         let (file, function, line) = match &growth.what {
-            What::Whole => (None, None, None),
-            What::Function { file, function } => (Some(&**file), Some(&**function), None),
-            What::Line {
+            GrowthItem::Whole => (None, None, None),
+            GrowthItem::Function { file, function } => (Some(&**file), Some(&**function), None),
+            GrowthItem::Line {
                 file,
                 line,
                 function,

@@ -7,7 +7,7 @@ use super::style::{FAINT, TITLE};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::escape::{escape, escape_source};
-use super::{Renderer, words};
+use super::{Renderer, format};
 use crate::report::{
     Basis, Bytes, Figures, Line, Metric, NOISE, Note, Report, Scope, State, Table,
 };
@@ -19,7 +19,7 @@ const GAP: usize = 3;
 /// What stands in place of lines that are left out.
 const GAP_MARK: &str = "⋮";
 /// Least room for a source line.
-const LEAST: usize = 16;
+const MIN_SOURCE_WIDTH: usize = 16;
 
 /// Line tables for people. Styles are written always: what `out` is decides whether they are kept.
 #[derive(Clone, Debug)]
@@ -128,7 +128,7 @@ impl Renderer for Text {
                 "No line of the program's own source touched memory; `--all` shows dependencies and std.\n"
             )?;
         }
-        foot(report, out)
+        footer(report, out)
     }
 }
 
@@ -247,12 +247,12 @@ impl Text {
         };
         let mem_usage = |figures: &Figures| {
             let bytes = figures.mem_usage;
-            let text = bytes.map(|bytes| words::table_bytes(bytes, self.precision));
+            let text = bytes.map(|bytes| format::table_bytes(bytes, self.precision));
             Cell::of(text.unwrap_or_default())
         };
         let others = self.columns.iter().map(|&column| match column {
             Column::Occurrences => {
-                let runs = line.occurrences.map(|runs| words::count(runs as i64));
+                let runs = line.occurrences.map(|runs| format::count(runs as i64));
                 Cell::of(runs.unwrap_or_default())
             }
             _ => of_figures(&|figures| self.cell(column, figures, basis)),
@@ -279,7 +279,7 @@ impl Text {
             Column::Count => {
                 let blocks = Metric::Count.blocks(figures);
                 Cell {
-                    text: words::blocks(blocks),
+                    text: format::blocks(blocks),
                     noise: blocks.is_noise(),
                 }
             }
@@ -292,7 +292,7 @@ impl Text {
         let noise = bytes.is_noise();
         let mark = if noise { "~" } else { "" };
         Cell {
-            text: format!("{mark}{}", words::table_bytes(bytes.bytes, self.precision)),
+            text: format!("{mark}{}", format::table_bytes(bytes.bytes, self.precision)),
             noise,
         }
     }
@@ -301,7 +301,7 @@ impl Text {
 /// Characters of source for a row of which `used` are gone: the rest of the terminal's line, or of
 /// the next one where hardly anything is left of the first.
 fn room(width: usize, used: usize) -> usize {
-    (used + LEAST).next_multiple_of(width.max(1)) - used
+    (used + MIN_SOURCE_WIDTH).next_multiple_of(width.max(1)) - used
 }
 
 /// A name or a path in `width` columns of a terminal. What is too long loses a part before its end,
@@ -343,16 +343,16 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     shown
 }
 
-fn foot(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+fn footer(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     if report.recording.state == State::Recording {
         writeln!(out, "The program still runs, or was killed.")?;
     }
     if report.basis == Basis::Counters {
         writeln!(out, "Exact: counted between the statements.")?;
-        return super::foot::faults(&report.unattributed, &report.losses, &report.defects, out);
+        return super::footer::faults(&report.unattributed, &report.losses, &report.defects, out);
     }
     left_out(report, out)?;
-    super::foot::sampling(&report.sampling, out)?;
+    super::footer::sampling(&report.sampling, out)?;
     if !report.sampling.exact {
         let percent = NOISE * 100.0;
         writeln!(
@@ -370,11 +370,11 @@ fn foot(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         writeln!(
             out,
             "Elsewhere: {} allocated with no {whose}; {} of it live.",
-            words::bytes(report.elsewhere.allocated.bytes),
-            words::bytes(report.elsewhere.live.bytes),
+            format::bytes(report.elsewhere.allocated.bytes),
+            format::bytes(report.elsewhere.live.bytes),
         )?;
     }
-    super::foot::faults(&report.unattributed, &report.losses, &report.defects, out)
+    super::footer::faults(&report.unattributed, &report.losses, &report.defects, out)
 }
 
 /// Says what does not stand above, and how to see it.
@@ -383,7 +383,7 @@ fn left_out(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         let (functions, hold, them) = match left_out.functions {
             1 => ("1 more function".to_owned(), "holds", "it"),
             more => (
-                format!("{} more functions", words::count(more as i64)),
+                format!("{} more functions", format::count(more as i64)),
                 "hold",
                 "them",
             ),

@@ -10,7 +10,7 @@ use super::{Bytes, Metric};
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Limits {
     /// Parts below this share of the whole are left out, from 0 to 1.
-    pub least_share: f64,
+    pub min_share: f64,
     /// So many nodes at most.
     pub nodes: usize,
     /// So many frames below each other at most.
@@ -20,7 +20,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            least_share: 0.0,
+            min_share: 0.0,
             nodes: 50_000,
             depth: 500,
         }
@@ -100,7 +100,7 @@ impl CallTree {
     pub fn new(stacks: &Stacks, metric: Metric, inverted: bool, limits: Limits) -> CallTree {
         let values = Values::new(stacks, metric, inverted);
         let whole = values.whole();
-        let least = (whole.bytes as f64 * limits.least_share).ceil().max(1.0) as i64;
+        let min = (whole.bytes as f64 * limits.min_share).ceil().max(1.0) as i64;
         let mut nodes = vec![CallNode {
             frame: 0,
             parent: 0,
@@ -117,7 +117,7 @@ impl CallTree {
         while let Some(Closed { number, inside, .. }) = closed.pop() {
             let depth = nodes[number].depth + 1;
             for (frame, sum, inside) in values.open(inside) {
-                if sum.bytes < least || nodes.len() >= limits.nodes || depth > limits.depth {
+                if sum.bytes < min || nodes.len() >= limits.nodes || depth > limits.depth {
                     if sum.bytes > 0 {
                         cut.parts += 1;
                         cut.sum = cut.sum.saturating_add(sum.bytes);

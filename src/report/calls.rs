@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::placing::Placing;
+use super::attribution::Attribution;
 use super::{
     Figures, FrameId, Loss, Recording, Sampling, Scope, StackFrame, StackModule, StackTotal, naming,
 };
@@ -75,11 +75,11 @@ impl Calls {
         sources: &mut Sources,
         mut defects: Vec<Defect>,
     ) -> Calls {
-        let placing = Placing::new(profile, symbols, sources, Scope::User);
+        let attribution = Attribution::new(profile, symbols, sources, Scope::User);
         let mut tree = CallsBuilder {
             symbols,
             sources,
-            placing: &placing,
+            attribution: &attribution,
             module_count: profile.modules.len(),
             frames: Vec::new(),
             by_code: vec![None; symbols.ids().count()],
@@ -191,7 +191,7 @@ impl Calls {
 struct CallsBuilder<'a> {
     symbols: &'a Symbols,
     sources: &'a mut Sources,
-    placing: &'a Placing,
+    attribution: &'a Attribution,
     module_count: usize,
     frames: Vec<StackFrame>,
     by_code: Vec<Option<FrameId>>,
@@ -241,13 +241,13 @@ impl CallsBuilder<'_> {
             return known;
         }
         let code = self.symbols.code(id);
-        let (file, function) = match (code.line, self.placing.place_of(id)) {
+        let (file, function) = match (code.line, self.attribution.row_of(id)) {
             (Some(_), Some(place)) => {
                 let path = self.sources.get(&code.file).path.clone();
-                let (_, function) = self.placing.title(place.table);
+                let (_, function) = self.attribution.title(place.table);
                 (path.to_string_lossy().into_owned(), function)
             }
-            _ => (code.file.clone(), naming::fold(&code.function)),
+            _ => (code.file.clone(), naming::simplify(&code.function)),
         };
         let module = usize::from(code.module);
         self.frames.push(StackFrame {

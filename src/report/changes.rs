@@ -71,5 +71,5 @@ fn is_newer(text: &SourceText, profile: &Profile, code: &CodeFrame) -> bool {
 }
 
 fn contradicts(text: &SourceText, code: &CodeFrame, line: u32) -> bool {
-    text.contradicts(naming::last(&naming::fold(&code.function)), line)
+    text.contradicts(naming::last(&naming::simplify(&code.function)), line)
 }

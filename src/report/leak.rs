@@ -13,7 +13,7 @@ use super::{Bytes, Stacks};
 use crate::profile::Course;
 
 /// Fewer waypoints say nothing of a course.
-const LEAST: usize = 4;
+const MIN_WAYPOINTS: usize = 4;
 
 /// What a line has live, over time.
 #[derive(Clone, PartialEq, Debug)]
@@ -41,7 +41,7 @@ impl Stacks {
     fn warm(&self) -> Option<usize> {
         let quarter = self.recording.duration_ns / 4;
         let warm = (self.waypoints.iter()).position(|&time_ns| time_ns >= quarter);
-        warm.filter(|_| self.waypoints.len() >= LEAST)
+        warm.filter(|_| self.waypoints.len() >= MIN_WAYPOINTS)
     }
 }
 

@@ -22,7 +22,7 @@ pub struct Live {
     /// How it is sampled.
     pub sampling: Sampling,
     /// Whether the program still runs.
-    pub fate: Fate,
+    pub status: ProcessStatus,
     /// When the profile was read, by the reader's clock.
     pub at: Duration,
     /// Resident set size as last recorded, in bytes; 0 if unknown.
@@ -44,7 +44,7 @@ pub struct Live {
 
 /// Whether the recorded program still runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fate {
+pub enum ProcessStatus {
     /// It runs.
     Running,
     /// It runs, and has paused the recording.
@@ -59,10 +59,10 @@ pub enum Fate {
     Unknown,
 }
 
-impl Fate {
+impl ProcessStatus {
     /// Whether the profile will change no more.
     pub fn is_final(self) -> bool {
-        matches!(self, Fate::Finished | Fate::Ended)
+        matches!(self, ProcessStatus::Finished | ProcessStatus::Ended)
     }
 }
 
@@ -150,7 +150,7 @@ impl Live {
         symbols: &Symbols,
         sources: &mut Sources,
         defects: Vec<Defect>,
-        (fate, at): (Fate, Duration),
+        (status, at): (ProcessStatus, Duration),
         before: Option<&Live>,
     ) -> Live {
         let summary = Summary::new(profile, symbols, sources, defects);
@@ -168,7 +168,7 @@ impl Live {
             ),
             recording: summary.recording,
             sampling: summary.sampling,
-            fate,
+            status,
             at,
             rss: profile.timeline.last().map_or(0, |point| point.rss),
             unattributed: summary.unattributed,
@@ -299,7 +299,7 @@ mod tests {
             builder.allocated(stack, kib * KIB, kib);
         }
         let (profile, defects) = parse("app".as_ref(), builder.to_input()).unwrap();
-        let at = (Fate::Running, Duration::from_secs(seconds));
+        let at = (ProcessStatus::Running, Duration::from_secs(seconds));
         let mut sources = Sources::new(Default::default());
         Live::new(&profile, &symbols, &mut sources, defects, at, before)
     }

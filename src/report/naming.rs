@@ -6,21 +6,21 @@
 /// app::run<u8>::{{closure}}                → app::run
 /// <app::Tree<T> as app::Visit>::visit::<U> → <app::Tree as app::Visit>::visit
 /// ```
-pub(super) fn fold(name: &str) -> String {
-    let mut folder = Folder::default();
+pub(super) fn simplify(name: &str) -> String {
+    let mut simplifier = Simplifier::default();
     let mut before = ' ';
     for char in name.chars() {
-        folder.pass(char, before);
+        simplifier.pass(char, before);
         before = char;
     }
-    let folded = folder.kept.trim_matches([':', ' ']);
-    if folded.is_empty() {
+    let simplified = simplifier.kept.trim_matches([':', ' ']);
+    if simplified.is_empty() {
         return name.to_owned();
     }
-    folded.to_owned()
+    simplified.to_owned()
 }
 
-/// The last part of a folded name.
+/// The last part of a simplified name.
 pub(super) fn last(name: &str) -> &str {
     name.rsplit("::").next().unwrap_or(name)
 }
@@ -34,7 +34,7 @@ enum Open {
 }
 
 #[derive(Default)]
-struct Folder {
+struct Simplifier {
     kept: String,
     open: Vec<Open>,
     /// How many of `open` are left out.
@@ -43,7 +43,7 @@ struct Folder {
     after_made: bool,
 }
 
-impl Folder {
+impl Simplifier {
     fn pass(&mut self, char: char, before: char) {
         let after_made = std::mem::take(&mut self.after_made);
         match char {
@@ -135,8 +135,8 @@ mod tests {
                 "<<alloc::Box as core::From>::from as core::FnOnce>::call_once",
             ),
         ];
-        for (name, folded) in cases {
-            assert_eq!(fold(name), folded, "{name}");
+        for (name, simplified) in cases {
+            assert_eq!(simplify(name), simplified, "{name}");
         }
     }
 

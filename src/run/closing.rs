@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{Recorded, Way};
+use super::{Mechanism, Recorded};
 use crate::profile::Loss;
 use crate::units::{ByteSize, Count};
 
@@ -19,19 +19,19 @@ const CRATE: &str = "\
 
 /// What to say when no program of the run wrote a profile: of `program`, which was to be recorded
 /// in this way; `None` where the library was loaded into nothing.
-pub fn nothing_recorded(program: &str, way: Option<Way>) -> String {
+pub fn nothing_recorded(program: &str, mechanism: Option<Mechanism>) -> String {
     const CLEARED: &str = "its environment was cleared on the way (as by `sudo` and `env -i`; write `memprof run` behind these)";
-    match way {
-        Some(Way::Neither(obstacle)) => format!(
+    match mechanism {
+        Some(Mechanism::Neither(obstacle)) => format!(
             "nothing was recorded of {program}: {obstacle}. What records such programs is the crate; if it is of Rust, add it, \
              build and run again:\n\n{CRATE}"
         ),
-        Some(Way::Crate) => {
+        Some(Mechanism::Crate) => {
             format!(
                 "nothing was recorded: {program} has the profiler allocator, and {CLEARED}, or it took no memory"
             )
         }
-        Some(Way::Preload) => format!(
+        Some(Mechanism::Preload) => format!(
             "nothing was recorded: no program of this run took memory by malloc, or {CLEARED}. Programs that bring their own \
              malloc, static ones and those of another machine are recorded with the crate alone:\n\n{CRATE}"
         ),

@@ -10,7 +10,7 @@ use crate::skip::skip;
 use memprof::profile::{self, Frame, builder::Builder};
 use memprof::render::{DiffHtml, Html};
 use memprof::report::diff::Diff;
-use memprof::report::{Grain, Metric, Report, Scope, Selection, Stacks, Timeline};
+use memprof::report::{Granularity, Metric, Report, Scope, Selection, Stacks, Timeline};
 use memprof::source::{Places, Sources};
 use memprof::symbolize::{CodeFrame, Symbols};
 use profiler_alloc_format::Point;
@@ -89,7 +89,7 @@ fn page(folder: &Path, more: u64) -> PathBuf {
     let mut report = Report::new(&profile, &symbols, &mut sources, Scope::User, Vec::new());
     report.select(&Selection::default()).unwrap();
     let stacks = Stacks::new(&profile, &symbols, &mut sources, Vec::new());
-    let stacks = stacks.narrowed(Scope::User, Grain::Line);
+    let stacks = stacks.restricted(Scope::User, Granularity::Line);
     let timeline = Timeline::new(&profile, Vec::new());
     let path = folder.join("page.html");
     let mut out = File::create(&path).unwrap();

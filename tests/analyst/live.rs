@@ -11,7 +11,7 @@ use crate::skip::skip;
 use memprof::live::{Flow, Page, draw};
 use memprof::profile::builder::Builder;
 use memprof::profile::{Frame, Point, parse};
-use memprof::report::{Fate, Live, LiveSort};
+use memprof::report::{Live, LiveSort, ProcessStatus};
 use memprof::source::{Places, Sources};
 use memprof::symbolize::{CodeFrame, Symbols};
 use profiler_alloc_format::STATE_RECORDING;
@@ -93,7 +93,7 @@ fn watched() -> Watched {
             symbols.insert(frame, vec![code]);
         }
         let (profile, defects) = parse("app".as_ref(), builder.to_input()).unwrap();
-        let at = (Fate::Running, Duration::from_secs(seconds));
+        let at = (ProcessStatus::Running, Duration::from_secs(seconds));
         Live::new(&profile, &symbols, &mut sources, defects, at, before)
     };
     let first = read(9, None);

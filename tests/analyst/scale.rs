@@ -40,21 +40,21 @@ fn each_address_is_looked_up_once_and_each_module_opened_once_by_each_thread() {
     symbolizer
         .update(&profile, &SymbolizeOptions::default())
         .unwrap();
-    let effort = symbolizer.effort();
-    assert_eq!(effort.addresses, distinct);
+    let stats = symbolizer.stats();
+    assert_eq!(stats.addresses, distinct);
     let threads = std::thread::available_parallelism().unwrap().get();
-    assert!(effort.opened >= 2, "two modules are there: {effort:?}");
-    assert!(effort.opened <= 2 * threads, "{effort:?}");
+    assert!(stats.opened >= 2, "two modules are there: {stats:?}");
+    assert!(stats.opened <= 2 * threads, "{stats:?}");
 
     // The same once more is no work at all, and one new address is the work of one.
     symbolizer
         .update(&profile, &SymbolizeOptions::default())
         .unwrap();
-    assert_eq!(symbolizer.effort(), effort);
+    assert_eq!(symbolizer.stats(), stats);
     builder.node(&[Frame::new(0, 0x7777_7777)]);
     (symbolizer.update(&parsed(&builder), &SymbolizeOptions::default())).unwrap();
-    assert_eq!(symbolizer.effort().addresses, distinct + 1);
-    assert_eq!(symbolizer.effort().opened, effort.opened + 1);
+    assert_eq!(symbolizer.stats().addresses, distinct + 1);
+    assert_eq!(symbolizer.stats().opened, stats.opened + 1);
 }
 
 #[test]

@@ -9,8 +9,8 @@ use std::io::{self, Write};
 use inferno::flamegraph::color::BackgroundColor;
 
 use super::{Flamegraph, divisor, label, options, subtitle, write};
-use crate::render::foot::foot_lines;
-use crate::render::words;
+use crate::render::footer::footer_lines;
+use crate::render::format;
 use crate::report::{CallTree, Metric, Stacks};
 
 /// The recording that a flamegraph is compared with.
@@ -31,12 +31,12 @@ impl Flamegraph {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let value = |value: i64| match tree.metric {
-            Metric::Count => words::count(value),
-            _ => words::bytes(value),
+            Metric::Count => format::count(value),
+            _ => format::bytes(value),
         };
         // The last comes first.
-        let mut notes = foot_lines(base.stacks);
-        notes.extend(foot_lines(stacks));
+        let mut notes = footer_lines(base.stacks);
+        notes.extend(footer_lines(stacks));
         notes.dedup();
         notes.push(format!(
             "{} in the base, {} in the new recording; red: more, blue: less.",

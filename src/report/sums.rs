@@ -7,13 +7,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::attribution::{Attribution, FrameKeys};
 use super::key::Key;
-use super::placing::{FrameKeys, Placing};
 use crate::profile::{NodeId, Profile, Totals};
 use crate::symbolize::{CodeFrameId, Symbols};
 
 /// The sums for every key.
-pub(super) struct Tally {
+pub(super) struct KeySums {
     pub totals: Vec<Totals>,
     /// Highest heap in use after a line ran.
     pub heap_after: Vec<Option<i64>>,
@@ -22,17 +22,17 @@ pub(super) struct Tally {
 }
 
 /// Callees included.
-pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
-    let mut tally = Tally {
-        totals: vec![Totals::default(); placing.key_count()],
-        heap_after: vec![None; placing.key_count()],
+pub(super) fn inclusive(profile: &Profile, attribution: &Attribution) -> KeySums {
+    let mut sums = KeySums {
+        totals: vec![Totals::default(); attribution.key_count()],
+        heap_after: vec![None; attribution.key_count()],
         elsewhere: Totals::default(),
     };
     let tree = Children::of(profile);
     // How often each key stands on the path from the root, and how many keys do.
-    let mut open = vec![0_u32; placing.key_count()];
+    let mut open = vec![0_u32; attribution.key_count()];
     let mut open_keys = 0_usize;
-    let mut around = Around::new(placing.key_count());
+    let mut around = Around::new(attribution.key_count());
 
     struct Step<'a> {
         keys: &'a FrameKeys,
@@ -41,7 +41,7 @@ pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
     }
     // What a node stands for is looked up once, when it is entered.
     let enter = |node: NodeId| Step {
-        keys: placing.keys(profile.nodes[node as usize].frame),
+        keys: attribution.keys(profile.nodes[node as usize].frame),
         next_child: tree.first_child(node),
         subtree: tree.own(node),
     };
@@ -56,16 +56,16 @@ pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
                 open[key] += 1;
             }
             for &key in keys.keys.iter().chain(&keys.around) {
-                tally.heap_after[key] = tally.heap_after[key].max(heap);
+                sums.heap_after[key] = sums.heap_after[key].max(heap);
             }
             open_keys += keys.keys.len();
             if open_keys == 0 {
-                tally.elsewhere.add(&child_step.subtree);
+                sums.elsewhere.add(&child_step.subtree);
             }
             around.enter(keys);
             if !child_step.subtree.is_empty() {
                 for key in around.exposed() {
-                    tally.totals[key].add(&child_step.subtree);
+                    sums.totals[key].add(&child_step.subtree);
                 }
             }
             path.push(child_step);
@@ -75,7 +75,7 @@ pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
         for &key in &done.keys.keys {
             open[key] -= 1;
             if open[key] == 0 {
-                tally.totals[key].add(&done.subtree);
+                sums.totals[key].add(&done.subtree);
             }
         }
         around.leave(done.keys);
@@ -84,7 +84,7 @@ pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
             parent.subtree.add(&done.subtree);
         }
     }
-    tally
+    sums
 }
 
 /// The code around bodies on the path from the root. Unlike a line, it does not have all that is
@@ -143,14 +143,14 @@ impl Around {
 pub(super) fn exclusive(
     profile: &Profile,
     symbols: &Symbols,
-    placing: &Placing,
+    attribution: &Attribution,
 ) -> Vec<(Option<CodePlace>, Totals)> {
     let mut places: Vec<Option<CodePlace>> = vec![None; profile.nodes.len()];
     // Parents come before children, so a caller's place is known when a node asks for it.
     for (number, node) in profile.nodes.iter().enumerate() {
         let own = node.frame.and_then(|frame| {
             symbols.of(frame).iter().find_map(|&id| {
-                let place = placing.place_of(id)?;
+                let place = attribution.row_of(id)?;
                 Some(CodePlace {
                     table: place.table,
                     key: place.row_key,
