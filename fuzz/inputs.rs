@@ -1,5 +1,5 @@
-//! What a fuzzer's input stands for, and what is done with it. Used by the fuzz targets, and by `tests/damaged.rs` for the
-//! inputs that are kept.
+//! What a fuzzer's input stands for, and what is done with it. Used by the fuzz targets, and by
+//! `tests/damaged.rs` for the inputs that are kept.
 
 use std::fs;
 use std::io::{self, Cursor};
@@ -9,7 +9,7 @@ use memprof::profile::{self, Frame, Profile};
 use memprof::render::{Json, Renderer, Text};
 use memprof::report::{Report, Scope};
 use memprof::source::{Places, Sources};
-use memprof::symbolize::{Options, Symbols, symbolize};
+use memprof::symbolize::{SymbolizeOptions, Symbols, symbolize};
 use profiler_alloc_format::{CHUNK_LEN, DIRECTORY_AT, HEADER_LEN, Header};
 
 /// Chunks that an input tells the tables of.
@@ -17,7 +17,8 @@ const CHUNKS: usize = 32;
 /// Bytes of each chunk that an input tells; the rest is zero.
 const TOLD: usize = 1024;
 
-/// The profile that an input stands for: its header, the tables of its chunks, and the beginning of each chunk.
+/// The profile that an input stands for: its header, the tables of its chunks, and the beginning of
+/// each chunk.
 pub fn expand(input: &[u8]) -> Vec<u8> {
     let (header, rest) = input.split_at(input.len().min(Header::LEN));
     let (tables, rest) = rest.split_at(rest.len().min(CHUNKS));
@@ -62,9 +63,9 @@ pub fn program(input: &[u8]) {
     }
     let (profile, defects) =
         profile::parse("x.memprof".as_ref(), builder.to_input()).expect("a whole profile");
-    let force = Options {
+    let force = SymbolizeOptions {
         force: true,
-        ..Options::default()
+        ..SymbolizeOptions::default()
     };
     if let Ok((symbols, _)) = symbolize(&profile, &force) {
         show(&profile, &symbols, defects);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use profiler_alloc_format::Table;
 
-use crate::units::Bytes;
+use crate::units::ByteSize;
 
 /// One kind of fault in a profile or in what belongs to it, counted. Rendered at the end of every
 /// report.
@@ -220,7 +220,7 @@ impl fmt::Display for Defect {
                 f,
                 "the heap in use ends {} below zero: the program freed blocks that another allocator had given, as std's own \
                  are with `-C prefer-dynamic`; build without that, or take what is freed and live for a lower bound",
-                Bytes(*bytes)
+                ByteSize(*bytes)
             ),
             Defect::StdDynamic { library } => write!(
                 f,

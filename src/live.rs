@@ -11,7 +11,7 @@ mod process;
 mod source_view;
 mod view;
 
-pub use feed::{Feed, FeedError, Options};
+pub use feed::{Feed, FeedError, FeedOptions};
 pub use page::{Flow, Page};
 pub use process::Process;
 pub use view::draw;

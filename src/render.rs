@@ -4,12 +4,14 @@
 mod axis;
 pub(crate) mod cell;
 mod csv;
+mod cut;
 mod diff_html;
 mod diff_json;
 mod diff_text;
 pub(crate) mod escape;
 mod flamegraph;
-mod foot;
+mod footer;
+pub(crate) mod format;
 mod html;
 mod json;
 mod leaks_text;
@@ -25,7 +27,6 @@ mod text;
 mod timeline_svg;
 mod timeline_text;
 mod tree_text;
-pub(crate) mod words;
 
 use std::io::{self, Write};
 

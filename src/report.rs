@@ -5,11 +5,11 @@
 //! it. Renderers know only what stands here.
 
 mod about;
+mod attribution;
 mod call_tree;
 mod calls;
 mod changes;
 pub mod diff;
-mod draft;
 mod exact;
 mod extent;
 mod figures;
@@ -19,15 +19,15 @@ mod live;
 mod metric;
 mod model;
 mod naming;
-mod narrow;
-mod placing;
+mod restrict;
 mod select;
 mod sites;
 mod sort;
 mod stacks;
 mod summary;
+mod sums;
+mod table_builder;
 mod tables;
-mod tally;
 mod timeline;
 
 pub use crate::profile::Loss;
@@ -35,11 +35,11 @@ pub use about::{Recording, Sampling};
 pub use call_tree::{CallNode, CallTree, Cut, Limits};
 pub use calls::{Calls, Location, LocationNode};
 pub use figures::{Bytes, CountErrors, Figures, NOISE};
-pub use leak::Growth;
-pub use live::{Fate, Live, LiveRow, LiveSort, Place, Rates};
+pub use leak::LeakGrowth;
+pub use live::{Live, LiveRow, LiveSort, Place, ProcessStatus, Rates};
 pub use metric::Metric;
 pub use model::{Basis, LeftOut, Line, Note, Report, Scope, Table};
-pub use narrow::Grain;
+pub use restrict::Granularity;
 pub use select::{Extent, Filter, Lines, NoMatch, Selection};
 pub use sites::{Age, Site};
 pub use sort::Sort;

@@ -1,24 +1,29 @@
 //! Running a program under its recorder: everything of `memprof run` but its command line.
 //!
 //! ```text
-//! Program::find ──> Way::of ──> Output::prepare ──> Request::variables ──> child::run ──> Output::profiles ──> note_sources ──> closing
-//!  PATH, mode bits   crate or    folder, old file    MEMPROF_*,             signals, wait   by run id           what they hold   the last lines
-//!                    preload                         LD_PRELOAD
+//! Program::find             PATH, mode bits
+//! Mechanism::of             the crate, or the library to preload
+//! ProfileOutput::prepare    the folder; a file that is in the way
+//! Request::variables        MEMPROF_*, LD_PRELOAD
+//! child::run                the program runs: signals, its end
+//! ProfileOutput::profiles   the profiles with this run's number
+//! note_sources              MD5 of the program's source files, into the profile
+//! closing                   the last lines: what was recorded
 //! ```
 
 pub mod child;
 pub mod closing;
+mod mechanism;
 mod output;
 pub mod preload;
 mod program;
 mod recorded;
 mod request;
 mod sources;
-mod way;
 
-pub use output::{Output, OutputError};
+pub use mechanism::{Mechanism, Obstacle};
+pub use output::{OutputError, ProfileOutput};
 pub use program::{Program, ProgramError};
 pub use recorded::{Recorded, main_profile, recorded};
 pub use request::{PRELOAD, Request, RunId};
 pub use sources::note_sources;
-pub use way::{Obstacle, Way};

@@ -274,7 +274,7 @@ impl File {
                 symbolizer: Symbolizer::default(),
             };
         }
-        let updated = (known.symbolizer).update(&profile, &symbolize::Options::default());
+        let updated = (known.symbolizer).update(&profile, &symbolize::SymbolizeOptions::default());
         updated.map_err(|error| error.to_string())?;
         defects.extend(known.symbolizer.defects());
         // Source may be edited between two requests.

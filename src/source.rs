@@ -75,7 +75,7 @@ pub struct Source {
     /// Where it is, or should be after `--path-map`: what another `--path-map` has to begin with.
     pub path: PathBuf,
     /// The text, if the file was found.
-    pub text: Option<Text>,
+    pub text: Option<SourceText>,
 }
 
 impl Source {
@@ -87,7 +87,7 @@ impl Source {
 
 /// A source file that was found.
 #[derive(Debug)]
-pub struct Text {
+pub struct SourceText {
     /// Its lines, without line ends; the first is line 1.
     pub lines: Vec<String>,
     /// Its items; none if it does not parse.
@@ -98,7 +98,7 @@ pub struct Text {
     pub md5: [u8; 16],
 }
 
-impl Text {
+impl SourceText {
     /// Whether this cannot be the text of a program that has code of `function` on `line`.
     ///
     /// Told by what an edit further up brings there: no line at all, an empty one, a comment, or
@@ -218,7 +218,7 @@ impl Sources {
                 }
             };
             let text = String::from_utf8_lossy(&bytes);
-            Some(Text {
+            Some(SourceText {
                 lines: text.lines().map(str::to_owned).collect(),
                 outline: match path.extension().is_some_and(|end| end == "rs") {
                     true => Outline::of(&text),

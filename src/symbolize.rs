@@ -1,8 +1,12 @@
 //! Names and source lines for the addresses of a profile, offline, from the modules' files.
 //!
 //! ```text
-//! Frame ── module ──▶ module::identify ──▶ separate::find ──▶ bounds::excess ──▶ dwarf::look_up ──▶ [CodeFrame], inlined
-//!                     is it the one?      where its lines are                                       ones included
+//! Frame               module and address
+//!   module::identify  is the module's file the recorded one?
+//!   separate::find    where its debug info is
+//!   bounds::excess    whether that asks for more than there is
+//!   dwarf::look_up    function, file, line
+//! [CodeFrame]         innermost first, inlined ones included
 //! ```
 
 mod bounds;
@@ -46,7 +50,7 @@ const BATCH: usize = 512;
 
 /// How to symbolize.
 #[derive(Clone, Copy, Default)]
-pub struct Options<'a> {
+pub struct SymbolizeOptions<'a> {
     /// Use modules whose files are not those recorded, and mark their rows unverified.
     pub force: bool,
     /// What counts as the user's own too; if empty, what the profile says.
@@ -61,7 +65,7 @@ pub struct Options<'a> {
 /// A main executable that is not the recorded one is an error, unless forced.
 pub fn symbolize(
     profile: &Profile,
-    options: &Options<'_>,
+    options: &SymbolizeOptions<'_>,
 ) -> Result<(Symbols, Vec<Defect>), SymbolizeError> {
     let mut symbolizer = Symbolizer::default();
     symbolizer.update(profile, options)?;
@@ -76,12 +80,12 @@ pub struct Symbolizer {
     /// Modules that any frame was found in, and what is wrong with each.
     checked: BTreeMap<u16, Checked>,
     split_missing: BTreeSet<PathBuf>,
-    effort: Effort,
+    stats: LookupStats,
 }
 
 /// How much work looking up took.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub struct Effort {
+pub struct LookupStats {
     /// Addresses looked up.
     pub addresses: usize,
     /// Times that debug info was opened: more than once for a module that several threads shared.
@@ -108,7 +112,7 @@ impl Symbolizer {
     pub fn update(
         &mut self,
         profile: &Profile,
-        options: &Options<'_>,
+        options: &SymbolizeOptions<'_>,
     ) -> Result<(), SymbolizeError> {
         let own = match options.own {
             [] => Pattern::list(&profile.own),
@@ -132,8 +136,8 @@ impl Symbolizer {
         }
         let total = work.iter().map(|work| work.frames.len()).sum();
         for found in look_up_all(&work, total, options) {
-            self.effort.addresses += found.frames.len();
-            self.effort.opened += usize::from(found.opened);
+            self.stats.addresses += found.frames.len();
+            self.stats.opened += usize::from(found.opened);
             if found.split_missing {
                 (self.split_missing).insert(work[found.work].module.path.clone());
             }
@@ -214,8 +218,8 @@ impl Symbolizer {
     }
 
     /// How much work it has taken so far.
-    pub fn effort(&self) -> Effort {
-        self.effort
+    pub fn stats(&self) -> LookupStats {
+        self.stats
     }
 
     /// What is wrong with the modules met so far.
@@ -304,7 +308,7 @@ struct Work<'a> {
 }
 
 /// What a thread found out about a part of a module's frames.
-struct Found {
+struct LookedUpPart {
     /// Index of the `Work`.
     work: usize,
     frames: Vec<(Frame, Vec<CodeFrame>)>,
@@ -315,7 +319,11 @@ struct Found {
 
 /// Shares the frames out to a few threads. Each thread opens a module's debug info for itself: it
 /// is not `Sync`, and what is costly in it, the units, is only read where an address falls.
-fn look_up_all(work: &[Work<'_>], total: usize, options: &Options<'_>) -> Vec<Found> {
+fn look_up_all(
+    work: &[Work<'_>],
+    total: usize,
+    options: &SymbolizeOptions<'_>,
+) -> Vec<LookedUpPart> {
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let part_len = (total / threads + 1).max(BATCH);
     let parts: Vec<(usize, &[Frame])> = (work.iter().enumerate())
@@ -348,10 +356,15 @@ fn look_up_all(work: &[Work<'_>], total: usize, options: &Options<'_>) -> Vec<Fo
     found
 }
 
-fn look_up_part(index: usize, work: &Work<'_>, frames: &[Frame], count: &dyn Fn(usize)) -> Found {
+fn look_up_part(
+    index: usize,
+    work: &Work<'_>,
+    frames: &[Frame],
+    count: &dyn Fn(usize),
+) -> LookedUpPart {
     let name = work.module.name();
     let dwarf = work.files.as_ref().and_then(dwarf::DebugInfo::open);
-    let mut found = Found {
+    let mut found = LookedUpPart {
         work: index,
         frames: Vec::with_capacity(frames.len()),
         split_missing: false,

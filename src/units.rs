@@ -57,14 +57,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
 /// One decimal unless a precision is given; whole bytes never have decimals.
 ///
 /// ```
-/// use memprof::units::Bytes;
-/// assert_eq!(Bytes(1_572_864).to_string(), "1.5 MiB");
-/// assert_eq!(format!("{:.3}", Bytes(800_000)), "781.250 KiB");
+/// use memprof::units::ByteSize;
+/// assert_eq!(ByteSize(1_572_864).to_string(), "1.5 MiB");
+/// assert_eq!(format!("{:.3}", ByteSize(800_000)), "781.250 KiB");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Bytes(pub u64);
+pub struct ByteSize(pub u64);
 
-impl fmt::Display for Bytes {
+impl fmt::Display for ByteSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 < 1024 {
             return write!(f, "{} B", self.0);
@@ -167,7 +167,7 @@ mod tests {
             (u64::MAX, "16777216.0 TiB"),
         ];
         for (bytes, text) in shown {
-            assert_eq!(Bytes(bytes).to_string(), text);
+            assert_eq!(ByteSize(bytes).to_string(), text);
         }
     }
 

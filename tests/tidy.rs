@@ -1,4 +1,5 @@
-//! The invariants of `docs/architecture.md` and the rules of the house, checked on the source itself.
+//! The invariants of `docs/architecture.md` and the rules of the house, checked on the source
+//! itself.
 
 mod imports;
 mod metadata;
@@ -169,37 +170,6 @@ const CONFINED: &[(&str, &str, &[&str])] = &[
 /// shape.
 const SERIALIZED: &[&str] = &["src/export/", "src/history/", "src/render/"];
 
-/// Names that two types of one crate have. Only shrinks.
-const SHARED_NAMES: &[(&str, &[&str])] = &[
-    ("profiler-alloc/src", &[]),
-    (
-        "src",
-        &[
-            "Args",
-            "Bytes",
-            "Data",
-            "FileShape",
-            "Format",
-            "Found",
-            "FrameShape",
-            "FunctionShape",
-            "Growth",
-            "Line",
-            "LineShape",
-            "Location",
-            "Node",
-            "Options",
-            "Output",
-            "Page",
-            "Place",
-            "Profile",
-            "Sample",
-            "Text",
-            "Tree",
-        ],
-    ),
-];
-
 /// The roots of crates without any `unsafe`.
 const SAFE_ROOTS: &[&str] = &[
     "profiler-alloc/format/src/lib.rs",
@@ -209,6 +179,9 @@ const SAFE_ROOTS: &[&str] = &[
 ];
 
 const LARGEST_FILE: u64 = 200 * 1024;
+
+/// Columns of a comment line, indentation included.
+const WIDEST_COMMENT: usize = 100;
 
 #[test]
 fn every_source_file_opens_with_its_job() {
@@ -238,6 +211,21 @@ fn no_file_has_a_name_that_says_nothing() {
 fn no_file_is_large() {
     let is_large = |path: &PathBuf| fs::metadata(root().join(path)).unwrap().len() > LARGEST_FILE;
     assert_none("files over 200 KB", files().into_iter().filter(is_large));
+}
+
+/// Code is kept within this width by rustfmt, comments by nobody else.
+#[test]
+fn comments_keep_to_the_width_of_code() {
+    let mut wide = Vec::new();
+    for (path, text) in sources() {
+        let lines = (1..).zip(text.lines());
+        let is_wide = |line: &str| {
+            line.trim_start().starts_with("//") && line.chars().count() > WIDEST_COMMENT
+        };
+        let found = lines.filter(|(_, line)| is_wide(line));
+        wide.extend(found.map(|(number, _)| format!("{}:{number}", path.display())));
+    }
+    assert_none("comment lines over 100 columns", wide);
 }
 
 #[test]
@@ -343,14 +331,14 @@ fn only_published_shapes_are_serialized() {
 
 #[test]
 fn no_two_types_of_a_crate_share_a_name() {
-    for (folder, shared) in SHARED_NAMES {
+    let is_of_tests = |path: &Path| {
+        path.iter()
+            .any(|part| part == "tests" || part == "tests.rs")
+    };
+    // The types of `ffi/linux`, as they are where nothing is recorded.
+    let is_elsewhere = |path: &Path| path.starts_with("profiler-alloc/src/ffi/elsewhere");
+    for (folder, _) in CRATES {
         let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let is_of_tests = |path: &Path| {
-            path.iter()
-                .any(|part| part == "tests" || part == "tests.rs")
-        };
-        // The types of `ffi/linux`, as they are where nothing is recorded.
-        let is_elsewhere = |path: &Path| path.starts_with("profiler-alloc/src/ffi/elsewhere");
         let own =
             |path: &Path| path.starts_with(folder) && !is_of_tests(path) && !is_elsewhere(path);
         for (path, text) in sources().filter(|(path, _)| own(path)) {
@@ -362,12 +350,7 @@ fn no_two_types_of_a_crate_share_a_name() {
             }
         }
         places.retain(|_, files| files.len() > 1);
-        let new = places
-            .iter()
-            .filter(|(name, _)| !shared.contains(&name.as_str()));
-        assert_none("types of one name", new);
-        let gone = shared.iter().filter(|name| !places.contains_key(**name));
-        assert_none("names to be taken off the list", gone);
+        assert_none("types of one name", places);
     }
 }
 
@@ -426,7 +409,8 @@ fn the_commands_of_the_readme_are_those_of_ci() {
     assert_none("commands of the README that .ci/run does not run", missing);
 }
 
-/// A test that cannot run says so by `skip`, which fails under `.ci/run`: words of its own would pass there.
+/// A test that cannot run says so by `skip`, which fails under `.ci/run`: words of its own would
+/// pass there.
 #[test]
 fn tests_are_skipped_in_one_way() {
     let own_words = ["not tested", "not run", "skipped", "skipping"];
@@ -441,10 +425,10 @@ fn tests_are_skipped_in_one_way() {
     assert!(!prints(
         "fn f() { return skip(\"{error}\"); } // not tested: f"
     ));
-    let is_test = |path: &Path| path.iter().any(|part| part == "tests");
+    // Unit tests stand in `src`, so every file is looked at.
     let apart = ["tests/skip/mod.rs", "tests/tidy.rs"].map(Path::new);
     let wrong = sources()
-        .filter(|(path, text)| is_test(path) && !apart.contains(&&**path) && prints(text))
+        .filter(|(path, text)| !apart.contains(&&**path) && prints(text))
         .map(|(path, _)| path);
     assert_none("tests that do not call `skip`", wrong);
     let ci = fs::read_to_string(root().join(".ci/run")).unwrap();

@@ -1,7 +1,8 @@
-//! Profiles made to take long: tables as full as a reader takes them, in the shapes that cost most. Whatever stands in a
-//! profile, reading it and making a view of it takes time by its length alone.
+//! Profiles made to take long: tables as full as a reader takes them, in the shapes that cost most.
+//! Whatever stands in a profile, reading it and making a view of it takes time by its length alone.
 //!
-//! `MEMPROF_TEST_FULL=1` fills the tables; otherwise a third of them, which makes files of some 16 MiB.
+//! `MEMPROF_TEST_FULL=1` fills the tables; otherwise a third of them, which makes files of some 16
+//! MiB.
 
 use std::io::{self, Cursor};
 use std::sync::{Mutex, PoisonError};
@@ -11,9 +12,9 @@ use memprof::defect::Defect;
 use memprof::profile::builder::Builder;
 use memprof::profile::{Frame, parse};
 use memprof::render::{Json, Renderer};
-use memprof::report::{Calls, Grain, Report, Scope, Stacks, Summary, Timeline};
+use memprof::report::{Calls, Granularity, Report, Scope, Stacks, Summary, Timeline};
 use memprof::source::{Places, Sources};
-use memprof::symbolize::{Options, symbolize};
+use memprof::symbolize::{SymbolizeOptions, symbolize};
 use profiler_alloc::ProfilerAlloc;
 use profiler_alloc_format::{Line, Module, Node, Point, Share, Stack, Thread};
 use rustix::time::{ClockId, clock_gettime};
@@ -24,7 +25,8 @@ static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
 /// For reading, the requirement is a second of the optimized program, which takes a tenth of that.
 const MOST_READING: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
 
-/// For one view of hundreds of thousands of functions. What goes through them once for each of them takes minutes.
+/// For one view of hundreds of thousands of functions. What goes through them once for each of them
+/// takes minutes.
 const MOST_VIEWING: Duration = Duration::from_secs(if cfg!(debug_assertions) { 20 } else { 5 });
 
 /// Most memory that reading any file may take.
@@ -72,7 +74,9 @@ fn spring(trap: Builder) -> Vec<Defect> {
     let memory = profiler_alloc::heap_in_use() - before;
     assert!(memory < MOST_MEMORY as _, "{memory} bytes");
 
-    let looked_up = in_time("symbols", || symbolize(&profile, &Options::default()));
+    let looked_up = in_time("symbols", || {
+        symbolize(&profile, &SymbolizeOptions::default())
+    });
     let (symbols, _) = looked_up.unwrap();
     let mut sources = Sources::new(Places::default());
     let report = in_time("report", || {
@@ -91,8 +95,8 @@ fn spring(trap: Builder) -> Vec<Defect> {
         Stacks::new(&profile, &symbols, &mut sources, Vec::new())
     });
     in_time("lines that allocate", || stacks.sites());
-    in_time("narrowed stacks", || {
-        stacks.narrowed(Scope::User, Grain::Line)
+    in_time("restricted stacks", || {
+        stacks.restricted(Scope::User, Granularity::Line)
     });
     in_time("calls", || {
         Calls::new(&profile, &symbols, &mut sources, Vec::new())
@@ -100,7 +104,8 @@ fn spring(trap: Builder) -> Vec<Defect> {
     defects
 }
 
-/// A profile of a library whose file is not there, with as many nodes as there may be; and stacks that end in the last of them.
+/// A profile of a library whose file is not there, with as many nodes as there may be; and stacks
+/// that end in the last of them.
 fn tree(parent: impl Fn(u32) -> u32, address: impl Fn(u32) -> u64) -> Builder {
     let mut builder = Builder::new();
     builder.module("/none/app");

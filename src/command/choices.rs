@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
 use crate::report::diff::Grown;
-use crate::report::{Grain, Lines, LiveSort, Metric, Sort};
+use crate::report::{Granularity, Lines, LiveSort, Metric, Sort};
 
 macro_rules! choices {
     ($type:ident { $($variant:ident = $name:literal: $help:literal,)* }) => {
@@ -59,7 +59,7 @@ choices! {
 }
 
 choices! {
-    Grain {
+    Granularity {
         Line = "line": "A frame for every line of a function",
         Function = "function": "One frame for a function",
     }

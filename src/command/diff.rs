@@ -27,7 +27,7 @@ const GROWN: u8 = 1;
 /// A change that the error of sampling alone may have made is marked `~`. Record both with
 /// `--sample all` to have none.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct DiffArgs {
     /// Compare with this profile
     base: PathBuf,
     /// Compare this profile
@@ -89,14 +89,14 @@ pub struct Show {
     precision: u8,
     /// Write this form
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: DiffFormat,
     /// Write to FILE instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
-enum Format {
+enum DiffFormat {
     /// Tables for people
     #[default]
     Text,
@@ -106,7 +106,7 @@ enum Format {
     Html,
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
     args.show.limit()?;
     args.show.show(load(&args)?)
 }
@@ -129,13 +129,13 @@ impl Show {
         diff.sort(self.of);
         let grown = limit.map(|limit| {
             let mut grown = diff.grown(self.of, limit);
-            grown.retain(|growth| growth.what.grain() <= self.fail_on);
+            grown.retain(|growth| growth.what.kind() <= self.fail_on);
             grown
         });
         let grown_over = grown.as_deref().zip(self.fail_over.as_deref());
         let output = Output::to(self.output.as_deref());
         match self.format {
-            Format::Text => output.write(|out| {
+            DiffFormat::Text => output.write(|out| {
                 let text = DiffText {
                     metric: self.of,
                     precision: usize::from(self.precision),
@@ -148,14 +148,14 @@ impl Show {
                 writeln!(out)?;
                 text.growths(grown, limit, out)
             }),
-            Format::Json => output.write(|out| {
+            DiffFormat::Json => output.write(|out| {
                 let json = DiffJson {
                     metric: self.of,
                     grown: grown.as_deref(),
                 };
                 json.diff(&diff, out)
             }),
-            Format::Html => output.write_raw(|out| {
+            DiffFormat::Html => output.write_raw(|out| {
                 let page = DiffHtml {
                     metric: self.of,
                     grown: grown_over,
@@ -170,7 +170,7 @@ impl Show {
     }
 }
 
-fn load(args: &Args) -> anyhow::Result<Diff> {
+fn load(args: &DiffArgs) -> anyhow::Result<Diff> {
     let current_dir = load::current_dir()?;
     let revision = (args.base_rev.as_ref())
         .map(|name| Revision::check_out(name, &current_dir))

@@ -8,14 +8,14 @@ use anyhow::bail;
 
 use super::load::{Input, Loaded, Output};
 use crate::export::{Dhat, Firefox, Folded, Otlp, Pprof, Speedscope, StacksCsv, StacksJson};
-use crate::report::{Grain, Metric, Scope, Timeline};
+use crate::report::{Granularity, Metric, Scope, Timeline};
 
 /// Write a profile in a form that another tool reads.
 ///
 /// Every form holds the whole profile: its values add up to what was allocated, freed and kept in
 /// all. docs/exports.md says how each is opened.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct ExportArgs {
     #[command(flatten)]
     input: Input,
     /// Write this form
@@ -52,7 +52,7 @@ enum Form {
     Otlp,
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
     let binary = matches!(args.format, Form::Pprof | Form::Otlp);
     let output = Output::to(args.output.as_deref());
     if binary && output.is_stdout() && io::stdout().is_terminal() {
@@ -62,8 +62,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     output.write_raw(|out| write(&args, loaded, out))
 }
 
-fn write(args: &Args, loaded: Loaded, out: &mut dyn Write) -> io::Result<()> {
-    let stacks = |loaded: Loaded| loaded.stacks(Scope::All, Grain::Line).complete();
+fn write(args: &ExportArgs, loaded: Loaded, out: &mut dyn Write) -> io::Result<()> {
+    let stacks = |loaded: Loaded| loaded.stacks(Scope::All, Granularity::Line).complete();
     match args.format {
         Form::Pprof => Pprof { default: args.of }.export(&loaded.calls(), out),
         Form::Otlp => Otlp.export(&loaded.calls(), out),

@@ -8,14 +8,15 @@ use crate::render::{Base, Flamegraph};
 use crate::report::Limits;
 
 /// Below this share of the whole, a frame is too narrow to see.
-const LEAST_SHARE: f64 = 0.0003;
+const MIN_SHARE: f64 = 0.0003;
 
 /// Draw the stacks as a flamegraph (SVG), to be opened in a browser.
 ///
-/// With --base, frames are as wide as in FILE, red where it has more than BASE and blue where it has less; what only BASE has
-/// counts in the frame above it. Where lines moved in between, `--by function` compares the functions as a whole.
+/// With --base, frames are as wide as in FILE, red where it has more than BASE and blue where it
+/// has less; what only BASE has counts in the frame above it. Where lines moved in between,
+/// `--by function` compares the functions as a whole.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct FlamegraphArgs {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
@@ -28,9 +29,9 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: FlamegraphArgs) -> anyhow::Result<ExitCode> {
     let limits = Limits {
-        least_share: LEAST_SHARE,
+        min_share: MIN_SHARE,
         ..Limits::default()
     };
     let (stacks, tree) = args.stacks.tree(&args.input, limits)?;
@@ -38,7 +39,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => None,
         Some(base) => {
             let whole = Limits {
-                least_share: 0.0,
+                min_share: 0.0,
                 nodes: usize::MAX,
                 depth: usize::MAX,
             };

@@ -9,7 +9,7 @@ use anyhow::{bail, ensure};
 use super::diff::Show;
 use super::load::{Input, Output};
 use crate::history::{History, Label, Run, Subject, Trend, plot};
-use crate::render::{Renderer, Text, escape::escape, words};
+use crate::render::{Renderer, Text, escape::escape, format};
 use crate::report::diff::Diff;
 use crate::report::{Metric, Report, Scope, Selection};
 
@@ -19,7 +19,7 @@ use crate::report::{Metric, Report, Scope, Selection};
 /// afterwards. A run is named by its number, a tag, the beginning of its commit, `last`, or
 /// `last~1` for the one before.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct HistoryArgs {
     /// Keep them in FILE
     #[arg(
         long,
@@ -98,7 +98,7 @@ struct TrendArgs {
     output: Option<PathBuf>,
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: HistoryArgs) -> anyhow::Result<ExitCode> {
     let db = args.db.as_path();
     match args.action {
         Action::Save(save) => keep(db, save),
@@ -185,11 +185,11 @@ fn row(run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let text = format!(
         "{:>5}  {:<23}  {:<12}  {:>12}  {:>12}  {:>12}  {} {}",
         format!("#{}", run.id),
-        words::date(run.started_unix_ns),
+        format::date(run.started_unix_ns),
         format!("{}{dirty}", escape(&commit)),
-        words::bytes(run.peak),
-        words::bytes(run.heap),
-        words::bytes(run.allocated),
+        format::bytes(run.peak),
+        format::bytes(run.heap),
+        format::bytes(run.allocated),
         escape(&run.program),
         tags.join(" "),
     );

@@ -8,7 +8,7 @@ use crate::render::LeaksText;
 
 /// List what is live at the end, by line and stack, what looks most like a leak first.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct LeaksArgs {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: LeaksArgs) -> anyhow::Result<ExitCode> {
     let stacks = args.listed.stacks(&args.input)?;
     let view = LeaksText {
         top: args.top,

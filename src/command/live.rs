@@ -15,7 +15,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::load::{Lookup, Output, newest, profiles};
-use crate::live::{Feed, FeedError, Flow, Options, Page, Process, draw};
+use crate::live::{Feed, FeedError, FeedOptions, Flow, Page, Process, draw};
 use crate::profile::{self, is_original};
 use crate::render::LiveText;
 use crate::report::{Live, LiveSort};
@@ -31,8 +31,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// sort by live, rate, allocated, at peak; arrows choose a line, Enter shows its source; / filters;
 /// space pauses; d shows losses and notes; q quits.
 #[derive(clap::Args, Debug)]
-pub struct Args {
-    /// Watch this profile, or the process of this number [default: the newest *.memprof in this folder]
+pub struct LiveArgs {
+    /// Watch this profile, or the process of this number [default: the newest *.memprof in this
+    /// folder]
     #[arg(value_name = "FILE|PID")]
     what: Option<PathBuf>,
     #[command(flatten)]
@@ -51,7 +52,7 @@ pub struct Args {
     top: usize,
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: LiveArgs) -> anyhow::Result<ExitCode> {
     let interactive =
         io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
     if !args.once && !interactive {
@@ -63,7 +64,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     // A profile that cannot be read yet is tried again later.
     let program = (profile::read(&path).ok())
         .and_then(|(profile, _)| Some(profile.modules.first()?.path.clone()));
-    let options = Options {
+    let options = FeedOptions {
         path,
         places: args
             .lookup
@@ -122,9 +123,9 @@ fn of_process(pid: u32, folder: &Path) -> Option<PathBuf> {
 }
 
 /// Prints a reading with rates, which takes two; of a program that ended, one is enough.
-fn once(mut feed: Feed, args: &Args) -> anyhow::Result<ExitCode> {
+fn once(mut feed: Feed, args: &LiveArgs) -> anyhow::Result<ExitCode> {
     let mut live = feed.read()?;
-    if !live.fate.is_final() {
+    if !live.status.is_final() {
         thread::sleep(args.interval);
         live = feed.read()?;
     }
@@ -133,7 +134,7 @@ fn once(mut feed: Feed, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Shows the page until it is left, by a key or by a signal.
-fn show(options: Options, args: &Args) -> anyhow::Result<ExitCode> {
+fn show(options: FeedOptions, args: &LiveArgs) -> anyhow::Result<ExitCode> {
     let places = options.places.clone();
     let (readings, reader) = read_on(options, args.interval);
     let first = readings.recv().context("the first reading failed")??;
@@ -177,7 +178,7 @@ fn show(options: Options, args: &Args) -> anyhow::Result<ExitCode> {
 /// Reads in a thread of its own, so that no key waits for a reading, until the profile will change
 /// no more.
 fn read_on(
-    options: Options,
+    options: FeedOptions,
     interval: Duration,
 ) -> (Receiver<Result<Live, FeedError>>, JoinHandle<()>) {
     let (sender, receiver) = mpsc::channel();
@@ -186,7 +187,7 @@ fn read_on(
         let mut was_final = false;
         loop {
             let reading = feed.read();
-            let is_final = (reading.as_ref()).is_ok_and(|live| live.fate.is_final());
+            let is_final = (reading.as_ref()).is_ok_and(|live| live.status.is_final());
             if sender.send(reading).is_err() || (was_final && is_final) {
                 return;
             }

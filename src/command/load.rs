@@ -14,7 +14,7 @@ use profiler_alloc_format::{EXTENSION, Header, MAGIC};
 pub use super::output::Output;
 use crate::defect::Defect;
 use crate::profile::{self, Profile};
-use crate::report::{CallTree, Calls, Filter, Grain, Limits, Metric, Scope, Stacks};
+use crate::report::{CallTree, Calls, Filter, Granularity, Limits, Metric, Scope, Stacks};
 use crate::source::{PathMap, Places, Sources};
 use crate::symbolize::{self, Pattern, Symbols, symbolize};
 
@@ -75,17 +75,17 @@ impl Loaded {
         calls.complete()
     }
 
-    /// Its stacks, with the frames of `scope`, as fine as `grain`.
-    pub fn stacks(mut self, scope: Scope, grain: Grain) -> Stacks {
+    /// Its stacks, with the frames of `scope`, as fine as `granularity`.
+    pub fn stacks(mut self, scope: Scope, granularity: Granularity) -> Stacks {
         let stacks = Stacks::new(
             &self.profile,
             &self.symbols,
             &mut self.sources,
             self.defects,
         );
-        match (scope, grain) {
-            (Scope::All, Grain::Line) => stacks,
-            _ => stacks.narrowed(scope, grain),
+        match (scope, granularity) {
+            (Scope::All, Granularity::Line) => stacks,
+            _ => stacks.restricted(scope, granularity),
         }
     }
 }
@@ -120,7 +120,7 @@ impl Listed {
 
     /// The stacks of the lines.
     pub fn stacks(&self, input: &Input) -> anyhow::Result<Stacks> {
-        let mut stacks = input.load()?.stacks(self.scope(), Grain::Line);
+        let mut stacks = input.load()?.stacks(self.scope(), Granularity::Line);
         stacks.select(&self.filter())?;
         Ok(stacks)
     }
@@ -139,8 +139,8 @@ pub struct StackArgs {
     #[arg(long)]
     pub all: bool,
     /// Make a frame of every line, or one of each function
-    #[arg(long, value_enum, default_value_t, value_name = "GRAIN")]
-    pub by: Grain,
+    #[arg(long, value_enum, default_value_t, value_name = "GRANULARITY")]
+    pub by: Granularity,
 }
 
 impl StackArgs {
@@ -251,7 +251,7 @@ pub fn load(
     );
     let result = symbolize(
         &profile,
-        &symbolize::Options {
+        &symbolize::SymbolizeOptions {
             force,
             own: &own.patterns,
             progress: Some(&|done, total| {

@@ -9,10 +9,10 @@ use crate::report::Metric;
 
 /// Send a profile to Pyroscope, or to any store that takes its /ingest.
 ///
-/// Sent are function names, source paths, module paths with build-ids, and memory figures; no contents of memory, no
-/// arguments, no environment.
+/// Sent are function names, source paths, module paths with build-ids, and memory figures; no
+/// contents of memory, no arguments, no environment.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct PushArgs {
     #[command(flatten)]
     input: Input,
     /// Send it to the store at this address, such as http://127.0.0.1:4040
@@ -31,7 +31,7 @@ fn label(text: &str) -> Result<(String, String), &'static str> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: PushArgs) -> anyhow::Result<ExitCode> {
     let calls = args.input.load()?.calls();
     let mut pprof = Vec::new();
     Pprof {

@@ -8,12 +8,12 @@ use anyhow::bail;
 
 use super::load::{Input, Output, terminal_width};
 use crate::render::{Column, Csv, Html, Json, Renderer, Text};
-use crate::report::{Extent, Grain, Lines, Report, Scope, Selection, Sort, Stacks, Timeline};
+use crate::report::{Extent, Granularity, Lines, Report, Scope, Selection, Sort, Stacks, Timeline};
 use crate::source::Sources;
 
 /// Print how much memory every source line took and gave back.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct ReportArgs {
     #[command(flatten)]
     input: Input,
     /// Show only functions whose name contains NAME
@@ -48,16 +48,16 @@ pub struct Args {
     precision: u8,
     /// Write this form
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: ReportFormat,
     /// Write to FILE instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
-impl From<PathBuf> for Args {
+impl From<PathBuf> for ReportArgs {
     /// The report of one profile, everything else as by default.
-    fn from(file: PathBuf) -> Args {
-        Args {
+    fn from(file: PathBuf) -> ReportArgs {
+        ReportArgs {
             input: Input {
                 file: Some(file),
                 ..Input::default()
@@ -72,14 +72,14 @@ impl From<PathBuf> for Args {
             columns: Vec::new(),
             sort: Sort::default(),
             precision: 1,
-            format: Format::default(),
+            format: ReportFormat::default(),
             output: None,
         }
     }
 }
 
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum Format {
+enum ReportFormat {
     /// Tables for people
     #[default]
     Text,
@@ -91,7 +91,7 @@ enum Format {
     Html,
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: ReportArgs) -> anyhow::Result<ExitCode> {
     let scope = if args.all { Scope::All } else { Scope::User };
     // Exact tables need no debug info, so none is looked up for them.
     let mut loaded = match args.exact {
@@ -121,17 +121,17 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         sort: args.sort,
         // Programs get everything, and choose for themselves.
         extent: match args.format {
-            Format::Text if !args.exact && !args.all_functions => Extent::WhatMatters,
+            ReportFormat::Text if !args.exact && !args.all_functions => Extent::WhatMatters,
             _ => Extent::All,
         },
         lines: args.lines.unwrap_or(match args.format {
-            Format::Text if !args.exact => Lines::Context,
+            ReportFormat::Text if !args.exact => Lines::Context,
             _ => Lines::All,
         }),
     })?;
     let output = Output::to(args.output.as_deref());
     let renderer: Box<dyn Renderer> = match args.format {
-        Format::Html => {
+        ReportFormat::Html => {
             let Some(mut loaded) = loaded else {
                 bail!(
                     "the page is made of stacks, which exact tables have none of; choose `--format text`, json or csv"
@@ -145,16 +145,16 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
                 &mut loaded.sources,
                 defects,
             );
-            let stacks = stacks.narrowed(Scope::User, Grain::Line);
+            let stacks = stacks.restricted(Scope::User, Granularity::Line);
             return output.write_raw(|out| Html::default().page(&report, &stacks, &timeline, out));
         }
-        Format::Text => Box::new(Text {
+        ReportFormat::Text => Box::new(Text {
             columns: args.columns,
             precision: usize::from(args.precision),
             width: output.is_stdout().then(terminal_width).flatten(),
         }),
-        Format::Json => Box::new(Json),
-        Format::Csv => Box::new(Csv),
+        ReportFormat::Json => Box::new(Json),
+        ReportFormat::Csv => Box::new(Csv),
     };
     output.write(|out| renderer.report(&report, out))
 }

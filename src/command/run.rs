@@ -10,18 +10,18 @@ use profiler_alloc_format::env::{Grant, Overhead, Sample, StackDepth, TimelineIn
 
 use super::report;
 use crate::run::{
-    Output, PRELOAD, Program, ProgramError, Recorded, Request, RunId, Way, child, closing,
-    main_profile, note_sources, preload,
+    Mechanism, PRELOAD, ProfileOutput, Program, ProgramError, Recorded, Request, RunId, child,
+    closing, main_profile, note_sources, preload,
 };
 use crate::units::parse_duration;
 
 /// Run a program and record its memory
 ///
 /// Any program: one that has the crate records itself, into others memprof's library is loaded in
-/// place of malloc (see docs/any_program.md). Its input, output, signals and exit code pass through;
-/// programs it starts are recorded too, each to a profile of its own.
+/// place of malloc (see docs/any_program.md). Its input, output, signals and exit code pass
+/// through; programs it starts are recorded too, each to a profile of its own.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct RunArgs {
     /// Write the profile to FILE [default: PROGRAM.PID.memprof in the current folder]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -85,7 +85,7 @@ fn timeline_interval(text: &str) -> Result<TimelineInterval, String> {
 }
 
 /// Runs the program; the exit code is the program's own.
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let (name, arguments) = args
         .command
         .split_first()
@@ -94,8 +94,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(program) => program,
         Err(error) => return Ok(cannot_run(&error)),
     };
-    let way = Way::of(&program.path);
-    let is_preloaded = way == Way::Preload
+    let mechanism = Mechanism::of(&program.path);
+    let is_preloaded = mechanism == Mechanism::Preload
         && !args.no_preload
         && (args.preload || program.path.file_name() != Some("cargo".as_ref()));
     let preload = match is_preloaded.then(preload::library).transpose() {
@@ -109,7 +109,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
     };
     let run_id = RunId::random();
-    let output = Output::prepare(args.output.as_deref(), args.overwrite, run_id)?;
+    let output = ProfileOutput::prepare(args.output.as_deref(), args.overwrite, run_id)?;
     let request = Request {
         output: output.pattern(),
         run_id,
@@ -136,8 +136,8 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     let profiles = output.profiles(run_id);
     if profiles.is_empty() {
         let name = program.name.to_string_lossy();
-        let way = (way != Way::Preload || is_preloaded).then_some(way);
-        say(&closing::nothing_recorded(&name, way));
+        let mechanism = (mechanism != Mechanism::Preload || is_preloaded).then_some(mechanism);
+        say(&closing::nothing_recorded(&name, mechanism));
         return Ok(ExitCode::from(code));
     }
     note_sources(&profiles);
@@ -160,9 +160,9 @@ fn close(profiles: &[Recorded], pid: u32, report: bool) -> anyhow::Result<()> {
         return Ok(());
     };
     let reported = if report {
-        profiles
-            .iter()
-            .try_for_each(|profile| report::run(report::Args::from(profile.path.clone())).map(drop))
+        profiles.iter().try_for_each(|profile| {
+            report::run(report::ReportArgs::from(profile.path.clone())).map(drop)
+        })
     } else {
         Ok(())
     };

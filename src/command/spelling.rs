@@ -1,7 +1,8 @@
 //! Options that were called otherwise once: the old spellings are taken, with a note.
 //!
 //! ```text
-//! memprof run --force -o x.memprof -- app --force    -> memprof run --overwrite -o x.memprof -- app --force
+//! memprof run --force     -o x.memprof -- app --force   becomes
+//! memprof run --overwrite -o x.memprof -- app --force
 //! ```
 //!
 //! Only what is the command's own is looked at, so it is known of each option whether it has a
@@ -17,6 +18,8 @@ const RENAMED: &[(&[&str], &str, &str)] = &[
     (&["run"], "--force", "--overwrite"),
     // Elsewhere it is where something is sent.
     (&["export"], "--to", "--format"),
+    // The word of other tools for the smallest that is shown.
+    (&["tree"], "--least", "--min"),
     // FILE is the profile.
     (
         &["report", "summary", "diff", "leaks", "temporary"],
@@ -126,6 +129,7 @@ mod tests {
                 "memprof history --db x.sqlite diff last --file=main.rs",
                 "memprof history --db x.sqlite diff last --source-file=main.rs",
             ),
+            ("memprof tree --least 2", "memprof tree --min 2"),
         ];
         for (old, new) in cases {
             assert_eq!(renewed(old), (new.to_owned(), 1), "{old}");

@@ -9,7 +9,7 @@ use crate::report::Summary;
 
 /// Print totals, peak, the lines that matter most, sizes, threads and losses.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct SummaryArgs {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
@@ -19,14 +19,14 @@ pub struct Args {
     top: usize,
     /// Write this form
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
+    format: SummaryFormat,
     /// Write to FILE instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum Format {
+enum SummaryFormat {
     /// For people
     #[default]
     Text,
@@ -34,7 +34,7 @@ enum Format {
     Json,
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: SummaryArgs) -> anyhow::Result<ExitCode> {
     let mut loaded = args.input.load()?;
     let mut summary = Summary::of_scope(
         &loaded.profile,
@@ -45,7 +45,7 @@ pub fn run(args: Args) -> anyhow::Result<ExitCode> {
     );
     summary.select(&args.listed.filter())?;
     Output::to(args.output.as_deref()).write(|out| match args.format {
-        Format::Text => SummaryText { top: args.top }.summary(&summary, out),
-        Format::Json => Json.summary(&summary, out),
+        SummaryFormat::Text => SummaryText { top: args.top }.summary(&summary, out),
+        SummaryFormat::Json => Json.summary(&summary, out),
     })
 }

@@ -8,7 +8,7 @@ use crate::render::TemporaryText;
 
 /// List allocations that lived for a moment, and blocks that grew step by step, by line.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct TemporaryArgs {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: TemporaryArgs) -> anyhow::Result<ExitCode> {
     let stacks = args.listed.stacks(&args.input)?;
     let view = TemporaryText {
         top: args.top,

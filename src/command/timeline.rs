@@ -10,9 +10,10 @@ use super::load::{Input, Output, terminal_width};
 use crate::render::{TimelineSvg, TimelineText};
 use crate::report::Timeline;
 
-/// Show heap and RSS over time, with the peak marked; as a picture if the name of FILE ends in .svg or .png.
+/// Show heap and RSS over time, with the peak marked; as a picture if the name of FILE ends in .svg
+/// or .png.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct TimelineArgs {
     #[command(flatten)]
     input: Input,
     /// Draw a plot of so many lines in the terminal
@@ -23,7 +24,7 @@ pub struct Args {
     output: Option<PathBuf>,
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: TimelineArgs) -> anyhow::Result<ExitCode> {
     let (profile, defects) = args.input.read()?;
     let timeline = Timeline::new(&profile, defects);
     let output = Output::to(args.output.as_deref());

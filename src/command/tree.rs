@@ -10,14 +10,14 @@ use crate::report::Limits;
 /// Print the stacks as a tree: callers and what they call, or with `--inverted` functions and who
 /// calls them.
 #[derive(clap::Args, Debug)]
-pub struct Args {
+pub struct TreeArgs {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
     stacks: StackArgs,
     /// Leave out what is below this share of the whole, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = percent)]
-    least: f64,
+    min: f64,
     /// Show so many frames below each other at most
     #[arg(long, value_name = "N", default_value_t = 100)]
     depth: usize,
@@ -36,9 +36,9 @@ fn percent(text: &str) -> Result<f64, String> {
     }
 }
 
-pub fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub fn run(args: TreeArgs) -> anyhow::Result<ExitCode> {
     let limits = Limits {
-        least_share: args.least / 100.0,
+        min_share: args.min / 100.0,
         nodes: args.top.saturating_add(1),
         depth: args.depth,
     };

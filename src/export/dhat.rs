@@ -1,8 +1,8 @@
 //! DHAT: the JSON, version 2, of valgrind's viewer `dh_view.html`.
 //!
-//! The shape is described in valgrind's `dhat/dh_main.c`. The viewer asks for two things that memprof does not keep: how long
-//! blocks lived, which is given as 0, and the most that each stack ever had in use, for which the larger of what it had at
-//! the peak and at the end stands.
+//! The shape is described in valgrind's `dhat/dh_main.c`. The viewer asks for two things that
+//! memprof does not keep: how long blocks lived, which is given as 0, and the most that each stack
+//! ever had in use, for which the larger of what it had at the peak and at the end stands.
 
 use std::io::{self, Write};
 
@@ -20,7 +20,7 @@ impl Dhat {
     pub fn export(&self, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
         let recording = &stacks.recording;
         let frames = stacks.frames.iter().map(label::function_and_line);
-        let shape = FileShape {
+        let shape = DhatShape {
             dhat_file_version: 2,
             mode: "memprof",
             verb: "Allocated",
@@ -46,7 +46,7 @@ impl Dhat {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct FileShape<'a> {
+struct DhatShape<'a> {
     dhat_file_version: u32,
     mode: &'static str,
     verb: &'static str,

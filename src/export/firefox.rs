@@ -47,7 +47,7 @@ impl StaticSchemaMarker for Span {
 
 /// Bytes of one block, or of several that are told as one; less than 0 where it is freed.
 #[derive(Clone, Copy, Debug)]
-struct Sample {
+struct FirefoxSample {
     time_ns: u64,
     node: u32,
     /// Of the block: any number that no other has.
@@ -127,7 +127,7 @@ impl Firefox<'_> {
 /// What stacks kept and what was given back, in the order of time. Of what was given back, the sums
 /// say how much each stack allocated and how much each freed, but not who freed whose: that is
 /// settled in the order of time.
-fn samples(stacks: &Stacks) -> Vec<Sample> {
+fn samples(stacks: &Stacks) -> Vec<FirefoxSample> {
     let last_ns = |stack: &StackTotal| stack.course.taken.map_or(0, |taken| taken.last_ns);
     let mut in_time: Vec<&StackTotal> = stacks.stacks.iter().collect();
     in_time.sort_by_key(|stack| last_ns(stack));
@@ -138,7 +138,7 @@ fn samples(stacks: &Stacks) -> Vec<Sample> {
     let mut samples = Vec::new();
     let mut address = 0;
     for stack in &in_time {
-        let allocated = Sample {
+        let allocated = FirefoxSample {
             time_ns: last_ns(stack),
             node: stack.node,
             address: 0,
@@ -147,7 +147,7 @@ fn samples(stacks: &Stacks) -> Vec<Sample> {
         let live = stack.figures.live.bytes;
         if live > 0 {
             address += 1;
-            samples.push(Sample {
+            samples.push(FirefoxSample {
                 address,
                 size: live,
                 ..allocated
@@ -167,12 +167,12 @@ fn samples(stacks: &Stacks) -> Vec<Sample> {
             };
             left -= size;
             address += 1;
-            samples.push(Sample {
+            samples.push(FirefoxSample {
                 address,
                 size,
                 ..allocated
             });
-            samples.push(Sample {
+            samples.push(FirefoxSample {
                 time_ns: last_ns(by).max(allocated.time_ns),
                 node: by.node,
                 address,

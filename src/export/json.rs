@@ -20,7 +20,7 @@ pub struct StacksJson;
 impl StacksJson {
     /// Writes the stacks to `out`.
     pub fn export(&self, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
-        let shape = FileShape {
+        let shape = ExportShape {
             schema: STACKS,
             recording: RecordingShape::of(&stacks.recording),
             sampling: SamplingShape::of(&stacks.sampling),
@@ -36,7 +36,7 @@ impl StacksJson {
 }
 
 #[derive(Serialize)]
-struct FileShape<'a> {
+struct ExportShape<'a> {
     schema: &'static str,
     recording: RecordingShape<'a>,
     sampling: SamplingShape,

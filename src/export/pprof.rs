@@ -1,7 +1,8 @@
 //! pprof: the gzipped protobuf of `go tool pprof`, Parca, Pyroscope and others.
 //!
-//! The messages are those of `profile.proto` in <https://github.com/google/pprof>, written by hand. They are encoded one by
-//! one into the compressor, so that the file is never in memory as a whole; their order in it is free.
+//! The messages are those of `profile.proto` in <https://github.com/google/pprof>, written by hand.
+//! They are encoded one by one into the compressor, so that the file is never in memory as a whole;
+//! their order in it is free.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -26,17 +27,17 @@ pub struct Pprof {
 
 /// `perftools.profiles.Profile`.
 #[derive(Clone, PartialEq, Message)]
-pub struct Profile {
+pub struct PprofProfile {
     #[prost(message, repeated, tag = "1")]
-    sample_type: Vec<ValueType>,
+    sample_type: Vec<PprofValueType>,
     #[prost(message, repeated, tag = "2")]
-    sample: Vec<Sample>,
+    sample: Vec<PprofSample>,
     #[prost(message, repeated, tag = "3")]
-    mapping: Vec<Mapping>,
+    mapping: Vec<PprofMapping>,
     #[prost(message, repeated, tag = "4")]
-    location: Vec<Location>,
+    location: Vec<PprofLocation>,
     #[prost(message, repeated, tag = "5")]
-    function: Vec<Function>,
+    function: Vec<PprofFunction>,
     #[prost(string, repeated, tag = "6")]
     string_table: Vec<String>,
     #[prost(int64, tag = "9")]
@@ -44,7 +45,7 @@ pub struct Profile {
     #[prost(int64, tag = "10")]
     duration_nanos: i64,
     #[prost(message, optional, tag = "11")]
-    period_type: Option<ValueType>,
+    period_type: Option<PprofValueType>,
     #[prost(int64, tag = "12")]
     period: i64,
     #[prost(int64, repeated, tag = "13")]
@@ -59,7 +60,7 @@ const FUNCTION: u32 = 5;
 const STRING_TABLE: u32 = 6;
 
 #[derive(Clone, Copy, PartialEq, Message)]
-struct ValueType {
+struct PprofValueType {
     #[prost(int64, tag = "1")]
     r#type: i64,
     #[prost(int64, tag = "2")]
@@ -67,7 +68,7 @@ struct ValueType {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Sample {
+struct PprofSample {
     /// Innermost first.
     #[prost(uint64, repeated, tag = "1")]
     location_id: Vec<u64>,
@@ -76,7 +77,7 @@ struct Sample {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Mapping {
+struct PprofMapping {
     #[prost(uint64, tag = "1")]
     id: u64,
     #[prost(uint64, tag = "2")]
@@ -98,7 +99,7 @@ struct Mapping {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Location {
+struct PprofLocation {
     #[prost(uint64, tag = "1")]
     id: u64,
     #[prost(uint64, tag = "2")]
@@ -107,11 +108,11 @@ struct Location {
     address: u64,
     /// Innermost inlined function first.
     #[prost(message, repeated, tag = "4")]
-    line: Vec<Line>,
+    line: Vec<PprofLine>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
-struct Line {
+struct PprofLine {
     #[prost(uint64, tag = "1")]
     function_id: u64,
     #[prost(int64, tag = "2")]
@@ -119,7 +120,7 @@ struct Line {
 }
 
 #[derive(Clone, PartialEq, Message)]
-struct Function {
+struct PprofFunction {
     #[prost(uint64, tag = "1")]
     id: u64,
     #[prost(int64, tag = "2")]
@@ -149,7 +150,7 @@ impl Pprof {
     }
 
     /// Everything that there is once.
-    fn head<'a>(&self, calls: &'a Calls, strings: &mut Strings<'a>) -> Profile {
+    fn head<'a>(&self, calls: &'a Calls, strings: &mut Strings<'a>) -> PprofProfile {
         let recording = &calls.recording;
         let mut limits = vec![0; calls.modules.len()];
         for location in &calls.locations {
@@ -159,7 +160,7 @@ impl Pprof {
         }
         let mapping =
             (calls.modules.iter().zip(&limits).enumerate()).map(|(index, (module, limit))| {
-                Mapping {
+                PprofMapping {
                     id: index as u64 + 1,
                     // Addresses are those of the file, as if each were loaded at 0.
                     memory_start: 0,
@@ -173,32 +174,32 @@ impl Pprof {
                 }
             });
         let mapping = mapping.collect();
-        let sample_type = VALUES.iter().map(|value| ValueType {
+        let sample_type = VALUES.iter().map(|value| PprofValueType {
             r#type: strings.id(Cow::Borrowed(value.name)),
             unit: strings.id(Cow::Borrowed(value.unit)),
         });
         let sample_type = sample_type.collect();
         let comments = comments(calls).into_iter();
         let comment = comments.map(|text| strings.id(Cow::Owned(text))).collect();
-        Profile {
+        PprofProfile {
             sample_type,
             mapping,
             time_nanos: recording.started_unix_ns as i64,
             duration_nanos: recording.duration_ns as i64,
-            period_type: Some(ValueType {
+            period_type: Some(PprofValueType {
                 r#type: strings.id(Cow::Borrowed("space")),
                 unit: strings.id(Cow::Borrowed("bytes")),
             }),
             period: calls.sampling.interval.max(1) as i64,
             comment,
             default_sample_type: strings.id(Cow::Borrowed(values::showing(self.default).name)),
-            ..Profile::default()
+            ..PprofProfile::default()
         }
     }
 }
 
 fn samples(calls: &Calls, out: &mut dyn Write, buffer: &mut Vec<u8>) -> io::Result<()> {
-    let mut sample = Sample::default();
+    let mut sample = PprofSample::default();
     for stack in &calls.stacks {
         let Some(values) = values::values(&stack.figures) else {
             continue;
@@ -233,7 +234,7 @@ fn functions_and_locations<'a>(
         let id = *ids.entry((name, filename)).or_insert(next);
         of_frame.push(id);
         if id == next {
-            let function = Function {
+            let function = PprofFunction {
                 id,
                 name,
                 // Were it the name, pprof would take it for C++ and cut what stands in `<>`.
@@ -246,11 +247,11 @@ fn functions_and_locations<'a>(
         }
     }
     for (index, location) in calls.locations.iter().enumerate() {
-        let lines = location.frames.iter().map(|&frame| Line {
+        let lines = location.frames.iter().map(|&frame| PprofLine {
             function_id: of_frame[frame as usize],
             line: i64::from(calls.frames[frame as usize].line.unwrap_or(0)),
         });
-        let location = Location {
+        let location = PprofLocation {
             id: index as u64 + 1,
             mapping_id: location.module.map_or(0, |module| module as u64 + 1),
             address: location.address,

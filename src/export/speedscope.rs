@@ -18,7 +18,7 @@ pub struct Speedscope;
 impl Speedscope {
     /// Writes the stacks to `out`.
     pub fn export(&self, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
-        let frames = stacks.frames.iter().map(|frame| FrameShape {
+        let frames = stacks.frames.iter().map(|frame| SharedFrameShape {
             name: &frame.function,
             file: (!frame.file.is_empty()).then_some(frame.file.as_str()),
             line: frame.line,
@@ -28,7 +28,7 @@ impl Speedscope {
             .iter()
             .rev()
             .map(|value| ProfileShape::of(stacks, value));
-        let shape = FileShape {
+        let shape = SpeedscopeShape {
             schema: "https://www.speedscope.app/file-format-schema.json",
             exporter: concat!("memprof@", env!("CARGO_PKG_VERSION")),
             name: &stacks.recording.program,
@@ -44,7 +44,7 @@ impl Speedscope {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct FileShape<'a> {
+struct SpeedscopeShape<'a> {
     #[serde(rename = "$schema")]
     schema: &'static str,
     exporter: &'static str,
@@ -56,11 +56,11 @@ struct FileShape<'a> {
 
 #[derive(Serialize)]
 struct SharedShape<'a> {
-    frames: Vec<FrameShape<'a>>,
+    frames: Vec<SharedFrameShape<'a>>,
 }
 
 #[derive(Serialize)]
-struct FrameShape<'a> {
+struct SharedFrameShape<'a> {
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<&'a str>,

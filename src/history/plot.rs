@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use super::Point;
-use crate::render::{escape::escape, words};
+use crate::render::{escape::escape, format};
 use crate::report::Metric;
 
 /// Characters of the longest bar.
@@ -28,7 +28,7 @@ pub fn text(title: &str, metric: Metric, points: &[Point], out: &mut dyn Write) 
         let row = format!(
             "{:>5}  {}  {:<10}  {shown:>12}  {bar}",
             format!("#{}", point.run),
-            words::date(point.started_unix_ns),
+            format::date(point.started_unix_ns),
             escape(&commit),
         );
         writeln!(out, "{}", row.trim_end())?;
@@ -90,7 +90,7 @@ pub fn svg(title: &str, metric: Metric, points: &[Point], out: &mut dyn Write) -
         let name = format!(
             "#{} {} {commit}: {}",
             point.run,
-            words::date(point.started_unix_ns),
+            format::date(point.started_unix_ns),
             show(metric, *value)
         );
         let _ = writeln!(
@@ -109,7 +109,7 @@ pub fn svg(title: &str, metric: Metric, points: &[Point], out: &mut dyn Write) -
                 x(index),
                 BOTTOM + 20.0,
                 points[index].run,
-                words::date(points[index].started_unix_ns),
+                format::date(points[index].started_unix_ns),
             );
         }
     }
@@ -127,8 +127,8 @@ fn is_noise(value: i64, point: &Point) -> bool {
 
 fn show(metric: Metric, value: i64) -> String {
     match metric {
-        Metric::Count => words::count(value),
-        _ => words::bytes(value),
+        Metric::Count => format::count(value),
+        _ => format::bytes(value),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::symbolize::{self, Pattern, SymbolizeError, Symbolizer};
 
 /// What to read, and how.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct FeedOptions {
     /// The profile.
     pub path: PathBuf,
     /// Where its source is.
@@ -38,7 +38,7 @@ pub enum FeedError {
 /// The readings of one profile.
 #[derive(Debug)]
 pub struct Feed {
-    options: Options,
+    options: FeedOptions,
     started: Instant,
     symbolizer: Symbolizer,
     sources: Sources,
@@ -48,7 +48,7 @@ pub struct Feed {
 
 impl Feed {
     /// Reads nothing yet.
-    pub fn new(options: Options) -> Feed {
+    pub fn new(options: FeedOptions) -> Feed {
         Feed {
             sources: Sources::new(options.places.clone()),
             options,
@@ -77,7 +77,7 @@ impl Feed {
             self.symbolizer = Symbolizer::default();
             self.before = None;
         }
-        let options = symbolize::Options {
+        let options = symbolize::SymbolizeOptions {
             force: self.options.force,
             own: &self.options.own,
             progress: None,
@@ -86,7 +86,7 @@ impl Feed {
         let changing =
             (self.before.as_ref()).map(|before| before.recording.counters != profile.counters());
         let process = Process::look(header.pid, &self.options.path);
-        let fate = process.fate(profile.state(), changing);
+        let status = process.status(profile.state(), changing);
         defects.extend(self.symbolizer.defects());
         // A source file is read once, and so is found unreadable once.
         defects.extend_from_slice(&self.source_defects);
@@ -96,7 +96,7 @@ impl Feed {
             self.symbolizer.symbols(),
             &mut self.sources,
             defects,
-            (fate, at),
+            (status, at),
             self.before.as_ref(),
         );
         self.source_defects

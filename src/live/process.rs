@@ -6,15 +6,15 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::profile::State;
-use crate::report::Fate;
+use crate::report::ProcessStatus;
 
 /// What `/proc` says of a process and a profile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Process {
     /// It runs, and has the profile mapped.
     Recording,
-    /// It runs, and does not have the profile mapped: it is another process with the number of the one recorded, or that
-    /// one runs another program now.
+    /// It runs, and does not have the profile mapped: it is another process with the number of the
+    /// one recorded, or that one runs another program now.
     Other,
     /// There is no such process.
     Gone,
@@ -44,23 +44,25 @@ impl Process {
         }
     }
 
-    /// What became of the program, whose profile says `state`. `changing` is whether the profile changed since it was
-    /// last read, if it was: then somebody writes it, though not under this number.
-    pub fn fate(self, state: State, changing: Option<bool>) -> Fate {
+    /// What became of the program, whose profile says `state`. `changing` is whether the profile
+    /// changed since it was last read, if it was: then somebody writes it, though not under this
+    /// number.
+    pub fn status(self, state: State, changing: Option<bool>) -> ProcessStatus {
         match (state, self) {
-            (State::Exited, _) => Fate::Ended,
-            (State::Finished, _) => Fate::Finished,
-            (State::Recording, Process::Recording) => Fate::Running,
-            (State::Paused, Process::Recording) => Fate::Paused,
-            _ if changing == Some(true) => Fate::Running,
-            (_, Process::Gone | Process::Other) if changing == Some(false) => Fate::Killed,
-            _ => Fate::Unknown,
+            (State::Exited, _) => ProcessStatus::Ended,
+            (State::Finished, _) => ProcessStatus::Finished,
+            (State::Recording, Process::Recording) => ProcessStatus::Running,
+            (State::Paused, Process::Recording) => ProcessStatus::Paused,
+            _ if changing == Some(true) => ProcessStatus::Running,
+            (_, Process::Gone | Process::Other) if changing == Some(false) => ProcessStatus::Killed,
+            _ => ProcessStatus::Unknown,
         }
     }
 }
 
-/// Whether a mapping of `maps` is of a file with number `inode`: `start-end perms offset device inode path`. The device is
-/// not that of `stat` on every file system.
+/// Whether a mapping of `maps` is of a file with number `inode`:
+/// `start-end perms offset device inode path`. The device is not that of `stat` on every file
+/// system.
 fn maps_file(maps: &str, inode: u64) -> bool {
     (maps.lines()).any(|line| {
         let number = line.split_ascii_whitespace().nth(4);
@@ -105,16 +107,19 @@ mod tests {
     #[test]
     fn only_what_is_known_to_be_gone_was_killed() {
         use Process::*;
-        let fate = |process: Process, state| process.fate(state, Some(false));
-        assert_eq!(fate(Recording, State::Recording), Fate::Running);
-        assert_eq!(fate(Recording, State::Paused), Fate::Paused);
-        assert_eq!(fate(Gone, State::Recording), Fate::Killed);
-        assert_eq!(fate(Other, State::Paused), Fate::Killed);
-        assert_eq!(fate(Hidden, State::Recording), Fate::Unknown);
-        assert_eq!(fate(Gone, State::Exited), Fate::Ended);
-        assert_eq!(fate(Recording, State::Finished), Fate::Finished);
+        let status = |process: Process, state| process.status(state, Some(false));
+        assert_eq!(status(Recording, State::Recording), ProcessStatus::Running);
+        assert_eq!(status(Recording, State::Paused), ProcessStatus::Paused);
+        assert_eq!(status(Gone, State::Recording), ProcessStatus::Killed);
+        assert_eq!(status(Other, State::Paused), ProcessStatus::Killed);
+        assert_eq!(status(Hidden, State::Recording), ProcessStatus::Unknown);
+        assert_eq!(status(Gone, State::Exited), ProcessStatus::Ended);
+        assert_eq!(status(Recording, State::Finished), ProcessStatus::Finished);
         // In another PID namespace, it cannot be seen, but it writes.
-        assert_eq!(Gone.fate(State::Recording, None), Fate::Unknown);
-        assert_eq!(Gone.fate(State::Recording, Some(true)), Fate::Running);
+        assert_eq!(Gone.status(State::Recording, None), ProcessStatus::Unknown);
+        assert_eq!(
+            Gone.status(State::Recording, Some(true)),
+            ProcessStatus::Running
+        );
     }
 }

@@ -34,7 +34,7 @@ pub fn draw(frame: &mut Frame, page: &mut Page) {
         LEAST_FOR_PLOT.. => PLOT + 1,
         _ => 0,
     };
-    let [head, over_time, body, foot] = Layout::vertical([
+    let [head, over_time, body, footer] = Layout::vertical([
         Constraint::Length(4),
         Constraint::Length(plot),
         Constraint::Min(1),
@@ -49,7 +49,7 @@ pub fn draw(frame: &mut Frame, page: &mut Page) {
         Body::Source(_) => draw_source(frame, page, body),
         Body::Details(_) => draw_details(frame, page, body),
     }
-    frame.render_widget(help(page), foot);
+    frame.render_widget(help(page), footer);
 }
 
 fn draw_head(frame: &mut Frame, page: &Page, area: Rect) {
@@ -76,7 +76,7 @@ fn state(page: &Page) -> String {
     let interval = match (sampling.exact, sampling.interval) {
         (true, _) => "exact".to_owned(),
         (false, 0) => "every allocation".to_owned(),
-        (false, interval) => format!("one in {}", units::Bytes(interval)),
+        (false, interval) => format!("one in {}", units::ByteSize(interval)),
     };
     let count = |number: usize, one: &str, more: &str| match number {
         0 => format!("no {more}"),
@@ -99,7 +99,7 @@ fn draw_heap_over_time(frame: &mut Frame, page: &Page, area: Rect) {
     let highest = heap.iter().copied().max().unwrap_or(0);
     let title_text = format!(
         "heap from the start to now, up to {}",
-        units::Bytes(highest)
+        units::ByteSize(highest)
     );
     frame.render_widget(Line::styled(title_text, FAINT), title);
     frame.render_widget(Sparkline::default().data(&heap).max(highest.max(1)), plot);

@@ -1,16 +1,17 @@
-//! Differences as one page for the browser: what changed as a whole, functions to sort and to search, and their lines in both
-//! versions. This file makes the page's data; `html/` holds the page itself.
+//! Differences as one page for the browser: what changed as a whole, functions to sort and to
+//! search, and their lines in both versions. This file makes the page's data; `html/` holds the
+//! page itself.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::diff_text::{DiffText, foot};
+use super::diff_text::{DiffText, footer};
 use super::escape::escape;
+use super::format;
 use super::html::source;
-use super::page::Page;
-use super::words;
+use super::page::HtmlPage;
 use crate::report::Metric;
 use crate::report::diff::{Diff, FunctionChange, Growth, LineChange, Pair, Presence, Side};
 
@@ -48,7 +49,7 @@ impl DiffHtml<'_> {
             "" => "unknown program",
             program => program,
         };
-        let page = Page {
+        let page = HtmlPage {
             title: &format!("{program}: what changed"),
             body: BODY,
             script: SCRIPT,
@@ -57,7 +58,7 @@ impl DiffHtml<'_> {
         page.write(out)
     }
 
-    fn data(&self, diff: &Diff) -> io::Result<Data> {
+    fn data(&self, diff: &Diff) -> io::Result<DiffData> {
         let mut lines = 0;
         let functions: Vec<FunctionData> = (diff.functions.iter())
             .take(self.functions)
@@ -67,10 +68,10 @@ impl DiffHtml<'_> {
             })
             .map(FunctionData::of)
             .collect();
-        let mut notes = written(|out| foot(diff, out))?;
+        let mut notes = written(|out| footer(diff, out))?;
         let cut = diff.functions.len() - functions.len();
         if cut > 0 {
-            let cut = words::count(cut as i64);
+            let cut = format::count(cut as i64);
             notes.push(format!(
                 "Cut: {cut} functions that changed less are not on this page; `--function NAME` shows them."
             ));
@@ -82,7 +83,7 @@ impl DiffHtml<'_> {
             };
             written(|out| text.growths(grown, limit, out))
         });
-        Ok(Data {
+        Ok(DiffData {
             base: SideData::of(&diff.base),
             new: SideData::of(&diff.new),
             notes,
@@ -108,7 +109,7 @@ fn written(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<V
 }
 
 #[derive(Serialize)]
-struct Data {
+struct DiffData {
     base: SideData,
     new: SideData,
     notes: Vec<String>,
@@ -132,7 +133,7 @@ impl SideData {
         SideData {
             program: escape(&side.recording.program).into_owned(),
             pid: side.recording.pid,
-            date: words::date(side.recording.started_unix_ns),
+            date: format::date(side.recording.started_unix_ns),
         }
     }
 }

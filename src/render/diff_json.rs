@@ -8,7 +8,9 @@ use serde::Serialize;
 use super::json::{FiguresShape, write};
 use super::shape::{self, LossShape, RecordingShape, SamplingShape};
 use crate::report::Metric;
-use crate::report::diff::{Diff, FunctionChange, Growth, LineChange, Pair, Presence, Side, What};
+use crate::report::diff::{
+    Diff, FunctionChange, Growth, GrowthItem, LineChange, Pair, Presence, Side,
+};
 
 /// Name and version of the shape.
 const DIFF: &str = "memprof-diff/1";
@@ -40,7 +42,7 @@ impl DiffJson<'_> {
             grown: self
                 .grown
                 .map(|all| all.iter().map(GrowthShape::of).collect()),
-            functions: diff.functions.iter().map(FunctionShape::of).collect(),
+            functions: diff.functions.iter().map(FunctionChangeShape::of).collect(),
             elsewhere: PairShape::of(&diff.elsewhere),
         };
         write(&shape, out)
@@ -58,7 +60,7 @@ struct DiffShape<'a> {
     whole: BTreeMap<&'static str, [i64; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     grown: Option<Vec<GrowthShape<'a>>>,
-    functions: Vec<FunctionShape<'a>>,
+    functions: Vec<FunctionChangeShape<'a>>,
     elsewhere: PairShape,
 }
 
@@ -98,9 +100,9 @@ struct GrowthShape<'a> {
 impl<'a> GrowthShape<'a> {
     fn of(growth: &'a Growth) -> Self {
         let (file, function, line) = match &growth.what {
-            What::Whole => (None, None, None),
-            What::Function { file, function } => (Some(&**file), Some(&**function), None),
-            What::Line {
+            GrowthItem::Whole => (None, None, None),
+            GrowthItem::Function { file, function } => (Some(&**file), Some(&**function), None),
+            GrowthItem::Line {
                 file,
                 line,
                 function,
@@ -121,12 +123,12 @@ impl<'a> GrowthShape<'a> {
 }
 
 #[derive(Serialize)]
-struct FunctionShape<'a> {
+struct FunctionChangeShape<'a> {
     name: &'a str,
     file: &'a str,
     was: Option<WasShape<'a>>,
     total: PairShape,
-    lines: Vec<LineShape<'a>>,
+    lines: Vec<LineChangeShape<'a>>,
 }
 
 #[derive(Serialize)]
@@ -136,7 +138,7 @@ struct WasShape<'a> {
 }
 
 #[derive(Serialize)]
-struct LineShape<'a> {
+struct LineChangeShape<'a> {
     line: Option<u32>,
     base_line: Option<u32>,
     presence: &'static str,
@@ -146,22 +148,22 @@ struct LineShape<'a> {
     figures: PairShape,
 }
 
-impl<'a> FunctionShape<'a> {
+impl<'a> FunctionChangeShape<'a> {
     fn of(function: &'a FunctionChange) -> Self {
         let was = function.was.as_ref();
-        FunctionShape {
+        FunctionChangeShape {
             name: &function.function,
             file: &function.file,
             was: was.map(|(file, name)| WasShape { name, file }),
             total: PairShape::of(&function.total),
-            lines: function.lines.iter().map(LineShape::of).collect(),
+            lines: function.lines.iter().map(LineChangeShape::of).collect(),
         }
     }
 }
 
-impl<'a> LineShape<'a> {
+impl<'a> LineChangeShape<'a> {
     fn of(line: &'a LineChange) -> Self {
-        LineShape {
+        LineChangeShape {
             line: line.number,
             base_line: line.base_number,
             presence: match line.presence {

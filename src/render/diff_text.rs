@@ -3,10 +3,12 @@
 use std::io::{self, Write};
 
 use super::escape::{escape, escape_source};
-use super::foot;
+use super::footer;
+use super::format;
 use super::style::{FAINT, TITLE};
-use super::words;
-use crate::report::diff::{Change, Diff, FunctionChange, Growth, LineChange, Presence, Side, What};
+use crate::report::diff::{
+    Change, Diff, FunctionChange, Growth, GrowthItem, LineChange, Presence, Side,
+};
 use crate::report::{Metric, Scope};
 
 /// Differences for people.
@@ -34,7 +36,7 @@ impl DiffText {
     /// Writes `diff`, in the order its functions have, to `out`.
     pub fn diff(&self, diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
         let name = |side: &Side| {
-            let date = words::date(side.recording.started_unix_ns);
+            let date = format::date(side.recording.started_unix_ns);
             format!("{} of {date}", escape(&side.recording.program))
         };
         writeln!(out, "Base: {}", name(&diff.base))?;
@@ -53,7 +55,7 @@ impl DiffText {
             writeln!(out, "\nNo function changed in any figure.")?;
         }
         writeln!(out)?;
-        foot(diff, out)
+        footer(diff, out)
     }
 
     /// Writes what grew beyond a limit.
@@ -67,11 +69,11 @@ impl DiffText {
         }
         for growth in grown {
             let what = match &growth.what {
-                What::Whole => "the whole program".to_owned(),
-                What::Function { file, function } => {
+                GrowthItem::Whole => "the whole program".to_owned(),
+                GrowthItem::Function { file, function } => {
                     format!("{}  {}", escape(file), escape(function))
                 }
-                What::Line {
+                GrowthItem::Line {
                     file,
                     line,
                     function,
@@ -86,8 +88,8 @@ impl DiffText {
                 ""
             };
             let value = |value: i64| match self.metric {
-                Metric::Count => words::count(value),
-                _ => words::bytes(value),
+                Metric::Count => format::count(value),
+                _ => format::bytes(value),
             };
             let (base, new) = (growth.change.base.bytes, growth.change.new.bytes);
             let change = format!("+{}", value(growth.change.difference().bytes));
@@ -177,8 +179,8 @@ impl DiffText {
 
     fn cells(&self, change: &Change) -> Cells {
         let value = |value: i64| match self.metric {
-            Metric::Count => words::count(value),
-            _ => words::table_bytes(value, self.precision),
+            Metric::Count => format::count(value),
+            _ => format::table_bytes(value, self.precision),
         };
         let difference = change.difference().bytes;
         let (noise, plus) = (
@@ -203,7 +205,7 @@ struct Cells {
     change: String,
 }
 
-pub(super) fn foot(diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn footer(diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
     if !(diff.base.sampling.exact && diff.new.sampling.exact) {
         writeln!(
             out,
@@ -231,13 +233,13 @@ pub(super) fn foot(diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
         writeln!(
             out,
             "Elsewhere: {} -> {} allocated with no {whose} on the stack.",
-            words::bytes(elsewhere.base.bytes),
-            words::bytes(elsewhere.new.bytes),
+            format::bytes(elsewhere.base.bytes),
+            format::bytes(elsewhere.new.bytes),
         )?;
     }
     for (name, side) in [("Base", &diff.base), ("New", &diff.new)] {
         write!(out, "{name}: ")?;
-        foot::sampling(&side.sampling, out)?;
+        footer::sampling(&side.sampling, out)?;
         if side.source_changed {
             writeln!(
                 out,
@@ -245,7 +247,7 @@ pub(super) fn foot(diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
                  --base-rev or --path-map can name the right source."
             )?;
         }
-        foot::faults(&Default::default(), &side.losses, &side.defects, out)?;
+        footer::faults(&Default::default(), &side.losses, &side.defects, out)?;
     }
     Ok(())
 }

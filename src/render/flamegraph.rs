@@ -10,7 +10,7 @@ use inferno::flamegraph::{Direction, Options, TextTruncateDirection, from_lines}
 pub use base::Base;
 
 use super::escape::escape;
-use super::foot::{cut_words, foot_lines};
+use super::footer::{cut_words, footer_lines};
 use super::tree_text::metric_words;
 use crate::report::{CallTree, Metric, StackFrame, Stacks};
 
@@ -21,7 +21,7 @@ pub struct Flamegraph;
 impl Flamegraph {
     /// Writes `tree`, which was made of `stacks`, to `out`.
     pub fn svg(self, stacks: &Stacks, tree: &CallTree, out: &mut dyn Write) -> io::Result<()> {
-        let options = options(stacks, tree, subtitle(foot_lines(stacks), tree));
+        let options = options(stacks, tree, subtitle(footer_lines(stacks), tree));
         write(options, &folded(stacks, tree), out)
     }
 }
@@ -58,7 +58,7 @@ fn write(mut options: Options<'_>, lines: &[String], out: &mut dyn Write) -> io:
     from_lines(&mut options, lines.iter().map(String::as_str), out)
 }
 
-/// What is to be known of the picture; `lines` are those of the text's foot.
+/// What is to be known of the picture; `lines` are those of the text's footer.
 fn subtitle(mut lines: Vec<String>, tree: &CallTree) -> String {
     /// Characters for which there is room.
     const ROOM: usize = 150;
@@ -89,7 +89,8 @@ fn folded(stacks: &Stacks, tree: &CallTree) -> Vec<String> {
     lines
 }
 
-/// What figures are divided by: the library adds them up without looking, and a damaged profile may hold any.
+/// What figures are divided by: the library adds them up without looking, and a damaged profile may
+/// hold any.
 fn divisor(tree: &CallTree) -> i64 {
     let own = tree.nodes.iter().skip(1).map(|node| node.own.max(0) as u64);
     let sum: u128 = own.map(u128::from).sum();

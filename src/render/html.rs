@@ -5,13 +5,13 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::axis::{bytes_marks, time_marks};
+use super::axis::{byte_ticks, time_ticks};
 use super::escape::{escape, escape_source};
-use super::foot::{cut_words, foot_lines};
+use super::footer::{cut_words, footer_lines};
+use super::format;
 use super::own_memory;
-use super::page::Page;
+use super::page::HtmlPage;
 use super::spans;
-use super::words;
 use crate::report::{CallTree, Figures, Limits, Metric, Origin, Report, Stacks, Table, Timeline};
 
 const BODY: &str = include_str!("html/report.html");
@@ -48,7 +48,7 @@ impl Default for Html {
 
 impl Html {
     /// Writes the page to `out`. All three are to be of one profile, and `stacks`
-    /// [narrowed](Stacks::narrowed) to lines of the user's own source.
+    /// [restricted](Stacks::restricted) to lines of the user's own source.
     pub fn page(
         &self,
         report: &Report,
@@ -60,7 +60,7 @@ impl Html {
             "" => "unknown program",
             program => program,
         };
-        let page = Page {
+        let page = HtmlPage {
             title: &format!("{program}: memory by line"),
             body: BODY,
             script: SCRIPT,
@@ -69,7 +69,7 @@ impl Html {
         page.write(out)
     }
 
-    fn data(&self, report: &Report, stacks: &Stacks, timeline: &Timeline) -> Data {
+    fn data(&self, report: &Report, stacks: &Stacks, timeline: &Timeline) -> ReportData {
         let mut notes: Vec<String> = Vec::new();
         let mut lines = 0;
         let tables: Vec<TableData> = (report.tables.iter())
@@ -83,7 +83,7 @@ impl Html {
         let cut_tables = report.tables.len() - tables.len();
         let mut trees = serde_json::Map::new();
         let limits = Limits {
-            least_share: 0.0002,
+            min_share: 0.0002,
             nodes: self.frames,
             depth: 200,
         };
@@ -97,19 +97,19 @@ impl Html {
             trees.insert(metric.name().to_owned(), serde_json::json!(nodes));
         }
         let used = used_frames(stacks, &mut trees);
-        notes.extend(foot_lines_of(report, stacks));
+        notes.extend(footer_lines_of(report, stacks));
         notes.extend(own_memory::note(timeline));
         notes.extend(spans::note(timeline));
         if cut_tables > 0 {
             notes.push(format!(
                 "Cut: {} functions with fewer bytes are not on this page; `memprof report --function NAME` shows them.",
-                words::count(cut_tables as i64)
+                format::count(cut_tables as i64)
             ));
         }
         if let Some(words) = cut_trees {
             notes.push(format!("Cut: of the stacks, {words}"));
         }
-        Data {
+        ReportData {
             about: About::of(report),
             notes: notes.iter().map(|note| escape(note).into_owned()).collect(),
             timeline: TimelineData::of(timeline),
@@ -148,12 +148,12 @@ fn used_frames(
     used
 }
 
-fn foot_lines_of(report: &Report, stacks: &Stacks) -> Vec<String> {
-    let mut lines = foot_lines(stacks);
+fn footer_lines_of(report: &Report, stacks: &Stacks) -> Vec<String> {
+    let mut lines = footer_lines(stacks);
     if report.elsewhere.allocated.bytes != 0 {
         lines.push(format!(
             "{} were allocated with no function of the program's own source on the stack.",
-            words::bytes(report.elsewhere.allocated.bytes)
+            format::bytes(report.elsewhere.allocated.bytes)
         ));
     }
     // Defects of the report that the stacks do not have: of source files read for it.
@@ -171,7 +171,7 @@ pub(super) fn source(text: Option<&str>) -> String {
 }
 
 #[derive(Serialize)]
-struct Data {
+struct ReportData {
     about: About,
     notes: Vec<String>,
     timeline: TimelineData,
@@ -202,9 +202,9 @@ impl About {
         About {
             program: escape(&recording.program).into_owned(),
             pid: recording.pid,
-            date: words::date(recording.started_unix_ns),
+            date: format::date(recording.started_unix_ns),
             peak: recording.peak,
-            peak_at: words::seconds(recording.peak_ns),
+            peak_at: format::seconds(recording.peak_ns),
             heap: recording.heap,
             allocated: counters.alloc_bytes,
             freed: counters.freed_bytes,
@@ -216,7 +216,7 @@ impl About {
 #[derive(Serialize)]
 struct TimelineData {
     points: Vec<(u64, i64, Option<u64>)>,
-    marks: Vec<(i64, String)>,
+    ticks: Vec<(i64, String)>,
     times: Vec<(u64, String)>,
     height: i64,
     span: u64,
@@ -233,8 +233,8 @@ impl TimelineData {
             points: points
                 .map(|point| (point.time_ns, point.heap, point.rss))
                 .collect(),
-            marks: bytes_marks(timeline.height(), 4),
-            times: time_marks(timeline.span_ns(), 8),
+            ticks: byte_ticks(timeline.height(), 4),
+            times: time_ticks(timeline.span_ns(), 8),
             height: timeline.height(),
             span: timeline.span_ns(),
             peak: timeline.recording.peak,

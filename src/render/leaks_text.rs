@@ -2,13 +2,13 @@
 
 use std::io::{self, Write};
 
+use super::cut::cut_middle;
 use super::escape::escape;
-use super::foot::foot;
+use super::footer::footer;
+use super::format;
 use super::style::TITLE;
-use super::text::cut_middle;
 use super::tree_text::{frame_name, value};
-use super::words;
-use crate::report::{Bytes, Growth, Metric, Site, StackFrame, Stacks};
+use crate::report::{Bytes, LeakGrowth, Metric, Site, StackFrame, Stacks};
 use unicode_width::UnicodeWidthStr;
 
 /// A list of what looks like leaks, for people.
@@ -23,7 +23,7 @@ pub struct LeaksText {
 }
 
 impl LeaksText {
-    /// Writes what is live in `stacks`, which are to be [narrowed](Stacks::narrowed), to `out`.
+    /// Writes what is live in `stacks`, which are to be [restricted](Stacks::restricted), to `out`.
     pub fn leaks(&self, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
         let leaks = suspects(stacks);
         let total = &stacks.total;
@@ -31,8 +31,8 @@ impl LeaksText {
             out,
             "{TITLE}Live at the end: {} in {} blocks, of {} allocated{TITLE:#}\n",
             value(Metric::Live, total.live),
-            words::blocks(Metric::Live.blocks(total)),
-            words::bytes(total.allocated.bytes),
+            format::blocks(Metric::Live.blocks(total)),
+            format::bytes(total.allocated.bytes),
         )?;
         writeln!(
             out,
@@ -55,7 +55,7 @@ impl LeaksText {
         }
         if let Some(rest) = leaks.get(self.top..).filter(|rest| !rest.is_empty()) {
             let live = rest.iter().map(|leak| leak.site.figures.live.bytes);
-            let sum = words::bytes(live.fold(0, i64::saturating_add));
+            let sum = format::bytes(live.fold(0, i64::saturating_add));
             writeln!(out, "{:>12} {sum:>12}  in {} more lines", "", rest.len())?;
         }
         writeln!(out, "\n{}", legend(&leaks))?;
@@ -65,7 +65,7 @@ impl LeaksText {
              Oldest and youngest: time since the first and since the last block was taken; what is live is no older and no \
              younger."
         )?;
-        foot(stacks, out)
+        footer(stacks, out)
     }
 
     fn site(&self, stacks: &Stacks, leak: &Suspect, out: &mut dyn Write) -> io::Result<()> {
@@ -74,16 +74,16 @@ impl LeaksText {
         let sign = if grown > 0 { "+" } else { "" };
         let frame = &stacks.frames[site.frame as usize];
         let age = site.age(&stacks.recording);
-        let ago = |ns: Option<u64>| ns.map(words::seconds).unwrap_or_default();
+        let ago = |ns: Option<u64>| ns.map(format::seconds).unwrap_or_default();
         let growth = leak.growth.as_ref();
         writeln!(
             out,
             "{:>12} {:>12} {:>10} {:>5.0}% {:>12} {:>10} {:>10} {:>18}  {:8}  {TITLE}{}{TITLE:#}",
-            words::bytes(leak.score() as i64),
+            format::bytes(leak.score() as i64),
             value(Metric::Live, site.figures.live),
-            words::blocks(Metric::Live.blocks(&site.figures)),
+            format::blocks(Metric::Live.blocks(&site.figures)),
             site.kept() * 100.0,
-            format!("{sign}{}", words::bytes(grown)),
+            format!("{sign}{}", format::bytes(grown)),
             ago(age.map(|age| age.oldest_ns)),
             ago(age.map(|age| age.youngest_ns)),
             match growth {
@@ -105,7 +105,7 @@ impl LeaksText {
 /// A line that has something live.
 struct Suspect {
     site: Site,
-    growth: Option<Growth>,
+    growth: Option<LeakGrowth>,
 }
 
 impl Suspect {
@@ -142,7 +142,7 @@ fn legend(leaks: &[Suspect]) -> String {
         Some(span_ns) => format!(
             "Score: bytes by which the line grew in the last {}, after a quarter of the run; less if not at all times, and \
              less by half if that is three standard errors. Growth: live at the end minus live then, by second. Course: live over the run.",
-            words::seconds(span_ns)
+            format::seconds(span_ns)
         ),
         None => "Score: bytes live, times the part of what the line allocated that this is; the run was too short to tell \
                  what grows. Growth: live at the end, by second."
@@ -164,7 +164,7 @@ fn rate(rate: Bytes) -> String {
         _ if rate.standard_error == 0.0 => String::new(),
         _ => format!(" ± {:.0}%", (rate.relative_error() * 100.0).min(999.0)),
     };
-    format!("{sign}{}/s{error}", words::bytes(rate.bytes))
+    format!("{sign}{}/s{error}", format::bytes(rate.bytes))
 }
 
 /// A course as a row of bars, the highest being full.
@@ -214,7 +214,7 @@ pub(super) fn stack(
     let room = width
         .unwrap_or_default()
         .saturating_sub(INDENT + 2)
-        .max(LEAST);
+        .max(MIN_WIDTH);
     for (number, name) in names.iter().enumerate() {
         let (figure, arrow) = match number {
             0 => (figure.as_str(), ""),
@@ -226,7 +226,7 @@ pub(super) fn stack(
 }
 
 /// Characters of a frame that are shown however narrow the terminal is.
-const LEAST: usize = 24;
+const MIN_WIDTH: usize = 24;
 /// Columns in which a function's name tells something.
 const LEAST_NAME: usize = 8;
 

@@ -1,13 +1,14 @@
-//! A running program in words: the lines at the head of a page of it, its rows, and both as plain text.
+//! A running program in words: the lines at the head of a page of it, its rows, and both as plain
+//! text.
 
 use std::io::{self, Write};
 
+use super::cut::cut_middle;
 use super::escape::escape;
-use super::foot::{faults, sampling};
+use super::footer::{faults, sampling};
+use super::format::{bytes, seconds, size};
 use super::style::TITLE;
-use super::text::cut_middle;
-use super::words::{bytes, seconds, size};
-use crate::report::{Bytes, Fate, Live, LiveRow, LiveSort, Place};
+use crate::report::{Bytes, Live, LiveRow, LiveSort, Place, ProcessStatus};
 use crate::units::Count;
 use unicode_width::UnicodeWidthStr;
 
@@ -70,7 +71,7 @@ pub fn live_figure(figure: Bytes) -> String {
     format!("{mark}{}", bytes(figure.bytes))
 }
 
-/// Program and fate; heap; rates: the lines above everything else.
+/// Program and status; heap; rates: the lines above everything else.
 pub fn live_head(live: &Live) -> [String; 3] {
     let recording = &live.recording;
     let program = match recording.program.as_str() {
@@ -97,7 +98,7 @@ pub fn live_head(live: &Live) -> [String; 3] {
             "{} (process {}): {}, {} recorded",
             escape(program),
             recording.pid,
-            fate(live.fate),
+            status(live.status),
             seconds(recording.duration_ns),
         ),
         format!(
@@ -110,21 +111,22 @@ pub fn live_head(live: &Live) -> [String; 3] {
     ]
 }
 
-fn fate(fate: Fate) -> &'static str {
-    match fate {
-        Fate::Running => "running",
-        Fate::Paused => "running, recording paused",
-        Fate::Finished => "recording finished",
-        Fate::Ended => "ended",
-        Fate::Killed => "killed: it is gone, and did not end in order",
-        Fate::Unknown => "running, or killed: its process cannot be seen from here",
+fn status(status: ProcessStatus) -> &'static str {
+    match status {
+        ProcessStatus::Running => "running",
+        ProcessStatus::Paused => "running, recording paused",
+        ProcessStatus::Finished => "recording finished",
+        ProcessStatus::Ended => "ended",
+        ProcessStatus::Killed => "killed: it is gone, and did not end in order",
+        ProcessStatus::Unknown => "running, or killed: its process cannot be seen from here",
     }
 }
 
 /// Columns in which a function's name tells something.
-const LEAST: usize = 8;
+const MIN_WIDTH: usize = 8;
 
-/// A place in at most `width` columns: what there is least doubt about is kept longest, the file's name and the line.
+/// A place in at most `width` columns: what there is least doubt about is kept longest, the file's
+/// name and the line.
 pub fn live_place(place: Option<&Place>, width: usize) -> String {
     let Some(place) = place else {
         return cut_middle("outside the program's own source", width);
@@ -142,7 +144,7 @@ pub fn live_place(place: Option<&Place>, width: usize) -> String {
     let place = format!("{name}{line}  ");
     // The function gets what is left, if it is enough to tell anything.
     match width.saturating_sub(place.width()) {
-        0..LEAST => cut_middle(place.trim_end(), width),
+        0..MIN_WIDTH => cut_middle(place.trim_end(), width),
         room => format!("{place}{}", cut_middle(&function, room)),
     }
 }

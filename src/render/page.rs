@@ -1,5 +1,6 @@
-//! A page for the browser that needs nothing beside it: data, and the script and the style that show them. Its content
-//! security policy names both by their hashes, so that nothing else runs on it; nothing is loaded from anywhere.
+//! A page for the browser that needs nothing beside it: data, and the script and the style that
+//! show them. Its content security policy names both by their hashes, so that nothing else runs on
+//! it; nothing is loaded from anywhere.
 
 use std::io::{self, Write};
 
@@ -14,14 +15,14 @@ const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/page.css");
 
 /// A page: `data`, shown by `script` in the elements of `body`.
-pub(super) struct Page<'a, D> {
+pub(super) struct HtmlPage<'a, D> {
     pub title: &'a str,
     pub body: &'static str,
     pub script: &'static str,
     pub data: &'a D,
 }
 
-impl<D: Serialize> Page<'_, D> {
+impl<D: Serialize> HtmlPage<'_, D> {
     /// Writes the page to `out`.
     pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let policy = format!(
@@ -31,7 +32,8 @@ impl<D: Serialize> Page<'_, D> {
         );
         let title = xml(self.title);
         let data = in_script(&serde_json::to_string(self.data)?);
-        // What is put in is never looked at again, so nothing in a profile can pass for a place to put something in.
+        // What is put in is never looked at again, so nothing in a profile can pass for a place to
+        // put something in.
         let mut rest = PAGE;
         while let Some((before, behind)) = rest.split_once('{') {
             let Some((name, behind)) = behind.split_once('}') else {

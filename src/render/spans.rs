@@ -1,8 +1,8 @@
 //! What all timelines say of the spans of functions with `#[profile]`.
 
+use super::cut::cut_middle;
 use super::escape::escape;
-use super::text::cut_middle;
-use super::words;
+use super::format;
 use crate::report::{CallSpan, Timeline};
 
 /// Functions shown at most.
@@ -22,7 +22,7 @@ pub(super) fn label(span: &CallSpan) -> String {
         1 => "1 call".to_owned(),
         calls => format!(
             "{} calls",
-            words::count(i64::try_from(calls).unwrap_or(i64::MAX))
+            format::count(i64::try_from(calls).unwrap_or(i64::MAX))
         ),
     };
     let open = if span.is_open {
@@ -40,7 +40,7 @@ pub(super) fn note(timeline: &Timeline) -> Option<String> {
         0 => String::new(),
         others => format!(
             " {} functions with shorter spans are not shown.",
-            words::count(others as i64)
+            format::count(others as i64)
         ),
     };
     (!shown.is_empty()).then(|| {

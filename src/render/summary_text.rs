@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 
 use super::escape::escape;
-use super::foot::{faults, sampling};
+use super::footer::{faults, sampling};
+use super::format::{self, bytes, count, date, exact_bytes, exact_size, seconds, size};
 use super::style::TITLE;
-use super::words::{self, bytes, count, date, exact_bytes, exact_size, seconds, size};
 use crate::report::{Bytes, Figures, Metric, Recording, State, Summary, TopLine};
 use crate::units::Count;
 
@@ -62,7 +62,7 @@ impl SummaryText {
                 .iter()
                 .map(|line| bytes(line))
                 .fold(0, i64::saturating_add);
-            let (sum, rest) = (words::bytes(sum), rest.len());
+            let (sum, rest) = (format::bytes(sum), rest.len());
             writeln!(out, "{sum:>12}  in {rest} more lines")?;
         }
         let elsewhere = &summary.elsewhere;
@@ -92,7 +92,7 @@ fn row(metric: Metric, figures: &Figures, place: &str, out: &mut dyn Write) -> i
         0.0 => String::new(),
         _ => format!(" {}", percent(blocks)),
     };
-    let blocks = format!("{} blocks{error}", words::blocks(blocks));
+    let blocks = format!("{} blocks{error}", format::blocks(blocks));
     writeln!(
         out,
         "{shown:>12}  {exact:>16}  {blocks:>14}  {}",

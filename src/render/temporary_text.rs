@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 
 use super::escape::escape;
-use super::foot::foot;
+use super::footer::footer;
+use super::format;
 use super::leaks_text::stack;
 use super::style::TITLE;
 use super::tree_text::{frame_name, value};
-use super::words;
 use crate::report::{Metric, Site, Stacks};
 
 /// Lists of what could be allocated less often, for people.
@@ -22,7 +22,7 @@ pub struct TemporaryText {
 }
 
 impl TemporaryText {
-    /// Writes the lists for `stacks`, which are to be [narrowed](Stacks::narrowed), to `out`.
+    /// Writes the lists for `stacks`, which are to be [restricted](Stacks::restricted), to `out`.
     pub fn temporary(&self, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
         let sites = stacks.sites();
         let total = &stacks.total;
@@ -35,18 +35,18 @@ impl TemporaryText {
             out,
             "{TITLE}Temporary: {} in {} blocks, {freed}{TITLE:#}\n",
             value(Metric::Temporary, total.temporary),
-            words::blocks(Metric::Temporary.blocks(total)),
+            format::blocks(Metric::Temporary.blocks(total)),
         )?;
         self.list(stacks, &sites, Metric::Temporary, out)?;
         writeln!(
             out,
             "\n{TITLE}Grown step by step: {} in {} reallocations; `with_capacity` or `reserve` saves them{TITLE:#}\n",
             value(Metric::Reallocated, total.reallocated),
-            words::blocks(Metric::Reallocated.blocks(total)),
+            format::blocks(Metric::Reallocated.blocks(total)),
         )?;
         self.list(stacks, &sites, Metric::Reallocated, out)?;
         writeln!(out)?;
-        foot(stacks, out)
+        footer(stacks, out)
     }
 
     fn list(
@@ -70,7 +70,7 @@ impl TemporaryText {
                 out,
                 "{:>12} {:>12} {share:>15.0}%  {TITLE}{}{TITLE:#}",
                 value(metric, metric.of(&site.figures)),
-                words::blocks(metric.blocks(&site.figures)),
+                format::blocks(metric.blocks(&site.figures)),
                 escape(&frame_name(&stacks.frames[site.frame as usize])),
             )?;
             for number in site.top_stacks(stacks, metric, self.stacks) {
@@ -79,7 +79,9 @@ impl TemporaryText {
         }
         match found.len().checked_sub(self.top) {
             _ if found.is_empty() => writeln!(out, "{:>12}", "nothing"),
-            Some(rest) if rest > 0 => writeln!(out, "{:>12} more lines", words::count(rest as i64)),
+            Some(rest) if rest > 0 => {
+                writeln!(out, "{:>12} more lines", format::count(rest as i64))
+            }
             _ => Ok(()),
         }
     }

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use super::axis::{bytes_marks, time_marks};
+use super::axis::{byte_ticks, time_ticks};
 use super::escape::xml;
-use super::foot::unfinished;
-use super::foot::{faults, sampling};
+use super::footer::unfinished;
+use super::footer::{faults, sampling};
+use super::format;
 use super::own_memory;
 use super::spans;
-use super::words;
 use crate::report::{CallSpan, TimePoint, Timeline};
 
 const WIDTH: f64 = 1000.0;
@@ -110,12 +110,12 @@ fn draw(timeline: &Timeline, svg: &mut String) -> std::fmt::Result {
         r##"<text x="{LEFT}" y="26" font-size="17" font-weight="600">{}</text>
 <text x="{LEFT}" y="46" fill="#555">heap at the end {}, peak {} at {}, {} in all</text>"##,
         xml(program),
-        words::bytes(recording.heap),
-        words::bytes(recording.peak),
-        words::seconds(recording.peak_ns),
-        words::seconds(recording.duration_ns),
+        format::bytes(recording.heap),
+        format::bytes(recording.peak),
+        format::seconds(recording.peak_ns),
+        format::seconds(recording.duration_ns),
     )?;
-    for (bytes, text) in bytes_marks(timeline.height(), 5) {
+    for (bytes, text) in byte_ticks(timeline.height(), 5) {
         let y = scale.y(bytes);
         writeln!(
             svg,
@@ -125,7 +125,7 @@ fn draw(timeline: &Timeline, svg: &mut String) -> std::fmt::Result {
             y + 4.0
         )?;
     }
-    for (time_ns, text) in time_marks(timeline.span_ns(), 8) {
+    for (time_ns, text) in time_ticks(timeline.span_ns(), 8) {
         let x = scale.x(time_ns);
         writeln!(
             svg,
@@ -198,7 +198,7 @@ fn peak(timeline: &Timeline, scale: &Scale, svg: &mut String) -> std::fmt::Resul
         TOP + PLOT,
         x + shift,
         TOP - 4.0,
-        words::bytes(recording.peak),
+        format::bytes(recording.peak),
     )
 }
 

@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 
 use super::escape::escape;
-use super::foot::unfinished;
-use super::foot::{faults, sampling};
+use super::footer::unfinished;
+use super::footer::{faults, sampling};
+use super::format;
 use super::own_memory;
 use super::spans;
 use super::style::TITLE;
-use super::words;
 use crate::report::{CallSpan, TimePoint, Timeline};
 
 /// A plot for the terminal.
@@ -41,9 +41,9 @@ impl TimelineText {
             out,
             "{TITLE}{}: heap {}, peak {} at {}{TITLE:#}",
             escape(&recording.program),
-            words::bytes(recording.heap),
-            words::bytes(recording.peak),
-            words::seconds(recording.peak_ns),
+            format::bytes(recording.heap),
+            format::bytes(recording.peak),
+            format::seconds(recording.peak_ns),
         )?;
         let columns = self.width.clamp(LEFT + 10, 400) - LEFT;
         let height = timeline.height();
@@ -61,7 +61,7 @@ impl TimelineText {
         for row in (0..rows).rev() {
             let top = height as f64 * (row + 1) as f64 / rows as f64;
             let mark = if row + 1 == rows || row == rows / 2 {
-                words::bytes(top as i64)
+                format::bytes(top as i64)
             } else {
                 String::new()
             };
@@ -80,7 +80,7 @@ impl TimelineText {
             }
             writeln!(out, "{mark:>10} ┤{}", line.trim_end())?;
         }
-        let end = words::seconds(span);
+        let end = format::seconds(span);
         writeln!(out, "{:>10} └{:─<columns$}", "0 B", "")?;
         writeln!(out, "{:LEFT$}0 s{end:>1$}", "", columns - 3)?;
         for span in spans::shown(timeline) {

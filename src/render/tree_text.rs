@@ -2,16 +2,16 @@
 
 use std::io::{self, Write};
 
+use super::cut::cut_middle;
 use super::escape::escape;
-use super::foot::{cut_words, foot};
+use super::footer::{cut_words, footer};
+use super::format;
 use super::style::TITLE;
-use super::text::cut_middle;
-use super::words;
 use crate::report::{Bytes, CallNode, CallTree, Metric, Origin, StackFrame, Stacks};
 use unicode_width::UnicodeWidthStr;
 
 /// Columns of a name that are shown however narrow the terminal is.
-const LEAST: usize = 16;
+const MIN_WIDTH: usize = 16;
 
 /// A text tree for people.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,7 +44,7 @@ impl TreeText {
         if let Some(words) = cut_words(tree.cut, tree.whole()) {
             writeln!(out, "{words}")?;
         }
-        foot(stacks, out)
+        footer(stacks, out)
     }
 
     fn row(&self, tree: &CallTree, node: &CallNode, prefix: &str, frame: &StackFrame) -> String {
@@ -65,7 +65,7 @@ impl TreeText {
         );
         let used = figures.len() + prefix.width();
         match self.width {
-            Some(width) if width > used + LEAST => {
+            Some(width) if width > used + MIN_WIDTH => {
                 format!("{figures}{prefix}{}", frame_within(frame, width - used))
             }
             _ => format!("{figures}{prefix}{}", escape(&frame_name(frame))),
@@ -81,7 +81,7 @@ fn frame_within(frame: &StackFrame, width: usize) -> String {
     };
     let place = place.rsplit('/').next().unwrap_or(place);
     match width.saturating_sub(place.width() + 2) {
-        0..LEAST => cut_middle(&whole, width),
+        0..MIN_WIDTH => cut_middle(&whole, width),
         room => format!("{}  {place}", cut_middle(function, room)),
     }
 }
@@ -119,8 +119,8 @@ pub(super) fn metric_words(metric: Metric) -> &'static str {
 pub(super) fn value(metric: Metric, figure: Bytes) -> String {
     let mark = if figure.is_noise() { "~" } else { "" };
     match metric {
-        Metric::Count => format!("{mark}{}", words::count(figure.bytes)),
-        _ => format!("{mark}{}", words::bytes(figure.bytes)),
+        Metric::Count => format!("{mark}{}", format::count(figure.bytes)),
+        _ => format!("{mark}{}", format::bytes(figure.bytes)),
     }
 }
 
@@ -142,7 +142,8 @@ impl Shape {
         Shape { children, is_last }
     }
 
-    /// What stands before the name of a node. An only child stands right below its parent: deep chains stay narrow.
+    /// What stands before the name of a node. An only child stands right below its parent: deep
+    /// chains stay narrow.
     fn prefix(&self, tree: &CallTree, number: usize) -> String {
         let is_only = |number: usize| self.children[tree.nodes[number].parent] == 1;
         let mut parts = Vec::new();

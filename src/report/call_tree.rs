@@ -1,4 +1,5 @@
-//! One figure of all stacks as a tree with sums, the largest parts only: what flamegraphs and text trees draw.
+//! One figure of all stacks as a tree with sums, the largest parts only: what flamegraphs and text
+//! trees draw.
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
@@ -10,7 +11,7 @@ use super::{Bytes, Metric};
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Limits {
     /// Parts below this share of the whole are left out, from 0 to 1.
-    pub least_share: f64,
+    pub min_share: f64,
     /// So many nodes at most.
     pub nodes: usize,
     /// So many frames below each other at most.
@@ -20,7 +21,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
-            least_share: 0.0,
+            min_share: 0.0,
             nodes: 50_000,
             depth: 500,
         }
@@ -34,7 +35,8 @@ pub struct CallTree {
     pub metric: Metric,
     /// False: callers above their callees. True: callees above their callers.
     pub inverted: bool,
-    /// Nodes as they are shown: a parent before its children, children by size. Number 0 is the whole.
+    /// Nodes as they are shown: a parent before its children, children by size. Number 0 is the
+    /// whole.
     pub nodes: Vec<CallNode>,
     /// What was left out.
     pub cut: Cut,
@@ -96,11 +98,12 @@ impl Ord for Closed {
 }
 
 impl CallTree {
-    /// The tree of `metric` over `stacks`. Figures below 0, which only damage or sampling can give, count as 0.
+    /// The tree of `metric` over `stacks`. Figures below 0, which only damage or sampling can give,
+    /// count as 0.
     pub fn new(stacks: &Stacks, metric: Metric, inverted: bool, limits: Limits) -> CallTree {
         let values = Values::new(stacks, metric, inverted);
         let whole = values.whole();
-        let least = (whole.bytes as f64 * limits.least_share).ceil().max(1.0) as i64;
+        let min = (whole.bytes as f64 * limits.min_share).ceil().max(1.0) as i64;
         let mut nodes = vec![CallNode {
             frame: 0,
             parent: 0,
@@ -117,7 +120,7 @@ impl CallTree {
         while let Some(Closed { number, inside, .. }) = closed.pop() {
             let depth = nodes[number].depth + 1;
             for (frame, sum, inside) in values.open(inside) {
-                if sum.bytes < least || nodes.len() >= limits.nodes || depth > limits.depth {
+                if sum.bytes < min || nodes.len() >= limits.nodes || depth > limits.depth {
                     if sum.bytes > 0 {
                         cut.parts += 1;
                         cut.sum = cut.sum.saturating_add(sum.bytes);

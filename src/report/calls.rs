@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::placing::Placing;
+use super::attribution::Attribution;
 use super::{
     Figures, FrameId, Loss, Recording, Sampling, Scope, StackFrame, StackModule, StackTotal, naming,
 };
@@ -75,11 +75,11 @@ impl Calls {
         sources: &mut Sources,
         mut defects: Vec<Defect>,
     ) -> Calls {
-        let placing = Placing::new(profile, symbols, sources, Scope::User);
-        let mut tree = Tree {
+        let attribution = Attribution::new(profile, symbols, sources, Scope::User);
+        let mut tree = CallsBuilder {
             symbols,
             sources,
-            placing: &placing,
+            attribution: &attribution,
             module_count: profile.modules.len(),
             frames: Vec::new(),
             by_code: vec![None; symbols.ids().count()],
@@ -188,10 +188,10 @@ impl Calls {
 }
 
 /// Frames and locations in the making.
-struct Tree<'a> {
+struct CallsBuilder<'a> {
     symbols: &'a Symbols,
     sources: &'a mut Sources,
-    placing: &'a Placing,
+    attribution: &'a Attribution,
     module_count: usize,
     frames: Vec<StackFrame>,
     by_code: Vec<Option<FrameId>>,
@@ -199,7 +199,7 @@ struct Tree<'a> {
     locations: Vec<Location>,
 }
 
-impl Tree<'_> {
+impl CallsBuilder<'_> {
     /// The location of `frame`; `None` if it is the allocator's alone.
     fn location(&mut self, frame: Frame) -> Option<LocationId> {
         if let Some(&known) = self.by_frame.get(&frame) {
@@ -241,13 +241,13 @@ impl Tree<'_> {
             return known;
         }
         let code = self.symbols.code(id);
-        let (file, function) = match (code.line, self.placing.place_of(id)) {
+        let (file, function) = match (code.line, self.attribution.row_of(id)) {
             (Some(_), Some(place)) => {
                 let path = self.sources.get(&code.file).path.clone();
-                let (_, function) = self.placing.title(place.table);
+                let (_, function) = self.attribution.title(place.table);
                 (path.to_string_lossy().into_owned(), function)
             }
-            _ => (code.file.clone(), naming::fold(&code.function)),
+            _ => (code.file.clone(), naming::simplify(&code.function)),
         };
         let module = usize::from(code.module);
         self.frames.push(StackFrame {

@@ -5,26 +5,26 @@
 //! newer than the program:
 //!
 //! ```text
-//! noted             now                 another file?
-//! abc, older        abc                 no, whatever its date: a checkout, a copy, `touch`
-//! abc, any          def                 yes: edited since the recording
-//! abc, newer        abc                 as if nothing were noted: edited before the recording, or only touched
+//! noted         now    another file?
+//! abc, older    abc    no, whatever its date: a checkout, a copy, `touch`
+//! abc, any      def    yes: edited since the recording
+//! abc, newer    abc    as if nothing were noted: edited before the recording, or only touched
 //! ```
 //!
 //! Where nothing is noted, a file that was written after the program is another only if it
 //! contradicts the program:
 //!
 //! ```text
-//! program: code of `load` on line 8          file: 7  }
-//!                                                  8                      <- an edit above has moved `load`
-//!                                                  9  fn load(n: usize) {
+//! program: code of `load` on line 8    file: 7  }
+//!                                            8             <- an edit above has moved `load`
+//!                                            9  fn load(n: usize) {
 //! ```
 
 use std::collections::HashMap;
 
 use super::naming;
 use crate::profile::Profile;
-use crate::source::{Sources, Text};
+use crate::source::{SourceText, Sources};
 use crate::symbolize::{CodeFrame, Symbols};
 
 /// The files looked at, by the path that is shown, and whether each is another one.
@@ -64,12 +64,12 @@ impl SourceChanges {
 }
 
 /// Whether the file was written after the module with this code.
-fn is_newer(text: &Text, profile: &Profile, code: &CodeFrame) -> bool {
+fn is_newer(text: &SourceText, profile: &Profile, code: &CodeFrame) -> bool {
     let module = profile.modules.get(usize::from(code.module));
     let built_ns = module.map_or(0, |module| module.modified_ns);
     built_ns != 0 && text.modified_ns > built_ns
 }
 
-fn contradicts(text: &Text, code: &CodeFrame, line: u32) -> bool {
-    text.contradicts(naming::last(&naming::fold(&code.function)), line)
+fn contradicts(text: &SourceText, code: &CodeFrame, line: u32) -> bool {
+    text.contradicts(naming::last(&naming::simplify(&code.function)), line)
 }

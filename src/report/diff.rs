@@ -11,7 +11,7 @@ mod matching;
 use std::cmp::Reverse;
 
 pub use change::{CONFIDENCE, Change, FunctionChange, LineChange, Pair, Presence};
-pub use growth::{Grown, Growth, Limit, What};
+pub use growth::{Grown, Growth, GrowthItem, Limit};
 
 use self::change::has_changed;
 use super::select::keep;

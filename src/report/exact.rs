@@ -143,7 +143,7 @@ fn figures(function: &ProfiledFunction, line: &ProfiledLine) -> Figures {
     }
 }
 
-fn source_text(source: Option<&Source>) -> Option<&crate::source::Text> {
+fn source_text(source: Option<&Source>) -> Option<&crate::source::SourceText> {
     source?.text.as_ref()
 }
 

@@ -2,22 +2,23 @@
 //! steadily.
 //!
 //! ```text
-//! live at waypoints        1     2     3     4     end
-//! a table made at start   90    96    96    96     96   warm at 2: grew by 0
-//! a leak                   1     2     3     4      5   warm at 2: grew by 3, by 1 in each period: scores 3
-//! a cache, filled anew    40     5    60    10     40   stayed:    5 → 10 → 10 → 40: mostly in one period: scores 20
+//! live at waypoints        1     2     3     4     end   warm at 2
+//! a table made at start   90    96    96    96     96    grew by 0
+//! a leak                   1     2     3     4      5    grew by 3, by 1 in each period: scores 3
+//! a cache, filled anew    40     5    60    10     40    grew by 35, mostly in one: scores 20
 //! ```
+//! Of the cache, 5 → 10 → 10 → 40 stayed from each waypoint on to the end.
 
 use super::sites::Site;
 use super::{Bytes, Stacks};
 use crate::profile::Course;
 
 /// Fewer waypoints say nothing of a course.
-const LEAST: usize = 4;
+const MIN_WAYPOINTS: usize = 4;
 
 /// What a line has live, over time.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Growth {
+pub struct LeakGrowth {
     /// Bytes live at each waypoint, and at the end.
     pub course: Vec<i64>,
     /// Bytes live at the end minus those when the program was warm.
@@ -28,7 +29,7 @@ pub struct Growth {
     pub score: f64,
 }
 
-impl Growth {
+impl LeakGrowth {
     /// Bytes by second since the program was warm.
     pub fn per_second(&self) -> Bytes {
         self.since_warm.per(self.span_ns as f64 / 1e9)
@@ -41,14 +42,14 @@ impl Stacks {
     fn warm(&self) -> Option<usize> {
         let quarter = self.recording.duration_ns / 4;
         let warm = (self.waypoints.iter()).position(|&time_ns| time_ns >= quarter);
-        warm.filter(|_| self.waypoints.len() >= LEAST)
+        warm.filter(|_| self.waypoints.len() >= MIN_WAYPOINTS)
     }
 }
 
 impl Site {
     /// What the line has live, over time. `None` if the recorder did not say, or the run was too
     /// short.
-    pub fn growth(&self, stacks: &Stacks) -> Option<Growth> {
+    pub fn growth(&self, stacks: &Stacks) -> Option<LeakGrowth> {
         let warm = stacks.warm()?;
         let times = &stacks.waypoints;
         let end_ns = stacks.recording.duration_ns.max(*times.last()?);
@@ -82,7 +83,7 @@ impl Site {
         // What noise alone may have made counts for little: at three standard errors half, at one a
         // tenth.
         let sure = 1.0 / (1.0 + (3.0 * error / grown.max(1.0)).powi(2));
-        Some(Growth {
+        Some(LeakGrowth {
             since_warm: since(warm),
             span_ns,
             score: steady * sure,
@@ -149,7 +150,7 @@ mod tests {
 
     /// The growth of a line that had so many KiB live at waypoints 1, 2, 3 and 4, and at the end,
     /// at 4.5; `error` is the standard error of what is live at the end.
-    fn growth(course: [u64; 5], error: u64) -> Growth {
+    fn growth(course: [u64; 5], error: u64) -> LeakGrowth {
         let mut builder = Builder::new();
         builder.module("/bin/app");
         let frame = Frame::new(0, 16);

@@ -1,5 +1,5 @@
-//! The model of a program that still runs: what its memory is now, and how fast it changes, from two readings of its
-//! profile.
+//! The model of a program that still runs: what its memory is now, and how fast it changes, from
+//! two readings of its profile.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -22,15 +22,15 @@ pub struct Live {
     /// How it is sampled.
     pub sampling: Sampling,
     /// Whether the program still runs.
-    pub fate: Fate,
+    pub status: ProcessStatus,
     /// When the profile was read, by the reader's clock.
     pub at: Duration,
     /// Resident set size as last recorded, in bytes; 0 if unknown.
     pub rss: u64,
     /// Exact rates since the reading before; `None` at the first.
     pub rates: Option<Rates>,
-    /// Every line that allocated, by the innermost frame of the user's own source, and what had none. Each block counts
-    /// for one row only.
+    /// Every line that allocated, by the innermost frame of the user's own source, and what had
+    /// none. Each block counts for one row only.
     pub rows: Vec<LiveRow>,
     /// What could not be charged to any stack.
     pub unattributed: Figures,
@@ -44,7 +44,7 @@ pub struct Live {
 
 /// Whether the recorded program still runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fate {
+pub enum ProcessStatus {
     /// It runs.
     Running,
     /// It runs, and has paused the recording.
@@ -59,10 +59,10 @@ pub enum Fate {
     Unknown,
 }
 
-impl Fate {
+impl ProcessStatus {
     /// Whether the profile will change no more.
     pub fn is_final(self) -> bool {
-        matches!(self, Fate::Finished | Fate::Ended)
+        matches!(self, ProcessStatus::Finished | ProcessStatus::Ended)
     }
 }
 
@@ -143,14 +143,14 @@ impl LiveSort {
 }
 
 impl Live {
-    /// What `profile` says, read at `at` by the reader's clock; rates are since `before`. `defects` are those of the stages
-    /// before.
+    /// What `profile` says, read at `at` by the reader's clock; rates are since `before`. `defects`
+    /// are those of the stages before.
     pub fn new(
         profile: &Profile,
         symbols: &Symbols,
         sources: &mut Sources,
         defects: Vec<Defect>,
-        (fate, at): (Fate, Duration),
+        (status, at): (ProcessStatus, Duration),
         before: Option<&Live>,
     ) -> Live {
         let summary = Summary::new(profile, symbols, sources, defects);
@@ -168,7 +168,7 @@ impl Live {
             ),
             recording: summary.recording,
             sampling: summary.sampling,
-            fate,
+            status,
             at,
             rss: profile.timeline.last().map_or(0, |point| point.rss),
             unattributed: summary.unattributed,
@@ -178,8 +178,8 @@ impl Live {
         }
     }
 
-    /// The rows whose file or function contains `filter`, whatever its case, in the order of `sort`; those where nothing was
-    /// allocated are left out.
+    /// The rows whose file or function contains `filter`, whatever its case, in the order of
+    /// `sort`; those where nothing was allocated are left out.
     pub fn select(&self, sort: LiveSort, filter: &str) -> Vec<&LiveRow> {
         let filter = filter.to_lowercase();
         let fits = |row: &&LiveRow| {
@@ -201,8 +201,8 @@ impl Live {
         rows
     }
 
-    /// Heap in use from the start to now in `columns` steps of equal length, in bytes: the highest known of each step, or
-    /// what it was before where nothing new is known.
+    /// Heap in use from the start to now in `columns` steps of equal length, in bytes: the highest
+    /// known of each step, or what it was before where nothing new is known.
     pub fn heap_over_time(&self, columns: usize) -> Vec<u64> {
         let recording = &self.recording;
         let points = self.timeline.iter();
@@ -299,7 +299,7 @@ mod tests {
             builder.allocated(stack, kib * KIB, kib);
         }
         let (profile, defects) = parse("app".as_ref(), builder.to_input()).unwrap();
-        let at = (Fate::Running, Duration::from_secs(seconds));
+        let at = (ProcessStatus::Running, Duration::from_secs(seconds));
         let mut sources = Sources::new(Default::default());
         Live::new(&profile, &symbols, &mut sources, defects, at, before)
     }

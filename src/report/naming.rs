@@ -1,26 +1,28 @@
-//! Names of functions as a person would say them: without generic arguments, closures or compiler-made parts.
+//! Names of functions as a person would say them: without generic arguments, closures or
+//! compiler-made parts.
 
-/// `name` without generic arguments, and with closures and async bodies folded into the function around them.
+/// `name` without generic arguments, and with closures and async bodies folded into the function
+/// around them.
 ///
 /// ```text
 /// app::run<u8>::{{closure}}                → app::run
 /// <app::Tree<T> as app::Visit>::visit::<U> → <app::Tree as app::Visit>::visit
 /// ```
-pub(super) fn fold(name: &str) -> String {
-    let mut folder = Folder::default();
+pub(super) fn simplify(name: &str) -> String {
+    let mut simplifier = Simplifier::default();
     let mut before = ' ';
     for char in name.chars() {
-        folder.pass(char, before);
+        simplifier.pass(char, before);
         before = char;
     }
-    let folded = folder.kept.trim_matches([':', ' ']);
-    if folded.is_empty() {
+    let simplified = simplifier.kept.trim_matches([':', ' ']);
+    if simplified.is_empty() {
         return name.to_owned();
     }
-    folded.to_owned()
+    simplified.to_owned()
 }
 
-/// The last part of a folded name.
+/// The last part of a simplified name.
 pub(super) fn last(name: &str) -> &str {
     name.rsplit("::").next().unwrap_or(name)
 }
@@ -34,7 +36,7 @@ enum Open {
 }
 
 #[derive(Default)]
-struct Folder {
+struct Simplifier {
     kept: String,
     open: Vec<Open>,
     /// How many of `open` are left out.
@@ -43,7 +45,7 @@ struct Folder {
     after_made: bool,
 }
 
-impl Folder {
+impl Simplifier {
     fn pass(&mut self, char: char, before: char) {
         let after_made = std::mem::take(&mut self.after_made);
         match char {
@@ -60,7 +62,8 @@ impl Folder {
         }
     }
 
-    /// Generic arguments stand behind a name or `::`; a qualified path stands first or behind `&`, `(` and the like.
+    /// Generic arguments stand behind a name or `::`; a qualified path stands first or behind `&`,
+    /// `(` and the like.
     fn is_behind_name(&self) -> bool {
         self.left_out > 0
             || self
@@ -135,8 +138,8 @@ mod tests {
                 "<<alloc::Box as core::From>::from as core::FnOnce>::call_once",
             ),
         ];
-        for (name, folded) in cases {
-            assert_eq!(fold(name), folded, "{name}");
+        for (name, simplified) in cases {
+            assert_eq!(simplify(name), simplified, "{name}");
         }
     }
 

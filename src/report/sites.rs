@@ -33,7 +33,7 @@ pub struct Age {
 
 impl Stacks {
     /// The lines that allocated or freed: the innermost of the user's own source, or of all code,
-    /// as the stacks were [narrowed](Stacks::narrowed).
+    /// as the stacks were [restricted](Stacks::restricted).
     pub fn sites(&self) -> Vec<Site> {
         let has_user = (self.frames.iter()).any(|frame| frame.origin == Origin::User);
         let is_site = |frame: FrameId| {

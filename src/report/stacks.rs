@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::placing::Placing;
+use super::attribution::Attribution;
 use super::{Figures, Loss, Metric, Recording, Sampling, Scope, naming};
 use crate::defect::Defect;
 use crate::profile::{Course, Frame, Profile, Totals};
@@ -173,9 +173,9 @@ impl Stacks {
         sources: &mut Sources,
         mut defects: Vec<Defect>,
     ) -> Stacks {
-        let placing = Placing::new(profile, symbols, sources, Scope::User);
+        let attribution = Attribution::new(profile, symbols, sources, Scope::User);
         defects.append(&mut sources.take_defects());
-        let mut tree = Tree::new(profile, symbols, &placing);
+        let mut tree = StacksBuilder::new(profile, symbols, &attribution);
         // Parents come before children, so a caller's node is known when its callee asks for it.
         let mut ends: Vec<StackNodeId> = Vec::with_capacity(profile.nodes.len());
         for node in &profile.nodes {
@@ -274,9 +274,9 @@ impl Stacks {
 }
 
 /// The tree in the making.
-struct Tree<'a> {
+struct StacksBuilder<'a> {
     symbols: &'a Symbols,
-    placing: &'a Placing,
+    attribution: &'a Attribution,
     module_count: usize,
     frames: Vec<StackFrame>,
     nodes: Vec<StackNode>,
@@ -287,11 +287,15 @@ struct Tree<'a> {
     elided: Option<FrameId>,
 }
 
-impl<'a> Tree<'a> {
-    fn new(profile: &Profile, symbols: &'a Symbols, placing: &'a Placing) -> Tree<'a> {
-        Tree {
+impl<'a> StacksBuilder<'a> {
+    fn new(
+        profile: &Profile,
+        symbols: &'a Symbols,
+        attribution: &'a Attribution,
+    ) -> StacksBuilder<'a> {
+        StacksBuilder {
             symbols,
-            placing,
+            attribution,
             module_count: profile.modules.len(),
             frames: Vec::new(),
             nodes: vec![StackNode {
@@ -346,9 +350,9 @@ impl<'a> Tree<'a> {
             return known;
         }
         let code = self.symbols.code(id);
-        let (file, function) = match (code.line, self.placing.place_of(id)) {
+        let (file, function) = match (code.line, self.attribution.row_of(id)) {
             (Some(_), Some(place)) => self.title(place.table),
-            _ => (code.file.clone(), naming::fold(&code.function)),
+            _ => (code.file.clone(), naming::simplify(&code.function)),
         };
         let key = (function, file, code.line, code.module);
         let next = self.frames.len() as FrameId;
@@ -370,9 +374,9 @@ impl<'a> Tree<'a> {
     }
 
     fn title(&mut self, table: usize) -> (String, String) {
-        let placing = self.placing;
+        let attribution = self.attribution;
         let title = self.titles.entry(table).or_insert_with(|| {
-            let (file, function) = placing.title(table);
+            let (file, function) = attribution.title(table);
             (file.to_owned(), function)
         });
         title.clone()

@@ -1,7 +1,7 @@
 //! The summary's model: the recording as a whole, and the lines that matter most.
 
-use super::placing::Placing;
-use super::{Figures, Filter, Loss, NoMatch, Recording, Sampling, Scope, tally};
+use super::attribution::Attribution;
+use super::{Figures, Filter, Loss, NoMatch, Recording, Sampling, Scope, sums};
 use crate::defect::Defect;
 use crate::profile::{BlockCount, Profile, Thread};
 use crate::source::Sources;
@@ -167,17 +167,17 @@ fn lines(
     sources: &mut Sources,
     scope: Scope,
 ) -> (Vec<TopLine>, Figures) {
-    let placing = Placing::new(profile, symbols, sources, scope);
+    let attribution = Attribution::new(profile, symbols, sources, scope);
     let mut lines = Vec::new();
     let mut elsewhere = Figures::default();
-    for (place, totals) in tally::exclusive(profile, symbols, &placing) {
+    for (place, totals) in sums::exclusive(profile, symbols, &attribution) {
         let figures = Figures::of(&totals, None);
         let Some(place) = place else {
             elsewhere = figures;
             continue;
         };
         let code = symbols.code(place.code);
-        let (file, function) = placing.title(place.table);
+        let (file, function) = attribution.title(place.table);
         lines.push(TopLine {
             file: file.to_owned(),
             line: code.line,

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::{Draft, RowId};
+use super::attribution::Attribution;
 use super::key::Key;
-use super::placing::Placing;
-use super::tally::Tally;
-use super::{Basis, Figures, Line, Loss, Recording, Report, Sampling, Scope, Table, exact, tally};
+use super::sums::KeySums;
+use super::table_builder::{RowId, TableBuilder};
+use super::{Basis, Figures, Line, Loss, Recording, Report, Sampling, Scope, Table, exact, sums};
 use crate::defect::Defect;
 use crate::profile::{Profile, Totals};
 use crate::source::Sources;
@@ -21,15 +21,15 @@ impl Report {
         scope: Scope,
         mut defects: Vec<Defect>,
     ) -> Report {
-        let placing = Placing::new(profile, symbols, sources, scope);
-        let tally = tally::inclusive(profile, &placing);
-        let mut own = vec![Totals::default(); placing.table_count()];
-        for (place, totals) in tally::exclusive(profile, symbols, &placing) {
+        let attribution = Attribution::new(profile, symbols, sources, scope);
+        let sums = sums::inclusive(profile, &attribution);
+        let mut own = vec![Totals::default(); attribution.table_count()];
+        for (place, totals) in sums::exclusive(profile, symbols, &attribution) {
             if let Some(place) = place {
                 own[place.table].add(&totals);
             }
         }
-        let mut tables = into_tables(placing, &tally);
+        let mut tables = into_tables(attribution, &sums);
         for (table, own) in tables.iter_mut().zip(&own) {
             table.own = Figures::of(own, None);
         }
@@ -43,7 +43,7 @@ impl Report {
             scope,
             tables,
             left_out: None,
-            elsewhere: Figures::of(&tally.elsewhere, None),
+            elsewhere: Figures::of(&sums.elsewhere, None),
             unattributed: Figures::of(&profile.unattributed, None),
             losses: Loss::of(profile),
             defects,
@@ -52,37 +52,37 @@ impl Report {
 }
 
 /// Fills the tables with what was summed for their keys.
-fn into_tables(placing: Placing, tally: &Tally) -> Vec<Table> {
-    let drafts = placing.into_drafts().into_iter();
-    drafts.map(|draft| table_of(draft, tally)).collect()
+fn into_tables(attribution: Attribution, sums: &KeySums) -> Vec<Table> {
+    let builders = attribution.into_builders().into_iter();
+    builders.map(|builder| table_of(builder, sums)).collect()
 }
 
-/// The table of a draft, with what was summed for its keys.
-fn table_of(draft: Draft, tally: &Tally) -> Table {
-    let function = draft.function();
-    let text = draft
+/// The table of a builder, with what was summed for its keys.
+fn table_of(builder: TableBuilder, sums: &KeySums) -> Table {
+    let function = builder.function();
+    let text = builder
         .source
         .as_ref()
         .and_then(|source| source.text.as_ref());
     let figures = |keys: &[Key]| {
         let mut totals = Totals::default();
         let mut heap_after = None;
-        for &key in keys.iter().filter(|&&key| !tally.totals[key].is_empty()) {
-            totals.add(&tally.totals[key]);
-            heap_after = heap_after.max(tally.heap_after[key]);
+        for &key in keys.iter().filter(|&&key| !sums.totals[key].is_empty()) {
+            totals.add(&sums.totals[key]);
+            heap_after = heap_after.max(sums.heap_after[key]);
         }
         (!totals.is_empty()).then(|| Figures::of(&totals, heap_after))
     };
-    let mut rows: BTreeMap<RowId, Vec<Key>> = (draft.rows.into_iter())
+    let mut rows: BTreeMap<RowId, Vec<Key>> = (builder.rows.into_iter())
         .map(|(row, key)| (row, vec![key]))
         .collect();
-    if let Some((around, item)) = draft.around.zip(draft.item.as_ref()) {
+    if let Some((around, item)) = builder.around.zip(builder.item.as_ref()) {
         let signature = RowId::Line(item.first_line);
         rows.entry(signature).or_default().push(around);
     }
     let contents = |line| text.and_then(|text| text.line(line)).map(str::to_owned);
     let mut lines: BTreeMap<RowId, Line> = BTreeMap::new();
-    if let Some(item) = &draft.item {
+    if let Some(item) = &builder.item {
         for number in item.first_line..=item.last_line {
             lines.insert(
                 RowId::Line(number),
@@ -109,14 +109,14 @@ fn table_of(draft: Draft, tally: &Tally) -> Table {
         lines.insert(row, line);
     }
     Table {
-        file: draft.file,
+        file: builder.file,
         function,
-        instances: draft.instances,
-        total: Figures::of(&tally.totals[draft.key], None),
+        instances: builder.instances,
+        total: Figures::of(&sums.totals[builder.key], None),
         own: Figures::default(),
         lines: lines.into_values().collect(),
         gaps: Vec::new(),
-        notes: draft.notes,
-        verified: draft.verified,
+        notes: builder.notes,
+        verified: builder.verified,
     }
 }

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{Recorded, Way};
+use super::{Mechanism, Recorded};
 use crate::profile::Loss;
-use crate::units::{Bytes, Count};
+use crate::units::{ByteSize, Count};
 
 /// Profiles of a run that have a line of their own, most memory first.
 const LISTED: usize = 8;
@@ -19,19 +19,19 @@ const CRATE: &str = "\
 
 /// What to say when no program of the run wrote a profile: of `program`, which was to be recorded
 /// in this way; `None` where the library was loaded into nothing.
-pub fn nothing_recorded(program: &str, way: Option<Way>) -> String {
+pub fn nothing_recorded(program: &str, mechanism: Option<Mechanism>) -> String {
     const CLEARED: &str = "its environment was cleared on the way (as by `sudo` and `env -i`; write `memprof run` behind these)";
-    match way {
-        Some(Way::Neither(obstacle)) => format!(
+    match mechanism {
+        Some(Mechanism::Neither(obstacle)) => format!(
             "nothing was recorded of {program}: {obstacle}. What records such programs is the crate; if it is of Rust, add it, \
              build and run again:\n\n{CRATE}"
         ),
-        Some(Way::Crate) => {
+        Some(Mechanism::Crate) => {
             format!(
                 "nothing was recorded: {program} has the profiler allocator, and {CLEARED}, or it took no memory"
             )
         }
-        Some(Way::Preload) => format!(
+        Some(Mechanism::Preload) => format!(
             "nothing was recorded: no program of this run took memory by malloc, or {CLEARED}. Programs that bring their own \
              malloc, static ones and those of another machine are recorded with the crate alone:\n\n{CRATE}"
         ),
@@ -55,7 +55,7 @@ pub fn recorded_lines(profiles: &[Recorded], machine: u64, folder: &Path) -> Vec
     let rest = format!(
         "and {} programs more, each with a peak of at most {}: see `memprof summary FILE`, the newest of *.memprof",
         Count(rest.len() as u64),
-        Bytes(most.unwrap_or_default())
+        ByteSize(most.unwrap_or_default())
     );
     listed.iter().map(line).chain([rest]).collect()
 }
@@ -74,7 +74,7 @@ fn recorded_line(profile: &Recorded, machine: u64, folder: &Path) -> String {
         } else {
             ""
         },
-        Bytes(profile.peak)
+        ByteSize(profile.peak)
     );
     if machine > 0 {
         let percent = 100.0 * profile.peak as f64 / machine as f64;

@@ -61,12 +61,12 @@ pub enum OutputError {
 /// The place of a run's profiles: one named file, or files named by program and process in a
 /// folder.
 #[derive(Debug)]
-pub struct Output {
+pub struct ProfileOutput {
     folder: PathBuf,
     file: Option<PathBuf>,
 }
 
-impl Output {
+impl ProfileOutput {
     /// Makes sure that profiles can be written to `file`, or to the current folder if it is `None`.
     ///
     /// An existing file is refused, or removed when `overwrite` is set.
@@ -74,9 +74,9 @@ impl Output {
         file: Option<&Path>,
         overwrite: bool,
         run_id: RunId,
-    ) -> Result<Output, OutputError> {
+    ) -> Result<ProfileOutput, OutputError> {
         let output = match file {
-            None => Output {
+            None => ProfileOutput {
                 folder: std::env::current_dir().map_err(OutputError::NoCurrentFolder)?,
                 file: None,
             },
@@ -87,7 +87,7 @@ impl Output {
         Ok(output)
     }
 
-    fn named(file: &Path) -> Result<Output, OutputError> {
+    fn named(file: &Path) -> Result<ProfileOutput, OutputError> {
         if file == Path::new("-") {
             return Err(OutputError::Stdout);
         }
@@ -98,7 +98,7 @@ impl Output {
         // Absolute, because the program may change its folder before it starts to record.
         let file = std::path::absolute(file).map_err(OutputError::NoCurrentFolder)?;
         let folder = file.parent().unwrap_or(Path::new("/")).to_owned();
-        Ok(Output {
+        Ok(ProfileOutput {
             folder,
             file: Some(file),
         })
@@ -184,14 +184,14 @@ mod tests {
 
     #[test]
     fn pattern_stands_for_the_named_file_alone() {
-        let output = Output::named(Path::new("/tmp/100%e.memprof")).unwrap();
+        let output = ProfileOutput::named(Path::new("/tmp/100%e.memprof")).unwrap();
         assert_eq!(output.pattern(), "/tmp/100%%e.memprof");
         assert_eq!(output.folder, Path::new("/tmp"));
     }
 
     #[test]
     fn default_pattern_names_program_and_process() {
-        let output = Output {
+        let output = ProfileOutput {
             folder: "/data/5%".into(),
             file: None,
         };
@@ -201,7 +201,7 @@ mod tests {
     #[test]
     fn refuses_folders_as_files() {
         for path in ["/tmp", "/tmp/", "no/such/", ".."] {
-            let error = Output::named(Path::new(path)).unwrap_err();
+            let error = ProfileOutput::named(Path::new(path)).unwrap_err();
             assert!(matches!(error, OutputError::Folder { .. }), "{path}");
         }
     }
@@ -221,7 +221,7 @@ mod tests {
         write("x.prof.big.2.memprof", run_id.get(), 30);
         write("other.3.memprof", run_id.get() ^ 1, 40);
         fs::write(folder.path().join("notes.memprof"), "no profile").unwrap();
-        let output = Output::named(&folder.path().join("x.prof")).unwrap();
+        let output = ProfileOutput::named(&folder.path().join("x.prof")).unwrap();
         let found = output.profiles(run_id).into_iter();
         let peaks: Vec<_> = found.map(|profile| profile.peak).collect();
         assert_eq!(peaks, [30, 20, 10]);
@@ -238,7 +238,7 @@ mod tests {
         profile.header.inode = fs::metadata(path("z.memprof")).unwrap().ino();
         fs::write(path("z.memprof"), profile.to_bytes()).unwrap();
         fs::copy(path("z.memprof"), path("a.memprof")).unwrap();
-        let output = Output::named(&path("z.memprof")).unwrap();
+        let output = ProfileOutput::named(&path("z.memprof")).unwrap();
         let names = |found: Vec<Recorded>| -> Vec<PathBuf> {
             found.into_iter().map(|profile| profile.path).collect()
         };
@@ -254,10 +254,10 @@ mod tests {
         let file = folder.path().join("x.memprof");
         fs::write(&file, "old").unwrap();
         let run_id = RunId::random();
-        let error = Output::prepare(Some(&file), false, run_id).unwrap_err();
+        let error = ProfileOutput::prepare(Some(&file), false, run_id).unwrap_err();
         assert!(matches!(error, OutputError::Exists { .. }));
         assert!(file.exists());
-        Output::prepare(Some(&file), true, run_id).unwrap();
+        ProfileOutput::prepare(Some(&file), true, run_id).unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

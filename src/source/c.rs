@@ -4,13 +4,16 @@
 //!
 //! ```text
 //! namespace shop { template <class T> Cart<T>::Cart(int n) : items{n}, size(n) { … } }
-//! └─ a scope       └─ first line      └─ name, as what is before its "("        └─ body, to the last line
-//!                                                            └─ no body: a name of the list stands before
+//! └─ a scope       └─ first line      └─ name, up to "("                       └─ body
+//!                                                                 └─ no body: a name precedes it
 //! ```
-//! Only the first branch of `#if … #else … #endif` is read, as the braces of both need not match
-//! those of either.
+
+#[cfg(test)]
+mod tests;
+mod tokens;
 
 use super::outline::{Item, ItemKind, Outline};
+use tokens::{Token, Tokens};
 
 /// Words that have parentheses and are no functions.
 const NO_FUNCTIONS: [&str; 12] = [
@@ -27,13 +30,6 @@ const NO_FUNCTIONS: [&str; 12] = [
     "__asm__",
     "asm",
 ];
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Token {
-    Word(String),
-    Text,
-    Sign(char),
-}
 
 /// What a brace opened.
 enum Brace {
@@ -177,8 +173,8 @@ fn end_of_list(head: &[(Token, u32)]) -> Option<usize> {
     list(head).map(|list| list.closed)
 }
 
-/// The list of a function's parameters. Where a macro stands in front, as in `API(int) f(void)`, the
-/// last of the lists that each follow the other at once.
+/// The list of a function's parameters. Where a macro stands in front, as in `API(int) f(void)`,
+/// the last of the lists that each follow the other at once.
 fn list(head: &[(Token, u32)]) -> Option<List> {
     let mut found: Option<List> = None;
     let mut at = 0;
@@ -317,248 +313,4 @@ fn path(scopes: &[Brace], name: &str) -> String {
         _ => None,
     });
     around.chain([name]).collect::<Vec<_>>().join("::")
-}
-
-/// The tokens of a text, without comments and without what the preprocessor reads.
-struct Tokens<'a> {
-    text: &'a str,
-    line: u32,
-    at_line_start: bool,
-    /// For each `#if` that is open: whether its first branch is over.
-    branches: Vec<bool>,
-}
-
-impl<'a> Tokens<'a> {
-    fn of(text: &'a str) -> Tokens<'a> {
-        Tokens {
-            text,
-            line: 1,
-            at_line_start: true,
-            branches: Vec::new(),
-        }
-    }
-
-    /// Passes over `len` bytes.
-    fn skip(&mut self, len: usize) {
-        let (passed, rest) = self.text.split_at(len.min(self.text.len()));
-        self.line += passed.bytes().filter(|&byte| byte == b'\n').count() as u32;
-        self.text = rest;
-    }
-
-    /// Passes over all up to `end`, and over that.
-    fn skip_past(&mut self, end: &str) {
-        let len = self
-            .text
-            .find(end)
-            .map_or(self.text.len(), |at| at + end.len());
-        self.skip(len);
-    }
-
-    /// A line for the preprocessor, with the lines that it is continued on.
-    fn directive(&mut self) {
-        let len = continued_line(self.text);
-        let words = self.text[1..len].trim_start();
-        let word: &str = words
-            .split(|c: char| !c.is_alphanumeric())
-            .next()
-            .unwrap_or_default();
-        match word {
-            // `#if 0` has its code in the other branch.
-            "if" => self.branches.push(words[2..].trim() == "0"),
-            "ifdef" | "ifndef" => self.branches.push(false),
-            "else" | "elif" => {
-                if let Some(is_over) = self.branches.last_mut() {
-                    *is_over = !*is_over || word == "elif";
-                }
-            }
-            "endif" => drop(self.branches.pop()),
-            _ => {}
-        }
-        self.skip(len);
-    }
-
-    /// A literal that begins with `quote`, to its end or that of its line.
-    fn literal(&mut self, quote: char) {
-        let mut is_escaped = false;
-        let end = self.text[1..].find(|c| {
-            let is_end = !is_escaped && (c == quote || c == '\n');
-            is_escaped = !is_escaped && c == '\\';
-            is_end
-        });
-        self.skip(end.map_or(self.text.len(), |end| end + 2));
-    }
-}
-
-impl Iterator for Tokens<'_> {
-    type Item = (Token, u32);
-
-    fn next(&mut self) -> Option<(Token, u32)> {
-        loop {
-            let first = self.text.chars().next()?;
-            let line = self.line;
-            let at_line_start = std::mem::replace(&mut self.at_line_start, false);
-            if first == '\n' {
-                self.at_line_start = true;
-                self.skip(1);
-            } else if first.is_whitespace() {
-                self.at_line_start = at_line_start;
-                self.skip(first.len_utf8());
-            } else if self.text.starts_with("//") {
-                self.skip(continued_line(self.text));
-            } else if self.text.starts_with("/*") {
-                self.skip(2);
-                self.skip_past("*/");
-                self.at_line_start = at_line_start;
-            } else if first == '#' && at_line_start {
-                self.directive();
-            } else if self.branches.contains(&true) {
-                self.skip(self.text.find('\n').unwrap_or(self.text.len()));
-            } else if self.text.starts_with("R\"") {
-                let open = self.text.find('(').unwrap_or(self.text.len() - 1);
-                let end = format!("){}\"", self.text.get(2..open).unwrap_or_default());
-                self.skip_past(&end);
-                return Some((Token::Text, line));
-            } else if first == '"' || first == '\'' {
-                self.literal(first);
-                return Some((Token::Text, line));
-            } else if first.is_alphanumeric() || first == '_' {
-                // `1'000'000` is one number.
-                let is_number = first.is_ascii_digit();
-                let is_part = |c: char| {
-                    c.is_alphanumeric() || c == '_' || (is_number && (c == '\'' || c == '.'))
-                };
-                let len = self.text.find(|c| !is_part(c)).unwrap_or(self.text.len());
-                let word = self.text[..len].to_owned();
-                self.skip(len);
-                return Some((
-                    if is_number {
-                        Token::Text
-                    } else {
-                        Token::Word(word)
-                    },
-                    line,
-                ));
-            } else {
-                self.skip(first.len_utf8());
-                return Some((Token::Sign(first), line));
-            }
-        }
-    }
-}
-
-/// Length of the line that `text` begins with, and of those that it is continued on by `\`.
-fn continued_line(text: &str) -> usize {
-    let mut is_continued = false;
-    let end = text.find(|c| {
-        let is_end = c == '\n' && !is_continued;
-        is_continued = c == '\\' || (is_continued && c == '\r');
-        is_end
-    });
-    end.unwrap_or(text.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shown(text: &str) -> Vec<String> {
-        let items = functions(text);
-        let show = |item: &Item| format!("{} {}-{}", item.path, item.first_line, item.last_line);
-        items.iter().map(show).collect()
-    }
-
-    #[test]
-    fn functions_of_c() {
-        let text = "\
-#include <stdlib.h>
-#define TWICE(x) do { \\
-    x; x; } while (0)
-struct point { int x; };
-static const int table[] = { 1, 2 };
-static int
-add(int a, int b)
-{
-    if (a) { return b; } /* } */
-    return \"}\"[0] + '}';
-}
-struct point *make(void) { return calloc(1, sizeof(struct point)); }
-int declared(int);
-__attribute__((noinline)) void work(void) __attribute__((cold));
-__attribute__((noinline)) void work(void) {
-#ifdef BIG
-    if (1) {
-#else
-    if (0) {
-#endif
-    }
-}
-API(int) exported(void) { return 1'000; }
-";
-        assert_eq!(
-            shown(text),
-            ["add 6-11", "make 12-12", "work 15-22", "exported 23-23"]
-        );
-    }
-
-    #[test]
-    fn functions_of_cpp() {
-        let text = "\
-namespace shop::v2 {
-class Cart final : public Base<int> {
-public:
-    Cart(int n) : items{n}, size(n) { fill(); }
-    ~Cart() { for (auto &i : items) { drop(i); } }
-    int operator()(int x) const { return x; }
-    bool operator==(const Cart &other) const = default;
-    std::vector<int> items;
-};
-template <class T>
-T Box<T>::get(std::function<int(int)> f) noexcept(true) {
-    auto g = [&](int x) { return f(x); };
-    return T{g(1)};
-}
-}
-extern \"C\" {
-int main(int argc, char **argv) {
-    const char *raw = R\"x({ )\" )x\";
-    return 0;
-}
-}
-std::ostream &operator<<(std::ostream &out, const Cart &) { return out; }
-auto global = [](int x) { return x; };
-";
-        let expected = [
-            "shop::v2::Cart::Cart 4-4",
-            "shop::v2::Cart::~Cart 5-5",
-            "shop::v2::Cart::operator() 6-6",
-            "shop::v2::Box::get 11-14",
-            "main 17-20",
-            "operator<< 22-22",
-        ];
-        assert_eq!(shown(text), expected);
-    }
-
-    #[test]
-    fn what_does_not_match_ends_with_the_file() {
-        assert_eq!(shown("int main(void) {\n if (1) {\n"), ["main 1-2"]);
-        assert_eq!(shown("}}}} int f(void) { }"), ["f 1-1"]);
-        for text in [
-            "",
-            "#",
-            "#if",
-            "R\"",
-            "\"",
-            "'",
-            "/*",
-            "//",
-            "operator",
-            "operator(",
-            "a(",
-            "f(){",
-            "~(",
-            "<>::(",
-        ] {
-            shown(text);
-        }
-    }
 }

@@ -159,7 +159,7 @@ fn scan(
 }
 
 /// An item found among tokens: its first and last one.
-struct Found {
+struct FoundItem {
     kind: ItemKind,
     name: String,
     first: usize,
@@ -175,10 +175,10 @@ fn join(path: &str, name: &str) -> String {
 }
 
 /// `fn name … { … }`; not the type `fn(u8)`, nor a function without a body.
-fn function(tokens: &[TokenTree], at: usize) -> Option<Found> {
+fn function(tokens: &[TokenTree], at: usize) -> Option<FoundItem> {
     let name = ident(tokens, at + 1)?;
     let (last, _) = brace(tokens, at + 2)?;
-    Some(Found {
+    Some(FoundItem {
         kind: ItemKind::Function,
         name,
         first: signature(tokens, at),
@@ -187,7 +187,7 @@ fn function(tokens: &[TokenTree], at: usize) -> Option<Found> {
 }
 
 /// `static NAME: Type = …;`; not the lifetime `'static`.
-fn static_item(tokens: &[TokenTree], at: usize) -> Option<Found> {
+fn static_item(tokens: &[TokenTree], at: usize) -> Option<FoundItem> {
     if at > 0 && is_punct(tokens.get(at - 1), '\'') {
         return None;
     }
@@ -202,7 +202,7 @@ fn static_item(tokens: &[TokenTree], at: usize) -> Option<Found> {
     }
     // The last static of a `thread_local!` may do without a semicolon.
     let end = (name_at..tokens.len()).find(|&at| is_punct(tokens.get(at), ';'));
-    Some(Found {
+    Some(FoundItem {
         kind: ItemKind::Static,
         name,
         first: signature(tokens, at),
@@ -212,10 +212,10 @@ fn static_item(tokens: &[TokenTree], at: usize) -> Option<Found> {
 
 /// The static that was found, as an allocator if an attribute says so: also `#[cfg_attr(…,
 /// global_allocator)]`.
-fn allocator(tokens: &[TokenTree], found: Found) -> Found {
+fn allocator(tokens: &[TokenTree], found: FoundItem) -> FoundItem {
     let attributes = Attributes::before(tokens, found.first);
     match attributes.are_of_allocator {
-        true => Found {
+        true => FoundItem {
             kind: ItemKind::Allocator,
             first: attributes.first,
             ..found
@@ -284,12 +284,12 @@ impl Attributes {
 
 /// `struct Name … { … }` and the like, from its first attribute on: code for a `derive` may be on
 /// that line.
-fn type_item(tokens: &[TokenTree], at: usize) -> Option<Found> {
+fn type_item(tokens: &[TokenTree], at: usize) -> Option<FoundItem> {
     let name = ident(tokens, at + 1)?;
     let brace = brace(tokens, at + 2).map(|(last, _)| last);
     let last = brace.or_else(|| (at..tokens.len()).find(|&at| is_punct(tokens.get(at), ';')))?;
     let attributes = Attributes::before(tokens, signature(tokens, at));
-    Some(Found {
+    Some(FoundItem {
         kind: ItemKind::Type,
         name,
         first: attributes.first,
@@ -298,9 +298,9 @@ fn type_item(tokens: &[TokenTree], at: usize) -> Option<Found> {
 }
 
 /// `macro_rules! name { … }`.
-fn macro_item(tokens: &[TokenTree], at: usize) -> Option<Found> {
+fn macro_item(tokens: &[TokenTree], at: usize) -> Option<FoundItem> {
     let name = ident(tokens, at + 2)?;
-    matches!(tokens.get(at + 3)?, TokenTree::Group(_)).then(|| Found {
+    matches!(tokens.get(at + 3)?, TokenTree::Group(_)).then(|| FoundItem {
         kind: ItemKind::Macro,
         name: format!("{name}!"),
         first: at,

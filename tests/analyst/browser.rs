@@ -1,5 +1,5 @@
-//! The page of `memprof report --format html` in a real browser: what it shows, what clicks do, and that it breaks no rule of
-//! its own.
+//! The page of `memprof report --format html` in a real browser: what it shows, what clicks do, and
+//! that it breaks no rule of its own.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::skip::skip;
 use memprof::profile::{self, Frame, builder::Builder};
 use memprof::render::{DiffHtml, Html};
 use memprof::report::diff::Diff;
-use memprof::report::{Grain, Metric, Report, Scope, Selection, Stacks, Timeline};
+use memprof::report::{Granularity, Metric, Report, Scope, Selection, Stacks, Timeline};
 use memprof::source::{Places, Sources};
 use memprof::symbolize::{CodeFrame, Symbols};
 use profiler_alloc_format::Point;
@@ -89,7 +89,7 @@ fn page(folder: &Path, more: u64) -> PathBuf {
     let mut report = Report::new(&profile, &symbols, &mut sources, Scope::User, Vec::new());
     report.select(&Selection::default()).unwrap();
     let stacks = Stacks::new(&profile, &symbols, &mut sources, Vec::new());
-    let stacks = stacks.narrowed(Scope::User, Grain::Line);
+    let stacks = stacks.restricted(Scope::User, Granularity::Line);
     let timeline = Timeline::new(&profile, Vec::new());
     let path = folder.join("page.html");
     let mut out = File::create(&path).unwrap();
@@ -293,7 +293,8 @@ fn the_page_of_a_diff_works_in_a_browser() {
     assert_eq!(browser.complaints, [""; 0]);
 }
 
-/// Not a limit, as machines differ: run by hand, it says how long a page of 100,000 stacks takes to open.
+/// Not a limit, as machines differ: run by hand, it says how long a page of 100,000 stacks takes to
+/// open.
 #[test]
 fn a_large_profile_is_cut_and_opens() {
     let Some(program) = chromium() else {

@@ -1,5 +1,5 @@
-//! Programs whose debug information asks for more than they are worth: each is refused before anything of it is read, and its
-//! frames are shown as addresses.
+//! Programs whose debug information asks for more than they are worth: each is refused before
+//! anything of it is read, and its frames are shown as addresses.
 
 use std::fs;
 use std::io::Write;
@@ -8,7 +8,7 @@ use flate2::{Compression, write::ZlibEncoder};
 use memprof::defect::Defect;
 use memprof::profile::builder::Builder;
 use memprof::profile::{Frame, parse};
-use memprof::symbolize::{Options, Symbols, symbolize};
+use memprof::symbolize::{SymbolizeOptions, Symbols, symbolize};
 
 const CODE: u64 = 0x1000;
 
@@ -115,7 +115,8 @@ fn elf(sections: &[Section]) -> Vec<u8> {
 /// Debug information of one function, with inlined ones inside of each other so many deep.
 fn nested(depth: usize) -> [Section; 2] {
     const NO_MORE: [u8; 2] = [0, 0];
-    // Number, tag, has children; attributes and their forms: name as a string, first address, length.
+    // Number, tag, has children; attributes and their forms: name as a string, first address,
+    // length.
     let range = [0x11, 0x01, 0x12, 0x07];
     let mut abbrev = Vec::new();
     abbrev.extend([1, 0x11, 1].into_iter().chain(range).chain(NO_MORE));
@@ -161,9 +162,9 @@ fn look_up(program: &[u8]) -> (Symbols, Vec<Defect>, Frame) {
     let frame = Frame::new(builder.module(&path), CODE + 8);
     builder.stack(&[frame]);
     let (profile, _) = parse("x".as_ref(), builder.to_input()).unwrap();
-    let force = Options {
+    let force = SymbolizeOptions {
         force: true,
-        ..Options::default()
+        ..SymbolizeOptions::default()
     };
     let (symbols, defects) = symbolize(&profile, &force).unwrap();
     (symbols, defects, frame)

@@ -1,4 +1,5 @@
-//! Differences of synthetic profiles whose source was edited in between, and `memprof diff` as a user runs it.
+//! Differences of synthetic profiles whose source was edited in between, and `memprof diff` as a
+//! user runs it.
 
 use std::fs;
 use std::process::Command;
@@ -7,8 +8,8 @@ use crate::built;
 use crate::synthetic::Program;
 use memprof::profile::builder::Builder;
 use memprof::render::{Base, DiffHtml, DiffJson, DiffText, Flamegraph};
-use memprof::report::diff::{Diff, FunctionChange, Limit, What};
-use memprof::report::{CallTree, Grain, Limits, Metric, Report, Scope, Stacks};
+use memprof::report::diff::{Diff, FunctionChange, GrowthItem, Limit};
+use memprof::report::{CallTree, Granularity, Limits, Metric, Report, Scope, Stacks};
 use memprof::source::{Places, Sources};
 use memprof::symbolize::CodeFrame;
 
@@ -148,9 +149,9 @@ fn growth_is_found_in_the_whole_in_functions_and_in_lines() {
         .map(|growth| {
             assert!(!growth.within_noise, "exact figures have no noise");
             match &growth.what {
-                What::Whole => "whole".to_owned(),
-                What::Function { function, .. } => function.clone(),
-                What::Line { line, function, .. } => format!("{function}:{}", line.unwrap()),
+                GrowthItem::Whole => "whole".to_owned(),
+                GrowthItem::Function { function, .. } => function.clone(),
+                GrowthItem::Line { line, function, .. } => format!("{function}:{}", line.unwrap()),
             }
         })
         .collect();
@@ -457,7 +458,7 @@ fn a_flamegraph_shows_what_grew_and_what_shrank() {
         }
         let (profile, defects) = program.profile();
         let stacks = Stacks::new(&profile, &program.symbols, &mut program.sources(), defects);
-        stacks.narrowed(Scope::User, Grain::Line)
+        stacks.restricted(Scope::User, Granularity::Line)
     };
     let base = stacks(&[(2, 10), (3, 40), (5, 30)]);
     let new = stacks(&[(2, 60), (3, 20), (4, 20)]);
@@ -548,7 +549,8 @@ fn the_exit_code_tells_what_grew() {
     assert!(error.contains("such as 5% or 10MiB"), "{error}");
 }
 
-/// A program recorded in two folders, both of a repository, and what `memprof diff` says of the two profiles.
+/// A program recorded in two folders, both of a repository, and what `memprof diff` says of the two
+/// profiles.
 #[test]
 fn one_program_recorded_twice_has_not_changed() {
     let folder = tempfile::tempdir().unwrap();

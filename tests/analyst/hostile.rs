@@ -13,7 +13,7 @@ use memprof::render::{
 };
 use memprof::report::diff::Diff;
 use memprof::report::{
-    CallTree, Calls, Grain, Limits, Metric, Report, Scope, Selection, Sort, Stacks, Summary,
+    CallTree, Calls, Granularity, Limits, Metric, Report, Scope, Selection, Sort, Stacks, Summary,
     Timeline,
 };
 use memprof::source::{Places, Sources};
@@ -52,9 +52,9 @@ fn show_everything(bytes: &[u8]) {
     let Ok((profile, defects)) = profile::parse("x.memprof".as_ref(), Cursor::new(bytes)) else {
         return;
     };
-    let force = symbolize::Options {
+    let force = symbolize::SymbolizeOptions {
         force: true,
-        ..symbolize::Options::default()
+        ..symbolize::SymbolizeOptions::default()
     };
     let (symbols, more) = symbolize(&profile, &force).expect("forced");
     let defects = [defects, more].concat();
@@ -92,7 +92,7 @@ fn show_everything(bytes: &[u8]) {
 fn views(profile: &Profile, symbols: &Symbols, sources: &mut Sources, report: &Report) {
     let out = &mut io::sink();
     let all = Stacks::new(profile, symbols, sources, Vec::new());
-    let stacks = all.narrowed(Scope::User, Grain::Function);
+    let stacks = all.restricted(Scope::User, Granularity::Function);
     for metric in [Metric::Peak, Metric::Temporary, Metric::Count] {
         for (stacks, inverted) in [(&all, false), (&stacks, true)] {
             let tree = CallTree::new(stacks, metric, inverted, Limits::default());

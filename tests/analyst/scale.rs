@@ -11,7 +11,7 @@ use memprof::profile::builder::Builder;
 use memprof::profile::{Frame, Profile, parse};
 use memprof::report::{Report, Scope, Summary};
 use memprof::source::{Places, Sources};
-use memprof::symbolize::{Options, Symbolizer};
+use memprof::symbolize::{SymbolizeOptions, Symbolizer};
 
 const NODES: usize = 10_000;
 
@@ -37,20 +37,24 @@ fn each_address_is_looked_up_once_and_each_module_opened_once_by_each_thread() {
     assert!(distinct > 500 && distinct < profile.nodes.len() / 2);
 
     let mut symbolizer = Symbolizer::default();
-    symbolizer.update(&profile, &Options::default()).unwrap();
-    let effort = symbolizer.effort();
-    assert_eq!(effort.addresses, distinct);
+    symbolizer
+        .update(&profile, &SymbolizeOptions::default())
+        .unwrap();
+    let stats = symbolizer.stats();
+    assert_eq!(stats.addresses, distinct);
     let threads = std::thread::available_parallelism().unwrap().get();
-    assert!(effort.opened >= 2, "two modules are there: {effort:?}");
-    assert!(effort.opened <= 2 * threads, "{effort:?}");
+    assert!(stats.opened >= 2, "two modules are there: {stats:?}");
+    assert!(stats.opened <= 2 * threads, "{stats:?}");
 
     // The same once more is no work at all, and one new address is the work of one.
-    symbolizer.update(&profile, &Options::default()).unwrap();
-    assert_eq!(symbolizer.effort(), effort);
+    symbolizer
+        .update(&profile, &SymbolizeOptions::default())
+        .unwrap();
+    assert_eq!(symbolizer.stats(), stats);
     builder.node(&[Frame::new(0, 0x7777_7777)]);
-    (symbolizer.update(&parsed(&builder), &Options::default())).unwrap();
-    assert_eq!(symbolizer.effort().addresses, distinct + 1);
-    assert_eq!(symbolizer.effort().opened, effort.opened + 1);
+    (symbolizer.update(&parsed(&builder), &SymbolizeOptions::default())).unwrap();
+    assert_eq!(symbolizer.stats().addresses, distinct + 1);
+    assert_eq!(symbolizer.stats().opened, stats.opened + 1);
 }
 
 #[test]
@@ -59,7 +63,9 @@ fn a_large_profile_adds_up_in_every_view() {
     let profile = parsed(&Large::new().real(&this, 40).of(NODES));
     let allocated = profile.counters().alloc_bytes as i64;
     let mut symbolizer = Symbolizer::default();
-    symbolizer.update(&profile, &Options::default()).unwrap();
+    symbolizer
+        .update(&profile, &SymbolizeOptions::default())
+        .unwrap();
     let symbols = symbolizer.symbols();
     let mut sources = Sources::new(Places::default());
 

@@ -1,6 +1,7 @@
 //! Lines of real binaries: every kind of debug info that rustc writes must give the same lines.
 //!
-//! Each test compiles one small program, takes all addresses of one of its functions, and asks for their lines.
+//! Each test compiles one small program, takes all addresses of one of its functions, and asks for
+//! their lines.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -117,7 +118,11 @@ impl Program {
     }
 
     fn symbolize(&self) -> (Symbols, Vec<Defect>) {
-        symbolize(&profile(&self.builder()), &symbolize::Options::default()).unwrap()
+        symbolize(
+            &profile(&self.builder()),
+            &symbolize::SymbolizeOptions::default(),
+        )
+        .unwrap()
     }
 
     /// All distinct answers: functions and lines, innermost first.
@@ -418,7 +423,8 @@ fn a_doctests_program_is_said_to_be_gone() {
     builder.module("/tmp/rustdoctestAbC123/rust_out");
     let stack = builder.stack(&[Frame::new(0, 0x10)]);
     builder.allocated(stack, 1, 1);
-    let (_, defects) = symbolize(&profile(&builder), &symbolize::Options::default()).unwrap();
+    let (_, defects) =
+        symbolize(&profile(&builder), &symbolize::SymbolizeOptions::default()).unwrap();
     let said = defects[0].to_string();
     assert!(
         said.contains("rustdoc deletes") && !said.contains("put the recorded file back"),
@@ -436,7 +442,7 @@ fn another_build_is_refused_unless_forced() {
     let id = [1, 2, 3, 4, 5, 6, 7, 8];
     builder.modules[0].build_id[0] = u64::from_le_bytes(id);
     builder.modules[0].build_id_len = 8;
-    let options = symbolize::Options::default();
+    let options = symbolize::SymbolizeOptions::default();
     assert_eq!(symbolize(&profile(&builder), &options).unwrap().1, []);
 
     builder.modules[0].build_id[0] = u64::from_le_bytes([9; 8]);
@@ -446,7 +452,7 @@ fn another_build_is_refused_unless_forced() {
     assert!(error.contains("0909090909090909"), "{error}");
     assert!(error.contains("0102030405060708"), "{error}");
 
-    let force = symbolize::Options {
+    let force = symbolize::SymbolizeOptions {
         force: true,
         ..options
     };
@@ -467,7 +473,7 @@ fn a_file_without_build_id_is_known_by_length_and_time() {
     let program = compile(&["-Cdebuginfo=1", "-Clink-arg=-Wl,--build-id=none"]);
     let mut builder = program.builder();
     builder.modules[0].file_len = fs::metadata(&program.path).unwrap().len();
-    let options = symbolize::Options::default();
+    let options = symbolize::SymbolizeOptions::default();
     assert_eq!(symbolize(&profile(&builder), &options).unwrap().1, []);
     builder.modules[0].file_len += 1;
     let error = symbolize(&profile(&builder), &options)

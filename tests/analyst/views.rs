@@ -1,4 +1,5 @@
-//! Every view of one profile: all agree on its totals, and no text in it does harm where it is shown.
+//! Every view of one profile: all agree on its totals, and no text in it does harm where it is
+//! shown.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,8 +12,8 @@ use memprof::render::{
 };
 use memprof::report::diff::Diff;
 use memprof::report::{
-    CallTree, Filter, Grain, Limits, Metric, OUTSIDE, Report, Scope, Selection, Stacks, Summary,
-    Timeline,
+    CallTree, Filter, Granularity, Limits, Metric, OUTSIDE, Report, Scope, Selection, Stacks,
+    Summary, Timeline,
 };
 use memprof::source::{Places, Sources};
 use memprof::symbolize::{CodeFrame, Pattern, Symbols};
@@ -68,7 +69,7 @@ fn views(profile: &Profile, symbols: &Symbols) -> Views {
     let all = Stacks::new(profile, symbols, &mut sources, Vec::new());
     Views {
         report,
-        stacks: all.narrowed(Scope::User, Grain::Line),
+        stacks: all.restricted(Scope::User, Granularity::Line),
         all,
         summary: Summary::new(profile, symbols, &mut sources, Vec::new()),
         timeline: Timeline::new(profile, Vec::new()),
@@ -139,7 +140,8 @@ fn page_data(page: &str) -> Value {
     serde_json::from_str(data).expect("JSON")
 }
 
-/// A program that is a shell over libraries, and threads of one of these that never come by the program's own source.
+/// A program that is a shell over libraries, and threads of one of these that never come by the
+/// program's own source.
 fn shell(own: &str) -> (Profile, Symbols) {
     let mut builder = Builder::new();
     builder.module("/bin/jaq");
@@ -329,7 +331,7 @@ fn all_views_agree_on_the_totals() {
     let (profile, symbols) = sample();
     let views = views(&profile, &symbols);
     let (peak, live, allocated) = (8_429_568, 2_143_112, 8_434_568);
-    // From the stacks, whole and narrowed, downwards and upwards.
+    // From the stacks, whole and restricted, downwards and upwards.
     for stacks in [&views.all, &views.stacks] {
         for inverted in [false, true] {
             for (metric, expected) in [
@@ -493,7 +495,7 @@ Sampling: exact; every allocation was recorded.
         |text: &str| -> Vec<String> { flat(text).split_whitespace().map(str::to_owned).collect() };
     assert_eq!(words(&plain), words(expected), "{plain}");
     let least = Limits {
-        least_share: 0.05,
+        min_share: 0.05,
         ..Limits::default()
     };
     let inverted = CallTree::new(&views.all, Metric::Live, true, least);

@@ -7,9 +7,10 @@
 //! the last check with the share they may take. Half the interval means twice the samples, so
 //!
 //! ```text
-//! next interval = interval * taken / may take        rounded to a power of two, with some play so that it rests
+//! next interval = interval * taken / may take
 //! may take      = share + left / cpu time - unsampled,   at least half of the share
 //! ```
+//! The next interval is rounded to a power of two, with some play so that it rests.
 //! `left` is the unused part of what was allowed so far; negative if too much was used. It is
 //! spent, or paid back, over as much time as the program has run. `unsampled` is the cost of
 //! operations that are only counted: it is part of the recorder's time and does not depend on the
@@ -20,10 +21,10 @@
 //! Example: at 2 %, after 1 s of CPU time with 25 of 28 ms used: left are 3 ms, so 2.3 % may be
 //! taken. Samples took 4.6 % since the last check at 64 KiB: the next interval is 128 KiB.
 
-use core::hint::black_box;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::ffi::os;
+use crate::sampling::calibration::{clock_cost, filter_cost};
 use crate::sampling::filter::Filter;
 use crate::sampling::weights::{NARROWEST, WIDEST};
 
@@ -273,41 +274,6 @@ impl Snapshot {
             interval
         }
     }
-}
-
-/// Nanoseconds between two looks at the clock with nothing in between.
-fn clock_cost() -> u64 {
-    let between = |_| {
-        let start = os::now_ns();
-        os::now_ns().saturating_sub(start)
-    };
-    (0..16).map(between).min().unwrap_or(0)
-}
-
-/// Picoseconds that an empty filter takes to answer for one block, when it is in the caches.
-fn filter_cost(filter: Filter) -> u64 {
-    const TIMES: usize = 1_024;
-    let asking = best_of_four(|| {
-        for number in 0..TIMES {
-            black_box(filter.lacks(black_box(number * 64)));
-        }
-    });
-    let counting = best_of_four(|| {
-        for number in 0..TIMES {
-            black_box(black_box(number * 64) == 1);
-        }
-    });
-    asking.saturating_sub(counting) * 1_000 / TIMES as u64
-}
-
-/// Nanoseconds that `work` takes when nothing gets in its way.
-fn best_of_four(work: impl Fn()) -> u64 {
-    let time = |_| {
-        let start = os::now_ns();
-        work();
-        os::now_ns().saturating_sub(start)
-    };
-    (0..4).map(time).min().unwrap_or(0)
 }
 
 /// Twice as wide; from exact to where about half of the allocations are sampled.

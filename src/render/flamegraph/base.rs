@@ -1,7 +1,8 @@
-//! A flamegraph that is compared with another recording: as wide as the new one, red where it has more, blue where less.
+//! A flamegraph that is compared with another recording: as wide as the new one, red where it has
+//! more, blue where less.
 //!
-//! Frames are the same if they read the same. What only the base has cannot be as wide as anything in the new recording; it
-//! counts in the frame above it, which shows as less there.
+//! Frames are the same if they read the same. What only the base has cannot be as wide as anything
+//! in the new recording; it counts in the frame above it, which shows as less there.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -9,8 +10,8 @@ use std::io::{self, Write};
 use inferno::flamegraph::color::BackgroundColor;
 
 use super::{Flamegraph, divisor, label, options, subtitle, write};
-use crate::render::foot::foot_lines;
-use crate::render::words;
+use crate::render::footer::footer_lines;
+use crate::render::format;
 use crate::report::{CallTree, Metric, Stacks};
 
 /// The recording that a flamegraph is compared with.
@@ -31,12 +32,12 @@ impl Flamegraph {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let value = |value: i64| match tree.metric {
-            Metric::Count => words::count(value),
-            _ => words::bytes(value),
+            Metric::Count => format::count(value),
+            _ => format::bytes(value),
         };
         // The last comes first.
-        let mut notes = foot_lines(base.stacks);
-        notes.extend(foot_lines(stacks));
+        let mut notes = footer_lines(base.stacks);
+        notes.extend(footer_lines(stacks));
         notes.dedup();
         notes.push(format!(
             "{} in the base, {} in the new recording; red: more, blue: less.",
@@ -51,7 +52,7 @@ impl Flamegraph {
 }
 
 /// A frame of the new recording, and what both have in it that no frame below it has.
-struct Node {
+struct ComparedNode {
     parent: usize,
     label: usize,
     depth: usize,
@@ -75,7 +76,7 @@ fn compared((stacks, tree): (&Stacks, &CallTree), base: Base<'_>) -> Vec<String>
     };
     let (names, base_names) = (number(stacks), number(base.stacks));
 
-    let mut nodes = vec![Node {
+    let mut nodes = vec![ComparedNode {
         parent: 0,
         label: 0,
         depth: 0,
@@ -90,7 +91,7 @@ fn compared((stacks, tree): (&Stacks, &CallTree), base: Base<'_>) -> Vec<String>
         let next = nodes.len();
         let place = *children.entry((parent, label)).or_insert(next);
         if place == next {
-            nodes.push(Node {
+            nodes.push(ComparedNode {
                 parent,
                 label,
                 depth: node.depth,
@@ -101,7 +102,8 @@ fn compared((stacks, tree): (&Stacks, &CallTree), base: Base<'_>) -> Vec<String>
         nodes[place].own = nodes[place].own.saturating_add(node.own.max(0));
         places[index] = place;
     }
-    // By node of the base's tree: its number here or that of the innermost frame above it that is here, and which it is.
+    // By node of the base's tree: its number here or that of the innermost frame above it that is
+    // here, and which it is.
     let mut places = vec![(0, true); base.tree.nodes.len()];
     for (index, node) in base.tree.nodes.iter().enumerate().skip(1) {
         let (parent, is_here) = places[node.parent];

@@ -21,7 +21,7 @@ function header() {
 
 function timeline() {
   const W = Math.max(by("timeline").clientWidth, 300), L = 76, R = 14, T = 22, ROW = 17;
-  const { points, marks, times, height, span, peak, peak_at, spans } = data.timeline;
+  const { points, ticks, times, height, span, peak, peak_at, spans } = data.timeline;
   const H = 150 + spans.length * ROW, B = 20 + spans.length * ROW;
   const x = (t) => L + t / Math.max(span, 1) * (W - L - R), y = (v) => H - B - Math.max(v, 0) / height * (H - T - B);
   const svg = (tag, attributes, text) => {
@@ -31,7 +31,7 @@ function timeline() {
     return node;
   };
   const root = svg("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": "Heap and RSS over time" });
-  for (const [at, text] of marks) root.append(svg("path", { class: "grid", d: `M${L} ${y(at)}H${W - R}` }), svg("text", { x: L - 8, y: y(at) + 4, "text-anchor": "end" }, text));
+  for (const [at, text] of ticks) root.append(svg("path", { class: "grid", d: `M${L} ${y(at)}H${W - R}` }), svg("text", { x: L - 8, y: y(at) + 4, "text-anchor": "end" }, text));
   for (const [at, text] of times) root.append(svg("text", { x: x(at), y: H - B + 15, "text-anchor": x(at) > W - 40 ? "end" : "middle" }, text));
   const path = (index) => points.filter((p) => p[index] !== null).map((p) => `${x(p[0]).toFixed(1)} ${y(p[index]).toFixed(1)}`).join("L");
   root.append(svg("path", { class: "heap", d: `M${x(0)} ${y(0)}L${path(1)}L${x(span)} ${y(0)}Z` }));

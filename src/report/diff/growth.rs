@@ -52,7 +52,7 @@ pub enum Grown {
 
 /// What grew.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum What {
+pub enum GrowthItem {
     /// The process as a whole.
     Whole,
     /// A function.
@@ -73,13 +73,13 @@ pub enum What {
     },
 }
 
-impl What {
+impl GrowthItem {
     /// Which kind of thing it is.
-    pub fn grain(&self) -> Grown {
+    pub fn kind(&self) -> Grown {
         match self {
-            What::Whole => Grown::Whole,
-            What::Function { .. } => Grown::Function,
-            What::Line { .. } => Grown::Line,
+            GrowthItem::Whole => Grown::Whole,
+            GrowthItem::Function { .. } => Grown::Function,
+            GrowthItem::Line { .. } => Grown::Line,
         }
     }
 }
@@ -88,7 +88,7 @@ impl What {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Growth {
     /// What grew.
-    pub what: What,
+    pub what: GrowthItem,
     /// From what to what.
     pub change: Change,
     /// Whether the growth may be chance: then it is no reason to fail.
@@ -111,7 +111,7 @@ impl Diff {
             Limit::Share(share) => share * base.unsigned_abs() as f64,
             Limit::Amount(amount) => amount as f64,
         };
-        let growth = |what: What, change: Change| {
+        let growth = |what: GrowthItem, change: Change| {
             let grown = change.difference().bytes as f64 > allowed;
             grown.then(|| Growth {
                 what,
@@ -122,7 +122,7 @@ impl Diff {
         let mut found = Vec::new();
         for function in &self.functions {
             let (file, name) = (&function.file, &function.function);
-            let what = What::Function {
+            let what = GrowthItem::Function {
                 file: file.clone(),
                 function: name.clone(),
             };
@@ -131,7 +131,7 @@ impl Diff {
             };
             found.push(grown);
             for line in &function.lines {
-                let what = What::Line {
+                let what = GrowthItem::Line {
                     file: file.clone(),
                     line: line.number,
                     function: name.clone(),
@@ -140,7 +140,7 @@ impl Diff {
             }
         }
         found.sort_by_key(|growth| std::cmp::Reverse(growth.change.difference().bytes));
-        let whole = whole.and_then(|change| growth(What::Whole, change));
+        let whole = whole.and_then(|change| growth(GrowthItem::Whole, change));
         whole.into_iter().chain(found).collect()
     }
 

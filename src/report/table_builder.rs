@@ -14,7 +14,7 @@ use crate::symbolize::CodeFrame;
 const MOST_INSTANCES: usize = 64;
 
 /// A table in the making.
-pub(super) struct Draft {
+pub(super) struct TableBuilder {
     /// What the whole table is summed for.
     pub key: Key,
     /// The rows seen, and what each is summed for.
@@ -50,7 +50,7 @@ impl RowId {
             (None, Some(offset)) if *offset == code.function => Some(RowId::Offset(offset.clone())),
             // The symbol table knows the function.
             (None, Some(offset)) => {
-                let function = naming::fold(&code.function);
+                let function = naming::simplify(&code.function);
                 Some(RowId::Offset(format!("{offset} ({function})")))
             }
             (None, None) => None,
@@ -58,7 +58,7 @@ impl RowId {
     }
 }
 
-impl Draft {
+impl TableBuilder {
     /// A table without rows. `index` is that of its item in `source`.
     pub(super) fn new(
         key: Key,
@@ -66,7 +66,7 @@ impl Draft {
         index: Option<usize>,
         module: Option<&Module>,
         verified: bool,
-    ) -> Draft {
+    ) -> TableBuilder {
         let file = match (&source, module) {
             (Some(source), _) => source.shown.clone(),
             (None, Some(module)) if module.path != Path::new("") => {
@@ -79,7 +79,7 @@ impl Draft {
             _ => Vec::new(),
         };
         let item = (source.as_ref().zip(index)).and_then(|(source, index)| source.item(index));
-        Draft {
+        TableBuilder {
             key,
             rows: BTreeMap::new(),
             around: None,
@@ -96,7 +96,7 @@ impl Draft {
 
     /// Remembers what the debug info calls the function.
     pub(super) fn note_name(&mut self, code: &CodeFrame) {
-        let name = naming::fold(&code.function);
+        let name = naming::simplify(&code.function);
         if self.source.is_some() && !self.names.contains(&name) {
             self.names.push(name);
         }
@@ -116,7 +116,7 @@ impl Draft {
         // The body of an `async fn` is a part of it: `app::main::{{closure}}`.
         let is_itself = || {
             !code.function.contains('{')
-                && naming::last(&naming::fold(&code.function)) == item.name()
+                && naming::last(&naming::simplify(&code.function)) == item.name()
         };
         item.kind == ItemKind::Function
             && (line < item.first_line

@@ -3,13 +3,13 @@
 use std::io::{self, Write};
 
 use super::escape::escape;
-use super::words::{bytes, size};
+use super::format::{bytes, size};
 use crate::defect::Defect;
 use crate::report::{Cut, Figures, Loss, NOISE, Recording, Sampling, Stacks, State};
 use crate::units::Count;
 
 /// Writes the lines to `out`.
-pub(super) fn foot(stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn footer(stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
     if let Some(words) = unfinished(&stacks.recording) {
         writeln!(out, "{words}")?;
     }
@@ -25,7 +25,7 @@ pub(super) fn foot(stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// The same lines for pictures.
-pub(super) fn foot_lines(stacks: &Stacks) -> Vec<String> {
+pub(super) fn footer_lines(stacks: &Stacks) -> Vec<String> {
     let mut text = Vec::new();
     // Writing to memory does not fail.
     let _ = faults(
@@ -56,7 +56,7 @@ pub(super) fn cut_words(cut: Cut, whole: i64) -> Option<String> {
         return None;
     }
     let share = cut.sum as f64 / whole.max(1) as f64 * 100.0;
-    let parts = super::words::count(cut.parts as i64);
+    let parts = super::format::count(cut.parts as i64);
     let (parts, are, count) = match cut.parts {
         1 => ("1 smaller part".to_owned(), "is", "counts"),
         _ => (format!("{parts} smaller parts"), "are", "count"),

@@ -1,19 +1,20 @@
-//! Sums the stacks of a profile, each once for every line and function on it, in one walk over the trie.
+//! Sums the stacks of a profile, each once for every line and function on it, in one walk over the
+//! trie.
 //!
-//! A key (a line, a function) gets the whole subtree of the *outermost* node that has it. Deeper nodes with the same key
-//! are recursion and are in that subtree already. So a stack counts once however often a line stands in it, and the walk
-//! costs the number of nodes, not the number of stacks times their depth. The few keys of code around a body get their
-//! stacks one by one.
+//! A key (a line, a function) gets the whole subtree of the *outermost* node that has it. Deeper
+//! nodes with the same key are recursion and are in that subtree already. So a stack counts once
+//! however often a line stands in it, and the walk costs the number of nodes, not the number of
+//! stacks times their depth. The few keys of code around a body get their stacks one by one.
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::attribution::{Attribution, FrameKeys};
 use super::key::Key;
-use super::placing::{FrameKeys, Placing};
 use crate::profile::{NodeId, Profile, Totals};
 use crate::symbolize::{CodeFrameId, Symbols};
 
 /// The sums for every key.
-pub(super) struct Tally {
+pub(super) struct KeySums {
     pub totals: Vec<Totals>,
     /// Highest heap in use after a line ran.
     pub heap_after: Vec<Option<i64>>,
@@ -22,17 +23,17 @@ pub(super) struct Tally {
 }
 
 /// Callees included.
-pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
-    let mut tally = Tally {
-        totals: vec![Totals::default(); placing.key_count()],
-        heap_after: vec![None; placing.key_count()],
+pub(super) fn inclusive(profile: &Profile, attribution: &Attribution) -> KeySums {
+    let mut sums = KeySums {
+        totals: vec![Totals::default(); attribution.key_count()],
+        heap_after: vec![None; attribution.key_count()],
         elsewhere: Totals::default(),
     };
-    let tree = Tree::of(profile);
+    let tree = Children::of(profile);
     // How often each key stands on the path from the root, and how many keys do.
-    let mut open = vec![0_u32; placing.key_count()];
+    let mut open = vec![0_u32; attribution.key_count()];
     let mut open_keys = 0_usize;
-    let mut around = Around::new(placing.key_count());
+    let mut around = Around::new(attribution.key_count());
 
     struct Step<'a> {
         keys: &'a FrameKeys,
@@ -41,7 +42,7 @@ pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
     }
     // What a node stands for is looked up once, when it is entered.
     let enter = |node: NodeId| Step {
-        keys: placing.keys(profile.nodes[node as usize].frame),
+        keys: attribution.keys(profile.nodes[node as usize].frame),
         next_child: tree.first_child(node),
         subtree: tree.own(node),
     };
@@ -56,16 +57,16 @@ pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
                 open[key] += 1;
             }
             for &key in keys.keys.iter().chain(&keys.around) {
-                tally.heap_after[key] = tally.heap_after[key].max(heap);
+                sums.heap_after[key] = sums.heap_after[key].max(heap);
             }
             open_keys += keys.keys.len();
             if open_keys == 0 {
-                tally.elsewhere.add(&child_step.subtree);
+                sums.elsewhere.add(&child_step.subtree);
             }
             around.enter(keys);
             if !child_step.subtree.is_empty() {
                 for key in around.exposed() {
-                    tally.totals[key].add(&child_step.subtree);
+                    sums.totals[key].add(&child_step.subtree);
                 }
             }
             path.push(child_step);
@@ -75,7 +76,7 @@ pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
         for &key in &done.keys.keys {
             open[key] -= 1;
             if open[key] == 0 {
-                tally.totals[key].add(&done.subtree);
+                sums.totals[key].add(&done.subtree);
             }
         }
         around.leave(done.keys);
@@ -84,7 +85,7 @@ pub(super) fn inclusive(profile: &Profile, placing: &Placing) -> Tally {
             parent.subtree.add(&done.subtree);
         }
     }
-    tally
+    sums
 }
 
 /// The code around bodies on the path from the root. Unlike a line, it does not have all that is
@@ -138,19 +139,19 @@ impl Around {
     }
 }
 
-/// The sums of stacks by the place of their innermost frame that has one: every stack counts for one key only, so these
-/// sums add up to the whole. `None` holds stacks without any.
+/// The sums of stacks by the place of their innermost frame that has one: every stack counts for
+/// one key only, so these sums add up to the whole. `None` holds stacks without any.
 pub(super) fn exclusive(
     profile: &Profile,
     symbols: &Symbols,
-    placing: &Placing,
+    attribution: &Attribution,
 ) -> Vec<(Option<CodePlace>, Totals)> {
     let mut places: Vec<Option<CodePlace>> = vec![None; profile.nodes.len()];
     // Parents come before children, so a caller's place is known when a node asks for it.
     for (number, node) in profile.nodes.iter().enumerate() {
         let own = node.frame.and_then(|frame| {
             symbols.of(frame).iter().find_map(|&id| {
-                let place = placing.place_of(id)?;
+                let place = attribution.row_of(id)?;
                 Some(CodePlace {
                     table: place.table,
                     key: place.row_key,
@@ -180,17 +181,17 @@ pub(super) struct CodePlace {
 }
 
 /// The trie, to be walked downwards.
-struct Tree {
+struct Children {
     first_child: Vec<NodeId>,
     next_sibling: Vec<NodeId>,
     /// Totals of the stacks that end in a node, for the few nodes where any does.
     own: HashMap<NodeId, Totals>,
 }
 
-impl Tree {
-    fn of(profile: &Profile) -> Tree {
+impl Children {
+    fn of(profile: &Profile) -> Children {
         let count = profile.nodes.len();
-        let mut tree = Tree {
+        let mut tree = Children {
             first_child: vec![0; count],
             next_sibling: vec![0; count],
             own: HashMap::with_capacity(profile.stacks.len()),

@@ -17,12 +17,12 @@ pub(crate) fn table_bytes(bytes: i64, precision: usize) -> String {
 
 /// Bytes in running text: in the largest unit that makes at least 1.
 pub(crate) fn bytes(bytes: i64) -> String {
-    format!("{}{}", sign(bytes), units::Bytes(bytes.unsigned_abs()))
+    format!("{}{}", sign(bytes), units::ByteSize(bytes.unsigned_abs()))
 }
 
 /// Bytes that have no sign, as [`bytes`].
 pub(crate) fn size(size: u64) -> String {
-    units::Bytes(size).to_string()
+    units::ByteSize(size).to_string()
 }
 
 /// Bytes to the byte: `9.8 MiB (10,240,620 B)`.
@@ -37,7 +37,7 @@ pub(crate) fn exact_size(number: u64) -> String {
     } else {
         format!(" ({} B)", Count(number))
     };
-    format!("{}{exact}", units::Bytes(number))
+    format!("{}{exact}", units::ByteSize(number))
 }
 
 /// A count with its thousands apart: `1,234,567`.

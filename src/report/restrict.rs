@@ -13,7 +13,7 @@ use super::{Course, Figures, Origin, Scope};
 
 /// How fine the frames of stacks are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Grain {
+pub enum Granularity {
     /// A frame for every line of a function
     #[default]
     Line,
@@ -27,8 +27,8 @@ impl Stacks {
     /// [`Scope::User`] keeps the user's own frames, and of those of dependencies and std the first
     /// below each of the user's. Where the program has no lines of its own, frames of its
     /// executable are taken for the user's.
-    pub fn narrowed(&self, scope: Scope, grain: Grain) -> Stacks {
-        if scope == Scope::All && grain == Grain::Line {
+    pub fn restricted(&self, scope: Scope, granularity: Granularity) -> Stacks {
+        if scope == Scope::All && granularity == Granularity::Line {
             return self.clone();
         }
         let has_user = (self.frames.iter()).any(|frame| frame.origin == Origin::User);
@@ -37,8 +37,8 @@ impl Stacks {
             Origin::Unknown => !has_user || frame.module.is_none(),
             _ => scope == Scope::All,
         };
-        let mut narrowed = Narrowed::new(self, grain);
-        // Per node of the full tree: its node in the narrowed one, and whether that is a foreign
+        let mut restricted = Restricted::new(self, granularity);
+        // Per node of the full tree: its node in the restricted one, and whether that is a foreign
         // frame.
         let mut places: Vec<(StackNodeId, bool)> = Vec::with_capacity(self.nodes.len());
         for (number, node) in self.nodes.iter().enumerate() {
@@ -49,17 +49,17 @@ impl Stacks {
             let (caller, caller_is_foreign) = places[node.parent as usize];
             let frame = &self.frames[node.frame as usize];
             places.push(if is_own(frame) {
-                (narrowed.child(caller, node.frame), false)
+                (restricted.child(caller, node.frame), false)
             } else if caller == 0 || caller_is_foreign {
                 (caller, caller_is_foreign)
             } else {
-                (narrowed.child(caller, node.frame), true)
+                (restricted.child(caller, node.frame), true)
             });
         }
         let mut sums: HashMap<StackNodeId, (Figures, Course)> = HashMap::new();
         for stack in &self.stacks {
             let node = match places[stack.node as usize].0 {
-                0 => narrowed.outside(stack.node),
+                0 => restricted.outside(stack.node),
                 node => node,
             };
             let (sum, course) = sums.entry(node).or_default();
@@ -79,8 +79,8 @@ impl Stacks {
             recording: self.recording.clone(),
             sampling: self.sampling,
             scope,
-            frames: narrowed.frames,
-            nodes: narrowed.nodes,
+            frames: restricted.frames,
+            nodes: restricted.nodes,
             stacks,
             waypoints: self.waypoints.clone(),
             modules: self.modules.clone(),
@@ -92,9 +92,9 @@ impl Stacks {
     }
 }
 
-struct Narrowed<'a> {
+struct Restricted<'a> {
     full: &'a Stacks,
-    grain: Grain,
+    granularity: Granularity,
     frames: Vec<StackFrame>,
     nodes: Vec<StackNode>,
     children: HashMap<(StackNodeId, FrameId), StackNodeId>,
@@ -104,11 +104,11 @@ struct Narrowed<'a> {
     outside: HashMap<StackNodeId, StackNodeId>,
 }
 
-impl<'a> Narrowed<'a> {
-    fn new(full: &'a Stacks, grain: Grain) -> Narrowed<'a> {
-        Narrowed {
+impl<'a> Restricted<'a> {
+    fn new(full: &'a Stacks, granularity: Granularity) -> Restricted<'a> {
+        Restricted {
             full,
-            grain,
+            granularity,
             frames: Vec::new(),
             nodes: full.nodes[..1].to_vec(),
             children: HashMap::new(),
@@ -134,7 +134,7 @@ impl<'a> Narrowed<'a> {
         }
         let mut frame = self.full.frames[full as usize].clone();
         let next = self.frames.len() as FrameId;
-        let id = if self.grain == Grain::Function {
+        let id = if self.granularity == Granularity::Function {
             frame.line = None;
             let key = (frame.file.clone(), frame.function.clone());
             *self.by_function.entry(key).or_insert(next)

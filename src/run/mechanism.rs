@@ -14,7 +14,7 @@ const NOTE: &[u8] = b"memprof";
 
 /// How a program can be recorded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Way {
+pub enum Mechanism {
     /// It has the crate, and records itself.
     Crate,
     /// The library is loaded into it.
@@ -44,31 +44,31 @@ pub enum Obstacle {
     Privileged,
 }
 
-impl Way {
+impl Mechanism {
     /// How the program at `path` can be recorded. What cannot be read is left to the system.
-    pub fn of(path: &Path) -> Way {
+    pub fn of(path: &Path) -> Mechanism {
         let Ok(file) = File::open(path) else {
-            return Way::Preload;
+            return Mechanism::Preload;
         };
         let mode = file.metadata().map_or(0, |is| is.mode());
         if mode & 0o6000 != 0 {
-            return Way::Neither(Obstacle::Privileged);
+            return Mechanism::Neither(Obstacle::Privileged);
         }
         let cache = ReadCache::new(file);
         match object::FileKind::parse(&cache) {
             Ok(object::FileKind::Elf64) => {}
-            Ok(object::FileKind::Elf32) => return Way::Neither(Obstacle::Foreign),
+            Ok(object::FileKind::Elf32) => return Mechanism::Neither(Obstacle::Foreign),
             // A script: the library is for its interpreter.
-            _ => return Way::Preload,
+            _ => return Mechanism::Preload,
         }
         match ElfFile::<FileHeader64<Endianness>, _>::parse(&cache) {
             Ok(file) => of_elf(&file),
-            Err(_) => Way::Preload,
+            Err(_) => Mechanism::Preload,
         }
     }
 }
 
-fn of_elf<'a>(file: &ElfFile<'a, FileHeader64<Endianness>, &'a ReadCache<File>>) -> Way {
+fn of_elf<'a>(file: &ElfFile<'a, FileHeader64<Endianness>, &'a ReadCache<File>>) -> Mechanism {
     let endian = file.endian();
     let (headers, data) = (file.elf_program_headers(), file.data());
     let has_note = headers.iter().any(|header| {
@@ -90,14 +90,14 @@ fn of_elf<'a>(file: &ElfFile<'a, FileHeader64<Endianness>, &'a ReadCache<File>>)
         symbols.any(|symbol| symbol.is_definition() && symbol.name() == Ok("malloc"))
     };
     if has_note {
-        Way::Crate
+        Mechanism::Crate
     } else if !is_native {
-        Way::Neither(Obstacle::Foreign)
+        Mechanism::Neither(Obstacle::Foreign)
     } else if !is_loaded {
-        Way::Neither(Obstacle::Static)
+        Mechanism::Neither(Obstacle::Static)
     } else if has_malloc() {
-        Way::Neither(Obstacle::OwnMalloc)
+        Mechanism::Neither(Obstacle::OwnMalloc)
     } else {
-        Way::Preload
+        Mechanism::Preload
     }
 }

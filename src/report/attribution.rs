@@ -8,10 +8,11 @@
 //! with what it does itself:
 //!
 //! ```text
-//! #[tokio::main]                         frames of main: block_on(…), on the last line of the body; `build()` of the runtime
-//! #[tracing::instrument]                 frames of the span, on this line
-//! async fn main() {                 <--- both
-//!     serve().await;                     frames of main::{{closure}}: the body, below both
+//! #[tokio::main]              frames of main: `build()` of the runtime, and block_on(…), on the
+//!                             last line of the body
+//! #[tracing::instrument]      frames of the span, on this line
+//! async fn main() {      <--- both
+//!     serve().await;          frames of main::{{closure}}: the body, below both
 //! }
 //! ```
 
@@ -21,18 +22,18 @@ use std::rc::Rc;
 use profiler_alloc_format::Frame;
 
 use super::changes::SourceChanges;
-use super::draft::{Draft, RowId};
 use super::key::Key;
+use super::table_builder::{RowId, TableBuilder};
 use super::{Scope, naming};
 use crate::profile::Profile;
 use crate::source::{ItemKind, Source, Sources};
 use crate::symbolize::{CodeFrame, CodeFrameId, Origin, Symbols};
 
 /// The tables to be, and the keys of every frame.
-pub(super) struct Placing {
-    drafts: Vec<Draft>,
+pub(super) struct Attribution {
+    builders: Vec<TableBuilder>,
     key_count: Key,
-    by_code: Vec<Option<Place>>,
+    by_code: Vec<Option<RowKeys>>,
     by_frame: HashMap<Frame, FrameKeys>,
 }
 
@@ -55,7 +56,7 @@ static NO_KEYS: FrameKeys = FrameKeys {
 
 /// Where a code frame belongs.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct RowKeys {
     pub table: usize,
     table_key: Key,
     pub row_key: Key,
@@ -88,7 +89,7 @@ impl TableId {
             return TableId::Module { module };
         };
         let file = source.shown.clone();
-        let name = naming::fold(&code.function);
+        let name = naming::simplify(&code.function);
         let Some((index, item)) = index.zip(index.and_then(|index| source.item(index))) else {
             let function = name;
             return TableId::Named { file, function };
@@ -104,15 +105,15 @@ impl TableId {
     }
 }
 
-impl Placing {
+impl Attribution {
     pub(super) fn new(
         profile: &Profile,
         symbols: &Symbols,
         sources: &mut Sources,
         scope: Scope,
-    ) -> Placing {
-        let mut placing = Placing {
-            drafts: Vec::new(),
+    ) -> Attribution {
+        let mut attribution = Attribution {
+            builders: Vec::new(),
             key_count: 0,
             by_code: Vec::new(),
             by_frame: HashMap::new(),
@@ -120,54 +121,55 @@ impl Placing {
         let mut tables = HashMap::new();
         let mut changes = SourceChanges::default();
         for id in symbols.ids() {
-            let place = is_wanted(symbols, id, scope)
-                .then(|| placing.place(profile, symbols, sources, &mut tables, symbols.code(id)));
-            placing.by_code.push(place.flatten());
+            let place = is_wanted(symbols, id, scope).then(|| {
+                attribution.place(profile, symbols, sources, &mut tables, symbols.code(id))
+            });
+            attribution.by_code.push(place.flatten());
             if place.flatten().is_some() {
                 changes.look_at(profile, symbols, sources, symbols.code(id));
             }
         }
-        placing.share_module_paths();
-        for draft in &mut placing.drafts {
-            if changes.has(draft.file()) {
-                draft.note_change();
-                sources.note_change(draft.file());
+        attribution.share_module_paths();
+        for builder in &mut attribution.builders {
+            if changes.has(builder.file()) {
+                builder.note_change();
+                sources.note_change(builder.file());
             }
         }
         for frame in profile.nodes.iter().filter_map(|node| node.frame) {
-            if !placing.by_frame.contains_key(&frame) {
-                let keys = placing.frame_keys(symbols.of(frame));
-                placing.by_frame.insert(frame, keys);
+            if !attribution.by_frame.contains_key(&frame) {
+                let keys = attribution.frame_keys(symbols.of(frame));
+                attribution.by_frame.insert(frame, keys);
             }
         }
-        placing
+        attribution
     }
 
     /// A function that was inlined everywhere has lost its path, but not its neighbours in the
     /// file.
     fn share_module_paths(&mut self) {
         let mut paths: HashMap<String, String> = HashMap::new();
-        for draft in &self.drafts {
-            if let Some(path) = draft.module_path() {
-                paths.insert(draft.file().to_owned(), path.to_owned());
+        for builder in &self.builders {
+            if let Some(path) = builder.module_path() {
+                paths.insert(builder.file().to_owned(), path.to_owned());
             }
         }
-        for draft in &mut self.drafts {
-            if let Some(path) = paths.get(draft.file()) {
-                draft.set_module_path(path);
+        for builder in &mut self.builders {
+            if let Some(path) = paths.get(builder.file()) {
+                builder.set_module_path(path);
             }
         }
     }
 
     fn frame_keys(&self, code: &[CodeFrameId]) -> FrameKeys {
         let mut found = FrameKeys::default();
-        for place in code.iter().filter_map(|&id| self.place_of(id)) {
+        for place in code.iter().filter_map(|&id| self.row_of(id)) {
             found.keys.push(place.table_key);
             match place.is_around {
                 true => found.around.push(place.row_key),
                 false => {
                     found.keys.push(place.row_key);
-                    found.covers.extend(self.drafts[place.table].around);
+                    found.covers.extend(self.builders[place.table].around);
                 }
             }
         }
@@ -185,7 +187,7 @@ impl Placing {
         sources: &mut Sources,
         tables: &mut HashMap<TableId, usize>,
         code: &CodeFrame,
-    ) -> Option<Place> {
+    ) -> Option<RowKeys> {
         let row = RowId::of(code)?;
         let source: Option<Rc<Source>> = code.line.map(|_| sources.get(&code.file));
         let index = (source.as_ref().zip(code.line))
@@ -199,26 +201,26 @@ impl Placing {
             let module = profile.modules.get(usize::from(code.module));
             let verified = !symbols.is_unverified(code.module);
             let key = self.new_key();
-            (self.drafts).push(Draft::new(key, source, index, module, verified));
-            self.drafts.len() - 1
+            (self.builders).push(TableBuilder::new(key, source, index, module, verified));
+            self.builders.len() - 1
         });
-        let is_around = self.drafts[table].is_around(code);
+        let is_around = self.builders[table].is_around(code);
         let known = match is_around {
-            true => self.drafts[table].around,
-            false => self.drafts[table].rows.get(&row).copied(),
+            true => self.builders[table].around,
+            false => self.builders[table].rows.get(&row).copied(),
         };
         let row_key = known.unwrap_or_else(|| self.new_key());
-        let draft = &mut self.drafts[table];
+        let builder = &mut self.builders[table];
         match is_around {
-            true => draft.around = Some(row_key),
+            true => builder.around = Some(row_key),
             false => {
-                draft.rows.insert(row, row_key);
+                builder.rows.insert(row, row_key);
             }
         }
-        draft.note_name(code);
-        Some(Place {
+        builder.note_name(code);
+        Some(RowKeys {
             table,
-            table_key: draft.key,
+            table_key: builder.key,
             row_key,
             is_around,
         })
@@ -242,23 +244,23 @@ impl Placing {
 
     /// How many tables there are.
     pub(super) fn table_count(&self) -> usize {
-        self.drafts.len()
+        self.builders.len()
     }
 
     /// Where a code frame belongs, if it has a table.
-    pub(super) fn place_of(&self, id: CodeFrameId) -> Option<Place> {
+    pub(super) fn row_of(&self, id: CodeFrameId) -> Option<RowKeys> {
         self.by_code.get(id.index()).copied().flatten()
     }
 
     /// File and function of table number `table`.
     pub(super) fn title(&self, table: usize) -> (&str, String) {
-        let draft = &self.drafts[table];
-        (draft.file(), draft.function())
+        let builder = &self.builders[table];
+        (builder.file(), builder.function())
     }
 
     /// The tables to be.
-    pub(super) fn into_drafts(self) -> Vec<Draft> {
-        self.drafts
+    pub(super) fn into_builders(self) -> Vec<TableBuilder> {
+        self.builders
     }
 }
 
