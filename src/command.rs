@@ -3,6 +3,7 @@
 
 mod choices;
 mod completions;
+mod contexts;
 mod diff;
 mod export;
 mod flamegraph;
@@ -69,6 +70,7 @@ enum Task {
     Timeline(timeline::TimelineArgs),
     Leaks(leaks::LeaksArgs),
     Temporary(temporary::TemporaryArgs),
+    Contexts(contexts::ContextsArgs),
     Export(export::ExportArgs),
     History(history::HistoryArgs),
     Serve(serve::ServeArgs),
@@ -133,6 +135,7 @@ pub fn main() -> ExitCode {
         Task::Timeline(args) => timeline::run(args),
         Task::Leaks(args) => leaks::run(args),
         Task::Temporary(args) => temporary::run(args),
+        Task::Contexts(args) => contexts::run(args),
         Task::Export(args) => export::run(args),
         Task::History(args) => history::run(args),
         Task::Serve(args) => serve::run(args),

@@ -55,6 +55,11 @@ pub enum Defect {
         /// Number of records.
         records: u64,
     },
+    /// Only what was done while a context was in force is shown, as was asked for.
+    OnlyContext {
+        /// The context.
+        context: String,
+    },
     /// Records of contexts that lead nowhere.
     ContextsDropped {
         /// Number of records.
@@ -205,6 +210,11 @@ impl fmt::Display for Defect {
             Defect::ExactRecordsDropped { records } => write!(
                 f,
                 "{records} records of the exact tables are damaged; what they counted is not shown"
+            ),
+            Defect::OnlyContext { context } => write!(
+                f,
+                "lines, stacks and functions show only what was done in the context {context}; what is said of the whole \
+                 process is not restricted"
             ),
             Defect::ContextsDropped { records } => write!(
                 f,

@@ -9,11 +9,13 @@ mod error;
 mod exact;
 mod loss;
 mod reader;
+mod selection;
 mod sources;
 #[cfg(test)]
 mod tests;
 mod timeline;
 mod totals;
+mod without_contexts;
 
 use std::collections::HashMap;
 use std::fs;
@@ -28,6 +30,7 @@ pub use loss::Loss;
 pub use profiler_alloc_format::{Frame, Header, Point, SizeClass, UNKNOWN_MODULE};
 use profiler_alloc_format::{STATE_EXITED, STATE_FINISHED, STATE_PAUSED};
 pub use reader::{parse, read};
+pub use selection::{ContextError, ContextPattern};
 pub use sources::{SourceState, add_sources};
 pub use totals::{BlockCount, Totals};
 

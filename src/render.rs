@@ -3,6 +3,9 @@
 
 mod axis;
 pub(crate) mod cell;
+mod contexts_csv;
+mod contexts_json;
+mod contexts_text;
 mod csv;
 mod cut;
 mod diff_html;
@@ -30,6 +33,8 @@ mod tree_text;
 
 use std::io::{self, Write};
 
+pub use contexts_csv::ContextsCsv;
+pub use contexts_text::ContextsText;
 pub use csv::Csv;
 pub use diff_html::DiffHtml;
 pub use diff_json::DiffJson;

@@ -13,7 +13,7 @@ use profiler_alloc_format::{EXTENSION, Header, MAGIC};
 
 pub use super::output::Output;
 use crate::defect::Defect;
-use crate::profile::{self, Profile};
+use crate::profile::{self, ContextPattern, Profile};
 use crate::report::{CallTree, Calls, Filter, Granularity, Limits, Metric, Scope, Stacks};
 use crate::source::{PathMap, Places, Sources};
 use crate::symbolize::{self, Pattern, Symbols, symbolize};
@@ -44,6 +44,10 @@ pub struct Lookup {
     pub force: bool,
     #[command(flatten)]
     pub own: Own,
+    /// Show only what was done while this context was in force, such as route=/orders, or none of
+    /// its key, route=(none); may be given several times
+    #[arg(long = "context", value_name = "KEY=VALUE")]
+    pub contexts: Vec<ContextPattern>,
 }
 
 /// Option that says what is the user's own.
@@ -162,8 +166,7 @@ impl StackArgs {
             );
         }
         let scope = if self.all { Scope::All } else { Scope::User };
-        let places = lookup.places()?;
-        let loaded = load(path, places, &lookup.path_map, lookup.force, &lookup.own)?;
+        let loaded = load_with(path, lookup)?;
         let stacks = loaded.stacks(scope, self.by);
         let tree = CallTree::new(&stacks, self.of, self.inverted, limits);
         Ok((stacks, tree))
@@ -193,13 +196,7 @@ impl Input {
     /// Reads and symbolizes the profile. Long work is shown on a terminal.
     pub fn load(&self) -> anyhow::Result<Loaded> {
         let lookup = &self.lookup;
-        load(
-            &self.path()?,
-            lookup.places()?,
-            &lookup.path_map,
-            lookup.force,
-            &lookup.own,
-        )
+        load_with(&self.path()?, lookup)
     }
 }
 
@@ -219,6 +216,23 @@ pub fn current_dir() -> anyhow::Result<PathBuf> {
     std::env::current_dir().context("cannot tell the current folder")
 }
 
+/// Reads and symbolizes the profile at `path`, as `lookup` says.
+pub fn load_with(path: &Path, lookup: &Lookup) -> anyhow::Result<Loaded> {
+    let (mut profile, mut defects) = profile::read(path)?;
+    profile.select_contexts(&lookup.contexts)?;
+    let shown = lookup.contexts.iter().map(|context| Defect::OnlyContext {
+        context: context.to_string(),
+    });
+    defects.extend(shown);
+    name(
+        (profile, defects),
+        lookup.places()?,
+        &lookup.path_map,
+        lookup.force,
+        &lookup.own,
+    )
+}
+
 /// Reads and symbolizes the profile at `path`, whose source is in `places` and whose program was
 /// moved as `programs` say. Long work is shown on a terminal.
 pub fn load(
@@ -228,7 +242,17 @@ pub fn load(
     force: bool,
     own: &Own,
 ) -> anyhow::Result<Loaded> {
-    let (mut profile, mut defects) = profile::read(path)?;
+    name(profile::read(path)?, places, programs, force, own)
+}
+
+/// Symbolizes a profile that was read.
+fn name(
+    (mut profile, mut defects): (Profile, Vec<Defect>),
+    places: Places,
+    programs: &[PathMap],
+    force: bool,
+    own: &Own,
+) -> anyhow::Result<Loaded> {
     // The program may have been recorded in a container, or moved since; its build-id says whether
     // it is the one.
     let programs = Places {

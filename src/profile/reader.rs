@@ -19,7 +19,7 @@ use profiler_alloc_format::{
 
 use super::{
     Contexts, Counters, Course, Frame, Module, Node, Profile, ProfiledFunction, ReadError, Stack,
-    State, Thread, Totals, contexts, course, exact, timeline,
+    State, Thread, Totals, course, exact, timeline, without_contexts,
 };
 use crate::defect::Defect;
 
@@ -100,7 +100,7 @@ impl<R: Read + Seek> Reader<'_, R> {
             self.stacks((&stacks, &further), nodes.len(), (header.peak_epoch, ticks));
         let contexts = self.contexts(&contexts, &context_sets, &strings);
         let set_count = contexts.sets.len();
-        let (lost, nowhere) = contexts::take_out(&mut nodes, &mut stacks, set_count);
+        let (lost, nowhere) = without_contexts::take_out(&mut nodes, &mut stacks, set_count);
         unattributed.add(&lost);
         self.report_contexts(nowhere);
         let mut profile = Profile {

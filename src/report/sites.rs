@@ -32,6 +32,22 @@ pub struct Age {
 }
 
 impl Stacks {
+    /// All stacks, as if one line had them.
+    pub fn whole(&self) -> Site {
+        let mut whole = Site {
+            frame: 0,
+            figures: Figures::default(),
+            stacks: (0..self.stacks.len()).collect(),
+            taken: None,
+            course: Course::default(),
+        };
+        for stack in &self.stacks {
+            whole.figures.add(&stack.figures);
+            whole.course.add(&stack.course);
+        }
+        whole
+    }
+
     /// The lines that allocated or freed: the innermost of the user's own source, or of all code,
     /// as the stacks were [restricted](Stacks::restricted).
     pub fn sites(&self) -> Vec<Site> {

@@ -4,36 +4,11 @@ use core::future::Future;
 use core::pin::Pin;
 use core::task::Poll;
 
-use super::{Context, Continued, Visit};
-use crate::measure::scope::Scope;
-
-/// Futures that work for somebody.
-///
-/// ```
-/// use profiler_alloc::InContext;
-///
-/// async fn load(id: u64) -> Vec<u8> {
-///     vec![0; id as usize]
-/// }
-///
-/// # async fn serve() {
-/// let order = load(7).in_context("route", "/orders/{id}").in_context("tenant", "acme").await;
-/// # }
-/// ```
-pub trait InContext: Future + Sized {
-    /// The same future, with the context `value` of `key` in force during its polls and while it is
-    /// dropped; all of it counts as one entry. A future that is dropped before its first poll is
-    /// none.
-    fn in_context(self, key: &str, value: impl AsRef<str>) -> WithinContext<Self> {
-        let visit = Visit::new(Context::new(key, value));
-        WithinContext::new(Visiting::Entered(visit), self)
-    }
-}
-
-impl<F: Future> InContext for F {}
+use super::visit::{Continued, Visit};
+use crate::measure::scope::{Entered, Scope};
 
 pin_project_lite::pin_project! {
-    /// What [`InContext::in_context`] and [`Context::carry`] return.
+    /// What [`InContext::in_context`](crate::InContext::in_context) and [`Context::carry`](crate::Context::carry) return.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct WithinContext<F> {
@@ -117,15 +92,16 @@ impl Visiting {
     /// The future is given up. One that was never polled is no entry; what it frees is freed in its
     /// context all the same.
     fn drop_inside(&mut self, give_up: impl FnOnce()) {
-        let context = match self {
+        let set = match self {
             Visiting::Entered(visit) if !visit.is_over => {
                 let _inside = Inside::new(self);
                 return give_up();
             }
-            Visiting::Entered(visit) => visit.context,
-            Visiting::Continued(continued) => continued.context,
+            Visiting::Entered(visit) => visit.set,
+            Visiting::Continued(continued) => continued.set,
         };
-        context.run(give_up);
+        let _running = Entered::new(Continued::new(set));
+        give_up();
     }
 }
 

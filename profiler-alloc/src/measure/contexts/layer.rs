@@ -11,7 +11,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{self, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::Context;
+use super::context::Context;
 use crate::counters::thread_counts::Untracked;
 use crate::session::context_counts::{self, Entered};
 use crate::session::span_layer;
@@ -225,8 +225,9 @@ where
         let Some(span) = context.span(&id) else {
             return;
         };
-        let extensions = span.extensions();
-        if let Some(spanned) = extensions.get::<Spanned>()
+        // Taken out here: what was put in as memprof's own is not to be freed as the program's.
+        let spanned = span.extensions_mut().remove::<Spanned>();
+        if let Some(spanned) = spanned
             && spanned.was_entered
             && spanned.own != Context::NONE
         {

@@ -1,0 +1,302 @@
+//! For whom memory is: contexts by guards, futures and spans, against a ledger that a server keeps
+//! itself.
+
+mod server;
+
+use std::hint::black_box;
+use std::process::Command;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use memprof::profile::{self, Profile, Totals};
+use profiler_alloc::{
+    Context, ContextLayer, ContextStats, InContext, ProfilerAlloc, Recording, Sample, contexts,
+};
+use server::{CLIENTS, ROUTES, Server};
+use tempfile::TempDir;
+use tracing::Instrument;
+use tracing_subscriber::prelude::*;
+
+#[global_allocator]
+static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
+
+/// A process has one recording at a time.
+static ONE: Mutex<()> = Mutex::new(());
+
+/// Of one context; of no request yet if nobody entered it.
+fn stats(key: &str, value: &str) -> ContextStats {
+    let mut all = contexts().into_iter();
+    (all.find(|context| context.key == key && context.value == value))
+        .unwrap_or_else(|| panic!("no context {key}={value}"))
+}
+
+/// Runs the server, every block recorded, each request inside what `wrap` makes of it.
+fn run<F, W>(wrap: W) -> (Arc<Server>, Profile, TempDir)
+where
+    F: Future<Output = ()> + Send + 'static,
+    W: Fn(Arc<Server>, u64) -> F + Copy + Send + 'static,
+{
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap();
+    let server = Arc::new(Server::new());
+    let path = folder.path().join("x.memprof");
+    let recording = Recording::builder().path(&path).sample(Sample::All);
+    let recording = recording.start().unwrap();
+    runtime.block_on(async {
+        let background = Arc::clone(&server);
+        let mut tasks = vec![tokio::spawn(async move { background.clean_up().await })];
+        for client in 0..CLIENTS {
+            let server = Arc::clone(&server);
+            tasks.push(tokio::spawn(async move {
+                for request in Server::requests(client) {
+                    wrap(Arc::clone(&server), request).await;
+                }
+            }));
+        }
+        for task in tasks {
+            task.await.unwrap();
+        }
+    });
+    drop(recording);
+    let (profile, defects) = profile::read(&path).unwrap();
+    assert_eq!(defects, []);
+    (server, profile, folder)
+}
+
+/// The sum over the stacks of a context.
+fn recorded(profile: &Profile, key: &str, value: &str) -> Totals {
+    let mut sum = Totals::default();
+    for stack in &profile.stacks {
+        let mut in_force = profile.contexts.in_force(stack.contexts).iter();
+        let context = |&id: &usize| &profile.contexts.all[id];
+        if in_force.any(|id| context(id).key == key && context(id).value == value) {
+            sum.add(&stack.totals);
+        }
+    }
+    sum
+}
+
+/// Everything that is known of the routes is what the ledger says, to the byte.
+fn check_against_ledger(server: &Server, profile: &Profile, key: &str) {
+    for (route, ledger) in ROUTES.iter().zip(&server.ledgers) {
+        let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        let (allocated, freed) = (of(&ledger.allocated), of(&ledger.freed));
+        let sum = recorded(profile, key, route);
+        assert_eq!(sum.alloc_bytes as u64, allocated, "{route}: allocated");
+        assert_eq!(sum.freed_bytes as u64, freed, "{route}: freed");
+        assert_eq!(sum.live_bytes as u64, of(&ledger.kept), "{route}: live");
+
+        let mut of_profile = profile.contexts.all.iter();
+        let context = of_profile.find(|context| context.key == key && context.value == *route);
+        let context = context.expect("the profile names it");
+        let stats = stats(key, route);
+        for (bytes, blocks, freed_bytes, entries, most) in [
+            (
+                context.alloc_bytes,
+                context.allocs,
+                context.freed_bytes,
+                context.entries,
+                context.most_in_entry,
+            ),
+            (
+                stats.allocated_bytes,
+                stats.allocations,
+                stats.freed_bytes,
+                stats.entries,
+                stats.most_in_entry,
+            ),
+        ] {
+            assert_eq!((bytes, freed_bytes), (allocated, freed), "{route}: counts");
+            assert_eq!(blocks, of(&ledger.allocations), "{route}: blocks");
+            assert_eq!(entries, of(&ledger.requests), "{route}: entries");
+            assert_eq!(most, of(&ledger.most), "{route}: most");
+        }
+        let median = stats.entry_bytes(0.5).unwrap();
+        assert!(
+            median.abs_diff(of(&ledger.most)) <= of(&ledger.most) / 8,
+            "{median}"
+        );
+    }
+    // What is in no context is not the routes'.
+    let in_none: i64 = (profile.stacks.iter())
+        .filter(|stack| profile.contexts.in_force(stack.contexts).is_empty())
+        .map(|stack| stack.totals.alloc_bytes)
+        .sum();
+    assert!(in_none > 0, "tokio's own tasks");
+}
+
+#[test]
+fn futures_in_contexts_agree_with_the_servers_ledger() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (server, profile, folder) = run(|server, request| {
+        let route = ROUTES[(request % 4) as usize];
+        async move { server.serve(request).await }.in_context("route", route)
+    });
+    check_against_ledger(&server, &profile, "route");
+
+    let memprof = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_memprof"));
+        let output = command
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (
+            output.status.code(),
+            text(&output.stdout),
+            text(&output.stderr),
+        )
+    };
+    let (code, text, _) = memprof(&["contexts", "--of", "allocated"]);
+    assert_eq!(code, Some(0));
+    let leak = text
+        .lines()
+        .position(|line| line.ends_with("  /leak"))
+        .expect("a row");
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[leak].contains("640"), "{text}");
+    assert!(lines[leak + 1].contains("Server::take"), "{text}");
+    assert!(text.contains("(no route: "), "{text}");
+    let (_, json, _) = memprof(&["contexts", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let rows = json["keys"][0]["contexts"].as_array().unwrap();
+    let of_leak = rows.iter().find(|row| row["value"] == "/leak").unwrap();
+    let ledger = &server.ledgers[1];
+    assert_eq!(of_leak["live"], ledger.kept.load(Ordering::Relaxed));
+    assert_eq!(
+        of_leak["exact"]["alloc_bytes"],
+        ledger.allocated.load(Ordering::Relaxed)
+    );
+
+    let (code, table, _) = memprof(&["report", "--context", "route=/leak"]);
+    assert_eq!(code, Some(0));
+    assert!(table.contains("black_box(vec![1; len])"), "{table}");
+    assert!(
+        table.contains("only what was done in the context route=/leak"),
+        "{table}"
+    );
+    let (code, _, error) = memprof(&["tree", "--context", "route=/nowhere"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        error.contains("no context route=/nowhere") && error.contains("/leak"),
+        "{error}"
+    );
+    let (code, _, error) = memprof(&["leaks", "--context", "tenant=acme"]);
+    assert_eq!(code, Some(2));
+    assert!(error.contains("key tenant; it has route"), "{error}");
+}
+
+#[test]
+fn spans_agree_with_the_servers_ledger() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let layer = ContextLayer::new().field("http.route").spans_only();
+    let subscriber = tracing_subscriber::registry().with(layer);
+    tracing::subscriber::set_global_default(subscriber).expect("no other test sets one");
+    let (server, profile, _folder) = run(|server, request| {
+        let route = ROUTES[(request % 4) as usize];
+        // Some say it later, as those do that match the route inside the span.
+        let span = match request % 8 < 4 {
+            true => tracing::info_span!("request", http.route = route),
+            false => {
+                let span = tracing::info_span!("request", http.route = tracing::field::Empty);
+                span.record("http.route", route);
+                span
+            }
+        };
+        async move {
+            let inner = tracing::info_span!("handler");
+            server.serve(request).instrument(inner).await
+        }
+        .instrument(span)
+    });
+    check_against_ledger(&server, &profile, "http.route");
+}
+
+#[test]
+fn guards_nest_and_threads_carry_them() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    {
+        let _tenant = profiler_alloc::context("guard tenant", "acme");
+        drop(black_box(vec![0u8; 100]));
+        {
+            let _route = profiler_alloc::context("guard route", "/inner");
+            drop(black_box(vec![0u8; 20]));
+            let here = Context::current();
+            std::thread::scope(|scope| {
+                let work = here.wrap(|| drop(black_box(vec![0u8; 3])));
+                scope.spawn(work);
+            });
+        }
+        let _other = profiler_alloc::context("guard tenant", "other");
+        drop(black_box(vec![0u8; 5000]));
+    }
+    let acme = stats("guard tenant", "acme");
+    let route = stats("guard route", "/inner");
+    let other = stats("guard tenant", "other");
+    // A thread's own start is in it too, which is std's.
+    assert!((23..3000).contains(&route.allocated_bytes), "{route:?}");
+    assert_eq!(
+        acme.allocated_bytes,
+        route.allocated_bytes + 100,
+        "one of a key at a time"
+    );
+    assert_eq!(other.allocated_bytes, 5000);
+    assert_eq!(
+        [acme.entries, route.entries, other.entries],
+        [1, 1, 1],
+        "carried is no entry"
+    );
+    assert_eq!(
+        acme.most_in_entry,
+        acme.allocated_bytes + 5000 - 3,
+        "of its own thread"
+    );
+    assert_eq!(Context::current(), Context::NONE);
+}
+
+#[test]
+fn a_future_that_is_given_up_frees_in_its_context() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let future = |held: Vec<u8>| async move {
+        std::future::pending::<()>().await;
+        drop(held);
+    };
+    let context = |value| move |future| InContext::in_context(future, "given up", value);
+    // Never polled: its capture is freed in the context, and it is no entry.
+    drop(context("unpolled")(future(vec![0; 300])));
+    let mut polled = Box::pin(context("polled")(future(vec![0; 500])));
+    let mut task = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(polled.as_mut().poll(&mut task).is_pending());
+    drop(polled);
+    let unpolled = stats("given up", "unpolled");
+    assert_eq!((unpolled.freed_bytes, unpolled.entries), (300, 0));
+    let polled = stats("given up", "polled");
+    assert_eq!(
+        (polled.freed_bytes, polled.entries, polled.allocated_bytes),
+        (500, 1, 0)
+    );
+}
+
+#[test]
+fn values_beyond_all_bounds_are_counted_as_other() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for number in 0..5000 {
+        let _id = profiler_alloc::context("crowded", number.to_string());
+        drop(black_box(vec![0u8; 7]));
+    }
+    let of_key: Vec<ContextStats> = contexts()
+        .into_iter()
+        .filter(|c| c.key == "crowded")
+        .collect();
+    let entries: u64 = of_key.iter().map(|context| context.entries).sum();
+    let last = of_key.last().unwrap();
+    assert_eq!((entries, &*last.value), (5000, "(other)"));
+    assert!(
+        last.entries > 900 && last.allocated_bytes == 7 * last.entries,
+        "{last:?}"
+    );
+}
