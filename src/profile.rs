@@ -88,8 +88,8 @@ pub struct Node {
 pub struct Stack {
     /// Its innermost frame.
     pub node: NodeId,
-    /// Number of the contexts in force, in [`Contexts::sets`]. Stacks of the same frames and of other
-    /// contexts have the same node.
+    /// Number of the contexts in force, in [`Contexts::sets`]. Stacks of the same frames and of
+    /// other contexts have the same node.
     pub contexts: usize,
     /// What was allocated, freed and kept with this call stack.
     pub totals: Totals,

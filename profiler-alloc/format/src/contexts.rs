@@ -30,8 +30,8 @@ pub const MAX_VALUE_LEN: usize = 256;
 /// The value of the context that takes what no longer fitted.
 pub const OTHER: &str = "(other)";
 
-/// Bit of [`Header::span_layer`](crate::Header::span_layer): there is a layer that makes contexts of
-/// spans.
+/// Bit of [`Header::span_layer`](crate::Header::span_layer): there is a layer that makes contexts
+/// of spans.
 pub const LAYER_IS_THERE: u64 = 1;
 /// It has seen a span.
 pub const LAYER_SAW_SPAN: u64 = 2;
@@ -82,8 +82,8 @@ record! {
         reserved: [u64; 4],
         /// [`SHARDS`] parts of [`SHARD_LEN`] words, to be added up; see [`Shard`].
         counts: [u64; SHARDS * SHARD_LEN],
-        /// How many entries allocated how much, by [`entry_class`], 32 bits each, two in a word, the
-        /// lower half first. Wraps.
+        /// How many entries allocated how much, by [`entry_class`], 32 bits each, two in a word,
+        /// the lower half first. Wraps.
         entries: [u64; ENTRY_CLASSES / 2],
     }
 }

@@ -276,8 +276,8 @@ record! {
         context_count: u64,
         /// Records in [`Table::ContextSets`](crate::Table::ContextSets).
         context_set_count: u64,
-        /// Loss: times that contexts were in force without those around them, as there were too many
-        /// combinations or keys.
+        /// Loss: times that contexts were in force without those around them, as there were too
+        /// many combinations or keys.
         lost_contexts: u64,
         /// What the layer of `tracing` has seen, in bits: see [`contexts`](crate::contexts).
         span_layer: u64,

@@ -20,7 +20,8 @@ use crate::lockfree::lazy_slice::LazySlice;
 /// A context's number; 0 is none.
 pub type Id = u32;
 
-/// One more than the highest number: contexts, one of each key that takes what no longer fits, and 0.
+/// One more than the highest number: contexts, one of each key that takes what no longer fits, and
+/// 0.
 pub const IDS: usize = 1 + MAX_CONTEXTS + MAX_KEYS;
 
 /// Stands for a key without a name.

@@ -38,19 +38,19 @@ thread_locals! {
 
 /// Contexts that the calling thread has entered, to be left by the same thread.
 #[derive(Debug)]
-pub struct Entered {
+pub struct ContextEntry {
     set: sets::Id,
     allocated: u64,
 }
 
-impl Entered {
+impl ContextEntry {
     /// These contexts come into force, beside those that are.
     #[inline]
-    pub fn enter(set: sets::Id) -> Entered {
+    pub fn enter(set: sets::Id) -> ContextEntry {
         let now = attribute_until_now();
         in_force::enter(set);
         let allocated = now.allocated;
-        Entered { set, allocated }
+        ContextEntry { set, allocated }
     }
 
     /// They are no longer in force; gives how much was allocated meanwhile. *Bytes.*

@@ -48,8 +48,8 @@ impl FileContexts {
         }
     }
 
-    /// The node above the outermost frame of stacks for which these contexts are in force. `None` if
-    /// there are none, or a table is full.
+    /// The node above the outermost frame of stacks for which these contexts are in force. `None`
+    /// if there are none, or a table is full.
     pub fn frame(&self, store: &Store, set: sets::Id) -> Option<Frame> {
         if set == 0 {
             return None;

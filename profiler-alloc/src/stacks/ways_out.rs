@@ -7,9 +7,9 @@ use profiler_alloc_format::{CONTEXTS_MODULE, Frame, NodeCells};
 
 use crate::profile_file::store::Store;
 
-/// A thread went on from the stack ending at `left` to the one ending at `entered`, with `heap` bytes
-/// in use in between: every frame that is no longer on the stack, or stands at another line, has then
-/// been left with that heap. Both stacks were taken with the same contexts in force.
+/// A thread went on from the stack ending at `left` to the one ending at `entered`, with `heap`
+/// bytes in use in between: every frame that is no longer on the stack, or stands at another line,
+/// has then been left with that heap. Both stacks were taken with the same contexts in force.
 pub fn leave(store: &Store, left: u32, entered: u32, heap: i64) {
     let mark = mark_of(heap);
     let nodes = nodes_of(store, left, entered);
@@ -71,8 +71,8 @@ fn mark_of(heap: i64) -> u64 {
     heap.max(0) as u64 + 1
 }
 
-/// A parent's number is below its children's, so stepping the larger of the two ends at their common
-/// ancestor, and all nodes on the way are among these.
+/// A parent's number is below its children's, so stepping the larger of the two ends at their
+/// common ancestor, and all nodes on the way are among these.
 fn nodes_of(store: &Store, left: u32, entered: u32) -> &'static [NodeCells] {
     let count = left.max(entered) as usize + 1;
     store.nodes.get_many(0, count).unwrap_or_default()

@@ -1,4 +1,5 @@
-//! What stands below the tables of a report: what was left out, how it was sampled, what went wrong.
+//! What stands below the tables of a report: what was left out, how it was sampled, what went
+//! wrong.
 
 use std::io::{self, Write};
 

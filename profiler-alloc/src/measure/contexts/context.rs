@@ -32,8 +32,8 @@ impl Context {
     pub const NONE: Context = Context(0);
 
     /// The context `value` of `key`. A process can tell 4,096 of them apart, of 64 keys; what is
-    /// more is counted under "(other)" of its key. So a key should have tens of values, like routes,
-    /// not one for each request. Of a value, 256 bytes are kept, of a key 64.
+    /// more is counted under "(other)" of its key. So a key should have tens of values, like
+    /// routes, not one for each request. Of a value, 256 bytes are kept, of a key 64.
     #[inline]
     pub fn new(key: &str, value: impl AsRef<str>) -> Context {
         if !enabled::is_switched_on() {
@@ -43,8 +43,8 @@ impl Context {
         Context(context.map_or(0, sets::alone))
     }
 
-    /// These, and another one, which takes the place of one of its key. At most eight keys can be in
-    /// force at once.
+    /// These, and another one, which takes the place of one of its key. At most eight keys can be
+    /// in force at once.
     pub fn and(self, key: &str, value: impl AsRef<str>) -> Context {
         self.with(Context::new(key, value))
     }
@@ -128,8 +128,8 @@ pub fn context(key: &str, value: impl AsRef<str>) -> ContextGuard {
     Context::new(key, value).enter()
 }
 
-/// What [`context`] and [`Context::enter`] return. The contexts are in force until it is dropped, by
-/// the same thread.
+/// What [`context`] and [`Context::enter`] return. The contexts are in force until it is dropped,
+/// by the same thread.
 #[derive(Debug)]
 #[must_use = "the context is in force until this is dropped"]
 pub struct ContextGuard {

@@ -8,7 +8,8 @@ use super::visit::{Continued, Visit};
 use crate::measure::scope::{Entered, Scope};
 
 pin_project_lite::pin_project! {
-    /// What [`InContext::in_context`](crate::InContext::in_context) and [`Context::carry`](crate::Context::carry) return.
+    /// What [`InContext::in_context`](crate::InContext::in_context) and
+    /// [`Context::carry`](crate::Context::carry) return.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct WithinContext<F> {
@@ -46,7 +47,7 @@ impl<F: Future> Future for WithinContext<F> {
         let Some(future) = this.future.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        let visit = Inside::new(this.visiting);
+        let visit = OnePoll::new(this.visiting);
         let result = future.poll(context);
         // What it still holds is freed in the context that took it.
         if result.is_ready() {
@@ -94,7 +95,7 @@ impl Visiting {
     fn drop_inside(&mut self, give_up: impl FnOnce()) {
         let set = match self {
             Visiting::Entered(visit) if !visit.is_over => {
-                let _inside = Inside::new(self);
+                let _inside = OnePoll::new(self);
                 return give_up();
             }
             Visiting::Entered(visit) => visit.set,
@@ -106,16 +107,16 @@ impl Visiting {
 }
 
 /// One poll.
-struct Inside<'a>(&'a mut Visiting);
+struct OnePoll<'a>(&'a mut Visiting);
 
-impl<'a> Inside<'a> {
+impl<'a> OnePoll<'a> {
     fn new(visiting: &'a mut Visiting) -> Self {
         visiting.resume();
-        Inside(visiting)
+        OnePoll(visiting)
     }
 }
 
-impl Drop for Inside<'_> {
+impl Drop for OnePoll<'_> {
     fn drop(&mut self) {
         self.0.pause();
     }

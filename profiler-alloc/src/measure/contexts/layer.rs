@@ -13,7 +13,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use super::context::Context;
 use crate::counters::thread_counts::Untracked;
-use crate::session::context_counts::{self, Entered};
+use crate::session::context_counts::{self, ContextEntry};
 use crate::session::span_layer;
 
 /// A layer for `tracing` that makes a context of every span that has one of its fields: the field's
@@ -102,7 +102,7 @@ struct Spanned {
 
 thread_local! {
     /// Spans that the thread has entered and not left, with what was in force for each.
-    static ENTERED: RefCell<Vec<(Id, Entered)>> = const { RefCell::new(Vec::new()) };
+    static ENTERED: RefCell<Vec<(Id, ContextEntry)>> = const { RefCell::new(Vec::new()) };
 }
 
 impl<S> Layer<S> for ContextLayer
@@ -175,7 +175,7 @@ where
             spanned.was_entered = true;
             with_entered(|entered| {
                 for (_, entry) in entered.iter_mut().filter(|(entered, _)| entered == id) {
-                    let before = core::mem::replace(entry, Entered::enter(all.0));
+                    let before = core::mem::replace(entry, ContextEntry::enter(all.0));
                     let allocated = before.leave();
                     spanned.allocated.fetch_add(allocated, Ordering::Relaxed);
                 }
@@ -196,7 +196,7 @@ where
             spanned.all.0
         });
         drop(extensions);
-        with_entered(|entered| entered.push((id.clone(), Entered::enter(set))));
+        with_entered(|entered| entered.push((id.clone(), ContextEntry::enter(set))));
     }
 
     fn on_exit(&self, id: &Id, context: layer::Context<'_, S>) {
@@ -238,7 +238,7 @@ where
 }
 
 /// `None` at the very end of a thread.
-fn with_entered<R>(change: impl FnOnce(&mut Vec<(Id, Entered)>) -> R) -> Option<R> {
+fn with_entered<R>(change: impl FnOnce(&mut Vec<(Id, ContextEntry)>) -> R) -> Option<R> {
     let change = |entered: &RefCell<Vec<_>>| Some(change(&mut *entered.try_borrow_mut().ok()?));
     ENTERED.try_with(change).ok().flatten()
 }

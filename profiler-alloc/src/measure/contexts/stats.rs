@@ -13,8 +13,8 @@ use crate::session::context_counts;
 
 /// Exact counts of one context since the process began.
 ///
-/// A block that is allocated in one context and freed in another is allocated in the first and freed
-/// in the second; what of the first is still in use, a recording tells.
+/// A block that is allocated in one context and freed in another is allocated in the first and
+/// freed in the second; what of the first is still in use, a recording tells.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct ContextStats {

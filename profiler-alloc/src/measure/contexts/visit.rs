@@ -2,13 +2,13 @@
 
 use crate::contexts::sets;
 use crate::measure::scope::Scope;
-use crate::session::context_counts::{self, Entered};
+use crate::session::context_counts::{self, ContextEntry};
 
 /// An entry of contexts: one guard, all polls of a future, a span.
 #[derive(Debug)]
 pub struct Visit {
     pub set: sets::Id,
-    entered: Option<Entered>,
+    entered: Option<ContextEntry>,
     /// Bytes allocated so far.
     allocated: u64,
     /// It was never entered, or it is over.
@@ -31,7 +31,7 @@ impl Scope for Visit {
     #[inline]
     fn resume(&mut self) {
         if self.set != 0 {
-            self.entered = Some(Entered::enter(self.set));
+            self.entered = Some(ContextEntry::enter(self.set));
             self.is_over = false;
         }
     }
@@ -56,7 +56,7 @@ impl Scope for Visit {
 #[derive(Debug)]
 pub struct Continued {
     pub set: sets::Id,
-    entered: Option<Entered>,
+    entered: Option<ContextEntry>,
 }
 
 impl Continued {
@@ -68,7 +68,7 @@ impl Continued {
 impl Scope for Continued {
     fn resume(&mut self) {
         if self.set != 0 {
-            self.entered = Some(Entered::enter(self.set));
+            self.entered = Some(ContextEntry::enter(self.set));
         }
     }
 
