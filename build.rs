@@ -1,5 +1,5 @@
-//! Builds the recorder as a library to preload, which the command carries and `memprof run` hands to
-//! programs that do not have the crate.
+//! Builds the recorder as a library to preload, which the command carries and `memprof run` hands
+//! to programs that do not have the crate.
 //!
 //! It is a build of its own: in the command's the recorder has other features, and unwinds. Where
 //! programs cannot be recorded that way, the library is empty.

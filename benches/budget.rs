@@ -1,8 +1,9 @@
-//! What the default recording adds to whole programs, in CPU time: `cargo bench --bench budget [-- PROGRAM ARGUMENTS…]`.
+//! What the default recording adds to whole programs, in CPU time:
+//! `cargo bench --bench budget [-- PROGRAM ARGUMENTS…]`.
 //!
-//! Runs each load of `examples/loads.rs` (or the program named, which has the allocator) with and without a recording in turn,
-//! and prints the ratio of the CPU times, pair by pair: its median and its range. No clock of the recorder's own is asked, so
-//! no cost can hide.
+//! Runs each load of `examples/loads.rs` (or the program named, which has the allocator) with and
+//! without a recording in turn, and prints the ratio of the CPU times, pair by pair: its median and
+//! its range. No clock of the recorder's own is asked, so no cost can hide.
 
 use std::ffi::OsString;
 use std::path::Path;

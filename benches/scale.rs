@@ -1,11 +1,14 @@
-//! How long the analyst takes over a profile of a million nodes, and how much memory: `cargo bench --bench scale`.
-//! Nodes to make and subcommands to run may be given: `cargo bench --bench scale -- 1000000 report summary`.
+//! How long the analyst takes over a profile of a million nodes, and how much memory:
+//! `cargo bench --bench scale`. Nodes to make and subcommands to run may be given:
+//! `cargo bench --bench scale -- 1000000 report summary`.
 //!
-//! `cargo bench --bench scale -- stacks PROGRAM...`: how long `memprof report` takes over 100,000 stacks of each program,
-//! beside GNU addr2line and heaptrack's interpreter over the same addresses, as rows of a Markdown table. Of one program,
-//! rows differ in the number of its functions in the stacks; those of several differ in debug info.
+//! `cargo bench --bench scale -- stacks PROGRAM...`: how long `memprof report` takes over 100,000
+//! stacks of each program, beside GNU addr2line and heaptrack's interpreter over the same
+//! addresses, as rows of a Markdown table. Of one program, rows differ in the number of its
+//! functions in the stacks; those of several differ in debug info.
 //!
-//! `cargo bench --bench scale -- heaptrack PROGRAM [ARGUMENT...]`: the same of a run of the program, recorded by both.
+//! `cargo bench --bench scale -- heaptrack PROGRAM [ARGUMENT...]`: the same of a run of the
+//! program, recorded by both.
 
 #[allow(dead_code, reason = "each user has a part")]
 #[path = "../tests/large_profile/mod.rs"]
@@ -133,7 +136,8 @@ fn heaptrack_raw(program: &Path, addresses: &BTreeSet<u64>) -> String {
     const LOADED_AT: u64 = 0x5555_0000_0000;
     let path = program.display().to_string();
     let end = addresses.last().map_or(0, |last| last + 1);
-    // Version, executable, and its one segment; numbers are hexadecimal, texts have their length before them.
+    // Version, executable, and its one segment; numbers are hexadecimal, texts have their length
+    // before them.
     let mut raw = format!(
         "v 10400 3\nx {:x} {path}\nm 1 x {LOADED_AT:x} 0 {end:x}\n",
         path.len()
@@ -144,7 +148,8 @@ fn heaptrack_raw(program: &Path, addresses: &BTreeSet<u64>) -> String {
     raw
 }
 
-/// Heaptrack's interpreter over a file, into another beside it. It may need more memory than there is.
+/// Heaptrack's interpreter over a file, into another beside it. It may need more memory than there
+/// is.
 fn interpreter(raw: &Path) -> Command {
     const BOUNDED: &str =
         "ulimit -v 8000000 && ulimit -t 300 && exec \"$0\" < \"$1\" > \"$1.interpreted\"";

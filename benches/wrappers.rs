@@ -1,4 +1,5 @@
-//! What the wrappers cost: `cargo bench --bench wrappers`. Prints nanoseconds for each statement or call.
+//! What the wrappers cost: `cargo bench --bench wrappers`. Prints nanoseconds for each statement or
+//! call.
 
 use std::hint::black_box;
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! Three million allocations on twelve lines, from 1 % to 40 % of the bytes each, the same in every run: what sampled
-//! figures are compared on. The first argument multiplies the work.
+//! Three million allocations on twelve lines, from 1 % to 40 % of the bytes each, the same in every
+//! run: what sampled figures are compared on. The first argument multiplies the work.
 
 use std::hint::black_box;
 

@@ -1,4 +1,5 @@
-//! Blocks that come and go, so many times, among sampled blocks that are kept: what instructions are counted of.
+//! Blocks that come and go, so many times, among sampled blocks that are kept: what instructions
+//! are counted of.
 //!
 //! `among KEPT TIMES`
 
@@ -23,7 +24,8 @@ fn main() {
         .sample(Sample::Every(4 << 10))
         .start()
         .expect("nothing is recorded yet");
-    // Each is sixteen intervals long, so that it is sampled; of its pages only the first is touched.
+    // Each is sixteen intervals long, so that it is sampled; of its pages only the first is
+    // touched.
     let blocks: Vec<Vec<u8>> = (0..kept).map(|_| Vec::with_capacity(64 << 10)).collect();
     // What follows is looked up like any other block, and none of it is drawn as a sample.
     recording.pause();

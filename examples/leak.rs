@@ -1,4 +1,5 @@
-//! A leak that starts after a higher peak has come and gone: what is live at the end tells it, the peak does not.
+//! A leak that starts after a higher peak has come and gone: what is live at the end tells it, the
+//! peak does not.
 
 use std::hint::black_box;
 

@@ -1,5 +1,5 @@
-//! The twin of `lists.rs` with attributes: the exact line table of one function, and its memory and time, with nothing
-//! recorded and no debug info.
+//! The twin of `lists.rs` with attributes: the exact line table of one function, and its memory and
+//! time, with nothing recorded and no debug info.
 //!
 //! ```text
 //! cargo run --release --example lists_profiled

@@ -1,4 +1,5 @@
-//! Loads of eight kinds, each hard for a sampling recorder in its own way: what the recorder's cost is measured on.
+//! Loads of eight kinds, each hard for a sampling recorder in its own way: what the recorder's cost
+//! is measured on.
 //!
 //! `loads tiny|huge|deep|threads|bursts|kept|requests|parsed AMOUNT`
 
@@ -64,7 +65,8 @@ fn kept(amount: usize) {
     drop(black_box(kept));
 }
 
-/// A server that makes its tables at the start, and answers so many requests, each from a few strings and lists.
+/// A server that makes its tables at the start, and answers so many requests, each from a few
+/// strings and lists.
 fn requests(amount: usize) {
     let table: HashMap<usize, String> = (0..amount)
         .map(|row| {
@@ -83,7 +85,8 @@ fn requests(amount: usize) {
     }
 }
 
-/// What a parser makes: so many nodes, each in a box, that are dropped when the next document has been parsed.
+/// What a parser makes: so many nodes, each in a box, that are dropped when the next document has
+/// been parsed.
 fn parsed(amount: usize) {
     struct Node {
         name: String,

@@ -1,6 +1,7 @@
 //! A block is given back in the first turn of a loop: only the line that does it may show it.
 //!
-//! A profiler that compares the process's memory with the highest it saw before charges the other lines of the loop.
+//! A profiler that compares the process's memory with the highest it saw before charges the other
+//! lines of the loop.
 
 use std::hint::black_box;
 

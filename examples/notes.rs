@@ -1,6 +1,8 @@
-//! A server that leaks a little: a table from its start, much churn, and a line that makes notes and gives most of them back.
+//! A server that leaks a little: a table from its start, much churn, and a line that makes notes
+//! and gives most of them back.
 //!
-//! `notes SECONDS REQUESTS` answers so many requests a second. Of the 40 notes that 20 requests make, one stays for ever.
+//! `notes SECONDS REQUESTS` answers so many requests a second. Of the 40 notes that 20 requests
+//! make, one stays for ever.
 
 use std::collections::{HashMap, VecDeque};
 use std::hint::black_box;

@@ -1,4 +1,5 @@
-//! Operations on the heap, so many times each, by memprof's allocator or by the system's: what instructions are counted of.
+//! Operations on the heap, so many times each, by memprof's allocator or by the system's: what
+//! instructions are counted of.
 //!
 //! `operations memprof|system pair|ring|grow TIMES`
 
@@ -28,7 +29,8 @@ fn descend(depth: usize, work: &mut dyn FnMut()) {
 #[inline(never)]
 fn pair(allocator: &impl GlobalAlloc) {
     let layout = Layout::new::<[u64; 8]>();
-    // SAFETY: the layout is not empty, and the block is freed with the layout it was allocated with.
+    // SAFETY: the layout is not empty, and the block is freed with the layout it was allocated
+    // with.
     unsafe {
         let block = black_box(allocator.alloc(layout));
         allocator.dealloc(block, layout);
@@ -53,7 +55,8 @@ fn grow(allocator: &impl GlobalAlloc) {
 fn ring(allocator: &impl GlobalAlloc, places: &mut [*mut u8; PLACES], turn: usize) {
     let layout = Layout::new::<[u64; 8]>();
     let place = &mut places[turn % PLACES];
-    // SAFETY: the layout is not empty; a place holds null or a block of that layout, which is freed once.
+    // SAFETY: the layout is not empty; a place holds null or a block of that layout, which is freed
+    // once.
     unsafe {
         if !place.is_null() {
             allocator.dealloc(*place, layout);

@@ -1,4 +1,5 @@
-//! Work on other stacks than the thread's own: the lines that led there have their bytes, on both stacks.
+//! Work on other stacks than the thread's own: the lines that led there have their bytes, on both
+//! stacks.
 
 use std::hint::black_box;
 use std::thread;

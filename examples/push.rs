@@ -1,4 +1,5 @@
-//! A vector grows as numbers are pushed: each growth gives the old block back and takes one of twice the size.
+//! A vector grows as numbers are pushed: each growth gives the old block back and takes one of
+//! twice the size.
 
 use std::hint::black_box;
 

@@ -1,6 +1,7 @@
 //! Recursion 10,000 deep (or as deep as the first argument says), with 1 KiB taken at every level.
 //!
-//! One table; a stack counts once for the line of the recursive call, however often that line stands in it.
+//! One table; a stack counts once for the line of the recursive call, however often that line
+//! stands in it.
 
 use std::hint::black_box;
 

@@ -1,4 +1,5 @@
-//! Runs the program named by its arguments and passes its exit code on: a recorded program that starts others.
+//! Runs the program named by its arguments and passes its exit code on: a recorded program that
+//! starts others.
 
 use std::process::{Command, ExitCode};
 

@@ -1,4 +1,5 @@
-//! Takes and gives back 50 MiB five times on the same lines: 250 MiB allocated, 50 MiB at the peak, nothing live.
+//! Takes and gives back 50 MiB five times on the same lines: 250 MiB allocated, 50 MiB at the peak,
+//! nothing live.
 
 use std::hint::black_box;
 

@@ -1,4 +1,5 @@
-//! Three threads hold 30 MiB each, taken on the same line: 90 MiB there, and none of it where the main thread waits.
+//! Three threads hold 30 MiB each, taken on the same line: 90 MiB there, and none of it where the
+//! main thread waits.
 
 use std::hint::black_box;
 use std::sync::Barrier;

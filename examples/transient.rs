@@ -1,4 +1,5 @@
-//! 6 GB in buffers of 500 KB that live for a moment: much is allocated, nothing is ever in use for long.
+//! 6 GB in buffers of 500 KB that live for a moment: much is allocated, nothing is ever in use for
+//! long.
 
 use std::hint::black_box;
 

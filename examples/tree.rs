@@ -1,4 +1,5 @@
-//! Blocks that are allocated and freed at once, each in a stack of its own: what a full table of stacks costs.
+//! Blocks that are allocated and freed at once, each in a stack of its own: what a full table of
+//! stacks costs.
 //!
 //! `tree roomy|full TIMES`; with `full`, the profile cannot grow while that is done.
 

@@ -1,5 +1,5 @@
-//! What a fuzzer's input stands for, and what is done with it. Used by the fuzz targets, and by `tests/damaged.rs` for the
-//! inputs that are kept.
+//! What a fuzzer's input stands for, and what is done with it. Used by the fuzz targets, and by
+//! `tests/damaged.rs` for the inputs that are kept.
 
 use std::fs;
 use std::io::{self, Cursor};
@@ -17,7 +17,8 @@ const CHUNKS: usize = 32;
 /// Bytes of each chunk that an input tells; the rest is zero.
 const TOLD: usize = 1024;
 
-/// The profile that an input stands for: its header, the tables of its chunks, and the beginning of each chunk.
+/// The profile that an input stands for: its header, the tables of its chunks, and the beginning of
+/// each chunk.
 pub fn expand(input: &[u8]) -> Vec<u8> {
     let (header, rest) = input.split_at(input.len().min(Header::LEN));
     let (tables, rest) = rest.split_at(rest.len().min(CHUNKS));

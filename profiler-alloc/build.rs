@@ -1,5 +1,6 @@
 //! Says what the target can do: whether programs are recorded there, and which unwinder walks their
-//! stacks. That is our own where it knows the machine, the `backtrace` crate elsewhere or on request.
+//! stacks. That is our own where it knows the machine, the `backtrace` crate elsewhere or on
+//! request.
 
 use std::env;
 

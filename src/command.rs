@@ -1,4 +1,5 @@
-//! The command line: which subcommand, with which options; the only place that prints errors and chooses exit codes.
+//! The command line: which subcommand, with which options; the only place that prints errors and
+//! chooses exit codes.
 
 mod choices;
 mod completions;
@@ -28,8 +29,9 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 
 /// A line-level memory profiler for Rust: how much memory every source line took and gave back.
 ///
-/// Register the allocator of the crate profiler-alloc in a program, run it under `memprof run`, and read the profile with the
-/// other commands. A profile is a file, current at every moment: it can be read while the program runs, and after a crash.
+/// Register the allocator of the crate profiler-alloc in a program, run it under `memprof run`, and
+/// read the profile with the other commands. A profile is a file, current at every moment: it can
+/// be read while the program runs, and after a crash.
 #[derive(Parser, Debug)]
 #[command(name = "memprof", version, about, after_long_help = MANUAL)]
 struct Memprof {
@@ -103,7 +105,8 @@ Exit codes:
 
 Every command has a page of its own: memprof help report";
 
-/// Runs the command and gives the process's exit code: 0, that of the program run, or 2 for an error of ours.
+/// Runs the command and gives the process's exit code: 0, that of the program run, or 2 for an
+/// error of ours.
 pub fn main() -> ExitCode {
     let (arguments, notes) = spelling::renewed(&definition(), std::env::args_os().collect());
     let matches = definition().get_matches_from(arguments);

@@ -1,7 +1,8 @@
 //! Profiles in the forms that other tools read. Exporters know the report's model and nothing else.
 //!
-//! Each writes the whole profile: what its numbers add up to is what was allocated, freed and kept in all, what could be
-//! charged to no stack included, as a frame of its own. Names from a profile are written so that they steer no terminal.
+//! Each writes the whole profile: what its numbers add up to is what was allocated, freed and kept
+//! in all, what could be charged to no stack included, as a frame of its own. Names from a profile
+//! are written so that they steer no terminal.
 
 mod comments;
 mod csv;

@@ -1,7 +1,7 @@
 //! Runs kept in an SQLite file: their totals, and the figures of every function and line.
 //!
-//! The file is in WAL mode, so that several may save at once while others read. Its version is SQLite's `user_version`; each
-//! step to the next is a file in `migrations`.
+//! The file is in WAL mode, so that several may save at once while others read. Its version is
+//! SQLite's `user_version`; each step to the next is a file in `migrations`.
 
 mod migrations;
 pub mod plot;
@@ -145,7 +145,8 @@ impl History {
     /// Keeps `report` and gives the run's number.
     pub fn save(&mut self, report: &Report, label: &Label) -> Result<i64, HistoryError> {
         let saved = (self.connection)
-            // Asks for the right to write at once: two that read first and write then would be in each other's way.
+            // Asks for the right to write at once: two that read first and write then would be in
+            // each other's way.
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .and_then(|transaction| {
                 let id = save::save(&transaction, report, label)?;
@@ -183,7 +184,8 @@ impl History {
         runs.collect()
     }
 
-    /// The number of the run called `name`: a number, a tag (its latest), the beginning of a commit, `last` or `last~N`.
+    /// The number of the run called `name`: a number, a tag (its latest), the beginning of a
+    /// commit, `last` or `last~N`.
     pub fn find(&self, name: &str) -> Result<i64, HistoryError> {
         let runs = self.runs()?;
         let back = match name.strip_prefix("last") {

@@ -1,7 +1,7 @@
 //! The analyst of memprof: reads profiles, symbolizes them offline, prints them.
 //!
-//! One direction: [`profile`] (bytes to owned tables) → symbolize → report (model) → render. A lossy stage returns its
-//! value and the [`Defect`](defect::Defect)s it met.
+//! One direction: [`profile`] (bytes to owned tables) → symbolize → report (model) → render. A
+//! lossy stage returns its value and the [`Defect`](defect::Defect)s it met.
 
 #![forbid(unsafe_code)]
 

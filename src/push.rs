@@ -1,6 +1,8 @@
-//! Sends a profile to a store that takes Pyroscope's `/ingest`: Pyroscope itself, Grafana's agents and others.
+//! Sends a profile to a store that takes Pyroscope's `/ingest`: Pyroscope itself, Grafana's agents
+//! and others.
 //!
-//! One `POST` with a form: the profile in pprof's form, and how the store is to read each of its values.
+//! One `POST` with a form: the profile in pprof's form, and how the store is to read each of its
+//! values.
 
 use std::time::Duration;
 

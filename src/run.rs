@@ -1,9 +1,14 @@
 //! Running a program under its recorder: everything of `memprof run` but its command line.
 //!
 //! ```text
-//! Program::find ──> Mechanism::of ──> ProfileOutput::prepare ──> Request::variables ──> child::run ──> ProfileOutput::profiles ──> note_sources ──> closing
-//!  PATH, mode bits   crate or    folder, old file    MEMPROF_*,             signals, wait   by run id           what they hold   the last lines
-//!                    preload                         LD_PRELOAD
+//! Program::find             PATH, mode bits
+//! Mechanism::of             the crate, or the library to preload
+//! ProfileOutput::prepare    the folder; a file that is in the way
+//! Request::variables        MEMPROF_*, LD_PRELOAD
+//! child::run                the program runs: signals, its end
+//! ProfileOutput::profiles   the profiles with this run's number
+//! note_sources              MD5 of the program's source files, into the profile
+//! closing                   the last lines: what was recorded
 //! ```
 
 pub mod child;

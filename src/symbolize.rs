@@ -1,8 +1,12 @@
 //! Names and source lines for the addresses of a profile, offline, from the modules' files.
 //!
 //! ```text
-//! Frame ── module ──▶ module::identify ──▶ separate::find ──▶ bounds::excess ──▶ dwarf::look_up ──▶ [CodeFrame], inlined
-//!                     is it the one?      where its lines are                                       ones included
+//! Frame               module and address
+//!   module::identify  is the module's file the recorded one?
+//!   separate::find    where its debug info is
+//!   bounds::excess    whether that asks for more than there is
+//!   dwarf::look_up    function, file, line
+//! [CodeFrame]         innermost first, inlined ones included
 //! ```
 
 mod bounds;

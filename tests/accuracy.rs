@@ -8,7 +8,8 @@ use recording::{Line, Recording};
 /// Runs of each kind; an unoptimized recorder is some ten times slower.
 const RUNS: usize = if cfg!(debug_assertions) { 2 } else { 100 };
 
-/// How the sampled figures of many runs compare with the exact ones, over all lines with 1 % of the bytes or more.
+/// How the sampled figures of many runs compare with the exact ones, over all lines with 1 % of the
+/// bytes or more.
 #[derive(Default, Debug)]
 struct Comparison {
     figures: usize,
@@ -41,8 +42,8 @@ impl Comparison {
         of as f64 / self.figures as f64
     }
 
-    /// Five standard errors of a mean over the figures, of which one has the standard deviation `each`: chance alone leaves
-    /// that once in two million times.
+    /// Five standard errors of a mean over the figures, of which one has the standard deviation
+    /// `each`: chance alone leaves that once in two million times.
     fn chance(&self, each: f64) -> f64 {
         5.0 * each / (self.figures as f64).sqrt()
     }
@@ -102,8 +103,9 @@ fn compare(options: &[&str], runs: usize, times: &str) -> [Comparison; 2] {
 fn one_sample_in_4_kib_is_within_10_percent_99_times_in_100() {
     for comparison in compare(&["--sample", "4KiB"], RUNS, "1") {
         assert_eq!(comparison.figures, 12 * RUNS);
-        // 10 % is four stated standard errors of the worst figure (1 % of the bytes, 1,900 samples), or more: by chance alone
-        // a figure lies further off once in 16,000 times. That one in 100 does so is no chance.
+        // 10 % is four stated standard errors of the worst figure (1 % of the bytes, 1,900
+        // samples), or more: by chance alone a figure lies further off once in 16,000 times. That
+        // one in 100 does so is no chance.
         assert!(4.0 * comparison.widest <= 0.1, "{comparison:?}");
         assert!(
             comparison.share(comparison.within_10_percent) >= 0.99,
@@ -116,15 +118,17 @@ fn one_sample_in_4_kib_is_within_10_percent_99_times_in_100() {
 
 #[test]
 fn the_default_budget_states_its_error_honestly() {
-    // Half a second of the program's own time, so that the budget buys some thousand samples. An unoptimized sample takes ten
-    // times as long, and gets ten times the budget: with a few samples a line, no stated error is worth much.
+    // Half a second of the program's own time, so that the budget buys some thousand samples. An
+    // unoptimized sample takes ten times as long, and gets ten times the budget: with a few samples
+    // a line, no stated error is worth much.
     let tenfold = ["--overhead", "20", "--grant", "60ms"];
     let (options, runs, times) = match cfg!(debug_assertions) {
         true => (&tenfold[..], RUNS, "1"),
         false => (&[][..], RUNS / 4, "8"),
     };
     for comparison in compare(options, runs, times) {
-        // How many samples the budget buys depends on the machine; that the stated error is right does not.
+        // How many samples the budget buys depends on the machine; that the stated error is right
+        // does not.
         comparison.assert_honest();
         comparison.assert_unbiased();
         if !cfg!(debug_assertions) {

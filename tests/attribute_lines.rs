@@ -1,5 +1,5 @@
-//! Sampled tables of functions under attributes: one for each function, and what an attribute puts around a body does not
-//! take the body's lines.
+//! Sampled tables of functions under attributes: one for each function, and what an attribute puts
+//! around a body does not take the body's lines.
 
 use std::hint::black_box;
 use std::path::Path;

@@ -67,7 +67,8 @@ fn agree(when: &str) {
         // SAFETY: every block is given back once, with the layout it has.
         unsafe { ALLOC.dealloc(block, layout) };
     }
-    // Another test of this process may allocate between the two readings: repeat until they were taken in a lull.
+    // Another test of this process may allocate between the two readings: repeat until they were
+    // taken in a lull.
     for _ in 0..1_000 {
         let before = INSTRUMENTED_SYSTEM.stats();
         let ours = profiler_alloc::stats();
@@ -82,7 +83,8 @@ fn agree(when: &str) {
     panic!("no lull");
 }
 
-/// All four methods, on blocks of all sizes and alignments, in a random order; gives the blocks that are left.
+/// All four methods, on blocks of all sizes and alignments, in a random order; gives the blocks
+/// that are left.
 fn random_workload(seed: u64, blocks: Blocks) -> Blocks {
     let mut state = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut random = move |below: usize| {

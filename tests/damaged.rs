@@ -1,5 +1,6 @@
-//! A real profile, damaged in every way there is: cut off at every length, every byte changed, tables that claim to be huge,
-//! debug information that lies. What comes out is an error or a profile; never a panic, a hang or much memory.
+//! A real profile, damaged in every way there is: cut off at every length, every byte changed,
+//! tables that claim to be huge, debug information that lies. What comes out is an error or a
+//! profile; never a panic, a hang or much memory.
 //!
 //! `MEMPROF_TEST_FULL=1` takes every length and every byte; otherwise a part of them.
 
@@ -137,7 +138,8 @@ fn a_file_that_claims_to_be_huge_takes_little() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let real = fs::read(record(folder.path())).unwrap();
-    // All chunks are one table's, or the tables take turns; nothing of it is written, so the file takes no disk.
+    // All chunks are one table's, or the tables take turns; nothing of it is written, so the file
+    // takes no disk.
     let tables = Table::ALL.map(|table| vec![table as u8]);
     let turns = vec![Table::ALL.map(|table| table as u8).to_vec(), vec![7]];
     for directory in tables.into_iter().chain(turns) {
@@ -217,7 +219,8 @@ fn lies_in_debug_information_give_unresolved_lines() {
     assert!(peak < 2 * MOST + 4 * original.len(), "{peak} bytes");
 }
 
-/// What a fuzzer found to be different from all else, kept from its runs: see `docs/reliability.md`.
+/// What a fuzzer found to be different from all else, kept from its runs: see
+/// `docs/reliability.md`.
 #[test]
 fn what_a_fuzzer_kept_is_read_and_shown() {
     let _alone = alone();

@@ -1,5 +1,5 @@
-//! A library loaded while recording: its frames are unwound, and its lines found, like those of the program; also after
-//! another build of it has taken its place, in memory and on disk.
+//! A library loaded while recording: its frames are unwound, and its lines found, like those of the
+//! program; also after another build of it has taken its place, in memory and on disk.
 
 mod built;
 
@@ -73,8 +73,8 @@ fn c_path(path: &Path) -> CString {
 
 /// Has the library call back, and unloads it; allocates nothing itself. Gives where it stood.
 fn call_through(library: &CStr, call: extern "C" fn(usize), bytes: usize) -> usize {
-    // SAFETY: the library has no constructors of its own, and `between` has the type it is given, and is not called after
-    // unloading.
+    // SAFETY: the library has no constructors of its own, and `between` has the type it is given,
+    // and is not called after unloading.
     unsafe {
         let handle = libc::dlopen(library.as_ptr(), libc::RTLD_NOW);
         assert!(!handle.is_null());
@@ -145,10 +145,11 @@ fn another_build_in_the_place_of_a_library_is_not_charged_with_what_that_did() {
     let at = c_path(&library);
     let mut places = [0; 2];
     let profile = record(&path, || {
-        // What the recorder takes from the system when it first needs it is not to come between the two, and it is to have
-        // given up frame pointers, which this program does not keep.
+        // What the recorder takes from the system when it first needs it is not to come between the
+        // two, and it is to have given up frame pointers, which this program does not keep.
         (0..200).for_each(deeper);
-        // Nor is another allocation: the thread's last stack goes through the first library when the second is there.
+        // Nor is another allocation: the thread's last stack goes through the first library when
+        // the second is there.
         for (number, build) in [&before, &after].into_iter().enumerate() {
             fs::rename(build, &library).unwrap();
             places[number] = call_through(&at, keep, [BYTES, BYTES_LATER][number]);

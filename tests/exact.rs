@@ -1,5 +1,5 @@
-//! The exact tables of functions with `#[profile]` in the profile file: the same as the program prints, and there too when
-//! it can print nothing any more.
+//! The exact tables of functions with `#[profile]` in the profile file: the same as the program
+//! prints, and there too when it can print nothing any more.
 
 #![forbid(unsafe_code)]
 

@@ -146,7 +146,8 @@ fn lines_below_a_change_of_stack_have_their_bytes() {
     assert_eq!(losses, serde_json::json!([]), "no stack is cut off");
 }
 
-/// Nothing that the recorder asks of the system is remarked upon; switching stacks is, by memcheck, whoever does it.
+/// Nothing that the recorder asks of the system is remarked upon; switching stacks is, by memcheck,
+/// whoever does it.
 #[test]
 fn valgrind_has_nothing_to_say() {
     let version = Command::new("valgrind").arg("--version").output();
@@ -196,7 +197,8 @@ fn recursion_costs_what_its_depth_costs() {
         header(&recording.profile()).own_ns.max(1)
     };
     let (shallow, deep) = (own_time("1000"), own_time("10000"));
-    // Ten times the levels: ten times the time if it is linear, a hundred times if every level walks all of them.
+    // Ten times the levels: ten times the time if it is linear, a hundred times if every level
+    // walks all of them.
     assert!(
         deep < 40 * shallow,
         "{shallow} ns for 1,000 levels, {deep} ns for 10,000"
@@ -280,7 +282,8 @@ fn a_leak_behind_an_earlier_peak_has_the_highest_score() {
     assert!(!leaks.contains("leak::load"), "{leaks}");
 }
 
-/// A minute of the server's load in a second. The line that leaks also makes 39 notes that it frees for each that it keeps.
+/// A minute of the server's load in a second. The line that leaks also makes 39 notes that it frees
+/// for each that it keeps.
 #[test]
 fn a_slow_leak_of_a_server_comes_first_and_its_map_second() {
     for sample in ["all", "2KiB"] {
@@ -341,7 +344,8 @@ fn growth_by_push_is_reallocated() {
     assert_eq!(push.freed, Some(last - first));
     assert_eq!(push.increment, Some(last));
     assert_eq!(push.count, Some(16.0));
-    // Each block but the last went when the next had come: that is growth, and counts as that alone.
+    // Each block but the last went when the next had come: that is growth, and counts as that
+    // alone.
     assert_eq!(push.temporary, Some(0));
     assert_eq!(
         table.line("drop(black_box(numbers))").increment,
@@ -349,7 +353,8 @@ fn growth_by_push_is_reallocated() {
     );
 }
 
-/// Each stack stands on one line of the summary, or elsewhere: so these add up to what was counted, without any sampling.
+/// Each stack stands on one line of the summary, or elsewhere: so these add up to what was counted,
+/// without any sampling.
 #[test]
 fn the_lines_add_up_to_the_exact_counters() {
     for example in ["lists", "loop_none", "threads", "leak", "push"] {

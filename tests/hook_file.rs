@@ -1,5 +1,5 @@
-//! Rule 5 of the hook: how the profile's file is made, and that whatever stands in its way, the program runs on as if
-//! unprofiled, with one line on stderr.
+//! Rule 5 of the hook: how the profile's file is made, and that whatever stands in its way, the
+//! program runs on as if unprofiled, with one line on stderr.
 
 mod built;
 mod skip;

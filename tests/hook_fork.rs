@@ -93,7 +93,8 @@ extern "C" fn work_of_another_library() {
 
 #[test]
 fn a_child_counts_for_itself_and_leaves_the_file_alone() {
-    // SAFETY: the handler has the type asked for, does not unwind, and allocates, which the allocator allows after fork.
+    // SAFETY: the handler has the type asked for, does not unwind, and allocates, which the
+    // allocator allows after fork.
     let error = unsafe { libc::pthread_atfork(None, None, Some(work_of_another_library)) };
     assert_eq!(error, 0);
     let folder = tempfile::tempdir().unwrap();
@@ -133,7 +134,8 @@ fn a_child_counts_for_itself_and_leaves_the_file_alone() {
         // SAFETY: as above.
         ends_without_a_trace(&|| unsafe { libc::fork() });
 
-        // Behind the C library's back, a free or a realloc is noticed at once, also of a block that was not sampled.
+        // Behind the C library's back, a free or a realloc is noticed at once, also of a block that
+        // was not sampled.
         let frees: fn(Vec<u8>) = drop;
         let reallocates: fn(Vec<u8>) = |mut block| black_box(&mut block).reserve_exact(6000);
         for first in [frees, reallocates] {

@@ -1,5 +1,5 @@
-//! Rule 2 of the hook: a block is untracked before the real free and tracked after the real allocation, and a failed
-//! reallocation leaves it as it was.
+//! Rule 2 of the hook: a block is untracked before the real free and tracked after the real
+//! allocation, and a failed reallocation leaves it as it was.
 
 use std::alloc::{GlobalAlloc, Layout, System, handle_alloc_error};
 use std::ptr::null_mut;
@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering::SeqCst};
 use memprof::profile::{self, Profile};
 use profiler_alloc::{ProfilerAlloc, Recording, Sample};
 
-/// Hands a freed block to another thread before the free has returned, and fails reallocations on demand.
+/// Hands a freed block to another thread before the free has returned, and fails reallocations on
+/// demand.
 struct Adversary;
 
 static ARMED: AtomicBool = AtomicBool::new(false);
@@ -18,7 +19,8 @@ static REFUSE: AtomicBool = AtomicBool::new(false);
 
 const HANDED_OVER: usize = 777_777;
 
-// SAFETY: blocks come from and go to System; a block offered in `dealloc` is returned by one `alloc` of the same layout.
+// SAFETY: blocks come from and go to System; a block offered in `dealloc` is returned by one
+// `alloc` of the same layout.
 unsafe impl GlobalAlloc for Adversary {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.size() == HANDED_OVER && ARMED.load(SeqCst) {

@@ -1,8 +1,9 @@
-//! Rules 1, 3 and 6 of the hook: it allocates nothing, from the program's allocator or the system's; it may be entered
-//! while it is at work; `errno` stays as it was. The probes of `#[profile]` allocate nothing either.
+//! Rules 1, 3 and 6 of the hook: it allocates nothing, from the program's allocator or the
+//! system's; it may be entered while it is at work; `errno` stays as it was. The probes of
+//! `#[profile]` allocate nothing either.
 //!
-//! There is no test harness here: its own thread would be given the signals, as the system sends those
-//! of a timer to the main thread, and would take memory now and then.
+//! There is no test harness here: its own thread would be given the signals, as the system sends
+//! those of a timer to the main thread, and would take memory now and then.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::cell::UnsafeCell;
@@ -16,7 +17,8 @@ use std::time::{Duration, Instant};
 use profiler_alloc::{ProfilerAlloc, Recording, Sample, profile};
 use profiler_alloc_format::HeaderCells;
 
-/// Takes memory from an array and never gives it back: may be called from a signal handler, and never calls malloc.
+/// Takes memory from an array and never gives it back: may be called from a signal handler, and
+/// never calls malloc.
 struct Bump(UnsafeCell<[u8; ARENA]>);
 
 const ARENA: usize = 512 << 20;
@@ -102,8 +104,8 @@ fn assert_probes_allocate_nothing() {
     }
 }
 
-/// Goes down a stack that the hook has not seen, so that it asks the system about each page: a call that fails is how it is
-/// told of one.
+/// Goes down a stack that the hook has not seen, so that it asks the system about each page: a call
+/// that fails is how it is told of one.
 #[inline(never)]
 fn assert_errno_stays(depth: usize) {
     let page = black_box([0u8; 4096]);
@@ -163,7 +165,8 @@ fn allocates_nothing_keeps_errno_and_may_be_interrupted() {
             assert_eq!(*libc::__errno_location(), 4242);
         }
     }
-    // A realloc here is the trait's own: an allocation, a copy and a free inside the inner allocator.
+    // A realloc here is the trait's own: an allocation, a copy and a free inside the inner
+    // allocator.
     assert_eq!(
         CALLS.load(SeqCst) - calls,
         2_000,
@@ -190,7 +193,8 @@ fn allocates_nothing_keeps_errno_and_may_be_interrupted() {
     };
     // SAFETY: `timer` is whole, and the old one is not asked for.
     unsafe { libc::setitimer(libc::ITIMER_REAL, &timer(every), std::ptr::null_mut()) };
-    // For a second; on a busy machine, where few signals come, until some have met the hook or the arena runs out.
+    // For a second; on a busy machine, where few signals come, until some have met the hook or the
+    // arena runs out.
     let file = File::open(recording.path()).unwrap();
     let enough = || IN_HANDLER.load(SeqCst) > 100 && lost_reentrant(&file) > 0;
     let start = Instant::now();
@@ -213,8 +217,8 @@ fn allocates_nothing_keeps_errno_and_may_be_interrupted() {
     let counted = (profiler_alloc::stats() - before).allocations as u64;
     // A handler that lands between a counter's load and its store hides its own operation: the
     // program's store overwrites it. That is a few of the thousands of instructions that a recorded
-    // block takes, so it befalls far fewer than one handler in ten; were no handler counted for good,
-    // it would be all of them.
+    // block takes, so it befalls far fewer than one handler in ten; were no handler counted for
+    // good, it would be all of them.
     let hidden = (own + handled)
         .checked_sub(counted)
         .expect("nothing counts twice");

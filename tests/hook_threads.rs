@@ -1,4 +1,5 @@
-//! Threads: records are used again, counts outlive their threads, and what a thread allocates while it ends is counted.
+//! Threads: records are used again, counts outlive their threads, and what a thread allocates while
+//! it ends is counted.
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -57,7 +58,8 @@ fn a_thousand_threads_in_a_few_records() {
         .sum();
     let counted = profile.counters().alloc_bytes as i64;
     assert!(counted >= 1_000 * (LATE + 54_321) as i64, "{counted}");
-    // Threads that ran before the recording join a little late; everything else is in a stack and in the counters.
+    // Threads that ran before the recording join a little late; everything else is in a stack and
+    // in the counters.
     assert!(
         (bytes - counted).abs() < 10_000,
         "{bytes} in stacks, {counted} counted"

@@ -1,7 +1,9 @@
-//! Instructions of the allocator's fast paths, counted by callgrind: what one operation costs beyond the system's allocator.
+//! Instructions of the allocator's fast paths, counted by callgrind: what one operation costs
+//! beyond the system's allocator.
 //!
-//! Counts are the same on every run of one build, so the bounds are tight: whoever makes a path longer has to say so here.
-//! They hold for the optimized program; the unoptimized one is not measured.
+//! Counts are the same on every run of one build, so the bounds are tight: whoever makes a path
+//! longer has to say so here. They hold for the optimized program; the unoptimized one is not
+//! measured.
 
 mod built;
 mod skip;
@@ -65,7 +67,8 @@ fn no_operation_takes_more_instructions_than_stated() {
     if cannot_count() {
         return;
     }
-    // A fixed interval that is never reached: what an operation costs in a recording if it is not sampled.
+    // A fixed interval that is never reached: what an operation costs in a recording if it is not
+    // sampled.
     let far = Some("4000000000");
     let bounds = [
         // operation, sampling, instructions beyond the system's
@@ -89,9 +92,9 @@ fn no_operation_takes_more_instructions_than_stated() {
     assert!(exceeded.is_empty(), "{exceeded:?}");
 }
 
-/// What a recording adds to whole programs, wherever it does so: no clock of the recorder's own is asked. At the interval that
-/// the default settles at for such programs; by itself it cannot settle here, as callgrind slows the clock down more than
-/// what it measures.
+/// What a recording adds to whole programs, wherever it does so: no clock of the recorder's own is
+/// asked. At the interval that the default settles at for such programs; by itself it cannot settle
+/// here, as callgrind slows the clock down more than what it measures.
 #[test]
 #[cfg_attr(
     debug_assertions,
@@ -131,7 +134,8 @@ fn a_recording_adds_few_instructions_to_whole_programs() {
     assert!(exceeded.is_empty(), "{exceeded:?}");
 }
 
-/// 8,192 sampled blocks are alive while others come and go: what these cost is what they cost without.
+/// 8,192 sampled blocks are alive while others come and go: what these cost is what they cost
+/// without.
 #[test]
 #[cfg_attr(
     debug_assertions,
@@ -151,7 +155,8 @@ fn an_unsampled_block_costs_the_same_whatever_is_live() {
     assert!(among_many - alone < 3.0, "{alone} {among_many}");
 }
 
-/// Every operation has a stack of its own, in a file that has room for all of them, and in one that has room for 390.
+/// Every operation has a stack of its own, in a file that has room for all of them, and in one that
+/// has room for 390.
 #[test]
 #[cfg_attr(
     debug_assertions,

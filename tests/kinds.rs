@@ -81,7 +81,8 @@ struct Kind {
     target: Option<&'static str>,
 }
 
-/// Builds that share a target folder put their program in the same place: one at a time builds and runs.
+/// Builds that share a target folder put their program in the same place: one at a time builds and
+/// runs.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -217,7 +218,8 @@ fn check(report: &Value, kind: &str) {
             "{kind}: {marker}, {what}"
         );
     }
-    // Of the thread's own closure, which is on the same line: what spawning takes itself is on it too.
+    // Of the thread's own closure, which is on the same line: what spawning takes itself is on it
+    // too.
     let on_thread = figure(report, "on a thread", "allocated");
     assert!(
         (700_000..710_000).contains(&on_thread),
@@ -355,8 +357,8 @@ fn over_a_standard_library_of_its_own() {
     );
 }
 
-/// Nothing in a Rust program tells what its sources held, so `memprof run` notes it: an edit that moves no line is seen,
-/// and what has only a new date is not taken for one.
+/// Nothing in a Rust program tells what its sources held, so `memprof run` notes it: an edit that
+/// moves no line is seen, and what has only a new date is not taken for one.
 #[test]
 fn an_edit_since_the_recording_is_told_from_a_new_date() {
     let split = "debug = 2\nsplit-debuginfo = \"packed\"";
@@ -382,7 +384,8 @@ fn an_edit_since_the_recording_is_told_from_a_new_date() {
         fs::create_dir_all(checkout.join("src")).unwrap();
         fs::copy(&main, checkout.join("src/main.rs")).unwrap();
 
-        // Recorded as built; and, after a second checkout or an abort, with a source newer than the program.
+        // Recorded as built; and, after a second checkout or an abort, with a source newer than the
+        // program.
         for (how, code, newer) in [("end", 0, false), ("end", 0, true), ("abort", 134, true)] {
             fs::write(&main, &built).unwrap();
             match newer {
@@ -436,8 +439,8 @@ fn an_edit_since_the_recording_is_told_from_a_new_date() {
     }
 }
 
-/// musl has no unwind tables and no address of its own for the end of the main thread's stack, and calls the program
-/// `/proc/self/exe` or as it was started.
+/// musl has no unwind tables and no address of its own for the end of the main thread's stack, and
+/// calls the program `/proc/self/exe` or as it was started.
 #[test]
 fn over_musl() {
     let Some((target, libraries)) = musl() else {
@@ -447,7 +450,8 @@ fn over_musl() {
     };
     let gcc = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kinds/gcc");
     fs::create_dir_all(&gcc).unwrap();
-    // A dynamic program wants gcc's shared library, of which there is none for musl: what static ones have does.
+    // A dynamic program wants gcc's shared library, of which there is none for musl: what static
+    // ones have does.
     let unwinder = libraries.join("self-contained/libunwind.a");
     let script = format!("INPUT({} -lgcc -lc)", unwinder.display());
     fs::write(gcc.join("libgcc_s.so"), script).unwrap();
@@ -497,7 +501,8 @@ fn over_musl() {
     }
 }
 
-/// The target of musl for this machine and the folder of Rust's library for it, if that is installed.
+/// The target of musl for this machine and the folder of Rust's library for it, if that is
+/// installed.
 fn musl() -> Option<(&'static str, PathBuf)> {
     let target = match std::env::consts::ARCH {
         "x86_64" => "x86_64-unknown-linux-musl",
@@ -604,7 +609,8 @@ int main(void) {
 }
 ";
 
-/// As two extension modules in one Python: each records for itself, the second beside the first and under its own name.
+/// As two extension modules in one Python: each records for itself, the second beside the first and
+/// under its own name.
 #[test]
 fn two_libraries_that_record_in_one_process() {
     let kind = Kind {

@@ -1,4 +1,5 @@
-//! The recorder's own time, as it measured it, against what its budget allows, on loads of eight kinds.
+//! The recorder's own time, as it measured it, against what its budget allows, on loads of eight
+//! kinds.
 
 mod built;
 
@@ -6,10 +7,12 @@ use std::process::{Command, Stdio};
 
 use memprof::profile;
 
-/// The budget is looked at now and then: so much of it may be used before a look says that it is used up. With eight threads on
-/// two processors, a sample's time often holds that of another thread.
+/// The budget is looked at now and then: so much of it may be used before a look says that it is
+/// used up. With eight threads on two processors, a sample's time often holds that of another
+/// thread.
 const OVERSHOOT: f64 = 1.5;
-/// What the grant was spent on may be spent once more: on the frees of the blocks of the exact beginning.
+/// What the grant was spent on may be spent once more: on the frees of the blocks of the exact
+/// beginning.
 const GRANTS: f64 = 2.0;
 
 struct Spent {

@@ -1,5 +1,5 @@
-//! What a report says of queries that any library may run: which of them one query could have done, and which are alike.
-//! The stories are those of `docs/query_profiler.md`.
+//! What a report says of queries that any library may run: which of them one query could have done,
+//! and which are alike. The stories are those of `docs/query_profiler.md`.
 
 #![forbid(unsafe_code)]
 
@@ -362,7 +362,8 @@ fn shown(sql: &str, dialect: Dialect) -> String {
     text + &Report::Query(report).to_json()
 }
 
-/// A literal, in which the mark stands among what ends texts and comments in one dialect or another.
+/// A literal, in which the mark stands among what ends texts and comments in one dialect or
+/// another.
 fn inside() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         Just(MARK),
@@ -398,7 +399,8 @@ fn inside() -> impl Strategy<Value = String> {
 /// A literal of a dialect.
 fn literal(dialect: Dialect) -> BoxedStrategy<String> {
     let backslashes = matches!(dialect, Dialect::MySql);
-    // In texts without escapes a backslash may be the last character, in those with it takes a quote along.
+    // In texts without escapes a backslash may be the last character, in those with it takes a
+    // quote along.
     let text = (inside(), any::<bool>())
         .prop_map(move |(inside, with)| match (with, backslashes) {
             (true, true) => format!("'\\'{inside}\\''"),

@@ -1,4 +1,5 @@
-//! The invariants of `docs/architecture.md` and the rules of the house, checked on the source itself.
+//! The invariants of `docs/architecture.md` and the rules of the house, checked on the source
+//! itself.
 
 mod imports;
 mod metadata;
@@ -174,6 +175,9 @@ const SAFE_ROOTS: &[&str] = &[
 
 const LARGEST_FILE: u64 = 200 * 1024;
 
+/// Columns of a comment line, indentation included.
+const WIDEST_COMMENT: usize = 100;
+
 #[test]
 fn every_source_file_opens_with_its_job() {
     let silent = sources().filter(|(_, text)| !text.starts_with("//!"));
@@ -202,6 +206,21 @@ fn no_file_has_a_name_that_says_nothing() {
 fn no_file_is_large() {
     let is_large = |path: &PathBuf| fs::metadata(root().join(path)).unwrap().len() > LARGEST_FILE;
     assert_none("files over 200 KB", files().into_iter().filter(is_large));
+}
+
+/// Code is kept within this width by rustfmt, comments by nobody else.
+#[test]
+fn comments_keep_to_the_width_of_code() {
+    let mut wide = Vec::new();
+    for (path, text) in sources() {
+        let lines = (1..).zip(text.lines());
+        let is_wide = |line: &str| {
+            line.trim_start().starts_with("//") && line.chars().count() > WIDEST_COMMENT
+        };
+        let found = lines.filter(|(_, line)| is_wide(line));
+        wide.extend(found.map(|(number, _)| format!("{}:{number}", path.display())));
+    }
+    assert_none("comment lines over 100 columns", wide);
 }
 
 #[test]
@@ -385,7 +404,8 @@ fn the_commands_of_the_readme_are_those_of_ci() {
     assert_none("commands of the README that .ci/run does not run", missing);
 }
 
-/// A test that cannot run says so by `skip`, which fails under `.ci/run`: words of its own would pass there.
+/// A test that cannot run says so by `skip`, which fails under `.ci/run`: words of its own would
+/// pass there.
 #[test]
 fn tests_are_skipped_in_one_way() {
     let own_words = ["not tested", "not run", "skipped", "skipping"];

@@ -1,7 +1,8 @@
-//! Profiles made to take long: tables as full as a reader takes them, in the shapes that cost most. Whatever stands in a
-//! profile, reading it and making a view of it takes time by its length alone.
+//! Profiles made to take long: tables as full as a reader takes them, in the shapes that cost most.
+//! Whatever stands in a profile, reading it and making a view of it takes time by its length alone.
 //!
-//! `MEMPROF_TEST_FULL=1` fills the tables; otherwise a third of them, which makes files of some 16 MiB.
+//! `MEMPROF_TEST_FULL=1` fills the tables; otherwise a third of them, which makes files of some 16
+//! MiB.
 
 use std::io::{self, Cursor};
 use std::sync::{Mutex, PoisonError};
@@ -24,7 +25,8 @@ static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
 /// For reading, the requirement is a second of the optimized program, which takes a tenth of that.
 const MOST_READING: Duration = Duration::from_secs(if cfg!(debug_assertions) { 5 } else { 1 });
 
-/// For one view of hundreds of thousands of functions. What goes through them once for each of them takes minutes.
+/// For one view of hundreds of thousands of functions. What goes through them once for each of them
+/// takes minutes.
 const MOST_VIEWING: Duration = Duration::from_secs(if cfg!(debug_assertions) { 20 } else { 5 });
 
 /// Most memory that reading any file may take.
@@ -102,7 +104,8 @@ fn spring(trap: Builder) -> Vec<Defect> {
     defects
 }
 
-/// A profile of a library whose file is not there, with as many nodes as there may be; and stacks that end in the last of them.
+/// A profile of a library whose file is not there, with as many nodes as there may be; and stacks
+/// that end in the last of them.
 fn tree(parent: impl Fn(u32) -> u32, address: impl Fn(u32) -> u64) -> Builder {
     let mut builder = Builder::new();
     builder.module("/none/app");

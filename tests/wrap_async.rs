@@ -1,4 +1,5 @@
-//! An `async fn` is measured over its own polls, on whichever thread they happen, with other tasks between them.
+//! An `async fn` is measured over its own polls, on whichever thread they happen, with other tasks
+//! between them.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,5 @@
-//! What a program with attributes prints, as its user sees it: at its end, at `exit`, after a panic, and switched off.
+//! What a program with attributes prints, as its user sees it: at its end, at `exit`, after a
+//! panic, and switched off.
 
 #![forbid(unsafe_code)]
 
@@ -199,7 +200,8 @@ fn one_switch_turns_all_of_it_off() {
     assert!(text(&output.stderr).contains("Filename: "));
 }
 
-/// Figures that are different in every run, as `#`: times, what the system says, and the runtime's own few bytes.
+/// Figures that are different in every run, as `#`: times, what the system says, and the runtime's
+/// own few bytes.
 fn without_figures(text: &str) -> String {
     let mut shown = String::new();
     for line in text.lines() {

@@ -1,4 +1,5 @@
-//! The attributes keep functions of all forms as they are, and compile where unsafe code is forbidden.
+//! The attributes keep functions of all forms as they are, and compile where unsafe code is
+//! forbidden.
 
 #![forbid(unsafe_code)]
 #![deny(warnings, clippy::all, missing_docs)]

@@ -1,4 +1,5 @@
-//! `#[profile]`: every statement on its line, to the byte, in the cases where other line profilers fail.
+//! `#[profile]`: every statement on its line, to the byte, in the cases where other line profilers
+//! fail.
 
 #![forbid(unsafe_code)]
 
@@ -164,7 +165,8 @@ fn a_hundred_thousand_calls_deep_cost_no_more_each() {
     let table = LineTable::of("recurse");
     assert_eq!(table.increment("let own"), Some(8 * 100_001));
     assert_eq!(table.occurrences("let own"), 100_001);
-    // All that the outermost one's callees took they gave back; that inner ones ran on the same line adds nothing.
+    // All that the outermost one's callees took they gave back; that inner ones ran on the same
+    // line adds nothing.
     assert_eq!(table.increment("_ => recurse"), Some(0));
     assert_eq!(table.sum(), 0);
 }
@@ -293,7 +295,8 @@ fn statements_of_all_blocks_have_their_lines() {
         [100, 300, 400, 500 * 2, 7 * 3 * 2]
     );
     assert_eq!(table.increment("\"none\".repeat"), Some(100));
-    // What a return in the middle of a statement drops stands on the statement; two calls left by it.
+    // What a return in the middle of a statement drops stands on the statement; two calls left by
+    // it.
     assert_eq!(table.increment("let sized"), Some(-(2 << 10)));
     assert_eq!(table.line("1 => block(200)").allocated, Some(200));
     assert_eq!(table.occurrences("let boxed"), 700);

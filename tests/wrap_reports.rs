@@ -1,4 +1,5 @@
-//! Reports of `ram_profiler` and `elapsed_timer`: their figures, where they go, and that they never mix.
+//! Reports of `ram_profiler` and `elapsed_timer`: their figures, where they go, and that they never
+//! mix.
 
 #![forbid(unsafe_code)]
 

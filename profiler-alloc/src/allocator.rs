@@ -40,8 +40,8 @@ extern "C" fn knock() {
 
 /// A global allocator that counts exactly what passes through it, and records stacks when asked to.
 ///
-/// Wraps the system's allocator by default, or any other. All four methods are forwarded as they are: `alloc_zeroed` stays
-/// a `calloc`, `realloc` a `realloc`, and layouts are never changed.
+/// Wraps the system's allocator by default, or any other. All four methods are forwarded as they
+/// are: `alloc_zeroed` stays a `calloc`, `realloc` a `realloc`, and layouts are never changed.
 ///
 /// ```
 /// use profiler_alloc::ProfilerAlloc;
@@ -118,11 +118,12 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
     }
 }
 
-// The fast paths need no frame beyond one saved register, and what is rare is another function, which they end with a jump
-// to. It captures the registers, so the recorder's own frames are not in the stack that is walked from there.
+// The fast paths need no frame beyond one saved register, and what is rare is another function,
+// which they end with a jump to. It captures the registers, so the recorder's own frames are not in
+// the stack that is walked from there.
 //
-// SAFETY: every method hands its arguments to the inner allocator unchanged and returns what that returns; what comes
-// before and after neither unwinds nor touches the block.
+// SAFETY: every method hands its arguments to the inner allocator unchanged and returns what that
+// returns; what comes before and after neither unwinds nor touches the block.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -175,8 +176,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
 }
 
 impl<A: GlobalAlloc> ProfilerAlloc<A> {
-    /// Over-aligned allocation: inner allocators take `posix_memalign` here, whose call needs a stack
-    /// frame, so it is kept out of the fast path.
+    /// Over-aligned allocation: inner allocators take `posix_memalign` here, whose call needs a
+    /// stack frame, so it is kept out of the fast path.
     ///
     /// # Safety
     /// As for [`GlobalAlloc::alloc`].
@@ -200,8 +201,8 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
         count_alloc(unsafe { self.inner.alloc_zeroed(layout) }, layout.size())
     }
 
-    /// The reallocation of a block that was or may have been sampled. It is forgotten first, so that whoever gets the address
-    /// next is not confused.
+    /// The reallocation of a block that was or may have been sampled. It is forgotten first, so
+    /// that whoever gets the address next is not confused.
     ///
     /// # Safety
     /// As for [`GlobalAlloc::realloc`].
@@ -252,8 +253,8 @@ fn count_alloc(ptr: *mut u8, size: usize) -> *mut u8 {
     }
 }
 
-/// The reallocation of a block that was not sampled, from an old address to `new`, which is not only to be counted; gives
-/// `new` back.
+/// The reallocation of a block that was not sampled, from an old address to `new`, which is not
+/// only to be counted; gives `new` back.
 #[cold]
 #[inline(never)]
 fn reallocated_slow((old, new): (usize, *mut u8), old_size: usize, new_size: usize) -> *mut u8 {

@@ -12,7 +12,7 @@
 //! | module | counting needs | only a recording needs |
 //! |---|---|---|
 //! | `pages` | zeroed memory | address space, memory that a fork empties |
-//! | `os` | clocks, numbers and names of process and thread, environment, a line on stderr, RSS | files, links, limits, whether an address can be read |
+//! | `os` | clocks, process and thread, environment, stderr, RSS | files, links, limits |
 //! | `callbacks` | end of the program, end of a thread | forks |
 //! | `descriptor`, `mapping` | | the profile's file, its space on disk and in memory |
 //! | `loader` | | what is loaded, and where |

@@ -2,11 +2,16 @@
 //!
 //! | attribute | closure | scope | says |
 //! |---|---|---|---|
-//! | `#[profile]` | [`profile_block!`](crate::profile_block) | | the memory of every line, at the end of the program |
-//! | `#[ram_profiler]` | [`ram_profiler`](crate::ram_profiler()) | [`RamProfiler`] | memory before and after |
-//! | `#[elapsed_timer]` | [`elapsed_timer`](crate::elapsed_timer()) | [`ElapsedTimer`] | wall-clock and CPU time |
-//! | `#[query_profiler]` | [`query_profiler`](crate::query_profiler()) | [`QueryProfiler`] | every SQL statement |
+//! | `#[profile]` | [`profile_block!`][block] | | the memory of every line, at the program's end |
+//! | `#[ram_profiler]` | [`ram_profiler`][ram] | [`RamProfiler`] | memory before and after |
+//! | `#[elapsed_timer]` | [`elapsed_timer`][timer] | [`ElapsedTimer`] | wall-clock and CPU time |
+//! | `#[query_profiler]` | [`query_profiler`][sql] | [`QueryProfiler`] | every SQL statement |
 //! | `#[budget]` | [`Budget::check`] | | nothing, unless the limit is broken: then it panics |
+//!
+//! [block]: crate::profile_block
+//! [ram]: crate::ram_profiler()
+//! [timer]: crate::elapsed_timer()
+//! [sql]: crate::query_profiler()
 //!
 //! They stack in any order, also below attributes of other crates, and keep the function's
 //! signature. An `async fn`, and a function that returns a future, are measured over their own

@@ -1,5 +1,6 @@
 //! What works on every system: exact counts, the attributes, budgets and queries; and what a system
-//! says on which nothing can be recorded. `.ci/run elsewhere` runs it on Windows, by Wine, and on WASI.
+//! says on which nothing can be recorded. `.ci/run elsewhere` runs it on Windows, by Wine, and on
+//! WASI.
 
 #![forbid(unsafe_code)]
 

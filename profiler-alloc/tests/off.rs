@@ -26,7 +26,8 @@ fn measured() -> usize {
     list.len()
 }
 
-/// Reports that the callback was given. It must not panic instead: a panic of the program's output is caught.
+/// Reports that the callback was given. It must not panic instead: a panic of the program's output
+/// is caught.
 static REPORTS: AtomicUsize = AtomicUsize::new(0);
 
 #[test]

@@ -1,4 +1,5 @@
-//! `memprof completions` and `memprof manpages`: made from the definition of the command line itself.
+//! `memprof completions` and `memprof manpages`: made from the definition of the command line
+//! itself.
 
 use std::fs;
 use std::path::PathBuf;

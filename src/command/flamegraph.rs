@@ -12,8 +12,9 @@ const MIN_SHARE: f64 = 0.0003;
 
 /// Draw the stacks as a flamegraph (SVG), to be opened in a browser.
 ///
-/// With --base, frames are as wide as in FILE, red where it has more than BASE and blue where it has less; what only BASE has
-/// counts in the frame above it. Where lines moved in between, `--by function` compares the functions as a whole.
+/// With --base, frames are as wide as in FILE, red where it has more than BASE and blue where it
+/// has less; what only BASE has counts in the frame above it. Where lines moved in between,
+/// `--by function` compares the functions as a whole.
 #[derive(clap::Args, Debug)]
 pub struct FlamegraphArgs {
     #[command(flatten)]

@@ -32,7 +32,8 @@ const TICK: Duration = Duration::from_millis(100);
 /// space pauses; d shows losses and notes; q quits.
 #[derive(clap::Args, Debug)]
 pub struct LiveArgs {
-    /// Watch this profile, or the process of this number [default: the newest *.memprof in this folder]
+    /// Watch this profile, or the process of this number [default: the newest *.memprof in this
+    /// folder]
     #[arg(value_name = "FILE|PID")]
     what: Option<PathBuf>,
     #[command(flatten)]

@@ -9,8 +9,8 @@ use crate::report::Metric;
 
 /// Send a profile to Pyroscope, or to any store that takes its /ingest.
 ///
-/// Sent are function names, source paths, module paths with build-ids, and memory figures; no contents of memory, no
-/// arguments, no environment.
+/// Sent are function names, source paths, module paths with build-ids, and memory figures; no
+/// contents of memory, no arguments, no environment.
 #[derive(clap::Args, Debug)]
 pub struct PushArgs {
     #[command(flatten)]

@@ -18,8 +18,8 @@ use crate::units::parse_duration;
 /// Run a program and record its memory
 ///
 /// Any program: one that has the crate records itself, into others memprof's library is loaded in
-/// place of malloc (see docs/any_program.md). Its input, output, signals and exit code pass through;
-/// programs it starts are recorded too, each to a profile of its own.
+/// place of malloc (see docs/any_program.md). Its input, output, signals and exit code pass
+/// through; programs it starts are recorded too, each to a profile of its own.
 #[derive(clap::Args, Debug)]
 pub struct RunArgs {
     /// Write the profile to FILE [default: PROGRAM.PID.memprof in the current folder]

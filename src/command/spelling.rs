@@ -1,7 +1,8 @@
 //! Options that were called otherwise once: the old spellings are taken, with a note.
 //!
 //! ```text
-//! memprof run --force -o x.memprof -- app --force    -> memprof run --overwrite -o x.memprof -- app --force
+//! memprof run --force     -o x.memprof -- app --force   becomes
+//! memprof run --overwrite -o x.memprof -- app --force
 //! ```
 //!
 //! Only what is the command's own is looked at, so it is known of each option whether it has a

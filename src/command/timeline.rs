@@ -10,7 +10,8 @@ use super::load::{Input, Output, terminal_width};
 use crate::render::{TimelineSvg, TimelineText};
 use crate::report::Timeline;
 
-/// Show heap and RSS over time, with the peak marked; as a picture if the name of FILE ends in .svg or .png.
+/// Show heap and RSS over time, with the peak marked; as a picture if the name of FILE ends in .svg
+/// or .png.
 #[derive(clap::Args, Debug)]
 pub struct TimelineArgs {
     #[command(flatten)]

@@ -1,8 +1,8 @@
 //! DHAT: the JSON, version 2, of valgrind's viewer `dh_view.html`.
 //!
-//! The shape is described in valgrind's `dhat/dh_main.c`. The viewer asks for two things that memprof does not keep: how long
-//! blocks lived, which is given as 0, and the most that each stack ever had in use, for which the larger of what it had at
-//! the peak and at the end stands.
+//! The shape is described in valgrind's `dhat/dh_main.c`. The viewer asks for two things that
+//! memprof does not keep: how long blocks lived, which is given as 0, and the most that each stack
+//! ever had in use, for which the larger of what it had at the peak and at the end stands.
 
 use std::io::{self, Write};
 

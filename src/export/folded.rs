@@ -6,7 +6,8 @@ use std::io::{self, Write};
 use super::label;
 use crate::report::{Metric, StackFrame, Stacks};
 
-/// Folded stacks, outermost function first. Stacks with nothing of the figure are left out, as are those below 0.
+/// Folded stacks, outermost function first. Stacks with nothing of the figure are left out, as are
+/// those below 0.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Folded {
     /// The figure.

@@ -1,7 +1,8 @@
-//! OTLP: the profiles signal of OpenTelemetry (`opentelemetry.proto.profiles.v1development`), as protobuf.
+//! OTLP: the profiles signal of OpenTelemetry (`opentelemetry.proto.profiles.v1development`), as
+//! protobuf.
 //!
-//! A file holds one `ProfilesData`, whose bytes are also those of a request to a collector. Each value is a profile of its
-//! own there; the tables are shared.
+//! A file holds one `ProfilesData`, whose bytes are also those of a request to a collector. Each
+//! value is a profile of its own there; the tables are shared.
 
 use std::collections::HashMap;
 use std::io::{self, Write};

@@ -1,7 +1,8 @@
 //! pprof: the gzipped protobuf of `go tool pprof`, Parca, Pyroscope and others.
 //!
-//! The messages are those of `profile.proto` in <https://github.com/google/pprof>, written by hand. They are encoded one by
-//! one into the compressor, so that the file is never in memory as a whole; their order in it is free.
+//! The messages are those of `profile.proto` in <https://github.com/google/pprof>, written by hand.
+//! They are encoded one by one into the compressor, so that the file is never in memory as a whole;
+//! their order in it is free.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

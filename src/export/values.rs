@@ -1,4 +1,5 @@
-//! The values of a stack that tools with several of them show, in the order and with the names that pprof's users know.
+//! The values of a stack that tools with several of them show, in the order and with the names that
+//! pprof's users know.
 
 use crate::report::{Figures, Metric};
 

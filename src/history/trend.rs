@@ -21,7 +21,8 @@ pub enum Subject {
     Whole,
     /// The function of this name.
     Function(String),
-    /// The line with this text in a function, wherever it moved to. Several with one text are added up.
+    /// The line with this text in a function, wherever it moved to. Several with one text are added
+    /// up.
     Line {
         /// Name of the function.
         function: String,

@@ -13,8 +13,8 @@ use crate::report::ProcessStatus;
 pub enum Process {
     /// It runs, and has the profile mapped.
     Recording,
-    /// It runs, and does not have the profile mapped: it is another process with the number of the one recorded, or that
-    /// one runs another program now.
+    /// It runs, and does not have the profile mapped: it is another process with the number of the
+    /// one recorded, or that one runs another program now.
     Other,
     /// There is no such process.
     Gone,
@@ -44,8 +44,9 @@ impl Process {
         }
     }
 
-    /// What became of the program, whose profile says `state`. `changing` is whether the profile changed since it was
-    /// last read, if it was: then somebody writes it, though not under this number.
+    /// What became of the program, whose profile says `state`. `changing` is whether the profile
+    /// changed since it was last read, if it was: then somebody writes it, though not under this
+    /// number.
     pub fn status(self, state: State, changing: Option<bool>) -> ProcessStatus {
         match (state, self) {
             (State::Exited, _) => ProcessStatus::Ended,
@@ -59,8 +60,9 @@ impl Process {
     }
 }
 
-/// Whether a mapping of `maps` is of a file with number `inode`: `start-end perms offset device inode path`. The device is
-/// not that of `stat` on every file system.
+/// Whether a mapping of `maps` is of a file with number `inode`:
+/// `start-end perms offset device inode path`. The device is not that of `stat` on every file
+/// system.
 fn maps_file(maps: &str, inode: u64) -> bool {
     (maps.lines()).any(|line| {
         let number = line.split_ascii_whitespace().nth(4);

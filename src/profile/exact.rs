@@ -18,7 +18,8 @@ pub struct ProfiledFunction {
     pub name: String,
     /// Its file, as the compiler wrote it.
     pub file: String,
-    /// Folder of its package when it was built; the file's path is relative to it or to one around it. Empty if unknown.
+    /// Folder of its package when it was built; the file's path is relative to it or to one around
+    /// it. Empty if unknown.
     pub folder: String,
     /// Line of the `fn`.
     pub first_line: u32,
@@ -30,9 +31,11 @@ pub struct ProfiledFunction {
     pub source_hash: u64,
     /// Heap in use in the whole process when it was first called in this recording, in bytes.
     pub baseline: i64,
-    /// When it was first called in this recording, nanoseconds since the start. `None` if the recorder did not say.
+    /// When it was first called in this recording, nanoseconds since the start. `None` if the
+    /// recorder did not say.
     pub first_ns: Option<u64>,
-    /// When a call last ended or gave way, nanoseconds since the start. `None` if none did, or the recorder did not say.
+    /// When a call last ended or gave way, nanoseconds since the start. `None` if none did, or the
+    /// recorder did not say.
     pub last_ns: Option<u64>,
     /// Whether a call was under way when the profile was read or cut off.
     pub is_open: bool,
@@ -90,7 +93,8 @@ pub(super) struct Records<'a> {
     pub lines: &'a [format::Line],
     pub threads: &'a [format::Thread],
     pub strings: &'a [u8],
-    /// Heap in use as last published, where threads may be on a line: the recording has not ended in order.
+    /// Heap in use as last published, where threads may be on a line: the recording has not ended
+    /// in order.
     pub heap: Option<i64>,
 }
 
@@ -154,8 +158,8 @@ impl Records<'_> {
         (functions, damaged)
     }
 
-    /// What a record says, without lines yet. Strings stand in the order of the records, so none is taken twice: however
-    /// damaged a profile is, its functions are not larger than the file.
+    /// What a record says, without lines yet. Strings stand in the order of the records, so none is
+    /// taken twice: however damaged a profile is, its functions are not larger than the file.
     fn function(
         &self,
         record: &format::Function,
@@ -201,7 +205,8 @@ impl Records<'_> {
         Some(lines)
     }
 
-    /// Bytes allocated and freed by the thread that is in the share, by its own count; none if there is none.
+    /// Bytes allocated and freed by the thread that is in the share, by its own count; none if
+    /// there is none.
     fn now(&self, share: &format::Share) -> Option<(u64, u64)> {
         self.heap?;
         let number = (share.open >> 32) as usize;

@@ -1,8 +1,10 @@
-//! The points of the timeline in the order of time, also when the recorder was just making room for more.
+//! The points of the timeline in the order of time, also when the recorder was just making room for
+//! more.
 //!
-//! It does so in a full table: the points with even numbers move to the front, one by one, and then the count is halved.
-//! A reader that looks meanwhile finds copies of the points that have moved, among the ones that are to go; so does one that
-//! read the count before, while there still was room.
+//! It does so in a full table: the points with even numbers move to the front, one by one, and then
+//! the count is halved. A reader that looks meanwhile finds copies of the points that have moved,
+//! among the ones that are to go; so does one that read the count before, while there still was
+//! room.
 //!
 //! ```text
 //! before      0 1 2 3 4 5 6 7 8 9
@@ -15,7 +17,8 @@ use profiler_alloc_format::{CHUNK_LEN, Point};
 /// Points that the table has room for.
 const FULL: usize = CHUNK_LEN / Point::LEN;
 
-/// The points that are in order, and how many others there were, but for those that the recorder has left behind.
+/// The points that are in order, and how many others there were, but for those that the recorder
+/// has left behind.
 pub fn in_order(records: &[Point]) -> (Vec<Point>, u64) {
     let mut points: Vec<Point> = Vec::with_capacity(records.len());
     let mut behind = Vec::new();

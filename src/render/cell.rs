@@ -5,8 +5,8 @@ use std::io;
 
 use super::escape::escape;
 
-/// A cell of text. A spreadsheet would run a formula that comes from a profile or a source file: a quote mark before it
-/// makes it text.
+/// A cell of text. A spreadsheet would run a formula that comes from a profile or a source file: a
+/// quote mark before it makes it text.
 pub(crate) fn text(text: &str) -> String {
     let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         "'"
@@ -18,7 +18,8 @@ pub(crate) fn text(text: &str) -> String {
     format!("{guard}{}", lines.join("\t"))
 }
 
-/// What the system said. As it is converted by default, a reader that went away (a broken pipe) is not recognised.
+/// What the system said. As it is converted by default, a reader that went away (a broken pipe) is
+/// not recognised.
 pub(crate) fn unwrapped(error: csv::Error) -> io::Error {
     match error.into_kind() {
         csv::ErrorKind::Io(error) => error,

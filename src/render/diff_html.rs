@@ -1,5 +1,6 @@
-//! Differences as one page for the browser: what changed as a whole, functions to sort and to search, and their lines in both
-//! versions. This file makes the page's data; `html/` holds the page itself.
+//! Differences as one page for the browser: what changed as a whole, functions to sort and to
+//! search, and their lines in both versions. This file makes the page's data; `html/` holds the
+//! page itself.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};

@@ -89,7 +89,8 @@ fn folded(stacks: &Stacks, tree: &CallTree) -> Vec<String> {
     lines
 }
 
-/// What figures are divided by: the library adds them up without looking, and a damaged profile may hold any.
+/// What figures are divided by: the library adds them up without looking, and a damaged profile may
+/// hold any.
 fn divisor(tree: &CallTree) -> i64 {
     let own = tree.nodes.iter().skip(1).map(|node| node.own.max(0) as u64);
     let sum: u128 = own.map(u128::from).sum();

@@ -1,4 +1,5 @@
-//! A running program in words: the lines at the head of a page of it, its rows, and both as plain text.
+//! A running program in words: the lines at the head of a page of it, its rows, and both as plain
+//! text.
 
 use std::io::{self, Write};
 
@@ -124,7 +125,8 @@ fn status(status: ProcessStatus) -> &'static str {
 /// Columns in which a function's name tells something.
 const MIN_WIDTH: usize = 8;
 
-/// A place in at most `width` columns: what there is least doubt about is kept longest, the file's name and the line.
+/// A place in at most `width` columns: what there is least doubt about is kept longest, the file's
+/// name and the line.
 pub fn live_place(place: Option<&Place>, width: usize) -> String {
     let Some(place) = place else {
         return cut_middle("outside the program's own source", width);

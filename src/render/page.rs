@@ -1,5 +1,6 @@
-//! A page for the browser that needs nothing beside it: data, and the script and the style that show them. Its content
-//! security policy names both by their hashes, so that nothing else runs on it; nothing is loaded from anywhere.
+//! A page for the browser that needs nothing beside it: data, and the script and the style that
+//! show them. Its content security policy names both by their hashes, so that nothing else runs on
+//! it; nothing is loaded from anywhere.
 
 use std::io::{self, Write};
 
@@ -31,7 +32,8 @@ impl<D: Serialize> HtmlPage<'_, D> {
         );
         let title = xml(self.title);
         let data = in_script(&serde_json::to_string(self.data)?);
-        // What is put in is never looked at again, so nothing in a profile can pass for a place to put something in.
+        // What is put in is never looked at again, so nothing in a profile can pass for a place to
+        // put something in.
         let mut rest = PAGE;
         while let Some((before, behind)) = rest.split_once('{') {
             let Some((name, behind)) = behind.split_once('}') else {

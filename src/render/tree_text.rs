@@ -142,7 +142,8 @@ impl Shape {
         Shape { children, is_last }
     }
 
-    /// What stands before the name of a node. An only child stands right below its parent: deep chains stay narrow.
+    /// What stands before the name of a node. An only child stands right below its parent: deep
+    /// chains stay narrow.
     fn prefix(&self, tree: &CallTree, number: usize) -> String {
         let is_only = |number: usize| self.children[tree.nodes[number].parent] == 1;
         let mut parts = Vec::new();

@@ -8,10 +8,11 @@
 //! with what it does itself:
 //!
 //! ```text
-//! #[tokio::main]                         frames of main: block_on(…), on the last line of the body; `build()` of the runtime
-//! #[tracing::instrument]                 frames of the span, on this line
-//! async fn main() {                 <--- both
-//!     serve().await;                     frames of main::{{closure}}: the body, below both
+//! #[tokio::main]              frames of main: `build()` of the runtime, and block_on(…), on the
+//!                             last line of the body
+//! #[tracing::instrument]      frames of the span, on this line
+//! async fn main() {      <--- both
+//!     serve().await;          frames of main::{{closure}}: the body, below both
 //! }
 //! ```
 

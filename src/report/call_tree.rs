@@ -1,4 +1,5 @@
-//! One figure of all stacks as a tree with sums, the largest parts only: what flamegraphs and text trees draw.
+//! One figure of all stacks as a tree with sums, the largest parts only: what flamegraphs and text
+//! trees draw.
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
@@ -34,7 +35,8 @@ pub struct CallTree {
     pub metric: Metric,
     /// False: callers above their callees. True: callees above their callers.
     pub inverted: bool,
-    /// Nodes as they are shown: a parent before its children, children by size. Number 0 is the whole.
+    /// Nodes as they are shown: a parent before its children, children by size. Number 0 is the
+    /// whole.
     pub nodes: Vec<CallNode>,
     /// What was left out.
     pub cut: Cut,
@@ -96,7 +98,8 @@ impl Ord for Closed {
 }
 
 impl CallTree {
-    /// The tree of `metric` over `stacks`. Figures below 0, which only damage or sampling can give, count as 0.
+    /// The tree of `metric` over `stacks`. Figures below 0, which only damage or sampling can give,
+    /// count as 0.
     pub fn new(stacks: &Stacks, metric: Metric, inverted: bool, limits: Limits) -> CallTree {
         let values = Values::new(stacks, metric, inverted);
         let whole = values.whole();

@@ -5,19 +5,19 @@
 //! newer than the program:
 //!
 //! ```text
-//! noted             now                 another file?
-//! abc, older        abc                 no, whatever its date: a checkout, a copy, `touch`
-//! abc, any          def                 yes: edited since the recording
-//! abc, newer        abc                 as if nothing were noted: edited before the recording, or only touched
+//! noted         now    another file?
+//! abc, older    abc    no, whatever its date: a checkout, a copy, `touch`
+//! abc, any      def    yes: edited since the recording
+//! abc, newer    abc    as if nothing were noted: edited before the recording, or only touched
 //! ```
 //!
 //! Where nothing is noted, a file that was written after the program is another only if it
 //! contradicts the program:
 //!
 //! ```text
-//! program: code of `load` on line 8          file: 7  }
-//!                                                  8                      <- an edit above has moved `load`
-//!                                                  9  fn load(n: usize) {
+//! program: code of `load` on line 8    file: 7  }
+//!                                            8             <- an edit above has moved `load`
+//!                                            9  fn load(n: usize) {
 //! ```
 
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! Which functions of a report matter: those that a reader in a hurry is shown.
 //!
-//! A stack belongs to the function of it that is innermost, so what functions have of their own adds
-//! up to the whole, and a few have nearly all of it:
+//! A stack belongs to the function of it that is innermost, so what functions have of their own
+//! adds up to the whole, and a few have nearly all of it:
 //!
 //! ```text
 //!                  through it   its own

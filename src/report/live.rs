@@ -1,5 +1,5 @@
-//! The model of a program that still runs: what its memory is now, and how fast it changes, from two readings of its
-//! profile.
+//! The model of a program that still runs: what its memory is now, and how fast it changes, from
+//! two readings of its profile.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -29,8 +29,8 @@ pub struct Live {
     pub rss: u64,
     /// Exact rates since the reading before; `None` at the first.
     pub rates: Option<Rates>,
-    /// Every line that allocated, by the innermost frame of the user's own source, and what had none. Each block counts
-    /// for one row only.
+    /// Every line that allocated, by the innermost frame of the user's own source, and what had
+    /// none. Each block counts for one row only.
     pub rows: Vec<LiveRow>,
     /// What could not be charged to any stack.
     pub unattributed: Figures,
@@ -143,8 +143,8 @@ impl LiveSort {
 }
 
 impl Live {
-    /// What `profile` says, read at `at` by the reader's clock; rates are since `before`. `defects` are those of the stages
-    /// before.
+    /// What `profile` says, read at `at` by the reader's clock; rates are since `before`. `defects`
+    /// are those of the stages before.
     pub fn new(
         profile: &Profile,
         symbols: &Symbols,
@@ -178,8 +178,8 @@ impl Live {
         }
     }
 
-    /// The rows whose file or function contains `filter`, whatever its case, in the order of `sort`; those where nothing was
-    /// allocated are left out.
+    /// The rows whose file or function contains `filter`, whatever its case, in the order of
+    /// `sort`; those where nothing was allocated are left out.
     pub fn select(&self, sort: LiveSort, filter: &str) -> Vec<&LiveRow> {
         let filter = filter.to_lowercase();
         let fits = |row: &&LiveRow| {
@@ -201,8 +201,8 @@ impl Live {
         rows
     }
 
-    /// Heap in use from the start to now in `columns` steps of equal length, in bytes: the highest known of each step, or
-    /// what it was before where nothing new is known.
+    /// Heap in use from the start to now in `columns` steps of equal length, in bytes: the highest
+    /// known of each step, or what it was before where nothing new is known.
     pub fn heap_over_time(&self, columns: usize) -> Vec<u64> {
         let recording = &self.recording;
         let points = self.timeline.iter();

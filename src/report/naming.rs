@@ -1,6 +1,8 @@
-//! Names of functions as a person would say them: without generic arguments, closures or compiler-made parts.
+//! Names of functions as a person would say them: without generic arguments, closures or
+//! compiler-made parts.
 
-/// `name` without generic arguments, and with closures and async bodies folded into the function around them.
+/// `name` without generic arguments, and with closures and async bodies folded into the function
+/// around them.
 ///
 /// ```text
 /// app::run<u8>::{{closure}}                → app::run
@@ -60,7 +62,8 @@ impl Simplifier {
         }
     }
 
-    /// Generic arguments stand behind a name or `::`; a qualified path stands first or behind `&`, `(` and the like.
+    /// Generic arguments stand behind a name or `::`; a qualified path stands first or behind `&`,
+    /// `(` and the like.
     fn is_behind_name(&self) -> bool {
         self.left_out > 0
             || self

@@ -1,9 +1,10 @@
-//! Sums the stacks of a profile, each once for every line and function on it, in one walk over the trie.
+//! Sums the stacks of a profile, each once for every line and function on it, in one walk over the
+//! trie.
 //!
-//! A key (a line, a function) gets the whole subtree of the *outermost* node that has it. Deeper nodes with the same key
-//! are recursion and are in that subtree already. So a stack counts once however often a line stands in it, and the walk
-//! costs the number of nodes, not the number of stacks times their depth. The few keys of code around a body get their
-//! stacks one by one.
+//! A key (a line, a function) gets the whole subtree of the *outermost* node that has it. Deeper
+//! nodes with the same key are recursion and are in that subtree already. So a stack counts once
+//! however often a line stands in it, and the walk costs the number of nodes, not the number of
+//! stacks times their depth. The few keys of code around a body get their stacks one by one.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -138,8 +139,8 @@ impl Around {
     }
 }
 
-/// The sums of stacks by the place of their innermost frame that has one: every stack counts for one key only, so these
-/// sums add up to the whole. `None` holds stacks without any.
+/// The sums of stacks by the place of their innermost frame that has one: every stack counts for
+/// one key only, so these sums add up to the whole. `None` holds stacks without any.
 pub(super) fn exclusive(
     profile: &Profile,
     symbols: &Symbols,

@@ -3,7 +3,7 @@
 //! memprof must outlive the program to say what was recorded, and must be invisible meanwhile:
 //!
 //! ```text
-//! Ctrl-C, Ctrl-\, window size, hang-up ──> kernel ──┬─> the program   (same process group: has it already)
+//! Ctrl-C, Ctrl-\, window size, hang-up ──> kernel ──┬─> the program   in the same process group
 //!                                                   └─> memprof       does nothing
 //! kill PID-OF-MEMPROF ────────────────────────────────> memprof ──> the program
 //! ```

@@ -1,8 +1,9 @@
 //! The recorder as a library: put into a file of the user's own, for programs to load.
 //!
 //! ```text
-//! this command ──its own copy──▶ ~/.cache/memprof/libmemprof_preload-1f0c9a77.so ──LD_PRELOAD──▶ the program
-//!                                checked each time: ours, nobody else may write it, these bytes
+//! this command ──its own copy──▶ ~/.cache/memprof/libmemprof_preload-1f0c9a77.so
+//!                                │ checked each time: ours, nobody else may write it, these bytes
+//!                                └──LD_PRELOAD──▶ the program
 //! ```
 //! Whoever can change that file can run code in the user's programs. So it lies in a folder that
 //! nobody else may write to, and what is in it is compared with what it has to be.

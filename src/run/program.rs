@@ -75,7 +75,8 @@ fn local_remedy(name: &OsStr) -> String {
 }
 
 impl Program {
-    /// Looks `name` up: a path if it has a slash, otherwise in the folders of `search`, which is PATH.
+    /// Looks `name` up: a path if it has a slash, otherwise in the folders of `search`, which is
+    /// PATH.
     pub fn find(name: &OsStr, search: Option<&OsStr>) -> Result<Program, ProgramError> {
         let path = if name.as_encoded_bytes().contains(&b'/') {
             check(PathBuf::from(name))?
@@ -89,7 +90,8 @@ impl Program {
     }
 }
 
-/// The first file of that name that may be executed; failing that, the first that may not tells why.
+/// The first file of that name that may be executed; failing that, the first that may not tells
+/// why.
 fn find_in(search: &OsStr, name: &OsStr) -> Result<PathBuf, ProgramError> {
     let mut refused = None;
     for folder in std::env::split_paths(search) {

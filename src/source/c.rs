@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! namespace shop { template <class T> Cart<T>::Cart(int n) : items{n}, size(n) { … } }
-//! └─ a scope       └─ first line      └─ name, as what is before its "("        └─ body, to the last line
-//!                                                            └─ no body: a name of the list stands before
+//! └─ a scope       └─ first line      └─ name, up to "("                       └─ body
+//!                                                                 └─ no body: a name precedes it
 //! ```
 //! Only the first branch of `#if … #else … #endif` is read, as the braces of both need not match
 //! those of either.
@@ -177,8 +177,8 @@ fn end_of_list(head: &[(Token, u32)]) -> Option<usize> {
     list(head).map(|list| list.closed)
 }
 
-/// The list of a function's parameters. Where a macro stands in front, as in `API(int) f(void)`, the
-/// last of the lists that each follow the other at once.
+/// The list of a function's parameters. Where a macro stands in front, as in `API(int) f(void)`,
+/// the last of the lists that each follow the other at once.
 fn list(head: &[(Token, u32)]) -> Option<List> {
     let mut found: Option<List> = None;
     let mut at = 0;

@@ -1,7 +1,8 @@
 //! Whether a file's debug information may be read: it asks for no more than its length allows.
 //!
-//! What reads it, reads it all, and takes a file at its word. A small file can claim sections that unpack to terabytes, name the
-//! same bytes in thousands of sections, or nest inlined functions deeper than a stack reaches. Such files are refused.
+//! What reads it, reads it all, and takes a file at its word. A small file can claim sections that
+//! unpack to terabytes, name the same bytes in thousands of sections, or nest inlined functions
+//! deeper than a stack reaches. Such files are refused.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -24,7 +25,8 @@ const MOST_UNPACKED: u64 = 100;
 /// Bytes of the longest form of a unit's length.
 const LONGEST_LENGTH: u64 = 12;
 
-/// Bytes of a unit with nothing in it: length, version, place of its abbreviations, size of an address.
+/// Bytes of a unit with nothing in it: length, version, place of its abbreviations, size of an
+/// address.
 const SHORTEST_UNIT: u64 = 4 + 2 + 4 + 1;
 
 /// Most inlined functions inside of each other. Compilers stop at some dozens.
@@ -60,8 +62,8 @@ fn excess_of_sections<'a>(
     (sum > 2 * len).then_some("its sections overlap")
 }
 
-/// Walks all of the debug information, which in a large program takes as long as looking up thousands of addresses: so
-/// each processor walks some of its units.
+/// Walks all of the debug information, which in a large program takes as long as looking up
+/// thousands of addresses: so each processor walks some of its units.
 fn nests_deeply<'a>(object: &object::File<'a, impl ReadRef<'a>>, file: &'a File) -> Option<bool> {
     let info = Info::of(&object.section_by_name(".debug_info")?, file)?;
     let abbrev = object.section_by_name(".debug_abbrev")?;
@@ -92,8 +94,8 @@ fn nests_deeply<'a>(object: &object::File<'a, impl ReadRef<'a>>, file: &'a File)
     }))
 }
 
-/// The section `.debug_info`. It may be half of the file: one that is not packed is read as it is walked, so that it never
-/// fills memory.
+/// The section `.debug_info`. It may be half of the file: one that is not packed is read as it is
+/// walked, so that it never fills memory.
 enum Info<'a> {
     Unpacked(Cow<'a, [u8]>),
     InFile(&'a File, Range<u64>),

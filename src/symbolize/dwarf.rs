@@ -93,7 +93,8 @@ impl DebugInfo {
 /// The name without the hash; that of a C++ function without its parameters. A name that is not
 /// mangled, as in C, stays as it is.
 ///
-/// Rust's old mangling is C++'s of a path that ends with a hash: `_ZN3app4main17h0123456789abcdefE`.
+/// Rust's old mangling is C++'s of a path that ends with a hash:
+/// `_ZN3app4main17h0123456789abcdefE`.
 pub(super) fn demangle(name: &str) -> String {
     if let Ok(rust) = rustc_demangle::try_demangle(name) {
         return format!("{rust:#}");

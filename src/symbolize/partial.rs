@@ -6,8 +6,8 @@
 //! looks for functions in it, and finds none:
 //!
 //! ```text
-//! unit at 0x0b    DW_TAG_partial_unit   stmt_list 0x40                    DIE of `Vec::push`, no addresses
-//! unit at 0x99    DW_TAG_compile_unit   stmt_list 0x40, low_pc 0x1000     `main`, with `Vec::push` inlined
+//! unit at 0x0b   DW_TAG_partial_unit   stmt_list 0x40                  `Vec::push`, no addresses
+//! unit at 0x99   DW_TAG_compile_unit   stmt_list 0x40, low_pc 0x1000   `main`, with it inlined
 //! ```
 //!
 //! The remedy is a copy of the file in which partial units name no line table. They need none: only

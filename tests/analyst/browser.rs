@@ -1,5 +1,5 @@
-//! The page of `memprof report --format html` in a real browser: what it shows, what clicks do, and that it breaks no rule of
-//! its own.
+//! The page of `memprof report --format html` in a real browser: what it shows, what clicks do, and
+//! that it breaks no rule of its own.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -293,7 +293,8 @@ fn the_page_of_a_diff_works_in_a_browser() {
     assert_eq!(browser.complaints, [""; 0]);
 }
 
-/// Not a limit, as machines differ: run by hand, it says how long a page of 100,000 stacks takes to open.
+/// Not a limit, as machines differ: run by hand, it says how long a page of 100,000 stacks takes to
+/// open.
 #[test]
 fn a_large_profile_is_cut_and_opens() {
     let Some(program) = chromium() else {

@@ -1,4 +1,5 @@
-//! Chromium with one page open, driven over its debugging pipe: commands and answers are JSON, each ended by a zero byte.
+//! Chromium with one page open, driven over its debugging pipe: commands and answers are JSON, each
+//! ended by a zero byte.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};

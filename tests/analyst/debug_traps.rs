@@ -1,5 +1,5 @@
-//! Programs whose debug information asks for more than they are worth: each is refused before anything of it is read, and its
-//! frames are shown as addresses.
+//! Programs whose debug information asks for more than they are worth: each is refused before
+//! anything of it is read, and its frames are shown as addresses.
 
 use std::fs;
 use std::io::Write;
@@ -115,7 +115,8 @@ fn elf(sections: &[Section]) -> Vec<u8> {
 /// Debug information of one function, with inlined ones inside of each other so many deep.
 fn nested(depth: usize) -> [Section; 2] {
     const NO_MORE: [u8; 2] = [0, 0];
-    // Number, tag, has children; attributes and their forms: name as a string, first address, length.
+    // Number, tag, has children; attributes and their forms: name as a string, first address,
+    // length.
     let range = [0x11, 0x01, 0x12, 0x07];
     let mut abbrev = Vec::new();
     abbrev.extend([1, 0x11, 1].into_iter().chain(range).chain(NO_MORE));

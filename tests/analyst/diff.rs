@@ -1,4 +1,5 @@
-//! Differences of synthetic profiles whose source was edited in between, and `memprof diff` as a user runs it.
+//! Differences of synthetic profiles whose source was edited in between, and `memprof diff` as a
+//! user runs it.
 
 use std::fs;
 use std::process::Command;
@@ -548,7 +549,8 @@ fn the_exit_code_tells_what_grew() {
     assert!(error.contains("such as 5% or 10MiB"), "{error}");
 }
 
-/// A program recorded in two folders, both of a repository, and what `memprof diff` says of the two profiles.
+/// A program recorded in two folders, both of a repository, and what `memprof diff` says of the two
+/// profiles.
 #[test]
 fn one_program_recorded_twice_has_not_changed() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,5 @@
-//! Every export of a real profile says the same totals as the report, decoded by a reader that is not memprof's own.
+//! Every export of a real profile says the same totals as the report, decoded by a reader that is
+//! not memprof's own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -243,7 +244,7 @@ fn firefox_agrees() {
         .filter(|(stack, _)| {
             let mut names = names_of(thread, stack).into_iter();
             let load = names.find(|name| name.starts_with("leak::load ("));
-            load.is_some_and(|name| name.ends_with("leak.rs:14)"))
+            load.is_some_and(|name| name.ends_with("leak.rs:15)"))
         })
         .map(|(_, weight)| weight.as_i64().unwrap());
     assert_eq!(freed_in_load.sum::<i64>(), -(64 << 20));

@@ -1,9 +1,11 @@
 //! Text that does harm where it is shown raw, and what must hold of an output that shows it.
 //!
-//! Function names, paths, thread names and SQL come from programs and files that memprof does not know. A test of an output
-//! puts every one of [`STRINGS`] wherever such text can stand, and checks the output by the function for its kind.
+//! Function names, paths, thread names and SQL come from programs and files that memprof does not
+//! know. A test of an output puts every one of [`STRINGS`] wherever such text can stand, and checks
+//! the output by the function for its kind.
 
-/// HTML and SVG, terminal escapes, text direction, spreadsheet formulas, paths, and text that ends what it stands in.
+/// HTML and SVG, terminal escapes, text direction, spreadsheet formulas, paths, and text that ends
+/// what it stands in.
 pub const STRINGS: [&str; 34] = [
     "<script>alert(1)</script>",
     "</script><script>alert(2)</script>",
@@ -51,7 +53,8 @@ pub fn in_terminal(output: &str) {
     assert_eq!(line, None, "steers the terminal");
 }
 
-/// `output` without what sets colours, which the renderers write themselves: any other escape is the text's.
+/// `output` without what sets colours, which the renderers write themselves: any other escape is
+/// the text's.
 pub fn without_colours(output: &str) -> String {
     let mut parts = output.split("\u{1b}[");
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -65,7 +68,8 @@ pub fn without_colours(output: &str) -> String {
     plain
 }
 
-/// For a spreadsheet: cells that are no formulas, in rows of the same length, and no control characters.
+/// For a spreadsheet: cells that are no formulas, in rows of the same length, and no control
+/// characters.
 pub fn in_csv(output: &str) {
     let mut rows = csv::ReaderBuilder::new().from_reader(output.as_bytes());
     for row in rows.records() {

@@ -1,7 +1,8 @@
 //! Large profiles through every view: they fit into 2 GiB of memory, and the views agree.
 //!
-//! The million nodes are for a release build and by hand; the times it prints are no limits, as machines differ:
-//! `cargo build --release && MEMPROF=target/release/memprof cargo test --test analyst large -- --ignored --nocapture`
+//! The million nodes are for a release build and by hand; the times it prints are no limits, as
+//! machines differ: `cargo build --release && MEMPROF=target/release/memprof cargo test --test
+//! analyst large -- --ignored --nocapture`
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,8 +20,8 @@ fn memprof() -> PathBuf {
     fs::canonicalize(path).expect("the command")
 }
 
-/// A profile of `count` nodes, as if the command itself had been recorded: half of them end stacks, up to 20 frames deep,
-/// of so many addresses all over its code.
+/// A profile of `count` nodes, as if the command itself had been recorded: half of them end stacks,
+/// up to 20 frames deep, of so many addresses all over its code.
 fn profile(program: &Path, count: u64, addresses: u64) -> Vec<u8> {
     let bytes = fs::read(program).unwrap();
     let object = object::File::parse(&*bytes).unwrap();

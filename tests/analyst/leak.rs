@@ -1,4 +1,5 @@
-//! A profile with a leak after a higher peak, so that allocated, live and at peak all differ; and its totals.
+//! A profile with a leak after a higher peak, so that allocated, live and at peak all differ; and
+//! its totals.
 
 use std::path::Path;
 use std::process::Command;

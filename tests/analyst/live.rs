@@ -1,4 +1,5 @@
-//! `memprof live` as a user meets it: the page on terminals of several sizes, and the command with and without one.
+//! `memprof live` as a user meets it: the page on terminals of several sizes, and the command with
+//! and without one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,8 +35,8 @@ fn churn() -> String {
 }
 ";
 
-/// The profile, after `seconds`, of a program in a folder with its source. Line 4 keeps, line 10 does not, and line 99
-/// has a name that would steer a terminal.
+/// The profile, after `seconds`, of a program in a folder with its source. Line 4 keeps, line 10
+/// does not, and line 99 has a name that would steer a terminal.
 fn builder(seconds: u64) -> (Builder, Vec<(Frame, CodeFrame)>) {
     let mut builder = Builder::new();
     builder.module("/bin/ap\x1bp");
@@ -338,7 +339,8 @@ fn a_process_is_found_by_its_number() {
     assert!(error.contains("memprof run"), "{error}");
 }
 
-/// Runs the page on a terminal of its own and does `then` to its process when it shows; gives what the terminal got.
+/// Runs the page on a terminal of its own and does `then` to its process when it shows; gives what
+/// the terminal got.
 fn on_a_terminal(then: &str) -> Option<String> {
     if Command::new("script").arg("--version").output().is_err() {
         skip("the page on a terminal: no `script` (apt-get install bsdutils)");

@@ -1,5 +1,6 @@
-//! The analyst as its users meet it: the reader, lines, reports, views, exports, and the command. None of these tests needs
-//! an allocator or a process of its own, so all of them are one program, which is linked once.
+//! The analyst as its users meet it: the reader, lines, reports, views, exports, and the command.
+//! None of these tests needs an allocator or a process of its own, so all of them are one program,
+//! which is linked once.
 
 #[path = "../built/mod.rs"]
 mod built;

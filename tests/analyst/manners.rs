@@ -1,4 +1,5 @@
-//! How the command behaves among others: colour, pipes that close, errors, and files that are whole or not there.
+//! How the command behaves among others: colour, pipes that close, errors, and files that are whole
+//! or not there.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

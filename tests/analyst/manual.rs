@@ -1,4 +1,5 @@
-//! The help texts are those in `docs/commands.md`, and completions and man pages are made from the same definition.
+//! The help texts are those in `docs/commands.md`, and completions and man pages are made from the
+//! same definition.
 //!
 //! `MEMPROF_UPDATE_DOCS=1 cargo test --test analyst manual` writes the page anew.
 

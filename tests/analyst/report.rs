@@ -1,4 +1,5 @@
-//! `memprof report` and `memprof summary` as a user runs them, on a profile of a small compiled program.
+//! `memprof report` and `memprof summary` as a user runs them, on a profile of a small compiled
+//! program.
 
 use std::fs;
 use std::io::Read;
@@ -20,7 +21,8 @@ fn main() {
 }
 ";
 
-/// A folder with `app.rs`, `app`, and `app.memprof`, which says that the first call in `grow` allocated 3 MiB.
+/// A folder with `app.rs`, `app`, and `app.memprof`, which says that the first call in `grow`
+/// allocated 3 MiB.
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("app.rs"), PROGRAM).unwrap();
@@ -134,7 +136,8 @@ fn what_is_no_file_is_no_profile() {
     fs::create_dir(path("folder.memprof")).unwrap();
     let fifo = Command::new("mkfifo").arg(path("pipe.memprof")).status();
     assert!(fifo.unwrap().success());
-    // Both are newer than the profile, and opening a pipe that nobody writes to would wait for ever.
+    // Both are newer than the profile, and opening a pipe that nobody writes to would wait for
+    // ever.
     stdout(&memprof(folder.path(), &["report"]));
     for name in ["folder.memprof", "pipe.memprof"] {
         let error = refusal(&memprof(folder.path(), &["report", name]));

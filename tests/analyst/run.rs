@@ -1,4 +1,5 @@
-//! `memprof run` stands in nobody's way: stdio, signals and exit codes pass through, and it says what was recorded.
+//! `memprof run` stands in nobody's way: stdio, signals and exit codes pass through, and it says
+//! what was recorded.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -11,7 +12,8 @@ use crate::built::{MEMPROF, example, text};
 use crate::skip::skip;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A command that finds no signal ignored, even where these tests run under `nohup` or in a shell's background.
+/// A command that finds no signal ignored, even where these tests run under `nohup` or in a shell's
+/// background.
 fn with_default_signals(program: &str) -> Command {
     let mut command = Command::new("env");
     command.args(["--default-signal", program]);
@@ -181,8 +183,8 @@ fn ctrl_c_reaches_the_program_once() {
     // Each side waits for the other: `typed` for the program's `ready`, the program for the key.
     let program = "trap 'echo INT' INT; : > ready; sleep 10; sleep 0.5; exit 5";
     let typed = "until [ -e ready ]; do sleep 0.01; done; printf '\\003'; sleep 1";
-    // `script`, of util-linux, gives the program a terminal to be typed at. A shell that stayed in between would get the
-    // signal too, and end by it.
+    // `script`, of util-linux, gives the program a terminal to be typed at. A shell that stayed in
+    // between would get the signal too, and end by it.
     let run = format!(r#"exec {MEMPROF} run -- sh -c \"{program}\""#);
     let terminal = format!(r#"({typed}) | script -qec "{run}" /dev/null"#);
     if Command::new("script").arg("--version").output().is_err() {
@@ -501,7 +503,8 @@ fn every_program_of_a_script_has_a_profile_of_its_own() {
 #[test]
 fn a_program_that_goes_on_in_the_background_is_said_to() {
     let folder = tempfile::tempdir().unwrap();
-    // The program waits for the end of the pipe that this test holds; the shell waits for the program's first line only.
+    // The program waits for the end of the pipe that this test holds; the shell waits for the
+    // program's first line only.
     let program = example("killed");
     let script = format!(
         "exec 3<&0; {} <&3 >ready & until [ -s ready ]; do sleep 0.01; done",

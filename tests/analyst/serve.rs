@@ -1,4 +1,5 @@
-//! Profiles served as a Go program would, and pushed as Pyroscope takes them: the same totals as the report.
+//! Profiles served as a Go program would, and pushed as Pyroscope takes them: the same totals as
+//! the report.
 
 use std::fs;
 use std::io::{Read, Write};

@@ -1,6 +1,7 @@
 //! Lines of real binaries: every kind of debug info that rustc writes must give the same lines.
 //!
-//! Each test compiles one small program, takes all addresses of one of its functions, and asks for their lines.
+//! Each test compiles one small program, takes all addresses of one of its functions, and asks for
+//! their lines.
 
 use std::collections::BTreeSet;
 use std::fs;

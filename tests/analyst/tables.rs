@@ -492,7 +492,8 @@ fn nothing_from_a_profile_or_a_source_steers_the_terminal() {
         let mut out = Vec::new();
         renderer.report(&report, &mut out).unwrap();
         let written = String::from_utf8(out).unwrap();
-        // Our own styles are the only escapes in the text, and they are gone when stripped as the bytes they are.
+        // Our own styles are the only escapes in the text, and they are gone when stripped as the
+        // bytes they are.
         let ours = ["\x1b[1m", "\x1b[2m", "\x1b[0m"];
         let rest = ours
             .iter()
@@ -650,7 +651,8 @@ fn a_source_that_contradicts_an_older_program_is_said_to_have_changed() {
     assert!(text(&program.selected()).contains(said));
 }
 
-/// The debug information has the MD5 of a file from DWARF 5 on; modification times count for nothing then.
+/// The debug information has the MD5 of a file from DWARF 5 on; modification times count for
+/// nothing then.
 #[test]
 fn the_digest_of_a_file_tells_whether_it_changed() {
     let mut program = lists();
@@ -667,8 +669,8 @@ fn the_digest_of_a_file_tells_whether_it_changed() {
     assert!(text(&program.selected()).contains(said));
 }
 
-/// What the compiler makes for `#[global_allocator]` is on the line of the static. Where names are wrong, as after
-/// `--icf=all`, it may look like a function of the program's.
+/// What the compiler makes for `#[global_allocator]` is on the line of the static. Where names are
+/// wrong, as after `--icf=all`, it may look like a function of the program's.
 #[test]
 fn the_allocators_static_has_no_table() {
     let source = "#[global_allocator]\nstatic ALLOC: Mine = Mine;\n\nfn main() {\n    grow();\n}\n";

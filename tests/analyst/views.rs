@@ -1,4 +1,5 @@
-//! Every view of one profile: all agree on its totals, and no text in it does harm where it is shown.
+//! Every view of one profile: all agree on its totals, and no text in it does harm where it is
+//! shown.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -139,7 +140,8 @@ fn page_data(page: &str) -> Value {
     serde_json::from_str(data).expect("JSON")
 }
 
-/// A program that is a shell over libraries, and threads of one of these that never come by the program's own source.
+/// A program that is a shell over libraries, and threads of one of these that never come by the
+/// program's own source.
 fn shell(own: &str) -> (Profile, Symbols) {
     let mut builder = Builder::new();
     builder.module("/bin/jaq");

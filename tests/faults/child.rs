@@ -92,7 +92,8 @@ impl Place {
         profile::read(&self.profile_path()).unwrap()
     }
 
-    /// The profile says what was really done, to within `operations` operations of at most `size` bytes.
+    /// The profile says what was really done, to within `operations` operations of at most `size`
+    /// bytes.
     pub fn check_totals(&self, operations: u64, size: u64) -> Profile {
         let (profile, truth) = (self.profile(), self.truth());
         let counted = profile.counters();
@@ -108,7 +109,8 @@ impl Place {
     }
 }
 
-/// Blocks sampled in the stacks that took blocks of `size` bytes and no others, and bytes of them that are live.
+/// Blocks sampled in the stacks that took blocks of `size` bytes and no others, and bytes of them
+/// that are live.
 pub fn blocks_of(profile: &Profile, size: usize) -> (u64, i64) {
     let stacks = profile.stacks.iter().map(|stack| &stack.totals);
     let of_size = stacks.filter(|totals| {

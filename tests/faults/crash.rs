@@ -1,4 +1,5 @@
-//! However the program ends, its profile is readable and the totals are right to one operation per thread.
+//! However the program ends, its profile is readable and the totals are right to one operation per
+//! thread.
 
 use std::fs;
 use std::hint::black_box;

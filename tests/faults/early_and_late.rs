@@ -1,4 +1,5 @@
-//! Allocations before `main`, while a thread ends, in a panic hook and after `main`: counted, and charged to a stack.
+//! Allocations before `main`, while a thread ends, in a panic hook and after `main`: counted, and
+//! charged to a stack.
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -25,7 +26,8 @@ extern "C" fn before_main() {
     take(BEFORE_MAIN);
 }
 
-// SAFETY: the C library calls what stands in this section before main, without arguments that matter.
+// SAFETY: the C library calls what stands in this section before main, without arguments that
+// matter.
 #[unsafe(link_section = ".init_array")]
 #[used]
 static CONSTRUCTOR: extern "C" fn() = before_main;
@@ -47,7 +49,8 @@ thread_local! {
     static LATE: RefCell<Option<Late>> = const { RefCell::new(None) };
 }
 
-/// Runs after the destructors of Rust's own thread-locals, and asks to be called again: four times is the most.
+/// Runs after the destructors of Rust's own thread-locals, and asks to be called again: four times
+/// is the most.
 unsafe extern "C" fn key_destructor(key: *mut libc::c_void) {
     take(IN_KEY_DESTRUCTOR);
     // SAFETY: the value is the key itself, plus one so that it is not null.

@@ -1,4 +1,5 @@
-//! Children, however they are made, hang nowhere and leave their parent's profile and descriptors alone.
+//! Children, however they are made, hang nowhere and leave their parent's profile and descriptors
+//! alone.
 
 use std::fs;
 use std::hint::black_box;
@@ -86,11 +87,12 @@ fn spawn_all() {
 const LEFT_SIZE: usize = 7_777;
 static LEFT: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
-/// A child that borrows this process's memory until it ends: what it takes there is this process's, to keep and to free.
+/// A child that borrows this process's memory until it ends: what it takes there is this process's,
+/// to keep and to free.
 #[inline(never)]
 fn vfork_once() {
-    // SAFETY: the child works in frames of its own, on the only thread that runs then, and ends; it touches nothing that this
-    // frame uses afterwards.
+    // SAFETY: the child works in frames of its own, on the only thread that runs then, and ends; it
+    // touches nothing that this frame uses afterwards.
     let child = unsafe {
         #[allow(
             deprecated,
@@ -139,7 +141,8 @@ fn under_four_threads() {
     for sample in ["all", "65536"] {
         let place = Place::new();
         assert!(place.run("forks", sample).success());
-        // The threads were waited for, so the totals are the parent's to the last byte: nothing of a child is in them.
+        // The threads were waited for, so the totals are the parent's to the last byte: nothing of
+        // a child is in them.
         let profile = place.check_totals(0, 0);
         assert_eq!(profile.header.forks, times(1_000, 100) as u64);
     }

@@ -1,5 +1,5 @@
-//! The allocator beneath the profiler's: the system's, or an array that signal handlers may take from. Counts the truth, in
-//! memory that outlives the process where a test asks for it.
+//! The allocator beneath the profiler's: the system's, or an array that signal handlers may take
+//! from. Counts the truth, in memory that outlives the process where a test asks for it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs::File;
@@ -52,7 +52,8 @@ impl Truth {
     }
 }
 
-/// Counts in the file from now on, what was counted so far included. To be called while there is one thread.
+/// Counts in the file from now on, what was counted so far included. To be called while there is
+/// one thread.
 pub fn share(path: &Path) {
     let file = File::options().read(true).write(true).open(path).unwrap();
     file.set_len(LEN as u64).unwrap();
@@ -158,7 +159,8 @@ fn take(layout: Layout) -> *mut u8 {
     ptr::with_exposed_provenance_mut((array() + at).next_multiple_of(layout.align()))
 }
 
-// SAFETY: blocks come from and go to System, or are disjoint parts of an array that are never used twice.
+// SAFETY: blocks come from and go to System, or are disjoint parts of an array that are never used
+// twice.
 unsafe impl GlobalAlloc for Inner {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let block = match FROM_ARRAY.load(SeqCst) {

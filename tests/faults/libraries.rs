@@ -1,5 +1,5 @@
-//! Libraries that come and go, with constructors that allocate, each where another one stood: nothing hangs or crashes, and
-//! no stack names a library that was not on it.
+//! Libraries that come and go, with constructors that allocate, each where another one stood:
+//! nothing hangs or crashes, and no stack names a library that was not on it.
 
 use std::collections::BTreeSet;
 use std::ffi::{CString, c_char, c_void};
@@ -19,7 +19,8 @@ pub const TESTS: &[Named] = &[("libraries::come_and_go", come_and_go)];
 
 pub const ROLES: &[Named] = &[("libraries", libraries)];
 
-/// Each library allocates blocks of its own size; the third has no code where the others have theirs.
+/// Each library allocates blocks of its own size; the third has no code where the others have
+/// theirs.
 const SIZES: [usize; 3] = [10_007, 20_011, 30_011];
 const FOLDER: &str = "LIBRARIES";
 const TAKE: &str = "TAKE";
@@ -101,7 +102,8 @@ fn libraries() {
 
 /// Loads a library, has it allocate, and unloads it; gives where it stood.
 fn load_once(name: &CString, size: usize) -> usize {
-    // SAFETY: the constructor only calls `take`; `through` has the type it is given, and is not called after unloading.
+    // SAFETY: the constructor only calls `take`; `through` has the type it is given, and is not
+    // called after unloading.
     unsafe {
         let library = libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL);
         assert!(!library.is_null());

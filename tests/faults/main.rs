@@ -1,5 +1,6 @@
-//! The faults of `docs/reliability.md` that befall a recorded program: each test runs this very program again in a role,
-//! does it harm, and looks at what is left. `MEMPROF_TEST_FULL=1` runs every loop to the length the page states.
+//! The faults of `docs/reliability.md` that befall a recorded program: each test runs this very
+//! program again in a role, does it harm, and looks at what is left. `MEMPROF_TEST_FULL=1` runs
+//! every loop to the length the page states.
 
 mod child;
 mod crash;

@@ -49,7 +49,8 @@ unsafe extern "C" fn clock_gettime(
     }
 }
 
-/// Allocates while the clocks go back a second a hundred times, then to before the machine was started.
+/// Allocates while the clocks go back a second a hundred times, then to before the machine was
+/// started.
 fn work_by_the_clock(sample: Sample, timeline: Duration) {
     let path = std::env::var_os("LATE").unwrap();
     let recording = Recording::builder()
@@ -104,7 +105,8 @@ fn take_odd_layouts() {
             let block = realloc(block, ALIGNED, 300);
             assert!(block.addr().is_multiple_of(64 << 10));
             dealloc(block, Layout::from_size_align(300, 64 << 10).unwrap());
-            // A size that no machine has, and one that the system's allocator refuses: null, in every method.
+            // A size that no machine has, and one that the system's allocator refuses: null, in
+            // every method.
             let huge = Layout::from_size_align(isize::MAX as usize - 4096, 1).unwrap();
             assert!(alloc(huge).is_null() && alloc_zeroed(huge).is_null());
             let small = Layout::from_size_align(16, 1).unwrap();

@@ -1,5 +1,6 @@
-//! What a walk meets beside ordinary functions: a signal's handler on a stack of its own, code made at run time, a
-//! coroutine that nothing leads out of. The lines further out have their bytes; where they cannot, it is said why.
+//! What a walk meets beside ordinary functions: a signal's handler on a stack of its own, code made
+//! at run time, a coroutine that nothing leads out of. The lines further out have their bytes;
+//! where they cannot, it is said why.
 
 use std::hint::black_box;
 use std::ptr::null_mut;
@@ -32,8 +33,8 @@ extern "C" fn take() {
     drop(black_box(Vec::<u8>::with_capacity(SIZE)));
 }
 
-/// The child in `role`; what it could not record, and the bytes allocated on the line of this file with `marker`, as the
-/// command says.
+/// The child in `role`; what it could not record, and the bytes allocated on the line of this file
+/// with `marker`, as the command says.
 fn run(role: &str, marker: &str) -> (Vec<Loss>, Option<u64>) {
     let place = Place::new();
     let status = place.run(role, "all");
@@ -123,8 +124,8 @@ fn interrupted_once() {
         ss_flags: 0,
         ss_size: stack.len(),
     };
-    // SAFETY: the stack outlives the signals; the handler has the type asked for, and a signal that one raises oneself may
-    // allocate.
+    // SAFETY: the stack outlives the signals; the handler has the type asked for, and a signal that
+    // one raises oneself may allocate.
     unsafe {
         assert_eq!(libc::sigaltstack(&given, null_mut()), 0);
         let mut action: libc::sigaction = std::mem::zeroed();
@@ -150,7 +151,8 @@ fn interrupted_once() {
 fn made(code: &[u8]) -> extern "C" fn(extern "C" fn()) {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     let protection = libc::PROT_READ | libc::PROT_WRITE;
-    // SAFETY: fresh memory with room for the code, which is a function of that type and is never unmapped.
+    // SAFETY: fresh memory with room for the code, which is a function of that type and is never
+    // unmapped.
     unsafe {
         let page = libc::mmap(null_mut(), 4096, protection, flags, -1, 0);
         assert_ne!(page, libc::MAP_FAILED);

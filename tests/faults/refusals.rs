@@ -1,5 +1,5 @@
-//! Disks, limits and filters that refuse the recorder something: the program runs on, its exit code and output are its own,
-//! and at most one line says what is missing.
+//! Disks, limits and filters that refuse the recorder something: the program runs on, its exit code
+//! and output are its own, and at most one line says what is missing.
 
 use std::fs;
 use std::io;
@@ -210,8 +210,8 @@ fn works_without_descriptors() {
     }
 }
 
-/// A program that closes every descriptor it did not open, as daemons and helpers of subprocesses do: the
-/// profile grows all the same.
+/// A program that closes every descriptor it did not open, as daemons and helpers of subprocesses
+/// do: the profile grows all the same.
 fn all_descriptors_closed() {
     let place = Place::new();
     let mut command = works(&place);
@@ -409,7 +409,8 @@ fn apply(filter: &mut [libc::sock_filter]) -> io::Result<()> {
     }
 }
 
-/// The two ways to ask whether memory can be read: to have it made ready, and a call that is invalid but for its memory.
+/// The two ways to ask whether memory can be read: to have it made ready, and a call that is
+/// invalid but for its memory.
 const ASKING: [(i64, usize, Test); 2] = [
     (
         libc::SYS_madvise,

@@ -1,5 +1,5 @@
-//! Signals every 50 microseconds whose handler allocates and frees, over an allocator that allows it: whatever hangs or goes
-//! wrong is the profiler's doing.
+//! Signals every 50 microseconds whose handler allocates and frees, over an allocator that allows
+//! it: whatever hangs or goes wrong is the profiler's doing.
 
 use std::hint::black_box;
 use std::ptr::null_mut;
@@ -41,7 +41,8 @@ fn interrupted() {
         it_interval: every,
         it_value: every,
     };
-    // SAFETY: the handler has the type asked for and does what this program's allocator allows in a signal.
+    // SAFETY: the handler has the type asked for and does what this program's allocator allows in a
+    // signal.
     unsafe {
         libc::signal(libc::SIGALRM, handle as *const () as libc::sighandler_t);
         libc::setitimer(libc::ITIMER_REAL, &timer, null_mut());
@@ -61,7 +62,8 @@ fn handler_allocates() {
     for sample in ["all", "4096"] {
         let place = Place::new();
         assert!(place.run("interrupted", sample).success());
-        // A handler that lands between a counter's load and its store hides its own operations: four at most.
+        // A handler that lands between a counter's load and its store hides its own operations:
+        // four at most.
         let handled = times(100_000, 5_000) as u64 * 2;
         let profile = place.check_totals(4 * handled, OFFERED as u64);
         assert!(

@@ -1,5 +1,6 @@
-//! Stacks of 16 KiB, signal stacks and coroutines: the hook fits, walks no further than there is stack, and says where it
-//! was cut off. And how much stack it takes, and how many allocations it makes.
+//! Stacks of 16 KiB, signal stacks and coroutines: the hook fits, walks no further than there is
+//! stack, and says where it was cut off. And how much stack it takes, and how many allocations it
+//! makes.
 
 use std::hint::black_box;
 use std::ptr::null_mut;
@@ -51,8 +52,8 @@ fn small_stacks() {
         ss_flags: 0,
         ss_size: SMALL,
     };
-    // SAFETY: the stack is fresh memory; the handler has the type asked for, and a signal that one raises oneself may
-    // allocate. A signal handler's stack is not moved while it runs.
+    // SAFETY: the stack is fresh memory; the handler has the type asked for, and a signal that one
+    // raises oneself may allocate. A signal handler's stack is not moved while it runs.
     unsafe {
         assert_eq!(libc::sigaltstack(&stack, null_mut()), 0);
         let mut action: libc::sigaction = std::mem::zeroed();
@@ -131,7 +132,8 @@ fn paint() {
 static SIZE: AtomicUsize = AtomicUsize::new(0);
 static AT: AtomicUsize = AtomicUsize::new(0);
 
-/// Allocates and frees without anything in between that would take more stack than the hook; size 0 is nothing.
+/// Allocates and frees without anything in between that would take more stack than the hook; size 0
+/// is nothing.
 extern "C" fn allocate_on_painted_stack(_: libc::c_int) {
     let here = 0u8;
     AT.store(&raw const here as usize, SeqCst);
@@ -143,7 +145,8 @@ extern "C" fn allocate_on_painted_stack(_: libc::c_int) {
     }
 }
 
-/// Prints how many bytes below the handler's own frame an allocation and a free have written to, the first time and later.
+/// Prints how many bytes below the handler's own frame an allocation and a free have written to,
+/// the first time and later.
 fn painted_stack() {
     let (low, _) = stack_of(PAINTED);
     STACK.store(low, SeqCst);

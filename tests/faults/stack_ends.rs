@@ -1,5 +1,6 @@
-//! Walks that are led off a stack, to where no memory is: by an unwind table that does not know that the stack was changed,
-//! and by a frame pointer that nobody looks after. They end there, and are counted as cut off.
+//! Walks that are led off a stack, to where no memory is: by an unwind table that does not know
+//! that the stack was changed, and by a frame pointer that nobody looks after. They end there, and
+//! are counted as cut off.
 //!
 //! ```text
 //! ┌───────────────┬───────────────┬─────────────────────┐
@@ -62,7 +63,8 @@ mod second_stack {
         }
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: the memory is fresh, and the thread's stack is a part of it that nothing else uses.
+        // SAFETY: the memory is fresh, and the thread's stack is a part of it that nothing else
+        // uses.
         unsafe {
             let low = libc::mmap(null_mut(), SECOND + PAGE + OWN, protection, flags, -1, 0);
             assert_ne!(low, libc::MAP_FAILED);
@@ -98,10 +100,12 @@ mod second_stack {
     }
 
     unsafe extern "C" {
-        /// Calls `call` on the stack that ends at `top`. To its unwind table, the caller's frame is still above that end.
+        /// Calls `call` on the stack that ends at `top`. To its unwind table, the caller's frame is
+        /// still above that end.
         fn memprof_test_call_by_sp(top: usize, call: extern "C" fn());
 
-        /// The same, by a frame pointer: it is `fp` while `call` runs, and to the unwind table it leads to the caller's frame.
+        /// The same, by a frame pointer: it is `fp` while `call` runs, and to the unwind table it
+        /// leads to the caller's frame.
         fn memprof_test_call_by_fp(top: usize, call: extern "C" fn(), fp: usize);
     }
 

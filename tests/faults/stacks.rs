@@ -1,4 +1,5 @@
-//! More distinct stacks than the table holds: exact counts stay exact, and what no longer fits is counted under "other".
+//! More distinct stacks than the table holds: exact counts stay exact, and what no longer fits is
+//! counted under "other".
 
 use std::hint::black_box;
 
@@ -29,7 +30,8 @@ pub fn visit_stacks() {
     (0..leaves).for_each(|way| descend(way, DEPTH));
 }
 
-/// More threads than processors, each on the same ways at once: one that is making room in a table is often held up there.
+/// More threads than processors, each on the same ways at once: one that is making room in a table
+/// is often held up there.
 fn visit_stacks_at_once() {
     let threads = [(); 8].map(|()| std::thread::spawn(visit_stacks));
     for thread in threads {

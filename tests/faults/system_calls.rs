@@ -1,9 +1,10 @@
 //! Every single system call of the recorder fails once: the program runs on.
 //!
-//! The child is traced. Between two marks, both calls that do nothing, it starts a recording, works and ends it; its own
-//! blocks come from an array, so all system calls in between are the recorder's. The one numbered N is turned into one that
-//! the kernel does not know, and given an error of the test's choice. Where its number stands, this knows of x86-64 alone, so
-//! these tests are in the list there alone.
+//! The child is traced. Between two marks, both calls that do nothing, it starts a recording, works
+//! and ends it; its own blocks come from an array, so all system calls in between are the
+//! recorder's. The one numbered N is turned into one that the kernel does not know, and given an
+//! error of the test's choice. Where its number stands, this knows of x86-64 alone, so these tests
+//! are in the list there alone.
 
 use std::ffi::c_long;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -65,8 +66,8 @@ struct Failure {
     is_last: bool,
 }
 
-/// Lets the child run. Of each marked system call it asks `fails` whether it is to fail, and how. Gives the child's end, and
-/// which the marked calls were.
+/// Lets the child run. Of each marked system call it asks `fails` whether it is to fail, and how.
+/// Gives the child's end, and which the marked calls were.
 fn trace(
     child: &Child,
     mut fails: impl FnMut(c_long) -> Option<Failure>,
@@ -185,7 +186,8 @@ fn each_fails_once() {
     ];
     for error in errors.into_iter().take(times(5, 1)) {
         for (&kind, &many) in &kinds {
-            // Of the later ones of a kind, which are alike, a part; nine of ten calls look at a clock.
+            // Of the later ones of a kind, which are alike, a part; nine of ten calls look at a
+            // clock.
             let step = match kind {
                 libc::SYS_clock_gettime => times(100, 1000),
                 _ => times(1, 10),
@@ -229,7 +231,8 @@ fn interrupted_are_repeated() {
     assert!(profile.stacks.len() > STACKS, "{}", profile.stacks.len());
 }
 
-/// Signals that are faster than the disk for a while cost the stacks of that while at most, and nothing later.
+/// Signals that are faster than the disk for a while cost the stacks of that while at most, and
+/// nothing later.
 fn interrupted_for_long_goes_on() {
     let place = Place::new();
     let (mut met, mut interruptions) = (0, 0);

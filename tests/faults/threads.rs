@@ -1,4 +1,5 @@
-//! Many threads: exact totals, bounded memory, records used again; blocks that change hands are matched right.
+//! Many threads: exact totals, bounded memory, records used again; blocks that change hands are
+//! matched right.
 
 use std::hint::black_box;
 use std::process::Command;
@@ -122,7 +123,8 @@ fn at_once() {
     assert_eq!(live(&profile), heap(&place), "bytes live");
 }
 
-/// A file that cannot grow has records for 255 threads; others share one, and lose nothing but their samples.
+/// A file that cannot grow has records for 255 threads; others share one, and lose nothing but
+/// their samples.
 fn more_than_records() {
     let place = Place::new();
     let mut command = with(&place, "threads_at_once", "all", 400);
@@ -133,12 +135,14 @@ fn more_than_records() {
     assert!(profile.threads.len() <= 256);
     let lost = profile.header.lost_threads;
     assert!((1..=800).contains(&lost), "{lost} threads without a record");
-    // What they allocated was not sampled, but what they freed is not live any more, whoever sampled it.
+    // What they allocated was not sampled, but what they freed is not live any more, whoever
+    // sampled it.
     let (live, heap) = (live(&profile), heap(&place));
     assert!(live <= heap, "{live} bytes live of {heap}");
 }
 
-/// Blocks that other threads free, or grow to another place: what is live in the stacks is live in truth, stack by stack.
+/// Blocks that other threads free, or grow to another place: what is live in the stacks is live in
+/// truth, stack by stack.
 fn blocks_change_hands() {
     for round in 0..times(10, 1) {
         let place = Place::new();
@@ -166,7 +170,8 @@ fn blocks_change_hands() {
 }
 
 const KINDS: usize = 8;
-/// Size of the blocks that are never freed: those of the others that are small enough may turn into one.
+/// Size of the blocks that are never freed: those of the others that are small enough may turn into
+/// one.
 const KEPT: i64 = 69;
 
 #[inline(never)]

@@ -1,4 +1,5 @@
-//! Makes profiles like those of large programs: as many nodes as asked for, over the functions of real binaries.
+//! Makes profiles like those of large programs: as many nodes as asked for, over the functions of
+//! real binaries.
 
 use std::fs;
 use std::path::Path;

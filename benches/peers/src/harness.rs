@@ -1,7 +1,8 @@
 //! The harness: what is built, what is run, what came out, and how it is shown.
 //!
 //! ```text
-//! build ─▶ plan (subjects × workloads, in turn) ─▶ run ─▶ results ─▶ show (text), page (Markdown, plots)
+//! build ─▶ plan (subjects × workloads, in turn) ─▶ run ─▶ results ─┬▶ show (text)
+//!                                                                  └▶ page (Markdown, plots)
 //! ```
 
 pub mod build;

@@ -1,11 +1,12 @@
-//! The workloads, for every allocator to be measured with: one binary each, as a program has one global allocator.
+//! The workloads, for every allocator to be measured with: one binary each, as a program has one
+//! global allocator.
 
 mod workloads;
 
 pub use workloads::{CURVES, WORKLOADS, Workload};
 
-/// Runs the workload that the command line names: `PROGRAM WORKLOAD AMOUNT THREADS`. Prints one number that depends on the
-/// work and not on the allocator.
+/// Runs the workload that the command line names: `PROGRAM WORKLOAD AMOUNT THREADS`. Prints one
+/// number that depends on the work and not on the allocator.
 ///
 /// # Panics
 /// If the command line is anything else.

@@ -1,7 +1,9 @@
-//! memprof against its peers: builds one program for each allocator, runs all of them interleaved, and says what came out.
+//! memprof against its peers: builds one program for each allocator, runs all of them interleaved,
+//! and says what came out.
 //!
 //! ```text
-//! cargo run --release --manifest-path benches/peers/Cargo.toml -- [--quick] [--json FILE] [--page docs/performance.md]
+//! cargo run --release --manifest-path benches/peers/Cargo.toml -- \
+//!     [--quick] [--json FILE] [--page docs/performance.md]
 //! ```
 
 mod harness;

@@ -16,7 +16,8 @@ pub struct Workload {
     pub about: &'static str,
     /// Amount that takes about a second on the system's allocator.
     pub amount: usize,
-    /// Does the work `amount` times on so many threads; gives a number that depends on the work alone.
+    /// Does the work `amount` times on so many threads; gives a number that depends on the work
+    /// alone.
     pub run: fn(usize, usize) -> u64,
 }
 
@@ -72,8 +73,8 @@ pub const WORKLOADS: &[Workload] = &[
     },
 ];
 
-/// Workloads that show how the cost grows: with the depth of the stack, of stacks that come again and of stacks that have to
-/// be walked, and with the number of distinct stacks.
+/// Workloads that show how the cost grows: with the depth of the stack, of stacks that come again
+/// and of stacks that have to be walked, and with the number of distinct stacks.
 pub const CURVES: &[Workload] = &[
     curve("depth-8", curves::at_depth::<8>),
     curve("depth-32", curves::at_depth::<32>),
@@ -118,7 +119,8 @@ impl Random {
     }
 }
 
-/// Runs `work` on every one of `threads`, each with its number and its share of `amount`; gives the sum.
+/// Runs `work` on every one of `threads`, each with its number and its share of `amount`; gives the
+/// sum.
 fn on_threads(amount: usize, threads: usize, work: impl Fn(usize, usize) -> u64 + Sync) -> u64 {
     if threads == 1 {
         return work(0, amount);

@@ -1,4 +1,5 @@
-//! libsql tells of a query when it prepares it: its SQL, and no more. `cargo run --features libsql --example libsql`
+//! libsql tells of a query when it prepares it: its SQL, and no more.
+//! `cargo run --features libsql --example libsql`
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,5 @@
-//! toasty tells of each query by an event, with its time and its rows. `cargo run --features toasty --example toasty`
+//! toasty tells of each query by an event, with its time and its rows.
+//! `cargo run --features toasty --example toasty`
 
 #![forbid(unsafe_code)]
 

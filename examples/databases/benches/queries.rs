@@ -1,4 +1,5 @@
-//! What `#[query_profiler]` adds to a query of SQLite: `cargo bench -p databases`. Prints microseconds for each.
+//! What `#[query_profiler]` adds to a query of SQLite: `cargo bench -p databases`. Prints
+//! microseconds for each.
 
 use std::time::Instant;
 

@@ -1,5 +1,6 @@
-//! rusqlite: an offering of shares is allotted to those who have subscribed. `#[query_profiler]` names the query that runs
-//! once for each of them, where one would do. `cargo run -p databases --example pre_allot_offering`
+//! rusqlite: an offering of shares is allotted to those who have subscribed. `#[query_profiler]`
+//! names the query that runs once for each of them, where one would do.
+//! `cargo run -p databases --example pre_allot_offering`
 
 #![forbid(unsafe_code)]
 

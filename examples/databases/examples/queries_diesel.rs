@@ -1,4 +1,5 @@
-//! diesel: its own hook tells values, failures and heap. `cargo run -p databases --example queries_diesel`
+//! diesel: its own hook tells values, failures and heap.
+//! `cargo run -p databases --example queries_diesel`
 
 #![forbid(unsafe_code)]
 #![allow(missing_docs, reason = "what diesel::table! makes has none")]

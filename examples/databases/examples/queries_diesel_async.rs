@@ -1,5 +1,5 @@
-//! diesel-async over SQLite: it runs each statement on a thread of tokio's, which is handed the scope.
-//! `cargo run -p databases --example queries_diesel_async`
+//! diesel-async over SQLite: it runs each statement on a thread of tokio's, which is handed the
+//! scope. `cargo run -p databases --example queries_diesel_async`
 
 #![forbid(unsafe_code)]
 #![allow(missing_docs, reason = "what diesel::table! makes has none")]

@@ -1,4 +1,5 @@
-//! sea-orm: its connection tells, which needs no feature. `cargo run -p databases --example queries_sea_orm`
+//! sea-orm: its connection tells, which needs no feature.
+//! `cargo run -p databases --example queries_sea_orm`
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,6 @@
-//! sqlx: tasks run beside each other, and a spawned one is handed the scope. SQLite itself tells here, on the thread that sqlx
-//! runs it on; of PostgreSQL the layer alone would. `cargo run -p databases --example queries_sqlx`
+//! sqlx: tasks run beside each other, and a spawned one is handed the scope. SQLite itself tells
+//! here, on the thread that sqlx runs it on; of PostgreSQL the layer alone would.
+//! `cargo run -p databases --example queries_sqlx`
 
 #![forbid(unsafe_code)]
 

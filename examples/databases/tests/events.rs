@@ -1,5 +1,5 @@
-//! Events of `tracing` as toasty 0.11, libsql 0.10 and turso 0.8 give them. With the clients themselves:
-//! `examples/clients`.
+//! Events of `tracing` as toasty 0.11, libsql 0.10 and turso 0.8 give them. With the clients
+//! themselves: `examples/clients`.
 
 #![forbid(unsafe_code)]
 

@@ -38,21 +38,21 @@ CALLED QUERY :: [0]
 CALLED QUERY :: query: SAVEPOINT s4377609600_x5
 CALLED QUERY :: executed time: …
 CALLED QUERY :: rows: 0
-CALLED QUERY :: line: examples/databases/examples/pre_allot_offering.rs:15
+CALLED QUERY :: line: examples/databases/examples/pre_allot_offering.rs:16
 CALLED QUERY :: heap allocated: …
 =====
 CALLED QUERY :: [1]
 CALLED QUERY :: query: SELECT shares FROM offerings WHERE id = ?
 CALLED QUERY :: executed time: …
 CALLED QUERY :: rows: 1
-CALLED QUERY :: line: examples/databases/examples/pre_allot_offering.rs:17
+CALLED QUERY :: line: examples/databases/examples/pre_allot_offering.rs:18
 CALLED QUERY :: heap allocated: …
 =====
 CALLED QUERY :: [2]
 CALLED QUERY :: query: SELECT id, investor, shares FROM subscriptions WHERE offering = ?
 CALLED QUERY :: executed time: …
 CALLED QUERY :: rows: 5
-CALLED QUERY :: line: examples/databases/examples/pre_allot_offering.rs:18
+CALLED QUERY :: line: examples/databases/examples/pre_allot_offering.rs:19
 CALLED QUERY :: heap allocated: …
 =====
 CALLED QUERY :: … 11 more, which count below
@@ -63,7 +63,7 @@ QUERIES :: similar: 8
 QUERIES ::   5 times [3] [5] [7] [9] [11]: SELECT max_shares FROM investors WHERE id = ?
 QUERIES ::   5 times [4] [6] [8] [10] [12]: UPDATE subscriptions SET allotted = ? WHERE id = ?
 QUERIES :: N+1: 4
-QUERIES ::   5 times from examples/databases/examples/pre_allot_offering.rs:20: SELECT max_shares FROM investors WHERE id = ?
+QUERIES ::   5 times from examples/databases/examples/pre_allot_offering.rs:21: SELECT max_shares FROM investors WHERE id = ?
 QUERIES :: full scans: 1 [2]
 QUERIES :: slow (from 0.100000 sec): 0
 QUERIES :: failed: not told

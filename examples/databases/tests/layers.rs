@@ -1,4 +1,5 @@
-//! All hooks at once: a query that several layers see is one query. And a web server, whose requests run beside each other.
+//! All hooks at once: a query that several layers see is one query. And a web server, whose
+//! requests run beside each other.
 
 #![forbid(unsafe_code)]
 
@@ -101,7 +102,8 @@ fn sqlite_and_diesel_see_one_query() {
 
 #[query_profiler]
 async fn by_sea_orm(db: &DatabaseConnection) {
-    // First: sqlx's thread tells of what cannot be prepared after it has answered, but before the next statement.
+    // First: sqlx's thread tells of what cannot be prepared after it has answered, but before the
+    // next statement.
     assert!(
         db.execute_unprepared("SELECT * FROM nowhere")
             .await

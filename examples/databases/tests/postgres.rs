@@ -1,5 +1,6 @@
-//! Queries of PostgreSQL, through diesel, diesel-async and sqlx, on a server of the test's own. Where PostgreSQL is not
-//! installed, nothing is tested, and the test says so; `MEMPROF_TEST_REQUIRE=1` makes that a failure.
+//! Queries of PostgreSQL, through diesel, diesel-async and sqlx, on a server of the test's own.
+//! Where PostgreSQL is not installed, nothing is tested, and the test says so;
+//! `MEMPROF_TEST_REQUIRE=1` makes that a failure.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,6 @@
-//! Which statements are alike: measured against `pg_stat_statements` of a PostgreSQL server, which parses them. Where
-//! PostgreSQL is not installed, nothing is tested, and the test says so; `MEMPROF_TEST_REQUIRE=1` makes that a failure.
+//! Which statements are alike: measured against `pg_stat_statements` of a PostgreSQL server, which
+//! parses them. Where PostgreSQL is not installed, nothing is tested, and the test says so;
+//! `MEMPROF_TEST_REQUIRE=1` makes that a failure.
 
 #![forbid(unsafe_code)]
 
@@ -90,8 +91,8 @@ fn statements_are_alike_as_postgres_says_but_for_a_few() {
     let apart: Vec<_> = pairs(&theirs).difference(&pairs(&ours)).copied().collect();
     let together: Vec<_> = pairs(&ours).difference(&pairs(&theirs)).copied().collect();
     for (one, other) in apart {
-        // An alias is part of the text; a server that has parsed it knows which table it is. And a list of one value is an
-        // equation there, a list here, where the next one may be longer.
+        // An alias is part of the text; a server that has parsed it knows which table it is. And a
+        // list of one value is an equation there, a list here, where the next one may be longer.
         let is_aliased = |sql: &str| sql.contains(" p WHERE") || sql.contains("AS who");
         let is_list_of_one = |sql: &str| sql.contains("IN (1)");
         let is_argued = |sql| is_aliased(sql) || is_list_of_one(sql);

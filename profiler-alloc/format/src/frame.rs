@@ -15,7 +15,8 @@ impl Frame {
     pub const ELIDED: Frame = Frame(u64::MAX);
     const ADDRESS_BITS: u32 = 48;
 
-    /// The frame at `address` of module number `module`. Bits of the address above the 48th are dropped.
+    /// The frame at `address` of module number `module`. Bits of the address above the 48th are
+    /// dropped.
     pub const fn new(module: u16, address: u64) -> Frame {
         Frame((module as u64) << Self::ADDRESS_BITS | address & ((1 << Self::ADDRESS_BITS) - 1))
     }

@@ -27,8 +27,8 @@ pub enum Table {
     /// [`Further`](crate::Further) records: what came later to be known of stacks, by the numbers
     /// of these.
     Further = 10,
-    /// Text that `memprof run` adds once the program has ended, a line for each of the program's own
-    /// source files: its MD5, whether it was newer than the program, its path. See
+    /// Text that `memprof run` adds once the program has ended, a line for each of the program's
+    /// own source files: its MD5, whether it was newer than the program, its path. See
     /// [`Header::source_bytes`](crate::Header::source_bytes).
     Sources = 11,
 }

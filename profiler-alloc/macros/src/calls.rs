@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! let pair = (account(1), account(2));              account: 2
-//! let list = query(SQL).bind(1).bind(2).all(db);    bind: 1, as the second goes on with what the first has given
+//! let list = query(SQL).bind(1).bind(2).all(db);    bind: 1, as the second one goes on with what
+//!                                                   the first has given
 //! ```
 
 use std::collections::HashMap;

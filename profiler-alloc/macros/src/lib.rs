@@ -101,7 +101,7 @@ pub fn query_profiler(options: TokenStream, function: TokenStream) -> TokenStrea
 ///
 /// | option | |
 /// |---|---|
-/// | `max_heap = "24 MiB"` | the most that it may hold at any moment, exactly; or a number of bytes |
+/// | `max_heap = "24 MiB"` | the most that it may hold at any moment; or a number of bytes |
 /// | `max_allocations = 100` | calls of `alloc` and `realloc` |
 /// | `max_queries = 10` | SQL statements, of libraries that tell of them |
 /// | `max_time = "50ms"` | wall-clock time; machines are noisy, leave room |

@@ -5,7 +5,7 @@
 //!     let a = f(x);                let back = Back(3);         // next() runs on line 3
 //!     g(a)                         let x = item;
 //! }                                at(4); let a = f(x);
-//!                                  at(5); let brace = Brace(6); // `a` and `x` are dropped on line 6
+//!                                  at(5); let brace = Brace(6); // `a`, `x` are dropped on line 6
 //!                                  g(a)
 //!                              }
 //! ```

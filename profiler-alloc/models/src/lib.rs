@@ -2,9 +2,10 @@
 //! order of threads.
 //!
 //! Each file of `profiler-alloc/src` that is named here takes its atomics from
-//! `crate::lockfree::atomic` and its memory from `crate::ffi::memory`. Here these are loom's atomics
-//! and plain memory, so `tests/` runs a few threads through the very code of the recorder in every order that loom's bound
-//! allows, stale values included. With Miri, they are the real atomics.
+//! `crate::lockfree::atomic` and its memory from `crate::ffi::memory`. Here these are loom's
+//! atomics and plain memory, so `tests/` runs a few threads through the very code of the recorder
+//! in every order that loom's bound allows, stale values included. With Miri, they are the real
+//! atomics.
 
 // The unit tests in these files run in the recorder; here they would ask for atomics outside of a
 // model.

@@ -2,8 +2,10 @@
 //! sampler, unwinder and file as the crate.
 //!
 //! ```text
-//! the program ──malloc(100)──▶ family ──▶ ProfilerAlloc ──counts, samples──▶ below ──malloc(101)──▶ libc, jemalloc, …
-//!                                                                              └ writes in the last byte how much room is left
+//! the program ──malloc(100)──▶ family ──▶ ProfilerAlloc   counts, samples
+//!                                              │
+//!                                              └─▶ below ──malloc(101)──▶ libc, jemalloc, …
+//!                                                  writes in the last byte how much room is left
 //! ```
 //! `memprof run` sets `LD_PRELOAD`; whoever links this into a program by other means gets a program
 //! that counts and records nothing.

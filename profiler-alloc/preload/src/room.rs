@@ -27,7 +27,8 @@ pub fn with_room(size: usize) -> usize {
 /// Notes in a new block that `size` of its `usable` bytes were asked for.
 ///
 /// # Safety
-/// The block at `block` has `usable` bytes, more than `size`, and those from `size` on are nobody's.
+/// The block at `block` has `usable` bytes, more than `size`, and those from `size` on are
+/// nobody's.
 #[inline]
 pub unsafe fn note(block: *mut u8, usable: usize, size: usize) {
     let left = usable.saturating_sub(size);

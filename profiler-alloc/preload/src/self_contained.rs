@@ -1,11 +1,11 @@
-//! What std would have from other libraries than libc, which a preloaded library must not bring into
-//! a program: they change what its own `dlopen` loads, and musl's loader ends a program that it
-//! cannot find `libgcc_s.so.1` or `ld-linux-x86-64.so.2` for.
+//! What std would have from other libraries than libc, which a preloaded library must not bring
+//! into a program: they change what its own `dlopen` loads, and musl's loader ends a program that
+//! it cannot find `libgcc_s.so.1` or `ld-linux-x86-64.so.2` for.
 //!
 //! All of these are hidden: no other library is to find them.
 //!
-//! - `_Unwind_*` and `__tls_get_addr` are called by a panic alone, which has a bug for its reason and
-//!   ends the process; here it does so at once.
+//! - `_Unwind_*` and `__tls_get_addr` are called by a panic alone, which has a bug for its reason
+//!   and ends the process; here it does so at once.
 //! - `pthread_atfork` is in the part of glibc that is linked into each library, and leads to a name
 //!   that musl does not have: whichever of the two there is, is called.
 //! - `log` and `expm1`, for the gaps between samples, come from the `libm` crate.

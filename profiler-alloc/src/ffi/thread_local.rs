@@ -2,10 +2,13 @@
 //!
 //! In a program these are the thread-locals of std. In the preload library they cannot be: a shared
 //! library reads its thread-locals by a call of the loader's `__tls_get_addr`, which may have to
-//! enlarge a table of the thread, and does so by `realloc`, which is ours, and would read one again:
+//! enlarge a table of the thread, and does so by `realloc`, which is ours, and would read one
+//! again:
 //!
 //! ```text
-//! malloc ─▶ our thread-local ─▶ __tls_get_addr ─▶ realloc ─▶ our thread-local ─▶ __tls_get_addr ─▶ …
+//! malloc  ─▶ our thread-local ─▶ __tls_get_addr
+//! realloc ─▶ our thread-local ─▶ __tls_get_addr
+//! realloc ─▶ …
 //! ```
 //! A program gets there by loading some twenty libraries with thread-locals after its start. So in
 //! the preload library each one has a place in the memory that every thread has from its start (the

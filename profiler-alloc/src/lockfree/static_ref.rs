@@ -20,8 +20,8 @@ impl<T> StaticRef<T> {
 
     #[inline(always)]
     pub fn get(self) -> &'static T {
-        // SAFETY: the pointer was made of a reference that is valid for ever, in `new`, which is the
-        // only way to make one.
+        // SAFETY: the pointer was made of a reference that is valid for ever, in `new`, which is
+        // the only way to make one.
         unsafe { &*self.0 }
     }
 }

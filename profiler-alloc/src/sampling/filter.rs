@@ -3,9 +3,10 @@
 //!
 //! ```text
 //! address   0x5555_0012_3450
-//! near look ├─ bits 4..24, plus bits 24..44 ─▶ one byte. Neighbours in memory are neighbours here, so that the bytes of a
-//!           │  busy megabyte of heap fit in 64 KiB of this table.
-//! far look  └─ a hash of all bits ───────────▶ one byte more, looked at only where the first says "perhaps".
+//! near look ├─ bits 4..24, plus bits 24..44 ─▶ one byte. Neighbours in memory are neighbours
+//!           │  here, so that the bytes of a busy megabyte of heap fit in 64 KiB of this table.
+//! far look  └─ a hash of all bits ───────────▶ one byte more, looked at only where the first
+//!              says "perhaps".
 //! ```
 //! Each byte counts the sampled blocks that share it, from 1 upwards, and each sampled block counts
 //! in two bytes. A byte that reaches 255 stays there: from then on its blocks are looked up in

@@ -15,8 +15,8 @@
 //!
 //! ```text
 //! insert  key 0 ─▶ CLAIMED, word ← w,     key ← block
-//! remove  key block ─▶ CLAIMED, word w ─▶ 0, key ← 0        by the owner, or by `thin` in its stead
-//! thin    word w ─▶ w'                                      fails if the owner has swapped it out
+//! remove  key block ─▶ CLAIMED, word w ─▶ 0, key ← 0    by the owner, or by `thin` in its stead
+//! thin    word w ─▶ w'                                  fails if the owner has swapped it out
 //! ```
 
 use crate::hash::{mix, spread_high};

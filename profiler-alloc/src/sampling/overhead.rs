@@ -7,9 +7,10 @@
 //! the last check with the share they may take. Half the interval means twice the samples, so
 //!
 //! ```text
-//! next interval = interval * taken / may take        rounded to a power of two, with some play so that it rests
+//! next interval = interval * taken / may take
 //! may take      = share + left / cpu time - unsampled,   at least half of the share
 //! ```
+//! The next interval is rounded to a power of two, with some play so that it rests.
 //! `left` is the unused part of what was allowed so far; negative if too much was used. It is
 //! spent, or paid back, over as much time as the program has run. `unsampled` is the cost of
 //! operations that are only counted: it is part of the recorder's time and does not depend on the

@@ -1,4 +1,5 @@
-//! Where a thread is: its stack, by frame pointers if they are known to lead there, by unwind tables otherwise.
+//! Where a thread is: its stack, by frame pointers if they are known to lead there, by unwind
+//! tables otherwise.
 
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
@@ -19,8 +20,9 @@ use crate::unwinder::stack_memory::{OwnStack, StackMemory};
 use crate::unwinder::tables::Tables;
 use crate::unwinder::unwind::{self, FirstFrame};
 
-/// Frame-pointer walks are tried while their credit is positive: each that is confirmed adds one, each that a table walk
-/// contradicts takes one off. A binary without frame pointers has used up the first credit after as many samples.
+/// Frame-pointer walks are tried while their credit is positive: each that is confirmed adds one,
+/// each that a table walk contradicts takes one off. A binary without frame pointers has used up
+/// the first credit after as many samples.
 const FIRST_TRUST: i32 = 64;
 /// Most credit there is.
 const MAX_TRUST: i32 = 1024;
@@ -66,8 +68,8 @@ impl Capture {
         self.stacks.bytes() + self.rules.bytes()
     }
 
-    /// The calling thread's stack from `registers` outwards, and the number of frames walked. Has one
-    /// caller, which it becomes a part of: that saves the registers for one argument more.
+    /// The calling thread's stack from `registers` outwards, and the number of frames walked. Has
+    /// one caller, which it becomes a part of: that saves the registers for one argument more.
     #[inline(always)]
     pub fn stack(
         &self,

@@ -6,9 +6,10 @@
 //! │ kept in order ······ ║ frames of the last walk │                        an ordinary one
 //! ```
 //! A walk stops where the rest is known. An ordinary stack is compared with the thread's last one
-//! (see [`PreviousStack`]). Of a deep stack, the outer end is kept from the last walk: the next deep
-//! walk stops once it has enough inner frames and the kept return addresses are still in place. So
-//! recursion costs the same at every depth: at depth 100,000 a walk visits some 450 frames.
+//! (see [`PreviousStack`]). Of a deep stack, the outer end is kept from the last walk: the next
+//! deep walk stops once it has enough inner frames and the kept return addresses are still in
+//! place. So recursion costs the same at every depth: at depth 100,000 a walk visits some 450
+//! frames.
 
 use core::ops::ControlFlow;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -137,7 +138,8 @@ impl<'a> Frames<'a> {
         ControlFlow::Continue(())
     }
 
-    /// The frame just added is also of the known stack: takes the rest of that, if it is still there.
+    /// The frame just added is also of the known stack: takes the rest of that, if it is still
+    /// there.
     #[inline(never)]
     fn join(&mut self, memory: &mut StackMemory) -> bool {
         self.known_at += 1;
@@ -210,21 +212,22 @@ impl<'a> Frames<'a> {
         }
     }
 
-    /// Copies everything that the walk depended on, if it is done and may be remembered. Gives whether it depended on the
-    /// frame pointer that it began with, too.
+    /// Copies everything that the walk depended on, if it is done and may be remembered. Gives
+    /// whether it depended on the frame pointer that it began with, too.
     pub fn copy_words(&self, memory: &StackMemory, to: &mut StackWords<'_>) -> Option<bool> {
         let is_ordinary = self.len <= self.inner.len();
         let known = &self.buffer.known;
         (is_ordinary && known.copy_words(memory, to)).then(|| known.needs_fp())
     }
 
-    /// Hash of what is kept: from the outermost inwards of an ordinary stack once it is complete, the other way of others.
+    /// Hash of what is kept: from the outermost inwards of an ordinary stack once it is complete,
+    /// the other way of others.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
 
-    /// True if the frame-pointer walk went the same way, up to the frames before `main` or a thread's first function,
-    /// which are C.
+    /// True if the frame-pointer walk went the same way, up to the frames before `main` or a
+    /// thread's first function, which are C.
     pub fn is_confirmed(&self) -> bool {
         self.candidate_agreed && !self.is_spliced && self.len - self.candidate.len <= START_FRAMES
     }
@@ -416,7 +419,8 @@ mod tests {
             assert_eq!((kept(&frames), frames.fingerprint()), (all, whole));
             assert_eq!(frames.walked(), walked);
         };
-        // The same; another innermost frame; another in the middle, behind which the rest is the same; the outermost.
+        // The same; another innermost frame; another in the middle, behind which the rest is the
+        // same; the outermost.
         expect(&mut buffer, &stack, 1);
         stack[0] = 50;
         expect(&mut buffer, &stack, 2);

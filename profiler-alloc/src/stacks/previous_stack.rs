@@ -26,8 +26,9 @@ use crate::unwinder::modules::CodeAddress;
 use crate::unwinder::stack_memory::StackMemory;
 use crate::unwinder::stack_words::StackWords;
 
-/// Words of one frame: place, site, place of the saved frame pointer with the marks below, frame pointer, fingerprint of the
-/// frames from the outermost to this one; and the stack pointer, unless the place tells it.
+/// Words of one frame: place, site, place of the saved frame pointer with the marks below, frame
+/// pointer, fingerprint of the frames from the outermost to this one; and the stack pointer, unless
+/// the place tells it.
 pub const ENTRY: usize = match arch::RETURN_AT {
     Some(_) => SP,
     None => SP + 1,
@@ -150,7 +151,8 @@ impl PreviousStack {
         })
     }
 
-    /// Ok if all frames outwards from entry `at` are still what they were; else the first that is not.
+    /// Ok if all frames outwards from entry `at` are still what they were; else the first that is
+    /// not.
     #[inline]
     pub fn verify(&self, at: usize, memory: &mut StackMemory) -> Result<(), usize> {
         let entries = self.entries.get(at..).unwrap_or_default();
@@ -172,8 +174,8 @@ impl PreviousStack {
         }
     }
 
-    /// Copies everything that the last walk depended on, if it is known whole and there is room. If that fails on the way,
-    /// nothing is left there.
+    /// Copies everything that the last walk depended on, if it is known whole and there is room. If
+    /// that fails on the way, nothing is left there.
     pub fn copy_words(&self, memory: &StackMemory, to: &mut StackWords<'_>) -> bool {
         let entries = &self.entries[self.start..];
         if !self.is_whole || entries.is_empty() || entries.len() > to.room() {
@@ -204,8 +206,8 @@ impl PreviousStack {
         entries.iter().rev().map(|entry| read(entry).site)
     }
 
-    /// Remembers a walk of thread `thread` that went through `inner`, innermost first, and then on from entry `at`. Gives the
-    /// fingerprint of the whole, outermost first.
+    /// Remembers a walk of thread `thread` that went through `inner`, innermost first, and then on
+    /// from entry `at`. Gives the fingerprint of the whole, outermost first.
     pub fn remember(&mut self, thread: u32, inner: &[Entry], at: usize) -> Fingerprint {
         let outer = self.entries.get(at);
         let mut fingerprint = outer.map_or(Fingerprint::EMPTY, |entry| {

@@ -1,11 +1,12 @@
 //! Stacks that a thread was seen on lately, so that the next walk to one of them is not made.
 //!
-//! A walk from the same registers, over words of the stack that still hold what they held, comes
-//! to the same frames (see [`PreviousStack`](crate::stacks::previous_stack::PreviousStack)). The cache
+//! A walk from the same registers, over words of the stack that still hold what they held, comes to
+//! the same frames (see [`PreviousStack`](crate::stacks::previous_stack::PreviousStack)). The cache
 //! keeps these words with the number of the stack.
 //!
 //! ```text
-//! where the walk begins: pc, sp, the first return address ──hash──▶ entry, or one of its seven neighbours
+//! where the walk begins: pc, sp, the first return address ──hash──▶ entry, or one of its seven
+//!                                                                   neighbours
 //! ```
 //! Example: a loop allocates at one place. The first walk reads 11 frames, that is 22 words, and
 //! finds stack 17. The second time these 22 words are compared, and the answer is 17 again.
@@ -26,7 +27,8 @@ const PLACES: usize = 512;
 const NEIGHBOURS: usize = 8;
 /// A stack may depend on so many words, in quads, to be remembered: 512.
 const MOST_QUADS: usize = 128;
-/// Room for the words of all stacks that are remembered: 512 KiB, of which what is used takes memory.
+/// Room for the words of all stacks that are remembered: 512 KiB, of which what is used takes
+/// memory.
 const QUADS: usize = 8192;
 
 /// The stacks seen lately by the threads that use this set of working memory.
@@ -124,9 +126,10 @@ impl StackCache {
             && memory.still_holds(self.words.get(entry.words))
     }
 
-    /// Notes that a walk from `start` found `stack`. When it does so for a second time, it is remembered: `copy` copies the
-    /// words that it depended on, and gives whether it depended on the first frame pointer, too; `None` if that cannot be
-    /// done. Most stacks of some programs never come again, and copying costs as much as a walk.
+    /// Notes that a walk from `start` found `stack`. When it does so for a second time, it is
+    /// remembered: `copy` copies the words that it depended on, and gives whether it depended on
+    /// the first frame pointer, too; `None` if that cannot be done. Most stacks of some programs
+    /// never come again, and copying costs as much as a walk.
     pub fn note(
         &mut self,
         start: Start,

@@ -44,7 +44,8 @@ impl Trie {
             .then_some(number as u32)
     }
 
-    /// Number of the stack that ends at `node`; made if it is new, at `now_ns`. `None` if the table is full.
+    /// Number of the stack that ends at `node`; made if it is new, at `now_ns`. `None` if the table
+    /// is full.
     pub fn stack(&self, store: &Store, node: u32, now_ns: u64) -> Option<u32> {
         let cells = store.nodes.get(node as usize)?;
         let known = cells.stack.load(Ordering::Acquire);

@@ -43,7 +43,8 @@ impl Workspaces {
     pub fn new(depth: usize) -> Option<&'static Workspaces> {
         // Made where it stays: it would be 200 KiB of stack.
         let pool = memory::leak_uninit::<Workspaces>()?;
-        // SAFETY: the memory is zero, for which a free set without scratch is a value; nobody else reaches it yet.
+        // SAFETY: the memory is zero, for which a free set without scratch is a value; nobody else
+        // reaches it yet.
         let pool = unsafe { pool.assume_init_ref() };
         for set in &pool.sets {
             set.taken.store(true, Ordering::Relaxed);
@@ -83,7 +84,8 @@ impl Deref for Taken {
     type Target = Workspace;
 
     fn deref(&self) -> &Workspace {
-        // SAFETY: initialised by `Workspaces::new` before `taken` was first cleared, and `taken` is ours until dropped.
+        // SAFETY: initialised by `Workspaces::new` before `taken` was first cleared, and `taken` is
+        // ours until dropped.
         unsafe { (*self.set.scratch.get()).assume_init_ref() }
     }
 }

@@ -1,5 +1,5 @@
-//! What unwinding has to know of the machine: its registers' numbers, where a call puts the return address, and what else
-//! stands in that word.
+//! What unwinding has to know of the machine: its registers' numbers, where a call puts the return
+//! address, and what else stands in that word.
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;

@@ -1,5 +1,5 @@
-//! What a walk meets beside functions that compilers made: other stacks, trampolines, code made at run time. All of it
-//! rare, and kept out of the walk itself.
+//! What a walk meets beside functions that compilers made: other stacks, trampolines, code made at
+//! run time. All of it rare, and kept out of the walk itself.
 
 use crate::ffi::os;
 use crate::unwinder::arch;

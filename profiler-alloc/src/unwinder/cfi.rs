@@ -1,5 +1,6 @@
-//! One 64-bit rule per return address: how to get from a frame to its caller, compiled from the module's unwind table
-//! (`.eh_frame`, System V ABI AMD64, section 4.2.4; DWARF 5, section 6.4; DWARF for the Arm 64-bit Architecture).
+//! One 64-bit rule per return address: how to get from a frame to its caller, compiled from the
+//! module's unwind table (`.eh_frame`, System V ABI AMD64, section 4.2.4; DWARF 5, section 6.4;
+//! DWARF for the Arm 64-bit Architecture).
 //!
 //! ```text
 //! bit 63   62 61   60         40…59                    20…39                 0…19
@@ -7,11 +8,11 @@
 //!                  0 sp       (signed words;           (signed words;        (signed words)
 //!                  1 fp       0: still in its register) 0: fp unchanged)
 //! ```
-//! Where every call puts the return address at the same place, as on x86-64, that field is not there, and the other two are
-//! of 24 bits, in bytes.
+//! Where every call puts the return address at the same place, as on x86-64, that field is not
+//! there, and the other two are of 24 bits, in bytes.
 //!
-//! Nearly all code compiled from Rust, C and C++ fits. What runs between two stacks needs more: signal trampolines, and
-//! the functions that coroutines begin in. Of these, kind 3:
+//! Nearly all code compiled from Rust, C and C++ fits. What runs between two stacks needs more:
+//! signal trampolines, and the functions that coroutines begin in. Of these, kind 3:
 //! ```text
 //! bit 60   59         58       57          56          42…55         28…41           14…27    0…13
 //! base     through    signal   return at   fp saved    saved fp      return address  k        n
@@ -35,8 +36,9 @@ pub struct UnwindRule(u64);
 /// What a rule says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
-    /// The caller's frame begins at `base + offset`. From there, its frame pointer was saved at `saved_fp`, if that is not 0,
-    /// and its return address at `return_at`; without that it is still in its register.
+    /// The caller's frame begins at `base + offset`. From there, its frame pointer was saved at
+    /// `saved_fp`, if that is not 0, and its return address at `return_at`; without that it is
+    /// still in its register.
     Caller {
         from_fp: bool,
         offset: isize,
@@ -248,11 +250,13 @@ fn look_up(index: usize, end: usize, pc: usize) -> Option<(usize, usize)> {
     Some((eh_frame as usize, offset.0))
 }
 
-/// What fits a rule of no compiler's function, such as these of two coroutines' first functions and of a signal's:
+/// What fits a rule of no compiler's function, such as these of two coroutines' first functions and
+/// of a signal's:
+///
 /// ```text
-/// CFA = rbp + 16, return address and rbp below        as of any function, but rbp is another stack's
-/// CFA = [rbp] + 24, return address at CFA - 16        at rbp stands where the other stack was left
-/// CFA = [rsp + 160], return address at rsp + 168      what the kernel saved of the registers
+/// CFA = rbp + 16, return address and rbp below      any function's, but rbp is another stack's
+/// CFA = [rbp] + 24, return address at CFA - 16      at rbp stands where the other stack was left
+/// CFA = [rsp + 160], return address at rsp + 168    what the kernel saved of the registers
 /// ```
 #[cold]
 #[inline(never)]
@@ -349,8 +353,8 @@ fn bytes(start: usize, low: usize, end: usize) -> Option<&'static [u8]> {
     if start == 0 || start < low || start >= end {
         return None;
     }
-    // SAFETY: `low..end` lies in one loaded segment of a module that holds a frame of this very stack, so it is mapped
-    // and read-only for as long as this walk lasts.
+    // SAFETY: `low..end` lies in one loaded segment of a module that holds a frame of this very
+    // stack, so it is mapped and read-only for as long as this walk lasts.
     Some(unsafe { core::slice::from_raw_parts(start as *const u8, end - start) })
 }
 
@@ -443,8 +447,8 @@ mod tests {
         }
     }
 
-    /// Every function of every module of this test, at its beginning, at its end and in between: another interpreter comes to
-    /// the same.
+    /// Every function of every module of this test, at its beginning, at its end and in between:
+    /// another interpreter comes to the same.
     #[test]
     fn programs_come_to_what_gimli_comes_to() {
         use gimli::{CfaRule, EhFrame, RegisterRule, UnwindContext, UnwindSection};

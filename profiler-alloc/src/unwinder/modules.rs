@@ -4,8 +4,8 @@
 //! Modules that were there before the program's first allocation *stay* until the process ends. Any
 //! other may be unloaded, and another library may take its addresses. So for an address of such a
 //! module the loader is asked each time, and what is remembered of the address (unwind rules,
-//! stacks) is remembered of its [`CodeAddress`]: the address and the module together. A module's number is
-//! never given to another; the same file loaded again at the same place has its old one.
+//! stacks) is remembered of its [`CodeAddress`]: the address and the module together. A module's
+//! number is never given to another; the same file loaded again at the same place has its old one.
 
 use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 

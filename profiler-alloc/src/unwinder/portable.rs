@@ -1,4 +1,5 @@
-//! The unwinder for machines our own does not know: the `backtrace` crate, over the system's unwind library.
+//! The unwinder for machines our own does not know: the `backtrace` crate, over the system's unwind
+//! library.
 
 use core::ops::ControlFlow;
 
@@ -9,7 +10,8 @@ use crate::unwinder::frame::Why;
 /// Gives every return address to `visit`, innermost first.
 #[cfg(can_record)]
 pub fn walk(mut visit: impl FnMut(usize) -> ControlFlow<()>) -> End {
-    // SAFETY: unsynchronised is right here: only symbol lookup shares state, and this never looks up a symbol.
+    // SAFETY: unsynchronised is right here: only symbol lookup shares state, and this never looks
+    // up a symbol.
     unsafe {
         backtrace::trace_unsynchronized(|frame| visit(frame.ip() as usize).is_continue());
     }

@@ -7,8 +7,8 @@ use crate::unwinder::stack_words::{Quad, StackWord};
 /// Bytes of a stack that is not the thread's own (signal stack, coroutine) that a walk may explore.
 const FOREIGN_LIMIT: usize = 1 << 20;
 const PAGE: usize = 4096;
-/// Stacks that a walk may be on, one after the other. Recursion that takes a stack of 1 MiB whenever there is no room left
-/// is on 100 of them with 100 MiB.
+/// Stacks that a walk may be on, one after the other. Recursion that takes a stack of 1 MiB
+/// whenever there is no room left is on 100 of them with 100 MiB.
 const MOST_CHANGES: usize = 256;
 
 /// Pages that are tried at most to reach the known part of the thread's own stack: 16 MiB.
@@ -116,8 +116,8 @@ impl StackMemory {
         self.changes > 0
     }
 
-    /// Goes to the stack that holds `address`, as the walk, having come to `sp` on this one, is led there. False if there is
-    /// none to read, or nothing that can be in use.
+    /// Goes to the stack that holds `address`, as the walk, having come to `sp` on this one, is led
+    /// there. False if there is none to read, or nothing that can be in use.
     ///
     /// A signal's handler may run above what it interrupted: on a stack that is a variable there.
     #[cold]

@@ -40,8 +40,8 @@ pub type Quad = [StackWord; QUAD];
 // SAFETY: eight integers.
 unsafe impl Plain for Quad {}
 
-/// The words of one stack as they are written: addresses are aligned, and each is above the one before. What is left of the
-/// last quad repeats the last word.
+/// The words of one stack as they are written: addresses are aligned, and each is above the one
+/// before. What is left of the last quad repeats the last word.
 pub struct StackWords<'a> {
     quads: &'a mut [Quad],
     len: usize,

@@ -1,7 +1,8 @@
-//! A flamegraph that is compared with another recording: as wide as the new one, red where it has more, blue where less.
+//! A flamegraph that is compared with another recording: as wide as the new one, red where it has
+//! more, blue where less.
 //!
-//! Frames are the same if they read the same. What only the base has cannot be as wide as anything in the new recording; it
-//! counts in the frame above it, which shows as less there.
+//! Frames are the same if they read the same. What only the base has cannot be as wide as anything
+//! in the new recording; it counts in the frame above it, which shows as less there.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -101,7 +102,8 @@ fn compared((stacks, tree): (&Stacks, &CallTree), base: Base<'_>) -> Vec<String>
         nodes[place].own = nodes[place].own.saturating_add(node.own.max(0));
         places[index] = place;
     }
-    // By node of the base's tree: its number here or that of the innermost frame above it that is here, and which it is.
+    // By node of the base's tree: its number here or that of the innermost frame above it that is
+    // here, and which it is.
     let mut places = vec![(0, true); base.tree.nodes.len()];
     for (index, node) in base.tree.nodes.iter().enumerate().skip(1) {
         let (parent, is_here) = places[node.parent];

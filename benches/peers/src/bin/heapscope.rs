@@ -1,5 +1,5 @@
-//! The workloads under heapscope, which takes ten frames of every allocation. Its report goes to a file of the temporary
-//! folder and is removed.
+//! The workloads under heapscope, which takes ten frames of every allocation. Its report goes to a
+//! file of the temporary folder and is removed.
 
 #[global_allocator]
 static ALLOC: heapscope::Alloc = heapscope::Alloc::system();

@@ -1,4 +1,5 @@
-//! Fills in a page of the documentation: the parts between marks are replaced, plots are drawn beside it.
+//! Fills in a page of the documentation: the parts between marks are replaced, plots are drawn
+//! beside it.
 //!
 //! ```text
 //! <!-- peers: wall -->
@@ -17,7 +18,8 @@ use super::show;
 
 const END: &str = "<!-- end -->";
 
-/// Replaces every marked part of `file`, and draws the plots into the folder of the file's name without ending.
+/// Replaces every marked part of `file`, and draws the plots into the folder of the file's name
+/// without ending.
 pub fn fill(file: &Path, results: &Results) -> Result<()> {
     let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
     fs::write(file, filled(&text, results)?)?;

@@ -14,7 +14,8 @@ use super::subjects::{COUNTED, SUBJECTS, Scale, Subject, is_installed};
 
 /// Threads on which one workload is run to show how it scales.
 const THREADS: [usize; 4] = [2, 4, 8, 16];
-/// Lengths of one workload, as parts of its amount, to show how the default recording's cost falls with time.
+/// Lengths of one workload, as parts of its amount, to show how the default recording's cost falls
+/// with time.
 const LENGTHS: [f64; 4] = [0.03, 0.1, 0.3, 3.0];
 
 /// What to run, and how much of it.
@@ -121,7 +122,8 @@ impl Plan<'_> {
             let is_curve = CURVES.iter().any(|curve| curve.name == workload.name);
             for subject in COUNTED {
                 let is_slow = subject.build == Build::Portable;
-                // Curves are memprof's own, and only stacks that are walked are of interest with another unwinder.
+                // Curves are memprof's own, and only stacks that are walked are of interest with
+                // another unwinder.
                 let is_apt = match is_curve {
                     true if is_slow => workload.name.starts_with("walked"),
                     true => ["memprof", "system"].contains(&subject.program),
@@ -252,7 +254,8 @@ impl Plan<'_> {
             && (self.programs.get(subject.build, subject.program)).is_some()
     }
 
-    /// All subjects of a case, beginning with another one each round. What they print must be the same.
+    /// All subjects of a case, beginning with another one each round. What they print must be the
+    /// same.
     fn run_case(&self, case: &Case, round: usize, results: &mut Results) -> Result<()> {
         let mut printed: Option<Vec<u8>> = None;
         let count = case.subjects.len();
@@ -297,7 +300,8 @@ impl Plan<'_> {
     }
 }
 
-/// Two programs from crates.io, as docs/programs/repeat.sh has built them with and without the allocator.
+/// Two programs from crates.io, as docs/programs/repeat.sh has built them with and without the
+/// allocator.
 fn published(folder: &Path) -> Vec<Case> {
     let names = ["system", "memprof, off", "memprof, default", "memprof, all"];
     let subjects = || {

@@ -27,7 +27,8 @@ pub struct Machine {
     pub kernel: String,
     pub rustc: String,
     pub date: String,
-    /// Processes that wanted to run when the measurement began; more than one or two, and times mean little.
+    /// Processes that wanted to run when the measurement began; more than one or two, and times
+    /// mean little.
     pub load: f64,
 }
 

@@ -30,7 +30,8 @@ pub struct Line<'a> {
     pub bytehound: Option<&'a Path>,
 }
 
-/// Runs `line` as `subject` says, files going to `folder`. Gives the cost, and the beginning of what was printed.
+/// Runs `line` as `subject` says, files going to `folder`. Gives the cost, and the beginning of
+/// what was printed.
 pub fn run(subject: &Subject, line: &Line<'_>) -> Result<(Cost, Vec<u8>)> {
     let file = line.folder.join("profile");
     clear(line.folder)?;
@@ -56,7 +57,8 @@ pub fn run(subject: &Subject, line: &Line<'_>) -> Result<(Cost, Vec<u8>)> {
     let printed = line.folder.join("printed");
     command.stdout(File::create(&printed)?);
     let cost = measured(command).with_context(|| format!("{}: {words:?}", subject.name))?;
-    // As much as is compared: a program's peak memory includes what the one that started it has ever had.
+    // As much as is compared: a program's peak memory includes what the one that started it has
+    // ever had.
     let mut output = Vec::new();
     File::open(printed)?.take(4096).read_to_end(&mut output)?;
     clear(line.folder)?;

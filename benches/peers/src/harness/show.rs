@@ -278,7 +278,8 @@ fn lengths(results: &Results) -> Table {
     }
 }
 
-/// Points of a curve: the number in the workload's name, and instructions beyond the system's for one pair.
+/// Points of a curve: the number in the workload's name, and instructions beyond the system's for
+/// one pair.
 pub fn points(results: &Results, prefix: &str, subject: &str) -> Vec<(f64, f64)> {
     let of = |workload: &str, subject: &str| {
         results

@@ -21,15 +21,15 @@ fn pair(turn: usize) -> u64 {
     black_box(Box::new([turn as u64; 6]))[0] & 1
 }
 
-/// Each from another of `1 << BITS` stacks, in turn, of as many frames whatever their number: at every level one of two calls
-/// is made.
+/// Each from another of `1 << BITS` stacks, in turn, of as many frames whatever their number: at
+/// every level one of two calls is made.
 pub fn on_stacks<const BITS: usize>(amount: usize, _: usize) -> u64 {
     let depth = const { 32 - 2 * BITS };
     (0..amount).map(|turn| choose(BITS, turn, depth)).sum()
 }
 
-/// From so many frames below each of 4,096 callers in turn. They differ at their outer end, so that a stack has to be walked
-/// to tell it, and there are too many to be recognized.
+/// From so many frames below each of 4,096 callers in turn. They differ at their outer end, so that
+/// a stack has to be walked to tell it, and there are too many to be recognized.
 pub fn under_callers<const DEPTH: usize>(amount: usize, _: usize) -> u64 {
     const BITS: usize = 12;
     let caller = |turn: usize| turn.reverse_bits() >> (usize::BITS as usize - BITS);
@@ -38,8 +38,8 @@ pub fn under_callers<const DEPTH: usize>(amount: usize, _: usize) -> u64 {
     turns.sum()
 }
 
-/// At each of so many levels, which take two frames, one of two calls is made, as the bits of `turn` say, and so many frames
-/// further in, a pair.
+/// At each of so many levels, which take two frames, one of two calls is made, as the bits of
+/// `turn` say, and so many frames further in, a pair.
 #[inline(never)]
 fn choose(bits: usize, turn: usize, depth: usize) -> u64 {
     if bits == 0 {

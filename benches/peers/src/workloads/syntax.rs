@@ -1,5 +1,5 @@
-//! What a compiler does: a small language is read into boxed trees, names are interned, constants folded, and the result is
-//! lowered into an arena.
+//! What a compiler does: a small language is read into boxed trees, names are interned, constants
+//! folded, and the result is lowered into an arena.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! A PostgreSQL server of the test's own: a cluster in a temporary folder, reached by a socket there.
+//! A PostgreSQL server of the test's own: a cluster in a temporary folder, reached by a socket
+//! there.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -95,7 +96,8 @@ fn is_root() -> bool {
     id.stdout == b"0\n"
 }
 
-/// The folder with `initdb` and `pg_ctl`: Debian keeps one for each version, and links `psql` alone.
+/// The folder with `initdb` and `pg_ctl`: Debian keeps one for each version, and links `psql`
+/// alone.
 fn programs() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()

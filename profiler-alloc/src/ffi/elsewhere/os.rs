@@ -94,8 +94,8 @@ pub fn is_privileged() -> bool {
 pub fn env(name: &str) -> Option<&'static [u8]> {
     let mut c_name = [0u8; 64];
     c_name[..name.len()].copy_from_slice(name.as_bytes());
-    // SAFETY: the name ends with a zero, being shorter than its buffer; callers copy the bytes before
-    // they do anything else.
+    // SAFETY: the name ends with a zero, being shorter than its buffer; callers copy the bytes
+    // before they do anything else.
     unsafe {
         let value = libc::getenv(c_name.as_ptr().cast());
         (!value.is_null()).then(|| CStr::from_ptr(value).to_bytes())
@@ -148,7 +148,8 @@ pub fn warn(parts: &[&[u8]]) {
         len += take;
     }
     line[len] = b'\n';
-    // SAFETY: the buffer holds len + 1 bytes. A failed or short write loses a warning, nothing else.
+    // SAFETY: the buffer holds len + 1 bytes. A failed or short write loses a warning, nothing
+    // else.
     unsafe { libc::write(2, line.as_ptr().cast(), (len + 1) as _) };
 }
 
@@ -307,7 +308,8 @@ mod system {
     pub fn rss() -> u64 {
         let mut info = core::mem::MaybeUninit::<libc::proc_taskinfo>::zeroed();
         let len = size_of::<libc::proc_taskinfo>() as i32;
-        // SAFETY: the buffer is as long as stated, and zeros are a value of the plain integers in it.
+        // SAFETY: the buffer is as long as stated, and zeros are a value of the plain integers in
+        // it.
         unsafe {
             let buffer = info.as_mut_ptr().cast();
             libc::proc_pidinfo(libc::getpid(), libc::PROC_PIDTASKINFO, 0, buffer, len);

@@ -1,5 +1,5 @@
-//! Memory from the system's allocator, which is not the program's: what counting takes is little, and
-//! stays.
+//! Memory from the system's allocator, which is not the program's: what counting takes is little,
+//! and stays.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 

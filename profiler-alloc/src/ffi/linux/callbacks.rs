@@ -11,8 +11,8 @@ pub fn at_exit(handler: extern "C" fn()) -> bool {
     unsafe { libc::atexit(handler) == 0 }
 }
 
-/// Has `before` and `in_parent` called around a fork in the parent, and `in_child` in the child. All
-/// of them must call only what is safe after a fork.
+/// Has `before` and `in_parent` called around a fork in the parent, and `in_child` in the child.
+/// All of them must call only what is safe after a fork.
 pub fn at_fork(before: extern "C" fn(), in_parent: extern "C" fn(), in_child: extern "C" fn()) {
     // SAFETY: all handlers have the type asked for, and do not unwind.
     unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };

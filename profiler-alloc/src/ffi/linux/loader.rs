@@ -78,12 +78,13 @@ impl<'a> LoadedModule<'a> {
         if link_map == 0 {
             return None;
         }
-        // SAFETY: the caller's promise; a link map's first two fields are the load bias and the name.
+        // SAFETY: the caller's promise; a link map's first two fields are the load bias and the
+        // name.
         unsafe {
             let bias = *(link_map as *const usize);
             let name = *((link_map + size_of::<usize>()) as *const *const libc::c_char);
-            // The loader may mean the segment with the code. The ELF header stands at the beginning of the file, which has
-            // address 0 in nearly every library.
+            // The loader may mean the segment with the code. The ELF header stands at the beginning
+            // of the file, which has address 0 in nearly every library.
             let header = elf_header(start).or_else(|| {
                 os::is_readable(bias..bias + 1)
                     .then(|| elf_header(bias))
@@ -113,7 +114,8 @@ impl<'a> LoadedModule<'a> {
 }
 
 impl BuildId {
-    /// Finds the GNU build-id among notes: name size, description size, type, name, description, each padded to 4.
+    /// Finds the GNU build-id among notes: name size, description size, type, name, description,
+    /// each padded to 4.
     pub fn among(mut notes: &[u8]) -> Option<BuildId> {
         const NT_GNU_BUILD_ID: u32 = 3;
         while notes.len() >= 12 {
@@ -172,15 +174,16 @@ impl Loader {
         }
     }
 
-    /// As [`holding`](Self::holding), without taking the loader's lock. False if that cannot be told.
+    /// As [`holding`](Self::holding), without taking the loader's lock. False if that cannot be
+    /// told.
     fn find(&self, address: usize, visit: &mut impl FnMut(&LoadedModule<'_>)) -> bool {
         let Some(find_object) = self.find_object else {
             return false;
         };
         let mut found = [0usize; 16];
         let mut is_known = false;
-        // SAFETY: `found` is larger than struct dl_find_object (5 fields and 7 reserved words). The object holds a frame of
-        // the calling thread, so it stays loaded.
+        // SAFETY: `found` is larger than struct dl_find_object (5 fields and 7 reserved words). The
+        // object holds a frame of the calling thread, so it stays loaded.
         unsafe {
             if find_object(address as *mut c_void, &mut found) == 0 {
                 let [_, start, _, link_map, ..] = found;
@@ -201,7 +204,8 @@ pub fn each<V: FnMut(usize, &LoadedModule<'_>)>(visit: V) {
         _: usize,
         context: *mut c_void,
     ) -> c_int {
-        // SAFETY: the loader passes a valid description and holds its lock, so the object stays; `context` is that of `each`.
+        // SAFETY: the loader passes a valid description and holds its lock, so the object stays;
+        // `context` is that of `each`.
         unsafe {
             let (info, (position, visit)) = (&*info, &mut *context.cast::<(usize, V)>());
             let segments = core::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum as usize);

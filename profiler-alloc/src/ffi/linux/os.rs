@@ -360,11 +360,12 @@ const UNKNOWN: u8 = 0;
 const BY_POPULATING: u8 = 1;
 const BY_COPYING: u8 = 2;
 
-/// True if all pages that `range` touches can be read. Where the kernel may not be asked, the answer is no.
+/// True if all pages that `range` touches can be read. Where the kernel may not be asked, the
+/// answer is no.
 ///
-/// The kernel is asked to make the pages ready for reading. Older ones do not know how, and emulators may take it for
-/// advice that means nothing: there it has to copy a word of each page for a call that is invalid otherwise, which debugging
-/// tools remark upon.
+/// The kernel is asked to make the pages ready for reading. Older ones do not know how, and
+/// emulators may take it for advice that means nothing: there it has to copy a word of each page
+/// for a call that is invalid otherwise, which debugging tools remark upon.
 pub fn is_readable(range: Range<usize>) -> bool {
     if range.is_empty() {
         return false;

@@ -183,7 +183,9 @@ impl<'a> QueryEvent<'a> {
 /// fn execute(sql: &str) -> Result<u64, ()> {
 ///     let start = Instant::now();
 ///     let result = run(sql);
-///     let event = QueryEvent::new("my database", sql).elapsed(start.elapsed()).failed(result.is_err());
+///     let event = QueryEvent::new("my database", sql)
+///         .elapsed(start.elapsed())
+///         .failed(result.is_err());
 ///     record(match result {
 ///         Ok(rows) => event.rows(rows),
 ///         Err(_) => event,

@@ -65,7 +65,8 @@ fn could_be_one(queries: &[&Query]) -> bool {
 /// does.
 ///
 /// ```text
-/// let pair = (account(1), account(2));        two queries in one run of one statement, which calls `account` twice
+/// let pair = (account(1), account(2));    two queries in one run of one statement, which calls
+///                                         `account` twice
 /// ```
 fn are_written(queries: &[&Query]) -> bool {
     let are_so_many = |statement: StatementRun| queries.len() as u64 <= u64::from(statement.calls);

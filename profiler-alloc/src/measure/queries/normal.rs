@@ -7,8 +7,9 @@
 //! `AS`.
 //!
 //! ```text
-//! SELECT * FROM t WHERE id IN (1, -2, NULL)        shown: SELECT * FROM t WHERE id IN (?, …)
-//! select * from "t" where id in (7)                shown: select * from "t" where id in (?)      shape: the same
+//! SELECT * FROM t WHERE id IN (1, -2, NULL)    shown: SELECT * FROM t WHERE id IN (?, …)
+//! select * from "t" where id in (7)            shown: select * from "t" where id in (?)
+//!                                              shape: the same for both
 //! ```
 
 #[cfg(test)]

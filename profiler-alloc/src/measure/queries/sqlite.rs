@@ -3,8 +3,10 @@
 //! SQLite tells when a statement begins, gives a row, and ends. Two of its ways are not so simple:
 //!
 //! ```text
-//! DELETE of two parents, whose children go with them      begin, begin, begin, end          the first one counts
-//! SELECT after another connection changed the schema      begin, end, row, row, end         the last one counts
+//! DELETE of two parents, whose children go with them:     begin, begin, begin, end
+//!                                                         ^^^^^ counts
+//! SELECT after another connection changed the schema:     begin, end, row, row, end
+//!                                                              counts           ^^^
 //! ```
 
 use core::cell::{Cell, RefCell};

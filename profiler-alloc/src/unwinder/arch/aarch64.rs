@@ -1,7 +1,8 @@
 //! AArch64 (DWARF for the Arm 64-bit Architecture; Procedure Call Standard, AAPCS64).
 //!
-//! A call puts the return address in x30, and every function that makes calls itself puts it where it likes, perhaps signed:
-//! some of the bits above the address are then a code that the function checks before it returns.
+//! A call puts the return address in x30, and every function that makes calls itself puts it where
+//! it likes, perhaps signed: some of the bits above the address are then a code that the function
+//! checks before it returns.
 
 use gimli::{AArch64, Register};
 
@@ -13,8 +14,9 @@ pub const RETURN_AT: Option<isize> = None;
 
 /// The return address in a word of the stack, without its signature.
 ///
-/// Which bits are the signature depends on how many an address has, which the kernel chose: the machine knows. On one
-/// without signatures the instruction, `xpaclri`, is one of those that do nothing, and an unsigned address stays as it is.
+/// Which bits are the signature depends on how many an address has, which the kernel chose: the
+/// machine knows. On one without signatures the instruction, `xpaclri`, is one of those that do
+/// nothing, and an unsigned address stays as it is.
 #[inline(always)]
 pub fn address_in(word: usize) -> usize {
     let address;

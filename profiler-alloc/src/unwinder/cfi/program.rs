@@ -1,8 +1,10 @@
-//! The programs of an unwind table, run as far as a walk needs them: where the caller's frame begins, its return address and
-//! its frame pointer. Of all other registers nothing is kept, so that this fits on a small stack.
+//! The programs of an unwind table, run as far as a walk needs them: where the caller's frame
+//! begins, its return address and its frame pointer. Of all other registers nothing is kept, so
+//! that this fits on a small stack.
 //!
 //! ```text
-//! FDE  which code, which CIE; its program runs from the function's beginning to the instruction looked for
+//! FDE  which code, which CIE; its program runs from the beginning of the function to the
+//!      instruction that is looked for
 //! CIE  what many FDEs have in common; its program runs before theirs
 //! ```
 
@@ -57,8 +59,8 @@ pub struct FrameEntry {
 const MOST_REMEMBERED: usize = 4;
 
 impl FrameEntry {
-    /// The entry at `offset` of a section that stands at `address`. `None` of what is none, or is of a kind that compilers do
-    /// not make.
+    /// The entry at `offset` of a section that stands at `address`. `None` of what is none, or is
+    /// of a kind that compilers do not make.
     pub fn at(section: &'static [u8], address: usize, offset: usize) -> Option<FrameEntry> {
         let all = Bytes {
             bytes: section,
@@ -324,7 +326,8 @@ impl Bytes {
         Some(taken)
     }
 
-    /// What an entry holds behind its length. `None` of the end of the section, and of one that needs 64 bits for that.
+    /// What an entry holds behind its length. `None` of the end of the section, and of one that
+    /// needs 64 bits for that.
     fn entry(&mut self) -> Option<Bytes> {
         match self.unsigned(4)? {
             0 | 0xffff_ffff => None,

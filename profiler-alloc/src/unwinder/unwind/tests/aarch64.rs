@@ -12,7 +12,8 @@ unsafe extern "C" {
     /// The same, from a function that keeps its return address, and does not say where.
     fn memprof_test_call_untold(with: *mut c_void, call: Call);
 
-    /// Its own pc, sp, fp and x30, which holds its return address; first without a frame, then in an open one.
+    /// Its own pc, sp, fp and x30, which holds its return address; first without a frame, then in
+    /// an open one.
     fn memprof_test_leaf(registers: &mut [[usize; 4]; 2]);
 }
 
