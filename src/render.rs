@@ -4,6 +4,7 @@
 mod axis;
 pub(crate) mod cell;
 mod csv;
+mod cut;
 mod diff_html;
 mod diff_json;
 mod diff_text;

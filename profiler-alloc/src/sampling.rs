@@ -4,6 +4,7 @@
 
 pub mod at_peak;
 pub mod block;
+pub mod calibration;
 pub mod draws;
 pub mod fast_path;
 pub mod filter;

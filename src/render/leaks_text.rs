@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
+use super::cut::cut_middle;
 use super::escape::escape;
 use super::footer::footer;
 use super::format;
 use super::style::TITLE;
-use super::text::cut_middle;
 use super::tree_text::{frame_name, value};
 use crate::report::{Bytes, LeakGrowth, Metric, Site, StackFrame, Stacks};
 use unicode_width::UnicodeWidthStr;

@@ -3,11 +3,11 @@
 
 use std::io::{self, Write};
 
+use super::cut::cut_middle;
 use super::escape::escape;
 use super::footer::{faults, sampling};
 use super::format::{bytes, seconds, size};
 use super::style::TITLE;
-use super::text::cut_middle;
 use crate::report::{Bytes, Live, LiveRow, LiveSort, Place, ProcessStatus};
 use crate::units::Count;
 use unicode_width::UnicodeWidthStr;

@@ -1,8 +1,8 @@
 //! What all timelines say of the spans of functions with `#[profile]`.
 
+use super::cut::cut_middle;
 use super::escape::escape;
 use super::format;
-use super::text::cut_middle;
 use crate::report::{CallSpan, Timeline};
 
 /// Functions shown at most.

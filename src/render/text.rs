@@ -1,23 +1,21 @@
 //! Reports as line tables, in memory_profiler's layout.
 
+mod footer;
+
 use std::io::{self, Write};
 use std::str::FromStr;
 
-use super::style::{FAINT, TITLE};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-
+use super::cut::cut;
 use super::escape::{escape, escape_source};
+use super::style::{FAINT, GAP_MARK, TITLE};
 use super::{Renderer, format};
-use crate::report::{
-    Basis, Bytes, Figures, Line, Metric, NOISE, Note, Report, Scope, State, Table,
-};
+use crate::report::{Basis, Bytes, Figures, Line, Metric, Note, Report, Table};
+use footer::footer;
 
 /// Least width of a column of figures.
 const COLUMN: usize = 12;
 /// Between the last figure and the source line.
 const GAP: usize = 3;
-/// What stands in place of lines that are left out.
-const GAP_MARK: &str = "⋮";
 /// Least room for a source line.
 const MIN_SOURCE_WIDTH: usize = 16;
 
@@ -304,115 +302,6 @@ fn room(width: usize, used: usize) -> usize {
     (used + MIN_SOURCE_WIDTH).next_multiple_of(width.max(1)) - used
 }
 
-/// A name or a path in `width` columns of a terminal. What is too long loses a part before its end,
-/// as that is what tells it from others: `app::inde…::write_all`.
-pub(super) fn cut_middle(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let room = width.saturating_sub(1);
-    // The end gets a little more than the beginning.
-    let front = room * 2 / 5;
-    let kept = |chars: &mut dyn Iterator<Item = char>, room: usize| -> Vec<char> {
-        let mut used = 0;
-        let fits = |char: &char| {
-            used += char.width().unwrap_or(0);
-            used <= room
-        };
-        chars.take_while(fits).collect()
-    };
-    let start = kept(&mut text.chars(), front);
-    let end = kept(&mut text.chars().rev(), room - front);
-    let end = end.into_iter().rev();
-    start.into_iter().chain(['…']).chain(end).collect()
-}
-
-/// `text` cut to `width` columns of a terminal.
-pub(super) fn cut(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let mut used = 1;
-    let mut shown: String = (text.chars())
-        .take_while(|char| {
-            used += char.width().unwrap_or(0);
-            used <= width
-        })
-        .collect();
-    shown.push('…');
-    shown
-}
-
-fn footer(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    if report.recording.state == State::Recording {
-        writeln!(out, "The program still runs, or was killed.")?;
-    }
-    if report.basis == Basis::Counters {
-        writeln!(out, "Exact: counted between the statements.")?;
-        return super::footer::faults(&report.unattributed, &report.losses, &report.defects, out);
-    }
-    left_out(report, out)?;
-    super::footer::sampling(&report.sampling, out)?;
-    if !report.sampling.exact {
-        let percent = NOISE * 100.0;
-        writeln!(
-            out,
-            "`~` marks figures whose standard error is above {percent:.0} %."
-        )?;
-    }
-    if report.elsewhere.allocated.bytes != 0 {
-        let whose = match report.scope {
-            Scope::User => {
-                "function of the program's own source on the stack (`--all` shows all functions)"
-            }
-            Scope::All => "known function on the stack",
-        };
-        writeln!(
-            out,
-            "Elsewhere: {} allocated with no {whose}; {} of it live.",
-            format::bytes(report.elsewhere.allocated.bytes),
-            format::bytes(report.elsewhere.live.bytes),
-        )?;
-    }
-    super::footer::faults(&report.unattributed, &report.losses, &report.defects, out)
-}
-
-/// Says what does not stand above, and how to see it.
-fn left_out(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    if let Some(left_out) = report.left_out {
-        let (functions, hold, them) = match left_out.functions {
-            1 => ("1 more function".to_owned(), "holds", "it"),
-            more => (
-                format!("{} more functions", format::count(more as i64)),
-                "hold",
-                "them",
-            ),
-        };
-        writeln!(
-            out,
-            "Left out: {functions}, which {hold} {} of the peak and {} of the bytes allocated; `--all-functions` shows {them}.",
-            share(left_out.of_peak),
-            share(left_out.of_allocated),
-        )?;
-    }
-    if report.tables.iter().any(|table| !table.gaps.is_empty()) {
-        writeln!(
-            out,
-            "`{GAP_MARK}` stands for lines that touched no memory; `--lines all` shows them."
-        )?;
-    }
-    Ok(())
-}
-
-/// `part` of 1 in percent: as small as it is, it is not called nothing.
-fn share(part: f64) -> String {
-    match part * 100.0 {
-        0.0 => "nothing".to_owned(),
-        percent if percent < 0.05 => "less than 0.1 %".to_owned(),
-        percent => format!("{percent:.1} %"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -423,35 +312,5 @@ mod tests {
         assert_eq!(room(50, 34), 16);
         assert_eq!(room(40, 34), 46);
         assert_eq!(room(0, 34), 16);
-    }
-
-    #[test]
-    fn a_small_share_is_not_called_nothing() {
-        let shares = [0.0, 0.0001, 0.0004, 0.0006, 0.1234].map(share);
-        let words = [
-            "nothing",
-            "less than 0.1 %",
-            "less than 0.1 %",
-            "0.1 %",
-            "12.3 %",
-        ];
-        assert_eq!(shares, words);
-    }
-
-    #[test]
-    fn names_are_cut_in_the_middle() {
-        assert_eq!(cut_middle("app::load", 9), "app::load");
-        assert_eq!(cut_middle("app::load::parse", 11), "app:…:parse");
-        assert_eq!(cut_middle("日本語日本語", 9), "日…本語");
-        assert_eq!(cut_middle("app", 1), "…");
-        assert_eq!(cut_middle("app", 0), "…");
-    }
-
-    #[test]
-    fn text_is_cut_by_what_it_takes_on_the_screen() {
-        assert_eq!(cut("let x", 5), "let x");
-        assert_eq!(cut("let xy", 5), "let …");
-        assert_eq!(cut("日本語", 5), "日本…");
-        assert_eq!(cut("日本語", 4), "日…");
     }
 }

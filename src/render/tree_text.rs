@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
+use super::cut::cut_middle;
 use super::escape::escape;
 use super::footer::{cut_words, footer};
 use super::format;
 use super::style::TITLE;
-use super::text::cut_middle;
 use crate::report::{Bytes, CallNode, CallTree, Metric, Origin, StackFrame, Stacks};
 use unicode_width::UnicodeWidthStr;
 
