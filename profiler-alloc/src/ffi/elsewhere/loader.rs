@@ -1,29 +1,6 @@
 //! What is loaded is not asked here, as no stack is walked.
 
-use core::ffi::CStr;
-
-#[derive(Debug)]
-pub struct LoadedModule<'a> {
-    pub start: usize,
-    pub end: usize,
-    pub bias: usize,
-    pub name: &'a CStr,
-    pub build_id: BuildId,
-    pub unwind_index: usize,
-    pub unwind_end: usize,
-}
-
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub struct BuildId {
-    pub words: [u64; 4],
-    pub len: usize,
-}
-
-impl LoadedModule<'_> {
-    pub fn identity(&self) -> u64 {
-        0
-    }
-}
+use crate::ffi::loader::LoadedModule;
 
 #[derive(Debug)]
 pub struct Loader;

@@ -1,5 +1,4 @@
-//! The few questions that counting asks the system: clocks, numbers, the environment, one line on
-//! stderr. What only a recording asks has no answer here.
+//! What other systems answer: all that counting asks, nothing of what only a recording asks.
 
 use core::cell::Cell;
 use core::ffi::CStr;
@@ -89,19 +88,6 @@ pub fn is_privileged() -> bool {
     false
 }
 
-/// The value of an environment variable, valid until the program changes its environment: copy it
-/// at once.
-pub fn env(name: &str) -> Option<&'static [u8]> {
-    let mut c_name = [0u8; 64];
-    c_name[..name.len()].copy_from_slice(name.as_bytes());
-    // SAFETY: the name ends with a zero, being shorter than its buffer; callers copy the bytes
-    // before they do anything else.
-    unsafe {
-        let value = libc::getenv(c_name.as_ptr().cast());
-        (!value.is_null()).then(|| CStr::from_ptr(value).to_bytes())
-    }
-}
-
 /// The path of a recording, of which there is none.
 pub fn os_str(_: &[u8]) -> &OsStr {
     OsStr::new("")
@@ -135,22 +121,8 @@ pub fn file_stamp(_: &CStr) -> Option<(u64, u64)> {
 
 pub fn note_stderr() {}
 
-/// Writes one line to stderr: `profiler-alloc: ` and the parts.
-pub fn warn(parts: &[&[u8]]) {
-    let mut line = [0u8; 512];
-    let mut len = 0;
-    let texts = [b"profiler-alloc: ".as_slice()]
-        .into_iter()
-        .chain(parts.iter().copied());
-    for text in texts {
-        let take = text.len().min(line.len() - 1 - len);
-        line[len..len + take].copy_from_slice(&text[..take]);
-        len += take;
-    }
-    line[len] = b'\n';
-    // SAFETY: the buffer holds len + 1 bytes. A failed or short write loses a warning, nothing
-    // else.
-    unsafe { libc::write(2, line.as_ptr().cast(), (len + 1) as _) };
+pub fn has_stderr() -> bool {
+    true
 }
 
 pub fn error_text(_: i32, _: &mut [u8; 96]) -> &[u8] {

@@ -16,7 +16,7 @@ pub fn top() -> usize {
     // SAFETY: the linker sets it before any code of the program runs; `pthread_self` has no
     // preconditions.
     unsafe {
-        match os::is_main_thread() {
+        match is_main_thread() {
             Some(true) => __libc_stack_end as usize,
             Some(false) => libc::pthread_self() as usize,
             None => 0,
@@ -28,7 +28,7 @@ pub fn top() -> usize {
 /// of glibc's linker. musl's threads have their control block above their stack, too.
 #[cfg(feature = "preload")]
 pub fn top() -> usize {
-    match os::is_main_thread() {
+    match is_main_thread() {
         Some(true) => main_top().unwrap_or(0),
         // SAFETY: has no preconditions.
         Some(false) => unsafe { libc::pthread_self() as usize },
@@ -41,7 +41,7 @@ pub fn top() -> usize {
 /// put.
 #[cfg(not(any(target_env = "gnu", feature = "preload")))]
 pub fn top() -> usize {
-    match os::is_main_thread() {
+    match is_main_thread() {
         Some(true) => return main_top().unwrap_or(0),
         Some(false) => {}
         None => return 0,
@@ -58,6 +58,14 @@ pub fn top() -> usize {
         }
     }
     low.addr() + len
+}
+
+/// `None` if the system does not tell.
+fn is_main_thread() -> Option<bool> {
+    match os::thread_id() {
+        u32::MAX => None,
+        thread => Some(thread == os::process_id()),
+    }
 }
 
 /// Where the kernel put the number of arguments: the first frame of the program lies right below.

@@ -1,0 +1,98 @@
+//! Whether an address can be read, without reading it.
+
+use core::ops::Range;
+use core::sync::atomic::{AtomicU8, Ordering};
+
+use crate::ffi::os::last_error;
+
+/// Linux 5.14; not known to every edition of the C library's headers.
+const MADV_POPULATE_READ: i32 = 22;
+const PAGE: usize = 4096;
+
+/// How to ask whether memory can be read.
+static ASKING: AtomicU8 = AtomicU8::new(UNKNOWN);
+const UNKNOWN: u8 = 0;
+const BY_POPULATING: u8 = 1;
+const BY_COPYING: u8 = 2;
+
+/// True if all pages that `range` touches can be read. Where the kernel may not be asked, the
+/// answer is no.
+///
+/// The kernel is asked to make the pages ready for reading. Older ones do not know how, and
+/// emulators may take it for advice that means nothing: there it has to copy a word of each page
+/// for a call that is invalid otherwise, which debugging tools remark upon.
+pub fn is_readable(range: Range<usize>) -> bool {
+    if range.is_empty() {
+        return false;
+    }
+    let how = match ASKING.load(Ordering::Relaxed) {
+        UNKNOWN => choose_asking(),
+        how => how,
+    };
+    let mut pages = (range.start & !(PAGE - 1)..range.end).step_by(PAGE);
+    match how {
+        BY_POPULATING => populate(range),
+        _ => pages.all(copy),
+    }
+}
+
+#[cold]
+fn choose_asking() -> u8 {
+    let local = 0u64;
+    let here = (&raw const local).addr();
+    let how = match populate(here..here + 1) && !populate(0..1) {
+        true => BY_POPULATING,
+        false => BY_COPYING,
+    };
+    ASKING.store(how, Ordering::Relaxed);
+    how
+}
+
+/// Fails with an error instead of a fault.
+fn populate(range: Range<usize>) -> bool {
+    let start = range.start & !(PAGE - 1);
+    let base = core::ptr::without_provenance_mut(start);
+    let len = range.end.saturating_sub(start);
+    // SAFETY: reads pages in, at most; changes nothing that a program could notice.
+    unsafe { libc::madvise(base, len, MADV_POPULATE_READ) == 0 }
+}
+
+/// Copies the 8 bytes at `address`, which fails with EFAULT instead of a fault.
+fn copy(address: usize) -> bool {
+    // SAFETY: an invalid `how` makes the call fail with EINVAL after the copy; no signal mask is
+    // changed.
+    let result = unsafe { libc::syscall(libc::SYS_rt_sigprocmask, -1, address, 0usize, 8usize) };
+    result != 0 && last_error() == libc::EINVAL
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readable_tells_mapped_from_unmapped() {
+        let value = 0u64;
+        let here = &raw const value as usize;
+        let pages = crate::ffi::memory::reserve(3 * PAGE).unwrap();
+        // SAFETY: the middle of what was just mapped for nobody else.
+        let made = unsafe { libc::mprotect(pages.add(PAGE).cast(), PAGE, libc::PROT_READ) };
+        assert_eq!(made, 0);
+        let middle = pages.addr() + PAGE;
+        let copy_first = |range: Range<usize>| copy(range.start);
+        // An emulator may take the advice for one that means nothing.
+        let best = match choose_asking() {
+            BY_POPULATING => populate,
+            _ => copy_first,
+        };
+        for each in [is_readable, best, copy_first] {
+            assert!(each(here..here + 1));
+            assert!(each(middle..middle + PAGE));
+            for not in [8, middle - PAGE, middle + PAGE, usize::MAX & !(PAGE - 1)] {
+                assert!(!each(not..not.saturating_add(8)), "{not:#x}");
+            }
+        }
+        assert!(!is_readable(here..here));
+        assert!(!is_readable(middle - 1..middle + 1));
+        assert!(!is_readable(middle..middle + PAGE + 1));
+    }
+}
