@@ -7,7 +7,11 @@ use std::str::FromStr;
 
 use super::cut::cut;
 use super::escape::{escape, escape_source};
+<<<<<<< HEAD
 use super::style::{FAINT, TITLE};
+=======
+use super::style::{FAINT, GAP_MARK, TITLE};
+>>>>>>> house
 use super::{Renderer, format};
 use crate::report::{Basis, Bytes, Figures, Line, Metric, Note, Report, Table};
 use footer::footer;
@@ -16,8 +20,6 @@ use footer::footer;
 const COLUMN: usize = 12;
 /// Between the last figure and the source line.
 const GAP: usize = 3;
-/// What stands in place of lines that are left out.
-const GAP_MARK: &str = "⋮";
 /// Least room for a source line.
 const MIN_SOURCE_WIDTH: usize = 16;
 

@@ -2,11 +2,11 @@
 //! name of its own.
 //!
 //! ```text
-//! /home/me/app/src/main.rs                                                  src/main.rs
-//! /home/me/app/crates/load/src/lib.rs                                       crates/load/src/lib.rs
-//! /home/me/.cargo/registry/src/index.crates.io-1949cf8c/jaq-core-3.1.0/src/load.rs   jaq-core-3.1.0/src/load.rs
-//! /rustc/59807616e1fa/library/alloc/src/vec/mod.rs                          library/alloc/src/vec/mod.rs
-//! /home/me/libs/load/src/lib.rs      of another package, by path            load/src/lib.rs
+//! /home/me/app/src/main.rs                           src/main.rs
+//! /home/me/app/crates/load/src/lib.rs                crates/load/src/lib.rs
+//! ~/.cargo/registry/src/…/jaq-core-3.1.0/src/load.rs jaq-core-3.1.0/src/load.rs
+//! /rustc/59807616e1fa/library/alloc/src/vec/mod.rs   library/alloc/src/vec/mod.rs
+//! /home/me/libs/load/src/lib.rs                      load/src/lib.rs (a package of another path)
 //! ```
 
 use std::collections::HashMap;

@@ -3,9 +3,9 @@
 
 use std::io::{self, Write};
 
-use super::GAP_MARK;
 use crate::render::footer::{faults, sampling};
 use crate::render::format;
+use crate::render::style::GAP_MARK;
 use crate::report::{Basis, NOISE, Report, Scope, State};
 
 /// Writes it.
