@@ -138,33 +138,3 @@ fn frame_of(store: &Store, modules: &Modules, site: CodeAddress, now_ns: u64) ->
         }
     }
 }
-<<<<<<< HEAD
-=======
-
-/// A thread went on from the stack ending at `left` to the one ending at `entered`, with `heap`
-/// bytes in use in between: every frame that is no longer on the stack, or stands at another line,
-/// has then been left with that heap.
-pub fn leave(store: &Store, left: u32, entered: u32, heap: i64) {
-    let mark = heap.max(0) as u64 + 1;
-    // A parent's number is below its children's, so stepping the larger of the two ends at their
-    // common ancestor, and all nodes on the way are among these.
-    let count = left.max(entered) as usize + 1;
-    let nodes = store.nodes.get_many(0, count).unwrap_or_default();
-    let (mut left, mut entered) = (left as usize, entered as usize);
-    while left != entered {
-        let Some(cells) = nodes.get(left.max(entered)) else {
-            return;
-        };
-        let parent = cells.parent.load(Ordering::Relaxed) as usize;
-        if left > entered {
-            // Mostly it was left with more before.
-            if cells.heap_after.load(Ordering::Relaxed) < mark {
-                cells.heap_after.fetch_max(mark, Ordering::Relaxed);
-            }
-            left = parent;
-        } else {
-            entered = parent;
-        }
-    }
-}
->>>>>>> house
