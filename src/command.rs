@@ -20,6 +20,7 @@ mod summary;
 mod temporary;
 mod timeline;
 mod tree;
+mod types;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -67,6 +68,7 @@ enum Task {
     Timeline(timeline::Args),
     Leaks(leaks::Args),
     Temporary(temporary::Args),
+    Types(types::Args),
     Export(export::Args),
     History(history::Args),
     Serve(serve::Args),
@@ -130,6 +132,7 @@ pub fn main() -> ExitCode {
         Task::Timeline(args) => timeline::run(args),
         Task::Leaks(args) => leaks::run(args),
         Task::Temporary(args) => temporary::run(args),
+        Task::Types(args) => types::run(args),
         Task::Export(args) => export::run(args),
         Task::History(args) => history::run(args),
         Task::Serve(args) => serve::run(args),

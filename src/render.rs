@@ -25,6 +25,8 @@ mod text;
 mod timeline_svg;
 mod timeline_text;
 mod tree_text;
+mod types_json;
+mod types_text;
 pub(crate) mod words;
 
 use std::io::{self, Write};
@@ -45,6 +47,8 @@ pub use text::{Column, Text};
 pub use timeline_svg::TimelineSvg;
 pub use timeline_text::TimelineText;
 pub use tree_text::TreeText;
+pub use types_json::{TypesCsv, TypesJson};
+pub use types_text::TypesText;
 
 use crate::report::Report;
 

@@ -29,6 +29,7 @@ mod summary;
 mod tables;
 mod tally;
 mod timeline;
+mod types;
 
 pub use crate::profile::Loss;
 pub use about::{Recording, Sampling};
@@ -49,6 +50,8 @@ pub use stacks::{
 pub use summary::{OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 
 pub use timeline::{CallSpan, OwnMemory, TimePoint, Timeline};
+pub use types::{Kind, Steps, TypeLine, TypeRow, Types};
 
 pub use crate::profile::{Counters, Course, State, Taken};
 pub use crate::symbolize::Origin;
+pub use crate::types::TypeName;

@@ -20,6 +20,7 @@ const COMMANDS: &[&str] = &[
     "timeline",
     "leaks",
     "temporary",
+    "types",
     "export",
     "history",
     "history save",

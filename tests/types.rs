@@ -1,0 +1,3 @@
+//! `memprof types` on programs whose containers are known, built in several ways.
+
+mod built;
