@@ -59,7 +59,7 @@ impl TypesText {
         let mut details = String::new();
         if let Some(capacity) = row
             .capacity(self.metric)
-            .filter(|_| self.metric != Metric::Count)
+            .filter(|_| self.metric != Metric::Count && row.element_size != Some(1))
         {
             let size = row.element_size.unwrap_or_default();
             details = format!("  [room for {} of {size} B]", words::count(capacity));

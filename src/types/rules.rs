@@ -107,6 +107,10 @@ pub(super) fn is_of_container(module: &str) -> bool {
 /// What the function says of a block that it, or what it calls, allocates. `None` if nothing.
 pub(super) fn role(function: &Function<'_>) -> Option<Role> {
     let module = function.module;
+    if function.base.starts_with('{') {
+        // A closure says what its function says.
+        return None;
+    }
     let is_in = |of: &str| {
         module == of
             || module
@@ -443,8 +447,9 @@ pub(super) fn type_of(
         (Family::Table, container) => {
             let element = element?;
             match (container, pair(element)) {
+                (Some("HashTable"), _) => named("HashTable", element),
                 (_, Some((key, value))) if value == "()" => (format!("HashSet<{key}>"), key),
-                (Some("HashTable") | None, None) => named("HashTable", element),
+                (None, None) => named("HashTable", element),
                 (_, Some((key, value))) => (format!("HashMap<{key}, {value}>"), element.to_owned()),
                 (Some(container), None) => named(container, element),
             }

@@ -17,7 +17,7 @@ pub enum Attribution {
         name: TypeName,
         /// Whether it is certain; if not, another type with elements of the same size may be meant.
         certain: bool,
-        /// Bytes of an element, where that is known.
+        /// Bytes of an element, where that is known and they stand side by side.
         element_size: Option<u64>,
     },
     /// Nothing: memory was asked for by its size alone, or there is no debug information.
@@ -63,24 +63,32 @@ impl<'a> Attributor<'a> {
         attributor
     }
 
-    /// `alloc::alloc::alloc` does no more than to call the allocator: it is a function of its own
-    /// only where nothing was optimized.
+    /// Functions that only call another one are functions of their own only where nothing was
+    /// optimized: for `collect` that calls `from_iter` it takes less code to do that itself.
     fn note_unoptimized(&mut self, frame: Frame) {
+        const FORWARDING: [(&str, &str); 6] = [
+            ("core::iter::traits::iterator", "collect"),
+            ("alloc::vec", "with_capacity"),
+            ("alloc::slice", "to_vec"),
+            ("alloc::boxed", "pin"),
+            ("std::collections::hash::map", "insert"),
+            ("std::collections::hash::set", "insert"),
+        ];
         let Some(instances) = self.symbols.instances(frame) else {
             return;
         };
         let Some(unit) = &instances.unit else { return };
-        let is_trivial = || {
+        let is_forwarding = || {
+            // Nothing is inlined into it.
             let [id] = self.symbols.of(frame) else {
                 return false;
             };
-            let base = instances
-                .functions
-                .first()
-                .and_then(|first| first.name.as_deref());
-            base == Some("alloc") && self.module(*id) == Some("alloc::alloc")
+            let name = (instances.functions.first()).and_then(|first| first.name.as_deref());
+            let base = name.map_or("", |name| name::arguments(name).0);
+            let module = self.module(*id).unwrap_or_default();
+            FORWARDING.contains(&(module, base))
         };
-        if unit.unoptimized || is_trivial() {
+        if unit.unoptimized || is_forwarding() {
             self.unoptimized.insert(Arc::clone(unit));
         }
     }
@@ -100,12 +108,17 @@ impl<'a> Attributor<'a> {
                 let code = self.symbols.code(id);
                 let origin = self.symbols.origin(id);
                 let module = self.module(id);
+                let instance = instances.and_then(|instances| instances.functions.get(at));
                 let is_container = module.is_some_and(rules::is_of_container);
                 if origin == Origin::User || !(is_container || origin == Origin::Allocator) {
                     is_foreign.get_or_insert(!is_rust(code));
+                    // The line would be as wrong as the type if this function was another one.
+                    let is_plain = instance.is_some_and(|instance| !instance.is_generic());
+                    if let Some(found) = &mut found {
+                        found.certain |= is_plain && found.physical == physical;
+                    }
                     break 'walk;
                 }
-                let instance = instances.and_then(|instances| instances.functions.get(at));
                 let Some(role) = module.and_then(|module| role(code, module, instance)) else {
                     continue;
                 };
@@ -132,14 +145,19 @@ impl<'a> Attributor<'a> {
             let role = &found.role;
             let (full, element) =
                 rules::type_of(role.family, role.container, role.element.as_deref())?;
+            let is_row = matches!(
+                role.family,
+                Family::Buffer | Family::Other("SmallVec" | "ThinVec")
+            );
+            let size = found.element_size.or_else(|| primitive_size(&element));
             Some(Attribution::Typed {
                 name: TypeName {
                     full,
-                    element: element.clone(),
+                    element,
                     part: role.part,
                 },
                 certain: found.certain,
-                element_size: found.element_size.or_else(|| primitive_size(&element)),
+                element_size: size.filter(|_| is_row),
             })
         });
         typed
@@ -165,8 +183,14 @@ impl<'a> Attributor<'a> {
             return true;
         }
         let outermost = instances.functions.last();
-        let name = outermost.and_then(|outermost| outermost.name.as_deref());
-        name.is_some_and(|name| name::arguments(name).1.is_empty())
+        outermost.is_some_and(|outermost| !outermost.is_generic())
+    }
+}
+
+impl Instance {
+    /// Whether it has type arguments.
+    fn is_generic(&self) -> bool {
+        (self.name.as_deref()).is_none_or(|name| !name::arguments(name).1.is_empty())
     }
 }
 
@@ -201,6 +225,9 @@ fn joined(before: Found, next: Found) -> Result<Found, Found> {
     if (inner.family, outer.family) == (Family::Buffer, Family::Box) {
         return boxed(before, &next);
     }
+    if inner.family != outer.family && inner.element.is_none() {
+        return Ok(next);
+    }
     if inner.family != outer.family || outer.level < inner.level {
         return Err(before);
     }
@@ -222,6 +249,12 @@ fn joined(before: Found, next: Found) -> Result<Found, Found> {
         }
         return Ok(both);
     };
+    // A shared text is one of bytes first.
+    if inner == "[u8]" && outer == "str" {
+        both.role.element = next.role.element;
+        both.certain |= next.certain;
+        return Ok(both);
+    }
     if inner == outer {
         both.certain |= next.certain;
         both.element_size = both.element_size.or(next.element_size);
@@ -287,4 +320,110 @@ fn primitive_size(element: &str) -> Option<u64> {
 /// Whether it is a function of Rust, by its file or the look of its name.
 fn is_rust(code: &CodeFrame) -> bool {
     code.file.ends_with(".rs") || (code.file.is_empty() && code.function.contains("::"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::builder::Builder;
+    use crate::profile::parse;
+    use crate::symbolize::Instances;
+
+    const VEC: &str = "/rustc/598/library/alloc/src/vec/mod.rs";
+    const RAW: &str = "/rustc/598/library/alloc/src/raw_vec/mod.rs";
+    const ITER: &str = "/rustc/598/library/core/src/iter/traits/iterator.rs";
+    const USER: &str = "/home/me/app/src/main.rs";
+
+    /// What is said of a stack: physical frames, each with the functions at it, innermost first.
+    fn said(frames: &[&[(&str, &str)]]) -> String {
+        let mut builder = Builder::new();
+        builder.module("/bin/app");
+        let addresses: Vec<Frame> = (1..=frames.len() as u64)
+            .map(|address| Frame::new(0, address))
+            .collect();
+        let stack = builder.stack(&addresses);
+        builder.allocated(stack, 100, 1);
+        let (profile, _) = parse("x".as_ref(), builder.to_input()).unwrap();
+        let mut symbols = Symbols::default();
+        for (&frame, functions) in addresses.iter().zip(frames) {
+            let code = functions
+                .iter()
+                .map(|(name, file)| CodeFrame::new(name, file, 1));
+            symbols.insert(frame, code.collect());
+            let instance = |name: &&str| Instance {
+                name: Some((**name).into()),
+                sizes: Vec::new(),
+            };
+            let instances = Instances {
+                unit: None,
+                functions: functions.iter().map(|(name, _)| instance(name)).collect(),
+            };
+            symbols.insert_instances(frame, instances);
+        }
+        let attributor = Attributor::new(&profile, &symbols);
+        match attributor.of(addresses.into_iter()) {
+            Attribution::Typed { name, certain, .. } => {
+                format!("{}{}", if certain { "" } else { "~" }, name.short())
+            }
+            Attribution::Untyped { .. } => "untyped".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_function_that_was_merged_is_overruled_by_what_is_inlined_around_it() {
+        let grown: &[(&str, &str)] = &[(
+            "grow_one<indexmap::Bucket<K, V>, alloc::alloc::Global>",
+            RAW,
+        )];
+        let pushed: &[(&str, &str)] = &[
+            ("push<app::Order, alloc::alloc::Global>", VEC),
+            ("app::load", USER),
+        ];
+        assert_eq!(said(&[grown, pushed]), "Vec<Order>");
+    }
+
+    #[test]
+    fn what_only_a_function_of_its_own_says_is_a_guess() {
+        let pushed: &[(&str, &str)] = &[("push<app::Order, alloc::alloc::Global>", VEC)];
+        assert_eq!(said(&[pushed, &[("app::load", USER)]]), "~Vec<Order>");
+        let inlined: &[(&str, &str)] =
+            &[("push<app::Order>", VEC), ("app::load<app::Order>", USER)];
+        assert_eq!(said(&[inlined]), "~Vec<Order>");
+        // In a closure that was inlined into what calls it.
+        let closure: &[(&str, &str)] = &[
+            ("push<app::Order>", VEC),
+            ("{closure#0}", USER),
+            ("fold<A, B>", ITER),
+        ];
+        assert_eq!(said(&[closure]), "Vec<Order>");
+    }
+
+    #[test]
+    fn elements_that_are_cloned_are_not_their_container() {
+        let inner: &[(&str, &str)] = &[
+            ("with_capacity<u8>", VEC),
+            (
+                "to_vec<u8, alloc::alloc::Global>",
+                "/rustc/598/library/alloc/src/slice.rs",
+            ),
+            ("clone<u8, alloc::alloc::Global>", VEC),
+        ];
+        let outer: &[(&str, &str)] = &[
+            (
+                "to_vec<alloc::vec::Vec<u8>>",
+                "/rustc/598/library/alloc/src/slice.rs",
+            ),
+            ("clone<alloc::vec::Vec<u8>>", VEC),
+            ("app::main", USER),
+        ];
+        assert_eq!(said(&[inner, outer]), "~Vec<u8>");
+        assert_eq!(said(&[&[inner, outer].concat()]), "Vec<u8>");
+    }
+
+    #[test]
+    fn no_type_is_given_across_c() {
+        let c: &[(&str, &str)] = &[("opendir", "")];
+        let read: &[(&str, &str)] = &[("push<*mut DIR>", VEC), ("app::main", USER)];
+        assert_eq!(said(&[c, read]), "untyped");
+    }
 }
