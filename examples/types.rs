@@ -144,17 +144,17 @@ fn boxes(ledger: &mut Ledger) {
             _next: list,
         }));
     }
-    ledger.holds(25 * mem::size_of::<Node>(), 25, "Box<types::Node>");
+    ledger.holds(25 * size_of::<Node>(), 25, "Box<types::Node>");
     mem::forget(list);
     let shape: Box<dyn Shape> = Box::new(Circle {
         radius: black_box(2.0),
         _name: [0; 56],
     });
     black_box(shape.area());
-    ledger.holds(mem::size_of::<Circle>(), 1, "Box<types::Circle>");
+    ledger.holds(size_of::<Circle>(), 1, "Box<types::Circle>");
     mem::forget(shape);
     let future: Pin<Box<dyn Future<Output = u64>>> = Box::pin(later(Order::default()));
-    let bytes = mem::size_of_val(&*future);
+    let bytes = size_of_val(&*future);
     ledger.holds(bytes, 1, "Box<types::later::{async_fn_env#0}>");
     mem::forget(future);
     let counted = Rc::new([black_box(3_u64); 9]);

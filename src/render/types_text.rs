@@ -43,13 +43,16 @@ impl TypesText {
             "{:>12} {:>12} {:>12} {:>12} {:>12} {:>7}  Type",
             "Live", "At peak", "Allocated", "Blocks", "Mean block", "Regrown",
         )?;
-        for row in types.rows.iter().take(self.top) {
+        // Sorted: what has nothing of this figure stands at the end.
+        let with_any = (types.rows.iter()).filter(|row| self.metric.of(&row.figures).bytes != 0);
+        let (shown, rest) = types.rows.split_at(with_any.count().min(self.top));
+        for row in shown {
             self.row(row, out)?;
         }
-        if types.rows.is_empty() {
+        if shown.is_empty() {
             writeln!(out, "{:>12}", "nothing")?;
         }
-        self.rest(types, out)?;
+        rest_of(rest, out)?;
         writeln!(out)?;
         self.certainty(types, out)?;
         foot_of(types, out)
@@ -82,7 +85,13 @@ impl TypesText {
             .checked_sub(self.lines)
             .filter(|&rest| rest > 0 && self.lines > 0)
         {
-            writeln!(out, "{:>72}    {rest} more lines", "")?;
+            let lines = if rest == 1 { "line" } else { "lines" };
+            writeln!(
+                out,
+                "{:>72}    {} more {lines}",
+                "",
+                words::count(rest as i64)
+            )?;
         }
         Ok(())
     }
@@ -93,23 +102,6 @@ impl TypesText {
             Some(width) => cut_middle(&name, width.saturating_sub(used).max(LEAST)),
             None => name,
         }
-    }
-
-    /// What the types not shown have.
-    fn rest(&self, types: &Types, out: &mut dyn Write) -> io::Result<()> {
-        let Some(rest) = types.rows.get(self.top..).filter(|rest| !rest.is_empty()) else {
-            return Ok(());
-        };
-        let mut sum = Figures::default();
-        for row in rest {
-            sum.add(&row.figures);
-        }
-        let count = words::count(rest.len() as i64);
-        writeln!(
-            out,
-            "{}  {count} more types; `--top N` shows them",
-            figures(&sum)
-        )
     }
 
     /// How much of it is known.
@@ -143,6 +135,22 @@ impl TypesText {
         }
         Ok(())
     }
+}
+
+/// What the types not shown have.
+fn rest_of(rest: &[TypeRow], out: &mut dyn Write) -> io::Result<()> {
+    if rest.is_empty() {
+        return Ok(());
+    }
+    let mut sum = Figures::default();
+    for row in rest {
+        sum.add(&row.figures);
+    }
+    let (count, types) = match rest.len() {
+        1 => ("1".to_owned(), "type"),
+        more => (words::count(more as i64), "types"),
+    };
+    writeln!(out, "{}  {count} more {types}", figures(&sum))
 }
 
 /// The figures of a row.

@@ -221,7 +221,7 @@ impl<'a> Names<'a> {
         let root = name.split("/@/").next().unwrap_or_default().to_owned();
         let unoptimized = producer(unit).is_some_and(|producer| {
             let mut words = producer.split(' ');
-            producer.starts_with("GNU C") && !words.any(|word| is_optimizing(word))
+            producer.starts_with("GNU C") && !words.any(is_optimizing)
         });
         let mut compiled = self.compiled.borrow_mut();
         let known = compiled.entry((root, unoptimized));
@@ -313,7 +313,7 @@ impl<'a> Names<'a> {
         if let Some(unit) = self.units.borrow().get(&index) {
             return Some((Rc::clone(unit), inner));
         }
-        let unit = Rc::new(self.dwarf.unit(header.clone()).ok()?);
+        let unit = Rc::new(self.dwarf.unit(*header).ok()?);
         self.units.borrow_mut().insert(index, Rc::clone(&unit));
         Some((unit, inner))
     }

@@ -189,11 +189,8 @@ pub(super) fn short(name: &str, depth: usize) -> String {
                     shown.push(char);
                 }
             }
-            _ if braces > 0 => {
-                if !hidden {
-                    shown.push(char);
-                }
-            }
+            _ if braces > 0 && hidden => {}
+            _ if braces > 0 => shown.push(char),
             ':' if chars.peek() == Some(&':') => {
                 chars.next();
                 // A closure is of the function before it.

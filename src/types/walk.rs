@@ -101,6 +101,8 @@ impl<'a> Attributor<'a> {
     pub fn of(&self, frames: impl Iterator<Item = Frame> + Clone) -> Attribution {
         let mut found: Option<Found> = None;
         let mut is_foreign = None;
+        // Whether frames further out are about another block.
+        let mut is_closed = false;
         'walk: for (physical, frame) in frames.clone().enumerate() {
             let certain = self.is_certain(frame);
             let instances = self.symbols.instances(frame);
@@ -119,6 +121,9 @@ impl<'a> Attributor<'a> {
                     }
                     break 'walk;
                 }
+                if is_closed {
+                    continue;
+                }
                 let Some(role) = module.and_then(|module| role(code, module, instance)) else {
                     continue;
                 };
@@ -134,8 +139,8 @@ impl<'a> Attributor<'a> {
                     Some(before) => match joined(before, next) {
                         Ok(both) => Some(both),
                         Err(before) => {
-                            found = Some(before);
-                            break 'walk;
+                            is_closed = true;
+                            Some(before)
                         }
                     },
                 };
