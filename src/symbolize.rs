@@ -10,6 +10,7 @@ mod code_frame;
 mod digests;
 mod dwarf;
 mod files;
+mod instance_names;
 mod instances;
 mod module;
 mod origin;

@@ -120,7 +120,14 @@ fn built_so(name: &str, profile: &str, rustflags: &str) -> (Held, Value) {
     let _alone = ALONE.lock().unwrap_or_else(|held| held.into_inner());
     let program = build(name, profile, rustflags);
     let (held, recorded) = record(&program, name);
-    (held, types(&recorded))
+    let types = types(&recorded);
+    assert_eq!(csv_sum(&recorded, "live"), live(&types, "total"), "{name}");
+    assert_eq!(
+        csv_sum(&recorded, "allocated"),
+        types["total"]["allocated"],
+        "{name}"
+    );
+    (held, types)
 }
 
 /// Bytes live of a part of the table.
@@ -133,6 +140,21 @@ fn unoptimized_every_type_is_known_to_the_byte() {
     let types = check("plain", "opt-level = 0\ndebug = 1", "");
     assert_eq!(live(&types, "untyped"), 0);
     assert!(live(&types, "guessed") < 100, "{}", types["guessed"]);
+}
+
+/// The sum of a column of the table as CSV.
+fn csv_sum(profile: &Path, column: &str) -> i64 {
+    let output = Command::new(MEMPROF)
+        .args(["types", "--format", "csv"])
+        .arg(profile)
+        .output()
+        .unwrap();
+    let mut rows = csv::Reader::from_reader(output.stdout.as_slice());
+    let heading = rows.headers().unwrap().clone();
+    let at = heading.iter().position(|name| name == column).unwrap();
+    rows.records()
+        .map(|row| row.unwrap()[at].parse::<i64>().unwrap())
+        .sum()
 }
 
 #[test]

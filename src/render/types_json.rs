@@ -87,7 +87,7 @@ struct LineShape<'a> {
 }
 
 /// What a row is of, field by field.
-struct Names<'a> {
+struct KindFields<'a> {
     full: Option<&'a str>,
     certain: Option<bool>,
     element: Option<&'a str>,
@@ -96,10 +96,10 @@ struct Names<'a> {
     foreign: bool,
 }
 
-impl<'a> Names<'a> {
-    fn of(kind: &'a Kind) -> Names<'a> {
+impl<'a> KindFields<'a> {
+    fn of(kind: &'a Kind) -> KindFields<'a> {
         match kind {
-            Kind::Typed { name, certain } => Names {
+            Kind::Typed { name, certain } => KindFields {
                 full: Some(&name.full),
                 certain: Some(*certain),
                 element: Some(name.element.as_str()),
@@ -110,7 +110,7 @@ impl<'a> Names<'a> {
             Kind::Untyped {
                 function,
                 is_foreign,
-            } => Names {
+            } => KindFields {
                 full: None,
                 certain: None,
                 element: None,
@@ -124,7 +124,7 @@ impl<'a> Names<'a> {
 
 impl<'a> RowShape<'a> {
     fn of(row: &'a TypeRow) -> Self {
-        let names = Names::of(&row.kind);
+        let names = KindFields::of(&row.kind);
         RowShape {
             r#type: names.full,
             short: row.kind.short(),
@@ -204,7 +204,7 @@ fn cells(row: &TypeRow, line: &TypeLine) -> Vec<String> {
     fn number<T: ToString>(value: Option<T>) -> String {
         value.map(|value| value.to_string()).unwrap_or_default()
     }
-    let names = Names::of(&row.kind);
+    let names = KindFields::of(&row.kind);
     let mut cells = vec![
         text(names.full.unwrap_or_default()),
         text(names.part.unwrap_or_default()),

@@ -126,7 +126,7 @@ impl Sum {
 type Place = (String, String, Option<u32>);
 
 #[derive(Default)]
-struct Draft {
+struct RowDraft {
     sum: Sum,
     element_size: Option<u64>,
     lines: HashMap<Place, Sum>,
@@ -144,11 +144,11 @@ impl Types {
         let placing = Placing::new(profile, symbols, sources, Scope::User);
         defects.append(&mut sources.take_defects());
         let attributor = Attributor::new(profile, symbols);
-        let lines = Lines {
+        let lines = Makers {
             symbols,
             placing: &placing,
         };
-        let mut drafts: HashMap<Kind, Draft> = HashMap::new();
+        let mut drafts: HashMap<Kind, RowDraft> = HashMap::new();
         for stack in &profile.stacks {
             if stack.totals.alloc_count == Default::default() && stack.totals.alloc_bytes == 0 {
                 continue;
@@ -259,7 +259,7 @@ impl Kind {
     }
 }
 
-fn row(kind: Kind, draft: Draft) -> TypeRow {
+fn row(kind: Kind, draft: RowDraft) -> TypeRow {
     let line = |((function, file, line), sum): (Place, Sum)| TypeLine {
         function,
         file,
@@ -290,12 +290,12 @@ fn frames<'a>(
 }
 
 /// Where the user's own lines are in stacks.
-struct Lines<'a> {
+struct Makers<'a> {
     symbols: &'a Symbols,
     placing: &'a Placing,
 }
 
-impl Lines<'_> {
+impl Makers<'_> {
     /// The innermost line of the user's own, and the function that it called to allocate.
     fn of(&self, frames: impl Iterator<Item = Frame>) -> (Place, String) {
         let symbols = self.symbols;

@@ -6,7 +6,8 @@
 //! std::_Rb_tree<int, std::pair<int const, Order>, …>::_M_get_node   std::map<int, Order>, node
 //! ```
 
-use super::{Attribution, TypeName, name};
+use super::attribution::{Attribution, TypeName};
+use super::name;
 use crate::profile::Frame;
 use crate::symbolize::{CodeFrame, Origin, Symbols};
 

@@ -61,7 +61,7 @@ impl Role {
 }
 
 /// A function on the way to the allocator.
-pub(super) struct Function<'a> {
+pub(super) struct Callee<'a> {
     pub module: &'a str,
     /// Its own name.
     pub base: &'a str,
@@ -105,7 +105,7 @@ pub(super) fn is_of_container(module: &str) -> bool {
 }
 
 /// What the function says of a block that it, or what it calls, allocates. `None` if nothing.
-pub(super) fn role(function: &Function<'_>) -> Option<Role> {
+pub(super) fn role(function: &Callee<'_>) -> Option<Role> {
     let module = function.module;
     if function.base.starts_with('{') {
         // A closure says what its function says.
@@ -214,7 +214,7 @@ fn element_of_array(array: &str) -> String {
     element.map_or(array, |(element, _)| element).to_owned()
 }
 
-impl Function<'_> {
+impl Callee<'_> {
     /// An argument that is a type of what is kept.
     fn argument(&self, index: usize) -> Option<String> {
         let argument = self.arguments.get(index)?;
@@ -381,7 +381,7 @@ impl Function<'_> {
 }
 
 /// What a set has as values.
-const SET_VALUE: &str = "alloc::collections::btree::set_val::SetValZST";
+pub(super) const SET_VALUE: &str = "alloc::collections::btree::set_val::SetValZST";
 
 /// What a box of one of std's own nodes is.
 fn node_of(element: &str) -> Option<Role> {
@@ -402,66 +402,5 @@ fn node_of(element: &str) -> Option<Role> {
             Role::new(Family::Other("LinkedList"), RAW, first())
         }
         _ => return None,
-    })
-}
-
-/// The name of a container of `element`, and what to call its elements.
-pub(super) fn type_of(
-    family: Family,
-    container: Option<&str>,
-    element: Option<&str>,
-) -> Option<(String, String)> {
-    let named =
-        |container: &str, element: &str| (format!("{container}<{element}>"), element.to_owned());
-    let pair = |element: &str| -> Option<(String, String)> {
-        let inner = element.strip_prefix('(')?.strip_suffix(')')?;
-        let parts = name::split(inner);
-        let [key, value] = parts[..] else { return None };
-        Some((key.to_owned(), value.to_owned()))
-    };
-    Some(match (family, container) {
-        (Family::Buffer, Some("Box<[]>")) => {
-            let element = element?;
-            (format!("Box<[{element}]>"), element.to_owned())
-        }
-        (
-            Family::Buffer,
-            Some(
-                text @ ("String" | "CString" | "OsString" | "PathBuf" | "Box<str>" | "BufReader"
-                | "BufWriter" | "Bytes"),
-            ),
-        ) => (text.to_owned(), "u8".to_owned()),
-        (Family::Buffer, container) => {
-            let element = element?;
-            let (base, parts) = name::arguments(element);
-            match (base, &parts[..]) {
-                ("indexmap::Bucket", [key, value]) => {
-                    (format!("IndexMap<{key}, {value}>"), element.to_owned())
-                }
-                _ => named(container.unwrap_or("Vec"), element),
-            }
-        }
-        (Family::Box, _) => named("Box", element?),
-        (Family::Rc, _) => named("Rc", element?),
-        (Family::Arc, _) => named("Arc", element?),
-        (Family::Table, container) => {
-            let element = element?;
-            match (container, pair(element)) {
-                (Some("HashTable"), _) => named("HashTable", element),
-                (_, Some((key, value))) if value == "()" => (format!("HashSet<{key}>"), key),
-                (None, None) => named("HashTable", element),
-                (_, Some((key, value))) => (format!("HashMap<{key}, {value}>"), element.to_owned()),
-                (Some(container), None) => named(container, element),
-            }
-        }
-        (Family::Tree, _) => {
-            let element = element?;
-            let (key, value) = pair(element)?;
-            match value.as_str() {
-                SET_VALUE => (format!("BTreeSet<{key}>"), key),
-                _ => (format!("BTreeMap<{key}, {value}>"), element.to_owned()),
-            }
-        }
-        (Family::Other(container), _) => named(container, element?),
     })
 }

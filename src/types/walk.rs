@@ -3,29 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::rules::{self, Family, Function, Role};
-use super::{TypeName, cpp, module_path, name};
+use super::attribution::{Attribution, TypeName};
+use super::rules::{self, Callee, Family, Role};
+use super::{containers, cpp, module_path, name};
 use crate::profile::{Frame, Profile};
 use crate::symbolize::{CodeFrame, CodeFrameId, CompileUnit, Instance, Origin, Symbols};
-
-/// What the frames of a stack say of its blocks.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Attribution {
-    /// Their type.
-    Typed {
-        /// Which.
-        name: TypeName,
-        /// Whether it is certain; if not, another type with elements of the same size may be meant.
-        certain: bool,
-        /// Bytes of an element, where that is known and they stand side by side.
-        element_size: Option<u64>,
-    },
-    /// Nothing: memory was asked for by its size alone, or there is no debug information.
-    Untyped {
-        /// Whether code of another language than Rust asked.
-        is_foreign: bool,
-    },
-}
 
 /// Says of stacks which type their blocks are.
 pub struct Attributor<'a> {
@@ -104,7 +86,6 @@ impl<'a> Attributor<'a> {
         // Whether frames further out are about another block.
         let mut is_closed = false;
         'walk: for (physical, frame) in frames.clone().enumerate() {
-            let certain = self.is_certain(frame);
             let instances = self.symbols.instances(frame);
             for (at, &id) in self.symbols.of(frame).iter().enumerate() {
                 let code = self.symbols.code(id);
@@ -115,9 +96,9 @@ impl<'a> Attributor<'a> {
                 if origin == Origin::User || !(is_container || origin == Origin::Allocator) {
                     is_foreign.get_or_insert(!is_rust(code));
                     // The line would be as wrong as the type if this function was another one.
-                    let is_plain = instance.is_some_and(|instance| !instance.is_generic());
-                    if let Some(found) = &mut found {
-                        found.certain |= is_plain && found.physical == physical;
+                    if let Some(found) = found.as_mut().filter(|found| found.physical == physical) {
+                        let element = found.role.element.as_deref();
+                        found.certain |= instance.is_some_and(|own| own.fixes(element));
                     }
                     break 'walk;
                 }
@@ -129,8 +110,8 @@ impl<'a> Attributor<'a> {
                 };
                 let size = size_of(&role, instance);
                 let next = Found {
+                    certain: self.is_certain(frame, role.element.as_deref()),
                     role,
-                    certain,
                     physical,
                     element_size: size,
                 };
@@ -149,7 +130,7 @@ impl<'a> Attributor<'a> {
         let typed = found.and_then(|found| {
             let role = &found.role;
             let (full, element) =
-                rules::type_of(role.family, role.container, role.element.as_deref())?;
+                containers::type_of(role.family, role.container, role.element.as_deref())?;
             let is_row = matches!(
                 role.family,
                 Family::Buffer | Family::Other("SmallVec" | "ThinVec")
@@ -178,24 +159,39 @@ impl<'a> Attributor<'a> {
         unit.is_some_and(|unit| self.unoptimized.contains(unit))
     }
 
-    /// Whether what is inlined at `frame` is what was written there: its function has no type
-    /// arguments, or was not optimized.
-    fn is_certain(&self, frame: Frame) -> bool {
+    /// Whether what is inlined at `frame` is of `element`: its function is for no other, or was not
+    /// optimized. Std's own small functions are for all elements of one size.
+    fn is_certain(&self, frame: Frame, element: Option<&str>) -> bool {
         let Some(instances) = self.symbols.instances(frame) else {
             return false;
         };
         if self.is_unoptimized(frame) {
             return true;
         }
-        let outermost = instances.functions.last();
-        outermost.is_some_and(|outermost| !outermost.is_generic())
+        let of_container = (self.symbols.of(frame).last())
+            .and_then(|&id| self.module(id))
+            .is_some_and(rules::is_of_container);
+        instances
+            .functions
+            .last()
+            .is_some_and(|outermost| outermost.fixes(element.filter(|_| !of_container)))
     }
 }
 
 impl Instance {
-    /// Whether it has type arguments.
-    fn is_generic(&self) -> bool {
-        (self.name.as_deref()).is_none_or(|name| !name::arguments(name).1.is_empty())
+    /// Whether `element` is the same in all of its instances: it has no type arguments, or none
+    /// that the element is made of. `make<Order>` makes a `Vec<Order>`, and may have been merged
+    /// with `make<Invoice>`; `run<Data>` makes a `Vec<Step>`, and no other.
+    fn fixes(&self, element: Option<&str>) -> bool {
+        let Some(name) = self.name.as_deref() else {
+            return false;
+        };
+        let (_, arguments) = name::arguments(name);
+        arguments.iter().all(|argument| {
+            let argument = name::plain(argument);
+            element
+                .is_some_and(|element| !element.contains(&argument) && !argument.contains(element))
+        })
     }
 }
 
@@ -206,7 +202,7 @@ fn role(code: &CodeFrame, module: &str, instance: Option<&Instance>) -> Option<R
         Some(name) => name::arguments(name),
         None => (last(&code.function), Vec::new()),
     };
-    rules::role(&Function {
+    rules::role(&Callee {
         module,
         base,
         arguments: &arguments,
