@@ -22,6 +22,7 @@ mod summary;
 mod temporary;
 mod timeline;
 mod tree;
+mod types;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -71,6 +72,7 @@ enum Task {
     Leaks(leaks::LeaksArgs),
     Temporary(temporary::TemporaryArgs),
     Contexts(contexts::ContextsArgs),
+    Types(types::TypesArgs),
     Export(export::ExportArgs),
     History(history::HistoryArgs),
     Serve(serve::ServeArgs),
@@ -136,6 +138,7 @@ pub fn main() -> ExitCode {
         Task::Leaks(args) => leaks::run(args),
         Task::Temporary(args) => temporary::run(args),
         Task::Contexts(args) => contexts::run(args),
+        Task::Types(args) => types::run(args),
         Task::Export(args) => export::run(args),
         Task::History(args) => history::run(args),
         Task::Serve(args) => serve::run(args),

@@ -18,4 +18,5 @@ pub mod run;
 pub mod serve;
 pub mod source;
 pub mod symbolize;
+pub mod types;
 pub mod units;

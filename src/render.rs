@@ -30,6 +30,8 @@ mod text;
 mod timeline_svg;
 mod timeline_text;
 mod tree_text;
+mod types_json;
+mod types_text;
 
 use std::io::{self, Write};
 
@@ -51,6 +53,8 @@ pub use text::{Column, Text};
 pub use timeline_svg::TimelineSvg;
 pub use timeline_text::TimelineText;
 pub use tree_text::TreeText;
+pub use types_json::{TypesCsv, TypesJson};
+pub use types_text::TypesText;
 
 use crate::report::Report;
 

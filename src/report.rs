@@ -30,6 +30,7 @@ mod sums;
 mod table_builder;
 mod tables;
 mod timeline;
+mod types;
 
 pub use crate::profile::Loss;
 pub use about::{Recording, Sampling};
@@ -51,6 +52,8 @@ pub use stacks::{
 pub use summary::{OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 
 pub use timeline::{CallSpan, OwnMemory, TimePoint, Timeline};
+pub use types::{Kind, Steps, TypeLine, TypeRow, Types};
 
 pub use crate::profile::{Counters, Course, State, Taken};
 pub use crate::symbolize::Origin;
+pub use crate::types::TypeName;

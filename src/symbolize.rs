@@ -14,6 +14,8 @@ mod code_frame;
 mod digests;
 mod dwarf;
 mod files;
+mod instance_names;
+mod instances;
 mod module;
 mod origin;
 mod own;
@@ -31,6 +33,7 @@ use std::thread;
 pub use code_frame::{CodeFrame, call_address};
 pub use digests::Digest;
 pub use files::source_files;
+pub use instances::{CompileUnit, Instance, Instances};
 pub use module::SymbolizeError;
 pub use origin::{Origin, is_allocator_function};
 pub use own::{Pattern, crate_of};
@@ -189,6 +192,7 @@ impl Symbolizer {
             } else {
                 (self.symbols).add_digests(number, digests::digests(&files.main));
                 checked.twins = Twins::of(&files.main);
+                self.symbols.add_debug_files(number, files.clone());
                 checked.files = Some(files);
             }
         }

@@ -65,9 +65,10 @@ const ANALYST: Layers = &[
     ("profile", &["defect"]),
     ("symbolize", &["defect", "profile"]),
     ("source", &["defect"]),
+    ("types", &["profile", "symbolize"]),
     (
         "report",
-        &["units", "defect", "profile", "symbolize", "source"],
+        &["units", "defect", "profile", "symbolize", "source", "types"],
     ),
     ("render", &["units", "defect", "report"]),
     ("export", &["render", "defect", "report"]),

@@ -7,11 +7,7 @@ use std::str::FromStr;
 
 use super::cut::cut;
 use super::escape::{escape, escape_source};
-<<<<<<< HEAD
-use super::style::{FAINT, TITLE};
-=======
 use super::style::{FAINT, GAP_MARK, TITLE};
->>>>>>> house
 use super::{Renderer, format};
 use crate::report::{Basis, Bytes, Figures, Line, Metric, Note, Report, Table};
 use footer::footer;

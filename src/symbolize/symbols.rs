@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use profiler_alloc_format::Frame;
 
 use super::code_frame::CodeFrame;
+use super::instances::Instances;
 use super::origin::is_std_file;
+use super::separate::DebugFiles;
 use super::{Digest, Origin, Pattern};
 
 /// What `cargo vendor` puts into the folder of every dependency.
@@ -29,6 +31,10 @@ pub struct Symbols {
     /// Of source files, by module and path.
     digests: HashMap<u16, HashMap<String, Digest>>,
     own: Vec<Pattern>,
+    /// Where the names and lines of a module are.
+    debug_files: HashMap<u16, DebugFiles>,
+    /// Of the frames for which they were asked.
+    instances: HashMap<Frame, Instances>,
 }
 
 impl Symbols {
@@ -94,6 +100,25 @@ impl Symbols {
     /// that is known.
     pub fn digest(&self, module: u16, file: &str) -> Option<Digest> {
         self.digests.get(&module)?.get(file).copied()
+    }
+
+    pub(super) fn add_debug_files(&mut self, module: u16, files: DebugFiles) {
+        self.debug_files.insert(module, files);
+    }
+
+    /// Where the names and lines of a module are, if they may be read.
+    pub(super) fn debug_files(&self, module: u16) -> Option<&DebugFiles> {
+        self.debug_files.get(&module)
+    }
+
+    /// Says what the functions at `frame` are called with their type arguments.
+    pub fn insert_instances(&mut self, frame: Frame, instances: Instances) {
+        self.instances.insert(frame, instances);
+    }
+
+    /// The functions at `frame` with their type arguments, if these were looked up.
+    pub fn instances(&self, frame: Frame) -> Option<&Instances> {
+        self.instances.get(&frame)
     }
 
     /// Whether `frame` was looked up.

@@ -30,6 +30,9 @@ const VIEWS: &[&[&str]] = &[
     &["timeline"],
     &["leaks"],
     &["temporary"],
+    &["types"],
+    &["types", "--format", "json"],
+    &["types", "--format", "csv"],
     &["export", "--format", "pprof"],
     &["export", "--format", "dhat"],
     &["export", "--format", "folded"],
@@ -41,7 +44,7 @@ const VIEWS: &[&[&str]] = &[
 ];
 
 /// Those of [`VIEWS`] that are text for people.
-const FOR_PEOPLE: [&str; 7] = [
+const FOR_PEOPLE: [&str; 8] = [
     "report",
     "summary",
     "diff app.memprof",
@@ -49,6 +52,7 @@ const FOR_PEOPLE: [&str; 7] = [
     "timeline",
     "leaks",
     "temporary",
+    "types",
 ];
 
 /// A folder with a profile, `app.memprof`, of a program that is not there.

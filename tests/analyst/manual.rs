@@ -21,6 +21,7 @@ const COMMANDS: &[&str] = &[
     "timeline",
     "leaks",
     "temporary",
+    "types",
     "export",
     "history",
     "history save",

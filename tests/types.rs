@@ -1,0 +1,233 @@
+//! `memprof types` on a program whose containers are known to the byte (`examples/types.rs`), built in several ways.
+//!
+//! The program prints what it holds; the table must say the same.
+
+mod built;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use built::{MEMPROF, text};
+use serde_json::Value;
+
+/// Bytes and blocks held, by type.
+type Held = BTreeMap<String, (i64, i64)>;
+
+/// One build at a time: they share a folder.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// Builds the program with `profile` in its manifest, and says where it is.
+fn build(name: &str, profile: &str, rustflags: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("types")
+        .join(name);
+    fs::create_dir_all(folder.join("src")).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let recorder = root.join("profiler-alloc");
+    let manifest = format!(
+        "[package]\nname = \"types\"\nedition = \"2024\"\n\n[dependencies]\n\
+         profiler-alloc = {{ path = {recorder:?}, default-features = false }}\n\n\
+         [profile.release]\n{profile}\n\n[workspace]\n"
+    );
+    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    fs::copy(root.join("examples/types.rs"), folder.join("src/main.rs")).unwrap();
+    fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
+    let target = folder.parent().unwrap().join("target").join(name);
+    let build = Command::new(env!("CARGO"))
+        .args(["build", "--release", "--quiet", "--target-dir"])
+        .arg(&target)
+        .current_dir(&folder)
+        .env("RUSTFLAGS", rustflags)
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .output()
+        .unwrap();
+    assert!(build.status.success(), "{name}: {}", text(&build.stderr));
+    target.join("release/types")
+}
+
+/// Runs the program with everything recorded: what it says that it holds, and where the profile is.
+fn record(program: &Path, name: &str) -> (Held, PathBuf) {
+    let profile = program.with_file_name(format!("{name}.memprof"));
+    let run = Command::new(MEMPROF)
+        .args(["run", "--sample", "all", "-o"])
+        .arg(&profile)
+        .arg("--")
+        .arg(program)
+        .output()
+        .unwrap();
+    assert!(run.status.success(), "{}", text(&run.stderr));
+    let mut held = Held::new();
+    for line in text(&run.stdout).lines() {
+        let mut parts = line.splitn(3, ' ');
+        let mut number = || parts.next().unwrap().parse::<i64>().unwrap();
+        let (bytes, blocks) = (number(), number());
+        let sum = held.entry(parts.next().unwrap().to_owned()).or_default();
+        *sum = (sum.0 + bytes, sum.1 + blocks);
+    }
+    (held, profile)
+}
+
+fn types(profile: &Path) -> Value {
+    let output = Command::new(MEMPROF)
+        .args(["types", "--format", "json"])
+        .arg(profile)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What the table says that is held, of what the program itself allocated.
+fn table(types: &Value, only: impl Fn(&Value) -> bool) -> Held {
+    let mut held = Held::new();
+    for row in types["types"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| only(row))
+    {
+        let name = match (row["type"].as_str(), row["part"].as_str()) {
+            (Some(name), Some(part)) => format!("{name}, {part}"),
+            (Some(name), None) => name.to_owned(),
+            (None, _) => format!("untyped {}", row["function"]),
+        };
+        for line in row["lines"].as_array().unwrap() {
+            let is_own = line["file"].as_str().unwrap().ends_with("main.rs");
+            let (bytes, blocks) = (
+                line["live"].as_i64().unwrap(),
+                line["live_count"].as_i64().unwrap(),
+            );
+            if is_own && blocks != 0 {
+                let sum = held.entry(name.clone()).or_default();
+                *sum = (sum.0 + bytes, sum.1 + blocks);
+            }
+        }
+    }
+    held
+}
+
+/// The table of a build, which is to be what the program holds.
+fn check(name: &str, profile: &str, rustflags: &str) -> Value {
+    let (held, types) = built_so(name, profile, rustflags);
+    assert_eq!(table(&types, |_| true), held, "{name}");
+    types
+}
+
+fn built_so(name: &str, profile: &str, rustflags: &str) -> (Held, Value) {
+    let _alone = ALONE.lock().unwrap_or_else(|held| held.into_inner());
+    let program = build(name, profile, rustflags);
+    let (held, recorded) = record(&program, name);
+    let types = types(&recorded);
+    assert_eq!(csv_sum(&recorded, "live"), live(&types, "total"), "{name}");
+    assert_eq!(
+        csv_sum(&recorded, "allocated"),
+        types["total"]["allocated"],
+        "{name}"
+    );
+    (held, types)
+}
+
+/// Bytes live of a part of the table.
+fn live(types: &Value, part: &str) -> i64 {
+    types[part]["live"].as_i64().unwrap()
+}
+
+#[test]
+fn unoptimized_every_type_is_known_to_the_byte() {
+    let types = check("plain", "opt-level = 0\ndebug = 1", "");
+    assert_eq!(live(&types, "untyped"), 0);
+    assert!(live(&types, "guessed") < 100, "{}", types["guessed"]);
+}
+
+/// The sum of a column of the table as CSV.
+fn csv_sum(profile: &Path, column: &str) -> i64 {
+    let output = Command::new(MEMPROF)
+        .args(["types", "--format", "csv"])
+        .arg(profile)
+        .output()
+        .unwrap();
+    let mut rows = csv::Reader::from_reader(output.stdout.as_slice());
+    let heading = rows.headers().unwrap().clone();
+    let at = heading.iter().position(|name| name == column).unwrap();
+    rows.records()
+        .map(|row| row.unwrap()[at].parse::<i64>().unwrap())
+        .sum()
+}
+
+#[test]
+fn optimized_every_type_is_known_to_the_byte() {
+    let types = check("optimized", "debug = 1", "");
+    assert_eq!(live(&types, "untyped"), 0);
+    // Nothing was merged here, but that is not known.
+    assert!(
+        live(&types, "guessed") < live(&types, "total") / 20,
+        "{}",
+        types["guessed"]
+    );
+}
+
+#[test]
+fn with_fat_lto_every_type_is_known_to_the_byte() {
+    let types = check("lto", "debug = 1\nlto = \"fat\"\ncodegen-units = 1", "");
+    assert_eq!(live(&types, "untyped"), 0);
+}
+
+#[test]
+fn full_debug_information_tells_the_size_of_elements() {
+    let types = check("full", "debug = 2", "-C symbol-mangling-version=v0");
+    let rows = types["types"].as_array().unwrap();
+    let row = |name: &str| rows.iter().find(|row| row["type"] == name).unwrap();
+    assert_eq!(row("Vec<types::Order>")["element_size"], 40);
+    assert_eq!(row("VecDeque<types::Invoice>")["element_size"], 40);
+    // A vector that grew from 4 to 1024 elements took 4 + 8 + … + 512 that it need not have.
+    let orders = row("Vec<types::Order>");
+    assert_eq!(orders["growth_steps"], 8);
+    assert_eq!(
+        orders["replaced"],
+        (4..=512).filter(|n: &i64| n.count_ones() == 1).sum::<i64>() * 40
+    );
+}
+
+#[test]
+fn line_tables_alone_lose_texts_that_are_shared() {
+    let (mut held, types) = built_so("lines", "debug = \"line-tables-only\"", "");
+    // The path of the function that made it is not there, and it is of bytes.
+    let text = held.remove("Arc<str>").unwrap();
+    held.insert("Arc<[u8]>".to_owned(), text);
+    assert_eq!(table(&types, |_| true), held);
+}
+
+#[test]
+fn split_debug_information_is_found() {
+    check("split", "debug = 1\nsplit-debuginfo = \"unpacked\"", "");
+    check("packed", "debug = 1\nsplit-debuginfo = \"packed\"", "");
+}
+
+#[test]
+fn without_debug_information_no_type_is_made_up() {
+    let (_, types) = built_so("stripped", "strip = true", "");
+    assert_eq!(table(&types, |row| !row["type"].is_null()), Held::new());
+    let stripped = |types: &Value| {
+        types["types"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|row| row["type"].is_null())
+    };
+    assert!(stripped(&types), "{types}");
+    let profile = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join("types/target/stripped/release/stripped.memprof");
+    let output = Command::new(MEMPROF)
+        .arg("types")
+        .arg(profile)
+        .output()
+        .unwrap();
+    assert!(
+        text(&output.stdout).contains("types need debug information"),
+        "{}",
+        text(&output.stdout)
+    );
+}
