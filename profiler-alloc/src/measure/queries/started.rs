@@ -48,14 +48,19 @@ pub struct Started {
 
 impl Started {
     /// In the scope of the calling thread.
+    #[cfg(any(feature = "sqlite", feature = "diesel"))]
     pub fn new(reading: Reading) -> Option<Started> {
-        let frame = frame::current()?;
-        Some(Started {
+        Some(Started::in_scope(frame::current()?, reading))
+    }
+
+    /// In the scope of that frame.
+    pub fn in_scope(frame: Arc<Frame>, reading: Reading) -> Started {
+        Started {
             id: collection::next_id(),
             place: (frame.place(), frame.statement()),
             frame,
             reading,
-        })
+        }
     }
 
     /// How long it has taken.
@@ -64,6 +69,7 @@ impl Started {
     }
 
     /// What the thread has allocated since; `None` if the query went on on another.
+    #[cfg(any(feature = "sqlite", feature = "diesel"))]
     pub fn allocated(&self, end: Reading) -> Option<u64> {
         let is_known = self.reading.thread == end.thread && installed::is_heap_counted();
         is_known.then(|| end.counts.since(self.reading.counts).allocated)
