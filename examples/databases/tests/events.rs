@@ -1,5 +1,5 @@
-//! What clients tell `tracing` of their queries, repeated as it was recorded from them: toasty 0.11.0, libsql 0.10.0, turso 0.8.3,
-//! and mysql_async 0.37.1 with MariaDB 10.11. With the clients themselves: `examples/clients`.
+//! What clients tell `tracing` of their queries, repeated as it was recorded from them: sqlx 0.9.0, toasty 0.11.0,
+//! libsql 0.10.0, turso 0.8.3, and mysql_async 0.37.1 with MariaDB 10.11. With the clients themselves: `examples/clients`.
 
 #![forbid(unsafe_code)]
 
@@ -7,6 +7,7 @@
 mod reports;
 
 use std::sync::Once;
+use std::time::Duration;
 
 use profiler_alloc::queries::{Source, install_sqlx};
 use profiler_alloc::query_profiler;
@@ -19,6 +20,15 @@ fn install() {
         reports::keep();
         install_sqlx().unwrap();
     });
+}
+
+/// sqlx asks before it tells.
+fn sqlx(summary: &str, statement: &str) {
+    assert!(tracing::enabled!(target: "sqlx::query", tracing::Level::DEBUG));
+    tracing::debug!(
+        target: "sqlx::query", summary, db.statement = statement, rows_affected = 0u64, rows_returned = 3u64,
+        elapsed = ?Duration::from_micros(1500), elapsed_secs = 0.0015
+    );
 }
 
 #[query_profiler(values)]
@@ -43,6 +53,11 @@ fn by_events() {
     tracing::debug!(target: "turso_core::connection", "Preparing: SELECT 3");
     tracing::debug!(target: "turso_core::connection", "Starting trigger execution: t");
     tracing::debug!(target: "elsewhere", "Preparing: SELECT 4");
+    sqlx(
+        "SELECT a",
+        "\n\nSELECT\n  a,\n  b\nFROM\n  t\nWHERE\n  b = 'secret'\n",
+    );
+    sqlx("SELECT a FROM t", "");
 }
 
 #[test]
@@ -56,10 +71,12 @@ fn events_of_other_clients_are_queries() {
         "SELECT a FROM t WHERE b = ?",
         "SELECT ?; SELECT ?",
         "SELECT ?",
+        "SELECT a, b FROM t WHERE b = ?",
+        "SELECT a FROM t",
     ];
     assert_eq!(statements(&report), expected, "{report}");
-    let [toasty, failed, libsql, _, turso] = &report.queries[..] else {
-        unreachable!("five, as above")
+    let [toasty, failed, libsql, _, turso, sqlx, _] = &report.queries[..] else {
+        unreachable!("seven, as above")
     };
     assert_eq!(toasty.source, Source::Toasty);
     assert_eq!(
@@ -74,6 +91,10 @@ fn events_of_other_clients_are_queries() {
     assert_eq!(
         (libsql.source, turso.source),
         (Source::Other("libsql"), Source::Other("turso"))
+    );
+    assert_eq!(
+        (sqlx.source, sqlx.elapsed_ns, sqlx.rows, sqlx.failed),
+        (Source::Sqlx, Some(1_500_000), Some(3), None)
     );
     assert!(
         report.to_string().contains("executed time: not told\n"),

@@ -177,12 +177,13 @@ static SOURCES: [QuerySource; 7] = [
 ];
 
 /// Who tells of queries with this event or span, if anybody does. toasty's spans have the target of
-/// its events and tell of none.
+/// its events and tell of none. sqlx asks first whether anybody listens, by what is neither an
+/// event nor a span.
 pub fn of(metadata: &Metadata<'_>) -> Option<&'static QuerySource> {
     let source = SOURCES
         .iter()
         .find(|source| source.target == metadata.target())?;
-    (metadata.is_event() || source.told_by != ToldBy::Event).then_some(source)
+    (!metadata.is_span() || source.told_by != ToldBy::Event).then_some(source)
 }
 
 /// sqlx runs SQLite on threads of its own, which are in a scope by its span; the others in the
