@@ -7,12 +7,13 @@
 mod reports;
 
 use std::sync::Once;
+use std::thread;
 use std::time::Duration;
 
 use profiler_alloc::queries::{Source, install_sqlx};
 use profiler_alloc::query_profiler;
 use reports::{one, statements};
-use tracing::field::{Empty, display};
+use tracing::field::{DisplayValue, Empty, display};
 
 fn install() {
     static ONCE: Once = Once::new();
@@ -34,11 +35,19 @@ fn sqlx(summary: &str, statement: &str) {
 #[query_profiler(values)]
 fn by_events() {
     let statement = |sql| Some(display(sql));
-    tracing::debug!(
-        target: "toasty::query", duration_ms = 1.5, rows = Some(2u64), error = None::<tracing::field::DisplayValue<&str>>,
-        db.system = display("postgresql"), db.statement = statement("SELECT \"a\" FROM \"t\" WHERE \"b\" = $1"),
-        db.params = Some(display("[7]")), "query executed"
-    );
+    // On a task of its own, in a span of the one that asked.
+    let span =
+        tracing::debug_span!(target: "toasty::query", "query", stmt.kind = "query", model = Empty);
+    span.record("model", "User");
+    let told = thread::spawn(move || {
+        let _inside = span.entered();
+        tracing::debug!(
+            target: "toasty::query", duration_ms = 1.5, rows = Some(2u64), error = None::<DisplayValue<&str>>,
+            db.system = display("postgresql"), db.statement = statement("SELECT \"a\" FROM \"t\" WHERE \"b\" = $1"),
+            db.params = Some(display("[7]")), "query executed"
+        );
+    });
+    told.join().unwrap();
     tracing::warn!(
         target: "toasty::query", duration_ms = 2000.0, error = Some(display("no such table: u")),
         db.system = display("sqlite"), db.statement = statement("SELECT 'secret' FROM u"), "query failed"
