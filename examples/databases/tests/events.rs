@@ -1,5 +1,6 @@
-//! What clients tell `tracing` of their queries, repeated as it was recorded from them: sqlx 0.9.0, toasty 0.11.0,
-//! libsql 0.10.0, turso 0.8.3, and mysql_async 0.37.1 with MariaDB 10.11. With the clients themselves: `examples/clients`.
+//! What clients tell `tracing` of their queries, as it was recorded from sqlx 0.9.0, toasty 0.11.0, libsql 0.10.0, and
+//! mysql_async 0.37.1 with MariaDB 10.11, and as the source of turso 0.8.3 has it. With the clients themselves:
+//! `examples/clients`.
 
 #![forbid(unsafe_code)]
 
