@@ -28,6 +28,13 @@ mod sqlite;
 #[cfg(any(feature = "sqlite", feature = "sqlx"))]
 mod sqlx_threads;
 #[cfg(any(feature = "sqlite", feature = "diesel", feature = "sqlx"))]
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "diesel")),
+    allow(
+        dead_code,
+        reason = "part of it is for hooks that run on the query's thread"
+    )
+)]
 mod started;
 pub(super) mod statement;
 mod tokens;

@@ -21,7 +21,7 @@ use tracing_subscriber::layer::{Context, Filter, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
 use self::fields::QueryFields;
-use self::running::RunningQuery;
+use self::running::SpanQuery;
 use self::sources::{QuerySource, ToldBy};
 use super::InstallError;
 use super::event::QueryEvent;
@@ -120,7 +120,7 @@ where
         } else if let Some((source, start)) = sources::of(metadata).zip(Reading::now()) {
             let _untracked = Untracked::begin();
             let frame = frame::current().or_else(|| frame_of(id, &context));
-            let running = RunningQuery::new(source, attributes, frame, start);
+            let running = SpanQuery::new(source, attributes, frame, start);
             span.extensions_mut().insert(running);
         }
     }
@@ -128,7 +128,7 @@ where
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let _untracked = Untracked::begin();
         if let Some(span) = context.span(id)
-            && let Some(running) = span.extensions_mut().get_mut::<RunningQuery>()
+            && let Some(running) = span.extensions_mut().get_mut::<SpanQuery>()
         {
             running.record(values);
         }
@@ -165,7 +165,7 @@ where
             let frame = frame::current().or_else(in_span);
             tell(source, event, frame.as_deref());
         } else if let Some(span) = context.event_span(event)
-            && let Some(running) = span.extensions_mut().get_mut::<RunningQuery>()
+            && let Some(running) = span.extensions_mut().get_mut::<SpanQuery>()
         {
             running.hear(event);
         }
@@ -177,7 +177,7 @@ where
         let Some(span) = context.span(&id) else {
             return;
         };
-        let running = span.extensions_mut().remove::<RunningQuery>();
+        let running = span.extensions_mut().remove::<SpanQuery>();
         if let Some((running, end)) = running.zip(end) {
             running.end(span.metadata(), end);
         }

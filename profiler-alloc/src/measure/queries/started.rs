@@ -48,7 +48,6 @@ pub struct Started {
 
 impl Started {
     /// In the scope of the calling thread.
-    #[cfg(any(feature = "sqlite", feature = "diesel"))]
     pub fn new(reading: Reading) -> Option<Started> {
         Some(Started::in_scope(frame::current()?, reading))
     }
@@ -69,7 +68,6 @@ impl Started {
     }
 
     /// What the thread has allocated since; `None` if the query went on on another.
-    #[cfg(any(feature = "sqlite", feature = "diesel"))]
     pub fn allocated(&self, end: Reading) -> Option<u64> {
         let is_known = self.reading.thread == end.thread && installed::is_heap_counted();
         is_known.then(|| end.counts.since(self.reading.counts).allocated)

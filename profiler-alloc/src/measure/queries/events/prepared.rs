@@ -10,21 +10,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 const KEPT: u64 = 4096;
 
 #[derive(Default)]
-struct Statements {
-    by_number: HashMap<[u64; 2], Statement>,
+struct PreparedStatements {
+    by_number: HashMap<[u64; 2], PreparedStatement>,
     /// Uses so far.
     uses: u64,
 }
 
-struct Statement {
+struct PreparedStatement {
     sql: Arc<str>,
     /// The use that was its last.
     used: u64,
 }
 
-static STATEMENTS: Mutex<Option<Statements>> = Mutex::new(None);
+static STATEMENTS: Mutex<Option<PreparedStatements>> = Mutex::new(None);
 
-fn with<R>(work: impl FnOnce(&mut Statements) -> R) -> R {
+fn with<R>(work: impl FnOnce(&mut PreparedStatements) -> R) -> R {
     let mut statements = STATEMENTS.lock().unwrap_or_else(PoisonError::into_inner);
     let statements = statements.get_or_insert_default();
     statements.uses += 1;
@@ -36,7 +36,9 @@ pub fn remember(number: [u64; 2], sql: &str) {
     with(|statements| {
         let used = statements.uses;
         let sql = Arc::from(sql);
-        statements.by_number.insert(number, Statement { sql, used });
+        statements
+            .by_number
+            .insert(number, PreparedStatement { sql, used });
         // At most half of them were used within that time, so this is rare.
         if statements.by_number.len() as u64 >= 2 * KEPT {
             statements

@@ -12,23 +12,23 @@ use crate::measure::queries::frame::Frame;
 use crate::measure::queries::started::{Reading, Started};
 
 /// One, in the extensions of its span.
-pub struct RunningQuery {
+pub struct SpanQuery {
     source: &'static QuerySource,
     fields: QueryFields,
     /// `None` outside of scopes.
     started: Option<Started>,
 }
 
-impl RunningQuery {
+impl SpanQuery {
     pub fn new(
         source: &'static QuerySource,
         attributes: &Attributes<'_>,
         frame: Option<Arc<Frame>>,
         start: Reading,
-    ) -> RunningQuery {
+    ) -> SpanQuery {
         let mut fields = QueryFields::default();
         attributes.record(&mut fields.reader(source));
-        RunningQuery {
+        SpanQuery {
             source,
             fields,
             started: frame.map(|frame| Started::in_scope(frame, start)),
