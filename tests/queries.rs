@@ -413,15 +413,25 @@ fn literal(dialect: Dialect) -> BoxedStrategy<String> {
         Just(String::from("-70707.5e-3")),
         Just(String::from(".70707")),
         Just(String::from("0x70707")),
-        Just(String::from("70707"))
+        Just(String::from("70707")),
+        Just(String::from("70707E+7")),
+        Just(String::from("7_0_70707")),
+        Just(String::from("0b70707")),
     ];
-    let hex = Just(String::from("x'70707A'"));
+    let hex = prop_oneof![
+        Just(String::from("x'70707A'")),
+        Just(String::from("B'70707'")),
+        inside().prop_map(|inside| format!("INTERVAL '{inside}' DAY")),
+        inside().prop_map(|inside| format!("'a'\n'{inside}'")),
+    ];
     let standard = prop_oneof![text, national, number, hex];
     match dialect {
         Dialect::MySql => prop_oneof![
             standard,
             inside().prop_map(|inside| format!("\"it's {inside} \\\" \"")),
             inside().prop_map(|inside| format!("_utf8mb4'\\'{inside}'")),
+            inside().prop_map(|inside| format!("@'it\\'s {inside}'")),
+            inside().prop_map(|inside| format!("'it' \"{inside}\"")),
         ]
         .boxed(),
         Dialect::PostgreSql => prop_oneof![
@@ -430,6 +440,8 @@ fn literal(dialect: Dialect) -> BoxedStrategy<String> {
             inside().prop_map(|inside| format!("$m$it's {} $m$", inside.replace('$', ""))),
             inside().prop_map(|inside| format!("$${} it's$$", inside.replace('$', ""))),
             inside().prop_map(|inside| format!("U&'{inside}' UESCAPE '!'")),
+            inside().prop_map(|inside| format!("$ä1$it's $ä$ {} $ä1$", inside.replace('$', ""))),
+            inside().prop_map(|inside| format!("ARRAY['{inside}']::text[]")),
         ]
         .boxed(),
         Dialect::Sqlite => prop_oneof![

@@ -3,7 +3,7 @@
 //! ```text
 //! library's hook ──▶ event ──▶ frame of the thread ──▶ collection ──▶ findings ──▶ report
 //!  sqlite, diesel,             (which scope,           (one entry
-//!  sqlx, sea-orm,               which line)             a query)
+//!  tracing, sea-orm,            which line)             a query)
 //!  record
 //! ```
 
@@ -27,7 +27,14 @@ pub(super) mod site;
 mod sqlite;
 #[cfg(any(feature = "sqlite", feature = "sqlx"))]
 mod sqlx_threads;
-#[cfg(any(feature = "sqlite", feature = "diesel"))]
+#[cfg(any(feature = "sqlite", feature = "diesel", feature = "sqlx"))]
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "diesel")),
+    allow(
+        dead_code,
+        reason = "part of it is for hooks that run on the query's thread"
+    )
+)]
 mod started;
 pub(super) mod statement;
 mod tokens;

@@ -1,51 +1,39 @@
-//! Queries of libraries that give events of them to `tracing`: sqlx, toasty, libsql, turso.
+//! Queries of libraries that tell `tracing` of them: sqlx, toasty, libsql, turso, mysql_async.
 //!
 //! sqlx runs SQLite's statements on a thread of their own, inside the span of the task that asked.
 //! So every scope has a span, and the layer lets a thread that enters it, or one inside it, run in
 //! the scope.
 
 mod entered;
+mod fields;
 mod prepared;
-mod sqlx;
-mod toasty;
+mod running;
+mod sources;
 
 use core::cell::RefCell;
 use std::sync::{Arc, Weak};
 
 use tracing::level_filters::LevelFilter;
-use tracing::span::{Attributes, Id};
+use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::{Interest, set_global_default};
 use tracing::{Event, Metadata, Span, Subscriber};
 use tracing_subscriber::layer::{Context, Filter, Layer, SubscriberExt};
 use tracing_subscriber::registry::{LookupSpan, Registry};
 
+use self::fields::QueryFields;
+use self::running::SpanQuery;
+use self::sources::{QuerySource, ToldBy};
 use super::InstallError;
+use super::event::QueryEvent;
 use super::frame::{self, Frame};
+use super::started::Reading;
 use crate::counters::thread_counts::Untracked;
-
-/// Reads an event of one library, and puts the query into the scope of the frame, if there is one.
-type Reader = fn(&Event<'_>, Option<&Frame>);
-
-/// The targets of events of queries, and who reads them.
-const QUERIES: [(&str, Reader); 4] = [
-    (sqlx::TARGET, sqlx::read),
-    (toasty::TARGET, toasty::read),
-    (prepared::LIBSQL, prepared::read),
-    (prepared::TURSO, prepared::read),
-];
-
-fn reader(metadata: &Metadata<'_>) -> Option<Reader> {
-    let found = QUERIES
-        .iter()
-        .find(|(target, _)| *target == metadata.target());
-    found.map(|(_, read)| *read)
-}
 
 /// The target of the spans of scopes.
 const SCOPES: &str = "profiler_alloc::queries";
 
-/// Reports the queries of sqlx, toasty, libsql and turso to `#[query_profiler]`, in a program that
-/// sets no `tracing` subscriber of its own.
+/// Reports the queries of sqlx, toasty, libsql, turso and mysql_async to `#[query_profiler]`, in a
+/// program that sets no `tracing` subscriber of its own.
 ///
 /// # Errors
 /// If the program has one already: then add [`sqlx_layer`] to it.
@@ -56,10 +44,10 @@ pub fn install_sqlx() -> Result<(), InstallError> {
     })
 }
 
-/// The layer that [`install_sqlx`] installs, for a subscriber of your own. It looks at events of
-/// queries and, inside scopes, at spans, and at nothing else. sqlx, toasty and turso give their
-/// events on the level DEBUG, libsql on TRACE: a filter of another layer does no harm, but one in
-/// front of all layers, such as `LevelFilter::INFO`, keeps them from this one too.
+/// The layer that [`install_sqlx`] installs, for a subscriber of your own. It looks at events and
+/// spans of queries and, inside scopes, at other spans, and at nothing else. sqlx, toasty and turso
+/// give their events on the level DEBUG, libsql on TRACE: a filter of another layer does no harm,
+/// but one in front of all layers, such as `LevelFilter::INFO`, keeps them from this one too.
 pub fn sqlx_layer<S>() -> impl Layer<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -84,19 +72,26 @@ thread_local! {
 
 struct OwnFilter;
 
+/// Whether a span is of use outside of scopes too: those of scopes, and those that prepare what a
+/// scope may run later.
+fn is_always_of_use(span: &Metadata<'_>) -> bool {
+    let prepares = |source: &QuerySource| source.told_by == ToldBy::Preparation;
+    span.target() == SCOPES || sources::of(span).is_some_and(prepares)
+}
+
 impl<S> Filter<S> for OwnFilter {
     fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
         match metadata.is_span() {
-            true => metadata.target() == SCOPES || frame::is_inside(),
-            false => reader(metadata).is_some(),
+            true => is_always_of_use(metadata) || frame::is_inside(),
+            false => sources::of(metadata).is_some(),
         }
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
         match metadata.is_span() {
-            true if metadata.target() == SCOPES => Interest::always(),
+            true if is_always_of_use(metadata) => Interest::always(),
             true => Interest::sometimes(),
-            false if reader(metadata).is_some() => Interest::always(),
+            false if sources::of(metadata).is_some() => Interest::always(),
             false => Interest::never(),
         }
     }
@@ -114,12 +109,28 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let frame = match attributes.metadata().target() {
-            SCOPES => OPENING.with(|opening| opening.borrow_mut().take()),
-            _ => None,
+        let metadata = attributes.metadata();
+        let Some(span) = context.span(id) else {
+            return;
         };
-        if let (Some(frame), Some(span)) = (frame, context.span(id)) {
-            span.extensions_mut().insert(frame);
+        if metadata.target() == SCOPES {
+            if let Some(frame) = OPENING.with(|opening| opening.borrow_mut().take()) {
+                span.extensions_mut().insert(frame);
+            }
+        } else if let Some((source, start)) = sources::of(metadata).zip(Reading::now()) {
+            let _untracked = Untracked::begin();
+            let frame = frame::current().or_else(|| frame_of(id, &context));
+            let running = SpanQuery::new(source, attributes, frame, start);
+            span.extensions_mut().insert(running);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let _untracked = Untracked::begin();
+        if let Some(span) = context.span(id)
+            && let Some(running) = span.extensions_mut().get_mut::<SpanQuery>()
+        {
+            running.record(values);
         }
     }
 
@@ -145,14 +156,50 @@ where
         let Some(_untracked) = Untracked::begin() else {
             return;
         };
-        let in_span = || {
-            let span = context.event_span(event)?;
-            frame_of(&span.id(), &context)
+        let metadata = event.metadata();
+        let Some(source) = sources::of(metadata) else {
+            return;
         };
-        if let Some(read) = reader(event.metadata()) {
+        if source.told_by == ToldBy::Event {
+            let in_span = || frame_of(&context.event_span(event)?.id(), &context);
             let frame = frame::current().or_else(in_span);
-            read(event, frame.as_deref());
+            tell(source, event, frame.as_deref());
+        } else if let Some(span) = context.event_span(event)
+            && let Some(running) = span.extensions_mut().get_mut::<SpanQuery>()
+        {
+            running.hear(event);
         }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let end = Reading::now();
+        let _untracked = Untracked::begin();
+        let Some(span) = context.span(&id) else {
+            return;
+        };
+        let running = span.extensions_mut().remove::<SpanQuery>();
+        if let Some((running, end)) = running.zip(end) {
+            running.end(span.metadata(), end);
+        }
+    }
+}
+
+/// Puts the query of an event into the scope of the frame.
+fn tell(source: &'static QuerySource, event: &Event<'_>, frame: Option<&Frame>) {
+    // Outside of scopes too, so that a scope knows which of its queries are not.
+    let is_first = (source.is_first)();
+    let Some(frame) = frame else {
+        return;
+    };
+    let mut fields = QueryFields::default();
+    event.record(&mut fields.reader(source));
+    if !fields.sql().is_empty() {
+        let query = QueryEvent {
+            is_first,
+            ..QueryEvent::new(source.source, fields.sql())
+        };
+        let query = fields.complete(query, source, event.metadata());
+        query.record_in(frame);
     }
 }
 

@@ -265,7 +265,9 @@ impl Trace for Seen {
             query.rows = Some(changes.unwrap_or(rows));
             // A higher layer may have ended before, and seen more.
             query.allocated = query.allocated.or(started.allocated(reading));
-            query.full_scan = Some(statement.full_scan_steps() != before.full_scan_steps);
+            // `DROP INDEX` steps through the table of the schema, as it always has to.
+            let has_stepped = statement.full_scan_steps() != before.full_scan_steps;
+            query.full_scan = Some(has_stepped && !query.facts.alters_schema);
             query.plan = plan;
         });
         if rows == 0 {

@@ -10,3 +10,13 @@ pub fn is_one() -> bool {
     let thread = thread::current();
     thread.name().is_some_and(|name| name.starts_with(NAME))
 }
+
+/// True on one of them whose first query this is: sqlx sets a new connection of SQLite up by one
+/// text of all the settings.
+#[cfg(feature = "sqlx")]
+pub fn is_new() -> bool {
+    thread_local! {
+        static IS_NEW: core::cell::Cell<bool> = const { core::cell::Cell::new(true) };
+    }
+    IS_NEW.replace(false) && is_one()
+}

@@ -49,13 +49,17 @@ pub struct Started {
 impl Started {
     /// In the scope of the calling thread.
     pub fn new(reading: Reading) -> Option<Started> {
-        let frame = frame::current()?;
-        Some(Started {
+        Some(Started::in_scope(frame::current()?, reading))
+    }
+
+    /// In the scope of that frame.
+    pub fn in_scope(frame: Arc<Frame>, reading: Reading) -> Started {
+        Started {
             id: collection::next_id(),
             place: (frame.place(), frame.statement()),
             frame,
             reading,
-        })
+        }
     }
 
     /// How long it has taken.

@@ -28,6 +28,8 @@ pub struct Facts {
     pub is_page: bool,
     /// It sets something of a connection.
     pub is_pragma: bool,
+    /// It drops or alters something of the schema, which it reads for that.
+    pub alters_schema: bool,
     /// Its tables are written as SQLite's virtual tables write those that they keep their rows in:
     /// `'main'.'t_node'`.
     pub is_of_virtual_table: bool,
@@ -74,6 +76,7 @@ enum Keyword {
     Update,
     Transaction,
     Pragma,
+    Schema,
     /// A name comes.
     OfName,
     From,
@@ -120,6 +123,7 @@ pub fn known(word: &str) -> Known {
         b"begin" | b"commit" | b"rollback" | b"start" | b"end" | b"abort" => (Transaction, false),
         b"savepoint" | b"release" => (Transaction, false),
         b"pragma" => (Pragma, false),
+        b"drop" | b"alter" => (Schema, false),
         b"into" | b"join" | b"table" | b"index" | b"view" | b"trigger" => (OfName, false),
         b"references" | b"column" | b"as" => (OfName, false),
         b"from" => (From, false),
@@ -348,6 +352,7 @@ impl Watch {
         self.of_transactions += u32::from(is_transaction);
         self.facts.changes |= statement.changes;
         self.facts.is_pragma |= is(Keyword::Pragma);
+        self.facts.alters_schema |= is(Keyword::Schema);
         let has_cursor = statement.has_offset || (statement.has_order && statement.has_compared);
         self.facts.is_page |= statement.has_limit && !statement.is_limit_one && has_cursor;
         self.last = Last::Start;
