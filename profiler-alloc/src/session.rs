@@ -23,6 +23,7 @@ pub mod start;
 pub mod thread_exit;
 pub mod threads;
 
+use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
@@ -34,7 +35,6 @@ use crate::counters::totals::Totals;
 use crate::ffi::os::Statm;
 use crate::lockfree::active::Active;
 use crate::lockfree::slot_pool::{self, SlotPool};
-use crate::profile_file::path::ProfilePath;
 use crate::profile_file::store::Store;
 use crate::profile_file::timeline::Timeline;
 use crate::sampling::filter::Filter;
@@ -68,7 +68,7 @@ pub struct Recorder {
     takes_all: bool,
     timeline: Timeline,
     statm: Statm,
-    output: ProfilePath,
+    output: &'static CStr,
 }
 
 impl core::fmt::Debug for Recorder {
@@ -129,7 +129,7 @@ impl Recorder {
     /// A recorder on a fresh file. `None` if the system refuses memory.
     pub fn new(
         store: Store,
-        output: ProfilePath,
+        output: &'static CStr,
         depth: usize,
         overhead: OverheadBudget,
     ) -> Option<Recorder> {
@@ -182,7 +182,7 @@ impl Recorder {
 
     /// Path of the file.
     pub fn path(&self) -> &[u8] {
-        self.output.as_c_str().to_bytes()
+        self.output.to_bytes()
     }
 
     /// Exact counts of this recording.

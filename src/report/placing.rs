@@ -59,6 +59,8 @@ pub(super) struct Place {
     pub table: usize,
     table_key: Key,
     pub row_key: Key,
+    /// The line that it is shown on: that of the signature for code around the body.
+    pub line: Option<u32>,
     /// Whether it is code around the body.
     is_around: bool,
 }
@@ -220,6 +222,10 @@ impl Placing {
             table,
             table_key: draft.key,
             row_key,
+            line: match (is_around, &draft.item) {
+                (true, Some(item)) => Some(item.first_line),
+                _ => code.line,
+            },
             is_around,
         })
     }

@@ -346,11 +346,14 @@ impl<'a> Tree<'a> {
             return known;
         }
         let code = self.symbols.code(id);
-        let (file, function) = match (code.line, self.placing.place_of(id)) {
-            (Some(_), Some(place)) => self.title(place.table),
-            _ => (code.file.clone(), naming::fold(&code.function)),
+        let (line, (file, function)) = match (code.line, self.placing.place_of(id)) {
+            (Some(_), Some(place)) => (place.line, self.title(place.table)),
+            _ => {
+                let title = (code.file.clone(), naming::fold(&code.function));
+                (code.line, title)
+            }
         };
-        let key = (function, file, code.line, code.module);
+        let key = (function, file, line, code.module);
         let next = self.frames.len() as FrameId;
         let frame = *self.by_text.entry(key.clone()).or_insert(next);
         if frame == next {

@@ -9,7 +9,7 @@ use crate::ffi;
 use crate::ffi::callbacks;
 use crate::ffi::memory;
 use crate::ffi::os;
-use crate::profile_file::path::ProfilePath;
+use crate::profile_file::path::{NoPath, ProfilePath};
 use crate::profile_file::store::{OpenFailure, Store};
 use crate::sampling::overhead::OverheadBudget;
 use crate::session::fork;
@@ -37,6 +37,15 @@ pub enum Refusal {
     Memory,
 }
 
+impl From<NoPath> for Refusal {
+    fn from(none: NoPath) -> Refusal {
+        match none {
+            NoPath::TooLong => Refusal::PathTooLong,
+            NoPath::NoMemory => Refusal::Memory,
+        }
+    }
+}
+
 /// Starts a recording if the environment asks for one. Looks once in the life of a process.
 pub fn from_env() {
     if ASKED.swap(true, Ordering::AcqRel) {
@@ -46,17 +55,13 @@ pub fn from_env() {
         return;
     };
     os::note_stderr();
-    let result = match ProfilePath::expand(pattern) {
-        Some(output) => start(output, &Settings::from_env()),
-        None => Err(Refusal::PathTooLong),
-    };
-    if let Err(refusal) = result {
+    if let Err(refusal) = start(pattern, &Settings::from_env()) {
         warn(refusal, pattern);
     }
 }
 
-/// Starts a recording into `output`, or beside it if that exists.
-pub fn start(output: ProfilePath, settings: &Settings) -> Result<&'static Recorder, Refusal> {
+/// Starts a recording into the file that `pattern` names, or beside it if that exists.
+pub fn start(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, Refusal> {
     if !ffi::CAN_RECORD {
         return Err(Refusal::NeedsLinux);
     }
@@ -68,23 +73,23 @@ pub fn start(output: ProfilePath, settings: &Settings) -> Result<&'static Record
     }
     let result = match session::current() {
         Some(_) => Err(Refusal::AlreadyRecording),
-        None => open(output, settings),
+        None => open(pattern, settings),
     };
     STARTING.store(false, Ordering::Release);
     result
 }
 
-fn open(output: ProfilePath, settings: &Settings) -> Result<&'static Recorder, Refusal> {
-    let (store, output) = create(output)?;
+fn open(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, Refusal> {
+    let (store, output) = create(ProfilePath::expand(pattern)?)?;
+    let output = output.leak();
     write_header(&store, settings);
     let share = (settings.sample == Sample::Auto).then_some(u64::from(settings.overhead.ppm()));
     let overhead = OverheadBudget::new(share, settings.grant.ns());
     let depth = settings.stack_depth.frames() as usize;
-    let created = output.clone();
     let recorder = Recorder::new(store, output, depth, overhead)
         .and_then(memory::leak)
         .ok_or_else(|| {
-            os::remove_file(created.as_c_str());
+            os::remove_file(output);
             Refusal::Memory
         })?;
     fork::watch();
@@ -101,7 +106,7 @@ fn create(output: ProfilePath) -> Result<(Store, ProfilePath), Refusal> {
         other => return Ok((other.map_err(Refusal::File)?, output)),
     }
     for times in 1..=MOST {
-        let beside = output.beside(times).ok_or(Refusal::PathTooLong)?;
+        let beside = output.beside(times)?;
         match Store::create(beside.as_c_str()) {
             Err(OpenFailure::Exists) => {}
             other => return Ok((other.map_err(Refusal::File)?, beside)),
