@@ -32,6 +32,7 @@ use self::capture::Capture;
 use self::clock::Clock;
 use self::ownership::Ownership;
 use crate::counters::totals::Totals;
+use crate::ffi::memory;
 use crate::ffi::os::Statm;
 use crate::lockfree::active::Active;
 use crate::lockfree::slot_pool::{self, SlotPool};
@@ -63,7 +64,7 @@ pub struct Recorder {
     /// The sampled blocks; says nothing of any other once the recording is about to end.
     pub sampled: SampledBlocks,
     thinning: Thinning,
-    capture: Capture,
+    capture: &'static Capture,
     /// Every block is sampled, from the beginning to the end.
     takes_all: bool,
     timeline: Timeline,
@@ -126,13 +127,15 @@ pub fn started() -> &'static AtomicU64 {
 }
 
 impl Recorder {
-    /// A recorder on a fresh file. `None` if the system refuses memory.
+    /// A recorder on a fresh file, which knows no modules yet. `None` if the system refuses memory.
     pub fn new(
         store: Store,
         output: &'static CStr,
         depth: usize,
         overhead: OverheadBudget,
-    ) -> Option<Recorder> {
+    ) -> Option<&'static Recorder> {
+        let clock = Clock::start();
+        let capture = Capture::new(clock, depth)?;
         let previous = latest();
         let takes_all =
             !overhead.is_flexible() && store.header().interval.load(Ordering::Relaxed) == 0;
@@ -143,8 +146,7 @@ impl Recorder {
                 (filter, overhead.asking(filter))
             }
         };
-        let clock = Clock::start();
-        Some(Recorder {
+        memory::leak(Recorder {
             generation: previous.map_or(1, |recorder| recorder.generation + 1),
             previous,
             slot_pool: SlotPool::new(),
@@ -154,13 +156,18 @@ impl Recorder {
             ownership: Ownership::claim()?,
             sampled: SampledBlocks::new(filter, live_blocks::FIRST_BUCKETS),
             thinning: Thinning::new(),
-            capture: Capture::new(&store, clock, depth)?,
+            capture,
             takes_all,
             timeline: Timeline::new(),
             statm: Statm::open(),
             output,
             store,
         })
+    }
+
+    /// Records every module that is loaded now. To be called once, before the recorder is active.
+    pub fn note_modules(&self) {
+        self.capture.note_modules(&self.store);
     }
 
     /// False in a forked child, which must not touch the parent's file.

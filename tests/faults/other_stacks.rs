@@ -4,6 +4,7 @@
 use std::hint::black_box;
 use std::ptr::null_mut;
 
+use corosensei::stack::{DefaultStack, Stack};
 use memprof::profile::Loss;
 use serde_json::Value;
 
@@ -34,6 +35,7 @@ pub const ROLES: &[Named] = &[
         unsafe { memprof_test_with_frame_pointer(registered_without) }
     }),
     ("unlinked", unlinked),
+    ("bare", bare),
 ];
 
 const ROUNDS: usize = 20;
@@ -159,9 +161,13 @@ fn registered_code() {
     }
 }
 
+/// Neither of a first function that returns to nothing (the crate `generator`), nor of one that returns to code without an
+/// unwind table (`context`, after Boost's).
 fn no_way_out() {
-    let (losses, _) = run("unlinked", "// not known");
-    one_loss(&losses, "as of a coroutine", ROUNDS);
+    for (role, marker) in [("unlinked", "// not known"), ("bare", "// not told")] {
+        let (losses, _) = run(role, marker);
+        one_loss(&losses, "as of a coroutine", ROUNDS);
+    }
 }
 
 extern "C" fn handle(_: libc::c_int) {
@@ -401,7 +407,6 @@ extern "C" fn registered_without() {
 
 /// On a stack whose first function returns to nothing, as those of some coroutines.
 fn unlinked() {
-    use corosensei::stack::{DefaultStack, Stack};
     let stack = DefaultStack::new(64 << 10).unwrap();
     let top = stack.base().get();
     for _ in 0..ROUNDS {
@@ -410,7 +415,20 @@ fn unlinked() {
     }
 }
 
+/// On one whose first function has no unwind table.
+fn bare() {
+    let stack = DefaultStack::new(64 << 10).unwrap();
+    let top = stack.base().get();
+    for _ in 0..ROUNDS {
+        // SAFETY: as above.
+        unsafe { memprof_test_bare(top, take) }; // not told
+    }
+}
+
 unsafe extern "C" {
+    /// Calls `call` on the stack that ends at `top`, and says nothing to unwinders.
+    fn memprof_test_bare(top: usize, call: extern "C" fn());
+
     /// Calls `call` on the stack that ends at `top`, as if nobody had called this.
     fn memprof_test_unlinked(top: usize, call: extern "C" fn());
 
@@ -434,6 +452,17 @@ std::arch::global_asm!(
     "ret",
     ".cfi_endproc",
     ".size memprof_test_unlinked, . - memprof_test_unlinked",
+    ".globl memprof_test_bare",
+    ".type memprof_test_bare, @function",
+    "memprof_test_bare:",
+    "push rbx",
+    "mov rbx, rsp",
+    "mov rsp, rdi",
+    "call rsi",
+    "mov rsp, rbx",
+    "pop rbx",
+    "ret",
+    ".size memprof_test_bare, . - memprof_test_bare",
     ".globl memprof_test_with_frame_pointer",
     ".type memprof_test_with_frame_pointer, @function",
     "memprof_test_with_frame_pointer:",
@@ -467,6 +496,17 @@ std::arch::global_asm!(
     "ret",
     ".cfi_endproc",
     ".size memprof_test_unlinked, . - memprof_test_unlinked",
+    ".globl memprof_test_bare",
+    ".type memprof_test_bare, @function",
+    "memprof_test_bare:",
+    "stp x19, x30, [sp, #-16]!",
+    "mov x19, sp",
+    "mov sp, x0",
+    "blr x1",
+    "mov sp, x19",
+    "ldp x19, x30, [sp], #16",
+    "ret",
+    ".size memprof_test_bare, . - memprof_test_bare",
     ".globl memprof_test_with_frame_pointer",
     ".type memprof_test_with_frame_pointer, @function",
     "memprof_test_with_frame_pointer:",

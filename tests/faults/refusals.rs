@@ -40,6 +40,7 @@ pub const ROLES: &[Named] = &[
         println!("done");
     }),
     ("works_without_descriptors", works_without_descriptors),
+    ("works_in_a_sandbox", works_in_a_sandbox),
 ];
 
 /// Has the program close every descriptor but the standard ones.
@@ -449,4 +450,105 @@ fn filtered_system_calls() {
         }
     }
     no_way_to_ask(&Place::new(), "no way to ask for memory");
+}
+
+/// What a program that shuts itself in has done to it that calls anything else.
+const ACTION: &str = "SANDBOX_ACTION";
+
+/// The system calls of a program that computes, has threads, and says something: what a sandbox lets through.
+const LET_THROUGH: &[i64] = &[
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_close,
+    libc::SYS_fstat,
+    libc::SYS_mmap,
+    libc::SYS_munmap,
+    libc::SYS_mprotect,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_brk,
+    libc::SYS_futex,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    libc::SYS_clone,
+    libc::SYS_clone3,
+    libc::SYS_set_robust_list,
+    libc::SYS_rseq,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_sched_yield,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_getrandom,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+];
+
+/// Says which system call was refused, and has it fail.
+#[cfg(target_arch = "x86_64")]
+extern "C" fn say_refused(_: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: what the kernel passes; si_syscall stands behind the address of the call.
+    unsafe {
+        let call = *info.byte_add(24).cast::<libc::c_int>();
+        let context = &mut *context.cast::<libc::ucontext_t>();
+        context.uc_mcontext.gregs[libc::REG_RAX as usize] = -i64::from(libc::ENOSYS);
+        let text = [
+            b"refused ",
+            &[
+                b'0' + (call / 100) as u8,
+                b'0' + (call / 10 % 10) as u8,
+                b'0' + (call % 10) as u8,
+                b'\n',
+            ][..],
+        ]
+        .map(|t| t.as_ptr());
+        libc::write(2, text[0].cast(), 8);
+        libc::write(2, text[1].cast(), 4);
+    }
+}
+
+fn works_in_a_sandbox() {
+    let action: u32 = std::env::var(ACTION).unwrap().parse().unwrap();
+    std::thread::spawn(visit_stacks).join().unwrap();
+    let step = |code: u32, jt, jf, k| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
+    let mut filter = vec![step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
+    for &call in LET_THROUGH {
+        filter.push(step(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            0,
+            1,
+            call as u32,
+        ));
+        filter.push(step(
+            libc::BPF_RET | libc::BPF_K,
+            0,
+            0,
+            libc::SECCOMP_RET_ALLOW,
+        ));
+    }
+    filter.push(step(libc::BPF_RET | libc::BPF_K, 0, 0, action));
+    #[cfg(target_arch = "x86_64")]
+    unsafe {
+        let mut act: libc::sigaction = std::mem::zeroed();
+        act.sa_sigaction = say_refused as *const () as usize;
+        act.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER;
+        libc::sigaction(libc::SIGSYS, &act, std::ptr::null_mut());
+    }
+    apply(&mut filter).unwrap();
+    let leaves = std::env::var("LEAVES2").unwrap();
+    // SAFETY: one thread.
+    unsafe { std::env::set_var(LEAVES, leaves) };
+    std::thread::spawn(visit_stacks).join().unwrap();
+    visit_stacks();
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    visit_stacks();
+    println!("done");
 }

@@ -7,7 +7,6 @@ use profiler_alloc_format::{MAGIC, STATE_EXITED, STATE_RECORDING, VERSION};
 
 use crate::ffi;
 use crate::ffi::callbacks;
-use crate::ffi::memory;
 use crate::ffi::os;
 use crate::profile_file::path::{NoPath, ProfilePath};
 use crate::profile_file::store::{OpenFailure, Store};
@@ -79,37 +78,44 @@ pub fn start(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, R
     result
 }
 
+/// The parts of the recorder are made one after the other, each in a function of its own that leaves
+/// it where it stays: whoever starts a recording may have 8 KiB of stack in all.
 fn open(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, Refusal> {
-    let (store, output) = create(ProfilePath::expand(pattern)?)?;
-    let output = output.leak();
-    write_header(&store, settings);
-    let share = (settings.sample == Sample::Auto).then_some(u64::from(settings.overhead.ppm()));
-    let overhead = OverheadBudget::new(share, settings.grant.ns());
-    let depth = settings.stack_depth.frames() as usize;
-    let recorder = Recorder::new(store, output, depth, overhead)
-        .and_then(memory::leak)
-        .ok_or_else(|| {
-            os::remove_file(output);
-            Refusal::Memory
-        })?;
+    let recorder = make(pattern, settings)?;
+    recorder.note_modules();
     fork::watch();
     watch_exit();
     session::activate(recorder, threads::force_slow_path_everywhere);
     Ok(recorder)
 }
 
+#[inline(never)]
+fn make(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, Refusal> {
+    let (store, output) = create(ProfilePath::expand(pattern)?)?;
+    let output = output.leak();
+    write_header(&store, settings);
+    let share = (settings.sample == Sample::Auto).then_some(u64::from(settings.overhead.ppm()));
+    let overhead = OverheadBudget::new(share, settings.grant.ns());
+    let depth = settings.stack_depth.frames() as usize;
+    Recorder::new(store, output, depth, overhead).ok_or_else(|| {
+        os::remove_file(output);
+        Refusal::Memory
+    })
+}
+
 /// Creates the file, or one beside it if that exists; nothing is ever overwritten.
+#[inline(never)]
 fn create(output: ProfilePath) -> Result<(Store, ProfilePath), Refusal> {
     const MOST: u32 = 1000;
-    match Store::create(output.as_c_str()) {
-        Err(OpenFailure::Exists) => {}
-        other => return Ok((other.map_err(Refusal::File)?, output)),
-    }
-    for times in 1..=MOST {
-        let beside = output.beside(times)?;
-        match Store::create(beside.as_c_str()) {
+    for times in 0..=MOST {
+        let beside = match times {
+            0 => None,
+            times => Some(output.beside(times)?),
+        };
+        match Store::create(beside.as_ref().unwrap_or(&output).as_c_str()) {
             Err(OpenFailure::Exists) => {}
-            other => return Ok((other.map_err(Refusal::File)?, beside)),
+            Err(failure) => return Err(Refusal::File(failure)),
+            Ok(store) => return Ok((store, beside.unwrap_or(output))),
         }
     }
     Err(Refusal::File(OpenFailure::Exists))
@@ -133,6 +139,7 @@ fn watch_exit() {
     }
 }
 
+#[inline(never)]
 fn write_header(store: &Store, settings: &Settings) {
     let header = store.header();
     let (mode, interval) = settings.mode();
@@ -168,6 +175,8 @@ fn write_header(store: &Store, settings: &Settings) {
     header.magic.store(MAGIC, Ordering::Release);
 }
 
+#[cold]
+#[inline(never)]
 fn warn(refusal: Refusal, pattern: &[u8]) {
     let (what, error): (&[u8], i32) = match refusal {
         Refusal::NeedsLinux => (b"recording needs 64-bit Linux", 0),

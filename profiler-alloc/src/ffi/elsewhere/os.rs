@@ -136,6 +136,8 @@ pub fn file_stamp(_: &CStr) -> Option<(u64, u64)> {
 pub fn note_stderr() {}
 
 /// Writes one line to stderr: `profiler-alloc: ` and the parts.
+#[cold]
+#[inline(never)]
 pub fn warn(parts: &[&[u8]]) {
     let mut line = [0u8; 512];
     let mut len = 0;

@@ -270,6 +270,8 @@ pub fn note_stderr() {
 }
 
 /// Writes one line to stderr: `profiler-alloc: ` and the parts.
+#[cold]
+#[inline(never)]
 pub fn warn(parts: &[&[u8]]) {
     if STDERR_CLOSED.load(Ordering::Relaxed) {
         return;
