@@ -197,9 +197,9 @@ fn stacks_pass_by_the_signature_for_what_is_around_a_body() {
         shown.collect::<Vec<_>>(),
         [
             (1, Some(2), 2 * MIB + 7168, 2048),
-            (2, Some(3), MIB, MIB),
             (2, Some(2), MIB + 1024, 1024),
             (3, Some(3), MIB, MIB),
+            (2, Some(3), MIB, MIB),
             (2, Some(4), 4096, 4096),
         ]
     );
@@ -219,8 +219,8 @@ fn stacks_pass_by_the_signature_for_what_is_around_a_body() {
         lines.collect::<Vec<_>>(),
         [
             (Some(2), Some(2 * MIB + 7168)),
-            (Some(3), Some(MIB)),
             (Some(2), Some(MIB + 1024)),
+            (Some(3), Some(MIB)),
             (Some(3), Some(MIB)),
             (Some(4), Some(4096)),
         ]
@@ -586,7 +586,7 @@ Sampling: exact; every allocation was recorded.
 #[test]
 fn json_is_versioned_and_exact() {
     let report = lists().selected();
-    let json: serde_json::Value = serde_json::from_str(&shown(&Json, &report)).unwrap();
+    let json: Value = serde_json::from_str(&shown(&Json, &report)).unwrap();
     assert_eq!(json["schema"], "memprof-report/1");
     let main = &json["functions"][0];
     assert_eq!(main["name"], "app::main");

@@ -530,7 +530,7 @@ fn losses_are_on_every_view_with_their_reasons() {
         let shown = [
             text(|out| Text::default().report(&views.report, out)),
             text(|out| TreeText::default().tree(&views.stacks, &tree, out)),
-            text(|out| SummaryText::default().summary(&views.summary, out)),
+            text(|out| SummaryText { top: 9 }.summary(&views.summary, out)),
             leaks_of(&views.stacks, None),
             notes.join("\n"),
         ];

@@ -67,7 +67,8 @@ mod tests {
     const OTHERS: [&[u8]; 2] = [&[0xfc, 0x03, 0x00, 0x91], &[0xbf, 0x03, 0x00, 0x91]];
 
     fn is_told() -> bool {
-        os::copy_memory((&raw const SETUPS).addr(), &mut [0; 8]).is_some()
+        let from = [0u8; 8];
+        os::copy_memory(from.as_ptr().addr(), &mut [0; 8]).is_some()
     }
 
     #[test]

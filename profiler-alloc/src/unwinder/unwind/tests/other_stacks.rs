@@ -92,8 +92,9 @@ fn a_coroutine_is_left_for_whoever_resumes_it_now() {
 /// before.
 #[test]
 fn a_fiber_is_left_for_whoever_switched_to_it() {
-    extern "C" fn in_fiber(oracle: &Oracle) {
-        let (_, end, is_changed) = both(oracle);
+    extern "C" fn in_fiber(oracle: *const c_void) {
+        // SAFETY: what is passed below.
+        let (_, end, is_changed) = both(unsafe { &*oracle.cast() });
         assert_eq!((end, is_changed), (End::Complete, true));
     }
     use corosensei::stack::Stack;
@@ -102,13 +103,17 @@ fn a_fiber_is_left_for_whoever_switched_to_it() {
     let top = stack.base().get();
     for _ in 0..2 {
         // SAFETY: nothing else runs on the stack, whose upper end is aligned, and the function returns.
-        unsafe { memprof_test_switch_to_fiber(top, in_fiber, &oracle) };
+        unsafe { memprof_test_switch_to_fiber(top, in_fiber, (&raw const oracle).cast()) };
     }
 }
 
 unsafe extern "C" {
-    /// Calls `call` on the stack that ends at `top`.
-    fn memprof_test_switch_to_fiber(top: usize, call: extern "C" fn(&Oracle), oracle: &Oracle);
+    /// Calls `call` with `what` on the stack that ends at `top`.
+    fn memprof_test_switch_to_fiber(
+        top: usize,
+        call: extern "C" fn(*const c_void),
+        what: *const c_void,
+    );
 }
 
 #[cfg(target_arch = "x86_64")]
