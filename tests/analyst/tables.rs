@@ -158,7 +158,8 @@ Sampling: exact; every allocation was recorded.
 "##);
 }
 
-/// A program whose `main` is below a runtime. A frame whose name is not known may be the body's as well.
+/// A program whose `main` is below a runtime. A frame whose name is not known may be the body's as
+/// well.
 fn below_a_runtime() -> Program {
     let source = "#[tokio::main]\nasync fn main() {\n    let a = take();\n    drop(a);\n}\n";
     let mut program = Program::new(source);
@@ -179,7 +180,8 @@ fn below_a_runtime() -> Program {
     program
 }
 
-/// In trees, on the page and in exports too: no stack passes by the last line of the body, where the runtime runs it.
+/// In trees, on the page and in exports too: no stack passes by the last line of the body, where
+/// the runtime runs it.
 #[test]
 fn stacks_pass_by_the_signature_for_what_is_around_a_body() {
     let program = below_a_runtime();

@@ -516,7 +516,8 @@ Sampling: exact; every allocation was recorded.
     );
 }
 
-/// What the recorder could not keep is on every view, the page included, with its reason; and nothing else is.
+/// What the recorder could not keep is on every view, the page included, with its reason; and
+/// nothing else is.
 #[test]
 fn losses_are_on_every_view_with_their_reasons() {
     let (mut profile, symbols) = sample();

@@ -146,8 +146,8 @@ fn is_code_looked_at() -> bool {
     copied == 8
 }
 
-/// Code whose unwind table was registered with the C++ runtime: nobody but that can read it without waiting for a lock, so
-/// what holds for other code made at run time holds for this.
+/// Code whose unwind table was registered with the C++ runtime: nobody but that can read it without
+/// waiting for a lock, so what holds for other code made at run time holds for this.
 fn registered_code() {
     if cfg!(not(any(target_arch = "x86_64", target_arch = "aarch64"))) {
         return;
@@ -161,8 +161,8 @@ fn registered_code() {
     }
 }
 
-/// Neither of a first function that returns to nothing (the crate `generator`), nor of one that returns to code without an
-/// unwind table (`context`, after Boost's).
+/// Neither of a first function that returns to nothing (the crate `generator`), nor of one that
+/// returns to code without an unwind table (`context`, after Boost's).
 fn no_way_out() {
     for (role, marker) in [("unlinked", "// not known"), ("bare", "// not told")] {
         let (losses, _) = run(role, marker);
@@ -293,7 +293,8 @@ const INDIFFERENT: &[u8] = &[
     0xc0, 0x03, 0x5f, 0xd6,         // ret
 ];
 
-/// What unwind tables say of [`WITH_FRAME_POINTERS`], in both functions, and of [`INDIFFERENT`], from the first call on.
+/// What unwind tables say of [`WITH_FRAME_POINTERS`], in both functions, and of [`INDIFFERENT`],
+/// from the first call on.
 #[cfg(target_arch = "x86_64")]
 #[rustfmt::skip]
 const TABLE_WITH_FRAME_POINTERS: &[u8] = &[

@@ -459,8 +459,9 @@ fn filtered_system_calls() {
 /// What is done to a program that shuts itself in when it calls anything else.
 const ACTION: &str = "SANDBOX_ACTION";
 
-/// The system calls of a program that computes, has threads and says something: what a sandbox lets through. Not among them
-/// are some of the recorder's: the name of a thread, reading at a place of a file, growing one.
+/// The system calls of a program that computes, has threads and says something: what a sandbox lets
+/// through. Not among them are some of the recorder's: the name of a thread, reading at a place of
+/// a file, growing one.
 #[cfg(target_arch = "x86_64")]
 const LET_THROUGH: &[i64] = &[
     libc::SYS_read,
@@ -542,8 +543,8 @@ fn works_in_a_sandbox() {
     println!("done");
 }
 
-/// A program that shuts itself in while it is recorded works on; if it says something of every call that is refused, then of
-/// each of the recorder's once.
+/// A program that shuts itself in while it is recorded works on; if it says something of every call
+/// that is refused, then of each of the recorder's once.
 fn a_program_shuts_itself_in() {
     if cfg!(not(target_arch = "x86_64")) {
         return;

@@ -177,7 +177,8 @@ fn used_by_one_signal() -> usize {
     AT.load(SeqCst).saturating_sub(lowest_written())
 }
 
-/// Prints how many bytes below the handler's own frame an allocation and a free have written to, the first time and later.
+/// Prints how many bytes below the handler's own frame an allocation and a free have written to,
+/// the first time and later.
 fn painted_stack() {
     handle_on_painted_stack(allocate_on_painted_stack);
     let used = |size: usize| {
@@ -189,7 +190,8 @@ fn painted_stack() {
     println!("{nothing} {first} {again}");
 }
 
-/// Asserts that nothing that the child in `role` measures has taken more of the stack than the hook may, and gives it.
+/// Asserts that nothing that the child in `role` measures has taken more of the stack than the hook
+/// may, and gives it.
 fn check_stack_taken(role: &str, command: &mut Command) -> Vec<usize> {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -236,8 +238,8 @@ extern "C" fn start_on_painted_stack(_: libc::c_int) {
     }
 }
 
-/// Prints how many bytes a start and an end have written to: the first one, one where the file exists, and one where the
-/// program's name goes into that of the file.
+/// Prints how many bytes a start and an end have written to: the first one, one where the file
+/// exists, and one where the program's name goes into that of the file.
 fn painted_start() {
     handle_on_painted_stack(start_on_painted_stack);
     let folder = std::path::PathBuf::from(std::env::var_os(FOLDER).unwrap());

@@ -104,21 +104,21 @@ pub fn leak_many<T: Sync>(
 
 /// Zeroed bytes of one owner, given back when dropped: for what is too large for the stack of
 /// whoever starts a recording, which may be a small one.
-pub struct Bytes {
+pub struct OwnedBytes {
     base: NonNull<u8>,
     len: usize,
 }
 
 // SAFETY: the bytes are the owner's alone, as a boxed slice's are.
-unsafe impl Send for Bytes {}
+unsafe impl Send for OwnedBytes {}
 // SAFETY: as above.
-unsafe impl Sync for Bytes {}
+unsafe impl Sync for OwnedBytes {}
 
-impl Bytes {
+impl OwnedBytes {
     /// `len` zeros. `None` if the system refuses.
-    pub fn zeroed(len: usize) -> Option<Bytes> {
+    pub fn zeroed(len: usize) -> Option<OwnedBytes> {
         let base = NonNull::new(pages::zeroed(len.max(1), 1)?)?;
-        Some(Bytes { base, len })
+        Some(OwnedBytes { base, len })
     }
 
     /// The bytes, which from now on live as long as the process.
@@ -129,7 +129,7 @@ impl Bytes {
     }
 }
 
-impl Deref for Bytes {
+impl Deref for OwnedBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -138,14 +138,14 @@ impl Deref for Bytes {
     }
 }
 
-impl DerefMut for Bytes {
+impl DerefMut for OwnedBytes {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as above, and the owner is borrowed exclusively.
         unsafe { core::slice::from_raw_parts_mut(self.base.as_ptr(), self.len) }
     }
 }
 
-impl Drop for Bytes {
+impl Drop for OwnedBytes {
     fn drop(&mut self) {
         // SAFETY: `zeroed` gave them, and no borrow of them outlives the owner.
         unsafe { pages::free(self.base.as_ptr(), self.len.max(1), 1) };

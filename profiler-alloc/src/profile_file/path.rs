@@ -1,6 +1,6 @@
 //! The path of the profile: `%e` and `%p` filled in, in a buffer of fixed size, as nothing can be
-//! allocated here. The buffer is not on the stack, which a recording that starts on a signal's stack
-//! has little of.
+//! allocated here. The buffer is not on the stack, which a recording that starts on a signal's
+//! stack has little of.
 
 use core::ffi::CStr;
 
@@ -8,7 +8,7 @@ use profiler_alloc_format::EXTENSION;
 
 use crate::ffi::decimal::Decimal;
 use crate::ffi::loader::Loader;
-use crate::ffi::memory::Bytes;
+use crate::ffi::memory::OwnedBytes;
 use crate::ffi::os;
 
 const MAX: usize = 4096;
@@ -24,7 +24,7 @@ pub enum NoPath {
 
 /// A path being put together; ends with a zero.
 pub struct ProfilePath {
-    bytes: Bytes,
+    bytes: OwnedBytes,
     len: usize,
     /// The pattern had the process number in it, so that only this process can have made a file of
     /// this name.
@@ -36,7 +36,7 @@ impl ProfilePath {
     /// by `%`.
     pub fn expand(pattern: &[u8]) -> Result<ProfilePath, NoPath> {
         let mut output = ProfilePath {
-            bytes: Bytes::zeroed(MAX).ok_or(NoPath::NoMemory)?,
+            bytes: OwnedBytes::zeroed(MAX).ok_or(NoPath::NoMemory)?,
             len: 0,
             names_process: false,
         };
@@ -70,7 +70,7 @@ impl ProfilePath {
         let mut module = [0u8; 256];
         let module = own_module(&mut module);
         let mut output = ProfilePath {
-            bytes: Bytes::zeroed(MAX).ok_or(NoPath::NoMemory)?,
+            bytes: OwnedBytes::zeroed(MAX).ok_or(NoPath::NoMemory)?,
             ..*self
         };
         output.bytes.copy_from_slice(&self.bytes);
@@ -128,7 +128,7 @@ impl ProfilePath {
     }
 
     fn push_program(&mut self) -> Result<(), NoPath> {
-        let mut link = Bytes::zeroed(MAX).ok_or(NoPath::NoMemory)?;
+        let mut link = OwnedBytes::zeroed(MAX).ok_or(NoPath::NoMemory)?;
         let path = os::read_link(c"/proc/self/exe", &mut link).unwrap_or(b"program");
         let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
         self.push_name(path)

@@ -78,8 +78,8 @@ pub fn start(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, R
     result
 }
 
-/// The parts of the recorder are made one after the other, each in a function of its own that leaves
-/// it where it stays: whoever starts a recording may have 8 KiB of stack in all.
+/// The parts of the recorder are made one after the other, each in a function of its own that
+/// leaves it where it stays: whoever starts a recording may have 8 KiB of stack in all.
 fn open(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, Refusal> {
     let recorder = make(pattern, settings)?;
     recorder.note_modules();

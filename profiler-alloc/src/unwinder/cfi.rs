@@ -294,8 +294,8 @@ fn trampoline_of(row: &UnwindRow, is_signal: bool) -> Option<UnwindRule> {
 /// An expression that is a register and a number, or what stands there and perhaps another number:
 /// `DW_OP_breg7 160, DW_OP_deref` is `77 a0 01 06`.
 ///
-/// `DW_OP_reg7` names the register and not its value, so it has no place here; but unwinders take it
-/// for the value, and wasmtime's fibers are found by `57 06 23 38`.
+/// `DW_OP_reg7` names the register and not its value, so it has no place here; but unwinders take
+/// it for the value, and wasmtime's fibers are found by `57 06 23 38`.
 fn sum(expression: &[u8]) -> Option<(u16, isize, Option<isize>)> {
     const DEREF: u8 = 0x06;
     const PLUS: u8 = 0x23;

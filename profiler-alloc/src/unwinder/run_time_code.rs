@@ -48,7 +48,7 @@ pub fn keeps_frame_pointers(call: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ffi::memory::Bytes;
+    use crate::ffi::memory::OwnedBytes;
 
     #[cfg(not(target_arch = "aarch64"))]
     const SETUPS: [&[u8]; 4] = [
@@ -74,10 +74,10 @@ mod tests {
     #[test]
     fn what_sets_the_register_up_is_seen_wherever_it_stands() {
         // There is nothing before it, as far as is looked.
-        let mut memory = Bytes::zeroed(2 * MOST).unwrap();
+        let mut memory = OwnedBytes::zeroed(2 * MOST).unwrap();
         for at in [0, 4, 300, 508, 512, 4092].map(|at| MOST + at) {
             for length in [8, 500, 504, 512, 516, 5000, 200_000] {
-                let code = |setup: &[u8], memory: &mut Bytes| {
+                let code = |setup: &[u8], memory: &mut OwnedBytes| {
                     memory[at..at + setup.len()].copy_from_slice(setup);
                     let keeps = keeps_frame_pointers(memory.as_ptr().addr() + at + length);
                     memory[at..at + setup.len()].fill(0);

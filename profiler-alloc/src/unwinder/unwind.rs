@@ -3,9 +3,10 @@
 //! The table walk is the authority. A rule is compiled once per return address and found again by
 //! one probe, so a warm walk costs a few nanoseconds a frame and needs no build flag.
 //!
-//! What leads from one stack to another, it follows there: a function that runs on a stack of its own
-//! (`stacker`), the function that a coroutine begins in, the frame that the kernel makes for a signal. Code
-//! made at run time has no tables; where it keeps frame pointers, it goes on by these until it meets a module again.
+//! What leads from one stack to another, it follows there: a function that runs on a stack of its
+//! own (`stacker`), the function that a coroutine begins in, the frame that the kernel makes for a
+//! signal. Code made at run time has no tables; where it keeps frame pointers, it goes on by these
+//! until it meets a module again.
 //!
 //! The frame-pointer walk only computes a fingerprint: the hash of the return addresses it passes.
 //! The fingerprint is believed if a table walk once took the very same way (see

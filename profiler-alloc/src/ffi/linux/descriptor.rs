@@ -10,7 +10,7 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicI32, Ordering};
 
 use crate::ffi::decimal::Decimal;
-use crate::ffi::memory::Bytes;
+use crate::ffi::memory::OwnedBytes;
 
 /// An open file. The program may close it, as programs that close all they did not open do, and get
 /// the same number for a file of its own: the file's identity tells.
@@ -137,7 +137,7 @@ fn path_of(fd: i32) -> Option<&'static CStr> {
     {
         *to = *from;
     }
-    let mut path = Bytes::zeroed(MOST)?;
+    let mut path = OwnedBytes::zeroed(MOST)?;
     // SAFETY: the link ends with a zero, and `path` is as long as stated; its last byte stays zero.
     let len = unsafe { libc::readlink(link.as_ptr().cast(), path.as_mut_ptr().cast(), MOST - 1) };
     let is_whole = path.starts_with(b"/") && (1..MOST as isize - 1).contains(&len);

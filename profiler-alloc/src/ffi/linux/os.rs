@@ -424,8 +424,8 @@ fn copy(address: usize) -> bool {
     result != 0 && last_error() == libc::EINVAL
 }
 
-/// Copies memory of the process that another thread may unmap at any moment: as much as there is, up
-/// to the buffer's length. `None` where the kernel may not be asked.
+/// Copies memory of the process that another thread may unmap at any moment: as much as there is,
+/// up to the buffer's length. `None` where the kernel may not be asked.
 pub fn copy_memory(address: usize, buffer: &mut [u8]) -> Option<usize> {
     let local = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),

@@ -88,8 +88,8 @@ fn a_coroutine_is_left_for_whoever_resumes_it_now() {
     assert!(coroutine.resume(None).as_return().is_some());
 }
 
-/// As the fibers of wasmtime: the table names the register that the stack pointer is saved by, and its CFA had no register
-/// before.
+/// As the fibers of wasmtime: the table names the register that the stack pointer is saved by, and
+/// its CFA had no register before.
 #[test]
 fn a_fiber_is_left_for_whoever_switched_to_it() {
     extern "C" fn in_fiber(oracle: *const c_void) {
@@ -102,7 +102,8 @@ fn a_fiber_is_left_for_whoever_switched_to_it() {
     let stack = DefaultStack::new(64 << 10).unwrap();
     let top = stack.base().get();
     for _ in 0..2 {
-        // SAFETY: nothing else runs on the stack, whose upper end is aligned, and the function returns.
+        // SAFETY: nothing else runs on the stack, whose upper end is aligned, and the function
+        // returns.
         unsafe { memprof_test_switch_to_fiber(top, in_fiber, (&raw const oracle).cast()) };
     }
 }
