@@ -96,15 +96,29 @@ async fn without_attribute() {
     black_box(first);
 }
 
-fn report(profile: &Path) -> Value {
+/// What the command says of the profile.
+fn memprof(arguments: &[&str], profile: &Path) -> Vec<u8> {
     let output = Command::new(env!("CARGO_BIN_EXE_memprof"))
-        .args(["report", "--format", "json"])
+        .args(arguments)
         .arg(profile)
         .output()
         .unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    output.stdout
+}
+
+fn report(profile: &Path) -> Value {
+    serde_json::from_slice(&memprof(&["report", "--format", "json"], profile)).unwrap()
+}
+
+/// The number of the line of this file with the marker.
+fn number(marker: &str) -> usize {
+    let is_it = |line: &str| line.ends_with(&format!("// {marker}"));
+    1 + include_str!("attribute_lines.rs")
+        .lines()
+        .position(is_it)
+        .expect(marker)
 }
 
 /// The only table of the function.
@@ -158,6 +172,25 @@ fn code_around_a_body_does_not_take_its_lines() {
         .unwrap();
     runtime.block_on(without_attribute());
     drop(recording);
+    let tree = memprof(
+        &["tree", "--of", "allocated", "--least", "0", "--all"],
+        &path,
+    );
+    let tree = String::from_utf8(tree).unwrap();
+    let page = memprof(&["report", "--format", "html", "-o", "-"], &path);
+    let page = String::from_utf8(page).unwrap();
+    let is_passed = |marker: &str| {
+        let at = number(marker);
+        let on_page = format!("attribute_lines.rs\",{at},");
+        let in_tree = |line: &str| line.ends_with(&format!("attribute_lines.rs:{at}"));
+        (tree.lines().any(in_tree), page.contains(&on_page))
+    };
+    for marker in ["runtime first", "returns first"] {
+        assert_eq!(is_passed(marker), (true, true), "{marker}: {tree}");
+    }
+    for marker in ["runtime last", "returns last"] {
+        assert!(!is_passed(marker).0, "{marker}: {tree}");
+    }
     let report = report(&path);
     const MIB: i64 = 1 << 20;
     // What a span, a probe or a runtime takes itself is small.

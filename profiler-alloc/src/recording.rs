@@ -13,7 +13,6 @@ use profiler_alloc_format::{STATE_FINISHED, STATE_PAUSED, STATE_RECORDING};
 use crate::counters::installed::is_installed;
 use crate::counters::reentrancy::Inside;
 use crate::ffi::os;
-use crate::profile_file::path::ProfilePath;
 use crate::profile_file::store::OpenFailure;
 use crate::session::settings::Settings;
 use crate::session::start::{self, Refusal};
@@ -101,12 +100,9 @@ impl RecordingBuilder {
             return Err(StartError::NotInstalled);
         }
         let path = std::path::absolute(&self.path).unwrap_or(self.path);
-        let output = ProfilePath::expand(path.as_os_str().as_encoded_bytes());
         let result = {
             let _inside = Inside::enter();
-            output
-                .ok_or(Refusal::PathTooLong)
-                .and_then(|output| start::start(output, &self.settings))
+            start::start(path.as_os_str().as_encoded_bytes(), &self.settings)
         };
         match result {
             Ok(recorder) => Ok(Recording { recorder }),

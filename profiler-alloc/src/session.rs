@@ -26,6 +26,7 @@ pub mod start;
 pub mod thread_exit;
 pub mod threads;
 
+use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
@@ -35,10 +36,10 @@ use self::clock::Clock;
 use self::file_contexts::FileContexts;
 use self::ownership::Ownership;
 use crate::counters::totals::Totals;
+use crate::ffi::memory;
 use crate::ffi::os::Statm;
 use crate::lockfree::active::Active;
 use crate::lockfree::slot_pool::{self, SlotPool};
-use crate::profile_file::path::ProfilePath;
 use crate::profile_file::store::Store;
 use crate::profile_file::timeline::Timeline;
 use crate::sampling::filter::Filter;
@@ -67,13 +68,13 @@ pub struct Recorder {
     /// The sampled blocks; says nothing of any other once the recording is about to end.
     pub sampled: SampledBlocks,
     thinning: Thinning,
-    capture: Capture,
+    capture: &'static Capture,
     contexts: FileContexts,
     /// Every block is sampled, from the beginning to the end.
     takes_all: bool,
     timeline: Timeline,
     statm: Statm,
-    output: ProfilePath,
+    output: &'static CStr,
 }
 
 impl core::fmt::Debug for Recorder {
@@ -131,13 +132,15 @@ pub fn started() -> &'static AtomicU64 {
 }
 
 impl Recorder {
-    /// A recorder on a fresh file. `None` if the system refuses memory.
+    /// A recorder on a fresh file, which knows no modules yet. `None` if the system refuses memory.
     pub fn new(
         store: Store,
-        output: ProfilePath,
+        output: &'static CStr,
         depth: usize,
         overhead: OverheadBudget,
-    ) -> Option<Recorder> {
+    ) -> Option<&'static Recorder> {
+        let clock = Clock::start();
+        let capture = Capture::new(clock, depth)?;
         let previous = latest();
         let takes_all =
             !overhead.is_flexible() && store.header().interval.load(Ordering::Relaxed) == 0;
@@ -148,8 +151,7 @@ impl Recorder {
                 (filter, overhead.asking(filter))
             }
         };
-        let clock = Clock::start();
-        Some(Recorder {
+        memory::leak(Recorder {
             generation: previous.map_or(1, |recorder| recorder.generation + 1),
             previous,
             slot_pool: SlotPool::new(),
@@ -159,7 +161,7 @@ impl Recorder {
             ownership: Ownership::claim()?,
             sampled: SampledBlocks::new(filter, live_blocks::FIRST_BUCKETS),
             thinning: Thinning::new(),
-            capture: Capture::new(&store, clock, depth)?,
+            capture,
             contexts: FileContexts::new(),
             takes_all,
             timeline: Timeline::new(),
@@ -167,6 +169,11 @@ impl Recorder {
             output,
             store,
         })
+    }
+
+    /// Records every module that is loaded now. To be called once, before the recorder is active.
+    pub fn note_modules(&self) {
+        self.capture.note_modules(&self.store);
     }
 
     /// False in a forked child, which must not touch the parent's file.
@@ -188,7 +195,7 @@ impl Recorder {
 
     /// Path of the file.
     pub fn path(&self) -> &[u8] {
-        self.output.as_c_str().to_bytes()
+        self.output.to_bytes()
     }
 
     /// Exact counts of this recording.

@@ -33,6 +33,8 @@ pub mod registers;
     allow(dead_code, reason = "the portable unwinder needs no rules")
 )]
 pub mod rule_cache;
+#[cfg(not(portable_unwinder))]
+mod run_time_code;
 #[cfg_attr(
     portable_unwinder,
     allow(dead_code, reason = "the portable unwinder reads no stack itself")

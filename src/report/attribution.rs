@@ -60,6 +60,8 @@ pub(super) struct RowKeys {
     pub table: usize,
     table_key: Key,
     pub row_key: Key,
+    /// The line that it is shown on: that of the signature for code around the body.
+    pub line: Option<u32>,
     /// Whether it is code around the body.
     is_around: bool,
 }
@@ -222,6 +224,10 @@ impl Attribution {
             table,
             table_key: builder.key,
             row_key,
+            line: match (is_around, &draft.item) {
+                (true, Some(item)) => Some(item.first_line),
+                _ => code.line,
+            },
             is_around,
         })
     }

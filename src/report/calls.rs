@@ -241,19 +241,22 @@ impl CallsBuilder<'_> {
             return known;
         }
         let code = self.symbols.code(id);
-        let (file, function) = match (code.line, self.attribution.row_of(id)) {
+        let (file, function, line) = match (code.line, self.attribution.row_of(id)) {
             (Some(_), Some(place)) => {
                 let path = self.sources.get(&code.file).path.clone();
                 let (_, function) = self.attribution.title(place.table);
-                (path.to_string_lossy().into_owned(), function)
+                (path.to_string_lossy().into_owned(), function, place.line)
             }
-            _ => (code.file.clone(), naming::simplify(&code.function)),
+            _ => {
+                let function = naming::simplify(&code.function);
+                (code.file.clone(), function, code.line)
+            }
         };
         let module = usize::from(code.module);
         self.frames.push(StackFrame {
             function,
             file,
-            line: code.line,
+            line,
             origin: self.symbols.origin(id),
             module: Some(module).filter(|&module| module < self.module_count),
             address: address.address(),

@@ -350,11 +350,14 @@ impl<'a> StacksBuilder<'a> {
             return known;
         }
         let code = self.symbols.code(id);
-        let (file, function) = match (code.line, self.attribution.row_of(id)) {
-            (Some(_), Some(place)) => self.title(place.table),
-            _ => (code.file.clone(), naming::simplify(&code.function)),
+        let (line, (file, function)) = match (code.line, self.attribution.row_of(id)) {
+            (Some(_), Some(place)) => (place.line, self.title(place.table)),
+            _ => {
+                let title = (code.file.clone(), naming::simplify(&code.function));
+                (code.line, title)
+            }
         };
-        let key = (function, file, code.line, code.module);
+        let key = (function, file, line, code.module);
         let next = self.frames.len() as FrameId;
         let frame = *self.by_text.entry(key.clone()).or_insert(next);
         if frame == next {

@@ -6,9 +6,13 @@ use std::io;
 use crate::synthetic::Program;
 use md5::Digest;
 use memprof::profile::Frame;
-use memprof::render::{Column, Csv, Json, Renderer, SummaryText, Text};
-use memprof::report::{Extent, Lines, Report, Scope, Selection, Summary};
+use memprof::render::{Column, Csv, Html, Json, Renderer, SummaryText, Text};
+use memprof::report::{
+    CallTree, Calls, Extent, Grain, Limits, Lines, Metric, Report, Scope, Selection, Stacks,
+    Summary, Timeline,
+};
 use memprof::symbolize::CodeFrame;
+use serde_json::Value;
 
 fn shown(renderer: &dyn Renderer, report: &Report) -> String {
     let mut out = Vec::new();
@@ -154,9 +158,9 @@ Sampling: exact; every allocation was recorded.
 "##);
 }
 
-/// A frame whose name is not known may be the body's as well.
-#[test]
-fn what_an_attribute_does_around_a_body_is_on_the_signature() {
+/// A program whose `main` is below a runtime. A frame whose name is not known may be the body's as
+/// well.
+fn below_a_runtime() -> Program {
     let source = "#[tokio::main]\nasync fn main() {\n    let a = take();\n    drop(a);\n}\n";
     let mut program = Program::new(source);
     let runtime = program.frame(&[("app::main", 4)]);
@@ -173,7 +177,68 @@ fn what_an_attribute_does_around_a_body_is_on_the_signature() {
         let stack = program.builder.stack(frames);
         program.builder.allocated(stack, bytes, 1);
     }
-    insta::assert_snapshot!(text(&program.selected()), @r##"
+    program
+}
+
+/// In trees, on the page and in exports too: no stack passes by the last line of the body, where
+/// the runtime runs it.
+#[test]
+fn stacks_pass_by_the_signature_for_what_is_around_a_body() {
+    let program = below_a_runtime();
+    let (profile, _) = program.profile();
+    let (symbols, sources) = (&program.symbols, &mut program.sources());
+    let all = Stacks::new(&profile, symbols, sources, Vec::new());
+    let stacks = all.narrowed(Scope::User, Grain::Line);
+    let tree = CallTree::new(&stacks, Metric::Allocated, false, Limits::default());
+    let shown = tree.nodes.iter().skip(1).map(|node| {
+        let frame = &stacks.frames[node.frame as usize];
+        (node.depth, frame.line, node.sum.bytes, node.own)
+    });
+    const MIB: i64 = 1 << 20;
+    assert_eq!(
+        shown.collect::<Vec<_>>(),
+        [
+            (1, Some(2), 2 * MIB + 7168, 2048),
+            (2, Some(2), MIB + 1024, 1024),
+            (3, Some(3), MIB, MIB),
+            (2, Some(3), MIB, MIB),
+            (2, Some(4), 4096, 4096),
+        ]
+    );
+    let timeline = Timeline::new(&profile, Vec::new());
+    let mut page = Vec::new();
+    (Html::default().page(&program.selected(), &stacks, &timeline, &mut page)).unwrap();
+    let page = String::from_utf8(page).unwrap();
+    let (_, data) = page.split_once("id=\"data\">").expect("data");
+    let (data, _) = data.split_once("</script>").expect("an end");
+    let data: Value = serde_json::from_str(data).unwrap();
+    let tree = data["trees"]["allocated"].as_array().unwrap().iter();
+    let lines = tree.skip(1).map(|node| {
+        let frame = node[0].as_u64().unwrap() as usize;
+        (data["frames"][frame][2].as_i64(), node[2].as_i64())
+    });
+    assert_eq!(
+        lines.collect::<Vec<_>>(),
+        [
+            (Some(2), Some(2 * MIB + 7168)),
+            (Some(2), Some(MIB + 1024)),
+            (Some(3), Some(MIB)),
+            (Some(3), Some(MIB)),
+            (Some(4), Some(4096)),
+        ]
+    );
+    let calls = Calls::new(&profile, symbols, sources, Vec::new());
+    let outermost = calls.nodes.iter().skip(1).filter(|node| node.parent == 0);
+    let lines = outermost.map(|node| {
+        let location = &calls.locations[node.location as usize];
+        calls.frames[location.frames[0] as usize].line
+    });
+    assert!(lines.eq([Some(2)]), "pprof and its kin");
+}
+
+#[test]
+fn what_an_attribute_does_around_a_body_is_on_the_signature() {
+    insta::assert_snapshot!(text(&below_a_runtime().selected()), @r##"
 Filename: src/main.rs
 
 Line #    Mem usage    Increment   Line Contents
@@ -524,7 +589,7 @@ Sampling: exact; every allocation was recorded.
 #[test]
 fn json_is_versioned_and_exact() {
     let report = lists().selected();
-    let json: serde_json::Value = serde_json::from_str(&shown(&Json, &report)).unwrap();
+    let json: Value = serde_json::from_str(&shown(&Json, &report)).unwrap();
     assert_eq!(json["schema"], "memprof-report/1");
     let main = &json["functions"][0];
     assert_eq!(main["name"], "app::main");

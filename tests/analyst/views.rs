@@ -518,6 +518,57 @@ Sampling: exact; every allocation was recorded.
     );
 }
 
+/// What the recorder could not keep is on every view, the page included, with its reason; and
+/// nothing else is.
+#[test]
+fn losses_are_on_every_view_with_their_reasons() {
+    let (mut profile, symbols) = sample();
+    let lost_on = |profile: &Profile| {
+        let views = views(profile, &symbols);
+        let tree = CallTree::new(&views.stacks, Metric::Live, false, Limits::default());
+        let page =
+            text(|out| Html::default().page(&views.report, &views.stacks, &views.timeline, out));
+        let notes = page_data(&page)["notes"].clone();
+        let notes: Vec<String> = serde_json::from_value(notes).expect("texts");
+        let shown = [
+            text(|out| Text::default().report(&views.report, out)),
+            text(|out| TreeText::default().tree(&views.stacks, &tree, out)),
+            text(|out| SummaryText { top: 9 }.summary(&views.summary, out)),
+            leaks_of(&views.stacks, None),
+            notes.join("\n"),
+        ];
+        shown.map(|view| -> Vec<String> {
+            let plain = anstream_free(&view);
+            let lines = plain.lines().map(|line| line.trim().to_owned());
+            let lost = lines.filter_map(|line| Some(line.strip_prefix("Lost: ")?.to_owned()));
+            lost.collect()
+        })
+    };
+    assert!(lost_on(&profile).iter().all(Vec::is_empty));
+    let header = &mut profile.header;
+    header.lost_starts = 5;
+    header.lost_in_run_time_code = 20;
+    header.lost_on_other_stack = 300;
+    header.lost_without_table = 4000;
+    // One of which no reason is known.
+    header.lost_outer_frames = 1 + 20 + 300 + 4000;
+    for lost in lost_on(&profile) {
+        assert_eq!(
+            lost,
+            [
+                "5 samples without a stack, as the program has no unwind tables where it allocates \
+                 (-C force-unwind-tables=yes makes them).",
+                "20 stacks end in code made at run time: the lines that called it are not credited.",
+                "300 stacks end on a stack of their own, as of a coroutine: the lines that resumed it \
+                 are not credited.",
+                "4,000 stacks end in code without unwind tables: the lines that called it are not \
+                 credited.",
+                "1 stacks whose outer end could not be walked.",
+            ]
+        );
+    }
+}
+
 /// `text` without colours.
 fn anstream_free(text: &str) -> String {
     let mut plain = String::new();

@@ -5,15 +5,18 @@
 use std::hint::black_box;
 use std::ptr::null_mut;
 
+use corosensei::stack::{DefaultStack, Stack};
 use memprof::profile::Loss;
 use serde_json::Value;
 
 use crate::Named;
 use crate::child::{Place, blocks_of};
+use crate::skip::skip;
 
 pub const TESTS: &[Named] = &[
     ("other_stacks::signals", signals),
     ("other_stacks::run_time_code", run_time_code),
+    ("other_stacks::registered_code", registered_code),
     ("other_stacks::no_way_out", no_way_out),
 ];
 
@@ -21,7 +24,19 @@ pub const ROLES: &[Named] = &[
     ("interrupted_once", interrupted_once),
     ("through_run_time_code", through_run_time_code),
     ("blind_run_time_code", blind_run_time_code),
+    ("indifferent_run_time_code", || {
+        // SAFETY: calls what it is given.
+        unsafe { memprof_test_with_frame_pointer(indifferent_run_time_code) }
+    }),
+    ("registered_with_frame_pointers", || {
+        registered(WITH_FRAME_POINTERS, TABLE_WITH_FRAME_POINTERS)
+    }),
+    ("registered_without", || {
+        // SAFETY: calls what it is given.
+        unsafe { memprof_test_with_frame_pointer(registered_without) }
+    }),
     ("unlinked", unlinked),
+    ("bare", bare),
 ];
 
 const ROUNDS: usize = 20;
@@ -96,21 +111,64 @@ fn run_time_code() {
     // Each of them where it stands in a stack that was not met before.
     one_loss(&losses, "frames of unknown modules", 2);
     assert_eq!(allocated, Some(BYTES));
-    let (losses, allocated) = run("blind_run_time_code", "// without");
+    ends_there("blind_run_time_code", "// without");
+    if is_code_looked_at() {
+        ends_there("indifferent_run_time_code", "// by nobody");
+    }
+}
+
+/// The stacks of the child in `role` end in code made at run time, and it is said.
+fn ends_there(role: &str, marker: &str) {
+    let (losses, allocated) = run(role, marker);
     let said = losses.iter().find(|loss| {
         loss.what
             == "stacks end in code made at run time: the lines that called it are not credited"
     });
     assert!(
         said.is_some_and(|loss| loss.count >= ROUNDS as u64),
-        "{losses:?}"
+        "{role}: {losses:?}"
     );
-    assert_eq!(allocated.unwrap_or_default(), 0);
+    assert_eq!(allocated.unwrap_or_default(), 0, "{role}");
 }
 
+/// Not where the system, or who plays it, does not let a process look at itself.
+fn is_code_looked_at() -> bool {
+    let (from, mut to) = (7u64, 0u64);
+    let vector = |word: *const u64| libc::iovec {
+        iov_base: word.cast_mut().cast(),
+        iov_len: 8,
+    };
+    let (local, remote) = (vector(&raw mut to), vector(&raw const from));
+    // SAFETY: copies one local to another.
+    let copied = unsafe { libc::process_vm_readv(libc::getpid(), &local, 1, &remote, 1, 0) };
+    if copied < 0 {
+        skip("what code made at run time keeps: the system does not let it be read");
+    }
+    copied == 8
+}
+
+/// Code whose unwind table was registered with the C++ runtime: nobody but that can read it without
+/// waiting for a lock, so what holds for other code made at run time holds for this.
+fn registered_code() {
+    if cfg!(not(any(target_arch = "x86_64", target_arch = "aarch64"))) {
+        return;
+    }
+    let role = "registered_with_frame_pointers";
+    let (losses, allocated) = run(role, "// registered");
+    one_loss(&losses, "frames of unknown modules", 2);
+    assert_eq!(allocated, Some(BYTES));
+    if is_code_looked_at() {
+        ends_there("registered_without", "// registered");
+    }
+}
+
+/// Neither of a first function that returns to nothing (the crate `generator`), nor of one that
+/// returns to code without an unwind table (`context`, after Boost's).
 fn no_way_out() {
-    let (losses, _) = run("unlinked", "// not known");
-    one_loss(&losses, "as of a coroutine", ROUNDS);
+    for (role, marker) in [("unlinked", "// not known"), ("bare", "// not told")] {
+        let (losses, _) = run(role, marker);
+        one_loss(&losses, "as of a coroutine", ROUNDS);
+    }
 }
 
 extern "C" fn handle(_: libc::c_int) {
@@ -218,10 +276,60 @@ const WITHOUT: &[u8] = &[
     0xc0, 0x03, 0x5f, 0xd6,         // ret
 ];
 
+/// One that leaves it alone.
+#[cfg(target_arch = "x86_64")]
+#[rustfmt::skip]
+const INDIFFERENT: &[u8] = &[
+    0x48, 0x83, 0xec, 0x08,         // sub rsp, 8
+    0xff, 0xd7,                     // call rdi
+    0x48, 0x83, 0xc4, 0x08,         // add rsp, 8
+    0xc3,                           // ret
+];
+
+#[cfg(target_arch = "aarch64")]
+#[rustfmt::skip]
+const INDIFFERENT: &[u8] = &[
+    0xfe, 0x0f, 0x1f, 0xf8,         // str x30, [sp, #-16]!
+    0x00, 0x00, 0x3f, 0xd6,         // blr x0
+    0xfe, 0x07, 0x41, 0xf8,         // ldr x30, [sp], #16
+    0xc0, 0x03, 0x5f, 0xd6,         // ret
+];
+
+/// What unwind tables say of [`WITH_FRAME_POINTERS`], in both functions, and of [`INDIFFERENT`],
+/// from the first call on.
+#[cfg(target_arch = "x86_64")]
+#[rustfmt::skip]
+const TABLE_WITH_FRAME_POINTERS: &[u8] = &[
+    0x0c, 6, 16,                    // CFA = rbp + 16
+    0x86, 2,                        // rbp at CFA - 16
+];
+#[cfg(target_arch = "x86_64")]
+const TABLE_INDIFFERENT: &[u8] = &[0x0e, 16]; // CFA = rsp + 16
+
+#[cfg(target_arch = "aarch64")]
+#[rustfmt::skip]
+const TABLE_WITH_FRAME_POINTERS: &[u8] = &[
+    0x0c, 29, 16,                   // CFA = x29 + 16
+    0x9d, 2,                        // x29 at CFA - 16
+    0x9e, 1,                        // x30 at CFA - 8
+];
+#[cfg(target_arch = "aarch64")]
+#[rustfmt::skip]
+const TABLE_INDIFFERENT: &[u8] = &[
+    0x0e, 16,                       // CFA = sp + 16
+    0x9e, 2,                        // x30 at CFA - 16
+];
+
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-const WITH_FRAME_POINTERS: &[u8] = &[];
+mod other_machines {
+    pub const WITH_FRAME_POINTERS: &[u8] = &[];
+    pub const WITHOUT: &[u8] = &[];
+    pub const INDIFFERENT: &[u8] = &[];
+    pub const TABLE_WITH_FRAME_POINTERS: &[u8] = &[];
+    pub const TABLE_INDIFFERENT: &[u8] = &[];
+}
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-const WITHOUT: &[u8] = &[];
+use other_machines::*;
 
 fn through_run_time_code() {
     let call = made(WITH_FRAME_POINTERS);
@@ -237,9 +345,71 @@ fn blind_run_time_code() {
     }
 }
 
+extern "C" fn indifferent_run_time_code() {
+    let call = made(INDIFFERENT);
+    for _ in 0..ROUNDS {
+        call(take); // by nobody
+    }
+}
+
+/// Registers an unwind table for `code` whose frames are as `rows` says.
+fn register(code: usize, rows: &[u8]) {
+    let (stack_pointer, return_address) = match cfg!(target_arch = "x86_64") {
+        true => (7, 16),
+        false => (31, 30),
+    };
+    let entry = |content: Vec<u8>| {
+        let mut entry = content;
+        entry.resize(entry.len().next_multiple_of(8) + 4, 0);
+        [&(entry.len() as u32).to_le_bytes()[..], &entry].concat()
+    };
+    // Version 1, "zR", units of 1 and -8 bytes, whole addresses.
+    let mut common = vec![0, 0, 0, 0, 1, b'z', b'R', 0, 1, 0x78, return_address, 1, 0];
+    match cfg!(target_arch = "x86_64") {
+        // CFA = rsp + 8, return address at CFA - 8
+        true => common.extend([0x0c, stack_pointer, 8, 0x90, 1]),
+        false => common.extend([0x0c, stack_pointer, 0]),
+    }
+    let mut table = entry(common);
+    let mut function = (table.len() as u32 + 4).to_le_bytes().to_vec();
+    function.extend(code.to_le_bytes());
+    function.extend(4096usize.to_le_bytes());
+    function.push(0);
+    function.extend(rows);
+    table.extend(entry(function));
+    table.extend([0; 4]);
+    // SAFETY: the table is one, and stays.
+    unsafe { __register_frame(table.leak().as_ptr()) };
+}
+
+unsafe extern "C" {
+    /// Of libgcc, or of whichever runtime unwinds C++.
+    fn __register_frame(table: *const u8);
+}
+
+/// Goes through `code`, whose frames are as `rows` says.
+fn registered(code: &[u8], rows: &[u8]) {
+    let call = made(code);
+    register(call as usize, rows);
+    // SAFETY: the same function, through which others may now unwind.
+    let unwound: extern "C-unwind" fn(extern "C-unwind" fn()) =
+        unsafe { std::mem::transmute(call) };
+    extern "C-unwind" fn unwind() {
+        std::panic::resume_unwind(Box::new(()));
+    }
+    let caught = std::panic::catch_unwind(|| unwound(unwind));
+    assert!(caught.is_err(), "the table leads through");
+    for _ in 0..ROUNDS {
+        call(take); // registered
+    }
+}
+
+extern "C" fn registered_without() {
+    registered(INDIFFERENT, TABLE_INDIFFERENT);
+}
+
 /// On a stack whose first function returns to nothing, as those of some coroutines.
 fn unlinked() {
-    use corosensei::stack::{DefaultStack, Stack};
     let stack = DefaultStack::new(64 << 10).unwrap();
     let top = stack.base().get();
     for _ in 0..ROUNDS {
@@ -248,9 +418,25 @@ fn unlinked() {
     }
 }
 
+/// On one whose first function has no unwind table.
+fn bare() {
+    let stack = DefaultStack::new(64 << 10).unwrap();
+    let top = stack.base().get();
+    for _ in 0..ROUNDS {
+        // SAFETY: as above.
+        unsafe { memprof_test_bare(top, take) }; // not told
+    }
+}
+
 unsafe extern "C" {
+    /// Calls `call` on the stack that ends at `top`, and says nothing to unwinders.
+    fn memprof_test_bare(top: usize, call: extern "C" fn());
+
     /// Calls `call` on the stack that ends at `top`, as if nobody had called this.
     fn memprof_test_unlinked(top: usize, call: extern "C" fn());
+
+    /// Calls `call`, and keeps a frame pointer.
+    fn memprof_test_with_frame_pointer(call: extern "C" fn());
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -269,6 +455,32 @@ std::arch::global_asm!(
     "ret",
     ".cfi_endproc",
     ".size memprof_test_unlinked, . - memprof_test_unlinked",
+    ".globl memprof_test_bare",
+    ".type memprof_test_bare, @function",
+    "memprof_test_bare:",
+    "push rbx",
+    "mov rbx, rsp",
+    "mov rsp, rdi",
+    "call rsi",
+    "mov rsp, rbx",
+    "pop rbx",
+    "ret",
+    ".size memprof_test_bare, . - memprof_test_bare",
+    ".globl memprof_test_with_frame_pointer",
+    ".type memprof_test_with_frame_pointer, @function",
+    "memprof_test_with_frame_pointer:",
+    ".cfi_startproc",
+    "push rbp",
+    ".cfi_def_cfa_offset 16",
+    ".cfi_offset rbp, -16",
+    "mov rbp, rsp",
+    ".cfi_def_cfa_register rbp",
+    "call rdi",
+    "pop rbp",
+    ".cfi_def_cfa rsp, 8",
+    "ret",
+    ".cfi_endproc",
+    ".size memprof_test_with_frame_pointer, . - memprof_test_with_frame_pointer",
 );
 
 #[cfg(target_arch = "aarch64")]
@@ -287,4 +499,33 @@ std::arch::global_asm!(
     "ret",
     ".cfi_endproc",
     ".size memprof_test_unlinked, . - memprof_test_unlinked",
+    ".globl memprof_test_bare",
+    ".type memprof_test_bare, @function",
+    "memprof_test_bare:",
+    "stp x19, x30, [sp, #-16]!",
+    "mov x19, sp",
+    "mov sp, x0",
+    "blr x1",
+    "mov sp, x19",
+    "ldp x19, x30, [sp], #16",
+    "ret",
+    ".size memprof_test_bare, . - memprof_test_bare",
+    ".globl memprof_test_with_frame_pointer",
+    ".type memprof_test_with_frame_pointer, @function",
+    "memprof_test_with_frame_pointer:",
+    ".cfi_startproc",
+    "stp x29, x30, [sp, #-16]!",
+    ".cfi_def_cfa_offset 16",
+    ".cfi_offset x29, -16",
+    ".cfi_offset x30, -8",
+    "mov x29, sp",
+    ".cfi_def_cfa_register x29",
+    "blr x0",
+    "ldp x29, x30, [sp], #16",
+    ".cfi_def_cfa sp, 0",
+    ".cfi_restore x29",
+    ".cfi_restore x30",
+    "ret",
+    ".cfi_endproc",
+    ".size memprof_test_with_frame_pointer, . - memprof_test_with_frame_pointer",
 );

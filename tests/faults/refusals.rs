@@ -25,6 +25,10 @@ pub const TESTS: &[Named] = &[
     ("refusals::closed_standard_files", closed_standard_files),
     ("refusals::all_descriptors_closed", all_descriptors_closed),
     ("refusals::filtered_system_calls", filtered_system_calls),
+    (
+        "refusals::a_program_shuts_itself_in",
+        a_program_shuts_itself_in,
+    ),
 ];
 
 pub const ROLES: &[Named] = &[
@@ -40,6 +44,7 @@ pub const ROLES: &[Named] = &[
         println!("done");
     }),
     ("works_without_descriptors", works_without_descriptors),
+    ("works_in_a_sandbox", works_in_a_sandbox),
 ];
 
 /// Has the program close every descriptor but the standard ones.
@@ -450,4 +455,134 @@ fn filtered_system_calls() {
         }
     }
     no_way_to_ask(&Place::new(), "no way to ask for memory");
+}
+
+/// What is done to a program that shuts itself in when it calls anything else.
+const ACTION: &str = "SANDBOX_ACTION";
+
+/// The system calls of a program that computes, has threads and says something: what a sandbox lets
+/// through. Not among them are some of the recorder's: the name of a thread, reading at a place of
+/// a file, growing one.
+#[cfg(target_arch = "x86_64")]
+const LET_THROUGH: &[i64] = &[
+    libc::SYS_read,
+    libc::SYS_write,
+    libc::SYS_close,
+    libc::SYS_fstat,
+    libc::SYS_mmap,
+    libc::SYS_munmap,
+    libc::SYS_mprotect,
+    libc::SYS_mremap,
+    libc::SYS_madvise,
+    libc::SYS_brk,
+    libc::SYS_futex,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sigaltstack,
+    libc::SYS_clone,
+    libc::SYS_clone3,
+    libc::SYS_set_robust_list,
+    libc::SYS_rseq,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_sched_yield,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_getrandom,
+    libc::SYS_getpid,
+    libc::SYS_gettid,
+];
+
+/// Says which system call was refused, and has it fail, as sandboxes do that are being fitted.
+#[cfg(target_arch = "x86_64")]
+extern "C" fn say_refused(_: libc::c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+    // SAFETY: the kernel passes both; the number of the call stands behind its address.
+    let number = unsafe { *info.byte_add(24).cast::<libc::c_int>() };
+    // SAFETY: as above.
+    let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
+    context.uc_mcontext.gregs[libc::REG_RAX as usize] = -i64::from(libc::ENOSYS);
+    let digit = |unit: i32| b'0' + (number / unit % 10) as u8;
+    let mut text = *b"refused 000\n";
+    text[8..11].copy_from_slice(&[digit(100), digit(10), digit(1)]);
+    // SAFETY: writes a text that is as long as stated.
+    unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
+}
+
+/// Works, shuts itself in, and works on with more stacks than there is room for.
+fn works_in_a_sandbox() {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let action: u32 = std::env::var(ACTION).unwrap().parse().unwrap();
+        let step = |code: u32, jt, jf, k| libc::sock_filter {
+            code: code as u16,
+            jt,
+            jf,
+            k,
+        };
+        let give = libc::BPF_RET | libc::BPF_K;
+        let compare = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+        let mut filter = vec![step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0)];
+        for &call in LET_THROUGH {
+            filter.push(step(compare, 0, 1, call as u32));
+            filter.push(step(give, 0, 0, libc::SECCOMP_RET_ALLOW));
+        }
+        filter.push(step(give, 0, 0, action));
+        // SAFETY: the handler has the type that these flags ask for, and calls nothing but `write`.
+        unsafe {
+            let mut handler: libc::sigaction = std::mem::zeroed();
+            handler.sa_sigaction = say_refused as *const () as libc::sighandler_t;
+            handler.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER;
+            let refused = libc::sigaction(libc::SIGSYS, &handler, std::ptr::null_mut());
+            assert_eq!(refused, 0);
+        }
+        apply(&mut filter).unwrap();
+    }
+    std::thread::spawn(visit_stacks).join().unwrap();
+    visit_stacks();
+    println!("done");
+}
+
+/// A program that shuts itself in while it is recorded works on; if it says something of every call
+/// that is refused, then of each of the recorder's once.
+fn a_program_shuts_itself_in() {
+    if cfg!(not(target_arch = "x86_64")) {
+        return;
+    }
+    let by_error = |error: i32| libc::SECCOMP_RET_ERRNO | error as u32;
+    for action in [
+        by_error(libc::EPERM),
+        by_error(libc::ENOSYS),
+        libc::SECCOMP_RET_TRAP,
+    ] {
+        let what = format!("{action:#x}");
+        let place = Place::new();
+        let mut command = place.command("works_in_a_sandbox", "auto");
+        command
+            .env(LEAVES, "20000")
+            .env(ACTION, action.to_string())
+            .env_remove("MEMPROF_TEST_TRUTH");
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{what}: {output:?}");
+        assert_eq!(output.stdout, b"done\n", "{what}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let mut lines: Vec<&str> = said.lines().collect();
+        lines.sort_unstable();
+        let count = lines.len();
+        lines.dedup();
+        assert_eq!(
+            lines.len(),
+            count,
+            "{what}: something is said twice: {said}"
+        );
+        let ours = lines
+            .iter()
+            .filter(|line| line.starts_with("profiler-alloc: "));
+        assert!(ours.count() <= 1, "{what}: {said}");
+        let is_trap = action == libc::SECCOMP_RET_TRAP;
+        assert!(is_trap || !said.contains("refused "), "{what}: {said}");
+        check_profile(&place, &what);
+        assert!(place.profile_path().exists(), "{what}");
+    }
 }

@@ -3,11 +3,15 @@
 //! makes.
 
 use std::hint::black_box;
+use std::process::Command;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Mutex, PoisonError};
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult};
+use profiler_alloc::{Recording, RecordingBuilder, Sample};
+use profiler_alloc_format::env as settings;
 
 use crate::Named;
 use crate::child::{Place, blocks_of, times};
@@ -19,11 +23,13 @@ pub const TESTS: &[Named] = &[
         threads_signals_and_coroutines,
     ),
     ("small_stacks::what_the_hook_takes", what_the_hook_takes),
+    ("small_stacks::what_a_start_takes", what_a_start_takes),
 ];
 
 pub const ROLES: &[Named] = &[
     ("small_stacks", small_stacks),
     ("painted_stack", painted_stack),
+    ("painted_start", painted_start),
 ];
 
 const IN_THREAD: usize = 12_007;
@@ -145,9 +151,8 @@ extern "C" fn allocate_on_painted_stack(_: libc::c_int) {
     }
 }
 
-/// Prints how many bytes below the handler's own frame an allocation and a free have written to,
-/// the first time and later.
-fn painted_stack() {
+/// Has `handler` called on a fresh stack by a signal.
+fn handle_on_painted_stack(handler: extern "C" fn(libc::c_int)) {
     let (low, _) = stack_of(PAINTED);
     STACK.store(low, SeqCst);
     inner::take_from_array();
@@ -160,32 +165,44 @@ fn painted_stack() {
     unsafe {
         assert_eq!(libc::sigaltstack(&stack, null_mut()), 0);
         let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = allocate_on_painted_stack as *const () as libc::sighandler_t;
+        action.sa_sigaction = handler as *const () as libc::sighandler_t;
         action.sa_flags = libc::SA_ONSTACK;
         assert_eq!(libc::sigaction(libc::SIGUSR1, &action, null_mut()), 0);
     }
+}
+
+/// Bytes below the frame of the handler that one signal has written to.
+fn used_by_one_signal() -> usize {
+    paint();
+    // SAFETY: as in `small_stacks`.
+    assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
+    AT.load(SeqCst).saturating_sub(lowest_written())
+}
+
+/// Prints how many bytes below the handler's own frame an allocation and a free have written to,
+/// the first time and later.
+fn painted_stack() {
+    handle_on_painted_stack(allocate_on_painted_stack);
     let used = |size: usize| {
         SIZE.store(size, SeqCst);
-        paint();
-        // SAFETY: as in `small_stacks`.
-        assert_eq!(unsafe { libc::raise(libc::SIGUSR1) }, 0);
-        AT.load(SeqCst).saturating_sub(lowest_written())
+        used_by_one_signal()
     };
     assert!(inner::began_before(), "beginning takes more stack");
     let (nothing, first, again) = (used(0), used(100), used(100));
     println!("{nothing} {first} {again}");
 }
 
-fn what_the_hook_takes() {
-    let place = Place::new();
-    let output = place.command("painted_stack", "all").output().unwrap();
+/// Asserts that nothing that the child in `role` measures has taken more of the stack than the hook
+/// may, and gives it.
+fn check_stack_taken(role: &str, command: &mut Command) -> Vec<usize> {
+    let output = command.output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     let figures: Vec<usize> = text
         .split_whitespace()
         .map(|figure| figure.parse().unwrap())
         .collect();
-    println!("stack below the caller's frame: nothing, first, again: {figures:?} bytes");
+    println!("{role}: {figures:?} bytes of stack below the caller's frame");
     // Without optimization, frames are several times as large.
     let most = if cfg!(debug_assertions) {
         16 << 10
@@ -193,7 +210,56 @@ fn what_the_hook_takes() {
         4 << 10
     };
     assert!(
-        figures[1] <= most && figures[2] <= most,
-        "{figures:?} bytes of stack"
+        figures.iter().all(|&figure| figure <= most),
+        "{role}: {figures:?} bytes of stack"
     );
+    figures
+}
+
+fn what_the_hook_takes() {
+    let (place, role) = (Place::new(), "painted_stack");
+    let figures = check_stack_taken(role, &mut place.command(role, "all"));
+    assert_eq!(figures.len(), 3);
+}
+
+/// Where the recordings of `painted_start` go.
+const FOLDER: &str = "PAINTED_FOLDER";
+
+/// What the next signal is to start, and what it has started.
+static NEXT: Mutex<(Option<RecordingBuilder>, Option<Recording>)> = Mutex::new((None, None));
+
+/// Ends the recording that is under way; or starts another one.
+extern "C" fn start_on_painted_stack(_: libc::c_int) {
+    let here = 0u8;
+    AT.store(&raw const here as usize, SeqCst);
+    let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
+    let (builder, recording) = &mut *next;
+    match recording.take() {
+        Some(recording) => drop(recording),
+        None => *recording = builder.take().and_then(|builder| builder.start().ok()),
+    }
+}
+
+/// Prints how many bytes a start and an end have written to: the first one, one where the file
+/// exists, and one where the program's name goes into that of the file.
+fn painted_start() {
+    handle_on_painted_stack(start_on_painted_stack);
+    let folder = std::path::PathBuf::from(std::env::var_os(FOLDER).unwrap());
+    for name in ["a.memprof", "a.memprof", "%e.%p.memprof", "%e.%p.memprof"] {
+        let builder = Recording::builder().sample(Sample::All);
+        NEXT.lock().unwrap().0 = Some(builder.path(folder.join(name)));
+        let start = used_by_one_signal();
+        assert!(NEXT.lock().unwrap().1.is_some(), "{name} is recorded");
+        println!("{start} {}", used_by_one_signal());
+    }
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 5);
+}
+
+/// A recording that is started from code takes no more of the stack than an allocation.
+fn what_a_start_takes() {
+    let (place, role) = (Place::new(), "painted_start");
+    let mut command = place.command(role, "all");
+    command.env_remove(settings::OUTPUT);
+    command.env(FOLDER, place.folder());
+    assert_eq!(check_stack_taken(role, &mut command).len(), 8);
 }

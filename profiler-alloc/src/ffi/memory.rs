@@ -5,6 +5,8 @@
 //! filled can be given back.
 
 use core::mem::MaybeUninit;
+use core::ops::{Deref, DerefMut};
+use core::ptr::NonNull;
 use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 
 use super::pages;
@@ -100,6 +102,56 @@ pub fn leak_many<T: Sync>(
     }
     // SAFETY: all values were just written, and nobody else knows of them; the mapping stays.
     Some(unsafe { core::slice::from_raw_parts_mut(base, count) })
+}
+
+/// Zeroed bytes of one owner, given back when dropped: for what is too large for the stack of
+/// whoever starts a recording, which may be a small one.
+pub struct OwnedBytes {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the bytes are the owner's alone, as a boxed slice's are.
+unsafe impl Send for OwnedBytes {}
+// SAFETY: as above.
+unsafe impl Sync for OwnedBytes {}
+
+impl OwnedBytes {
+    /// `len` zeros. `None` if the system refuses.
+    pub fn zeroed(len: usize) -> Option<OwnedBytes> {
+        let base = NonNull::new(pages::zeroed(len.max(1), 1)?)?;
+        Some(OwnedBytes { base, len })
+    }
+
+    /// The bytes, which from now on live as long as the process.
+    pub fn leak(self) -> &'static [u8] {
+        let bytes = core::mem::ManuallyDrop::new(self);
+        // SAFETY: mapped, `len` bytes long, and never given back, as the owner is not dropped.
+        unsafe { core::slice::from_raw_parts(bytes.base.as_ptr(), bytes.len) }
+    }
+}
+
+impl Deref for OwnedBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: mapped and `len` bytes long until dropped, and only reached through this owner.
+        unsafe { core::slice::from_raw_parts(self.base.as_ptr(), self.len) }
+    }
+}
+
+impl DerefMut for OwnedBytes {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and the owner is borrowed exclusively.
+        unsafe { core::slice::from_raw_parts_mut(self.base.as_ptr(), self.len) }
+    }
+}
+
+impl Drop for OwnedBytes {
+    fn drop(&mut self) {
+        // SAFETY: `zeroed` gave them, and no borrow of them outlives the owner.
+        unsafe { pages::free(self.base.as_ptr(), self.len.max(1), 1) };
+    }
 }
 
 /// As [`zeroed`], and zero again in a forked child, whatever way it was forked. Of whole pages.

@@ -17,8 +17,9 @@ pub use system::{
 };
 // What only a recording asks.
 pub use system::{
-    EXISTS, NAME_TOO_LONG, error_text, file_stamp, inode, is_privileged, is_program, is_readable,
-    last_error, mapped_file, note_stderr, os_str, read_link, remove_file, thread_name, whole_path,
+    EXISTS, NAME_TOO_LONG, copy_memory, error_text, file_stamp, inode, is_privileged, is_program,
+    is_readable, last_error, mapped_file, note_stderr, os_str, read_link, remove_file, thread_name,
+    whole_path,
 };
 
 /// The value of an environment variable, valid until the program changes its environment: copy it
@@ -35,6 +36,8 @@ pub fn env(name: &str) -> Option<&'static [u8]> {
 }
 
 /// Writes one line to stderr: `profiler-alloc: ` and the parts.
+#[cold]
+#[inline(never)]
 pub fn warn(parts: &[&[u8]]) {
     if !system::has_stderr() {
         return;

@@ -1,5 +1,6 @@
 //! The path of the profile: `%e` and `%p` filled in, in a buffer of fixed size, as nothing can be
-//! allocated here.
+//! allocated here. The buffer is not on the stack, which a recording that starts on a signal's
+//! stack has little of.
 
 use core::ffi::CStr;
 
@@ -7,14 +8,23 @@ use profiler_alloc_format::EXTENSION;
 
 use crate::ffi::decimal::Decimal;
 use crate::ffi::loader::Loader;
+use crate::ffi::memory::OwnedBytes;
 use crate::ffi::os;
 
 const MAX: usize = 4096;
 
+/// Why there is no path.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoPath {
+    /// It is too long.
+    TooLong,
+    /// The system refuses memory for it.
+    NoMemory,
+}
+
 /// A path being put together; ends with a zero.
-#[derive(Clone)]
 pub struct ProfilePath {
-    bytes: [u8; MAX],
+    bytes: OwnedBytes,
     len: usize,
     /// The pattern had the process number in it, so that only this process can have made a file of
     /// this name.
@@ -23,10 +33,10 @@ pub struct ProfilePath {
 
 impl ProfilePath {
     /// `pattern` with `%e` replaced by the program's file name, `%p` by the process number and `%%`
-    /// by `%`. `None` if it is too long.
-    pub fn expand(pattern: &[u8]) -> Option<ProfilePath> {
+    /// by `%`.
+    pub fn expand(pattern: &[u8]) -> Result<ProfilePath, NoPath> {
         let mut output = ProfilePath {
-            bytes: [0; MAX],
+            bytes: OwnedBytes::zeroed(MAX).ok_or(NoPath::NoMemory)?,
             len: 0,
             names_process: false,
         };
@@ -46,7 +56,7 @@ impl ProfilePath {
             }
             rest.next();
         }
-        Some(output)
+        Ok(output)
     }
 
     /// The path to use if this one exists, `times` being how often that was so.
@@ -56,10 +66,14 @@ impl ProfilePath {
     ///                     once more, or of the program itself:   app.42.2.memprof
     /// x.memprof           of another process:                    x.memprof.app.43.memprof
     /// ```
-    pub fn beside(&self, times: u32) -> Option<ProfilePath> {
+    pub fn beside(&self, times: u32) -> Result<ProfilePath, NoPath> {
         let mut module = [0u8; 256];
         let module = own_module(&mut module);
-        let mut output = self.clone();
+        let mut output = ProfilePath {
+            bytes: OwnedBytes::zeroed(MAX).ok_or(NoPath::NoMemory)?,
+            ..*self
+        };
+        output.bytes.copy_from_slice(&self.bytes);
         let stem = (self.bytes[..self.len].strip_suffix(EXTENSION.as_bytes()))
             .and_then(|path| path.strip_suffix(b"."))
             .map(<[u8]>::len);
@@ -92,36 +106,42 @@ impl ProfilePath {
         }
         output.push(b".")?;
         output.push(EXTENSION.as_bytes())?;
-        Some(output)
+        Ok(output)
+    }
+
+    /// The path, which from now on lives as long as the process.
+    pub fn leak(self) -> &'static CStr {
+        CStr::from_bytes_until_nul(self.bytes.leak()).unwrap_or(c"")
     }
 
     pub fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
     }
 
-    fn push(&mut self, text: &[u8]) -> Option<()> {
+    fn push(&mut self, text: &[u8]) -> Result<(), NoPath> {
+        let end = self.len + text.len();
         // One byte is kept for the final zero.
-        let room = self.bytes[..MAX - 1].get_mut(self.len..self.len + text.len())?;
-        room.copy_from_slice(text);
-        self.len += text.len();
-        Some(())
+        let room = self.bytes[..MAX - 1].get_mut(self.len..end);
+        room.ok_or(NoPath::TooLong)?.copy_from_slice(text);
+        self.len = end;
+        Ok(())
     }
 
-    fn push_program(&mut self) -> Option<()> {
-        let mut link = [0u8; MAX];
+    fn push_program(&mut self) -> Result<(), NoPath> {
+        let mut link = OwnedBytes::zeroed(MAX).ok_or(NoPath::NoMemory)?;
         let path = os::read_link(c"/proc/self/exe", &mut link).unwrap_or(b"program");
         let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
         self.push_name(path)
     }
 
     /// The last part of `path`, as a name for a file.
-    fn push_name(&mut self, path: &[u8]) -> Option<()> {
+    fn push_name(&mut self, path: &[u8]) -> Result<(), NoPath> {
         let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
         for &byte in name {
             let plain = byte.is_ascii_graphic() || byte >= 0x80;
             self.push(&[if plain { byte } else { b'_' }])?;
         }
-        Some(())
+        Ok(())
     }
 }
 
@@ -156,7 +176,7 @@ mod tests {
         let exe = exe.file_name().unwrap().to_str().unwrap();
         assert_eq!(text(b"/a/%e.%p.x").unwrap(), format!("/a/{exe}.{pid}.x"));
         assert_eq!(text(b"100%%, %q%").unwrap(), "100%, %q%");
-        assert_eq!(text(&[b'a'; MAX]), None);
+        assert_eq!(text(&[b'a'; MAX]), Err(NoPath::TooLong));
         let beside = |times| {
             let output = ProfilePath::expand(b"f").unwrap().beside(times).unwrap();
             output.as_c_str().to_str().unwrap().to_owned()

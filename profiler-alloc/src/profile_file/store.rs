@@ -348,7 +348,7 @@ impl Store {
             return Ok(());
         }
         let at = HEADER_LEN + chunk * CHUNK_LEN;
-        let fd = self.file.ours_again().ok_or(mapping::CLOSED)?;
+        let fd = self.file.ours_again()?;
         reserve(fd, at, CHUNK_LEN)?;
         // SAFETY: the address is within the range reserved for this table, as `from` is below its
         // `most_bytes`.

@@ -10,6 +10,7 @@ use super::file_contexts::FileContexts;
 use crate::contexts::in_force;
 use crate::contexts::sets;
 use crate::counters::slot::{self, bump};
+use crate::ffi::memory;
 use crate::profile_file::store::Store;
 use crate::stacks::frame_buffer::Frames;
 use crate::stacks::interner::{StackRef, Stacks};
@@ -63,10 +64,10 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// For stacks of up to `depth` frames, with the modules that are loaded already. `None` if the
-    /// system refuses memory.
-    pub fn new(store: &Store, clock: Clock, depth: usize) -> Option<Capture> {
-        let capture = Capture {
+    /// For stacks of up to `depth` frames. `None` if the system refuses memory.
+    #[inline(never)]
+    pub fn new(clock: Clock, depth: usize) -> Option<&'static Capture> {
+        memory::leak(Capture {
             stacks: Stacks::new(),
             rules: RuleCache::new()?,
             modules: Modules::new()?,
@@ -74,9 +75,12 @@ impl Capture {
             scratch: Workspaces::new(depth)?,
             frame_pointer_trust: AtomicI32::new(FIRST_TRUST),
             clock,
-        };
-        capture.modules.add_all(store, 0);
-        Some(capture)
+        })
+    }
+
+    /// Records every module that is loaded now. To be called once, before any stack is taken.
+    pub fn note_modules(&self, store: &Store) {
+        self.modules.add_all(store, 0);
     }
 
     /// Bytes of address space that it has taken.

@@ -7,9 +7,8 @@ use profiler_alloc_format::{MAGIC, STATE_EXITED, STATE_RECORDING, VERSION};
 
 use crate::ffi;
 use crate::ffi::callbacks;
-use crate::ffi::memory;
 use crate::ffi::os;
-use crate::profile_file::path::ProfilePath;
+use crate::profile_file::path::{NoPath, ProfilePath};
 use crate::profile_file::store::{OpenFailure, Store};
 use crate::sampling::overhead::OverheadBudget;
 use crate::session::fork;
@@ -37,6 +36,15 @@ pub enum Refusal {
     Memory,
 }
 
+impl From<NoPath> for Refusal {
+    fn from(none: NoPath) -> Refusal {
+        match none {
+            NoPath::TooLong => Refusal::PathTooLong,
+            NoPath::NoMemory => Refusal::Memory,
+        }
+    }
+}
+
 /// Starts a recording if the environment asks for one. Looks once in the life of a process.
 pub fn from_env() {
     if ASKED.swap(true, Ordering::AcqRel) {
@@ -46,17 +54,13 @@ pub fn from_env() {
         return;
     };
     os::note_stderr();
-    let result = match ProfilePath::expand(pattern) {
-        Some(output) => start(output, &Settings::from_env()),
-        None => Err(Refusal::PathTooLong),
-    };
-    if let Err(refusal) = result {
+    if let Err(refusal) = start(pattern, &Settings::from_env()) {
         warn(refusal, pattern);
     }
 }
 
-/// Starts a recording into `output`, or beside it if that exists.
-pub fn start(output: ProfilePath, settings: &Settings) -> Result<&'static Recorder, Refusal> {
+/// Starts a recording into the file that `pattern` names, or beside it if that exists.
+pub fn start(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, Refusal> {
     if !ffi::CAN_RECORD {
         return Err(Refusal::NeedsLinux);
     }
@@ -68,43 +72,50 @@ pub fn start(output: ProfilePath, settings: &Settings) -> Result<&'static Record
     }
     let result = match session::current() {
         Some(_) => Err(Refusal::AlreadyRecording),
-        None => open(output, settings),
+        None => open(pattern, settings),
     };
     STARTING.store(false, Ordering::Release);
     result
 }
 
-fn open(output: ProfilePath, settings: &Settings) -> Result<&'static Recorder, Refusal> {
-    let (store, output) = create(output)?;
-    write_header(&store, settings);
-    let share = (settings.sample == Sample::Auto).then_some(u64::from(settings.overhead.ppm()));
-    let overhead = OverheadBudget::new(share, settings.grant.ns());
-    let depth = settings.stack_depth.frames() as usize;
-    let created = output.clone();
-    let recorder = Recorder::new(store, output, depth, overhead)
-        .and_then(memory::leak)
-        .ok_or_else(|| {
-            os::remove_file(created.as_c_str());
-            Refusal::Memory
-        })?;
+/// The parts of the recorder are made one after the other, each in a function of its own that
+/// leaves it where it stays: whoever starts a recording may have 8 KiB of stack in all.
+fn open(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, Refusal> {
+    let recorder = make(pattern, settings)?;
+    recorder.note_modules();
     fork::watch();
     watch_exit();
     session::activate(recorder, threads::force_slow_path_everywhere);
     Ok(recorder)
 }
 
+#[inline(never)]
+fn make(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, Refusal> {
+    let (store, output) = create(ProfilePath::expand(pattern)?)?;
+    let output = output.leak();
+    write_header(&store, settings);
+    let share = (settings.sample == Sample::Auto).then_some(u64::from(settings.overhead.ppm()));
+    let overhead = OverheadBudget::new(share, settings.grant.ns());
+    let depth = settings.stack_depth.frames() as usize;
+    Recorder::new(store, output, depth, overhead).ok_or_else(|| {
+        os::remove_file(output);
+        Refusal::Memory
+    })
+}
+
 /// Creates the file, or one beside it if that exists; nothing is ever overwritten.
+#[inline(never)]
 fn create(output: ProfilePath) -> Result<(Store, ProfilePath), Refusal> {
     const MOST: u32 = 1000;
-    match Store::create(output.as_c_str()) {
-        Err(OpenFailure::Exists) => {}
-        other => return Ok((other.map_err(Refusal::File)?, output)),
-    }
-    for times in 1..=MOST {
-        let beside = output.beside(times).ok_or(Refusal::PathTooLong)?;
-        match Store::create(beside.as_c_str()) {
+    for times in 0..=MOST {
+        let beside = match times {
+            0 => None,
+            times => Some(output.beside(times)?),
+        };
+        match Store::create(beside.as_ref().unwrap_or(&output).as_c_str()) {
             Err(OpenFailure::Exists) => {}
-            other => return Ok((other.map_err(Refusal::File)?, beside)),
+            Err(failure) => return Err(Refusal::File(failure)),
+            Ok(store) => return Ok((store, beside.unwrap_or(output))),
         }
     }
     Err(Refusal::File(OpenFailure::Exists))
@@ -128,6 +139,7 @@ fn watch_exit() {
     }
 }
 
+#[inline(never)]
 fn write_header(store: &Store, settings: &Settings) {
     let header = store.header();
     let (mode, interval) = settings.mode();
@@ -163,6 +175,8 @@ fn write_header(store: &Store, settings: &Settings) {
     header.magic.store(MAGIC, Ordering::Release);
 }
 
+#[cold]
+#[inline(never)]
 fn warn(refusal: Refusal, pattern: &[u8]) {
     let (what, error): (&[u8], i32) = match refusal {
         Refusal::NeedsLinux => (b"recording needs 64-bit Linux", 0),

@@ -130,33 +130,18 @@ impl Tables<'_> {
         })
     }
 
-    /// The caller of code that has no rule. What is made at run time has no table, but mostly keeps
-    /// frame pointers: where `fp` points stand the caller's and the return address.
+    /// The caller of code made at run time that keeps frame pointers: where `fp` points stand the
+    /// caller's and the return address.
     #[cold]
     #[inline(never)]
-    pub(super) fn without_rule(
-        &self,
-        at: At,
-        memory: &mut StackMemory,
-    ) -> Result<CallerFrame, End> {
-        if memory.begins_at(at.sp) {
-            return Err(End::Complete);
-        }
-        if self
-            .modules
-            .find(self.store, at.code, self.now_ns)
-            .is_some()
-        {
-            return Err(cut_off(Why::NoTable, memory));
-        }
+    pub(super) fn by_frame_pointer(&self, at: At, memory: &mut StackMemory) -> Option<CallerFrame> {
         let (fp_at, place) = (at.fp, at.fp.wrapping_add(8));
-        let words = match fp_at >= at.sp {
-            true => memory.read(fp_at).zip(memory.read(place)),
-            false => None,
-        };
-        words
-            .filter(|&(_, word)| self.may_be_code(arch::address_in(word), memory))
-            .map(|(fp, word)| CallerFrame {
+        if fp_at < at.sp {
+            return None;
+        }
+        let (fp, word) = memory.read(fp_at).zip(memory.read(place))?;
+        self.may_be_code(arch::address_in(word), memory)
+            .then_some(CallerFrame {
                 sp: place + 8,
                 place,
                 word,
@@ -166,7 +151,20 @@ impl Tables<'_> {
                 by_more: false,
                 is_signal: false,
             })
-            .ok_or(End::CutOff(Why::RunTimeCode))
+    }
+
+    /// How a walk ends at code that has no rule.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn without_rule(&self, at: At, memory: &StackMemory) -> End {
+        if memory.begins_at(at.sp) {
+            return End::Complete;
+        }
+        let module = self.modules.find(self.store, at.code, self.now_ns);
+        match module {
+            Some(_) => cut_off(Why::NoTable, memory),
+            None => End::CutOff(Why::RunTimeCode),
+        }
     }
 
     /// True if a function may return to `address`.

@@ -19,6 +19,7 @@
 //! 0 sp     0 CFA = base + n            from 0 CFA or   (all of these are signed words; through
 //! 1 fp     1 CFA = [base + n] + k      1 base          memory: at [base + n] stands the caller's)
 //! ```
+//! Kind 0 is no rule; with bit 60 set, of code made at run time that keeps frame pointers.
 //! Frames that need still more end the walk, and the stack is counted as cut off.
 
 mod program;
@@ -47,6 +48,8 @@ pub enum Step {
     },
     /// The caller's frame may be on another stack.
     Trampoline(Trampoline),
+    /// The code was made at run time and keeps frame pointers.
+    ByFramePointer,
     /// This is the outermost frame.
     Outermost,
     /// The unwind table has no answer that fits a rule.
@@ -99,6 +102,8 @@ const WORD: i64 = 8;
 
 impl UnwindRule {
     pub const UNKNOWN: UnwindRule = UnwindRule(SET);
+    /// Of code made at run time that keeps frame pointers.
+    pub const BY_FRAME_POINTER: UnwindRule = UnwindRule(SET | FROM_FP);
     const OUTERMOST: UnwindRule = UnwindRule(SET | KIND_OUTERMOST);
 
     /// `return_at` is 0 for a return address that is in its register, or where it always is.
@@ -208,6 +213,8 @@ impl UnwindRule {
             Step::Trampoline(self.as_trampoline())
         } else if self.0 & KIND_OUTERMOST != 0 {
             Step::Outermost
+        } else if self == UnwindRule::BY_FRAME_POINTER {
+            Step::ByFramePointer
         } else {
             Step::Unknown
         }
@@ -290,21 +297,27 @@ fn trampoline_of(row: &UnwindRow, is_signal: bool) -> Option<UnwindRule> {
 
 /// An expression that is a register and a number, or what stands there and perhaps another number:
 /// `DW_OP_breg7 160, DW_OP_deref` is `77 a0 01 06`.
+///
+/// `DW_OP_reg7` names the register and not its value, so it has no place here; but unwinders take
+/// it for the value, and wasmtime's fibers are found by `57 06 23 38`.
 fn sum(expression: &[u8]) -> Option<(u16, isize, Option<isize>)> {
     const DEREF: u8 = 0x06;
     const PLUS: u8 = 0x23;
+    const REG0: u8 = 0x50;
+    const REG31: u8 = 0x6f;
     const BREG0: u8 = 0x70;
     const BREG31: u8 = 0x8f;
-    let (&first, rest) = expression.split_first()?;
-    let register = match first {
-        BREG0..=BREG31 => u16::from(first - BREG0),
-        _ => return None,
-    };
     let number = |bytes, is_signed| {
         let (value, left) = leb128(bytes, is_signed)?;
         Some((value as isize, &bytes[bytes.len() - left..]))
     };
-    let (offset, rest) = number(rest, true)?;
+    let (&first, rest) = expression.split_first()?;
+    let (register, (offset, rest)) = match first {
+        REG0..=REG31 => (first - REG0, (0, rest)),
+        BREG0..=BREG31 => (first - BREG0, number(rest, true)?),
+        _ => return None,
+    };
+    let register = u16::from(register);
     let through = match rest {
         [] => None,
         [DEREF] => Some(0),
@@ -394,6 +407,8 @@ mod tests {
         );
         assert_eq!(UnwindRule::OUTERMOST.step(), Step::Outermost);
         assert_eq!(UnwindRule::UNKNOWN.step(), Step::Unknown);
+        let by_frame_pointer = UnwindRule::BY_FRAME_POINTER;
+        assert_eq!(by_frame_pointer.step(), Step::ByFramePointer);
     }
     #[test]
     fn numbers_are_read_as_dwarf_has_them() {

@@ -112,6 +112,7 @@ impl Modules {
 
     /// Records every module loaded now. To be called once, before anything is looked up.
     pub fn add_all(&self, store: &Store, now_ns: u64) {
+        self.loader.look_up();
         let stay = match FIRST_LOADED.load(Ordering::Relaxed) {
             0 => usize::MAX,
             count => count,

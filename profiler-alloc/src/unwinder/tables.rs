@@ -7,6 +7,8 @@ use crate::unwinder::cfi;
 use crate::unwinder::cfi::UnwindRule;
 use crate::unwinder::modules::{CodeAddress, Modules};
 use crate::unwinder::rule_cache::RuleCache;
+#[cfg(not(portable_unwinder))]
+use crate::unwinder::run_time_code;
 
 /// Everything a table walk needs beside the stack.
 pub struct Tables<'a> {
@@ -61,6 +63,9 @@ impl Tables<'_> {
     fn compile(&mut self, at: CodeAddress) -> UnwindRule {
         let rule = match self.modules.find(self.store, at, self.now_ns) {
             Some(module) => cfi::compile(&module, at.address()),
+            None if run_time_code::keeps_frame_pointers(at.address()) => {
+                UnwindRule::BY_FRAME_POINTER
+            }
             None => UnwindRule::UNKNOWN,
         };
         self.rules.insert(at, rule);

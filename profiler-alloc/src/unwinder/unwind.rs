@@ -5,8 +5,8 @@
 //!
 //! What leads from one stack to another, it follows there: a function that runs on a stack of its
 //! own (`stacker`), the function that a coroutine begins in, the frame that the kernel makes for a
-//! signal. Code made at run time has no tables; there it goes on by frame pointers until it meets a
-//! module again.
+//! signal. Code made at run time has no tables; where it keeps frame pointers, it goes on by these
+//! until it meets a module again.
 //!
 //! The frame-pointer walk only computes a fingerprint: the hash of the return addresses it passes.
 //! The fingerprint is believed if a table walk once took the very same way (see
@@ -102,10 +102,11 @@ pub fn walk(
                 Some(caller) => caller,
                 None => return cut_off(Why::Damage, memory),
             },
-            Step::Unknown => match tables.without_rule(at, memory) {
-                Ok(caller) => caller,
-                Err(end) => return end,
+            Step::ByFramePointer => match tables.by_frame_pointer(at, memory) {
+                Some(caller) => caller,
+                None => return End::CutOff(Why::RunTimeCode),
             },
+            Step::Unknown => return tables.without_rule(at, memory),
             Step::Outermost => return outermost(memory),
         };
         // All other functions have made a call, which took the register.
@@ -196,7 +197,11 @@ impl FirstFrame {
                 offset,
                 return_at,
             }),
-            Step::Caller { .. } | Step::Trampoline(_) | Step::Outermost | Step::Unknown => None,
+            Step::Caller { .. }
+            | Step::Trampoline(_)
+            | Step::ByFramePointer
+            | Step::Outermost
+            | Step::Unknown => None,
         }
     }
 

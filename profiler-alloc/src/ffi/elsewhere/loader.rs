@@ -6,9 +6,11 @@ use crate::ffi::loader::LoadedModule;
 pub struct Loader;
 
 impl Loader {
-    pub fn new() -> Loader {
+    pub const fn new() -> Loader {
         Loader
     }
+
+    pub fn look_up(&self) {}
 
     pub fn holding(&self, _: usize, _: impl FnMut(&LoadedModule<'_>)) {}
 }

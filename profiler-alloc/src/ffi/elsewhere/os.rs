@@ -149,6 +149,10 @@ pub fn is_readable(_: Range<usize>) -> bool {
     false
 }
 
+pub fn copy_memory(_: usize, _: &mut [u8]) -> Option<usize> {
+    None
+}
+
 #[cfg(windows)]
 mod system {
     use core::ffi::c_void;

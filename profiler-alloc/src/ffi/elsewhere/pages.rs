@@ -11,6 +11,17 @@ pub fn zeroed(len: usize, align: usize) -> Option<*mut u8> {
     (!base.is_null()).then_some(base)
 }
 
+/// Gives back all that [`zeroed`] gave.
+///
+/// # Safety
+/// The three are those of one call, and nobody looks at the memory any more.
+pub unsafe fn free(base: *mut u8, len: usize, align: usize) {
+    if let Ok(layout) = Layout::from_size_align(len.max(1), align) {
+        // SAFETY: as the caller promises, `zeroed` gave it for this layout.
+        unsafe { System.dealloc(base, layout) };
+    }
+}
+
 /// There is no address space without memory here.
 pub fn reserve(_: usize) -> Option<*mut u8> {
     None

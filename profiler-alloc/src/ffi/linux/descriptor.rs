@@ -10,7 +10,7 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicI32, Ordering};
 
 use crate::ffi::decimal::Decimal;
-use crate::ffi::memory;
+use crate::ffi::memory::OwnedBytes;
 
 /// An open file. The program may close it, as programs that close all they did not open do, and get
 /// the same number for a file of its own: the file's identity tells.
@@ -47,17 +47,18 @@ impl Descriptor {
     }
 
     /// As [`ours`](Self::ours), but a file that the program has closed is opened again, if it still
-    /// stands where it was: a daemon closes all that it did not open itself.
-    pub fn ours_again(&self) -> Option<i32> {
-        self.ours().or_else(|| self.reopen())
+    /// stands where it was: a daemon closes all that it did not open itself. Gives the `errno` of
+    /// what is in the way.
+    pub fn ours_again(&self) -> Result<i32, i32> {
+        self.ours().map_or_else(|| self.reopen(), Ok)
     }
 
     #[cold]
-    fn reopen(&self) -> Option<i32> {
-        let path = self.path?;
+    fn reopen(&self) -> Result<i32, i32> {
+        let path = self.path.ok_or(libc::EBADF)?;
         let before = self.unchecked();
         if before < 0 {
-            return None;
+            return Err(libc::EBADF);
         }
         // SAFETY: the path ends with a zero.
         let fd = unsafe {
@@ -66,9 +67,13 @@ impl Descriptor {
                 libc::O_RDWR | libc::O_NOFOLLOW | libc::O_CLOEXEC,
             )
         };
+        if fd < 0 {
+            // SAFETY: the location of this thread's errno is always valid.
+            return Err(unsafe { *libc::__errno_location() });
+        }
         let opened = Descriptor::new(fd);
         if opened.identity.is_none() || opened.identity != self.identity {
-            return None;
+            return Err(libc::EBADF);
         }
         let number = opened.unchecked();
         let is_first = self
@@ -78,10 +83,10 @@ impl Descriptor {
         match is_first {
             true => {
                 core::mem::forget(opened);
-                Some(number)
+                Ok(number)
             }
             // Another thread was faster; what this one has opened is closed.
-            false => self.ours(),
+            false => self.ours().ok_or(libc::EBADF),
         }
     }
 
@@ -132,11 +137,11 @@ fn path_of(fd: i32) -> Option<&'static CStr> {
     {
         *to = *from;
     }
-    let path: &'static mut [u8; MOST] = memory::leak_uninit()?.write([0; MOST]);
+    let mut path = OwnedBytes::zeroed(MOST)?;
     // SAFETY: the link ends with a zero, and `path` is as long as stated; its last byte stays zero.
     let len = unsafe { libc::readlink(link.as_ptr().cast(), path.as_mut_ptr().cast(), MOST - 1) };
     let is_whole = path.starts_with(b"/") && (1..MOST as isize - 1).contains(&len);
-    is_whole.then(|| CStr::from_bytes_until_nul(path).ok())?
+    is_whole.then(|| CStr::from_bytes_until_nul(path.leak()).ok())?
 }
 
 /// Moves a descriptor to a high number, so that the program's own keep the numbers they would have
@@ -204,9 +209,9 @@ mod tests {
         let copy = unsafe { libc::dup(again) };
         // SAFETY: as above.
         assert_eq!(unsafe { libc::close(again) }, 0);
-        assert_eq!(descriptor.ours_again(), None);
+        assert_eq!(descriptor.ours_again(), Err(libc::EBADF));
         descriptor.close();
-        assert_eq!(descriptor.ours_again(), None);
+        assert_eq!(descriptor.ours_again(), Err(libc::EBADF));
         drop(other);
         // SAFETY: as above.
         unsafe { libc::close(copy) };

@@ -1,6 +1,8 @@
 //! What the dynamic loader of Linux lists, and what program headers say of it.
 
 use core::ffi::{CStr, c_int, c_void};
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicPtr, Ordering};
 
 use crate::ffi::loader::{BuildId, LoadedModule};
 use crate::ffi::os;
@@ -115,18 +117,22 @@ type FindObject = unsafe extern "C" fn(*mut c_void, *mut [usize; 16]) -> c_int;
 /// The dynamic loader.
 #[derive(Debug)]
 pub struct Loader {
-    find_object: Option<FindObject>,
+    /// glibc's search, which takes no lock (glibc 2.35); null while it is not known.
+    find_object: AtomicPtr<c_void>,
 }
 
 impl Loader {
-    /// Looks up glibc's search, which takes no lock (glibc 2.35).
-    pub fn new() -> Loader {
-        // SAFETY: the name ends with a zero; the symbol, where it exists, has this type (dlfcn.h).
-        let find_object = unsafe {
-            let symbol = libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr());
-            core::mem::transmute::<*mut c_void, Option<FindObject>>(symbol)
-        };
-        Loader { find_object }
+    pub const fn new() -> Loader {
+        Loader {
+            find_object: AtomicPtr::new(null_mut()),
+        }
+    }
+
+    /// Looks up glibc's search. Takes 1.5 KiB of the stack.
+    pub fn look_up(&self) {
+        // SAFETY: the name ends with a zero.
+        let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"_dl_find_object".as_ptr()) };
+        self.find_object.store(symbol, Ordering::Relaxed);
     }
 
     /// Shows `visit` the object that holds the code at `address`, of a function that is running.
@@ -143,7 +149,11 @@ impl Loader {
     /// As [`holding`](Self::holding), without taking the loader's lock. False if that cannot be
     /// told.
     fn find(&self, address: usize, visit: &mut impl FnMut(&LoadedModule<'_>)) -> bool {
-        let Some(find_object) = self.find_object else {
+        let symbol = self.find_object.load(Ordering::Relaxed);
+        // SAFETY: the symbol, where it exists, has this type (dlfcn.h).
+        let find_object =
+            unsafe { core::mem::transmute::<*mut c_void, Option<FindObject>>(symbol) };
+        let Some(find_object) = find_object else {
             return false;
         };
         let mut found = [0usize; 16];
@@ -237,7 +247,9 @@ mod tests {
     fn the_loader_knows_the_code_that_asks() {
         let here = the_loader_knows_the_code_that_asks as *const () as usize;
         let mut identities = vec![];
-        let found = Loader::new().find(here, &mut |loaded| identities.push(loaded.identity()));
+        let loader = Loader::new();
+        loader.look_up();
+        let found = loader.find(here, &mut |loaded| identities.push(loaded.identity()));
         each(|_, loaded| {
             if (loaded.start..loaded.end).contains(&here) {
                 identities.push(loaded.identity());

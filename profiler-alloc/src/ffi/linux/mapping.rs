@@ -57,7 +57,7 @@ pub fn reserve(fd: i32, at: usize, len: usize) -> Result<(), i32> {
 
 /// Reserves space on file systems and kernels without fallocate.
 fn write_zeros(fd: i32, at: usize, len: usize) -> Result<(), i32> {
-    const ZEROS: [u8; 4096] = [0; 4096];
+    static ZEROS: [u8; 4096] = [0; 4096];
     let (mut at, end) = (at, at + len);
     while at < end {
         let many = ZEROS.len().min(end - at);

@@ -14,7 +14,7 @@ use crate::ffi::descriptor::Descriptor;
 
 pub use clock::{coarse_ns, cpu_ns, now_ns, started_ns, thread_cpu_ns, unix_ns};
 pub use files::{file_stamp, inode, mapped_file, read_link, remove_file, whole_path};
-pub use readable::is_readable;
+pub use readable::{copy_memory, is_readable};
 
 /// Errors that the recorder gives itself.
 pub const NAME_TOO_LONG: i32 = libc::ENAMETOOLONG;
@@ -59,11 +59,18 @@ pub fn thread_id() -> u32 {
     unsafe { libc::syscall(libc::SYS_gettid) as u32 }
 }
 
-/// Name of the calling thread, zero-padded.
+/// Name of the calling thread, zero-padded; zeros where the system does not tell.
+///
+/// It is not asked again where it once refused: a program that shuts itself in may say something
+/// about every call that it has forbidden.
 pub fn thread_name() -> [u8; 16] {
+    static IS_REFUSED: AtomicBool = AtomicBool::new(false);
     let mut name = [0u8; 16];
-    // SAFETY: PR_GET_NAME writes at most 16 bytes.
-    unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    if !IS_REFUSED.load(Ordering::Relaxed) {
+        // SAFETY: PR_GET_NAME writes at most 16 bytes.
+        let result = unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+        IS_REFUSED.store(result != 0, Ordering::Relaxed);
+    }
     name
 }
 
@@ -116,6 +123,8 @@ pub fn error_text(error: i32, buffer: &mut [u8; 96]) -> &[u8] {
 pub struct Statm {
     file: Descriptor,
     page: u64,
+    /// The system once did not let it be read: it is not asked again.
+    is_refused: AtomicBool,
 }
 
 impl Statm {
@@ -129,6 +138,7 @@ impl Statm {
             Statm {
                 file: Descriptor::new(fd),
                 page: libc::sysconf(libc::_SC_PAGESIZE).max(1) as u64,
+                is_refused: AtomicBool::new(false),
             }
         }
     }
@@ -137,13 +147,16 @@ impl Statm {
     pub fn rss(&self) -> u64 {
         let mut text = [0u8; 64];
         let fd = self.file.unchecked();
-        if fd < 0 {
+        if fd < 0 || self.is_refused.load(Ordering::Relaxed) {
             return 0;
         }
         // SAFETY: the buffer is as long as stated. Should the program have closed or reused the
         // descriptor, the text does not parse or is a wrong number on the timeline; nothing is
         // written anywhere.
         let len = unsafe { libc::pread(fd, text.as_mut_ptr().cast(), text.len(), 0) };
+        if len < 0 {
+            self.is_refused.store(true, Ordering::Relaxed);
+        }
         let text = &text[..len.max(0) as usize];
         let mut fields = text.split(|&byte| byte == b' ').skip(1);
         let digits = fields.next().unwrap_or_default();

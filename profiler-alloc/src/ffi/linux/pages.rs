@@ -7,6 +7,15 @@ pub fn zeroed(len: usize, align: usize) -> Option<*mut u8> {
     map(len, libc::PROT_READ | libc::PROT_WRITE)
 }
 
+/// Gives back all that [`zeroed`] gave.
+///
+/// # Safety
+/// The three are those of one call, and nobody looks at the memory any more.
+pub unsafe fn free(base: *mut u8, len: usize, _: usize) {
+    // SAFETY: as the caller promises, nobody can be looking at it.
+    unsafe { libc::munmap(base.cast(), len) };
+}
+
 /// Address space without memory behind it, to be filled in by the file's chunks.
 pub fn reserve(len: usize) -> Option<*mut u8> {
     map(len, libc::PROT_NONE)

@@ -65,6 +65,26 @@ fn copy(address: usize) -> bool {
     result != 0 && last_error() == libc::EINVAL
 }
 
+/// Copies memory of the process that another thread may unmap at any moment: as much as there is,
+/// up to the buffer's length. `None` where the kernel may not be asked.
+pub fn copy_memory(address: usize, buffer: &mut [u8]) -> Option<usize> {
+    let local = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
+    let remote = libc::iovec {
+        iov_base: core::ptr::without_provenance_mut(address),
+        iov_len: buffer.len(),
+    };
+    // SAFETY: writes to the buffer alone, of which `local` tells the length; what cannot be read is
+    // an error.
+    let copied = unsafe { libc::process_vm_readv(libc::getpid(), &local, 1, &remote, 1, 0) };
+    match usize::try_from(copied) {
+        Ok(copied) => Some(copied),
+        Err(_) => (last_error() == libc::EFAULT).then_some(0),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,5 +114,23 @@ mod tests {
         assert!(!is_readable(here..here));
         assert!(!is_readable(middle - 1..middle + 1));
         assert!(!is_readable(middle..middle + PAGE + 1));
+    }
+
+    #[test]
+    fn memory_is_copied_as_far_as_it_goes() {
+        let pages = crate::ffi::memory::reserve(2 * PAGE).unwrap();
+        // SAFETY: the first half of what was just mapped for nobody else.
+        let made = unsafe { libc::mprotect(pages.cast(), PAGE, libc::PROT_READ) };
+        assert_eq!(made, 0);
+        let mut buffer = [7; 16];
+        let Some(copied) = copy_memory(pages.addr(), &mut buffer) else {
+            // An emulator may not know how.
+            return;
+        };
+        assert_eq!((copied, buffer), (16, [0; 16]));
+        assert_eq!(copy_memory(pages.addr() + PAGE - 8, &mut buffer), Some(8));
+        for not in [8, pages.addr() + PAGE] {
+            assert_eq!(copy_memory(not, &mut buffer), Some(0), "{not:#x}");
+        }
     }
 }

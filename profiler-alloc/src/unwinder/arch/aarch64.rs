@@ -31,6 +31,18 @@ pub fn address_in(word: usize) -> usize {
     address
 }
 
+/// Bytes that tell that an instruction sets up a frame pointer.
+pub const SETUP: usize = 4;
+
+/// True if an instruction in `code`, which begins with one, sets up a frame pointer.
+pub fn sets_frame_pointer(code: &[u8]) -> bool {
+    code.chunks_exact(SETUP).any(|bytes| {
+        let word = bytes.try_into().map(u32::from_le_bytes).unwrap_or_default();
+        // add x29, sp, #n; `mov x29, sp` with 0
+        word & 0xffc0_03ff == 0x9100_03fd
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -291,7 +291,11 @@ impl ProgramRun<'_> {
     fn move_cfa(&mut self, to: i64) -> Option<()> {
         match &mut self.row.cfa {
             Cfa::Register { offset, .. } => *offset = to,
-            Cfa::Unknown | Cfa::Expression(_) => return None,
+            // Of no register. Tables written by hand say so of a function that they tell the rest
+            // of afterwards, as wasmtime's of its fibers: `.cfi_startproc simple`,
+            // `.cfi_def_cfa_offset 0`, and then an expression.
+            Cfa::Unknown => {}
+            Cfa::Expression(_) => return None,
         }
         Some(())
     }

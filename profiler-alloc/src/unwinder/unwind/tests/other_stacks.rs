@@ -87,3 +87,92 @@ fn a_coroutine_is_left_for_whoever_resumes_it_now() {
     );
     assert!(coroutine.resume(None).as_return().is_some());
 }
+
+/// As the fibers of wasmtime: the table names the register that the stack pointer is saved by, and
+/// its CFA had no register before.
+#[test]
+fn a_fiber_is_left_for_whoever_switched_to_it() {
+    extern "C" fn in_fiber(oracle: *const c_void) {
+        // SAFETY: what is passed below.
+        let (_, end, is_changed) = both(unsafe { &*oracle.cast() });
+        assert_eq!((end, is_changed), (End::Complete, true));
+    }
+    use corosensei::stack::Stack;
+    let oracle = Oracle::new("fiber");
+    let stack = DefaultStack::new(64 << 10).unwrap();
+    let top = stack.base().get();
+    for _ in 0..2 {
+        // SAFETY: nothing else runs on the stack, whose upper end is aligned, and the function
+        // returns.
+        unsafe { memprof_test_switch_to_fiber(top, in_fiber, (&raw const oracle).cast()) };
+    }
+}
+
+unsafe extern "C" {
+    /// Calls `call` with `what` on the stack that ends at `top`.
+    fn memprof_test_switch_to_fiber(
+        top: usize,
+        call: extern "C" fn(*const c_void),
+        what: *const c_void,
+    );
+}
+
+#[cfg(target_arch = "x86_64")]
+std::arch::global_asm!(
+    ".globl memprof_test_switch_to_fiber",
+    ".type memprof_test_switch_to_fiber, @function",
+    "memprof_test_switch_to_fiber:",
+    "push rbp",
+    "push rbx",
+    "mov [rdi - 16], rsp",
+    "lea rsp, [rdi - 16]",
+    "jmp memprof_test_fiber",
+    ".size memprof_test_switch_to_fiber, . - memprof_test_switch_to_fiber",
+    ".type memprof_test_fiber, @function",
+    "memprof_test_fiber:",
+    ".cfi_startproc simple",
+    ".cfi_def_cfa_offset 0",
+    // CFA = [rsp] + 24
+    ".cfi_escape 0x0f, 4, 0x57, 0x06, 0x23, 24",
+    ".cfi_rel_offset rip, -8",
+    ".cfi_rel_offset rbp, -16",
+    ".cfi_rel_offset rbx, -24",
+    "mov rdi, rdx",
+    "call rsi",
+    "mov rsp, [rsp]",
+    "pop rbx",
+    "pop rbp",
+    "ret",
+    ".cfi_endproc",
+    ".size memprof_test_fiber, . - memprof_test_fiber",
+);
+
+#[cfg(target_arch = "aarch64")]
+std::arch::global_asm!(
+    ".globl memprof_test_switch_to_fiber",
+    ".type memprof_test_switch_to_fiber, @function",
+    "memprof_test_switch_to_fiber:",
+    "stp x29, x30, [sp, #-16]!",
+    "mov x9, sp",
+    "sub x0, x0, #16",
+    "str x9, [x0]",
+    "mov sp, x0",
+    "b memprof_test_fiber",
+    ".size memprof_test_switch_to_fiber, . - memprof_test_switch_to_fiber",
+    ".type memprof_test_fiber, @function",
+    "memprof_test_fiber:",
+    ".cfi_startproc simple",
+    ".cfi_def_cfa_offset 0",
+    // CFA = [sp] + 16
+    ".cfi_escape 0x0f, 4, 0x6f, 0x06, 0x23, 16",
+    ".cfi_rel_offset x30, -8",
+    ".cfi_rel_offset x29, -16",
+    "mov x0, x2",
+    "blr x1",
+    "ldr x9, [sp]",
+    "mov sp, x9",
+    "ldp x29, x30, [sp], #16",
+    "ret",
+    ".cfi_endproc",
+    ".size memprof_test_fiber, . - memprof_test_fiber",
+);
