@@ -55,10 +55,11 @@ const RECORDER: Layers = &[
 ];
 
 const ANALYST: Layers = &[
+    ("system", &[]),
     ("units", &[]),
     ("defect", &["units"]),
-    ("profile", &["defect"]),
-    ("symbolize", &["defect", "profile"]),
+    ("profile", &["system", "defect"]),
+    ("symbolize", &["system", "defect", "profile"]),
     ("source", &["defect"]),
     (
         "report",
@@ -82,6 +83,7 @@ const ANALYST: Layers = &[
     (
         "live",
         &[
+            "system",
             "units",
             "defect",
             "profile",
@@ -95,6 +97,7 @@ const ANALYST: Layers = &[
     (
         "command",
         &[
+            "system",
             "units",
             "defect",
             "profile",
