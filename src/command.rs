@@ -31,9 +31,8 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 
 /// A line-level memory profiler for Rust: how much memory every source line took and gave back.
 ///
-/// Register the allocator of the crate profiler-alloc in a program, run it under `memprof run`, and
-/// read the profile with the other commands. A profile is a file, current at every moment: it can
-/// be read while the program runs, and after a crash.
+/// Run a program under `memprof run`, and read its profile with the other commands. A profile is a
+/// file that is current at every moment: it can be read while the program runs, and after a crash.
 #[derive(Parser, Debug)]
 #[command(name = "memprof", version, about, after_long_help = MANUAL)]
 struct Memprof {
@@ -104,8 +103,9 @@ Environment:
   MEMPROF_HISTORY                       file of `memprof history`
 
 Exit codes:
-  0 if all went well, 1 if `diff --fail-over` found growth, 2 for an error. `memprof run` exits as its program did: with
-  its code, with 128 and the number of the signal that killed it, 127 if it was not found, 126 if it may not be run.
+  0 if all went well, 1 if `diff --fail-over` found growth, 2 for an error. `memprof run` exits
+  with the code of its program, or with 128 plus the number of the signal that killed it; with 127
+  if the program was not found, with 126 if it may not be run.
 
 Every command has a page of its own: memprof help report";
 
@@ -140,7 +140,7 @@ pub fn main() -> ExitCode {
         Task::Contexts(args) => contexts::run(args),
         Task::Types(args) => types::run(args),
         Task::Export(args) => export::run(args),
-        Task::History(args) => history::run(args),
+        Task::History(args) => history::act(args),
         Task::Serve(args) => serve::run(args),
         Task::Push(args) => push::run(args),
         Task::Completions(args) => completions::completions(args, definition()),

@@ -18,8 +18,6 @@ mod totals;
 mod without_contexts;
 
 use std::collections::HashMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 pub use contexts::{Context, ContextId, Contexts};
@@ -29,6 +27,8 @@ pub use exact::{ProfiledFunction, ProfiledLine};
 pub use loss::Loss;
 pub use profiler_alloc_format::{Frame, Header, Point, SizeClass, UNKNOWN_MODULE};
 use profiler_alloc_format::{STATE_EXITED, STATE_FINISHED, STATE_PAUSED};
+
+use crate::system;
 pub use reader::{parse, read};
 pub use selection::{ContextError, ContextPattern};
 pub use sources::{SourceState, add_sources};
@@ -182,8 +182,8 @@ pub enum State {
 /// Whether the file at `path`, which begins with `header`, is the one that the recorder wrote, and
 /// not a copy of it. A file that does not say is taken for it.
 pub fn is_original(path: &Path, header: &Header) -> bool {
-    let inode = fs::metadata(path).map(|metadata| metadata.ino());
-    header.inode == 0 || inode.is_ok_and(|inode| inode == header.inode)
+    let is_it = |inode: Option<u64>| inode.is_none_or(|inode| inode == header.inode);
+    header.inode == 0 || system::inode(path).is_ok_and(is_it)
 }
 
 impl Profile {

@@ -336,23 +336,26 @@ fn look_up_all(
     let next = AtomicUsize::new(0);
     let done = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..threads.min(parts.len()) {
-            scope.spawn(|| {
-                while let Some(&(index, frames)) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let part = look_up_part(index, &work[index], frames, &|count| {
-                        let done = done.fetch_add(count, Ordering::Relaxed) + count;
-                        if let Some(progress) = options.progress {
-                            progress(done, total);
-                        }
-                    });
-                    found
-                        .lock()
-                        .unwrap_or_else(|held| held.into_inner())
-                        .push(part);
+    let work_on = || {
+        while let Some(&(index, frames)) = parts.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let part = look_up_part(index, &work[index], frames, &|count| {
+                let done = done.fetch_add(count, Ordering::Relaxed) + count;
+                if let Some(progress) = options.progress {
+                    progress(done, total);
                 }
             });
+            found
+                .lock()
+                .unwrap_or_else(|held| held.into_inner())
+                .push(part);
         }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads.min(parts.len()) {
+            // Where there is no other thread to be had, this one does it all: WASI has none.
+            let _ = thread::Builder::new().spawn_scoped(scope, work_on);
+        }
+        work_on();
     });
     let mut found = found.into_inner().unwrap_or_else(|held| held.into_inner());
     // Threads end in any order; the numbers of code frames are not to depend on it.

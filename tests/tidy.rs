@@ -60,10 +60,11 @@ const RECORDER: Layers = &[
 ];
 
 const ANALYST: Layers = &[
+    ("system", &[]),
     ("units", &[]),
     ("defect", &["units"]),
-    ("profile", &["defect"]),
-    ("symbolize", &["defect", "profile"]),
+    ("profile", &["system", "defect"]),
+    ("symbolize", &["system", "defect", "profile"]),
     ("source", &["defect"]),
     ("types", &["profile", "symbolize"]),
     (
@@ -88,6 +89,7 @@ const ANALYST: Layers = &[
     (
         "live",
         &[
+            "system",
             "units",
             "defect",
             "profile",
@@ -101,6 +103,7 @@ const ANALYST: Layers = &[
     (
         "command",
         &[
+            "system",
             "units",
             "defect",
             "profile",

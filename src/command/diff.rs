@@ -84,7 +84,7 @@ pub struct Show {
     /// Show only the first N functions
     #[arg(long, value_name = "N")]
     top: Option<usize>,
-    /// Show so many decimal places of MiB
+    /// Show N decimal places of MiB
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
     precision: u8,
     /// Write this form

@@ -17,6 +17,7 @@ use crate::profile::{self, ContextPattern, Profile};
 use crate::report::{CallTree, Calls, Filter, Granularity, Limits, Metric, Scope, Stacks};
 use crate::source::{PathMap, Places, Sources};
 use crate::symbolize::{self, Pattern, Symbols, symbolize};
+use crate::system::terminal_columns;
 
 /// Work shorter than this shows no progress.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -175,8 +176,7 @@ impl StackArgs {
 
 /// Characters of a line, if standard output is a terminal.
 pub fn terminal_width() -> Option<usize> {
-    let (width, _) = terminal_size::terminal_size_of(io::stdout())?;
-    Some(usize::from(width.0))
+    terminal_columns().map(usize::from)
 }
 
 impl Input {

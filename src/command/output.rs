@@ -1,14 +1,15 @@
 //! Where a subcommand writes: standard output, or a file that is there whole or not at all.
 
-use std::fs::{self, File, Metadata, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstream::StripStream;
 use anyhow::Context;
 use tempfile::NamedTempFile;
+
+use crate::system;
 
 /// Where output goes.
 pub enum Output<'a> {
@@ -106,9 +107,10 @@ fn draft(path: &Path, there: Option<&Metadata>) -> io::Result<(NamedTempFile, Pa
     let mut builder = tempfile::Builder::new();
     builder.prefix(".memprof-");
     let Some(there) = there else {
-        // As any new file: what the umask allows.
-        let new = Permissions::from_mode(0o666);
-        return Ok((builder.permissions(new).tempfile_in(folder)?, target));
+        if let Some(new) = system::new_file_permissions() {
+            builder.permissions(new);
+        }
+        return Ok((builder.tempfile_in(folder)?, target));
     };
     // Renaming asks nobody whether the file may be written.
     OpenOptions::new().write(true).open(&target)?;

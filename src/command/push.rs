@@ -1,17 +1,19 @@
 //! `memprof push`: a profile to a store that takes Pyroscope's ingest.
 
-use std::process::ExitCode;
+#[cfg_attr(target_family = "wasm", path = "push/refused.rs")]
+mod send;
 
 use super::load::Input;
-use crate::export::Pprof;
-use crate::push::{Target, push};
-use crate::report::Metric;
 
 /// Send a profile to Pyroscope, or to any store that takes its /ingest.
 ///
 /// Sent are function names, source paths, module paths with build-ids, and memory figures; no
 /// contents of memory, no arguments, no environment.
 #[derive(clap::Args, Debug)]
+#[cfg_attr(
+    target_family = "wasm",
+    allow(dead_code, reason = "read where the command can run")
+)]
 pub struct PushArgs {
     #[command(flatten)]
     input: Input,
@@ -31,19 +33,4 @@ fn label(text: &str) -> Result<(String, String), &'static str> {
     Ok((name.to_owned(), value.to_owned()))
 }
 
-pub fn run(args: PushArgs) -> anyhow::Result<ExitCode> {
-    let calls = args.input.load()?.calls();
-    let mut pprof = Vec::new();
-    Pprof {
-        default: Metric::Live,
-    }
-    .export(&calls, &mut pprof)?;
-    let target = Target {
-        url: args.to,
-        name: (args.name).unwrap_or_else(|| calls.recording.program.clone()),
-        labels: args.label,
-    };
-    push(&target, &calls.recording, &pprof)?;
-    eprintln!("memprof: pushed {} bytes to {}", pprof.len(), target.url);
-    Ok(ExitCode::SUCCESS)
-}
+pub use send::run;

@@ -43,7 +43,7 @@ pub struct ReportArgs {
     /// Order the functions by this
     #[arg(long, value_enum, default_value_t)]
     sort: Sort,
-    /// Show so many decimal places of MiB
+    /// Show N decimal places of MiB
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(0..=9))]
     precision: u8,
     /// Write this form

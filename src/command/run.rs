@@ -1,18 +1,13 @@
 //! `memprof run`: runs a program with its recorder on, and says what was recorded.
 
+#[cfg_attr(not(target_os = "linux"), path = "run/refused.rs")]
+mod record;
+
 use std::ffi::OsString;
-use std::io::{self, Write};
-use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
 
 use profiler_alloc_format::env::{Grant, Overhead, Sample, StackDepth, TimelineInterval};
 
-use super::report;
-use crate::run::{
-    Mechanism, PRELOAD, ProfileOutput, Program, ProgramError, Recorded, Request, RunId, child,
-    closing, main_profile, note_sources, preload,
-};
 use crate::units::parse_duration;
 
 /// Run a program and record its memory
@@ -21,6 +16,10 @@ use crate::units::parse_duration;
 /// place of malloc (see docs/any_program.md). Its input, output, signals and exit code pass
 /// through; programs it starts are recorded too, each to a profile of its own.
 #[derive(clap::Args, Debug)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, reason = "read where the command can run")
+)]
 pub struct RunArgs {
     /// Write the profile to FILE [default: PROGRAM.PID.memprof in the current folder]
     #[arg(short, long, value_name = "FILE")]
@@ -35,20 +34,20 @@ pub struct RunArgs {
     #[arg(long, value_name = "auto|all|SIZE")]
     sample: Option<Sample>,
 
-    /// Let `auto` cost so much of the program's CPU time
+    /// Let `auto` take up to PERCENT of the program's CPU time
     #[arg(long, value_name = "PERCENT")]
     overhead: Option<Overhead>,
 
-    /// Let `auto` cost so much on top of that, half of which goes to recording every allocation at
+    /// Let `auto` take this much on top of that; half of it is for recording every allocation at
     /// first [default: 6ms]
     #[arg(long, value_name = "DURATION", value_parser = grant)]
     grant: Option<Grant>,
 
-    /// Keep so many frames of one stack, 16 to 8192
+    /// Keep up to N frames of one stack, 16 to 8192
     #[arg(long, value_name = "N")]
     stack_depth: Option<StackDepth>,
 
-    /// Wait so long between two points of the timeline, such as 10ms
+    /// Wait DURATION between two points of the timeline, such as 10ms
     #[arg(long, value_name = "DURATION", value_parser = timeline_interval)]
     timeline_interval: Option<TimelineInterval>,
 
@@ -84,106 +83,4 @@ fn timeline_interval(text: &str) -> Result<TimelineInterval, String> {
     TimelineInterval::new(interval).map_err(|refused| refused.to_string())
 }
 
-/// Runs the program; the exit code is the program's own.
-pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let (name, arguments) = args
-        .command
-        .split_first()
-        .ok_or_else(|| anyhow::anyhow!("no program given: write `memprof run -- PROGRAM`"))?;
-    let program = match Program::find(name, std::env::var_os("PATH").as_deref()) {
-        Ok(program) => program,
-        Err(error) => return Ok(cannot_run(&error)),
-    };
-    let mechanism = Mechanism::of(&program.path);
-    let is_preloaded = mechanism == Mechanism::Preload
-        && !args.no_preload
-        && (args.preload || program.path.file_name() != Some("cargo".as_ref()));
-    let preload = match is_preloaded.then(preload::library).transpose() {
-        Ok(library) => library.map(|library| {
-            let before = std::env::var_os(PRELOAD);
-            preload::variable(&library, before.as_deref())
-        }),
-        Err(error) => {
-            say(&error.to_string());
-            None
-        }
-    };
-    let run_id = RunId::random();
-    let output = ProfileOutput::prepare(args.output.as_deref(), args.overwrite, run_id)?;
-    let request = Request {
-        output: output.pattern(),
-        run_id,
-        sample: args.sample,
-        overhead: args.overhead,
-        grant: args.grant,
-        stack_depth: args.stack_depth,
-        timeline_interval: args.timeline_interval,
-        own: args.own,
-        preload,
-    };
-    let mut command = Command::new(&program.path);
-    command
-        .arg0(&program.name)
-        .args(arguments)
-        .envs(request.variables());
-    let (code, pid) = match child::run(&mut command) {
-        Ok((status, pid)) => (child::exit_code(status), pid),
-        Err(error) => {
-            let path = program.path;
-            return Ok(cannot_run(&ProgramError::Refused { path, error }));
-        }
-    };
-    let profiles = output.profiles(run_id);
-    if profiles.is_empty() {
-        let name = program.name.to_string_lossy();
-        let mechanism = (mechanism != Mechanism::Preload || is_preloaded).then_some(mechanism);
-        say(&closing::nothing_recorded(&name, mechanism));
-        return Ok(ExitCode::from(code));
-    }
-    note_sources(&profiles);
-    let reported = close(&profiles, pid, args.report);
-    // The program's own failure matters more than ours.
-    if code == 0 {
-        reported?;
-    }
-    Ok(ExitCode::from(code))
-}
-
-fn cannot_run(error: &ProgramError) -> ExitCode {
-    say(&error.to_string());
-    ExitCode::from(error.exit_code())
-}
-
-/// Prints the reports if they are asked for, then the last lines.
-fn close(profiles: &[Recorded], pid: u32, report: bool) -> anyhow::Result<()> {
-    let Some(main) = main_profile(profiles, pid) else {
-        return Ok(());
-    };
-    let reported = if report {
-        profiles.iter().try_for_each(|profile| {
-            report::run(report::ReportArgs::from(profile.path.clone())).map(drop)
-        })
-    } else {
-        Ok(())
-    };
-    let folder = std::env::current_dir().unwrap_or_default();
-    let machine = machine_memory();
-    for line in closing::recorded_lines(profiles, machine, &folder) {
-        say(&line);
-    }
-    let next = if report { "summary" } else { "report" };
-    say(&closing::next_line(next, main, &folder));
-    reported
-}
-
-/// The machine's memory in bytes, 0 if unknown.
-fn machine_memory() -> u64 {
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    system.total_memory()
-}
-
-/// Says a line of our own, beside whatever the program wrote. A closed stderr must not end the run.
-fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "memprof: {text}");
-}
+pub use record::run;

@@ -1,12 +1,10 @@
 //! `memprof serve`: the live profiles of running programs, for tools that scrape pprof.
 
+#[cfg_attr(target_family = "wasm", path = "serve/refused.rs")]
+mod listen;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::ExitCode;
-
-use super::load;
-use crate::serve::Server;
-use crate::source::Places;
 
 /// Serve the live profiles of running programs to tools that scrape pprof.
 ///
@@ -19,6 +17,10 @@ use crate::source::Places;
 /// Everybody who can reach the address can read it, so it is that of this machine alone unless
 /// --listen says otherwise.
 #[derive(clap::Args, Debug)]
+#[cfg_attr(
+    target_family = "wasm",
+    allow(dead_code, reason = "read where the command can run")
+)]
 pub struct ServeArgs {
     /// Serve these profiles, of running or finished programs [default: the newest *.memprof in this
     /// folder]
@@ -28,30 +30,4 @@ pub struct ServeArgs {
     listen: SocketAddr,
 }
 
-pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    let mut files = args.files;
-    if files.is_empty() {
-        files.push(load::newest(".".as_ref())?);
-    }
-    for file in &files {
-        // Better said now than to the first who asks.
-        crate::profile::read(file)?;
-    }
-    let places = Places {
-        current_dir: load::current_dir()?,
-        ..Places::default()
-    };
-    let count = files.len();
-    let server = Server::bind(args.listen, files, places)?;
-    let address = server.address();
-    let prefix = if count == 1 { "" } else { "/1" };
-    eprintln!("memprof: serving {count} profiles on http://{address}/ until interrupted");
-    if !address.ip().is_loopback() {
-        eprintln!(
-            "memprof: everybody who can reach {address} can read function names, paths and memory figures of the program"
-        );
-    }
-    eprintln!("memprof: next: go tool pprof http://{address}{prefix}/debug/pprof/heap");
-    server.run();
-    Ok(ExitCode::SUCCESS)
-}
+pub use listen::run;

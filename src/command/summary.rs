@@ -14,7 +14,7 @@ pub struct SummaryArgs {
     input: Input,
     #[command(flatten)]
     listed: Listed,
-    /// Show so many lines in each list of lines
+    /// Show at most N lines in each list
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
     /// Write this form

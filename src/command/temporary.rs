@@ -13,10 +13,10 @@ pub struct TemporaryArgs {
     input: Input,
     #[command(flatten)]
     listed: Listed,
-    /// Show so many lines in a list
+    /// Show at most N lines in each list
     #[arg(long, value_name = "N", default_value_t = 20)]
     top: usize,
-    /// Show so many stacks of each line
+    /// Show at most N stacks of each line
     #[arg(long, value_name = "N", default_value_t = 3)]
     stacks: usize,
     /// Write to FILE instead of standard output

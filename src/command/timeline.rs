@@ -16,7 +16,7 @@ use crate::report::Timeline;
 pub struct TimelineArgs {
     #[command(flatten)]
     input: Input,
-    /// Draw a plot of so many lines in the terminal
+    /// Draw the plot N lines high in the terminal
     #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u8).range(3..=100))]
     height: u8,
     /// Write to FILE instead of standard output

@@ -18,10 +18,10 @@ pub struct TreeArgs {
     /// Leave out what is below this share of the whole, in percent
     #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = percent)]
     min: f64,
-    /// Show so many frames below each other at most
+    /// Show at most N frames below each other
     #[arg(long, value_name = "N", default_value_t = 100)]
     depth: usize,
-    /// Show so many lines at most, largest first
+    /// Show at most N lines, largest first
     #[arg(long, value_name = "N", default_value_t = 1000)]
     top: usize,
     /// Write to FILE instead of standard output

@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::profile::State;
 use crate::report::ProcessStatus;
+use crate::system;
 
 /// What `/proc` says of a process and a profile.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,14 +18,18 @@ pub enum Process {
     Other,
     /// There is no such process.
     Gone,
-    /// It runs, and may not be looked at.
+    /// It may run, and may not be looked at.
     Hidden,
 }
 
 impl Process {
-    /// Looks at process `pid` and the profile in the file at `path`.
+    /// Looks at process `pid` and the profile in the file at `path`. Without `/proc`, as on macOS
+    /// and Windows, nothing can be said of it.
     pub fn look(pid: u32, path: &Path) -> Process {
-        let Ok(inode) = fs::metadata(path).map(|metadata| metadata.ino()) else {
+        if !Path::new("/proc/self").exists() {
+            return Process::Hidden;
+        }
+        let Ok(Some(inode)) = system::inode(path) else {
             return match Path::new(&format!("/proc/{pid}")).exists() {
                 true => Process::Hidden,
                 false => Process::Gone,
@@ -37,9 +41,7 @@ impl Process {
             Ok(maps) if maps_file(&maps, inode) => Process::Recording,
             Ok(_) => Process::Other,
             Err(error) if error.kind() == ErrorKind::NotFound => Process::Gone,
-            Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
-                Process::Gone
-            }
+            Err(error) if system::no_such_process(&error) => Process::Gone,
             Err(_) => Process::Hidden,
         }
     }

@@ -15,7 +15,6 @@
 
 use std::collections::HashMap;
 use std::io::Cursor;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use profiler_alloc_format::{
@@ -98,7 +97,7 @@ impl Builder {
 
     /// Adds a module and gives its number.
     pub fn module(&mut self, path: impl AsRef<Path>) -> u16 {
-        let path = path.as_ref().as_os_str().as_bytes();
+        let path = path.as_ref().as_os_str().as_encoded_bytes();
         self.modules.push(Module {
             start: 1,
             path_at: self.strings.len() as u32,

@@ -5,11 +5,9 @@
 //! then their lines and functions; threads and stacks, then nodes, then modules, then strings), and
 //! each table is read by a header read just before it: whatever a record points to is then there.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use profiler_alloc_format as format;
 use profiler_alloc_format::{
@@ -22,6 +20,7 @@ use super::{
     State, Thread, Totals, course, exact, timeline, without_contexts,
 };
 use crate::defect::Defect;
+use crate::system;
 
 /// No recorder writes more of a table; what a file claims beyond that is not read.
 fn most_bytes(table: Table) -> u64 {
@@ -385,7 +384,7 @@ impl<R: Read + Seek> Reader<'_, R> {
                     (record.build_id.iter().flat_map(|part| part.to_le_bytes())).collect();
                 build_id.truncate(record.build_id_len as usize);
                 Module {
-                    path: PathBuf::from(OsString::from_vec(path.unwrap_or_default().to_owned())),
+                    path: system::path(path.unwrap_or_default()),
                     build_id,
                     modified_ns: record.modified_ns,
                     file_len: record.file_len,

@@ -8,14 +8,14 @@
 use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use profiler_alloc_format::{
     CHUNK_LEN, DIRECTORY_AT, HEADER_LEN, Header, MAGIC, MAX_CHUNKS, SOURCE_NEWER, SOURCE_UNCHANGED,
     Table, VERSION,
 };
-use rustix::process::{Resource, getrlimit};
+
+use crate::system::{file_size_limit, read_exact_at, write_all_at};
 
 /// Most text of this kind that is written and read, in bytes: some 10,000 files.
 pub(super) const MOST_BYTES: u64 = 1 << 20;
@@ -75,7 +75,7 @@ pub fn add_sources<'a>(
     let file = OpenOptions::new().read(true).write(true).open(path)?;
     let modified = file.metadata()?.modified()?;
     let mut bytes = [0; Header::LEN];
-    file.read_exact_at(&mut bytes, 0)?;
+    read_exact_at(&file, &mut bytes, 0)?;
     let mut header = Header::from_bytes(&bytes);
     let chunks = text.len().div_ceil(CHUNK_LEN);
     let first = usize::try_from(header.chunk_count).unwrap_or(MAX_CHUNKS);
@@ -87,18 +87,17 @@ pub fn add_sources<'a>(
     let at = (HEADER_LEN + first * CHUNK_LEN) as u64;
     let end = at + (chunks * CHUNK_LEN) as u64;
     // Writing beyond the limit would be met as a signal that ends this process.
-    let limit = getrlimit(Resource::Fsize).current;
-    if limit.is_some_and(|limit| end > limit) {
+    if file_size_limit().is_some_and(|limit| end > limit) {
         return Ok(false);
     }
     let room = vec![0; end as usize - at as usize - text.len()];
-    file.write_all_at(text.as_bytes(), at)?;
-    file.write_all_at(&room, at + text.len() as u64)?;
+    write_all_at(&file, text.as_bytes(), at)?;
+    write_all_at(&file, &room, at + text.len() as u64)?;
     let names = vec![Table::Sources as u8; chunks];
-    file.write_all_at(&names, (DIRECTORY_AT + first) as u64)?;
+    write_all_at(&file, &names, (DIRECTORY_AT + first) as u64)?;
     header.source_bytes = text.len() as u64;
     header.chunk_count = (first + chunks) as u64;
-    file.write_all_at(&header.to_bytes(), 0)?;
+    write_all_at(&file, &header.to_bytes(), 0)?;
     // Profiles are put in order by when their programs wrote them last.
     file.set_modified(modified)?;
     Ok(true)

@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use std::fs::File;
 use std::iter;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -18,6 +17,8 @@ use addr2line::gimli::{
     UnitHeader,
 };
 use object::{CompressionFormat, Object, ObjectSection, ReadCache, ReadRef};
+
+use crate::system::read_exact_at;
 
 /// Highest ratio of a section's length to that of its packed form. Real ones are below 20.
 const MOST_UNPACKED: u64 = 100;
@@ -145,7 +146,7 @@ impl<'a> Info<'a> {
                 bytes.copy_from_slice(&all[part.start as usize..part.end as usize]);
                 Ok(())
             }
-            Info::InFile(file, section) => file.read_exact_at(bytes, section.start + part.start),
+            Info::InFile(file, section) => read_exact_at(file, bytes, section.start + part.start),
         };
         if read.is_err() {
             bytes.clear();

@@ -14,12 +14,13 @@
 //! names are read there.
 
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use addr2line::gimli::constants::{DW_AT_stmt_list, DW_FORM_implicit_const, DW_TAG_partial_unit};
 use object::{CompressionFormat, Object, ObjectSection, ReadCache};
 use tempfile::NamedTempFile;
+
+use crate::system::write_all_at;
 
 /// An attribute that means nothing, in one byte.
 const NOTHING: u8 = 0x7f;
@@ -39,7 +40,7 @@ pub(super) fn without_their_lines(path: &Path) -> Option<NamedTempFile> {
     }
     let copy = NamedTempFile::new().ok()?;
     fs::copy(path, copy.path()).ok()?;
-    let written = (copy.as_file()).write_all_at(&abbreviations, place.offset);
+    let written = write_all_at(copy.as_file(), &abbreviations, place.offset);
     written.ok().map(|()| copy)
 }
 

@@ -10,10 +10,8 @@
 //! /usr/lib/debug/opt/app/app.debug
 //! ```
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use flate2::Crc;
@@ -21,6 +19,7 @@ use object::{Object, ReadCache};
 
 use super::module::{build_id, hex};
 use crate::defect::Defect;
+use crate::system;
 
 /// Where the debug files of the system are.
 const SYSTEM: &str = "/usr/lib/debug";
@@ -76,7 +75,7 @@ impl Link {
                 .flatten()
                 .unwrap_or_default()
                 .to_owned(),
-            named: named.map(|(name, crc)| (PathBuf::from(OsStr::from_bytes(name)), crc)),
+            named: named.map(|(name, crc)| (system::path(name), crc)),
         })
     }
 
@@ -155,7 +154,7 @@ fn supplement(path: &Path) -> Result<Option<PathBuf>, Defect> {
         let cache = ReadCache::new(file);
         let object = object::File::parse(&cache).ok()?;
         let (name, id) = object.gnu_debugaltlink().ok().flatten()?;
-        Some((path.parent()?.join(OsStr::from_bytes(name)), id.to_owned()))
+        Some((path.parent()?.join(system::path(name)), id.to_owned()))
     };
     let Some((place, id)) = named() else {
         return Ok(None);

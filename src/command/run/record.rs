@@ -1,0 +1,116 @@
+//! Recording a program: all steps in order, and the last lines.
+
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+
+use super::RunArgs;
+use crate::command::report;
+use crate::run::{
+    Mechanism, PRELOAD, ProfileOutput, Program, ProgramError, Recorded, Request, RunId, child,
+    closing, main_profile, note_sources, preload,
+};
+
+/// Runs the program; the exit code is the program's own.
+pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
+    let (name, arguments) = args
+        .command
+        .split_first()
+        .ok_or_else(|| anyhow::anyhow!("no program given: write `memprof run -- PROGRAM`"))?;
+    let program = match Program::find(name, std::env::var_os("PATH").as_deref()) {
+        Ok(program) => program,
+        Err(error) => return Ok(cannot_run(&error)),
+    };
+    let mechanism = Mechanism::of(&program.path);
+    let is_preloaded = mechanism == Mechanism::Preload
+        && !args.no_preload
+        && (args.preload || program.path.file_name() != Some("cargo".as_ref()));
+    let preload = match is_preloaded.then(preload::library).transpose() {
+        Ok(library) => library.map(|library| {
+            let before = std::env::var_os(PRELOAD);
+            preload::variable(&library, before.as_deref())
+        }),
+        Err(error) => {
+            say(&error.to_string());
+            None
+        }
+    };
+    let run_id = RunId::random();
+    let output = ProfileOutput::prepare(args.output.as_deref(), args.overwrite, run_id)?;
+    let request = Request {
+        output: output.pattern(),
+        run_id,
+        sample: args.sample,
+        overhead: args.overhead,
+        grant: args.grant,
+        stack_depth: args.stack_depth,
+        timeline_interval: args.timeline_interval,
+        own: args.own,
+        preload,
+    };
+    let mut command = Command::new(&program.path);
+    command
+        .arg0(&program.name)
+        .args(arguments)
+        .envs(request.variables());
+    let (code, pid) = match child::run(&mut command) {
+        Ok((status, pid)) => (child::exit_code(status), pid),
+        Err(error) => {
+            let path = program.path;
+            return Ok(cannot_run(&ProgramError::Refused { path, error }));
+        }
+    };
+    let profiles = output.profiles(run_id);
+    if profiles.is_empty() {
+        let name = program.name.to_string_lossy();
+        let mechanism = (mechanism != Mechanism::Preload || is_preloaded).then_some(mechanism);
+        say(&closing::nothing_recorded(&name, mechanism));
+        return Ok(ExitCode::from(code));
+    }
+    note_sources(&profiles);
+    let reported = close(&profiles, pid, args.report);
+    // The program's own failure matters more than ours.
+    if code == 0 {
+        reported?;
+    }
+    Ok(ExitCode::from(code))
+}
+
+fn cannot_run(error: &ProgramError) -> ExitCode {
+    say(&error.to_string());
+    ExitCode::from(error.exit_code())
+}
+
+/// Prints the reports if they are asked for, then the last lines.
+fn close(profiles: &[Recorded], pid: u32, report: bool) -> anyhow::Result<()> {
+    let Some(main) = main_profile(profiles, pid) else {
+        return Ok(());
+    };
+    let reported = if report {
+        profiles.iter().try_for_each(|profile| {
+            report::run(report::ReportArgs::from(profile.path.clone())).map(drop)
+        })
+    } else {
+        Ok(())
+    };
+    let folder = std::env::current_dir().unwrap_or_default();
+    let machine = machine_memory();
+    for line in closing::recorded_lines(profiles, machine, &folder) {
+        say(&line);
+    }
+    let next = if report { "summary" } else { "report" };
+    say(&closing::next_line(next, main, &folder));
+    reported
+}
+
+/// The machine's memory in bytes, 0 if unknown.
+fn machine_memory() -> u64 {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    system.total_memory()
+}
+
+/// Says a line of our own, beside whatever the program wrote. A closed stderr must not end the run.
+fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "memprof: {text}");
+}
