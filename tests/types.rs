@@ -52,7 +52,7 @@ fn build(name: &str, profile: &str, rustflags: &str) -> PathBuf {
 fn record(program: &Path, name: &str) -> (Held, PathBuf) {
     let profile = program.with_file_name(format!("{name}.memprof"));
     let run = Command::new(MEMPROF)
-        .args(["run", "--sample", "all", "-o"])
+        .args(["run", "--overwrite", "--sample", "all", "-o"])
         .arg(&profile)
         .arg("--")
         .arg(program)
