@@ -5,7 +5,8 @@
 //! memprof types --of live
 //! ```
 //!
-//! It prints what it holds at the end, type by type: bytes, blocks, and which. The table must say the same.
+//! It prints what it holds at the end, type by type: bytes, blocks, and which. The table must say
+//! the same.
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, LinkedList, VecDeque};
 use std::ffi::OsString;
@@ -174,7 +175,8 @@ fn boxes(ledger: &mut Ledger) {
     mem::forget(linked);
 }
 
-/// Bytes of a table of hashbrown with room for `capacity`: its buckets, and a byte for each and 16.
+/// Bytes of a table of hashbrown with room for `capacity`: its buckets, and a byte for each and
+/// 16.
 fn table_bytes(capacity: usize, element: usize) -> usize {
     let buckets = match capacity {
         0..4 => 4,

@@ -1,4 +1,5 @@
-//! `memprof types` on a program whose containers are known to the byte (`examples/types.rs`), built in several ways.
+//! `memprof types` on a program whose containers are known to the byte (`examples/types.rs`),
+//! built in several ways.
 //!
 //! The program prints what it holds; the table must say the same.
 
@@ -48,7 +49,8 @@ fn build(name: &str, profile: &str, rustflags: &str) -> PathBuf {
     target.join("release/types")
 }
 
-/// Runs the program with everything recorded: what it says that it holds, and where the profile is.
+/// Runs the program with everything recorded: what it says that it holds, and where the profile
+/// is.
 fn record(program: &Path, name: &str) -> (Held, PathBuf) {
     let profile = program.with_file_name(format!("{name}.memprof"));
     let run = Command::new(MEMPROF)

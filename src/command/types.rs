@@ -8,11 +8,13 @@ use super::load::{Input, Output, terminal_width};
 use crate::render::{TypesCsv, TypesJson, TypesText};
 use crate::report::{Metric, Types};
 
-/// List what blocks are: `Vec<Order>`, `String`, `HashMap<String, Order>`, and which lines made them.
+/// List what blocks are: `Vec<Order>`, `String`, `HashMap<String, Order>`, and which lines made
+/// them.
 ///
-/// The type is read off the debug information of the functions that asked for the memory, after the run and at no cost in it.
-/// A `~` before a type: only a function that the compiler may have merged with others of the same code names it, so it may be
-/// another type with elements of that size.
+/// The type is read off the debug information of the functions that asked for the memory, after
+/// the run and at no cost in it. A `~` before a type: only a function that the compiler may have
+/// merged with others of the same code names it, so it may be another type with elements of that
+/// size.
 #[derive(clap::Args, Debug)]
 pub struct TypesArgs {
     #[command(flatten)]

@@ -72,11 +72,11 @@ struct RowShape<'a> {
     replaced: i64,
     #[serde(flatten)]
     figures: FiguresShape,
-    lines: Vec<LineShape<'a>>,
+    lines: Vec<TypeLineShape<'a>>,
 }
 
 #[derive(Serialize)]
-struct LineShape<'a> {
+struct TypeLineShape<'a> {
     file: &'a str,
     line: Option<u32>,
     function: &'a str,
@@ -137,14 +137,14 @@ impl<'a> RowShape<'a> {
             growth_steps: row.growth.steps,
             replaced: row.growth.replaced,
             figures: FiguresShape::of(&row.figures),
-            lines: row.lines.iter().map(LineShape::of).collect(),
+            lines: row.lines.iter().map(TypeLineShape::of).collect(),
         }
     }
 }
 
-impl<'a> LineShape<'a> {
+impl<'a> TypeLineShape<'a> {
     fn of(line: &'a TypeLine) -> Self {
-        LineShape {
+        TypeLineShape {
             file: &line.file,
             line: line.line,
             function: &line.function,

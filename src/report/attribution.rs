@@ -224,7 +224,7 @@ impl Attribution {
             table,
             table_key: builder.key,
             row_key,
-            line: match (is_around, &draft.item) {
+            line: match (is_around, &builder.item) {
                 (true, Some(item)) => Some(item.first_line),
                 _ => code.line,
             },

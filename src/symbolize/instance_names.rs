@@ -1,14 +1,15 @@
-//! What the debug information calls functions with their type arguments: `push<shop::Order, alloc::alloc::Global>`.
+//! What the debug information calls functions with their type arguments: `push<shop::Order,
+//! alloc::alloc::Global>`.
 //!
-//! A linkage name, which says of which module a function is, has no arguments where mangling is the
-//! old one: `alloc::vec::Vec<T,A>::push`. So the name is read beside it, through the entries that
-//! an inlined function refers to:
+//! A linkage name, which says of which module a function is, has no arguments where mangling is
+//! the old one: `alloc::vec::Vec<T,A>::push`. So the name is read beside it, through the entries
+//! that an inlined function refers to:
 //!
 //! ```text
-//! DW_TAG_inlined_subroutine  abstract_origin ──▶ DW_TAG_subprogram  specification ──▶ DW_TAG_subprogram
-//!                                                inline                               name "push<shop::Order, …>"
-//!                                                                                     linkage_name "_ZN5alloc3vec…"
-//!                                                                                     DW_TAG_template_type_parameter "T"
+//! DW_TAG_inlined_subroutine   abstract_origin ──▶ the subprogram that says how it is inlined
+//! DW_TAG_subprogram  inline   specification   ──▶ the one that says what it is
+//! DW_TAG_subprogram  name "push<shop::Order, …>"  linkage_name "_ZN5alloc3vec…"
+//!   DW_TAG_template_type_parameter "T"
 //! ```
 
 use std::cell::RefCell;
@@ -39,7 +40,8 @@ use crate::profile::Profile;
 /// Entries that a function's name may be away. Real ones are two or three.
 const MOST_STEPS: usize = 8;
 
-/// Frames of a stack that are looked up, from the allocator outwards. Real containers have a dozen.
+/// Frames of a stack that are looked up, from the allocator outwards. Real containers have a
+/// dozen.
 const MOST_FRAMES: usize = 48;
 
 impl Symbols {

@@ -7,7 +7,8 @@
 //! whose elements were cloned or made:
 //!
 //! ```text
-//! RawVec<u8> (0) ◀─ to_vec<u8> (2) ◀─ Vec<u8>::clone (3) ◀─ String::clone (4)   ‖ ◀─ to_vec<String> (2) ◀─ Vec<String>::clone (3)
+//! RawVec<u8> (0) ◀─ to_vec<u8> (2) ◀─ Vec<u8>::clone (3) ◀─ String::clone (4)
+//!   ‖ ◀─ to_vec<String> (2) ◀─ Vec<String>::clone (3)
 //! ```
 
 use super::name;
@@ -301,7 +302,8 @@ impl Callee<'_> {
             "new" | "pin" | "new_cyclic" | "from" | "default" | "from_iter" | "make_mut" => MAKER,
             _ => METHOD,
         };
-        // What it is made of says less than what it is: `From<Vec<T>> for Arc<[T]>` has the argument `T`.
+        // What it is made of says less than what it is: `From<Vec<T>> for Arc<[T]>` has the
+        // argument `T`.
         let tells = !matches!(
             self.base,
             "from" | "from_iter" | "to_rc_slice" | "to_arc_slice" | "default"

@@ -8,7 +8,7 @@ use md5::Digest;
 use memprof::profile::Frame;
 use memprof::render::{Column, Csv, Html, Json, Renderer, SummaryText, Text};
 use memprof::report::{
-    CallTree, Calls, Extent, Grain, Limits, Lines, Metric, Report, Scope, Selection, Stacks,
+    CallTree, Calls, Extent, Granularity, Limits, Lines, Metric, Report, Scope, Selection, Stacks,
     Summary, Timeline,
 };
 use memprof::symbolize::CodeFrame;
@@ -188,7 +188,7 @@ fn stacks_pass_by_the_signature_for_what_is_around_a_body() {
     let (profile, _) = program.profile();
     let (symbols, sources) = (&program.symbols, &mut program.sources());
     let all = Stacks::new(&profile, symbols, sources, Vec::new());
-    let stacks = all.narrowed(Scope::User, Grain::Line);
+    let stacks = all.restricted(Scope::User, Granularity::Line);
     let tree = CallTree::new(&stacks, Metric::Allocated, false, Limits::default());
     let shown = tree.nodes.iter().skip(1).map(|node| {
         let frame = &stacks.frames[node.frame as usize];

@@ -1,5 +1,6 @@
-//! mysql_async tells of each query by a span, if its feature `tracing` is on. It needs a server of MySQL or MariaDB:
-//! `cargo run --features mysql_async --example mysql_async mysql://user:password@127.0.0.1:3306/database`
+//! mysql_async tells of each query by a span, if its feature `tracing` is on. It needs a server of
+//! MySQL or MariaDB: `cargo run --features mysql_async --example mysql_async
+//! mysql://user:password@127.0.0.1:3306/database`
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,8 @@
 //! What was done while a context was in force: a route, a tenant, a query, as the program says.
 //!
-//! A context is a value of a key, such as `/orders/{id}` of `route`. Several may be in force at once,
-//! one of each key. The stack of a sample has a node above its outermost frame that names them:
+//! A context is a value of a key, such as `/orders/{id}` of `route`. Several may be in force at
+//! once, one of each key. The stack of a sample has a node above its outermost frame that names
+//! them:
 //!
 //! ```text
 //! root ── Frame::contexts(7) ── main ── serve ── load      1 KiB allocated while set 7 is in force
@@ -157,8 +158,8 @@ pub const fn class_bytes(class: usize) -> core::ops::Range<u64> {
     start..start + step
 }
 
-/// The bytes that a share of `quantile` of all entries, between 0 and 1, stayed within: the middle of
-/// the class, so right to an eighth, and never more than `most`. `None` if there are none.
+/// The bytes that a share of `quantile` of all entries, between 0 and 1, stayed within: the middle
+/// of the class, so right to an eighth, and never more than `most`. `None` if there are none.
 ///
 /// ```
 /// use profiler_alloc_format::contexts::{ENTRY_CLASSES, entry_class, entry_quantile};

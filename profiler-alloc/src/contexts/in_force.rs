@@ -1,8 +1,8 @@
 //! Which contexts are in force in the calling thread: those that it has entered and not left.
 //!
-//! Spans are not always left in the order in which they were entered: two guards that are held over
-//! an `.await` on one thread go enter a, enter b, exit a, exit b. So leaving takes away the entry of
-//! that name, wherever it stands:
+//! Spans are not always left in the order in which they were entered: two guards that are held
+//! over an `.await` on one thread go enter a, enter b, exit a, exit b. So leaving takes away the
+//! entry of that name, wherever it stands:
 //!
 //! ```text
 //! enter a   a            in force: a

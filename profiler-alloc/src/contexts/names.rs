@@ -4,7 +4,7 @@
 //! has never seen it, while others add names:
 //!
 //! ```text
-//! context 5 │ key 2, 4 bytes │ "acme"│ 0 │ … │      32 words of text, of which few are ever touched
+//! context 5 │ key 2, 4 bytes │ "acme"│ 0 │ … │    32 words of text
 //! ```
 //! Two threads that name the same context for the first time at once may make two numbers for it;
 //! whoever adds contexts up does so by name.

@@ -1,8 +1,8 @@
 //! What threads allocate and free while contexts are in force, exactly.
 //!
-//! Each thread notes its counts whenever its contexts change, and at the end of every slow path; the
-//! difference is added to each context in force. So the counts lag behind by what a thread does
-//! between two slow paths: 64 KiB at most, and nothing of its own for the thread that asks.
+//! Each thread notes its counts whenever its contexts change, and at the end of every slow path;
+//! the difference is added to each context in force. So the counts lag behind by what a thread
+//! does between two slow paths: 64 KiB at most, and nothing of its own for the thread that asks.
 //!
 //! ```text
 //! enter "/orders"   the thread has allocated 1,000 bytes so far

@@ -7,8 +7,8 @@
 //! ```text
 //! make_all()       keeps a frame pointer, 7ffe'1f00
 //! make_one()       does not: a release build
-//! run-time code    55 48 89 e5 …      push rbp; mov rbp, rsp     [rbp + 8] leads to make_one
-//!                  48 83 ec 08 …      sub rsp, 8                 [rbp + 8] leads to whoever called make_all
+//! run-time code    55 48 89 e5 …      push rbp; mov rbp, rsp   [rbp + 8] leads to make_one
+//!                  48 83 ec 08 …      sub rsp, 8         [rbp + 8] leads to the caller of make_all
 //! ```
 //! So a function sets the register up before it calls anything, or a walk ends there.
 
@@ -22,8 +22,8 @@ const MOST: usize = 256 << 10;
 const PART: usize = 512;
 
 /// True if the function that calls something at `call` has set up a frame pointer before, or one
-/// just before it in memory has: there, one engine makes all code alike. True also where the system
-/// does not tell.
+/// just before it in memory has: there, one engine makes all code alike. True also where the
+/// system does not tell.
 #[cold]
 #[inline(never)]
 pub fn keeps_frame_pointers(call: usize) -> bool {
