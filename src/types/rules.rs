@@ -268,7 +268,9 @@ impl Callee<'_> {
             "new" | "pin" | "from" | "default" | "clone" | "from_iter" | "box_new" => MAKER,
             _ => METHOD,
         };
-        let Some(element) = self.first() else {
+        // What it is made of says less than what it is: `From<&[T]> for Box<[T]>` has the argument `T`.
+        let tells = !matches!(self.base, "from" | "default");
+        let Some(element) = self.first().filter(|_| tells) else {
             return Role::new(Family::Box, level, None);
         };
         // `Iterator::collect` and `Vec::from` say it by an array.

@@ -21,6 +21,7 @@ const COMMANDS: &[&str] = &[
     "timeline",
     "leaks",
     "temporary",
+    "contexts",
     "types",
     "export",
     "history",
