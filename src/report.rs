@@ -35,7 +35,7 @@ mod types;
 pub use crate::profile::Loss;
 pub use about::{Recording, Sampling};
 pub use call_tree::{CallNode, CallTree, Cut, Limits};
-pub use calls::{Calls, Location, LocationNode};
+pub use calls::{Calls, Location, LocationNode, StackPart};
 pub use contexts::{Asked, ContextKey, ContextLine, ContextRow, ContextsReport, LayerSaw};
 pub use figures::{Bytes, CountErrors, Figures, NOISE};
 pub use leak::LeakGrowth;

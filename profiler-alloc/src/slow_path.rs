@@ -157,7 +157,7 @@ fn count_and_record(
             threads::reset_thresholds(cells);
         }
     }
-    context_counts::bring_up_to_date();
+    context_counts::bring_up_to_date_now_and_then(cells);
     recorder.is_some()
 }
 

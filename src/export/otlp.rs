@@ -36,11 +36,20 @@ impl Otlp {
 fn data(calls: &Calls) -> ProfilesData {
     let mut tables = Tables::new();
     let locations = tables.locations(calls);
-    let stacks: Vec<i32> = (calls.stacks.iter())
+    let mut known = HashMap::new();
+    let mut number = |context| tables.context(context, &mut known);
+    let contexts = calls.contexts.iter();
+    let contexts: Vec<Vec<i32>> = contexts
+        .map(|set| set.iter().map(&mut number).collect())
+        .collect();
+    let stacks: Vec<SampledStack> = (calls.parts.iter())
         .map(|stack| {
             let path = calls.path(stack.node);
             let path = path.map(|location| locations[location as usize]);
-            tables.stack(path.collect())
+            SampledStack {
+                number: tables.stack(path.collect()),
+                attributes: contexts.get(stack.contexts).cloned().unwrap_or_default(),
+            }
         })
         .collect();
     // The peak first: it is what a page opens with.
@@ -103,23 +112,20 @@ fn string(text: String) -> AnyValue {
 fn profile(
     calls: &Calls,
     tables: &mut Tables,
-    stacks: &[i32],
+    stacks: &[SampledStack],
     value: &Value,
     index: u32,
 ) -> Profile {
     let recording = &calls.recording;
-    let samples = calls
-        .stacks
-        .iter()
-        .zip(stacks)
-        .filter_map(|(stack, &number)| {
-            let value = (value.of)(&stack.figures);
-            (value != 0).then(|| Sample {
-                stack_index: number,
-                values: vec![value],
-                ..Sample::default()
-            })
-        });
+    let samples = calls.parts.iter().zip(stacks).filter_map(|(part, stack)| {
+        let value = (value.of)(&part.figures);
+        (value != 0).then(|| Sample {
+            stack_index: stack.number,
+            attribute_indices: stack.attributes.clone(),
+            values: vec![value],
+            ..Sample::default()
+        })
+    });
     let mut id = recording.started_unix_ns.to_be_bytes().to_vec();
     id.extend(recording.pid.to_be_bytes());
     // Never all zeroes, which would be no id.
@@ -140,6 +146,13 @@ fn profile(
         profile_id: id,
         ..Profile::default()
     }
+}
+
+/// What samples of a stack refer to, in the tables.
+struct SampledStack {
+    number: i32,
+    /// The contexts that were in force.
+    attributes: Vec<i32>,
 }
 
 /// The tables in the making. Number 0 of each is empty and stands for none.
@@ -181,6 +194,24 @@ impl Tables {
         *self.stacks.entry(path).or_insert_with_key(|path| {
             table.push(Stack {
                 location_indices: path.clone(),
+            });
+            table.len() as i32 - 1
+        })
+    }
+
+    fn context<'a>(
+        &mut self,
+        context: &'a (String, String),
+        known: &mut HashMap<&'a (String, String), i32>,
+    ) -> i32 {
+        let (key, value) = context;
+        *known.entry(context).or_insert_with(|| {
+            let key_strindex = self.string(&escape(key));
+            let table = &mut self.dictionary.attribute_table;
+            table.push(KeyValueAndUnit {
+                key_strindex,
+                value: Some(string(escape(value).into_owned())),
+                unit_strindex: 0,
             });
             table.len() as i32 - 1
         })

@@ -74,6 +74,17 @@ struct PprofSample {
     location_id: Vec<u64>,
     #[prost(int64, repeated, tag = "2")]
     value: Vec<i64>,
+    /// The contexts that were in force.
+    #[prost(message, repeated, tag = "3")]
+    label: Vec<PprofLabel>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+struct PprofLabel {
+    #[prost(int64, tag = "1")]
+    key: i64,
+    #[prost(int64, tag = "2")]
+    str: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -137,7 +148,7 @@ impl Pprof {
         let mut out = GzEncoder::new(out, Compression::default());
         let mut buffer = Vec::new();
         let mut strings = Strings::new();
-        samples(calls, &mut out, &mut buffer)?;
+        samples(calls, &mut strings, &mut out, &mut buffer)?;
         functions_and_locations(calls, &mut strings, &mut out, &mut buffer)?;
         let head = self.head(calls, &mut strings);
         out.write_all(&head.encode_to_vec())?;
@@ -198,9 +209,22 @@ impl Pprof {
     }
 }
 
-fn samples(calls: &Calls, out: &mut dyn Write, buffer: &mut Vec<u8>) -> io::Result<()> {
+fn samples<'a>(
+    calls: &'a Calls,
+    strings: &mut Strings<'a>,
+    out: &mut dyn Write,
+    buffer: &mut Vec<u8>,
+) -> io::Result<()> {
+    let mut label = |(key, value): &'a (String, String)| PprofLabel {
+        key: strings.id(escape(key)),
+        str: strings.id(escape(value)),
+    };
+    let labels = calls.contexts.iter();
+    let labels: Vec<Vec<PprofLabel>> = labels
+        .map(|set| set.iter().map(&mut label).collect())
+        .collect();
     let mut sample = PprofSample::default();
-    for stack in &calls.stacks {
+    for stack in &calls.parts {
         let Some(values) = values::values(&stack.figures) else {
             continue;
         };
@@ -211,6 +235,9 @@ fn samples(calls: &Calls, out: &mut dyn Write, buffer: &mut Vec<u8>) -> io::Resu
         sample.location_id.extend(path);
         sample.value.clear();
         sample.value.extend(values);
+        sample.label.clear();
+        let labels = labels.get(stack.contexts);
+        sample.label.extend(labels.into_iter().flatten());
         buffer.clear();
         prost::encoding::message::encode(SAMPLE, &sample, buffer);
         out.write_all(buffer)?;

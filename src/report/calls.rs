@@ -11,7 +11,7 @@ use super::{
     Figures, FrameId, Loss, Recording, Sampling, Scope, StackFrame, StackModule, StackTotal, naming,
 };
 use crate::defect::Defect;
-use crate::profile::{Course, Frame, Profile, Totals};
+use crate::profile::{Contexts, Course, Frame, Profile, Totals};
 use crate::source::Sources;
 use crate::symbolize::{CodeFrameId, Origin, Symbols, call_address};
 
@@ -35,6 +35,10 @@ pub struct Calls {
     pub nodes: Vec<LocationNode>,
     /// What stacks allocated, freed and kept, in the order of their nodes, at most one for a node.
     pub stacks: Vec<StackTotal>,
+    /// The same, each apart by the contexts that were in force: what tools get that have labels.
+    pub parts: Vec<StackPart>,
+    /// By [`StackPart::contexts`], keys and values. The first is none.
+    pub contexts: Vec<Vec<(String, String)>>,
     /// Executables and libraries. The first is the main executable.
     pub modules: Vec<StackModule>,
     /// The sum of all stacks.
@@ -45,6 +49,17 @@ pub struct Calls {
     pub losses: Vec<Loss>,
     /// What is wrong with the profile, or missing beside it.
     pub defects: Vec<Defect>,
+}
+
+/// What one stack did itself while the same contexts were in force.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct StackPart {
+    /// Node of its innermost call.
+    pub node: u32,
+    /// Number of the contexts in [`Calls::contexts`].
+    pub contexts: usize,
+    /// Its figures.
+    pub figures: Figures,
 }
 
 /// An address that calls.
@@ -106,11 +121,15 @@ impl Calls {
             });
         }
         let mut sums: HashMap<u32, (Totals, Course)> = HashMap::with_capacity(profile.stacks.len());
+        let mut parts: HashMap<(u32, usize), Totals> = HashMap::with_capacity(profile.stacks.len());
         let mut total = Totals::default();
         for stack in &profile.stacks {
-            let (sum, course) = sums.entry(ends[stack.node as usize]).or_default();
+            let node = ends[stack.node as usize];
+            let (sum, course) = sums.entry(node).or_default();
             sum.add(&stack.totals);
             course.add(&stack.course);
+            let part = parts.entry((node, stack.contexts)).or_default();
+            part.add(&stack.totals);
             total.add(&stack.totals);
         }
         let mut stacks: Vec<StackTotal> = (sums.into_iter())
@@ -122,6 +141,15 @@ impl Calls {
             })
             .collect();
         stacks.sort_by_key(|stack| stack.node);
+        let mut parts: Vec<StackPart> = (parts.into_iter())
+            .filter(|(_, totals)| !totals.is_empty())
+            .map(|((node, contexts), totals)| StackPart {
+                node,
+                contexts,
+                figures: Figures::of(&totals, None),
+            })
+            .collect();
+        parts.sort_by_key(|part| (part.node, part.contexts));
         let (frames, locations) = (tree.frames, tree.locations);
         defects.append(&mut sources.take_defects());
         Calls {
@@ -131,6 +159,8 @@ impl Calls {
             locations,
             nodes,
             stacks,
+            parts,
+            contexts: names(&profile.contexts),
             modules: StackModule::all(profile),
             total: Figures::of(&total, None),
             unattributed: Figures::of(&profile.unattributed, None),
@@ -146,6 +176,9 @@ impl Calls {
         if let Some(bare) = self.stacks.iter().position(|stack| stack.node == 0) {
             let bare = self.stacks.remove(bare);
             self.push(StackFrame::without_frames(), bare.figures, bare.course);
+            let node = self.nodes.len() as u32 - 1;
+            let bare = self.parts.iter_mut().filter(|part| part.node == 0);
+            bare.for_each(|part| part.node = node);
         }
         if self.unattributed != Figures::default() {
             self.push(
@@ -153,6 +186,11 @@ impl Calls {
                 self.unattributed,
                 Course::default(),
             );
+            self.parts.push(StackPart {
+                node: self.nodes.len() as u32 - 1,
+                contexts: 0,
+                figures: self.unattributed,
+            });
             self.unattributed = Figures::default();
         }
         self
@@ -185,6 +223,16 @@ impl Calls {
             Some(here.location)
         })
     }
+}
+
+/// By the number of a set, its contexts.
+fn names(contexts: &Contexts) -> Vec<Vec<(String, String)>> {
+    let name = |&id: &usize| {
+        let context = &contexts.all[id];
+        (context.key.clone(), context.value.clone())
+    };
+    let sets = contexts.sets.iter();
+    sets.map(|set| set.iter().map(name).collect()).collect()
 }
 
 /// Frames and locations in the making.

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use profiler_alloc_format::contexts::{MAX_CONTEXTS, MAX_KEY_LEN, MAX_KEYS, MAX_VALUE_LEN, OTHER};
 
-use crate::hash::mix;
+use crate::hash::spread_high;
 use crate::lockfree::index::Index;
 use crate::lockfree::lazy_slice::LazySlice;
 
@@ -29,20 +29,41 @@ const UNNAMED: &str = "(unnamed)";
 
 static KEYS: Names = Names::new(1 + MAX_KEYS, MAX_KEY_LEN);
 static VALUES: Names = Names::new(IDS, MAX_VALUE_LEN);
+/// From the hash of key and value to the context, which would otherwise be looked for in two steps.
+static CONTEXTS: Index = Index::new(8);
 
 /// The number of the context; one that takes the rest of the key if there are too many. `None` if
 /// there are too many keys, or the system refuses memory.
 #[inline]
 pub fn context(key: &str, value: &str) -> Option<Id> {
-    let key = KEYS.find_or_add(0, or_unnamed(key), MAX_KEYS)?;
-    (VALUES.find_or_add(key, value, MAX_CONTEXTS)).or_else(|| other(key))
+    let (key, value) = (KEYS.fitting(or_unnamed(key)), VALUES.fitting(value));
+    let hash = hash(hash(0, key), value);
+    let is_it = |number: u64| {
+        let context = number as usize;
+        VALUES.is(context, value) && KEYS.is(VALUES.owner(context) as usize, key)
+    };
+    match CONTEXTS.find(hash, is_it) {
+        Some(context) => Some(context as Id),
+        None => add(hash, key, value),
+    }
+}
+
+#[cold]
+fn add(hash: u64, key: Fitting<'_>, value: Fitting<'_>) -> Option<Id> {
+    let key = KEYS.find_or_add(0, key, MAX_KEYS)?;
+    let Some(context) = VALUES.find_or_add(key, value, MAX_CONTEXTS) else {
+        return other(key);
+    };
+    CONTEXTS.insert(hash, context.into());
+    Some(context)
 }
 
 /// The context that takes what no longer fits of a key.
 #[cold]
 fn other(key: u32) -> Option<Id> {
     let at = MAX_CONTEXTS + key as usize;
-    VALUES.write(at, key, OTHER).then_some(at as Id)
+    let is_written = VALUES.write(at, key, VALUES.fitting(OTHER));
+    is_written.then_some(at as Id)
 }
 
 fn or_unnamed(key: &str) -> &str {
@@ -99,19 +120,17 @@ impl Names {
     }
 
     /// The number of `text` of that owner, from 1; made if there are not `most` yet.
-    #[inline]
-    fn find_or_add(&self, owner: u32, text: &str, most: usize) -> Option<u32> {
-        let text = self.fitting(text);
-        let key = hash(owner, text.as_bytes());
+    fn find_or_add(&self, owner: u32, text: Fitting<'_>, most: usize) -> Option<u32> {
+        let key = hash(owner.into(), text);
         match self.find(key, owner, text) {
             Some(number) => Some(number),
             None => self.add(key, owner, text, most),
         }
     }
 
-    #[inline]
     fn find(&self, key: u64, owner: u32, text: Fitting<'_>) -> Option<u32> {
-        let is_it = |number: u64| self.is(number as usize, owner, text);
+        let is_it =
+            |number: u64| self.owner(number as usize) == owner && self.is(number as usize, text);
         Some(self.index.find(key, is_it)? as u32)
     }
 
@@ -122,7 +141,7 @@ impl Names {
             .count
             .fetch_update(Ordering::AcqRel, Ordering::Relaxed, next);
         let number = taken.ok()? + 1;
-        self.write_fitting(number as usize, owner, text);
+        self.write(number as usize, owner, text);
         self.index.insert(key, number);
         // Another thread may have been first.
         self.find(key, owner, text)
@@ -146,35 +165,41 @@ impl Names {
         }
     }
 
+    #[inline]
     fn entry(&self, number: usize) -> Option<&'static [AtomicU64]> {
         let start = number * self.stride;
-        self.words.open()?.get(start..start + self.stride)
+        let words = self.words.get().or_else(|| self.words.open())?;
+        words.get(start..start + self.stride)
     }
 
+    /// Whether that is its text, whoever is its owner.
     #[inline]
-    fn is(&self, number: usize, owner: u32, text: Fitting<'_>) -> bool {
+    fn is(&self, number: usize, text: Fitting<'_>) -> bool {
         let Some([head, words @ ..]) = self.entry(number) else {
             return false;
         };
-        head.load(Ordering::Acquire) == header(owner, text.len())
-            && text
-                .words()
-                .zip(words)
-                .all(|(word, cell)| cell.load(Ordering::Relaxed) == word)
-    }
-
-    fn write(&self, number: usize, owner: u32, text: &str) -> bool {
-        self.write_fitting(number, owner, self.fitting(text))
+        let len = (head.load(Ordering::Acquire) >> 32) as usize;
+        let mut words = words.iter();
+        let mut is_next = |word: u64| {
+            words
+                .next()
+                .is_some_and(|cell| cell.load(Ordering::Relaxed) == word)
+        };
+        len == text.len() && text.all_words(&mut is_next)
     }
 
     /// False if the system refuses memory.
-    fn write_fitting(&self, number: usize, owner: u32, text: Fitting<'_>) -> bool {
+    fn write(&self, number: usize, owner: u32, text: Fitting<'_>) -> bool {
         let Some([head, words @ ..]) = self.entry(number) else {
             return false;
         };
-        for (word, cell) in text.words().zip(words) {
-            cell.store(word, Ordering::Relaxed);
-        }
+        let mut words = words.iter();
+        text.all_words(&mut |word| {
+            words.next().is_some_and(|cell| {
+                cell.store(word, Ordering::Relaxed);
+                true
+            })
+        });
         head.store(header(owner, text.len()), Ordering::Release);
         true
     }
@@ -214,24 +239,48 @@ impl Fitting<'_> {
         self.text.len() + self.mark.len()
     }
 
+    /// Calls `next` with eight bytes each, the last padded with zeros, while it says true. Gives
+    /// whether it always did.
     #[inline]
-    fn as_bytes(&self) -> &[u8] {
-        self.text.as_bytes()
+    fn all_words(&self, next: &mut impl FnMut(u64) -> bool) -> bool {
+        let bytes = self.text.as_bytes();
+        let (whole, rest) = bytes.as_chunks::<8>();
+        for word in whole {
+            if !next(u64::from_le_bytes(*word)) {
+                return false;
+            }
+        }
+        if self.mark.is_empty() {
+            return rest.is_empty() || next(last_word(bytes, rest));
+        }
+        self.last_words(rest, next)
     }
 
-    /// Eight bytes each, the last padded with zeros.
-    #[inline]
-    fn words(&self) -> impl Iterator<Item = u64> {
-        let (text, mark) = (self.text.as_bytes(), self.mark.as_bytes());
-        let (whole, rest) = text.as_chunks::<8>();
+    /// The words at the end of a text that was cut.
+    #[cold]
+    fn last_words(&self, rest: &[u8], next: &mut impl FnMut(u64) -> bool) -> bool {
         let mut last = [0; 16];
         last[..rest.len()].copy_from_slice(rest);
-        last[rest.len()..rest.len() + mark.len()].copy_from_slice(mark);
-        let last_words = (rest.len() + mark.len()).div_ceil(8);
-        let (last, _) = last.as_chunks::<8>();
-        let last = [last[0], last[1]].into_iter().take(last_words);
-        whole.iter().copied().chain(last).map(u64::from_le_bytes)
+        let end = rest.len() + self.mark.len();
+        last[rest.len()..end].copy_from_slice(self.mark.as_bytes());
+        last[..end].chunks(8).all(|word| next(padded(word)))
     }
+}
+
+/// The word of the `rest` of `bytes`: of eight bytes, those that are over.
+#[inline]
+fn last_word(bytes: &[u8], rest: &[u8]) -> u64 {
+    match bytes.last_chunk::<8>() {
+        Some(last) => u64::from_le_bytes(*last) >> (64 - 8 * rest.len()),
+        None => padded(rest),
+    }
+}
+
+/// Up to eight bytes as a word.
+#[inline]
+fn padded(bytes: &[u8]) -> u64 {
+    let byte = |word: u64, &byte: &u8| word << 8 | u64::from(byte);
+    bytes.iter().rev().fold(0, byte)
 }
 
 /// What stands before the text of a name.
@@ -241,15 +290,13 @@ fn header(owner: u32, len: usize) -> u64 {
 }
 
 #[inline]
-fn hash(owner: u32, text: &[u8]) -> u64 {
-    let (whole, rest) = text.as_chunks::<8>();
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    let step = |hash: u64, word: [u8; 8]| {
-        (hash.rotate_left(5) ^ u64::from_le_bytes(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    };
-    let hash = whole.iter().copied().fold(u64::from(owner), step);
-    mix(step(hash, last) ^ text.len() as u64)
+fn hash(owner: u64, text: Fitting<'_>) -> u64 {
+    let mut hash = owner ^ text.len() as u64;
+    text.all_words(&mut |word| {
+        hash = spread_high(hash.rotate_left(29) ^ word);
+        true
+    });
+    hash
 }
 
 #[cfg(test)]

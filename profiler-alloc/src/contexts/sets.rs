@@ -23,6 +23,21 @@ static ALONE: LazySlice<AtomicU32> = LazySlice::new(IDS);
 /// Sets that could not be made.
 static LOST: AtomicU64 = AtomicU64::new(0);
 
+/// Calls `each` with every context of a set.
+#[inline]
+pub fn for_each(set: Id, mut each: impl FnMut(names::Id)) {
+    let start = set as usize * MAX_IN_FORCE;
+    let cells = SETS
+        .get()
+        .and_then(|sets| sets.get(start..start + MAX_IN_FORCE));
+    for cell in cells.unwrap_or_default() {
+        match cell.load(Ordering::Relaxed) {
+            0 => return,
+            context => each(context),
+        }
+    }
+}
+
 /// The contexts of a set.
 pub fn members(set: Id) -> Members {
     let start = set as usize * MAX_IN_FORCE;

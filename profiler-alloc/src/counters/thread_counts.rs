@@ -12,7 +12,7 @@
 //! Example: a report is formatted (`Untracked`) and handed to a callback of the program (`Lent`).
 
 use core::cell::Cell;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
@@ -64,13 +64,25 @@ impl ThreadCounts {
     #[inline]
     pub fn now() -> ThreadCounts {
         let cells = own_work::of_program();
-        let (allocated, freed) = bytes_with(cells);
-        let blocks = OFFSET.with(|offset| (offset.allocations.get(), offset.frees.get()));
+        let raw = ThreadCounts::raw(cells);
+        OFFSET.with(|offset| ThreadCounts {
+            allocated: offset.allocated.get().wrapping_add(raw.allocated),
+            freed: offset.freed.get().wrapping_add(raw.freed),
+            allocations: offset.allocations.get().wrapping_add(raw.allocations),
+            frees: offset.frees.get().wrapping_add(raw.frees),
+        })
+    }
+
+    /// As they stand in a slot.
+    #[inline]
+    fn raw(cells: &ThreadCells) -> ThreadCounts {
+        let load = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        let reallocs = load(&cells.reallocs);
         ThreadCounts {
-            allocated,
-            freed,
-            allocations: blocks.0.wrapping_add(raw_allocations(cells)),
-            frees: blocks.1.wrapping_add(raw_frees(cells)),
+            allocated: load(&cells.alloc_bytes),
+            freed: load(&cells.freed_bytes),
+            allocations: load(&cells.allocs).wrapping_add(reallocs),
+            frees: load(&cells.frees).wrapping_add(reallocs),
         }
     }
 
@@ -103,16 +115,6 @@ pub fn bytes_with(cells: &ThreadCells) -> (u64, u64) {
     })
 }
 
-fn raw_allocations(cells: &ThreadCells) -> u64 {
-    let reallocs = cells.reallocs.load(Ordering::Relaxed);
-    cells.allocs.load(Ordering::Relaxed).wrapping_add(reallocs)
-}
-
-fn raw_frees(cells: &ThreadCells) -> u64 {
-    let reallocs = cells.reallocs.load(Ordering::Relaxed);
-    cells.frees.load(Ordering::Relaxed).wrapping_add(reallocs)
-}
-
 /// The calling thread counts in `to` from now on. Counts already in `to` belong to earlier threads
 /// and are subtracted.
 ///
@@ -120,13 +122,7 @@ fn raw_frees(cells: &ThreadCells) -> u64 {
 /// 5,000. The offset is 100 - 5,000; after 20 more bytes the slot stands at 5,020, and the thread
 /// at 120.
 pub fn rebase(from: ThreadCounts, to: &ThreadCells) {
-    let raw = ThreadCounts {
-        allocated: to.alloc_bytes.load(Ordering::Relaxed),
-        freed: to.freed_bytes.load(Ordering::Relaxed),
-        allocations: raw_allocations(to),
-        frees: raw_frees(to),
-    };
-    let offset = from.since(raw);
+    let offset = from.since(ThreadCounts::raw(to));
     // For readers of the profile, who see the slot and not the thread. The slot of threads
     // without one is read only.
     if !slot::is_no_slot(to) {

@@ -14,8 +14,8 @@
 use core::cell::Cell;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use profiler_alloc_format::ContextCells;
 use profiler_alloc_format::contexts::{SHARD_LEN, SHARDS, Shard, entry_class};
+use profiler_alloc_format::{ContextCells, ThreadCells};
 
 use super::Recorder;
 use crate::contexts::in_force;
@@ -23,7 +23,7 @@ use crate::contexts::names::{self, IDS};
 use crate::contexts::sets;
 use crate::counters::own_work;
 use crate::counters::slot;
-use crate::counters::thread_counts::ThreadCounts;
+use crate::counters::thread_counts::{self, ThreadCounts};
 use crate::ffi::thread_local::thread_locals;
 use crate::lockfree::lazy_slice::LazySlice;
 use crate::session;
@@ -79,11 +79,25 @@ pub fn count_entry(set: sets::Id, allocated: u64) {
 
 /// Everything that the calling thread has done since its contexts last changed is attributed to
 /// them.
-#[inline]
 pub fn bring_up_to_date() {
     if in_force::all() != 0 {
         attribute_until_now();
     }
+}
+
+/// The same at the end of a slow path, if it is so much that others want to know of it.
+#[inline]
+pub fn bring_up_to_date_now_and_then(cells: &ThreadCells) {
+    if in_force::all() != 0 && is_much(cells) {
+        attribute_until_now();
+    }
+}
+
+fn is_much(cells: &ThreadCells) -> bool {
+    let (allocated, freed) = thread_counts::bytes_with(cells);
+    let before = ATTRIBUTED.try_with(Cell::get).unwrap_or(ThreadCounts::NONE);
+    allocated.wrapping_sub(before.allocated) >= slot::STEP
+        || freed.wrapping_sub(before.freed) >= slot::STEP
 }
 
 /// The same, whether there are any or not; gives the thread's counts.
@@ -125,16 +139,13 @@ fn home() -> Option<&'static Recorder> {
 
 #[inline]
 fn for_each(home: Option<&'static Recorder>, set: sets::Id, mut count: impl FnMut(&ContextCells)) {
-    for context in sets::members(set)
-        .into_iter()
-        .take_while(|&context| context != 0)
-    {
+    sets::for_each(set, |context| {
         let in_file = home.and_then(|home| home.contexts.context(&home.store, context));
         let private = || PRIVATE.open()?.get(context as usize);
         if let Some(cells) = in_file.or_else(private) {
             count(cells);
         }
-    }
+    });
 }
 
 /// Threads seldom meet in one part.
