@@ -1,17 +1,24 @@
 //! For whom memory is: contexts by guards, futures and spans, against a ledger that a server keeps
 //! itself.
 
+#[path = "analyst/pprof.rs"]
+#[allow(dead_code, reason = "of pprof's messages, labels are looked at")]
+mod pprof;
 mod server;
 
 use std::hint::black_box;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use memprof::profile::{self, Profile, Totals};
+use opentelemetry_proto::tonic::common::v1::any_value;
+use opentelemetry_proto::tonic::profiles::v1development::ProfilesData;
 use profiler_alloc::{
     Context, ContextLayer, ContextStats, InContext, ProfilerAlloc, Recording, Sample, contexts,
 };
+use prost::Message;
 use server::{CLIENTS, ROUTES, Server};
 use tempfile::TempDir;
 use tracing::Instrument;
@@ -172,6 +179,8 @@ fn futures_in_contexts_agree_with_the_servers_ledger() {
         ledger.allocated.load(Ordering::Relaxed)
     );
 
+    check_labels(&server, folder.path());
+
     let (code, table, _) = memprof(&["report", "--context", "route=/leak"]);
     assert_eq!(code, Some(0));
     assert!(table.contains("black_box(vec![1; len])"), "{table}");
@@ -188,6 +197,50 @@ fn futures_in_contexts_agree_with_the_servers_ledger() {
     let (code, _, error) = memprof(&["leaks", "--context", "tenant=acme"]);
     assert_eq!(code, Some(2));
     assert!(error.contains("key tenant; it has route"), "{error}");
+}
+
+/// What tools with labels are given: bytes allocated by route in pprof, and in OTLP's form.
+fn check_labels(server: &Server, folder: &Path) {
+    let export = |form: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_memprof"));
+        command
+            .args(["export", "--format", form])
+            .current_dir(folder);
+        command.output().unwrap().stdout
+    };
+    let file = pprof::decode(&export("pprof"));
+    let string = |index: i64| file.string_table[index as usize].as_str();
+    let data = ProfilesData::decode(&*export("otlp")).expect("protobuf");
+    let dictionary = data.dictionary.expect("tables");
+    let text = |index: i32| dictionary.string_table[index as usize].as_str();
+    let profiles = &data.resource_profiles[0].scope_profiles[0].profiles;
+    let allocated = profiles.iter().find(|profile| {
+        let kind = profile.sample_type.unwrap();
+        text(kind.type_strindex) == "alloc_space"
+    });
+    for (route, ledger) in ROUTES.iter().zip(&server.ledgers) {
+        let is_of = |sample: &&pprof::Sample| {
+            let mut labels = sample.label.iter();
+            labels.any(|label| (string(label.key), string(label.text)) == ("route", route))
+        };
+        let of_route = file.sample.iter().filter(is_of);
+        let in_pprof: i64 = of_route.map(|sample| sample.value[1]).sum();
+        let value = Some(any_value::Value::StringValue((*route).to_owned()));
+        let is_of = |&index: &i32| {
+            let attribute = &dictionary.attribute_table[index as usize];
+            let is_route = text(attribute.key_strindex) == "route";
+            is_route
+                && attribute
+                    .value
+                    .as_ref()
+                    .is_some_and(|known| known.value == value)
+        };
+        let samples = allocated.unwrap().samples.iter();
+        let of_route = samples.filter(|sample| sample.attribute_indices.iter().any(is_of));
+        let in_otlp: i64 = of_route.map(|sample| sample.values[0]).sum();
+        let expected = ledger.allocated.load(Ordering::Relaxed) as i64;
+        assert_eq!([in_pprof, in_otlp], [expected, expected], "{route}");
+    }
 }
 
 #[test]
