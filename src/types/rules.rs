@@ -268,7 +268,8 @@ impl Callee<'_> {
             "new" | "pin" | "from" | "default" | "clone" | "from_iter" | "box_new" => MAKER,
             _ => METHOD,
         };
-        // What it is made of says less than what it is: `From<&[T]> for Box<[T]>` has the argument `T`.
+        // What it is made of says less than what it is: `From<&[T]> for Box<[T]>` has the argument
+        // `T`.
         let tells = !matches!(self.base, "from" | "default");
         let Some(element) = self.first().filter(|_| tells) else {
             return Role::new(Family::Box, level, None);
