@@ -1,7 +1,7 @@
 //! For whom memory is: three routes of a shop, served by two threads.
 //!
-//! `/items/{id}` keeps what it has loaded in a cache, `/search` takes much and gives all of it back,
-//! and `/login` leaves a note of 256 bytes behind each time.
+//! `/items/{id}` keeps what it has loaded in a cache, `/search` takes much and gives all of it
+//! back, and `/login` leaves a note of 256 bytes behind each time.
 
 use std::collections::HashMap;
 use std::hint::black_box;

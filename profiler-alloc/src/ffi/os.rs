@@ -15,11 +15,13 @@ pub use system::{
     Errno, Statm, coarse_ns, cpu_ns, now_ns, process_id, started_ns, thread_cpu_ns, thread_id,
     unix_ns,
 };
+// What only our own unwinder asks.
+#[cfg(not(portable_unwinder))]
+pub use system::copy_memory;
 // What only a recording asks.
 pub use system::{
-    EXISTS, NAME_TOO_LONG, copy_memory, error_text, file_stamp, inode, is_privileged, is_program,
-    is_readable, last_error, mapped_file, note_stderr, os_str, read_link, remove_file, thread_name,
-    whole_path,
+    EXISTS, NAME_TOO_LONG, error_text, file_stamp, inode, is_privileged, is_program, is_readable,
+    last_error, mapped_file, note_stderr, os_str, read_link, remove_file, thread_name, whole_path,
 };
 
 /// The value of an environment variable, valid until the program changes its environment: copy it

@@ -49,12 +49,12 @@ pub fn unix_ns() -> u64 {
 
 /// CPU time of the whole process, nanoseconds; 0 where the system does not tell.
 pub fn cpu_ns() -> u64 {
-    system::cpu_ns()
+    calls::cpu_ns()
 }
 
 /// CPU time of the calling thread, nanoseconds; 0 where the system does not tell.
 pub fn thread_cpu_ns() -> u64 {
-    system::thread_cpu_ns()
+    calls::thread_cpu_ns()
 }
 
 pub fn started_ns() -> Option<u64> {
@@ -62,7 +62,7 @@ pub fn started_ns() -> Option<u64> {
 }
 
 pub fn process_id() -> u32 {
-    system::process_id()
+    calls::process_id()
 }
 
 /// A number of the calling thread's own, from 1.
@@ -139,7 +139,7 @@ impl Statm {
 
     /// Resident set size in bytes; 0 where the system does not tell.
     pub fn rss(&self) -> u64 {
-        system::rss()
+        calls::rss()
     }
 
     pub fn close(&self) {}
@@ -149,12 +149,13 @@ pub fn is_readable(_: Range<usize>) -> bool {
     false
 }
 
+#[cfg(not(portable_unwinder))]
 pub fn copy_memory(_: usize, _: &mut [u8]) -> Option<usize> {
     None
 }
 
 #[cfg(windows)]
-mod system {
+mod calls {
     use core::ffi::c_void;
 
     /// `FILETIME`: 100 ns each.
@@ -254,7 +255,7 @@ mod system {
 }
 
 #[cfg(unix)]
-mod system {
+mod calls {
     pub fn process_id() -> u32 {
         std::process::id()
     }
@@ -300,7 +301,7 @@ mod system {
 }
 
 #[cfg(not(any(unix, windows)))]
-mod system {
+mod calls {
     pub fn process_id() -> u32 {
         1
     }

@@ -14,7 +14,9 @@ use crate::ffi::descriptor::Descriptor;
 
 pub use clock::{coarse_ns, cpu_ns, now_ns, started_ns, thread_cpu_ns, unix_ns};
 pub use files::{file_stamp, inode, mapped_file, read_link, remove_file, whole_path};
-pub use readable::{copy_memory, is_readable};
+#[cfg(not(portable_unwinder))]
+pub use readable::copy_memory;
+pub use readable::is_readable;
 
 /// Errors that the recorder gives itself.
 pub const NAME_TOO_LONG: i32 = libc::ENAMETOOLONG;

@@ -67,6 +67,7 @@ fn copy(address: usize) -> bool {
 
 /// Copies memory of the process that another thread may unmap at any moment: as much as there is,
 /// up to the buffer's length. `None` where the kernel may not be asked.
+#[cfg(not(portable_unwinder))]
 pub fn copy_memory(address: usize, buffer: &mut [u8]) -> Option<usize> {
     let local = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
@@ -116,6 +117,7 @@ mod tests {
         assert!(!is_readable(middle..middle + PAGE + 1));
     }
 
+    #[cfg(not(portable_unwinder))]
     #[test]
     fn memory_is_copied_as_far_as_it_goes() {
         let pages = crate::ffi::memory::reserve(2 * PAGE).unwrap();
