@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use memprof::profile::{self, Profile, Totals};
+use memprof::profile::{self, NodeId, Profile, Totals};
 use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::profiles::v1development::ProfilesData;
 use profiler_alloc::{
@@ -331,6 +331,55 @@ fn a_future_that_is_given_up_frees_in_its_context() {
     assert_eq!(
         (polled.freed_bytes, polled.entries, polled.allocated_bytes),
         (500, 1, 0)
+    );
+}
+
+#[test]
+fn a_function_is_not_left_when_the_context_changes() {
+    const BIG: i64 = 1 << 20;
+    const SMALL: i64 = 77_777;
+    fn work() {
+        let big = {
+            let _context = profiler_alloc::context("ways", "a");
+            black_box(vec![0u8; BIG as usize])
+        };
+        {
+            let _context = profiler_alloc::context("ways", "b");
+            drop(black_box(vec![0u8; SMALL as usize]));
+        }
+        drop(big);
+    }
+
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.memprof");
+    let recording = Recording::builder().path(&path).sample(Sample::All);
+    let recording = recording.start().unwrap();
+    work();
+    drop(recording);
+    let (profile, _) = profile::read(&path).unwrap();
+    let nodes_of = |bytes: i64| -> Vec<NodeId> {
+        let mut stacks = profile.stacks.iter();
+        let stack = stacks
+            .find(|stack| stack.totals.alloc_bytes == bytes)
+            .unwrap();
+        let above = |&node: &NodeId| Some(profile.nodes[node as usize].parent);
+        let path = std::iter::successors(Some(stack.node), above);
+        path.take_while(|&node| node != 0).collect()
+    };
+    let (big, small) = (nodes_of(BIG), nodes_of(SMALL));
+    let heap_after = |node: NodeId| profile.nodes[node as usize].heap_after.unwrap_or(0);
+    let high = profile.header.peak as i64 - BIG / 2;
+    assert!(
+        big.iter().any(|&node| heap_after(node) > high),
+        "its own line was left with it"
+    );
+    // Whoever called it went on all the while, and came back with the heap as it was.
+    let common = big.iter().filter(|node| small.contains(node));
+    let common: Vec<i64> = common.map(|&node| heap_after(node)).collect();
+    assert!(
+        common.len() > 2 && common.iter().all(|&heap| heap < high),
+        "{common:?}, {high}"
     );
 }
 
