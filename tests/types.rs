@@ -53,9 +53,13 @@ fn build(name: &str, profile: &str, rustflags: &str) -> PathBuf {
         .output()
         .unwrap();
     assert!(build.status.success(), "{name}: {}", text(&build.stderr));
-    // The next build writes over it.
+    // The next build writes over it, and over the file of its debug information.
     let program = folder.join(name);
     fs::copy(target.join("release/types"), &program).unwrap();
+    if profile.contains("packed\"") && !profile.contains("unpacked") {
+        let packed = program.with_extension("dwp");
+        fs::copy(target.join("release/types.dwp"), packed).unwrap();
+    }
     program
 }
 
