@@ -1,12 +1,12 @@
 //! Operations on the heap, so many times each, by memprof's allocator or by the system's: what
 //! instructions are counted of.
 //!
-//! `operations memprof|system pair|ring|grow|context|entry|pair_in_context TIMES`
+//! `operations memprof|system pair|ring|grow TIMES`
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::hint::black_box;
 
-use profiler_alloc::{Context, ProfilerAlloc, context};
+use profiler_alloc::ProfilerAlloc;
 
 #[global_allocator]
 static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
@@ -70,20 +70,8 @@ fn run(allocator: &impl GlobalAlloc, operation: &str, times: usize) {
     descend(16, &mut || match operation {
         "pair" => (0..times).for_each(|_| pair(allocator)),
         "grow" => (0..times).for_each(|_| grow(allocator)),
-        // What naming, entering and leaving a context takes.
-        "context" => (0..times).for_each(|_| drop(context("route", black_box("/orders/{id}")))),
-        // One that was named before.
-        "entry" => {
-            let route = Context::new("route", "/orders/{id}");
-            (0..times).for_each(|_| drop(black_box(route).enter()));
-        }
-        // An operation while one is in force.
-        "pair_in_context" => {
-            let _route = context("route", "/orders/{id}");
-            (0..times).for_each(|_| pair(allocator));
-        }
         "ring" => (0..times).for_each(|turn| ring(allocator, &mut places, turn)),
-        other => panic!("{other} is none of pair, ring, grow, context, entry and pair_in_context"),
+        other => panic!("{other} is none of pair, ring and grow"),
     });
 }
 

@@ -75,10 +75,6 @@ fn no_operation_takes_more_instructions_than_stated() {
         ("pair", None, 39.0),
         ("pair", far, 49.0),
         ("pair", Some("all"), 1_880.0),
-        ("pair_in_context", Some("all"), 1_920.0),
-        // The same bound as without a context: nothing on the fast path knows of them.
-        ("pair_in_context", None, 39.0),
-        ("pair_in_context", far, 49.0),
         ("ring", None, 39.0),
         ("ring", far, 49.0),
         ("grow", None, 104.0),
@@ -115,7 +111,11 @@ fn no_entry_of_a_context_takes_more_instructions_than_stated() {
     ];
     let mut exceeded = Vec::new();
     for (operation, sample, bound) in bounds {
-        let taken = instructions("memprof", operation, sample);
+        let [few, many] = [2_000, 12_000].map(|times: u64| {
+            let times = times.to_string();
+            count("entries", &[operation, &times], sample) as f64
+        });
+        let taken = (many - few) / 10_000.0;
         println!("{operation}, sample {sample:?}: {taken:.1} instructions, at most {bound}");
         if taken > bound {
             exceeded.push((operation, sample, taken, bound));
