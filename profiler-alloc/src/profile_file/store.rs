@@ -165,8 +165,9 @@ pub struct Store {
     pub shares: Records<ShareCells>,
     pub lines: Records<LineCells>,
     pub further: Records<FurtherCells>,
-    pub contexts: Records<ContextCells>,
-    pub context_sets: Records<ContextSetCells>,
+    /// These stand elsewhere: a store is moved on the stack of whoever starts a recording.
+    pub contexts: &'static Records<ContextCells>,
+    pub context_sets: &'static Records<ContextSetCells>,
 }
 
 // SAFETY: `base` is only read, and leads to atomics.
@@ -216,8 +217,8 @@ impl Store {
             shares: Records::reserve(Table::Shares, MAX_SHARES)?,
             lines: Records::reserve(Table::Lines, MAX_LINES)?,
             further: Records::reserve(Table::Further, MAX_STACKS)?,
-            contexts: Records::reserve(Table::Contexts, MAX_CONTEXTS)?,
-            context_sets: Records::reserve(Table::ContextSets, MAX_CONTEXT_SETS)?,
+            contexts: memory::leak(Records::reserve(Table::Contexts, MAX_CONTEXTS)?)?,
+            context_sets: memory::leak(Records::reserve(Table::ContextSets, MAX_CONTEXT_SETS)?)?,
         })
     }
 
@@ -319,8 +320,8 @@ impl Store {
             Some(Table::Shares) => self.extend(&self.shares, growth),
             Some(Table::Lines) => self.extend(&self.lines, growth),
             Some(Table::Further) => self.extend(&self.further, growth),
-            Some(Table::Contexts) => self.extend(&self.contexts, growth),
-            Some(Table::ContextSets) => self.extend(&self.context_sets, growth),
+            Some(Table::Contexts) => self.extend(self.contexts, growth),
+            Some(Table::ContextSets) => self.extend(self.context_sets, growth),
             // Written by `memprof run`, once nothing is recorded any more.
             Some(Table::Sources) | None => Ok(()),
         }
