@@ -55,7 +55,7 @@ static STARTED: AtomicU64 = AtomicU64::new(0);
 /// A recording and all its state. Lives until the process ends, as threads may be inside it when it
 /// stops.
 pub struct Recorder {
-    pub store: Store,
+    pub store: &'static Store,
     /// Number of this recording in the process, from 1.
     pub generation: u64,
     /// The recording before this one.
@@ -134,7 +134,7 @@ pub fn started() -> &'static AtomicU64 {
 impl Recorder {
     /// A recorder on a fresh file, which knows no modules yet. `None` if the system refuses memory.
     pub fn new(
-        store: Store,
+        store: &'static Store,
         output: &'static CStr,
         depth: usize,
         overhead: OverheadBudget,
@@ -173,7 +173,7 @@ impl Recorder {
 
     /// Records every module that is loaded now. To be called once, before the recorder is active.
     pub fn note_modules(&self) {
-        self.capture.note_modules(&self.store);
+        self.capture.note_modules(self.store);
     }
 
     /// False in a forked child, which must not touch the parent's file.

@@ -165,17 +165,17 @@ pub struct Store {
     pub shares: Records<ShareCells>,
     pub lines: Records<LineCells>,
     pub further: Records<FurtherCells>,
-    /// These stand elsewhere: a store is moved on the stack of whoever starts a recording.
-    pub contexts: &'static Records<ContextCells>,
-    pub context_sets: &'static Records<ContextSetCells>,
+    pub contexts: Records<ContextCells>,
+    pub context_sets: Records<ContextSetCells>,
 }
 
 // SAFETY: `base` is only read, and leads to atomics.
 unsafe impl Sync for Store {}
 
 impl Store {
-    /// Creates `path`, which must not exist, and reserves the first chunks.
-    pub fn create(path: &CStr) -> Result<Store, OpenFailure> {
+    /// Creates `path`, which must not exist, and reserves the first chunks. The store is made where
+    /// it stays: whoever starts a recording may have little stack.
+    pub fn create(path: &CStr) -> Result<&'static Store, OpenFailure> {
         let fd = mapping::create(path).map_err(|error| match error {
             mapping::EXISTS => OpenFailure::Exists,
             error => OpenFailure::Create(error),
@@ -183,7 +183,7 @@ impl Store {
         Self::fill(Descriptor::lasting(fd)).inspect_err(|_| os::remove_file(path))
     }
 
-    fn fill(file: Descriptor) -> Result<Store, OpenFailure> {
+    fn fill(file: Descriptor) -> Result<&'static Store, OpenFailure> {
         let fd = file
             .ours()
             .ok_or_else(|| OpenFailure::Create(refused_number(os::last_error())))?;
@@ -191,18 +191,19 @@ impl Store {
         let store = Self::map(fd, file).ok_or_else(|| OpenFailure::Map(os::last_error()))?;
         (FIRST_TABLES.into_iter().zip(0..))
             .try_for_each(|(table, chunk)| store.add(Growth::new(chunk, table as u8, 0)))
+            .inspect_err(|_| store.close())
             .map_err(OpenFailure::Reserve)?;
         let inode = os::inode(fd).unwrap_or(0);
         store.header().inode.store(inode, Ordering::Relaxed);
         Ok(store)
     }
 
-    fn map(fd: i32, file: Descriptor) -> Option<Store> {
+    fn map(fd: i32, file: Descriptor) -> Option<&'static Store> {
         let base = memory::reserve(HEADER_LEN)?;
         if !map_file(base, HEADER_LEN, fd, 0) {
             return None;
         }
-        Some(Store {
+        memory::leak(Store {
             base,
             file,
             growing: Growing::after(FIRST_TABLES.len() as u64),
@@ -217,8 +218,8 @@ impl Store {
             shares: Records::reserve(Table::Shares, MAX_SHARES)?,
             lines: Records::reserve(Table::Lines, MAX_LINES)?,
             further: Records::reserve(Table::Further, MAX_STACKS)?,
-            contexts: memory::leak(Records::reserve(Table::Contexts, MAX_CONTEXTS)?)?,
-            context_sets: memory::leak(Records::reserve(Table::ContextSets, MAX_CONTEXT_SETS)?)?,
+            contexts: Records::reserve(Table::Contexts, MAX_CONTEXTS)?,
+            context_sets: Records::reserve(Table::ContextSets, MAX_CONTEXT_SETS)?,
         })
     }
 
@@ -320,8 +321,8 @@ impl Store {
             Some(Table::Shares) => self.extend(&self.shares, growth),
             Some(Table::Lines) => self.extend(&self.lines, growth),
             Some(Table::Further) => self.extend(&self.further, growth),
-            Some(Table::Contexts) => self.extend(self.contexts, growth),
-            Some(Table::ContextSets) => self.extend(self.context_sets, growth),
+            Some(Table::Contexts) => self.extend(&self.contexts, growth),
+            Some(Table::ContextSets) => self.extend(&self.context_sets, growth),
             // Written by `memprof run`, once nothing is recorded any more.
             Some(Table::Sources) | None => Ok(()),
         }

@@ -138,7 +138,7 @@ mod tests {
         let timeline = Timeline::new();
         for now_ns in 0..200_000u64 {
             if timeline.is_due(now_ns) {
-                timeline.add(&store, now_ns, CPU_NS * now_ns, || Point {
+                timeline.add(store, now_ns, CPU_NS * now_ns, || Point {
                     time_ns: now_ns + 1,
                     heap: now_ns,
                     rss: 0,

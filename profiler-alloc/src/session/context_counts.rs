@@ -140,7 +140,7 @@ fn home() -> Option<&'static Recorder> {
 #[inline]
 fn for_each(home: Option<&'static Recorder>, set: sets::Id, mut count: impl FnMut(&ContextCells)) {
     sets::for_each(set, |context| {
-        let in_file = home.and_then(|home| home.contexts.context(&home.store, context));
+        let in_file = home.and_then(|home| home.contexts.context(home.store, context));
         let private = || PRIVATE.open()?.get(context as usize);
         if let Some(cells) = in_file.or_else(private) {
             count(cells);
@@ -166,7 +166,7 @@ pub fn for_each_count(context: names::Id, mut visit: impl FnMut(&ContextCells)) 
     }
     let mut recorder = session::latest();
     while let Some(each) = recorder {
-        if let Some(cells) = each.contexts.known(&each.store, context) {
+        if let Some(cells) = each.contexts.known(each.store, context) {
             visit(cells);
         }
         recorder = each.previous;

@@ -79,7 +79,7 @@ impl FileContexts {
             *number = self.number(store, context)?;
         }
         let count = &store.header().context_set_count;
-        let at = take_after_none(count, |count| store.take(store.context_sets, count))?;
+        let at = take_after_none(count, |count| store.take(&store.context_sets, count))?;
         let record = store.context_sets.get(at)?;
         let (pairs, _) = numbers.as_chunks::<2>();
         for (word, [low, high]) in record.contexts.iter().zip(pairs) {
@@ -92,7 +92,7 @@ impl FileContexts {
 #[cold]
 fn add_context(store: &Store, cell: &AtomicU32, context: names::Id) -> Option<u32> {
     let count = &store.header().context_count;
-    let at = take_after_none(count, |count| store.take(store.contexts, count))?;
+    let at = take_after_none(count, |count| store.take(&store.contexts, count))?;
     let record = store.contexts.get(at)?;
     names::with_name(context, |key, value| {
         let (key_at, key_len) = store.add_string(key)?;

@@ -82,7 +82,7 @@ impl Recorder {
         header.own_bytes.store(self.own_bytes(), Ordering::Relaxed);
         (header.lost_contexts).store(sets::lost_sets(), Ordering::Relaxed);
         (header.span_layer).store(span_layer::seen(), Ordering::Relaxed);
-        self.timeline.add(&self.store, now_ns, cpu_ns, || Point {
+        self.timeline.add(self.store, now_ns, cpu_ns, || Point {
             time_ns: now_ns.saturating_add(1),
             heap: heap as u64,
             rss: self.statm.rss(),

@@ -275,7 +275,7 @@ impl Recorder {
     #[inline(never)]
     fn stack(&self, cells: &ThreadCells, kind: Kind, at: Registers) -> (StackRef, usize) {
         self.capture
-            .stack(&self.store, &self.contexts, cells, kind, at)
+            .stack(self.store, &self.contexts, cells, kind, at)
     }
 
     /// Notes where the thread is now, and that it has left where it was.
@@ -285,9 +285,9 @@ impl Recorder {
             let heap = cells.last_heap.load(Ordering::Relaxed) as i64;
             let contexts = in_force::all();
             match cells.last_contexts.load(Ordering::Relaxed) == contexts {
-                true => ways_out::leave(&self.store, left, at.node, heap),
+                true => ways_out::leave(self.store, left, at.node, heap),
                 false => {
-                    ways_out::leave_contexts(&self.store, left, at.node, heap);
+                    ways_out::leave_contexts(self.store, left, at.node, heap);
                     cells.last_contexts.store(contexts, Ordering::Relaxed);
                 }
             }

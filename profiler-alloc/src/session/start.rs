@@ -93,11 +93,12 @@ fn open(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, Refusa
 fn make(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, Refusal> {
     let (store, output) = create(ProfilePath::expand(pattern)?)?;
     let output = output.leak();
-    write_header(&store, settings);
+    write_header(store, settings);
     let share = (settings.sample == Sample::Auto).then_some(u64::from(settings.overhead.ppm()));
     let overhead = OverheadBudget::new(share, settings.grant.ns());
     let depth = settings.stack_depth.frames() as usize;
     Recorder::new(store, output, depth, overhead).ok_or_else(|| {
+        store.close();
         os::remove_file(output);
         Refusal::Memory
     })
@@ -105,7 +106,7 @@ fn make(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, Refusa
 
 /// Creates the file, or one beside it if that exists; nothing is ever overwritten.
 #[inline(never)]
-fn create(output: ProfilePath) -> Result<(Store, ProfilePath), Refusal> {
+fn create(output: ProfilePath) -> Result<(&'static Store, ProfilePath), Refusal> {
     const MOST: u32 = 1000;
     for times in 0..=MOST {
         let beside = match times {

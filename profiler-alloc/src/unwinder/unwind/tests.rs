@@ -20,7 +20,7 @@ use crate::unwinder::stack_words::Quad;
 
 /// What a table walk needs.
 struct Known {
-    store: Store,
+    store: &'static Store,
     rules: RuleCache,
     modules: Modules,
 }
@@ -30,7 +30,7 @@ impl Known {
         Tables {
             rules: &self.rules,
             modules: &self.modules,
-            store: &self.store,
+            store: self.store,
             now_ns: 0,
         }
     }
@@ -57,7 +57,7 @@ impl Oracle {
         let store = Store::create(&CString::new(path.to_str().unwrap()).unwrap()).unwrap();
         std::fs::remove_file(path).unwrap();
         let modules = Modules::new().unwrap();
-        modules.add_all(&store, 0);
+        modules.add_all(store, 0);
         let rules = RuleCache::new().unwrap();
         Oracle {
             known: Known {
