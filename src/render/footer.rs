@@ -14,13 +14,7 @@ pub(super) fn footer(stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{words}")?;
     }
     sampling(&stacks.sampling, out)?;
-    if !stacks.sampling.exact {
-        let percent = NOISE * 100.0;
-        writeln!(
-            out,
-            "`~` marks figures whose standard error is above {percent:.0} %."
-        )?;
-    }
+    noise(&stacks.sampling, out)?;
     faults(&stacks.unattributed, &stacks.losses, &stacks.defects, out)
 }
 
@@ -94,6 +88,18 @@ pub(super) fn sampling(sampling: &Sampling, out: &mut dyn Write) -> io::Result<(
         "Sampling: {interval}; {} allocations and {} frees sampled.",
         Count(sampling.alloc_samples),
         Count(sampling.free_samples),
+    )
+}
+
+/// Says what the mark `~` means; nothing where no figure can have it.
+pub(super) fn noise(sampling: &Sampling, out: &mut dyn Write) -> io::Result<()> {
+    if sampling.exact {
+        return Ok(());
+    }
+    let percent = NOISE * 100.0;
+    writeln!(
+        out,
+        "`~` marks figures whose standard error is above {percent:.0} %."
     )
 }
 

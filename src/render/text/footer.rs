@@ -3,15 +3,15 @@
 
 use std::io::{self, Write};
 
-use crate::render::footer::{faults, sampling};
+use crate::render::footer::{faults, noise, sampling, unfinished};
 use crate::render::format;
 use crate::render::style::GAP_MARK;
-use crate::report::{Basis, NOISE, Report, Scope, State};
+use crate::report::{Basis, Report, Scope};
 
 /// Writes it.
 pub(super) fn footer(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    if report.recording.state == State::Recording {
-        writeln!(out, "The program still runs, or was killed.")?;
+    if let Some(words) = unfinished(&report.recording) {
+        writeln!(out, "{words}")?;
     }
     if report.basis == Basis::Counters {
         writeln!(out, "Exact: counted between the statements.")?;
@@ -19,13 +19,7 @@ pub(super) fn footer(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     }
     left_out(report, out)?;
     sampling(&report.sampling, out)?;
-    if !report.sampling.exact {
-        let percent = NOISE * 100.0;
-        writeln!(
-            out,
-            "`~` marks figures whose standard error is above {percent:.0} %."
-        )?;
-    }
+    noise(&report.sampling, out)?;
     if report.elsewhere.allocated.bytes != 0 {
         let whose = match report.scope {
             Scope::User => {
