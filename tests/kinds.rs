@@ -73,6 +73,8 @@ struct Kind {
     name: &'static str,
     /// The `[profile.release]` section.
     profile: &'static str,
+    /// Whether the recorder is optimized as the program is. It takes three times as long to build.
+    with_optimized_recorder: bool,
     rustflags: &'static str,
     /// Of the recorder, in quotes.
     features: &'static str,
@@ -85,6 +87,7 @@ struct Kind {
 const PLAIN: Kind = Kind {
     name: "plain",
     profile: "debug = 1",
+    with_optimized_recorder: false,
     rustflags: "",
     features: "",
     allocator: SYSTEM,
@@ -103,6 +106,10 @@ impl Kind {
             features: self.features,
             dependencies: self.dependencies,
             profile: self.profile,
+            of_dependencies: match self.with_optimized_recorder {
+                true => "",
+                false => "opt-level = 0",
+            },
             rustflags: self.rustflags,
             target: self.target,
         }
@@ -211,7 +218,11 @@ fn check(report: &Value, kind: &str) {
 
 #[test]
 fn plain_release_builds() {
-    PLAIN.check();
+    Kind {
+        with_optimized_recorder: true,
+        ..PLAIN
+    }
+    .check();
 }
 
 #[test]
@@ -244,12 +255,14 @@ fn full_debug_information_split_off() {
 fn link_time_optimization() {
     Kind {
         name: "fat",
+        with_optimized_recorder: true,
         profile: "debug = 1\nlto = \"fat\"\ncodegen-units = 1",
         ..PLAIN
     }
     .check();
     Kind {
         name: "thin",
+        with_optimized_recorder: true,
         profile: "debug = 1\nlto = \"thin\"\npanic = \"abort\"",
         ..PLAIN
     }
@@ -479,6 +492,7 @@ fn musl() -> Option<(&'static str, PathBuf)> {
 fn frame_pointers_are_used_where_they_are_kept() {
     let kind = Kind {
         name: "pointers",
+        with_optimized_recorder: true,
         rustflags: "-Cforce-frame-pointers=yes",
         ..PLAIN
     };

@@ -23,9 +23,9 @@ type Held = BTreeMap<String, (i64, i64)>;
 /// built as fast as it can be.
 fn build(name: &str, profile: &str, rustflags: &str) -> PathBuf {
     // The functions that dependencies share have debug information in a build for debugging alone.
-    let dependencies = match profile.starts_with("opt-level = 0") {
+    let of_dependencies = match profile.starts_with("opt-level = 0") {
         true => "",
-        false => "[profile.release.package.\"*\"]\nopt-level = 0\ndebug = false\n",
+        false => "opt-level = 0\ndebug = false",
     };
     let package = Package {
         name: &format!("types-{name}"),
@@ -34,7 +34,8 @@ fn build(name: &str, profile: &str, rustflags: &str) -> PathBuf {
         source: include_str!("../examples/types.rs"),
         features: "",
         dependencies: "",
-        profile: &format!("{profile}\n\n{dependencies}"),
+        profile,
+        of_dependencies,
         rustflags,
         target: None,
     };

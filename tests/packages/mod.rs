@@ -23,8 +23,10 @@ pub struct Package<'a> {
     pub features: &'a str,
     /// Further lines of `[dependencies]`.
     pub dependencies: &'a str,
-    /// The `[profile.release]` section, and what follows it.
+    /// The `[profile.release]` section.
     pub profile: &'a str,
+    /// The same for what it depends on, where that is to differ.
+    pub of_dependencies: &'a str,
     pub rustflags: &'a str,
     /// Another target than this machine's own.
     pub target: Option<&'a str>,
@@ -58,8 +60,13 @@ impl Package<'_> {
         let manifest = format!(
             "[package]\nname = \"{}\"\nedition = \"2024\"\n\n{section}name = \"{}\"\n\n[dependencies]\n\
              profiler-alloc = {{ path = {recorder:?}, default-features = false, features = [{}] }}\n{}\n\n\
-             [profile.release]\n{}\n\n[workspace]\n",
-            self.name, self.crate_name, self.features, self.dependencies, self.profile
+             [profile.release]\n{}\n\n[profile.release.package.\"*\"]\n{}\n\n[workspace]\n",
+            self.name,
+            self.crate_name,
+            self.features,
+            self.dependencies,
+            self.profile,
+            self.of_dependencies
         );
         fs::create_dir_all(folder.join("src")).unwrap();
         fs::write(folder.join("Cargo.toml"), manifest).unwrap();
