@@ -76,18 +76,20 @@ impl DiffHtml<'_> {
                 "Cut: {cut} functions that changed less are not on this page; `--function NAME` shows them."
             ));
         }
-        let grown = self.grown.map(|(grown, limit)| {
-            let text = DiffText {
-                metric: self.metric,
-                ..DiffText::default()
-            };
-            written(|out| text.growths(grown, limit, out))
-        });
+        let text = DiffText {
+            metric: self.metric,
+            ..DiffText::default()
+        };
+        let grown =
+            (self.grown).map(|(grown, limit)| written(|out| text.growths(grown, limit, out)));
+        let contexts = diff.contexts.as_ref();
+        let contexts = contexts.map(|contexts| written(|out| text.contexts(contexts, out)));
         Ok(DiffData {
             base: SideData::of(&diff.base),
             new: SideData::of(&diff.new),
             notes,
             grown: grown.transpose()?,
+            contexts: contexts.transpose()?,
             metric: self.metric.name(),
             whole: (Metric::ALL.into_iter())
                 .filter_map(|metric| {
@@ -104,6 +106,7 @@ impl DiffHtml<'_> {
 fn written(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Vec<String>> {
     let mut text = Vec::new();
     write(&mut text)?;
+    let text = anstream::adapter::strip_bytes(&text).into_vec();
     let lines = String::from_utf8_lossy(&text).into_owned();
     Ok(lines.lines().map(str::to_owned).collect())
 }
@@ -115,6 +118,8 @@ struct DiffData {
     notes: Vec<String>,
     /// What grew beyond the limit, in words.
     grown: Option<Vec<String>>,
+    /// Which contexts changed, as text, if they are compared.
+    contexts: Option<Vec<String>>,
     metric: &'static str,
     /// By metric: base, new.
     whole: BTreeMap<&'static str, (i64, i64)>,

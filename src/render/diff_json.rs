@@ -9,7 +9,7 @@ use super::json::{FiguresShape, write};
 use super::shape::{self, LossShape, RecordingShape, SamplingShape};
 use crate::report::Metric;
 use crate::report::diff::{
-    Diff, FunctionChange, Growth, GrowthItem, LineChange, Pair, Presence, Side,
+    ContextChanges, Diff, FunctionChange, Growth, GrowthItem, LineChange, Pair, Presence, Side,
 };
 
 /// Name and version of the shape.
@@ -42,6 +42,7 @@ impl DiffJson<'_> {
             grown: self
                 .grown
                 .map(|all| all.iter().map(GrowthShape::of).collect()),
+            contexts: diff.contexts.as_ref().map(ContextChangesShape::of),
             functions: diff.functions.iter().map(FunctionChangeShape::of).collect(),
             elsewhere: PairShape::of(&diff.elsewhere),
         };
@@ -60,6 +61,8 @@ struct DiffShape<'a> {
     whole: BTreeMap<&'static str, [i64; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     grown: Option<Vec<GrowthShape<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contexts: Option<ContextChangesShape<'a>>,
     functions: Vec<FunctionChangeShape<'a>>,
     elsewhere: PairShape,
 }
@@ -118,6 +121,32 @@ impl<'a> GrowthShape<'a> {
             change: difference.bytes,
             standard_error: difference.standard_error,
             within_noise: growth.within_noise,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ContextChangesShape<'a> {
+    key: &'a str,
+    contexts: Vec<ContextChangeShape<'a>>,
+}
+
+#[derive(Serialize)]
+struct ContextChangeShape<'a> {
+    value: Option<&'a str>,
+    #[serde(flatten)]
+    figures: PairShape,
+}
+
+impl<'a> ContextChangesShape<'a> {
+    fn of(changes: &'a ContextChanges) -> Self {
+        let rows = changes.rows.iter().map(|row| ContextChangeShape {
+            value: row.value.as_deref(),
+            figures: PairShape::of(&row.figures),
+        });
+        ContextChangesShape {
+            key: &changes.key,
+            contexts: rows.collect(),
         }
     }
 }

@@ -7,7 +7,7 @@ use super::footer;
 use super::format;
 use super::style::{FAINT, TITLE};
 use crate::report::diff::{
-    Change, Diff, FunctionChange, Growth, GrowthItem, LineChange, Presence, Side,
+    Change, ContextChanges, Diff, FunctionChange, Growth, GrowthItem, LineChange, Presence, Side,
 };
 use crate::report::{Metric, Scope};
 
@@ -42,6 +42,10 @@ impl DiffText {
         writeln!(out, "Base: {}", name(&diff.base))?;
         writeln!(out, "New:  {}\n", name(&diff.new))?;
         self.whole(diff, out)?;
+        if let Some(contexts) = &diff.contexts {
+            writeln!(out)?;
+            self.contexts(contexts, out)?;
+        }
         let shown = self.top.unwrap_or(usize::MAX);
         for function in diff.functions.iter().take(shown) {
             writeln!(out)?;
@@ -120,6 +124,38 @@ impl DiffText {
             writeln!(out, "{name:<18} {base:>12} {new:>12} {change:>12}")?;
         }
         Ok(())
+    }
+
+    /// Writes which contexts changed.
+    pub fn contexts(&self, contexts: &ContextChanges, out: &mut dyn Write) -> io::Result<()> {
+        let key = escape(&contexts.key);
+        writeln!(
+            out,
+            "{TITLE}{:>12} {:>12} {:>12}  {}, by {key}{TITLE:#}",
+            "Base",
+            "New",
+            "Change",
+            self.metric.name(),
+        )?;
+        let shown = self.top.unwrap_or(usize::MAX);
+        for row in contexts.rows.iter().take(shown) {
+            let Cells { base, new, change } = self.cells(&row.figures.change(self.metric));
+            let name = match &row.value {
+                Some(value) => escape(value),
+                None => format!("(no {key})").into(),
+            };
+            let state = match (&row.figures.base, &row.figures.new) {
+                (None, _) => "  (new)",
+                (_, None) => "  (gone)",
+                _ => "",
+            };
+            writeln!(out, "{base:>12} {new:>12} {change:>12}  {name}{state}")?;
+        }
+        match contexts.rows.len().saturating_sub(shown) {
+            0 if contexts.rows.is_empty() => writeln!(out, "No context changed in any figure."),
+            0 => Ok(()),
+            more => writeln!(out, "{more} more contexts changed; `--top` shows more."),
+        }
     }
 
     fn function(&self, function: &FunctionChange, out: &mut dyn Write) -> io::Result<()> {

@@ -5,12 +5,14 @@
 //! than the error of sampling.
 
 mod change;
+mod contexts;
 mod growth;
 mod matching;
 
 use std::cmp::Reverse;
 
 pub use change::{CONFIDENCE, Change, FunctionChange, LineChange, Pair, Presence};
+pub use contexts::{ContextChange, ContextChanges, ContextFigures, context_figures};
 pub use growth::{Grown, Growth, GrowthItem, Limit};
 
 use self::change::has_changed;
@@ -29,6 +31,8 @@ pub struct Diff {
     pub scope: Scope,
     /// Every function of either, in no order; see [`Diff::sort`].
     pub functions: Vec<FunctionChange>,
+    /// The contexts of a key, if they are compared.
+    pub contexts: Option<ContextChanges>,
     /// What happened with no function of this scope on the stack.
     pub elsewhere: Pair,
 }
@@ -64,6 +68,7 @@ impl Diff {
             new,
             scope,
             functions: matching::functions(base_tables, new_tables),
+            contexts: None,
             elsewhere,
         }
     }
@@ -102,6 +107,9 @@ impl Diff {
     /// Puts the functions whose `metric` changed most first, and leaves out those that changed in
     /// no figure.
     pub fn sort(&mut self, metric: Metric) {
+        if let Some(contexts) = &mut self.contexts {
+            contexts.sort(metric);
+        }
         self.functions.retain(|function| {
             let lines = function.lines.iter().map(|line| &line.figures);
             lines.chain([&function.total]).any(has_changed)
