@@ -51,7 +51,7 @@ pub use select::{Extent, Filter, Lines, NoMatch, Selection};
 pub use sites::{Age, Site};
 pub use sort::Sort;
 pub use stacks::{
-    FrameId, OUTSIDE, StackFrame, StackModule, StackNode, StackNodeId, StackTotal, Stacks,
+    FrameId, OUTSIDE, Split, StackFrame, StackModule, StackNode, StackNodeId, StackTotal, Stacks,
 };
 pub use summary::{OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 

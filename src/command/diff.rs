@@ -7,7 +7,7 @@ use super::load::{self, Loaded, Lookup, Output, Own};
 use super::revision::Revision;
 use crate::profile::ContextPattern;
 use crate::render::{DiffHtml, DiffJson, DiffText};
-use crate::report::diff::{ContextChanges, Diff, Grown, Limit, context_figures};
+use crate::report::diff::{Diff, Grown, Limit, PartChanges, context_figures, type_figures};
 use crate::report::{Metric, Report, Scope, Selection};
 use crate::source::{PathMap, Places};
 
@@ -41,6 +41,9 @@ pub struct DiffArgs {
     /// Show which contexts of this key changed, such as route
     #[arg(long, value_name = "KEY")]
     by: Option<String>,
+    /// Show which types changed: what the blocks are
+    #[arg(long)]
+    types: bool,
     /// Compare only what was done while this context was in force, such as route=/orders, or none
     /// of its key, route=(none); may be given several times
     #[arg(long = "context", value_name = "KEY=VALUE")]
@@ -227,7 +230,11 @@ fn load(args: &DiffArgs) -> anyhow::Result<Diff> {
             new.profile.check_key(key)?;
         }
         let [base, new] = [&base, &new].map(|side| context_figures(&side.profile, key));
-        diff.contexts = Some(ContextChanges::new(key, &base, &new));
+        diff.contexts = Some(PartChanges::new(key, &base, &new));
+    }
+    if args.types {
+        let [base, new] = [&mut base, &mut new].map(|side| type_figures(&side.types()));
+        diff.types = Some(PartChanges::new("type", &base, &new));
     }
     Ok(diff)
 }

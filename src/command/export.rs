@@ -8,7 +8,7 @@ use anyhow::bail;
 
 use super::load::{Input, Loaded, Output};
 use crate::export::{Dhat, Firefox, Folded, Otlp, Pprof, Speedscope, StacksCsv, StacksJson};
-use crate::report::{Granularity, Metric, Scope, Timeline};
+use crate::report::{Granularity, Metric, Scope, Split, Timeline};
 
 /// Write a profile in a form that another tool reads.
 ///
@@ -76,7 +76,11 @@ pub fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
 fn write(args: &ExportArgs, loaded: Loaded, out: &mut dyn Write) -> io::Result<()> {
     let stacks = |loaded: Loaded| {
         let stacks = match &args.by {
-            Some(key) => loaded.stacks_by(key, Scope::All, Granularity::Line),
+            Some(key) => loaded.split(Split {
+                key: Some(key),
+                scope: Scope::All,
+                ..Split::default()
+            }),
             None => loaded.stacks(Scope::All, Granularity::Line),
         };
         stacks.complete()

@@ -15,7 +15,7 @@ use profiler_alloc_format::{EXTENSION, Header, MAGIC};
 pub use super::output::Output;
 use crate::defect::Defect;
 use crate::profile::{self, ContextPattern, Profile};
-use crate::report::{CallTree, Calls, Filter, Granularity, Limits, Metric, Scope, Stacks};
+use crate::report::{CallTree, Calls, Filter, Granularity, Limits, Metric, Scope, Split, Stacks};
 use crate::source::{PathMap, Places, Sources};
 use crate::symbolize::{self, Pattern, Symbols, symbolize};
 use crate::system::terminal_columns;
@@ -95,14 +95,17 @@ impl Loaded {
         }
     }
 
-    /// Its stacks below a frame for each context of `key`.
-    pub fn stacks_by(mut self, key: &str, scope: Scope, granularity: Granularity) -> Stacks {
-        Stacks::by_context(
+    /// Its stacks, split up.
+    pub fn split(mut self, split: Split<'_>) -> Stacks {
+        if split.types {
+            self.symbols.add_instances(&self.profile);
+        }
+        Stacks::split(
             &self.profile,
             &self.symbols,
             &mut self.sources,
             self.defects,
-            (key, scope, granularity),
+            split,
         )
     }
 }
@@ -159,6 +162,9 @@ pub struct StackArgs {
     /// key outermost, such as route; may be given several times
     #[arg(long, value_name = "line|function|KEY")]
     pub by: Vec<By>,
+    /// Put what the blocks are innermost: `Vec<Order>`, `String`
+    #[arg(long)]
+    pub types: bool,
 }
 
 /// What stacks are split up by.
@@ -220,12 +226,18 @@ impl StackArgs {
         });
         let granularity = granularities.last().unwrap_or_default();
         let loaded = load_with(path, lookup)?;
-        let stacks = match self.key()? {
-            Some(key) => {
-                loaded.profile.check_key(key)?;
-                loaded.stacks_by(key, scope, granularity)
-            }
-            None => loaded.stacks(scope, granularity),
+        let key = self.key()?;
+        if let Some(key) = key {
+            loaded.profile.check_key(key)?;
+        }
+        let stacks = match key.is_some() || self.types {
+            true => loaded.split(Split {
+                key,
+                types: self.types,
+                scope,
+                granularity,
+            }),
+            false => loaded.stacks(scope, granularity),
         };
         let tree = CallTree::new(&stacks, self.of, self.inverted, limits);
         Ok((stacks, tree))

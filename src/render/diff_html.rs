@@ -13,7 +13,9 @@ use super::format;
 use super::html::source;
 use super::page::HtmlPage;
 use crate::report::Metric;
-use crate::report::diff::{Diff, FunctionChange, Growth, LineChange, Pair, Presence, Side};
+use crate::report::diff::{
+    Diff, FunctionChange, Growth, LineChange, Pair, PartChanges, Presence, Side,
+};
 
 const BODY: &str = include_str!("html/diff.html");
 const SCRIPT: &str = concat!(include_str!("html/page.js"), include_str!("html/diff.js"));
@@ -82,14 +84,18 @@ impl DiffHtml<'_> {
         };
         let grown =
             (self.grown).map(|(grown, limit)| written(|out| text.growths(grown, limit, out)));
-        let contexts = diff.contexts.as_ref();
-        let contexts = contexts.map(|contexts| written(|out| text.contexts(contexts, out)));
+        let parts = |parts: &Option<PartChanges>| {
+            let parts = parts.as_ref();
+            let shown = parts.map(|parts| written(|out| text.parts(parts, out)));
+            shown.transpose()
+        };
         Ok(DiffData {
             base: SideData::of(&diff.base),
             new: SideData::of(&diff.new),
             notes,
             grown: grown.transpose()?,
-            contexts: contexts.transpose()?,
+            contexts: parts(&diff.contexts)?,
+            types: parts(&diff.types)?,
             metric: self.metric.name(),
             whole: (Metric::ALL.into_iter())
                 .filter_map(|metric| {
@@ -120,6 +126,8 @@ struct DiffData {
     grown: Option<Vec<String>>,
     /// Which contexts changed, as text, if they are compared.
     contexts: Option<Vec<String>>,
+    /// Which types did, likewise.
+    types: Option<Vec<String>>,
     metric: &'static str,
     /// By metric: base, new.
     whole: BTreeMap<&'static str, (i64, i64)>,

@@ -5,15 +5,15 @@
 //! than the error of sampling.
 
 mod change;
-mod contexts;
 mod growth;
 mod matching;
+mod parts;
 
 use std::cmp::Reverse;
 
 pub use change::{CONFIDENCE, Change, FunctionChange, LineChange, Pair, Presence};
-pub use contexts::{ContextChange, ContextChanges, ContextFigures, context_figures};
 pub use growth::{Grown, Growth, GrowthItem, Limit};
+pub use parts::{PartChange, PartChanges, PartFigures, context_figures, type_figures};
 
 use self::change::has_changed;
 use super::select::keep;
@@ -32,7 +32,9 @@ pub struct Diff {
     /// Every function of either, in no order; see [`Diff::sort`].
     pub functions: Vec<FunctionChange>,
     /// The contexts of a key, if they are compared.
-    pub contexts: Option<ContextChanges>,
+    pub contexts: Option<PartChanges>,
+    /// The types, if they are compared.
+    pub types: Option<PartChanges>,
     /// What happened with no function of this scope on the stack.
     pub elsewhere: Pair,
 }
@@ -69,6 +71,7 @@ impl Diff {
             scope,
             functions: matching::functions(base_tables, new_tables),
             contexts: None,
+            types: None,
             elsewhere,
         }
     }
@@ -107,8 +110,8 @@ impl Diff {
     /// Puts the functions whose `metric` changed most first, and leaves out those that changed in
     /// no figure.
     pub fn sort(&mut self, metric: Metric) {
-        if let Some(contexts) = &mut self.contexts {
-            contexts.sort(metric);
+        for parts in [&mut self.contexts, &mut self.types].into_iter().flatten() {
+            parts.sort(metric);
         }
         self.functions.retain(|function| {
             let lines = function.lines.iter().map(|line| &line.figures);

@@ -6,13 +6,14 @@
 //! tree, leaks, exports.
 
 mod builder;
-mod by_context;
+mod split;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
 use builder::StacksBuilder;
+pub use split::Split;
 
 use super::attribution::Attribution;
 use super::{Figures, Loss, Metric, Recording, Sampling, Scope};
@@ -121,6 +122,11 @@ impl StackFrame {
     /// Stands for a context, outside of all that was done in it.
     pub(super) fn context(key: &str, value: Option<&str>) -> StackFrame {
         StackFrame::named(&ContextPattern::new(key, value).to_string())
+    }
+
+    /// Stands for what a stack allocated, inside of all its functions.
+    pub(super) fn of_type(name: &str) -> StackFrame {
+        StackFrame::named(name)
     }
 
     fn named(function: &str) -> StackFrame {

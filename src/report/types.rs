@@ -217,13 +217,19 @@ impl Kind {
         }
     }
 
-    /// The name for people.
+    /// The name for people, with the mark of a guess.
     pub fn short(&self) -> String {
+        let mark = match self {
+            Kind::Typed { certain: false, .. } => "~",
+            _ => "",
+        };
+        format!("{mark}{}", self.title())
+    }
+
+    /// The name for people.
+    pub fn title(&self) -> String {
         match self {
-            Kind::Typed { name, certain } => {
-                let mark = if *certain { "" } else { "~" };
-                format!("{mark}{}", name.short())
-            }
+            Kind::Typed { name, .. } => name.short(),
             Kind::Untyped { function, .. } => format!("(untyped) {function}"),
         }
     }
@@ -301,6 +307,13 @@ impl<'a> TypeRows<'a> {
         let mut rows: Vec<TypeRow> = rows.collect();
         rows.sort_by(|a, b| a.kind.cmp(&b.kind));
         rows
+    }
+
+    /// What the blocks of a stack are. `None` if it allocated none.
+    pub(super) fn kind_of(&self, stack: &Stack) -> Option<Kind> {
+        let allocated =
+            stack.totals.alloc_count != Default::default() || stack.totals.alloc_bytes != 0;
+        allocated.then(|| self.kind(stack).0)
     }
 
     /// What the blocks of a stack are, the size of an element, and the line that made them.

@@ -321,7 +321,7 @@ fn a_context_is_chosen_on_the_page() {
     );
     assert_eq!(
         browser.eval(&types)[0],
-        "(untyped) app::serve720.0 KiB720.0 KiB720.0 KiB0 B2"
+        "(untyped) app::serve720.0 KiB720.0 KiB720.0 KiB2"
     );
     // A frame is chosen within the context.
     browser.click("#flame .frame[title^='app::serve  served.rs:3']");

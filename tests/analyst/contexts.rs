@@ -4,10 +4,10 @@ use memprof::defect::Defect;
 use memprof::export::Folded;
 use memprof::profile::{ContextPattern, Frame, Profile};
 use memprof::render::{Csv, DiffJson, DiffText, Json, Renderer, SummaryText, Text};
-use memprof::report::diff::{ContextChanges, Diff, context_figures};
+use memprof::report::diff::{Diff, PartChanges, context_figures};
 use memprof::report::{
     CallTree, ContextTables, Extent, Granularity, Limits, Lines, Metric, Report, Scope, Selection,
-    Stacks, Summary,
+    Split, Stacks, Summary,
 };
 use serde_json::Value;
 
@@ -214,8 +214,12 @@ fn stacks_stand_below_their_context() {
     let program = program(1000);
     let (profile, defects) = program.profile();
     let (symbols, mut sources) = (&program.symbols, program.sources());
-    let by = ("route", Scope::User, Granularity::Function);
-    let stacks = Stacks::by_context(&profile, symbols, &mut sources, defects, by);
+    let by = Split {
+        key: Some("route"),
+        granularity: Granularity::Function,
+        ..Split::default()
+    };
+    let stacks = Stacks::split(&profile, symbols, &mut sources, defects, by);
     let folded = Folded {
         metric: Metric::Allocated,
         lines: false,
@@ -243,8 +247,11 @@ fn stacks_stand_below_their_context() {
         outside.builder.allocated(stack, 5, 1);
     }
     let (profile, defects) = outside.profile();
-    let by = ("job", Scope::User, Granularity::Line);
-    let stacks = Stacks::by_context(
+    let by = Split {
+        key: Some("job"),
+        ..Split::default()
+    };
+    let stacks = Stacks::split(
         &profile,
         &outside.symbols,
         &mut outside.sources(),
@@ -276,7 +283,7 @@ fn a_diff_says_which_context_grew() {
     let ((base_report, base), (new_report, new)) = (report(&base), report(&new));
     let mut diff = Diff::new(base_report, new_report);
     let figures = [&base, &new].map(|profile| context_figures(profile, "route"));
-    diff.contexts = Some(ContextChanges::new("route", &figures[0], &figures[1]));
+    diff.contexts = Some(PartChanges::new("route", &figures[0], &figures[1]));
     diff.sort(Metric::Live);
     let text = DiffText {
         metric: Metric::Live,
@@ -370,12 +377,19 @@ fn commands_take_contexts() {
     }
     let same = ["diff", "app.memprof", "app.memprof"];
     let diff = shown(&[&same[..], &["--by", "route"]].concat());
-    assert!(diff.contains("No context changed in any figure."), "{diff}");
+    assert!(
+        diff.contains("None of them changed in any figure."),
+        "{diff}"
+    );
     let diff = shown(&[&same[..], &["--context", "route=/buy"]].concat());
     assert!(
         diff.contains("only what was done in the context route=/buy"),
         "{diff}"
     );
+    let diff = shown(&[&same[..], &["--types"]].concat());
+    assert!(diff.contains("peak, by type"), "{diff}");
+    let tree = shown(&["tree", "--types", "--by", "route", "--min", "0"]);
+    assert!(tree.contains("(untyped) app"), "{tree}");
     let live = ["live", "--once", "--interval", "10ms", "app.memprof"];
     let of_buy = shown(&[&live[..], &["--context", "route=/buy"]].concat());
     assert!(

@@ -20,7 +20,7 @@ function header() {
     by("theme").before(stat);
   }
   for (const note of data.notes) by("notes").append(make("p", "", note));
-  for (const panel of ["grown", "contexts"]) {
+  for (const panel of ["grown", "contexts", "types"]) {
     if (data[panel]) { by(panel).hidden = false; by(panel).querySelector("pre").textContent = data[panel].join("\n"); }
   }
   themes();

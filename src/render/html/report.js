@@ -1,5 +1,7 @@
 // The page of one profile.
 const FIGURES = [["peak", "At peak"], ["live", "Live"], ["allocated", "Allocated"], ["freed", "Freed"], ["count", "Count"]];
+// What is freed is not known by type.
+const TYPE_FIGURES = FIGURES.filter(([key]) => key !== "freed");
 const BARS = [["allocated", "Allocated"], ["freed", "Freed"], ["live", "Live"], ["peak", "At peak"]];
 const METRICS = { peak: "In use at the peak", live: "Live at the end", allocated: "Allocated", temporary: "Temporary" };
 
@@ -60,12 +62,12 @@ function show(context) {
 function types() {
   by("types").hidden = !whole.types.length;
   const head = make("tr");
-  head.append(make("th", "name", "Type"), ...FIGURES.map(([, words]) => make("th", "", words)));
+  head.append(make("th", "name", "Type"), ...TYPE_FIGURES.map(([, words]) => make("th", "", words)));
   document.querySelector("#types thead").replaceChildren(head);
   const rows = data.types.map((type) => {
     const row = make("tr"), name = named(type.name);
     name.title = type.title;
-    row.append(name, ...FIGURES.map(([key]) => {
+    row.append(name, ...TYPE_FIGURES.map(([key]) => {
       const noise = type.figures.noise?.includes(key);
       return make("td", noise ? "noise" : "", (noise ? "~" : "") + shown(key, type.figures[key]));
     }));
