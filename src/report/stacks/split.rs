@@ -163,3 +163,100 @@ impl Joined {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::profile::{Frame, builder::Builder, parse};
+    use crate::report::diff::{PartChanges, type_figures};
+    use crate::report::{Metric, Types};
+    use crate::source::Places;
+    use crate::symbolize::{CodeFrame, Instance, Instances};
+
+    const VEC: &str = "/rustc/598/library/alloc/src/vec/mod.rs";
+    const USER: &str = "/home/me/app/src/main.rs";
+
+    /// `load` pushes orders by an inlined function, `look` by one that may be another's.
+    fn orders(guessed: u64) -> (Profile, Symbols) {
+        let mut builder = Builder::new();
+        builder.module("/bin/app");
+        let mut symbols = Symbols::default();
+        let mut frame = |address, functions: &[(&str, &str)]| {
+            let frame = Frame::new(0, address);
+            let code = functions
+                .iter()
+                .map(|(name, file)| CodeFrame::new(name, file, 7));
+            symbols.insert(frame, code.collect());
+            let instances = functions.iter().map(|(name, _)| Instance {
+                name: Some((*name).into()),
+                sizes: Vec::new(),
+            });
+            let functions = instances.collect();
+            symbols.insert_instances(
+                frame,
+                Instances {
+                    unit: None,
+                    functions,
+                },
+            );
+            frame
+        };
+        let push = "push<app::Order, alloc::alloc::Global>";
+        let load = frame(1, &[(push, VEC), ("app::load", USER)]);
+        let shared = frame(2, &[(push, VEC)]);
+        let look = frame(3, &[("app::look", USER)]);
+        let route = builder.in_context("route", "/");
+        for (frames, bytes) in [(vec![load, route], 100), (vec![shared, look], guessed)] {
+            let stack = builder.stack(&frames);
+            builder.allocated(stack, bytes, 1);
+        }
+        let (profile, _) = parse("x".as_ref(), builder.to_input()).unwrap();
+        (profile, symbols)
+    }
+
+    #[test]
+    fn types_are_innermost_and_contexts_outermost() {
+        let (profile, symbols) = orders(5);
+        let mut sources = Sources::new(Places::default());
+        let split = Split {
+            key: Some("route"),
+            types: true,
+            granularity: Granularity::Function,
+            ..Split::default()
+        };
+        let stacks = Stacks::split(&profile, &symbols, &mut sources, Vec::new(), split);
+        let names = |stack: &StackTotal| -> Vec<&str> {
+            stacks
+                .path(stack.node)
+                .map(|frame| &*frame.function)
+                .collect()
+        };
+        let found: Vec<_> = (stacks.stacks.iter())
+            .map(|stack| (names(stack), stack.figures.live.bytes))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (vec!["Vec<Order>", "push", "app::load", "route=/"], 100),
+                (vec!["~Vec<Order>", "push", "app::look", "route=(none)"], 5),
+            ]
+        );
+        assert_eq!(stacks.total.live.bytes, 105);
+    }
+
+    #[test]
+    fn a_type_is_compared_with_itself_certain_or_not() {
+        let types = |(profile, symbols): (Profile, Symbols)| {
+            let mut sources = Sources::new(Places::default());
+            Types::new(&profile, &symbols, &mut sources, Vec::new())
+        };
+        let [base, new] = [5, 70].map(|guessed| type_figures(&types(orders(guessed))));
+        let changes = PartChanges::new("type", &base, &new);
+        let [row] = &changes.rows[..] else {
+            panic!("{changes:?}");
+        };
+        assert_eq!(row.name.as_deref(), Some("Vec<Order>"));
+        let live = row.figures.change(Metric::Live);
+        assert_eq!((live.base.bytes, live.new.bytes), (105, 170));
+    }
+}
