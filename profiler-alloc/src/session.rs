@@ -11,6 +11,7 @@
 mod capture;
 mod clock;
 pub mod context_counts;
+pub mod context_watch;
 mod file_contexts;
 pub mod fork;
 mod further;
