@@ -8,9 +8,11 @@
 //! ```
 //! Never: is called on the fast path.
 
+pub mod attach;
 mod capture;
 mod clock;
 pub mod context_counts;
+pub mod control_page;
 mod file_contexts;
 pub mod fork;
 mod further;
@@ -189,7 +191,7 @@ impl Recorder {
     }
 
     /// From now on nobody is to write what the file says of functions.
-    pub fn end(&self) {
+    fn end(&self) {
         self.ownership.end();
     }
 

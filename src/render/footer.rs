@@ -10,7 +10,7 @@ use crate::units::Count;
 
 /// Writes the lines to `out`.
 pub(super) fn footer(stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
-    if let Some(words) = unfinished(&stacks.recording) {
+    for words in ends(&stacks.recording) {
         writeln!(out, "{words}")?;
     }
     sampling(&stacks.sampling, out)?;
@@ -37,17 +37,22 @@ pub(super) fn footer_lines(stacks: &Stacks) -> Vec<String> {
     let mut lines = Vec::new();
     let _ = sampling(&stacks.sampling, &mut lines);
     lines.extend(text);
-    let unfinished = unfinished(&stacks.recording).map(str::to_owned);
     let lines = String::from_utf8_lossy(&lines).into_owned();
-    unfinished
-        .into_iter()
-        .chain(lines.lines().map(str::to_owned))
-        .collect()
+    let ends = ends(&stacks.recording).into_iter();
+    ends.chain(lines.lines().map(str::to_owned)).collect()
 }
 
-/// What is to be said of a recording without an end.
-pub(super) fn unfinished(recording: &Recording) -> Option<&'static str> {
-    (recording.state == State::Recording).then_some("The program still runs, or was killed.")
+/// What is to be said of a recording that began in the middle of the program, or has no end.
+pub(super) fn ends(recording: &Recording) -> Vec<String> {
+    let before = (recording.heap_at_start > 0).then(|| {
+        format!(
+            "Before the recording: {} were in use, which are in no line but in the heap.",
+            bytes(recording.heap_at_start)
+        )
+    });
+    let unfinished = (recording.state == State::Recording)
+        .then(|| "The program still runs, or was killed.".to_owned());
+    before.into_iter().chain(unfinished).collect()
 }
 
 /// What was left out of a tree, in words.

@@ -156,9 +156,13 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
         exact_bytes(recording.peak),
         seconds(recording.peak_ns)
     )?;
+    let start = match recording.heap_at_start {
+        1.. => "before the recording",
+        _ => "at the start",
+    };
     writeln!(
         out,
-        "  heap in use  {} at the end, {} at the start",
+        "  heap in use  {} at the end, {} {start}",
         exact_bytes(recording.heap),
         bytes(recording.heap_at_start),
     )

@@ -42,29 +42,36 @@ pub struct Recorded {
 
 /// Reads the profile at `path` if it is one of this run.
 pub fn recorded(path: &Path, run_id: RunId) -> Option<Recorded> {
-    // The folder may be full of older profiles: look at the header before reading it all.
-    let mut bytes = [0; Header::LEN];
-    File::open(path).ok()?.read_exact(&mut bytes).ok()?;
-    let header = Header::from_bytes(&bytes);
-    if (header.magic, header.version, header.run_id) != (MAGIC, VERSION, run_id.get()) {
-        return None;
+    Recorded::read(path, |header| header.run_id == run_id.get())
+}
+
+impl Recorded {
+    /// Reads the profile at `path` if its header says that it `is_wanted`.
+    pub fn read(path: &Path, is_wanted: impl FnOnce(&Header) -> bool) -> Option<Recorded> {
+        // The folder may be full of older profiles: look at the header before reading it all.
+        let mut bytes = [0; Header::LEN];
+        File::open(path).ok()?.read_exact(&mut bytes).ok()?;
+        let header = Header::from_bytes(&bytes);
+        if (header.magic, header.version) != (MAGIC, VERSION) || !is_wanted(&header) {
+            return None;
+        }
+        let (profile, _) = profile::read(path).ok()?;
+        Some(Recorded {
+            path: path.to_owned(),
+            peak: profile.peak().max(0) as u64,
+            allocations: profile.counters().allocs,
+            stacks: profile.stacks.len() as u64,
+            losses: Loss::of(&profile),
+            pid: header.pid,
+            started_ns: header.started_unix_ns,
+            is_running: matches!(profile.state(), State::Recording | State::Paused)
+                && exists(header.pid),
+            has_ended: profile.state() == State::Finished || !exists(header.pid),
+            identity: (header.pid, header.started_unix_ns),
+            is_original: profile::is_original(path, &header),
+            modules: profile.modules,
+        })
     }
-    let (profile, _) = profile::read(path).ok()?;
-    Some(Recorded {
-        path: path.to_owned(),
-        peak: profile.peak().max(0) as u64,
-        allocations: profile.counters().allocs,
-        stacks: profile.stacks.len() as u64,
-        losses: Loss::of(&profile),
-        pid: header.pid,
-        started_ns: header.started_unix_ns,
-        is_running: matches!(profile.state(), State::Recording | State::Paused)
-            && exists(header.pid),
-        has_ended: profile.state() == State::Finished || !exists(header.pid),
-        identity: (header.pid, header.started_unix_ns),
-        is_original: profile::is_original(path, &header),
-        modules: profile.modules,
-    })
 }
 
 /// The profile to look at first of `profiles`, most memory first: that of the process `pid`, which

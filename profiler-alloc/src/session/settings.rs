@@ -35,18 +35,18 @@ impl Settings {
         own: &[],
     };
 
-    /// As the environment variables say; what they say wrongly stays at its default, after a line
-    /// on stderr.
-    pub fn from_env() -> Settings {
+    /// As the variables of `env` say, the environment's or those of a request; what they say
+    /// wrongly stays at its default, after a line on stderr.
+    pub fn from(variable: impl Fn(&str) -> Option<&'static [u8]> + Copy) -> Settings {
         let default = Settings::DEFAULT;
         Settings {
-            sample: setting(env::SAMPLE).unwrap_or(default.sample),
-            overhead: setting(env::OVERHEAD).unwrap_or(default.overhead),
-            grant: setting(env::GRANT_MS).unwrap_or(default.grant),
-            stack_depth: setting(env::STACK_DEPTH).unwrap_or(default.stack_depth),
-            timeline: setting(env::TIMELINE_MS).unwrap_or(default.timeline),
-            run_id: setting::<RunId>(env::RUN_ID).map_or(default.run_id, |RunId(id)| id),
-            own: os::env(env::OWN).unwrap_or_default(),
+            sample: setting(variable, env::SAMPLE).unwrap_or(default.sample),
+            overhead: setting(variable, env::OVERHEAD).unwrap_or(default.overhead),
+            grant: setting(variable, env::GRANT_MS).unwrap_or(default.grant),
+            stack_depth: setting(variable, env::STACK_DEPTH).unwrap_or(default.stack_depth),
+            timeline: setting(variable, env::TIMELINE_MS).unwrap_or(default.timeline),
+            run_id: setting::<RunId>(variable, env::RUN_ID).map_or(default.run_id, |RunId(id)| id),
+            own: variable(env::OWN).unwrap_or_default(),
         }
     }
 
@@ -70,9 +70,12 @@ impl FromStr for RunId {
     }
 }
 
-/// The value of the environment variable `name`, if it has one that the setting takes.
-fn setting<T: FromStr<Err = Refused>>(name: &str) -> Option<T> {
-    let text = os::env(name).filter(|text| !text.is_empty())?;
+/// The value of the variable `name`, if it has one that the setting takes.
+fn setting<T: FromStr<Err = Refused>>(
+    variable: impl Fn(&str) -> Option<&'static [u8]>,
+    name: &str,
+) -> Option<T> {
+    let text = variable(name).filter(|text| !text.is_empty())?;
     let text_or_none = core::str::from_utf8(text).unwrap_or_default();
     match text_or_none.parse() {
         Ok(value) => Some(value),

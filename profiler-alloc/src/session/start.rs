@@ -54,7 +54,7 @@ pub fn from_env() {
         return;
     };
     os::note_stderr();
-    if let Err(refusal) = start(pattern, &Settings::from_env()) {
+    if let Err(refusal) = start(pattern, &Settings::from(os::env)) {
         warn(refusal, pattern);
     }
 }

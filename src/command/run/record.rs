@@ -36,17 +36,11 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let run_id = RunId::random();
-    let output = ProfileOutput::prepare(args.output.as_deref(), args.overwrite, run_id)?;
+    let recording = args.recording;
+    let output = ProfileOutput::prepare(recording.output.as_deref(), recording.overwrite, run_id)?;
     let request = Request {
-        output: output.pattern(),
-        run_id,
-        sample: args.sample,
-        overhead: args.overhead,
-        grant: args.grant,
-        stack_depth: args.stack_depth,
-        timeline_interval: args.timeline_interval,
-        own: args.own,
         preload,
+        ..recording.request(output.pattern(), run_id)
     };
     let mut command = Command::new(&program.path);
     command

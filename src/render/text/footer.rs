@@ -3,15 +3,15 @@
 
 use std::io::{self, Write};
 
-use crate::render::footer::{faults, sampling};
+use crate::render::footer::{ends, faults, sampling};
 use crate::render::format;
 use crate::render::style::GAP_MARK;
-use crate::report::{Basis, NOISE, Report, Scope, State};
+use crate::report::{Basis, NOISE, Report, Scope};
 
 /// Writes it.
 pub(super) fn footer(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    if report.recording.state == State::Recording {
-        writeln!(out, "The program still runs, or was killed.")?;
+    for words in ends(&report.recording) {
+        writeln!(out, "{words}")?;
     }
     if report.basis == Basis::Counters {
         writeln!(out, "Exact: counted between the statements.")?;
