@@ -14,7 +14,9 @@ mod clock;
 pub mod context_counts;
 pub mod control_page;
 mod file_contexts;
+mod for_children;
 pub mod fork;
+pub mod forked;
 mod further;
 mod housekeeping;
 pub mod line_tables;
@@ -36,6 +38,7 @@ use profiler_alloc_format::ThreadCells;
 use self::capture::Capture;
 use self::clock::Clock;
 use self::file_contexts::FileContexts;
+use self::for_children::ForChildren;
 use self::ownership::Ownership;
 use crate::counters::totals::Totals;
 use crate::ffi::memory;
@@ -77,6 +80,8 @@ pub struct Recorder {
     timeline: Timeline,
     statm: Statm,
     output: &'static CStr,
+    /// What forked children begin their own recordings with.
+    for_children: Option<ForChildren>,
 }
 
 impl core::fmt::Debug for Recorder {
@@ -140,6 +145,7 @@ impl Recorder {
         output: &'static CStr,
         depth: usize,
         overhead: OverheadBudget,
+        for_children: Option<ForChildren>,
     ) -> Option<&'static Recorder> {
         let clock = Clock::start();
         let capture = Capture::new(clock, depth)?;
@@ -169,6 +175,7 @@ impl Recorder {
             timeline: Timeline::new(),
             statm: Statm::open(),
             output,
+            for_children,
             store,
         })
     }

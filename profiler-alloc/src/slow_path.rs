@@ -34,6 +34,7 @@ use crate::session::attach;
 use crate::session::context_counts;
 use crate::session::control_page;
 use crate::session::fork;
+use crate::session::forked;
 use crate::session::start;
 use crate::session::thread_exit;
 use crate::session::threads;
@@ -157,6 +158,7 @@ fn count_and_record(
         None => {
             open_scopes::publish(cells);
             threads::reset_thresholds(cells);
+            forked::record_if_due(cells);
         }
     }
     context_counts::bring_up_to_date_now_and_then(cells);

@@ -9,6 +9,8 @@ use profiler_alloc_format::env::{Grant, Overhead, Sample, StackDepth, TimelineIn
 #[cfg(target_os = "linux")]
 use crate::run::{Request, RunId};
 use crate::units::parse_duration;
+#[cfg(target_os = "linux")]
+use profiler_alloc_format::env::Forks;
 
 /// What to record, and where to.
 #[derive(clap::Args, Debug)]
@@ -65,6 +67,7 @@ impl RecordingArgs {
             grant: self.grant,
             stack_depth: self.stack_depth,
             timeline_interval: self.timeline_interval,
+            forks: Forks::default(),
             own: self.own,
             preload: None,
         }

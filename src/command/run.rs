@@ -29,6 +29,10 @@ pub struct RunArgs {
     #[arg(long)]
     preload: bool,
 
+    /// Record no child that is forked and goes on without executing a program
+    #[arg(long)]
+    no_fork: bool,
+
     /// Print the report as soon as the program has ended
     #[arg(long)]
     report: bool,

@@ -42,11 +42,20 @@ pub(super) fn footer_lines(stacks: &Stacks) -> Vec<String> {
     ends.chain(lines.lines().map(str::to_owned)).collect()
 }
 
+/// What came before a recording.
+pub(super) fn beginning(recording: &Recording) -> String {
+    match recording.forked_from {
+        Some(parent) => format!("fork from process {parent}"),
+        None => "recording".to_owned(),
+    }
+}
+
 /// What is to be said of a recording that began in the middle of the program, or has no end.
 pub(super) fn ends(recording: &Recording) -> Vec<String> {
     let before = (recording.heap_at_start > 0).then(|| {
         format!(
-            "Before the recording: {} were in use, which are in no line but in the heap.",
+            "Before the {}: {} were in use, which are in no line but in the heap.",
+            beginning(recording),
             bytes(recording.heap_at_start)
         )
     });

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::escape::escape;
-use super::footer::{faults, sampling};
+use super::footer::{beginning, faults, sampling};
 use super::format::{self, bytes, count, date, exact_bytes, exact_size, seconds, size};
 use super::style::TITLE;
 use crate::report::{Bytes, Figures, Metric, Recording, State, Summary, TopLine};
@@ -157,8 +157,8 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
         seconds(recording.peak_ns)
     )?;
     let start = match recording.heap_at_start {
-        1.. => "before the recording",
-        _ => "at the start",
+        1.. => format!("before the {}", beginning(recording)),
+        _ => "at the start".to_owned(),
     };
     writeln!(
         out,

@@ -26,6 +26,8 @@ pub struct Recorded {
     pub losses: Vec<Loss>,
     /// Process number of the program.
     pub pid: u32,
+    /// The heap when it began, of a child that was forked: its parent's.
+    pub before_fork: Option<u64>,
     /// When it began to be recorded, nanoseconds since 1970.
     pub started_ns: u64,
     /// Whether the program goes on, as one that was put in the background does.
@@ -46,6 +48,12 @@ pub fn recorded(path: &Path, run_id: RunId) -> Option<Recorded> {
 }
 
 impl Recorded {
+    /// Highest heap in use, without what came with a fork: the parent has that too.
+    pub fn own_peak(&self) -> u64 {
+        self.peak
+            .saturating_sub(self.before_fork.unwrap_or_default())
+    }
+
     /// Reads the profile at `path` if its header says that it `is_wanted`.
     pub fn read(path: &Path, is_wanted: impl FnOnce(&Header) -> bool) -> Option<Recorded> {
         // The folder may be full of older profiles: look at the header before reading it all.
@@ -63,6 +71,7 @@ impl Recorded {
             stacks: profile.stacks.len() as u64,
             losses: Loss::of(&profile),
             pid: header.pid,
+            before_fork: (header.forked_from != 0).then_some(header.heap_base),
             started_ns: header.started_unix_ns,
             is_running: matches!(profile.state(), State::Recording | State::Paused)
                 && exists(header.pid),
@@ -83,8 +92,8 @@ pub fn main_profile(profiles: &[Recorded], pid: u32) -> Option<&Recorded> {
     const LITTLE: u64 = 10;
     let own = || profiles.iter().filter(|profile| profile.pid == pid);
     let most = profiles.first()?;
-    let peak = own().map(|profile| profile.peak).max().unwrap_or_default();
-    let counts = peak.saturating_mul(LITTLE) >= most.peak;
+    let peak = own().map(Recorded::own_peak).max().unwrap_or_default();
+    let counts = peak.saturating_mul(LITTLE) >= most.own_peak();
     own()
         .min_by_key(|profile| profile.started_ns)
         .filter(|_| counts)
@@ -129,6 +138,7 @@ mod tests {
             stacks: 1,
             losses: Vec::new(),
             pid,
+            before_fork: None,
             started_ns,
             identity: (pid, started_ns),
             is_original: true,

@@ -20,8 +20,14 @@ use crate::Named;
 use crate::child::{Place, wait_until};
 
 pub const TESTS: &[Named] = &[
-    ("attach::a_hundred_times_under_load", a_hundred_times_under_load),
-    ("attach::an_idle_program_is_waited_for", an_idle_program_is_waited_for),
+    (
+        "attach::a_hundred_times_under_load",
+        a_hundred_times_under_load,
+    ),
+    (
+        "attach::an_idle_program_is_waited_for",
+        an_idle_program_is_waited_for,
+    ),
     ("attach::a_request_is_taken_back", a_request_is_taken_back),
     ("attach::refusals", refusals),
 ];
@@ -49,7 +55,11 @@ fn takes_a_block_when_told() {
 fn counting(place: &Place, role: &str) -> Child {
     let mut command = place.command(role, "all");
     command.env_remove(settings::OUTPUT);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap()
 }
 
 /// A program that allocates nothing, once it has come so far.
@@ -59,7 +69,9 @@ struct Idle {
 
 impl Idle {
     fn start(place: &Place) -> Idle {
-        let mut idle = Idle { child: counting(place, "takes_a_block_when_told") };
+        let mut idle = Idle {
+            child: counting(place, "takes_a_block_when_told"),
+        };
         idle.wait_for(b'r');
         idle
     }
@@ -72,7 +84,12 @@ impl Idle {
 
     fn wait_for(&mut self, word: u8) {
         let mut said = [0];
-        self.child.stdout.as_mut().unwrap().read_exact(&mut said).unwrap();
+        self.child
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_exact(&mut said)
+            .unwrap();
         assert_eq!(said[0], word);
     }
 
@@ -95,12 +112,18 @@ fn asked(process: &Process, wish: &Wish) -> Result<PathBuf, AttachError> {
 
 fn begin(pattern: &Path) -> Wish {
     let pattern = pattern.as_os_str().as_bytes().to_vec();
-    Wish::Begin(vec![(settings::OUTPUT, pattern), (settings::SAMPLE, b"65536".to_vec())])
+    Wish::Begin(vec![
+        (settings::OUTPUT, pattern),
+        (settings::SAMPLE, b"65536".to_vec()),
+    ])
 }
 
 fn memprof(arguments: &[&str], folder: &Path) -> Command {
     let mut command = Command::new(MEMPROF);
-    command.args(arguments).current_dir(folder).stdin(Stdio::null());
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null());
     command
 }
 
@@ -109,17 +132,27 @@ fn said(output: &Output) -> String {
 }
 
 fn profiles(folder: &Path) -> Vec<PathBuf> {
-    let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    paths.filter(|path| path.extension() == Some(OsStr::new("memprof"))).collect()
+    let paths = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    paths
+        .filter(|path| path.extension() == Some(OsStr::new("memprof")))
+        .collect()
 }
 
 fn a_hundred_times_under_load() {
     const TIMES: usize = 100;
     let place = Place::new();
     let mut child = counting(&place, "churn_until_told");
-    wait_until(&mut child, || place.is_counting() && place.truth().allocs > 1_000);
+    wait_until(&mut child, || {
+        place.is_counting() && place.truth().allocs > 1_000
+    });
     let process = Process::open(child.id()).unwrap();
-    let open_files = || fs::read_dir(format!("/proc/{}/fd", process.pid)).unwrap().count();
+    let open_files = || {
+        fs::read_dir(format!("/proc/{}/fd", process.pid))
+            .unwrap()
+            .count()
+    };
     let files = open_files();
     let pattern = place.folder().join("%e.%p.memprof");
     for times in 1..=TIMES {
@@ -136,7 +169,11 @@ fn a_hundred_times_under_load() {
         let counted = profile.counters();
         assert!(counted.allocs > 0, "threads have joined: {counted:?}");
         let most = after.alloc_bytes - before.alloc_bytes;
-        assert!(counted.alloc_bytes <= most, "{} of {most}", counted.alloc_bytes);
+        assert!(
+            counted.alloc_bytes <= most,
+            "{} of {most}",
+            counted.alloc_bytes
+        );
         assert!(profile.header.heap_base > 0, "in use before the recording");
     }
     assert_eq!(open_files(), files, "what is over holds no file open");
@@ -149,27 +186,50 @@ fn an_idle_program_is_waited_for() {
     let mut idle = Idle::start(&place);
     let pid = idle.child.id().to_string();
     let ps = || {
-        let output = memprof(&["ps", "--format", "json"], place.folder()).output().unwrap();
+        let output = memprof(&["ps", "--format", "json"], place.folder())
+            .output()
+            .unwrap();
         let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let programs = json["programs"].as_array().unwrap().clone();
-        let found = programs.into_iter().find(|program| program["pid"].to_string() == pid);
+        let found = programs
+            .into_iter()
+            .find(|program| program["pid"].to_string() == pid);
         found.expect("it is listed")
     };
     let counting = ps();
-    assert_eq!((&counting["state"], &counting["profile"]), (&"counting".into(), &serde_json::Value::Null));
-    assert!(counting["heap"].as_u64().unwrap() >= KEPT as u64, "{counting}");
+    assert_eq!(
+        (&counting["state"], &counting["profile"]),
+        (&"counting".into(), &serde_json::Value::Null)
+    );
+    assert!(
+        counting["heap"].as_u64().unwrap() >= KEPT as u64,
+        "{counting}"
+    );
 
     let mut attach = memprof(&["attach", &pid, "--sample", "all"], place.folder())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(attach.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut lines = BufReader::new(attach.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
     let waiting = lines.next().unwrap();
-    assert!(waiting.contains("allocates nothing at the moment"), "{waiting}");
+    assert!(
+        waiting.contains("allocates nothing at the moment"),
+        "{waiting}"
+    );
     idle.tell();
     let recording = lines.next().unwrap();
-    assert!(recording.contains(&format!("recording process {pid}")), "{recording}");
-    assert!(lines.next().unwrap().ends_with(&format!("memprof attach --detach {pid}")));
+    assert!(
+        recording.contains(&format!("recording process {pid}")),
+        "{recording}"
+    );
+    assert!(
+        lines
+            .next()
+            .unwrap()
+            .ends_with(&format!("memprof attach --detach {pid}"))
+    );
     assert!(attach.wait().unwrap().success());
 
     let recorded = ps();
@@ -187,12 +247,21 @@ fn an_idle_program_is_waited_for() {
     });
     let detached = detach.wait_with_output().unwrap();
     let name = path.file_name().unwrap().to_str().unwrap();
-    assert!(said(&detached).contains(&format!("recorded {name}: peak 3.0 MiB heap")), "{}", said(&detached));
+    assert!(
+        said(&detached).contains(&format!("recorded {name}: peak 3.0 MiB heap")),
+        "{}",
+        said(&detached)
+    );
     assert_eq!(ps()["state"], "counting");
 
-    let report = memprof(&["report", "--all", name], place.folder()).output().unwrap();
+    let report = memprof(&["report", "--all", name], place.folder())
+        .output()
+        .unwrap();
     let report = String::from_utf8_lossy(&report.stdout).into_owned();
-    assert!(report.contains("Before the recording: 3.0 MiB were in use"), "{report}");
+    assert!(
+        report.contains("Before the recording: 3.0 MiB were in use"),
+        "{report}"
+    );
     // The first block was taken before its thread saw the request.
     let taken = profile::read(&path).unwrap().0.counters().allocs;
     assert!(taken >= 5, "{taken}");
@@ -207,11 +276,16 @@ fn a_request_is_taken_back() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(attach.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut lines = BufReader::new(attach.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
     assert!(lines.next().unwrap().contains("waiting"));
     kill_process(Pid::from_child(&attach), Signal::INT).unwrap();
     let given_up = lines.next().unwrap();
-    assert!(given_up.contains("given up") && given_up.contains(&pid), "{given_up}");
+    assert!(
+        given_up.contains("given up") && given_up.contains(&pid),
+        "{given_up}"
+    );
     assert_eq!(attach.wait().unwrap().code(), Some(2));
     idle.tell();
     assert_eq!(profiles(place.folder()), Vec::<PathBuf>::new());
@@ -221,7 +295,9 @@ fn a_request_is_taken_back() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(attach.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut lines = BufReader::new(attach.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
     assert!(lines.next().unwrap().contains("waiting"));
     idle.tell();
     assert!(lines.next().unwrap().contains("recording process"));
@@ -231,7 +307,11 @@ fn a_request_is_taken_back() {
         false
     });
     let rest: Vec<String> = lines.collect();
-    assert!(rest.iter().any(|line| line.contains("next: memprof report")), "{rest:?}");
+    assert!(
+        rest.iter()
+            .any(|line| line.contains("next: memprof report")),
+        "{rest:?}"
+    );
     idle.end();
 }
 
@@ -264,7 +344,10 @@ fn refusals() {
     wait_until(&mut child, || place.is_counting());
     let pid = child.id().to_string();
     let nothing = refused(&["attach", "--detach", &pid]);
-    assert!(nothing.contains("has no recording that `memprof attach` began"), "{nothing}");
+    assert!(
+        nothing.contains("has no recording that `memprof attach` began"),
+        "{nothing}"
+    );
     let process = Process::open(child.id()).unwrap();
     let nowhere = asked(&process, &begin(Path::new("/no/such/folder/x"))).unwrap_err();
     let words = nowhere.to_string();
@@ -277,11 +360,18 @@ fn refusals() {
     child.wait().unwrap();
 
     // Its own recording is left alone.
-    let mut child = place.command("churn_until_told", "65536").stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = place
+        .command("churn_until_told", "65536")
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
     wait_until(&mut child, || place.profile_path().exists());
     let pid = child.id().to_string();
     let already = refused(&["attach", &pid]);
-    let into = format!("is recorded already, into {}", place.profile_path().display());
+    let into = format!(
+        "is recorded already, into {}",
+        place.profile_path().display()
+    );
     assert!(already.contains(&into), "{already}");
     assert!(refused(&["attach", "--detach", &pid]).contains("has no recording that"));
     assert_eq!(place.profile().state(), State::Recording);

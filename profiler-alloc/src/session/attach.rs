@@ -4,7 +4,8 @@
 
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use profiler_alloc_format::{control, env};
+use profiler_alloc_format::control;
+use profiler_alloc_format::env::{self, Forks};
 
 use super::Recorder;
 use super::control_page;
@@ -63,7 +64,12 @@ fn begin() -> (u32, u32) {
     let Some(pattern) = variable(env::OUTPUT) else {
         return (control::UNKNOWN, 0);
     };
-    match start::start(pattern, &Settings::from(variable)) {
+    let settings = Settings {
+        // One process was asked for, and one is asked to end it.
+        forks: Forks::Left,
+        ..Settings::from(variable)
+    };
+    match start::start(pattern, &settings) {
         Ok(recorder) => {
             ATTACHED.store(recorder.generation, Ordering::Relaxed);
             (control::DONE, say_path(recorder))

@@ -3,7 +3,7 @@
 use core::str::FromStr;
 
 use profiler_alloc_format::env::{
-    self, Grant, Overhead, Refused, Sample, StackDepth, TimelineInterval,
+    self, Forks, Grant, Overhead, Refused, Sample, StackDepth, TimelineInterval,
 };
 use profiler_alloc_format::{MODE_ALL, MODE_AUTO, MODE_FIXED};
 
@@ -20,6 +20,10 @@ pub struct Settings {
     pub stack_depth: StackDepth,
     pub timeline: TimelineInterval,
     pub run_id: u64,
+    /// Whether forked children are recorded too, with the same settings.
+    pub forks: Forks,
+    /// The process that forked this one, if its recording goes on here.
+    pub forked_from: u32,
     /// What counts as the user's own; to be copied before the environment changes.
     pub own: &'static [u8],
 }
@@ -32,6 +36,9 @@ impl Settings {
         stack_depth: StackDepth::DEFAULT,
         timeline: TimelineInterval::DEFAULT,
         run_id: 0,
+        // Who starts and ends a recording from code has one process in mind.
+        forks: Forks::Left,
+        forked_from: 0,
         own: &[],
     };
 
@@ -46,6 +53,8 @@ impl Settings {
             stack_depth: setting(variable, env::STACK_DEPTH).unwrap_or(default.stack_depth),
             timeline: setting(variable, env::TIMELINE_MS).unwrap_or(default.timeline),
             run_id: setting::<RunId>(variable, env::RUN_ID).map_or(default.run_id, |RunId(id)| id),
+            forks: setting(variable, env::FORKS).unwrap_or_default(),
+            forked_from: 0,
             own: variable(env::OWN).unwrap_or_default(),
         }
     }

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
+use profiler_alloc_format::env::Forks;
+
 use super::RunArgs;
 use crate::command::report;
 use crate::run::{
@@ -40,6 +42,10 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let output = ProfileOutput::prepare(recording.output.as_deref(), recording.overwrite, run_id)?;
     let request = Request {
         preload,
+        forks: match args.no_fork {
+            true => Forks::Left,
+            false => Forks::Recorded,
+        },
         ..recording.request(output.pattern(), run_id)
     };
     let mut command = Command::new(&program.path);
