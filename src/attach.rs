@@ -1,7 +1,7 @@
 //! Asking a program that runs already to record itself, and finding the programs that can be asked.
 //!
 //! ```text
-//! Process::open     whose it is
+//! RunningProcess::open     whose it is
 //! maps              what is mapped: its modules, its profile
 //! control::find     the recorder's control page, at the beginning of a page of a module's data
 //! Memory            /proc/PID/mem: the system decides who may
@@ -20,4 +20,4 @@ mod process;
 pub use asking::{Asking, Outcome, Wish};
 pub use error::AttachError;
 pub use list::list;
-pub use process::Process;
+pub use process::RunningProcess;

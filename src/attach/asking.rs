@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use profiler_alloc_format::control::{self, Control};
 
-use super::control::{Known, Memory, Place};
+use super::control::{Known, Memory, PagePlace};
 use super::maps::{self, seen_from_here};
-use super::{AttachError, Process};
+use super::{AttachError, RunningProcess};
 
 /// Most records of threads that are made to look.
 const MOST_THREADS: u64 = 1 << 16;
@@ -33,9 +33,9 @@ pub enum Outcome {
 /// A request that is under way.
 #[derive(Debug)]
 pub struct Asking {
-    process: Process,
+    process: RunningProcess,
     memory: Memory,
-    place: Place,
+    place: PagePlace,
     before: u64,
     number: u64,
     /// The path asked for, to be named if it cannot be made.
@@ -47,7 +47,7 @@ impl Asking {
     ///
     /// # Errors
     /// If it has no recorder of this version, or the system does not let it be asked.
-    pub fn begin(process: Process, wish: &Wish) -> Result<Asking, AttachError> {
+    pub fn begin(process: RunningProcess, wish: &Wish) -> Result<Asking, AttachError> {
         let gone = |_| AttachError::Ended { pid: process.pid };
         let mappings = match maps::of(process.pid) {
             Ok(mappings) => mappings,
@@ -59,13 +59,13 @@ impl Asking {
         };
         let places = Known::default().find(&process, &mappings);
         if places.is_empty() {
-            let Process { pid, name, .. } = process;
+            let RunningProcess { pid, name, .. } = process;
             return Err(AttachError::NoRecorder { pid, name });
         }
         let memory = Memory::open(&process, true)?;
         let (place, page) = choose(&memory, places).map_err(gone)?;
         if !page.is_valid() {
-            let Process { pid, name, .. } = process;
+            let RunningProcess { pid, name, .. } = process;
             return Err(AttachError::OtherVersion { pid, name });
         }
         let mut asking = Asking {
@@ -161,7 +161,7 @@ impl Asking {
     }
 
     fn outcome(&self, page: &Control) -> Result<Outcome, AttachError> {
-        let Process { pid, name, .. } = self.process.clone();
+        let RunningProcess { pid, name, .. } = self.process.clone();
         let error = match page.answer {
             control::DONE => {
                 let path = self.path(page).unwrap_or_else(|| self.pattern.clone());
@@ -208,8 +208,8 @@ impl Asking {
 }
 
 /// The recorder to ask: the program's own, or of its libraries' the one with most heap in use.
-fn choose(memory: &Memory, places: Vec<Place>) -> io::Result<(Place, Control)> {
-    let mut best: Option<(i64, Place, Control)> = None;
+fn choose(memory: &Memory, places: Vec<PagePlace>) -> io::Result<(PagePlace, Control)> {
+    let mut best: Option<(i64, PagePlace, Control)> = None;
     for place in places {
         let page = memory.control(place.address)?;
         let heap = match page.heap_at {

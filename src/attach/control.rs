@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use profiler_alloc_format::control::{Control, MAGIC, PAGE_LEN};
 
 use super::maps::{Mapping, seen_from_here};
-use super::{AttachError, Process};
+use super::{AttachError, RunningProcess};
 use crate::system;
 
 /// Pages of data of one module that are looked at.
@@ -16,7 +16,7 @@ const MOST_PAGES: u64 = 16 << 10;
 
 /// Where the recorder of a process has its control page.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Place {
+pub struct PagePlace {
     /// The program, or a library of it.
     pub module: PathBuf,
     /// The page's address.
@@ -31,17 +31,17 @@ pub struct Known(HashMap<((String, u64), u64), Option<u64>>);
 
 impl Known {
     /// The control pages of a process that has `mappings`: that of the program itself first.
-    pub fn find(&mut self, process: &Process, mappings: &[Mapping]) -> Vec<Place> {
+    pub fn find(&mut self, process: &RunningProcess, mappings: &[Mapping]) -> Vec<PagePlace> {
         let program = fs::read_link(format!("/proc/{}/exe", process.pid)).ok();
         // What a program may write of its file, and keeps for itself, is its data.
         let data = mappings
             .iter()
             .filter(|map| map.is_writable && !map.is_shared);
-        let mut places: Vec<Place> = data
+        let mut places: Vec<PagePlace> = data
             .filter_map(|map| {
                 let is_program = program.as_ref() == Some(&map.path);
                 let at = self.in_file(process, map, is_program)?;
-                Some(Place {
+                Some(PagePlace {
                     module: map.path.clone(),
                     address: map.start + at,
                     is_program,
@@ -53,7 +53,12 @@ impl Known {
     }
 
     /// How far into `map` the page stands.
-    fn in_file(&mut self, process: &Process, map: &Mapping, is_program: bool) -> Option<u64> {
+    fn in_file(
+        &mut self,
+        process: &RunningProcess,
+        map: &Mapping,
+        is_program: bool,
+    ) -> Option<u64> {
         let key = (map.file.clone(), map.offset);
         *self.0.entry(key).or_insert_with(|| {
             let path = match is_program {
@@ -92,7 +97,7 @@ impl Memory {
     ///
     /// # Errors
     /// If the system lets no other process of the same user do so.
-    pub fn open(process: &Process, is_asked: bool) -> Result<Memory, AttachError> {
+    pub fn open(process: &RunningProcess, is_asked: bool) -> Result<Memory, AttachError> {
         let path = format!("/proc/{}/mem", process.pid);
         let file = File::options().read(true).write(is_asked).open(path);
         let file = file.map_err(|error| refused(process, error))?;
@@ -119,7 +124,7 @@ impl Memory {
     }
 }
 
-fn refused(process: &Process, error: io::Error) -> AttachError {
+fn refused(process: &RunningProcess, error: io::Error) -> AttachError {
     if error.kind() == io::ErrorKind::NotFound {
         return AttachError::Ended { pid: process.pid };
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use profiler_alloc_format::{Header, MAGIC, STATE_PAUSED, STATE_RECORDING};
 
-use super::Process;
+use super::RunningProcess;
 use super::control::{Known, Memory, remedy};
 use super::maps::{self, Mapping, seen_from_here};
 use crate::report::{ProgramState, Programs, RunningProgram};
@@ -15,7 +15,7 @@ use crate::report::{ProgramState, Programs, RunningProgram};
 pub fn list() -> Programs {
     let mut known = Known::default();
     let mut programs = Programs::default();
-    for process in Process::all() {
+    for process in RunningProcess::all() {
         let Ok(mappings) = maps::of(process.pid) else {
             continue;
         };
@@ -62,7 +62,7 @@ pub fn list() -> Programs {
 }
 
 /// The profile that a process writes now, and its header.
-fn profile_of(process: &Process, mappings: &[Mapping]) -> Option<(PathBuf, Header)> {
+fn profile_of(process: &RunningProcess, mappings: &[Mapping]) -> Option<(PathBuf, Header)> {
     let starts = mappings.iter();
     let mut starts = starts.filter(|map| map.is_shared && map.is_writable && map.offset == 0);
     starts.find_map(|map| {

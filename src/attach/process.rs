@@ -8,9 +8,9 @@ use rustix::process::geteuid;
 
 use super::AttachError;
 
-/// A running process of this user.
+/// A process that may be asked to record itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Process {
+pub struct RunningProcess {
     /// Its number.
     pub pid: u32,
     /// Its number as the process itself knows it: another one in a container.
@@ -19,13 +19,13 @@ pub struct Process {
     pub name: String,
 }
 
-impl Process {
+impl RunningProcess {
     /// The process with number `pid`.
     ///
     /// # Errors
     /// If there is none, if it is another user's, or if it has rights that this user does not have.
     /// Root may ask every process.
-    pub fn open(pid: u32) -> Result<Process, AttachError> {
+    pub fn open(pid: u32) -> Result<RunningProcess, AttachError> {
         let status = fs::read_to_string(format!("/proc/{pid}/status"));
         let status = status.map_err(|error| match error.kind() {
             ErrorKind::NotFound if !Path::new("/proc/self").exists() => AttachError::NoProc,
@@ -36,7 +36,7 @@ impl Process {
             return Err(AttachError::Ended { pid });
         }
         may_ask(pid, &status, geteuid().as_raw())?;
-        Ok(Process {
+        Ok(RunningProcess {
             pid,
             own_pid: numbers(&status, "NSpid:").last().unwrap_or(pid),
             name: name_of(pid, &status),
@@ -44,7 +44,7 @@ impl Process {
     }
 
     /// The processes of this user, in the order of their numbers.
-    pub fn all() -> Vec<Process> {
+    pub fn all() -> Vec<RunningProcess> {
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
         let mut numbers: Vec<u32> = numbers.collect();
@@ -56,7 +56,7 @@ impl Process {
         };
         let processes = numbers.into_iter().filter(is_own);
         processes
-            .filter_map(|pid| Process::open(pid).ok())
+            .filter_map(|pid| RunningProcess::open(pid).ok())
             .collect()
     }
 }
@@ -109,10 +109,10 @@ mod tests {
 
     #[test]
     fn sees_its_own_process() {
-        let own = Process::open(std::process::id()).unwrap();
+        let own = RunningProcess::open(std::process::id()).unwrap();
         assert_eq!(own.own_pid, std::process::id());
-        assert!(Process::all().contains(&own));
-        let error = Process::open(u32::MAX).unwrap_err();
+        assert!(RunningProcess::all().contains(&own));
+        let error = RunningProcess::open(u32::MAX).unwrap_err();
         assert!(matches!(error, AttachError::NoProcess { .. }));
     }
 

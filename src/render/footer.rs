@@ -133,3 +133,37 @@ pub(super) fn faults(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Counters;
+
+    #[test]
+    fn says_what_was_there_before() {
+        let recording = |heap_at_start, forked_from, state| {
+            let recording = Recording {
+                program: "shop".to_owned(),
+                pid: 7,
+                forked_from,
+                state,
+                started_unix_ns: 0,
+                duration_ns: 0,
+                counters: Counters::default(),
+                heap_at_start,
+                heap: 0,
+                peak: 0,
+                peak_ns: 0,
+            };
+            ends(&recording)
+        };
+        assert_eq!(recording(0, None, State::Exited), Vec::<String>::new());
+        let said = recording(3 << 20, None, State::Recording);
+        insta::assert_snapshot!(said.join("\n"), @r"
+        Before the recording: 3.0 MiB were in use, which are in no line but in the heap.
+        The program still runs, or was killed.
+        ");
+        let said = recording(3 << 20, Some(4711), State::Exited);
+        insta::assert_snapshot!(said.join("\n"), @"Before the fork from process 4711: 3.0 MiB were in use, which are in no line but in the heap.");
+    }
+}

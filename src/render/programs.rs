@@ -137,8 +137,16 @@ mod tests {
     fn lists_programs_for_people() {
         let mut out = Vec::new();
         ProgramsText.programs(&programs(), &mut out).unwrap();
-        let text = anstream::adapter::strip_bytes(&out).to_string();
-        insta::assert_snapshot!(text);
+        let text = String::from_utf8(out).unwrap();
+        let text = anstream::adapter::strip_str(&text).to_string();
+        insta::assert_snapshot!(text, @r"
+             PID  PROGRAM                   HEAP  RECORDING
+               7  shop                  12.3 MiB  no
+            4711  a-longer-name\u{a}         0 B  /home/me/x.memprof
+            4712  b                            -  no
+            4713  c                          1 B  /home/me/x.memprof (paused)
+        Note: the heap (-) of a program that only counts is in its memory, which this user may not look at: be root.
+        ");
         let mut out = Vec::new();
         ProgramsText
             .programs(&Programs::default(), &mut out)

@@ -1,7 +1,7 @@
 //! A forked child that runs on has a recording of its own, into a file of its own.
 //!
 //! ```text
-//! fork ──▶ counts in private memory ──64 KiB──▶ records itself; the heap so far is "before the fork"
+//! fork ──▶ counts in private memory ──64 KiB──▶ records itself; heap so far: "before the fork"
 //!               └──executes a program, or ends: no file
 //! ```
 //! Most children execute another program at once: a shell's do so some hundred times a second. A

@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::AttachArgs;
-use crate::attach::{Asking, AttachError, Outcome, Process, Wish};
+use crate::attach::{Asking, AttachError, Outcome, RunningProcess, Wish};
 use crate::run::{ProfileOutput, Recorded, RunId, closing, note_sources};
 
 /// Between two looks for the answer.
@@ -24,7 +24,7 @@ const IDLE: Duration = Duration::from_millis(500);
 
 /// Has the recording begin or end, and says what was recorded.
 pub fn run(args: AttachArgs) -> anyhow::Result<ExitCode> {
-    let process = Process::open(args.pid)?;
+    let process = RunningProcess::open(args.pid)?;
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         flag::register(signal, Arc::clone(&stop))?;
@@ -52,7 +52,7 @@ pub fn run(args: AttachArgs) -> anyhow::Result<ExitCode> {
             path.display()
         );
     }
-    let Process { pid, name, .. } = &process;
+    let RunningProcess { pid, name, .. } = &process;
     say(&format!(
         "recording process {pid} ({name}) into {}",
         path.display()
@@ -76,7 +76,11 @@ pub fn run(args: AttachArgs) -> anyhow::Result<ExitCode> {
 }
 
 /// Asks, and waits until the program has answered, or the user gives up; gives the profile's path.
-fn settled(process: &Process, wish: &Wish, stop: &AtomicBool) -> Result<PathBuf, AttachError> {
+fn settled(
+    process: &RunningProcess,
+    wish: &Wish,
+    stop: &AtomicBool,
+) -> Result<PathBuf, AttachError> {
     let asking = Asking::begin(process.clone(), wish)?;
     let mut idle = Some(Instant::now() + IDLE);
     loop {
@@ -103,7 +107,7 @@ fn wait(pid: u32, time: Duration, stop: &AtomicBool) -> bool {
     let end = Instant::now() + time;
     while Instant::now() < end && !stop.load(Ordering::Relaxed) {
         if matches!(
-            Process::open(pid),
+            RunningProcess::open(pid),
             Err(AttachError::Ended { .. } | AttachError::NoProcess { .. })
         ) {
             return false;
