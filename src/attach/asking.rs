@@ -2,15 +2,20 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
 
 use profiler_alloc_format::control::{self, Control};
 
-use super::control::{Known, Memory, PagePlace};
+use super::control::{KnownPages, Memory, PagePlace};
 use super::maps::{self, seen_from_here};
 use super::{AttachError, RunningProcess};
 
 /// Most records of threads that are made to look.
 const MOST_THREADS: u64 = 1 << 16;
+
+/// How long a program may take to begin a recording.
+const AT_IT: Duration = Duration::from_millis(100);
 
 /// What is asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -36,7 +41,6 @@ pub struct Asking {
     process: RunningProcess,
     memory: Memory,
     place: PagePlace,
-    before: u64,
     number: u64,
     /// The path asked for, to be named if it cannot be made.
     pattern: PathBuf,
@@ -57,7 +61,7 @@ impl Asking {
                 return Err(AttachError::Ended { pid: process.pid });
             }
         };
-        let places = Known::default().find(&process, &mappings);
+        let places = KnownPages::default().find(&process, &mappings);
         if places.is_empty() {
             let RunningProcess { pid, name, .. } = process;
             return Err(AttachError::NoRecorder { pid, name });
@@ -72,8 +76,8 @@ impl Asking {
             process,
             memory,
             place,
-            before: page.answered,
-            number: control::next(page.answered),
+            // A request that was taken back may not have been passed over yet.
+            number: control::next(page.asked),
             pattern: PathBuf::new(),
         };
         asking.write(wish)?;
@@ -87,7 +91,7 @@ impl Asking {
         };
         let at = |offset: usize| self.place.address + offset as u64;
         let of = self.process.own_pid.to_le_bytes();
-        let words = [request.to_le_bytes(), of].concat();
+        let words = [request.to_le_bytes(), of, [0; 4], [0; 4]].concat();
         let number = self.number.to_le_bytes();
         let written = (self.memory.write(&text, at(control::TEXT_AT)))
             .and_then(|()| self.memory.write(&words, at(control::REQUEST_AT)))
@@ -129,15 +133,16 @@ impl Asking {
     /// # Errors
     /// As [`look`](Self::look), if the program was faster.
     pub fn give_up(&self) -> Result<Outcome, AttachError> {
-        let at = self.place.address + control::ASKED_AT as u64;
-        let written = self.memory.write(&self.before.to_le_bytes(), at);
+        // Of nobody from now on: the next thread that looks passes it over.
+        let at = self.place.address + control::ASKED_OF_AT as u64;
+        let written = self.memory.write(&[0; 4], at);
         written.map_err(|_| self.ended())?;
+        // One that looked a moment ago may be at it.
+        thread::sleep(AT_IT);
         let page = self.page()?;
         match page.answered == self.number {
             true => self.outcome(&page),
-            false => Err(AttachError::GivenUp {
-                pid: self.process.pid,
-            }),
+            false => Err(self.given_up()),
         }
     }
 
@@ -172,6 +177,7 @@ impl Asking {
                 name,
                 path: self.path(page),
             },
+            control::NONE => self.given_up(),
             control::NOT_ATTACHED => AttachError::NotAttached { pid, name },
             control::PRIVILEGED => AttachError::Privileged { pid, name },
             control::NO_MEMORY => AttachError::NoMemory { pid },
@@ -198,6 +204,12 @@ impl Asking {
         let path = bytes.split(|&byte| byte == 0).next()?;
         let path = (!path.is_empty()).then(|| crate::system::path(path))?;
         Some(seen_from_here(self.process.pid, &path))
+    }
+
+    fn given_up(&self) -> AttachError {
+        AttachError::GivenUp {
+            pid: self.process.pid,
+        }
     }
 
     fn ended(&self) -> AttachError {

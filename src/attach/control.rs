@@ -27,9 +27,9 @@ pub struct PagePlace {
 
 /// Where files have a control page, so that a library of many programs is read once.
 #[derive(Default)]
-pub struct Known(HashMap<((String, u64), u64), Option<u64>>);
+pub struct KnownPages(HashMap<((String, u64), u64), Option<u64>>);
 
-impl Known {
+impl KnownPages {
     /// The control pages of a process that has `mappings`: that of the program itself first.
     pub fn find(&mut self, process: &RunningProcess, mappings: &[Mapping]) -> Vec<PagePlace> {
         let program = fs::read_link(format!("/proc/{}/exe", process.pid)).ok();

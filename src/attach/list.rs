@@ -7,13 +7,13 @@ use std::path::PathBuf;
 use profiler_alloc_format::{Header, MAGIC, STATE_PAUSED, STATE_RECORDING};
 
 use super::RunningProcess;
-use super::control::{Known, Memory, remedy};
+use super::control::{KnownPages, Memory, remedy};
 use super::maps::{self, Mapping, seen_from_here};
 use crate::report::{ProgramState, Programs, RunningProgram};
 
 /// Lists them, in the order of their process numbers. What may not be looked at is left out.
 pub fn list() -> Programs {
-    let mut known = Known::default();
+    let mut known = KnownPages::default();
     let mut programs = Programs::default();
     for process in RunningProcess::all() {
         let Ok(mappings) = maps::of(process.pid) else {

@@ -7,8 +7,8 @@
 //! ```text
 //! memprof attach                        a thread of the program, on its slow path
 //! ──────────────                        ─────────────────────────────────────────
-//! text, request, asked_of
-//! asked = next(answered)
+//! text, request, asked_of, answer = NONE
+//! asked = next(asked)
 //! thresholds of all threads = 0         takes the slow path with its next operation
 //!                                       asked is not answered: begins or ends a recording
 //!                                       text, answer, error
@@ -52,8 +52,10 @@ const TEXT_WORDS: usize = 496;
 
 /// Where the text stands in the page.
 pub const TEXT_AT: usize = offset_of!(ControlCells, text);
-/// Where `request` and `asked_of` stand, side by side.
+/// Where `request`, `asked_of`, `answer` and `error` stand, side by side.
 pub const REQUEST_AT: usize = offset_of!(ControlCells, request);
+/// Where it stands of whom the request is; 0 takes the request back.
+pub const ASKED_OF_AT: usize = offset_of!(ControlCells, asked_of);
 /// Where the number of the request stands, which is written last.
 pub const ASKED_AT: usize = offset_of!(ControlCells, asked);
 /// Bytes from one thread's record to the next.
@@ -71,6 +73,8 @@ pub const BEGIN: u32 = 1;
 /// Request: end the recording that was begun in this way.
 pub const END: u32 = 2;
 
+/// No answer: the request was made of another process, or taken back.
+pub const NONE: u32 = 0;
 /// Answer: done. The text is the profile's path, from the program's root.
 pub const DONE: u32 = 1;
 /// Answer: a recording is under way, begun by the program, by `memprof run` or by another request.
