@@ -6,7 +6,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::cut::cut_middle;
 use super::escape::escape;
-use super::footer::{faults, noise, sampling, unfinished};
+use super::footer::{ends, faults, noise, sampling};
 use super::format;
 use super::style::TITLE;
 use super::tree_text::{metric_words, value};
@@ -189,7 +189,7 @@ fn saving(growth: Steps) -> String {
 }
 
 fn foot_of(types: &Types, out: &mut dyn Write) -> io::Result<()> {
-    if let Some(words) = unfinished(&types.recording) {
+    for words in ends(&types.recording) {
         writeln!(out, "{words}")?;
     }
     sampling(&types.sampling, out)?;
