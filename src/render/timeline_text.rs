@@ -105,7 +105,7 @@ impl TimelineText {
         if let Some(words) = unfinished(recording) {
             writeln!(out, "{words}")?;
         }
-        sampling(&timeline.sampling, out)?;
+        sampling(&timeline.sampling, &timeline.losses, out)?;
         faults(
             &timeline.unattributed,
             &timeline.losses,

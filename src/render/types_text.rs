@@ -192,7 +192,7 @@ fn foot_of(types: &Types, out: &mut dyn Write) -> io::Result<()> {
     if let Some(words) = unfinished(&types.recording) {
         writeln!(out, "{words}")?;
     }
-    sampling(&types.sampling, out)?;
+    sampling(&types.sampling, &types.losses, out)?;
     if !types.sampling.exact {
         let percent = NOISE * 100.0;
         writeln!(

@@ -18,7 +18,7 @@ pub(super) fn footer(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         return faults(&report.unattributed, &report.losses, &report.defects, out);
     }
     left_out(report, out)?;
-    sampling(&report.sampling, out)?;
+    sampling(&report.sampling, &report.losses, out)?;
     if !report.sampling.exact {
         let percent = NOISE * 100.0;
         writeln!(
