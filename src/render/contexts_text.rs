@@ -46,7 +46,7 @@ impl ContextsText {
         for words in ends(&report.recording) {
             writeln!(out, "{words}")?;
         }
-        sampling(&report.sampling, out)?;
+        sampling(&report.sampling, &report.losses, out)?;
         faults(&report.unattributed, &report.losses, &report.defects, out)
     }
 

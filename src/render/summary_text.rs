@@ -34,7 +34,7 @@ impl SummaryText {
         sizes(summary, out)?;
         threads(summary, out)?;
         heading("Recorder", out)?;
-        sampling(&summary.sampling, out)?;
+        sampling(&summary.sampling, &summary.losses, out)?;
         own_cost(summary, out)?;
         faults(
             &summary.unattributed,

@@ -192,7 +192,7 @@ fn foot_of(types: &Types, out: &mut dyn Write) -> io::Result<()> {
     for words in ends(&types.recording) {
         writeln!(out, "{words}")?;
     }
-    sampling(&types.sampling, out)?;
+    sampling(&types.sampling, &types.losses, out)?;
     noise(&types.sampling, out)?;
     faults(&types.unattributed, &types.losses, &types.defects, out)
 }

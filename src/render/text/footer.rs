@@ -57,7 +57,7 @@ pub(super) fn of_contexts(tables: &ContextTables, out: &mut dyn Write) -> io::Re
 }
 
 fn of_sampling(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    sampling(&report.sampling, out)?;
+    sampling(&report.sampling, &report.losses, out)?;
     noise(&report.sampling, out)
 }
 
