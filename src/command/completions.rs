@@ -9,7 +9,7 @@ use anyhow::Context;
 
 use super::load::Output;
 
-/// Print completions for a shell.
+/// Print completions for a shell
 ///
 /// bash: memprof completions bash > ~/.local/share/bash-completion/completions/memprof
 /// fish: memprof completions fish > ~/.config/fish/completions/memprof.fish
