@@ -24,6 +24,7 @@ mod page;
 pub(crate) mod shape;
 mod spans;
 mod style;
+mod summary_json;
 mod summary_text;
 mod temporary_text;
 mod text;
