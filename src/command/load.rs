@@ -2,8 +2,9 @@
 //! asked for.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime};
@@ -360,9 +361,8 @@ fn name(
     })
 }
 
-/// The profile in `folder` that was modified last; of a run with several, the one that began first,
-/// if it went on while the last one began: children, and libraries that record, begin after their
-/// program.
+/// The profile in `folder` that was modified last; of a run with several, the one of the program
+/// that used most memory, which is then said on stderr.
 pub fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
     let profiles = profiles(folder).context("cannot list the current folder")?;
     let Some(newest) = profiles.first() else {
@@ -370,12 +370,20 @@ pub fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
             "no *.{EXTENSION} file in this folder; record one with `memprof run -- PROGRAM`, or name a file"
         );
     };
-    let path = own_profile(&profiles).unwrap_or(newest);
-    Ok(path.strip_prefix(".").map_or(path.clone(), Path::to_owned))
+    let (path, of) = largest_of_run(&profiles).unwrap_or((newest, 1));
+    let path = path.strip_prefix(".").map_or(path.clone(), Path::to_owned);
+    if of > 1 {
+        let _ = writeln!(
+            io::stderr(),
+            "memprof: {} used most memory of the {of} profiles of this run; to see another, name it",
+            path.display()
+        );
+    }
+    Ok(path)
 }
 
-/// The program's own profile of the run that the first of `profiles` is of.
-fn own_profile(profiles: &[PathBuf]) -> Option<&PathBuf> {
+/// Of the run that the first of `profiles` is of, the one with most memory, and how many there are.
+fn largest_of_run(profiles: &[PathBuf]) -> Option<(&PathBuf, usize)> {
     let newest = header(profiles.first()?)?;
     let headers = profiles
         .iter()
@@ -383,13 +391,18 @@ fn own_profile(profiles: &[PathBuf]) -> Option<&PathBuf> {
     let of_run: Vec<_> = headers
         .filter(|(_, header)| header.run_id != 0 && header.run_id == newest.run_id)
         .collect();
-    let (path, first) = (of_run.iter()).min_by_key(|(_, header)| header.started_unix_ns)?;
-    let last_start = of_run
-        .iter()
-        .map(|(_, header)| header.started_unix_ns)
-        .max()?;
-    let end = first.started_unix_ns.saturating_add(first.updated_ns);
-    (end >= last_start).then_some(*path)
+    // What a forked child began with is its parent's too. Of equals the one that began first: a
+    // library that records begins after its program.
+    let own_peak = |header: &Header| match header.forked_from {
+        0 => header.peak as i64,
+        _ => (header.peak as i64).saturating_sub(header.heap_base as i64),
+    };
+    let rank = |(_, header): &&(_, Header)| (own_peak(header), Reverse(header.started_unix_ns));
+    let (path, _) = of_run.iter().max_by_key(rank)?;
+    // A copy is no other profile.
+    let identity = |(_, header): &(_, Header)| (header.pid, header.started_unix_ns);
+    let distinct: HashSet<_> = of_run.iter().map(identity).collect();
+    Some((*path, distinct.len()))
 }
 
 /// The header of the profile at `path`, if that is one.

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::escape::escape;
-use super::footer::{faults, sampling, unfinished};
+use super::footer::{ends, faults, sampling};
 use super::format;
 use super::style::TITLE;
 use super::tree_text::value;
@@ -43,10 +43,10 @@ impl ContextsText {
         if let Some(saw) = report.layer {
             writeln!(out, "Note: {}.", of_layer(saw))?;
         }
-        if let Some(words) = unfinished(&report.recording) {
+        for words in ends(&report.recording) {
             writeln!(out, "{words}")?;
         }
-        sampling(&report.sampling, out)?;
+        sampling(&report.sampling, &report.losses, out)?;
         faults(&report.unattributed, &report.losses, &report.defects, out)
     }
 

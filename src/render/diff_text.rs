@@ -275,7 +275,7 @@ pub(super) fn footer(diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
     }
     for (name, side) in [("Base", &diff.base), ("New", &diff.new)] {
         write!(out, "{name}: ")?;
-        footer::sampling(&side.sampling, out)?;
+        footer::sampling(&side.sampling, &side.losses, out)?;
         if side.source_changed {
             writeln!(
                 out,

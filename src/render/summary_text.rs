@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::contexts_text::{crowded, none};
 use super::escape::escape;
-use super::footer::{faults, sampling};
+use super::footer::{beginning, faults, sampling};
 use super::format::{self, bytes, count, date, exact_bytes, exact_size, seconds, size};
 use super::style::TITLE;
 use super::tree_text::value;
@@ -34,7 +34,7 @@ impl SummaryText {
         sizes(summary, out)?;
         threads(summary, out)?;
         heading("Recorder", out)?;
-        sampling(&summary.sampling, out)?;
+        sampling(&summary.sampling, &summary.losses, out)?;
         own_cost(summary, out)?;
         faults(
             &summary.unattributed,
@@ -161,9 +161,13 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
         exact_bytes(recording.peak),
         seconds(recording.peak_ns)
     )?;
+    let start = match recording.heap_at_start {
+        1.. => format!("before the {}", beginning(recording)),
+        _ => "at the start".to_owned(),
+    };
     writeln!(
         out,
-        "  heap in use  {} at the end, {} at the start",
+        "  heap in use  {} at the end, {} {start}",
         exact_bytes(recording.heap),
         bytes(recording.heap_at_start),
     )

@@ -20,6 +20,7 @@ use crate::lockfree::active::force_slow_path;
 use crate::lockfree::lazy_slice::LazySlice;
 use crate::lockfree::slot_pool::{self, SlotPool};
 use crate::sampling::fast_path;
+use crate::session::control_page;
 use crate::session::{self, Recorder};
 use crate::session::{context_counts, context_watch};
 
@@ -81,8 +82,16 @@ pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells>
     cells.last_contexts.store(0, Ordering::Relaxed);
     cells.stack_top.store(0, Ordering::Relaxed);
     match recorder {
-        Some(recorder) => recorder.on_join(cells),
-        None => reset_thresholds(cells),
+        Some(recorder) => {
+            let threads = &recorder.store.threads;
+            control_page::threads_are(threads.get(0), &recorder.store.header().thread_count);
+            recorder.on_join(cells);
+        }
+        None => {
+            let first = PRIVATE.get().and_then(|records| records.first());
+            control_page::threads_are(first, &PRIVATE_COUNT);
+            reset_thresholds(cells);
+        }
     }
     change_to(cells, recorder);
     slot::set_number(number).then_some(cells)

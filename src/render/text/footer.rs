@@ -4,17 +4,15 @@
 use std::io::{self, Write};
 
 use crate::render::escape::escape;
-use crate::render::footer::{faults, sampling};
+use crate::render::footer::{ends, faults, noise, sampling};
 use crate::render::format;
 use crate::render::style::GAP_MARK;
-use crate::report::{
-    Basis, ContextGroup, ContextTables, Figures, LeftOut, NOISE, Report, Scope, State, Table,
-};
+use crate::report::{Basis, ContextGroup, ContextTables, Figures, LeftOut, Report, Scope, Table};
 
 /// Writes it.
 pub(super) fn footer(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    if report.recording.state == State::Recording {
-        writeln!(out, "The program still runs, or was killed.")?;
+    for words in ends(&report.recording) {
+        writeln!(out, "{words}")?;
     }
     if report.basis == Basis::Counters {
         writeln!(out, "Exact: counted between the statements.")?;
@@ -41,8 +39,8 @@ pub(super) fn of_group(
 /// What stands below the tables of all contexts.
 pub(super) fn of_contexts(tables: &ContextTables, out: &mut dyn Write) -> io::Result<()> {
     let report = &tables.whole;
-    if report.recording.state == State::Recording {
-        writeln!(out, "The program still runs, or was killed.")?;
+    for words in ends(&report.recording) {
+        writeln!(out, "{words}")?;
     }
     if let Some(left_out) = tables.left_out {
         let key = escape(&tables.key);
@@ -59,15 +57,8 @@ pub(super) fn of_contexts(tables: &ContextTables, out: &mut dyn Write) -> io::Re
 }
 
 fn of_sampling(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    sampling(&report.sampling, out)?;
-    if !report.sampling.exact {
-        let percent = NOISE * 100.0;
-        writeln!(
-            out,
-            "`~` marks figures whose standard error is above {percent:.0} %."
-        )?;
-    }
-    Ok(())
+    sampling(&report.sampling, &report.losses, out)?;
+    noise(&report.sampling, out)
 }
 
 fn elsewhere(elsewhere: &Figures, scope: Scope, out: &mut dyn Write) -> io::Result<()> {
