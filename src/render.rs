@@ -25,6 +25,7 @@ mod programs;
 pub(crate) mod shape;
 mod spans;
 mod style;
+mod summary_json;
 mod summary_text;
 mod temporary_text;
 mod text;

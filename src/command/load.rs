@@ -221,11 +221,11 @@ impl StackArgs {
             );
         }
         let scope = if self.all { Scope::All } else { Scope::User };
-        let granularities = self.by.iter().filter_map(|by| match by {
+        let mut granularities = self.by.iter().filter_map(|by| match by {
             By::Granularity(granularity) => Some(*granularity),
             By::Key(_) => None,
         });
-        let granularity = granularities.last().unwrap_or_default();
+        let granularity = granularities.next_back().unwrap_or_default();
         let loaded = load_with(path, lookup)?;
         let key = self.key()?;
         if let Some(key) = key {

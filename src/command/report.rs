@@ -40,7 +40,8 @@ pub struct ReportArgs {
     /// Show a group of tables for each context of this key, such as route, most memory first
     #[arg(long, value_name = "KEY", conflicts_with = "exact")]
     by: Option<String>,
-    /// Show all functions, and with --by all contexts, not only those that hold 99 % of the peak and of the bytes allocated
+    /// Show all functions, and with --by all contexts, not only those that hold 99 % of the peak
+    /// and of the bytes allocated
     #[arg(long)]
     all_functions: bool,
     /// Show these lines of a function [default: context in text, all elsewhere and with --exact]

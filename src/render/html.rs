@@ -14,27 +14,14 @@ use super::format;
 use super::own_memory;
 use super::page::HtmlPage;
 use super::spans;
-use crate::report::{
-    ContextViews, Figures, Limits, Metric, Report, Stacks, Table, Timeline, Types,
-};
-use parts::{FrameData, Frames, PartData, Trees, TypeData};
+use crate::report::{ContextViews, Limits, Report, Stacks, Table, Timeline, Types};
+use parts::{FiguresData, FrameData, Frames, PartData, Trees, TypeData};
 
 const BODY: &str = include_str!("html/report.html");
 const SCRIPT: &str = concat!(include_str!("html/page.js"), include_str!("html/report.js"));
 
-/// What the page can switch between.
-const METRICS: [Metric; 4] = [
-    Metric::Peak,
-    Metric::Live,
-    Metric::Allocated,
-    Metric::Temporary,
-];
-
 /// Frames of each flamegraph of a context at most, of those of a whole profile.
 const PART_OF_FRAMES: usize = 8;
-/// Types at most.
-const TYPES: usize = 200;
-
 /// A page for the browser.
 #[derive(Clone, Copy, Debug)]
 pub struct Html<'a> {
@@ -132,7 +119,7 @@ impl Html<'_> {
                 "Cut: {more} more context{s} with fewer bytes cannot be chosen; `memprof contexts` lists them, `--context` shows one."
             ));
         }
-        let types = self.types.map(|types| TypeData::all(&types.rows, TYPES));
+        let types = self.types.map(|types| TypeData::all(&types.rows));
         ReportData {
             about: About::of(report),
             notes: notes.iter().map(|note| escape(note).into_owned()).collect(),
@@ -267,38 +254,6 @@ impl TableData {
             notes: table.notes.iter().map(note).collect(),
             total: FiguresData::of(&table.total),
             lines: lines.collect(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct FiguresData {
-    allocated: i64,
-    freed: i64,
-    live: i64,
-    peak: i64,
-    count: i64,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    noise: Vec<&'static str>,
-}
-
-impl FiguresData {
-    fn of(figures: &Figures) -> FiguresData {
-        let all = [
-            ("allocated", figures.allocated),
-            ("freed", figures.freed),
-            ("live", figures.live),
-            ("peak", figures.at_peak),
-            ("count", Metric::Count.blocks(figures)),
-        ];
-        let noise = all.into_iter().filter(|(_, figure)| figure.is_noise());
-        FiguresData {
-            allocated: figures.allocated.bytes,
-            freed: figures.freed.bytes,
-            live: figures.live.bytes,
-            peak: figures.at_peak.bytes,
-            count: figures.count,
-            noise: noise.map(|(name, _)| name).collect(),
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::attribution::Attribution;
 use super::extent::keep_holders;
-use super::tables::Found;
+use super::tables::StackTables;
 use super::{Extent, Figures, LeftOut, NoMatch, Report, Scope, Selection, Sort, Table};
 use crate::defect::Defect;
 use crate::profile::{Profile, Totals};
@@ -54,7 +54,7 @@ impl ContextTables {
         let groups = groups.map(|(context, stacks)| {
             let mut total = Totals::default();
             stacks.iter().for_each(|stack| total.add(&stack.totals));
-            let found = Found::of(profile, &stacks, symbols, &attribution);
+            let found = StackTables::of(profile, &stacks, symbols, &attribution);
             let mut tables = found.tables;
             tables.retain(Table::is_touched);
             ContextGroup {
@@ -66,7 +66,7 @@ impl ContextTables {
             }
         });
         let groups = groups.collect();
-        let found = Found::of(profile, &profile.stacks, symbols, &attribution);
+        let found = StackTables::of(profile, &profile.stacks, symbols, &attribution);
         ContextTables {
             key: key.to_owned(),
             groups,

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::attribution::Attribution;
-use super::tables::Found;
+use super::tables::StackTables;
 use super::types::TypeRows;
 use super::{Figures, Granularity, Metric, Scope, Stacks, Table, TypeRow};
 use crate::profile::{Profile, Totals};
@@ -63,7 +63,7 @@ impl ContextViews {
         let attribution = Attribution::new(profile, symbols, sources, Scope::User);
         let types = TypeRows::new(profile, symbols, &attribution);
         let views = parts.into_iter().map(|(key, context, stacks, total)| {
-            let mut tables = Found::of(profile, &stacks, symbols, &attribution).tables;
+            let mut tables = StackTables::of(profile, &stacks, symbols, &attribution).tables;
             tables.retain(Table::is_touched);
             let mut rows = types.of(&stacks);
             rows.sort_by_key(|row| Reverse(Metric::Peak.of(&row.figures).bytes));

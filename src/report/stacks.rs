@@ -9,18 +9,14 @@ mod builder;
 mod split;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::path::PathBuf;
 
-use builder::StacksBuilder;
 pub use split::Split;
 
-use super::attribution::Attribution;
 use super::{Figures, Loss, Metric, Recording, Sampling, Scope};
 use crate::defect::Defect;
-use crate::profile::{ContextPattern, Course, Profile, Stack, Totals};
-use crate::source::Sources;
-use crate::symbolize::{Origin, Symbols, crate_of};
+use crate::profile::{ContextPattern, Course, Profile};
+use crate::symbolize::{Origin, crate_of};
 
 /// What stands above all stacks without any frame of the user's own source.
 pub const OUTSIDE: &str = "(outside the program's own source)";
@@ -182,70 +178,6 @@ impl StackModule {
 }
 
 impl Stacks {
-    /// The stacks of a profile. `defects` are those of the stages before.
-    pub fn new(
-        profile: &Profile,
-        symbols: &Symbols,
-        sources: &mut Sources,
-        mut defects: Vec<Defect>,
-    ) -> Stacks {
-        let attribution = Attribution::new(profile, symbols, sources, Scope::User);
-        defects.append(&mut sources.take_defects());
-        let mut stacks = Stacks::of(profile, &profile.stacks, symbols, &attribution);
-        stacks.defects = defects;
-        stacks
-    }
-
-    /// Some stacks of a profile, in a tree that has no others.
-    pub(super) fn of(
-        profile: &Profile,
-        part: &[Stack],
-        symbols: &Symbols,
-        attribution: &Attribution,
-    ) -> Stacks {
-        let mut tree = StacksBuilder::new(profile, symbols, attribution);
-        let is_used = profile.nodes_of(part);
-        // Parents come before children, so a caller's node is known when its callee asks for it.
-        let mut ends: Vec<StackNodeId> = Vec::with_capacity(profile.nodes.len());
-        for (node, is_used) in profile.nodes.iter().zip(is_used) {
-            let caller = ends.get(node.parent as usize).copied().unwrap_or(0);
-            ends.push(match node.frame {
-                Some(frame) if is_used => tree.push(caller, frame),
-                _ => caller,
-            });
-        }
-        let mut sums: HashMap<StackNodeId, (Totals, Course)> = HashMap::new();
-        let mut total = Totals::default();
-        for stack in part {
-            let (sum, course) = sums.entry(ends[stack.node as usize]).or_default();
-            sum.add(&stack.totals);
-            course.add(&stack.course);
-            total.add(&stack.totals);
-        }
-        let mut stacks: Vec<StackTotal> = (sums.into_iter())
-            .map(|(node, (totals, course))| StackTotal {
-                node,
-                figures: Figures::of(&totals, None),
-                course,
-            })
-            .collect();
-        stacks.sort_by_key(|stack| stack.node);
-        Stacks {
-            recording: Recording::of(profile),
-            sampling: Sampling::of(profile),
-            scope: Scope::All,
-            frames: tree.frames,
-            nodes: tree.nodes,
-            stacks,
-            waypoints: profile.waypoints.clone(),
-            modules: StackModule::all(profile),
-            total: Figures::of(&total, None),
-            unattributed: Figures::of(&profile.unattributed, None),
-            losses: Loss::of(profile),
-            defects: Vec::new(),
-        }
-    }
-
     /// Gives what could be charged to no stack, and what has no frame, a stack of one frame: so
     /// that the stacks add up to the whole, and each can be shown.
     #[must_use]
@@ -306,8 +238,8 @@ impl Stacks {
 mod tests {
     use super::*;
     use crate::profile::{Frame, builder::Builder, parse};
-    use crate::source::Places;
-    use crate::symbolize::CodeFrame;
+    use crate::source::{Places, Sources};
+    use crate::symbolize::{CodeFrame, Symbols};
 
     #[test]
     fn addresses_on_one_line_are_one_frame_and_the_allocator_is_none() {

@@ -22,14 +22,14 @@ impl Report {
         defects: Vec<Defect>,
     ) -> Report {
         let attribution = Attribution::new(profile, symbols, sources, scope);
-        let found = Found::of(profile, &profile.stacks, symbols, &attribution);
+        let found = StackTables::of(profile, &profile.stacks, symbols, &attribution);
         Report::of(profile, found, sources, scope, defects)
     }
 
     /// The report of a whole profile, all of whose stacks had what was `found`.
     pub(super) fn of(
         profile: &Profile,
-        found: Found,
+        found: StackTables,
         sources: &mut Sources,
         scope: Scope,
         mut defects: Vec<Defect>,
@@ -54,21 +54,21 @@ impl Report {
 }
 
 /// What some stacks of a profile did.
-pub(super) struct Found {
+pub(super) struct StackTables {
     /// One for each function on them.
     pub tables: Vec<Table>,
     /// What they did without any function that has a table.
     pub elsewhere: Figures,
 }
 
-impl Found {
+impl StackTables {
     /// What `stacks` did, which are of `profile`.
     pub(super) fn of(
         profile: &Profile,
         stacks: &[Stack],
         symbols: &Symbols,
         attribution: &Attribution,
-    ) -> Found {
+    ) -> StackTables {
         let sums = sums::inclusive(profile, stacks, attribution);
         let mut own = vec![Totals::default(); attribution.table_count()];
         for (place, totals) in sums::exclusive(profile, stacks, symbols, attribution) {
@@ -77,7 +77,7 @@ impl Found {
             }
         }
         let tables = attribution.builders().iter().zip(&own);
-        Found {
+        StackTables {
             tables: (tables.map(|(builder, own)| table_of(builder, own, &sums))).collect(),
             elsewhere: Figures::of(&sums.elsewhere, None),
         }

@@ -30,6 +30,9 @@ fn idle() {
 }
 ";
 
+/// A function, and what was allocated on its lines.
+type LinesOf<'a> = (&'a str, Vec<(u32, i64)>);
+
 /// `/buy` keeps `kept` bytes and takes 500 for a moment, `/look` keeps 40, and 7 are of no route.
 fn program(kept: u64) -> Program {
     let mut program = Program::new(SOURCE);
@@ -88,7 +91,7 @@ fn each_context_has_its_own_tables_most_memory_first() {
         });
         (group.value.as_deref(), lines.collect())
     });
-    let groups: Vec<(Option<&str>, Vec<(&str, Vec<(u32, i64)>)>)> = groups.collect();
+    let groups: Vec<(Option<&str>, Vec<LinesOf>)> = groups.collect();
     let all = (1 << 20) + 500;
     assert_eq!(
         groups,

@@ -11,7 +11,7 @@ use super::scope::Scope;
 pub trait Around: Scope {
     /// The future is given up: `give_up` drops it.
     fn around_end(&mut self, give_up: impl FnOnce()) {
-        let _inside = Running::new(self);
+        let _inside = OnePoll::new(self);
         give_up();
     }
 }
@@ -19,14 +19,14 @@ pub trait Around: Scope {
 pin_project_lite::pin_project! {
     /// A future that is polled, and dropped, inside a scope.
     #[derive(Debug)]
-    pub struct Inside<S: Around, F> {
+    pub struct FutureInside<S: Around, F> {
         scope: S,
         // None once it has come to its end.
         #[pin]
         future: Option<F>,
     }
 
-    impl<S: Around, F> PinnedDrop for Inside<S, F> {
+    impl<S: Around, F> PinnedDrop for FutureInside<S, F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.future.is_some() {
@@ -37,17 +37,17 @@ pin_project_lite::pin_project! {
     }
 }
 
-impl<S: Around, F> Inside<S, F> {
+impl<S: Around, F> FutureInside<S, F> {
     /// `future` will run inside `scope`.
-    pub fn new(scope: S, future: F) -> Inside<S, F> {
-        Inside {
+    pub fn new(scope: S, future: F) -> FutureInside<S, F> {
+        FutureInside {
             scope,
             future: Some(future),
         }
     }
 }
 
-impl<S: Around, F: Future> Future for Inside<S, F> {
+impl<S: Around, F: Future> Future for FutureInside<S, F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
@@ -55,7 +55,7 @@ impl<S: Around, F: Future> Future for Inside<S, F> {
         let Some(future) = this.future.as_mut().as_pin_mut() else {
             return Poll::Pending;
         };
-        let running = Running::new(this.scope);
+        let running = OnePoll::new(this.scope);
         let result = future.poll(context);
         // What it still holds is freed inside the scope that took it.
         if result.is_ready() {
@@ -67,16 +67,16 @@ impl<S: Around, F: Future> Future for Inside<S, F> {
 }
 
 /// One poll.
-struct Running<'a, S: Scope + ?Sized>(&'a mut S);
+struct OnePoll<'a, S: Scope + ?Sized>(&'a mut S);
 
-impl<'a, S: Scope + ?Sized> Running<'a, S> {
+impl<'a, S: Scope + ?Sized> OnePoll<'a, S> {
     fn new(scope: &'a mut S) -> Self {
         scope.resume();
-        Running(scope)
+        OnePoll(scope)
     }
 }
 
-impl<S: Scope + ?Sized> Drop for Running<'_, S> {
+impl<S: Scope + ?Sized> Drop for OnePoll<'_, S> {
     fn drop(&mut self) {
         self.0.pause();
     }

@@ -2,9 +2,9 @@
 //!
 //! What a context holds is what was allocated while it was in force minus what was freed then, by
 //! all threads together, since the watch began. It is looked at whenever the counts of a context
-//! grow: see [`context_counts`](super::context_counts). While a context is watched, each thread that
-//! enters any takes the slow path at every operation until it has left it, so that these are exact;
-//! one that was inside already comes to it after 64 KiB at most.
+//! grow: see [`context_counts`](super::context_counts). While a context is watched, each thread
+//! that enters any takes the slow path at every operation until it has left it, so that these are
+//! exact; one that was inside already comes to it after 64 KiB at most.
 
 use core::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 

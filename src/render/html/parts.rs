@@ -4,10 +4,21 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Serialize;
 
-use super::{FiguresData, METRICS, TYPES};
 use crate::render::escape::escape;
 use crate::render::footer::cut_words;
-use crate::report::{CallTree, ContextView, Limits, Origin, StackFrame, Stacks, Table, TypeRow};
+use crate::report::{
+    CallTree, ContextView, Figures, Limits, Metric, Origin, StackFrame, Stacks, Table, TypeRow,
+};
+
+/// What the page can switch between.
+const METRICS: [Metric; 4] = [
+    Metric::Peak,
+    Metric::Live,
+    Metric::Allocated,
+    Metric::Temporary,
+];
+/// Types at most.
+const TYPES: usize = 200;
 
 /// Function, file, line, whether it is the user's own.
 pub type FrameData = (String, String, Option<u32>, bool);
@@ -61,6 +72,10 @@ impl Trees {
     }
 }
 
+/// Number among the tables of the whole, what the function did, and its lines: number among the
+/// table's, what they did.
+type PartOfTable = (usize, FiguresData, Vec<(usize, FiguresData)>);
+
 /// What was done in one context.
 #[derive(Serialize)]
 pub struct PartData {
@@ -68,9 +83,7 @@ pub struct PartData {
     /// `None`: in no context of the key.
     value: Option<String>,
     total: FiguresData,
-    /// Number among the tables of the whole, what the function did, and its lines: number among the
-    /// table's, what they did.
-    tables: Vec<(usize, FiguresData, Vec<(usize, FiguresData)>)>,
+    tables: Vec<PartOfTable>,
     trees: Trees,
     types: Vec<TypeData>,
 }
@@ -96,7 +109,7 @@ impl PartData {
             total: FiguresData::of(&view.total),
             tables: tables.collect(),
             trees: Trees::of(&view.stacks, limits, frames).0,
-            types: TypeData::all(&view.types, TYPES),
+            types: TypeData::all(&view.types),
         }
     }
 }
@@ -117,9 +130,9 @@ pub struct TypeData {
 }
 
 impl TypeData {
-    /// The first `most` of `rows`.
-    pub fn all(rows: &[TypeRow], most: usize) -> Vec<TypeData> {
-        rows.iter().take(most).map(TypeData::of).collect()
+    /// The first of `rows`.
+    pub fn all(rows: &[TypeRow]) -> Vec<TypeData> {
+        rows.iter().take(TYPES).map(TypeData::of).collect()
     }
 
     fn of(row: &TypeRow) -> TypeData {
@@ -134,6 +147,39 @@ impl TypeData {
             name: escape(&row.kind.short()).into_owned(),
             title: title.collect::<Vec<_>>().join("\n"),
             figures: FiguresData::of(&row.figures),
+        }
+    }
+}
+
+/// What was done somewhere.
+#[derive(Serialize)]
+pub struct FiguresData {
+    allocated: i64,
+    freed: i64,
+    live: i64,
+    peak: i64,
+    count: i64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    noise: Vec<&'static str>,
+}
+
+impl FiguresData {
+    pub fn of(figures: &Figures) -> FiguresData {
+        let all = [
+            ("allocated", figures.allocated),
+            ("freed", figures.freed),
+            ("live", figures.live),
+            ("peak", figures.at_peak),
+            ("count", Metric::Count.blocks(figures)),
+        ];
+        let noise = all.into_iter().filter(|(_, figure)| figure.is_noise());
+        FiguresData {
+            allocated: figures.allocated.bytes,
+            freed: figures.freed.bytes,
+            live: figures.live.bytes,
+            peak: figures.at_peak.bytes,
+            count: figures.count,
+            noise: noise.map(|(name, _)| name).collect(),
         }
     }
 }

@@ -3,10 +3,9 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::change::has_changed;
-use super::{Metric, Pair};
+use super::change::{Pair, has_changed};
 use crate::profile::{Profile, Totals};
-use crate::report::{Figures, Types};
+use crate::report::{Figures, Metric, Types};
 
 /// The contexts of a key, or the types, in two profiles.
 #[derive(Clone, PartialEq, Debug)]

@@ -2,19 +2,87 @@
 
 use std::collections::HashMap;
 
-use super::{FrameId, StackFrame, StackNode, StackNodeId};
-use crate::profile::{Frame, Profile};
+use super::{FrameId, StackFrame, StackModule, StackNode, StackNodeId, StackTotal, Stacks};
+use crate::defect::Defect;
+use crate::profile::{Course, Frame, Profile, Stack, Totals};
 use crate::report::attribution::Attribution;
-use crate::report::naming;
+use crate::report::{Figures, Loss, Recording, Sampling, Scope, naming};
+use crate::source::Sources;
 use crate::symbolize::{CodeFrameId, Origin, Symbols};
 
+impl Stacks {
+    /// The stacks of a profile. `defects` are those of the stages before.
+    pub fn new(
+        profile: &Profile,
+        symbols: &Symbols,
+        sources: &mut Sources,
+        mut defects: Vec<Defect>,
+    ) -> Stacks {
+        let attribution = Attribution::new(profile, symbols, sources, Scope::User);
+        defects.append(&mut sources.take_defects());
+        let mut stacks = Stacks::of(profile, &profile.stacks, symbols, &attribution);
+        stacks.defects = defects;
+        stacks
+    }
+
+    /// Some stacks of a profile, in a tree that has no others.
+    pub(in crate::report) fn of(
+        profile: &Profile,
+        part: &[Stack],
+        symbols: &Symbols,
+        attribution: &Attribution,
+    ) -> Stacks {
+        let mut tree = StacksBuilder::new(profile, symbols, attribution);
+        let is_used = profile.nodes_of(part);
+        // Parents come before children, so a caller's node is known when its callee asks for it.
+        let mut ends: Vec<StackNodeId> = Vec::with_capacity(profile.nodes.len());
+        for (node, is_used) in profile.nodes.iter().zip(is_used) {
+            let caller = ends.get(node.parent as usize).copied().unwrap_or(0);
+            ends.push(match node.frame {
+                Some(frame) if is_used => tree.push(caller, frame),
+                _ => caller,
+            });
+        }
+        let mut sums: HashMap<StackNodeId, (Totals, Course)> = HashMap::new();
+        let mut total = Totals::default();
+        for stack in part {
+            let (sum, course) = sums.entry(ends[stack.node as usize]).or_default();
+            sum.add(&stack.totals);
+            course.add(&stack.course);
+            total.add(&stack.totals);
+        }
+        let mut stacks: Vec<StackTotal> = (sums.into_iter())
+            .map(|(node, (totals, course))| StackTotal {
+                node,
+                figures: Figures::of(&totals, None),
+                course,
+            })
+            .collect();
+        stacks.sort_by_key(|stack| stack.node);
+        Stacks {
+            recording: Recording::of(profile),
+            sampling: Sampling::of(profile),
+            scope: Scope::All,
+            frames: tree.frames,
+            nodes: tree.nodes,
+            stacks,
+            waypoints: profile.waypoints.clone(),
+            modules: StackModule::all(profile),
+            total: Figures::of(&total, None),
+            unattributed: Figures::of(&profile.unattributed, None),
+            losses: Loss::of(profile),
+            defects: Vec::new(),
+        }
+    }
+}
+
 /// The tree in the making.
-pub(super) struct StacksBuilder<'a> {
+struct StacksBuilder<'a> {
     symbols: &'a Symbols,
     attribution: &'a Attribution,
     module_count: usize,
-    pub(super) frames: Vec<StackFrame>,
-    pub(super) nodes: Vec<StackNode>,
+    frames: Vec<StackFrame>,
+    nodes: Vec<StackNode>,
     children: HashMap<(StackNodeId, FrameId), StackNodeId>,
     by_text: HashMap<(String, String, Option<u32>, u16), FrameId>,
     by_code: Vec<Option<FrameId>>,
@@ -23,7 +91,7 @@ pub(super) struct StacksBuilder<'a> {
 }
 
 impl<'a> StacksBuilder<'a> {
-    pub(super) fn new(
+    fn new(
         profile: &Profile,
         symbols: &'a Symbols,
         attribution: &'a Attribution,
@@ -46,7 +114,7 @@ impl<'a> StacksBuilder<'a> {
     }
 
     /// The node of `frame` called from `caller`.
-    pub(super) fn push(&mut self, caller: StackNodeId, frame: Frame) -> StackNodeId {
+    fn push(&mut self, caller: StackNodeId, frame: Frame) -> StackNodeId {
         let symbols = self.symbols;
         if frame == Frame::ELIDED {
             let elided = self.elided();

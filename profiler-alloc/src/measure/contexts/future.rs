@@ -5,7 +5,7 @@ use core::pin::Pin;
 use core::task::Poll;
 
 use super::visit::{Continued, Visit};
-use crate::measure::inside::{Around, Inside};
+use crate::measure::inside::{Around, FutureInside};
 use crate::measure::scope::{Entered, Scope};
 
 pin_project_lite::pin_project! {
@@ -15,14 +15,14 @@ pin_project_lite::pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct WithinContext<F> {
         #[pin]
-        inside: Inside<Visiting, F>,
+        inside: FutureInside<Visiting, F>,
     }
 }
 
 impl<F> WithinContext<F> {
     pub(super) fn new(visiting: Visiting, future: F) -> WithinContext<F> {
         WithinContext {
-            inside: Inside::new(visiting, future),
+            inside: FutureInside::new(visiting, future),
         }
     }
 }

@@ -25,7 +25,7 @@ use super::model::{Caller, CollectOptions, OpenedAt, Origin, Place, StatementRun
 #[cfg(feature = "sqlx")]
 use crate::counters::thread_counts::Lent;
 use crate::counters::thread_counts::Untracked;
-use crate::measure::inside::{Around, Inside};
+use crate::measure::inside::{Around, FutureInside};
 use crate::measure::scope::Scope;
 
 /// One call of a scope.
@@ -298,7 +298,7 @@ impl Handle {
     pub fn carry<F: Future>(&self, future: F) -> Carried<F> {
         let visit = self.0.clone().map(FrameVisit::new);
         Carried {
-            inside: Inside::new(Carrying(visit), future),
+            inside: FutureInside::new(Carrying(visit), future),
         }
     }
 }
@@ -309,7 +309,7 @@ pin_project_lite::pin_project! {
     #[must_use = "futures do nothing unless polled"]
     pub struct Carried<F> {
         #[pin]
-        inside: Inside<Carrying, F>,
+        inside: FutureInside<Carrying, F>,
     }
 }
 
