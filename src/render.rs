@@ -58,10 +58,13 @@ pub use tree_text::TreeText;
 pub use types_json::{TypesCsv, TypesJson};
 pub use types_text::TypesText;
 
-use crate::report::Report;
+use crate::report::{ContextTables, Report};
 
 /// A form that a report can take.
 pub trait Renderer {
     /// Writes `report` to `out`.
     fn report(&self, report: &Report, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Writes the reports of each context to `out`.
+    fn by_context(&self, tables: &ContextTables, out: &mut dyn Write) -> io::Result<()>;
 }

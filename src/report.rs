@@ -9,6 +9,8 @@ mod attribution;
 mod call_tree;
 mod calls;
 mod changes;
+mod context_tables;
+mod context_views;
 mod contexts;
 pub mod diff;
 mod exact;
@@ -37,6 +39,8 @@ pub use crate::profile::Loss;
 pub use about::{Recording, Sampling};
 pub use call_tree::{CallNode, CallTree, Cut, Limits};
 pub use calls::{Calls, Location, LocationNode, StackPart};
+pub use context_tables::{ContextGroup, ContextTables};
+pub use context_views::{ContextView, ContextViews};
 pub use contexts::{Asked, ContextKey, ContextLine, ContextRow, ContextsReport, LayerSaw};
 pub use figures::{Bytes, CountErrors, Figures, NOISE};
 pub use leak::LeakGrowth;
@@ -49,7 +53,7 @@ pub use select::{Extent, Filter, Lines, NoMatch, Selection};
 pub use sites::{Age, Site};
 pub use sort::Sort;
 pub use stacks::{
-    FrameId, OUTSIDE, StackFrame, StackModule, StackNode, StackNodeId, StackTotal, Stacks,
+    FrameId, OUTSIDE, Split, StackFrame, StackModule, StackNode, StackNodeId, StackTotal, Stacks,
 };
 pub use summary::{OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 

@@ -6,6 +6,7 @@
 mod elsewhere;
 mod line_table;
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -156,6 +157,47 @@ fn async_bodies_keep_them_too() {
     let lines = ["let taken", "drop(taken)"];
     assert_eq!(table.increments(lines), [3 << 20, -(3 << 20)]);
     assert_eq!(table.0.lines.last().unwrap().contents.as_deref(), Some("}"));
+}
+
+/// `tracing` knows a function that ends with an `async move` block, and puts its own around that
+/// alone: what is written stands in two blocks.
+#[tracing::instrument(skip_all)]
+#[profile]
+fn gives_a_future(n: usize) -> impl Future<Output = usize> {
+    let a = vec![1u8; n];
+    async move {
+        let b = vec![2u8; 2 * n];
+        yield_now().await;
+        a.len() + b.len()
+    }
+}
+
+#[tracing::instrument(skip_all)]
+#[profile]
+#[query_profiler]
+fn gives_a_boxed_one(kept: Vec<u8>) -> Pin<Box<dyn Future<Output = usize> + Send>> {
+    ask(1);
+    Box::pin(async move {
+        ask(2);
+        yield_now().await;
+        let b = vec![2u8; 2 * kept.len()];
+        ask(3);
+        kept.len() + b.len()
+    })
+}
+
+#[test]
+fn a_future_that_is_given_keeps_the_lines_before_it_and_its_own() {
+    assert_eq!(block_on(gives_a_future(1000)), 3000);
+    let table = LineTable::of("gives_a_future");
+    let lines = ["let a", "let b", "a.len()", "}"];
+    assert_eq!(table.increments(lines), [1000, 2000, 0, -3000]);
+    let report = queries_of("gives_a_boxed_one", || {
+        assert_eq!(block_on(gives_a_boxed_one(vec![1; 50])), 150);
+    });
+    assert_eq!(lines_of(&report), [0, 2, 5]);
+    let table = LineTable::of("gives_a_boxed_one");
+    assert_eq!(table.increment("let b"), Some(100));
 }
 
 #[tracing::instrument(skip_all)]

@@ -276,6 +276,11 @@ fn loads_boxed(size: usize) -> BoxFuture<'static, usize> {
     Box::pin(async move { block(size).len() })
 }
 
+#[budget(max_heap = "1 KiB", max_allocations = 0)]
+fn loads_unpinned(size: usize) -> Box<dyn Future<Output = usize>> {
+    Box::new(async move { block(size).len() })
+}
+
 #[budget(max_heap = "1 KiB", call_only)]
 fn starts_to_load() -> BoxFuture<'static, usize> {
     Box::pin(async { block(1 << 20).len() })
@@ -291,6 +296,12 @@ fn budgets_are_checked_over_the_polls() {
     assert!(catch_unwind(|| at_once(loads_boxed(1))).is_err());
     // The box that holds the future is not what the future does.
     assert_eq!(at_once(loads_boxed(0)), 0);
+    let broken = catch_unwind(|| at_once(Box::into_pin(loads_unpinned(1 << 20))));
+    let text = *broken.unwrap_err().downcast::<String>().unwrap();
+    assert!(
+        text.contains("max_heap: limit 1.0 KiB (1024 B), used 1.0 MiB"),
+        "{text}"
+    );
     assert_eq!(at_once(starts_to_load()), 1 << 20);
     // A future that is dropped without a poll has done nothing.
     drop(loads());

@@ -12,6 +12,7 @@ pub mod attach;
 mod capture;
 mod clock;
 pub mod context_counts;
+pub mod context_watch;
 pub mod control_page;
 mod file_contexts;
 mod for_children;

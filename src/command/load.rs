@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
@@ -15,7 +16,7 @@ use profiler_alloc_format::{EXTENSION, Header, MAGIC};
 pub use super::output::Output;
 use crate::defect::Defect;
 use crate::profile::{self, ContextPattern, Profile};
-use crate::report::{CallTree, Calls, Filter, Granularity, Limits, Metric, Scope, Stacks};
+use crate::report::{CallTree, Calls, Filter, Granularity, Limits, Metric, Scope, Split, Stacks};
 use crate::source::{PathMap, Places, Sources};
 use crate::symbolize::{self, Pattern, Symbols, symbolize};
 use crate::system::terminal_columns;
@@ -94,6 +95,20 @@ impl Loaded {
             _ => stacks.restricted(scope, granularity),
         }
     }
+
+    /// Its stacks, split up.
+    pub fn split(mut self, split: Split<'_>) -> Stacks {
+        if split.types {
+            self.symbols.add_instances(&self.profile);
+        }
+        Stacks::split(
+            &self.profile,
+            &self.symbols,
+            &mut self.sources,
+            self.defects,
+            split,
+        )
+    }
 }
 
 /// Options that say which lines are listed.
@@ -144,12 +159,50 @@ pub struct StackArgs {
     /// Show the frames of dependencies and std too, not only the first one that the program calls
     #[arg(long)]
     pub all: bool,
-    /// Make a frame of every line, or one of each function
-    #[arg(long, value_enum, default_value_t, value_name = "GRANULARITY")]
-    pub by: Granularity,
+    /// Make a frame of every `line` [default] or one of each `function`; or put the contexts of a
+    /// key outermost, such as route; may be given several times
+    #[arg(long, value_name = "line|function|KEY")]
+    pub by: Vec<By>,
+    /// Put what the blocks are innermost: `Vec<Order>`, `String`
+    #[arg(long)]
+    pub types: bool,
+}
+
+/// What stacks are split up by.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum By {
+    /// Frames as fine as this.
+    Granularity(Granularity),
+    /// A frame for each context of a key, outermost.
+    Key(String),
+}
+
+impl FromStr for By {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<By, Self::Err> {
+        Ok(match text {
+            "line" => By::Granularity(Granularity::Line),
+            "function" => By::Granularity(Granularity::Function),
+            key => By::Key(key.to_owned()),
+        })
+    }
 }
 
 impl StackArgs {
+    /// The key whose contexts are outermost.
+    fn key(&self) -> anyhow::Result<Option<&str>> {
+        let mut keys = self.by.iter().filter_map(|by| match by {
+            By::Key(key) => Some(&**key),
+            By::Granularity(_) => None,
+        });
+        let key = keys.next();
+        if let Some((key, other)) = key.zip(keys.next()) {
+            bail!("stacks are split up by the contexts of one key, not by {key} and {other}");
+        }
+        Ok(key)
+    }
+
     /// The stacks and the tree that are asked for.
     pub fn tree(&self, input: &Input, limits: Limits) -> anyhow::Result<(Stacks, CallTree)> {
         self.tree_of(&input.path()?, &input.lookup, limits)
@@ -168,8 +221,25 @@ impl StackArgs {
             );
         }
         let scope = if self.all { Scope::All } else { Scope::User };
+        let granularities = self.by.iter().filter_map(|by| match by {
+            By::Granularity(granularity) => Some(*granularity),
+            By::Key(_) => None,
+        });
+        let granularity = granularities.last().unwrap_or_default();
         let loaded = load_with(path, lookup)?;
-        let stacks = loaded.stacks(scope, self.by);
+        let key = self.key()?;
+        if let Some(key) = key {
+            loaded.profile.check_key(key)?;
+        }
+        let stacks = match key.is_some() || self.types {
+            true => loaded.split(Split {
+                key,
+                types: self.types,
+                scope,
+                granularity,
+            }),
+            false => loaded.stacks(scope, granularity),
+        };
         let tree = CallTree::new(&stacks, self.of, self.inverted, limits);
         Ok((stacks, tree))
     }
@@ -219,6 +289,11 @@ pub fn current_dir() -> anyhow::Result<PathBuf> {
 
 /// Reads and symbolizes the profile at `path`, as `lookup` says.
 pub fn load_with(path: &Path, lookup: &Lookup) -> anyhow::Result<Loaded> {
+    load_from(path, lookup.places()?, lookup)
+}
+
+/// The same of a profile whose source is in `places`. Long work is shown on a terminal.
+pub fn load_from(path: &Path, places: Places, lookup: &Lookup) -> anyhow::Result<Loaded> {
     let (mut profile, mut defects) = profile::read(path)?;
     profile.select_contexts(&lookup.contexts)?;
     let shown = lookup.contexts.iter().map(|context| Defect::OnlyContext {
@@ -227,23 +302,11 @@ pub fn load_with(path: &Path, lookup: &Lookup) -> anyhow::Result<Loaded> {
     defects.extend(shown);
     name(
         (profile, defects),
-        lookup.places()?,
+        places,
         &lookup.path_map,
         lookup.force,
         &lookup.own,
     )
-}
-
-/// Reads and symbolizes the profile at `path`, whose source is in `places` and whose program was
-/// moved as `programs` say. Long work is shown on a terminal.
-pub fn load(
-    path: &Path,
-    places: Places,
-    programs: &[PathMap],
-    force: bool,
-    own: &Own,
-) -> anyhow::Result<Loaded> {
-    name(profile::read(path)?, places, programs, force, own)
 }
 
 /// Symbolizes a profile that was read.

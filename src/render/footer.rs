@@ -13,14 +13,8 @@ pub(super) fn footer(stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
     for words in ends(&stacks.recording) {
         writeln!(out, "{words}")?;
     }
-    sampling(&stacks.sampling, out)?;
-    if !stacks.sampling.exact {
-        let percent = NOISE * 100.0;
-        writeln!(
-            out,
-            "`~` marks figures whose standard error is above {percent:.0} %."
-        )?;
-    }
+    sampling(&stacks.sampling, &stacks.losses, out)?;
+    noise(&stacks.sampling, out)?;
     faults(&stacks.unattributed, &stacks.losses, &stacks.defects, out)
 }
 
@@ -35,7 +29,7 @@ pub(super) fn footer_lines(stacks: &Stacks) -> Vec<String> {
         &mut text,
     );
     let mut lines = Vec::new();
-    let _ = sampling(&stacks.sampling, &mut lines);
+    let _ = sampling(&stacks.sampling, &stacks.losses, &mut lines);
     lines.extend(text);
     let lines = String::from_utf8_lossy(&lines).into_owned();
     let ends = ends(&stacks.recording).into_iter();
@@ -80,10 +74,18 @@ pub(super) fn cut_words(cut: Cut, whole: i64) -> Option<String> {
     ))
 }
 
-/// Says how allocations were sampled.
-pub(super) fn sampling(sampling: &Sampling, out: &mut dyn Write) -> io::Result<()> {
+/// Says how allocations were sampled. Where some of that was lost, the lines are not exact.
+pub(super) fn sampling(
+    sampling: &Sampling,
+    losses: &[Loss],
+    out: &mut dyn Write,
+) -> io::Result<()> {
     if sampling.exact {
-        return writeln!(out, "Sampling: exact; every allocation was recorded.");
+        let words = match losses {
+            [] => "Sampling: exact; every allocation was recorded.",
+            _ => "Sampling: every allocation was recorded, with losses.",
+        };
+        return writeln!(out, "{words}");
     }
     let last = match sampling.interval {
         0 => "every allocation".to_owned(),
@@ -108,6 +110,18 @@ pub(super) fn sampling(sampling: &Sampling, out: &mut dyn Write) -> io::Result<(
         "Sampling: {interval}; {} allocations and {} frees sampled.",
         Count(sampling.alloc_samples),
         Count(sampling.free_samples),
+    )
+}
+
+/// Says what the mark `~` means; nothing where no figure can have it.
+pub(super) fn noise(sampling: &Sampling, out: &mut dyn Write) -> io::Result<()> {
+    if sampling.exact {
+        return Ok(());
+    }
+    let percent = NOISE * 100.0;
+    writeln!(
+        out,
+        "`~` marks figures whose standard error is above {percent:.0} %."
     )
 }
 

@@ -52,7 +52,7 @@ impl LiveText {
 
 /// How the program is sampled, what was lost, and what is wrong.
 pub fn live_faults(live: &Live, out: &mut dyn Write) -> io::Result<()> {
-    sampling(&live.sampling, out)?;
+    sampling(&live.sampling, &live.losses, out)?;
     faults(&live.unattributed, &live.losses, &live.defects, out)
 }
 

@@ -244,7 +244,7 @@ fn legend(rss: bool, svg: &mut String) -> std::fmt::Result {
 fn notes(timeline: &Timeline) -> Vec<String> {
     let mut text = Vec::new();
     // Writing to memory does not fail.
-    let _ = sampling(&timeline.sampling, &mut text);
+    let _ = sampling(&timeline.sampling, &timeline.losses, &mut text);
     let _ = faults(
         &timeline.unattributed,
         &timeline.losses,

@@ -105,7 +105,7 @@ impl TimelineText {
         for words in ends(recording) {
             writeln!(out, "{words}")?;
         }
-        sampling(&timeline.sampling, out)?;
+        sampling(&timeline.sampling, &timeline.losses, out)?;
         faults(
             &timeline.unattributed,
             &timeline.losses,

@@ -6,11 +6,11 @@ use unicode_width::UnicodeWidthStr;
 
 use super::cut::cut_middle;
 use super::escape::escape;
-use super::footer::{ends, faults, sampling};
+use super::footer::{ends, faults, noise, sampling};
 use super::format;
 use super::style::TITLE;
 use super::tree_text::{metric_words, value};
-use crate::report::{Bytes, Figures, Metric, NOISE, Steps, TypeRow, Types};
+use crate::report::{Bytes, Figures, Metric, Steps, TypeRow, Types};
 
 /// Columns of a name that are shown however narrow the terminal is.
 const LEAST: usize = 24;
@@ -192,13 +192,7 @@ fn foot_of(types: &Types, out: &mut dyn Write) -> io::Result<()> {
     for words in ends(&types.recording) {
         writeln!(out, "{words}")?;
     }
-    sampling(&types.sampling, out)?;
-    if !types.sampling.exact {
-        let percent = NOISE * 100.0;
-        writeln!(
-            out,
-            "`~` marks figures whose standard error is above {percent:.0} %."
-        )?;
-    }
+    sampling(&types.sampling, &types.losses, out)?;
+    noise(&types.sampling, out)?;
     faults(&types.unattributed, &types.losses, &types.defects, out)
 }

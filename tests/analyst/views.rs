@@ -541,7 +541,11 @@ fn losses_are_on_every_view_with_their_reasons() {
             let plain = anstream_free(&view);
             let lines = plain.lines().map(|line| line.trim().to_owned());
             let lost = lines.filter_map(|line| Some(line.strip_prefix("Lost: ")?.to_owned()));
-            lost.collect()
+            let lost: Vec<String> = lost.collect();
+            // What has losses is not called exact.
+            let is_called_exact = plain.contains("Sampling: exact");
+            assert!(lost.is_empty() || !is_called_exact, "{plain}");
+            lost
         })
     };
     assert!(lost_on(&profile).iter().all(Vec::is_empty));

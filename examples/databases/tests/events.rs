@@ -1,6 +1,6 @@
 //! What clients tell `tracing` of their queries, as it was recorded from sqlx 0.9.0, toasty 0.11.0,
-//! libsql 0.10.0, and mysql_async 0.37.1 with MariaDB 10.11, and as the source of turso 0.8.3 has
-//! it. With the clients themselves: `examples/clients`.
+//! libsql 0.10.0, turso 0.8.3, and mysql_async 0.37.1 with MariaDB 10.11. With clients themselves:
+//! `examples/clients`.
 
 #![forbid(unsafe_code)]
 
@@ -61,6 +61,11 @@ fn by_events() {
     tracing::trace!(target: "libsql::connection", "executing batch `SELECT 1; SELECT 2`");
     tracing::trace!(target: "libsql::connection", "starting deferred transaction");
     tracing::debug!(target: "turso_core::connection", "Preparing: SELECT 3");
+    // What it asks for itself when it has made a table.
+    tracing::debug!(
+        target: "turso_core::connection",
+        "Preparing: SELECT * FROM sqlite_schema WHERE tbl_name = 'secret' AND type != 'trigger'"
+    );
     tracing::debug!(target: "turso_core::connection", "Starting trigger execution: t");
     tracing::debug!(target: "elsewhere", "Preparing: SELECT 4");
     sqlx(
@@ -85,6 +90,7 @@ fn events_of_other_clients_are_queries() {
         "SELECT a FROM t",
     ];
     assert_eq!(statements(&report), expected, "{report}");
+    assert_eq!(report.of_libraries.len(), 1, "{report}");
     let [toasty, failed, libsql, _, turso, sqlx, _] = &report.queries[..] else {
         unreachable!("seven, as above")
     };

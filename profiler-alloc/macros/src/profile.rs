@@ -129,20 +129,35 @@ fn instrument(function: &mut ItemFn, shared: &Shared, returned: &Returned, optio
         let mut counting = Counting { slots, private };
         Probes::new(&mut counting, returned, &place).function(body, first);
     });
-    let items = items(krate, &slots, &[label, here], &place, options);
+    let table = TableOf {
+        label,
+        here,
+        place: &place,
+        is_written: place.is_of(&function.sig),
+    };
+    let items = items(krate, &slots, &table, options);
     let stmts = core::mem::take(&mut function.block.stmts);
     let block: Block = syn::parse_quote_spanned!(Span::mixed_site()=> { #items #(#stmts)* });
     function.block.stmts = block.stmts;
 }
 
+/// What a table is of.
+struct TableOf<'a> {
+    label: TokenStream,
+    here: TokenStream,
+    place: &'a Place,
+    /// The function is written there.
+    is_written: bool,
+}
+
 /// The table and the thread-local of a function.
-fn items(
-    krate: &Path,
-    slots: &Slots,
-    [label, here]: &[TokenStream; 2],
-    place: &Place,
-    options: &Options,
-) -> TokenStream {
+fn items(krate: &Path, slots: &Slots, table: &TableOf<'_>, options: &Options) -> TokenStream {
+    let TableOf {
+        label,
+        here,
+        place,
+        is_written,
+    } = table;
     let (first, last) = place.lines;
     let file = place.file();
     let private = quote!(#krate::measure::private);
@@ -169,6 +184,7 @@ fn items(
             file: #file,
             manifest_dir: ::core::option_env!("CARGO_MANIFEST_DIR"),
             span: (#first, #last),
+            is_written: #is_written,
             lines: &[#(#lines),*],
             source: #source,
             source_hash: #hash,
@@ -239,8 +255,13 @@ pub fn block(input: TokenStream) -> Result<TokenStream> {
     };
     Probes::new(&mut counting, &Returned::Value, &place).body(&mut block, first, last);
     let label = quote!(::core::concat!(::core::module_path!(), "::", #label));
-    let here = quote!(::core::option::Option::None);
-    let items = items(&krate, &slots, &[label, here], &place, &Options::default());
+    let table = TableOf {
+        label,
+        here: quote!(::core::option::Option::None),
+        place: &place,
+        is_written: true,
+    };
+    let items = items(&krate, &slots, &table, &Options::default());
     let stmts = &block.stmts;
     Ok(quote_spanned! {Span::mixed_site()=> {
         #items

@@ -27,6 +27,8 @@ pub enum Returned {
     Pinned(Option<Box<Type>>),
     /// `Box<dyn Future + Unpin>`.
     Boxed,
+    /// `Box<dyn Future>`, which is one when it is pinned.
+    Unpinned,
 }
 
 const FUTURES: [&str; 1] = ["Future"];
@@ -61,6 +63,10 @@ pub fn of(attribute: &str, shared: &Shared, signature: &Signature) -> Result<Ret
             let instead = "write an `async fn` or return `impl Future<Output = …>`";
             return refused("the polls of what this becomes", instead);
         }
+        Kind::OtherTrait => {
+            let instead = "write an `async fn` or return `impl Future<Output = …>`";
+            return refused("the polls of a future that has another trait", instead);
+        }
     }
     let mut inside = FindInside(false);
     inside.visit_type_mut(&mut ty.clone());
@@ -75,6 +81,8 @@ enum Kind {
     Known(Returned),
     Stream,
     IntoFuture,
+    /// `impl FusedFuture`: what is put around its polls would have to be one, too.
+    OtherTrait,
     Other,
 }
 
@@ -92,6 +100,9 @@ fn kind_of(ty: &Type) -> Kind {
         }
         Type::ImplTrait(inner) if has(&inner.bounds, &STREAMS) => Kind::Stream,
         Type::ImplTrait(inner) if has(&inner.bounds, &["IntoFuture"]) => Kind::IntoFuture,
+        Type::ImplTrait(inner) if names(&inner.bounds).any(|name| name.ends_with("Future")) => {
+            Kind::OtherTrait
+        }
         Type::Path(inner) => kind_of_path(&inner.path),
         _ => Kind::Other,
     }
@@ -107,7 +118,15 @@ fn kind_of_path(path: &Path) -> Kind {
         return Kind::Stream;
     }
     let (boxed, returned) = match (name.as_str(), argument(path)) {
-        ("Box", Some(inner)) => (Some(inner), Returned::Boxed),
+        ("Box", Some(inner)) => {
+            let is_unpin =
+                matches!(inner, Type::TraitObject(object) if has(&object.bounds, &["Unpin"]));
+            let returned = match is_unpin {
+                true => Returned::Boxed,
+                false => Returned::Unpinned,
+            };
+            (Some(inner), returned)
+        }
         ("Pin", Some(Type::Path(inner)))
             if inner
                 .path
@@ -150,13 +169,15 @@ fn last_argument(path: &Path) -> Option<Type> {
     }
 }
 
-fn has(bounds: &Bounds, names: &[&str]) -> bool {
-    bounds.iter().any(|bound| match bound {
-        TypeParamBound::Trait(bound) => {
-            let last = bound.path.segments.last();
-            last.is_some_and(|last| names.iter().any(|name| last.ident == name))
-        }
-        _ => false,
+fn has(bounds: &Bounds, wanted: &[&str]) -> bool {
+    names(bounds).any(|name| wanted.contains(&name.as_str()))
+}
+
+/// The names of the traits among the bounds.
+fn names(bounds: &Bounds) -> impl Iterator<Item = String> {
+    bounds.iter().filter_map(|bound| match bound {
+        TypeParamBound::Trait(bound) => Some(bound.path.segments.last()?.ident.to_string()),
+        _ => None,
     })
 }
 
@@ -235,6 +256,7 @@ impl Returned {
             Returned::Value | Returned::Future(_) => future,
             Returned::Pinned(_) => quote!(::std::boxed::Box::pin(#future)),
             Returned::Boxed => quote!(::std::boxed::Box::new(::std::boxed::Box::pin(#future))),
+            Returned::Unpinned => quote!(::std::boxed::Box::new(#future)),
         }
     }
 
@@ -249,6 +271,9 @@ impl Returned {
         match (self, output) {
             (Returned::Future(Some(result)), _) => {
                 quote!(#private::make::<#result, _, _>(move || { #body }))
+            }
+            (Returned::Unpinned, ReturnType::Type(_, ty)) => {
+                quote!(::std::boxed::Box::into_pin((move || -> #ty { #body })()))
             }
             (_, ReturnType::Type(_, ty)) if !has_impl(ty) => {
                 let ty = ty.to_token_stream();

@@ -81,13 +81,16 @@ impl<'a> Probes<'a> {
     /// The statements of a function that are written in the source; `first` is the line of the
     /// `fn`.
     pub fn function(&mut self, body: &mut Block, first: u32) {
-        written::with_written_block(body, |block| {
-            let close = match written::are_braces_written(block.brace_token) {
-                true => slots::braces(block.brace_token).1,
-                false => 0,
-            };
-            self.body(block, first, close);
-        });
+        written::with_written_block(body, |block| self.written_body(block, first));
+    }
+
+    /// A body whose statements are written; its braces may not be.
+    fn written_body(&mut self, body: &mut Block, first: u32) {
+        let close = match written::are_braces_written(body.brace_token) {
+            true => slots::braces(body.brace_token).1,
+            false => 0,
+        };
+        self.body(body, first, close);
     }
 
     /// A body that begins on line `first` and ends on line `close`, 0 if its brace has none.
@@ -135,7 +138,12 @@ impl<'a> Probes<'a> {
             if !is_block && !written::is_written_in(&self.file, &stmt) {
                 let nowhere = self.kind.nowhere();
                 new.push(statement_of(&nowhere));
-                has_tail = index + 1 == count && has_value(&stmt);
+                let is_last = index + 1 == count;
+                has_tail = is_last && has_value(&stmt);
+                if is_last && place.is_body && self.gives_future {
+                    // The future that another attribute has put around the one that is written.
+                    written::with_block_inside(&mut stmt, |block| self.written_body(block, 0));
+                }
                 new.push(stmt);
                 previous = 0;
                 continue;

@@ -12,11 +12,11 @@
 //! A token is written if the text at its place is the token; what a macro makes of its own has the
 //! place of the macro, or of a whole block.
 
-use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Block, Expr, Item, ItemFn, Stmt, token};
+use syn::{Block, Expr, Item, ItemFn, Signature, Stmt, token};
 
 use crate::function::is_generated;
 use crate::slots;
@@ -94,6 +94,39 @@ pub fn with_written_block<R>(body: &mut Block, change: impl FnOnce(&mut Block) -
     };
     lending.visit_block_mut(body);
     lending.result
+}
+
+/// As [`with_written_block`], of a statement that is not written itself.
+pub fn with_block_inside<R>(stmt: &mut Stmt, change: impl FnOnce(&mut Block) -> R) -> Option<R> {
+    let mut around = Block {
+        brace_token: token::Brace::default(),
+        stmts: vec![stmt.clone()],
+    };
+    let result = with_written_block(&mut around, change);
+    around.stmts.drain(..).for_each(|changed| *stmt = changed);
+    result
+}
+
+/// First and last line of what is written in a block, and a place in it. `None` if nothing is.
+fn extent(block: &Block) -> Option<((u32, u32), Span)> {
+    if are_braces_written(block.brace_token) {
+        let span = block.brace_token.span.close();
+        return Some((slots::braces(block.brace_token), span));
+    }
+    let of_stmt = |stmt: &Stmt| match is_written(stmt) {
+        true => {
+            let lines = (
+                slots::first_line(stmt),
+                slots::last_line(&stmt.to_token_stream()),
+            );
+            Some((lines, stmt.span()))
+        }
+        false => with_block_inside(&mut stmt.clone(), |block| extent(block)).flatten(),
+    };
+    let all = block.stmts.iter().filter_map(of_stmt);
+    all.reduce(|((first, last), span), ((other_first, other_last), _)| {
+        ((first.min(other_first), last.max(other_last)), span)
+    })
 }
 
 /// The blocks that hold written statements, but for those inside such blocks: each as the numbers
@@ -177,24 +210,7 @@ impl Place {
         let signature = function.sig.fn_token.span;
         let first = slots::first_line(&function.sig);
         let body = &mut function.block;
-        let extent = |block: &Block| match are_braces_written(block.brace_token) {
-            true => {
-                let span = block.brace_token.span.close();
-                (slots::braces(block.brace_token), span)
-            }
-            false => {
-                let written = block.stmts.iter().filter(|stmt| is_written(stmt));
-                let lines = |stmt: &Stmt| {
-                    let tokens = stmt.to_token_stream();
-                    (slots::first_line(stmt), slots::last_line(&tokens))
-                };
-                let all: Vec<(u32, u32)> = written.clone().map(lines).collect();
-                let first = all.iter().map(|lines| lines.0).min();
-                let last = all.iter().map(|lines| lines.1).max();
-                let span = written.clone().next().map_or(signature, Spanned::span);
-                ((first.unwrap_or(0), last.unwrap_or(0)), span)
-            }
-        };
+        let extent = |block: &Block| extent(block).unwrap_or(((0, 0), signature));
         let own = are_braces_written(body.brace_token).then(|| extent(body));
         let inside = with_written_block(body, |block| extent(block));
         let Some(((open, close), span)) = own.or(inside) else {
@@ -213,6 +229,12 @@ impl Place {
                 lines: (open, close),
             },
         }
+    }
+
+    /// False if a macro has made the function of that signature, and nothing in it has a line.
+    pub fn is_of(&self, signature: &Signature) -> bool {
+        let keyword = TokenTree::Ident(Ident::new("fn", signature.fn_token.span));
+        self.lines.0 < self.lines.1 || is_token_written(&keyword)
     }
 
     /// Of a block.

@@ -118,8 +118,9 @@ impl<T> Returned<T> {
     }
 }
 
-/// The compiler finds this method before that of [`Anything`], if there is a future.
-impl<F: Future> Returned<F> {
+/// The compiler finds this method before that of [`Anything`], if there is a future, or what
+/// becomes one by `.await`.
+impl<F: IntoFuture> Returned<F> {
     /// Refused.
     pub fn is_no_future(&self)
     where

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
-use crate::counters::open_scopes::{self, publish};
+use crate::counters::open_scopes::publish;
 use crate::counters::own_work::{self, of_program};
 use crate::counters::slot::{self, Operation, STEP, is_no_slot, number};
 use crate::counters::thread_counts::{self, ThreadCounts};
@@ -20,9 +20,9 @@ use crate::lockfree::active::force_slow_path;
 use crate::lockfree::lazy_slice::LazySlice;
 use crate::lockfree::slot_pool::{self, SlotPool};
 use crate::sampling::fast_path;
-use crate::session::context_counts;
 use crate::session::control_page;
 use crate::session::{self, Recorder};
+use crate::session::{context_counts, context_watch};
 
 /// Slots for when nothing is recorded.
 static PRIVATE: LazySlice<ThreadCells> = LazySlice::new(16 << 10);
@@ -169,7 +169,7 @@ fn take_private() -> Option<(u32, &'static ThreadCells)> {
 
 /// Sets the thresholds for a thread that only counts.
 pub fn reset_thresholds(cells: &ThreadCells) {
-    if open_scopes::is_open() {
+    if context_watch::wants_every_operation() {
         return session::set_thresholds(cells, 0, 0);
     }
     let alloc_next = cells.alloc_bytes.load(Ordering::Relaxed).wrapping_add(STEP);

@@ -66,18 +66,20 @@ impl Tables<'_> {
             return None;
         }
         let lowest = if fp_at == 0 { place } else { place.min(fp_at) };
-        if lowest > sp || !memory.change(lowest, at.sp, false) {
-            return None;
-        }
-        let word = memory.read(place)?;
-        let fp = match fp_at {
-            0 => 0,
-            fp_at => memory.read(fp_at)?,
-        };
-        // No function of run-time code changes the stack, but a table that does not know of a
-        // change leads anywhere.
-        self.is_of_module(arch::address_in(word))
-            .then_some([word, fp])
+        memory.attempt(|memory| {
+            if lowest > sp || !memory.change(lowest, at.sp, false) {
+                return None;
+            }
+            let word = memory.read(place)?;
+            let fp = match fp_at {
+                0 => 0,
+                fp_at => memory.read(fp_at)?,
+            };
+            // No function of run-time code changes the stack, but a table that does not know of a
+            // change leads anywhere.
+            self.is_of_module(arch::address_in(word))
+                .then_some([word, fp])
+        })
     }
 
     /// The caller of a trampoline.
@@ -108,16 +110,16 @@ impl Tables<'_> {
             let is_here = sp > at.sp && memory.read(address).is_some();
             is_here || memory.change(address, at.sp, by.is_signal)
         };
-        let (word, fp) = match by.return_at {
+        let (word, fp) = memory.attempt(|memory| match by.return_at {
             // On the caller's stack.
             WordPlace::InFrame(_) => {
                 let lowest = fp_at.map_or(place, |fp_at| place.min(fp_at));
                 let there = go_to(lowest, memory).then(|| read(memory)).flatten();
-                there.filter(|&(word, _)| self.is_of_module(arch::address_in(word)))?
+                there.filter(|&(word, _)| self.is_of_module(arch::address_in(word)))
             }
             // On this one.
-            WordPlace::FromBase(_) => read(memory).filter(|_| go_to(sp, memory))?,
-        };
+            WordPlace::FromBase(_) => read(memory).filter(|_| go_to(sp, memory)),
+        })?;
         Some(CallerFrame {
             sp,
             place,

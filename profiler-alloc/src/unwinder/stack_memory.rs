@@ -60,6 +60,7 @@ impl OwnStack {
 }
 
 /// The part of memory a walk may read: one stack, and when it is led to another, that one.
+#[derive(Clone, Copy)]
 pub struct StackMemory {
     low: usize,
     high: usize,
@@ -143,6 +144,16 @@ impl StackMemory {
             ..StackMemory::at(address, &mut own)
         };
         true
+    }
+
+    /// What `find` finds, which may [`change`](Self::change) the stack. Where it finds nothing, the
+    /// walk has not left the stack it was on.
+    #[cfg(not(portable_unwinder))]
+    pub fn attempt<T>(&mut self, find: impl FnOnce(&mut StackMemory) -> Option<T>) -> Option<T> {
+        let mut there = *self;
+        let found = find(&mut there)?;
+        *self = there;
+        Some(found)
     }
 
     /// The 8 bytes at `address`, if they are aligned and on this stack.
@@ -309,5 +320,39 @@ mod tests {
         assert_eq!(memory.read(address + 4096 * 4), Some(9));
         assert_eq!(memory.peek(address + 4096 * 4), Some(9));
         assert_eq!(memory.read(address + (2 << 20)), None);
+    }
+
+    /// Below where a walk left it, the thread's own stack holds what has been, such as the return
+    /// address of a function that is over.
+    #[test]
+    fn the_own_stack_is_gone_on_with_above_where_it_was_left() {
+        static OTHER: [usize; 8] = [7; 8];
+        let other = &raw const OTHER[2] as usize;
+        let stack = [0usize; 8];
+        let address = |at: usize| &raw const stack[at] as usize;
+        let mut own = OwnStack {
+            low: address(0),
+            high: address(7) + 8,
+        };
+        for (at, is_signal, expected) in [
+            (2, false, false),
+            (3, false, false),
+            (2, true, true),
+            (4, false, true),
+            (5, false, true),
+        ] {
+            let mut memory = StackMemory::at(address(0), &mut own);
+            assert!(memory.change(other, address(4), false));
+            assert!(!memory.is_own() && memory.read(other) == Some(7));
+            assert_eq!(
+                memory.change(address(at), other, is_signal),
+                expected,
+                "{at}"
+            );
+            assert_eq!(memory.is_own(), expected);
+        }
+        // One that began elsewhere has not left it anywhere.
+        let mut memory = StackMemory::at(other, &mut own);
+        assert!(memory.change(address(0), other, false));
     }
 }

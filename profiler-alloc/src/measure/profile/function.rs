@@ -20,6 +20,8 @@ pub struct About {
     pub manifest_dir: Option<&'static str>,
     /// First and last line of the function.
     pub span: (u32, u32),
+    /// False if a macro has made the function, and no statement of it is written there.
+    pub is_written: bool,
     /// The line of each slot; that of slot 0 is the `fn`.
     pub lines: &'static [u32],
     /// The function's text, if embedded.

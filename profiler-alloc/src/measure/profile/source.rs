@@ -18,6 +18,19 @@ pub(super) struct Text {
 
 /// The lines of the function that `about` describes.
 pub(super) fn lines_of(about: &About) -> Text {
+    if !about.is_written {
+        return Text {
+            note: Some(
+                "a macro has made this function: put #[profile] above the attribute that did, for the lines"
+                    .to_owned(),
+            ),
+            ..text_of(about)
+        };
+    }
+    text_of(about)
+}
+
+fn text_of(about: &About) -> Text {
     if let Some(source) = about.source {
         return Text {
             lines: source.lines().map(str::to_owned).collect(),
@@ -70,6 +83,7 @@ mod tests {
 
     fn about(file: &'static str, source_hash: u64) -> About {
         About {
+            is_written: true,
             function: "app::f",
             here: None,
             file,
@@ -97,6 +111,17 @@ mod tests {
             .note,
             None
         );
+    }
+
+    #[test]
+    fn a_function_that_a_macro_has_made_says_so() {
+        let made = About {
+            is_written: false,
+            ..about(file!(), 0)
+        };
+        let text = lines_of(&made);
+        assert!(text.note.unwrap().contains("above the attribute that did"));
+        assert_eq!(text.lines.len(), 1);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
+mod doubtful;
 mod other_stacks;
 
 use std::ffi::{CString, c_int, c_void};

@@ -137,6 +137,9 @@ const TURSO: QuerySource = QuerySource {
     source: Source::Other("turso"),
     target: "turso_core::connection",
     sql: SqlField::Message(&[("Preparing: ", "")]),
+    // How it reads a schema that it has changed, as for `CREATE TABLE users`: that of the rows with
+    // `tbl_name = 'users'`.
+    is_of_library: |_, sql| sql.starts_with("SELECT * FROM sqlite_schema"),
     ..NOTHING
 };
 

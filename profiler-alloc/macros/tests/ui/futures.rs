@@ -41,6 +41,32 @@ fn becomes_one() -> impl std::future::IntoFuture<Output = u8> {
     std::future::ready(1)
 }
 
+/// As those of the crate `futures`.
+trait FusedFuture: Future {}
+
+impl FusedFuture for Ready<u8> {}
+
+#[budget(max_heap = 1)]
+fn has_another_trait() -> impl FusedFuture<Output = u8> {
+    std::future::ready(1)
+}
+
+struct Request;
+
+impl std::future::IntoFuture for Request {
+    type Output = u8;
+    type IntoFuture = Ready<u8>;
+
+    fn into_future(self) -> Ready<u8> {
+        std::future::ready(1)
+    }
+}
+
+#[budget(max_heap = 1)]
+fn is_sent_when_awaited() -> Request {
+    Request
+}
+
 #[budget(max_heap = 1, call_only)]
 async fn is_measured_anyway() {}
 
