@@ -192,7 +192,7 @@ fn an_idle_program_is_waited_for() {
         let programs = json["programs"].as_array().unwrap().clone();
         let found = programs
             .into_iter()
-            .find(|program| program["pid"].to_string() == pid);
+            .find(|program| program["pid"].as_u64() == pid.parse().ok());
         found.expect("it is listed")
     };
     let counting = ps();
@@ -234,7 +234,7 @@ fn an_idle_program_is_waited_for() {
     let recorded = ps();
     assert_eq!(recorded["state"], "recording", "{recorded}");
     let path = PathBuf::from(recorded["profile"].as_str().unwrap());
-    assert_eq!(profiles(place.folder()), [path.clone()]);
+    assert_eq!(profiles(place.folder()), std::slice::from_ref(&path));
     for _ in 0..5 {
         idle.tell();
     }
