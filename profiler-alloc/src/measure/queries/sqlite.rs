@@ -262,7 +262,7 @@ impl Trace for Seen {
         collection.change(started.id, |entry| {
             let query = &mut entry.query;
             query.elapsed_ns = Some(elapsed.as_nanos() as u64);
-            // What a virtual table writes into its own tables when it is made is no row of anybody's.
+            // What a virtual table writes into its own tables when it is made is nobody's row.
             let makes = |sql: &str| {
                 sql.get(..6)
                     .is_some_and(|word| word.eq_ignore_ascii_case("CREATE"))
