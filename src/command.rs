@@ -1,6 +1,7 @@
 //! The command line: which subcommand, with which options; the only place that prints errors and
 //! chooses exit codes.
 
+mod attach;
 mod choices;
 mod completions;
 mod contexts;
@@ -12,7 +13,9 @@ mod leaks;
 mod live;
 mod load;
 mod output;
+mod ps;
 mod push;
+mod recording;
 mod report;
 mod revision;
 mod run;
@@ -61,6 +64,8 @@ enum Color {
 #[derive(clap::Subcommand, Debug)]
 enum Task {
     Run(run::RunArgs),
+    Attach(attach::AttachArgs),
+    Ps(ps::PsArgs),
     Report(report::ReportArgs),
     Summary(summary::SummaryArgs),
     Diff(diff::DiffArgs),
@@ -86,6 +91,10 @@ First steps:
   memprof run -- cargo run --release    record a program, and every program it starts
   memprof report                        line tables of the newest profile in this folder
   memprof summary                       totals, peak, what is live, losses
+
+A program that runs already, and has the crate:
+  memprof ps                            which there are
+  memprof attach 1234 --for 60s         record it for a minute
 
 Compare and keep:
   memprof diff old.memprof new.memprof --fail-over 5%
@@ -128,6 +137,8 @@ pub fn main() -> ExitCode {
     }
     let result = match memprof.task {
         Task::Run(args) => run::run(args),
+        Task::Attach(args) => attach::run(args),
+        Task::Ps(args) => ps::run(args),
         Task::Report(args) => report::run(args),
         Task::Summary(args) => summary::run(args),
         Task::Diff(args) => diff::run(args),

@@ -60,6 +60,11 @@ pub enum Defect {
         /// The context.
         context: String,
     },
+    /// Nothing is shown, as the program has named no such context so far.
+    ContextNotThere {
+        /// What it has.
+        why: String,
+    },
     /// Records of contexts that lead nowhere.
     ContextsDropped {
         /// Number of records.
@@ -216,6 +221,7 @@ impl fmt::Display for Defect {
                 "lines, stacks and functions show only what was done in the context {context}; what is said of the whole \
                  process is not restricted"
             ),
+            Defect::ContextNotThere { why } => write!(f, "no line is shown: {why}"),
             Defect::ContextsDropped { records } => write!(
                 f,
                 "{records} records of contexts are damaged; what was done in these is in no context"

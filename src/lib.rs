@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(target_os = "linux")]
+pub mod attach;
 pub mod command;
 pub mod defect;
 pub mod export;

@@ -21,6 +21,7 @@ mod leaks_text;
 mod live;
 mod own_memory;
 mod page;
+mod programs;
 pub(crate) mod shape;
 mod spans;
 mod style;
@@ -47,6 +48,7 @@ pub(crate) use json::FiguresShape;
 pub use json::Json;
 pub use leaks_text::LeaksText;
 pub use live::{LiveText, live_faults, live_figure, live_figures, live_head, live_place};
+pub use programs::{ProgramsJson, ProgramsText};
 pub use summary_text::SummaryText;
 pub use temporary_text::TemporaryText;
 pub use text::{Column, Text};
@@ -56,10 +58,13 @@ pub use tree_text::TreeText;
 pub use types_json::{TypesCsv, TypesJson};
 pub use types_text::TypesText;
 
-use crate::report::Report;
+use crate::report::{ContextTables, Report};
 
 /// A form that a report can take.
 pub trait Renderer {
     /// Writes `report` to `out`.
     fn report(&self, report: &Report, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Writes the reports of each context to `out`.
+    fn by_context(&self, tables: &ContextTables, out: &mut dyn Write) -> io::Result<()>;
 }

@@ -9,6 +9,8 @@ mod attribution;
 mod call_tree;
 mod calls;
 mod changes;
+mod context_tables;
+mod context_views;
 mod contexts;
 pub mod diff;
 mod exact;
@@ -20,6 +22,7 @@ mod live;
 mod metric;
 mod model;
 mod naming;
+mod programs;
 mod restrict;
 mod select;
 mod sites;
@@ -36,18 +39,21 @@ pub use crate::profile::Loss;
 pub use about::{Recording, Sampling};
 pub use call_tree::{CallNode, CallTree, Cut, Limits};
 pub use calls::{Calls, Location, LocationNode, StackPart};
+pub use context_tables::{ContextGroup, ContextTables};
+pub use context_views::{ContextView, ContextViews};
 pub use contexts::{Asked, ContextKey, ContextLine, ContextRow, ContextsReport, LayerSaw};
 pub use figures::{Bytes, CountErrors, Figures, NOISE};
 pub use leak::LeakGrowth;
 pub use live::{Live, LiveRow, LiveSort, Place, ProcessStatus, Rates};
 pub use metric::Metric;
 pub use model::{Basis, LeftOut, Line, Note, Report, Scope, Table};
+pub use programs::{ProgramState, Programs, RunningProgram};
 pub use restrict::Granularity;
 pub use select::{Extent, Filter, Lines, NoMatch, Selection};
 pub use sites::{Age, Site};
 pub use sort::Sort;
 pub use stacks::{
-    FrameId, OUTSIDE, StackFrame, StackModule, StackNode, StackNodeId, StackTotal, Stacks,
+    FrameId, OUTSIDE, Split, StackFrame, StackModule, StackNode, StackNodeId, StackTotal, Stacks,
 };
 pub use summary::{OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 

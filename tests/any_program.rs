@@ -221,7 +221,33 @@ fn children_that_are_forked_end_as_they_would() {
     let program = place.build("cc", "forks.c", "forks", &[]);
     let output = place.run(&program, &[]);
     assert_eq!(text(&output.stdout), "0\n", "{}", text(&output.stderr));
-    place.profile();
+    let read = |path: &PathBuf| profile::read(path).unwrap().0;
+    let profiles: Vec<Profile> = place.profiles().iter().map(read).collect();
+    let parent = profiles
+        .iter()
+        .find(|profile| profile.header.forked_from == 0);
+    let parent = u64::from(parent.unwrap().header.pid);
+    let children = profiles
+        .iter()
+        .filter(|profile| profile.header.forked_from == parent);
+    // The first blocks, of 64 KiB in all, are those of 0 to 361 bytes.
+    let allocs: Vec<u64> = children.map(|child| child.counters().allocs).collect();
+    assert_eq!((allocs.len(), profiles.len()), (4, 5));
+    assert!(
+        allocs.iter().all(|allocs| (9_500..10_000).contains(allocs)),
+        "{allocs:?}"
+    );
+    let said = text(&output.stderr);
+    assert_eq!(
+        said.matches("of it from before the fork").count(),
+        4,
+        "{said}"
+    );
+
+    let place = Place::new();
+    let program = place.build("cc", "forks.c", "forks", &[]);
+    place.run_with(&["--no-fork"], &program, &[], &[]);
+    assert_eq!(place.profile().header.forks, 4);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use memprof::profile::{self, NodeId, Profile, Totals};
 use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::profiles::v1development::ProfilesData;
+use profiler_alloc::measure::{Budget, Limit};
 use profiler_alloc::{
     Context, ContextLayer, ContextStats, InContext, ProfilerAlloc, Recording, Sample, contexts,
 };
@@ -146,29 +147,10 @@ fn futures_in_contexts_agree_with_the_servers_ledger() {
 
     let memprof = |arguments: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_memprof"));
-        let output = command
-            .args(arguments)
-            .current_dir(folder.path())
-            .output()
-            .unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (
-            output.status.code(),
-            text(&output.stdout),
-            text(&output.stderr),
-        )
+        let output = command.args(arguments).current_dir(folder.path()).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
     };
-    let (code, text, _) = memprof(&["contexts", "--of", "allocated"]);
-    assert_eq!(code, Some(0));
-    let leak = text
-        .lines()
-        .position(|line| line.ends_with("  /leak"))
-        .expect("a row");
-    let lines: Vec<&str> = text.lines().collect();
-    assert!(lines[leak].contains("640"), "{text}");
-    assert!(lines[leak + 1].contains("Server::take"), "{text}");
-    assert!(text.contains("(no route: "), "{text}");
-    let (_, json, _) = memprof(&["contexts", "--format", "json"]);
+    let json = memprof(&["contexts", "--format", "json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let rows = json["keys"][0]["contexts"].as_array().unwrap();
     let of_leak = rows.iter().find(|row| row["value"] == "/leak").unwrap();
@@ -178,25 +160,13 @@ fn futures_in_contexts_agree_with_the_servers_ledger() {
         of_leak["exact"]["alloc_bytes"],
         ledger.allocated.load(Ordering::Relaxed)
     );
+    let line = of_leak["lines"][0]["function"].as_str().unwrap();
+    assert!(line.ends_with("Server::take"), "{line}");
 
     check_labels(&server, folder.path());
 
-    let (code, table, _) = memprof(&["report", "--context", "route=/leak"]);
-    assert_eq!(code, Some(0));
+    let table = memprof(&["report", "--context", "route=/leak"]);
     assert!(table.contains("black_box(vec![1; len])"), "{table}");
-    assert!(
-        table.contains("only what was done in the context route=/leak"),
-        "{table}"
-    );
-    let (code, _, error) = memprof(&["tree", "--context", "route=/nowhere"]);
-    assert_eq!(code, Some(2));
-    assert!(
-        error.contains("no context route=/nowhere") && error.contains("/leak"),
-        "{error}"
-    );
-    let (code, _, error) = memprof(&["leaks", "--context", "tenant=acme"]);
-    assert_eq!(code, Some(2));
-    assert!(error.contains("key tenant; it has route"), "{error}");
 }
 
 /// What tools with labels are given: bytes allocated by route in pprof, and in OTLP's form.
@@ -309,6 +279,117 @@ fn guards_nest_and_threads_carry_them() {
         "of its own thread"
     );
     assert_eq!(Context::current(), Context::NONE);
+}
+
+/// On a thread of its own, `bytes` in the context and 1 MiB beside it.
+fn serve_elsewhere(value: &'static str, bytes: usize) -> Vec<u8> {
+    let work = move || {
+        let beside = black_box(vec![0u8; 1 << 20]);
+        let served = {
+            let _context = profiler_alloc::context("budget", value);
+            drop(black_box(vec![0u8; bytes]));
+            black_box(vec![0u8; 10])
+        };
+        drop(beside);
+        served
+    };
+    std::thread::spawn(work).join().unwrap()
+}
+
+#[test]
+fn a_budget_of_a_context_counts_all_threads_and_nothing_else() {
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let budget = Budget::new().in_context("budget", "/x");
+    let heap = budget.max_heap(1000);
+    drop(heap.check(|| serve_elsewhere("/x", 1000)).unwrap());
+    drop(heap.check(|| serve_elsewhere("/y", 5000)).unwrap());
+    let broken = heap.check(|| serve_elsewhere("/x", 1001)).unwrap_err();
+    assert_eq!(
+        broken.to_string(),
+        "in the context budget=/x, on all threads:\nmax_heap: limit 1.0 KiB (1000 B), used 1.0 KiB (1001 B)"
+    );
+    let both = || {
+        let threads = [500, 501].map(|bytes| move || drop(serve_elsewhere("/x", bytes)));
+        threads.into_iter().for_each(|thread| thread());
+    };
+    assert_eq!(
+        budget.max_allocations(3).check(both).unwrap_err().limits,
+        [Limit::Allocations { limit: 3, used: 4 }]
+    );
+    // What is freed beside it is not freed in it.
+    assert_eq!(
+        budget.no_leaks().check(both).unwrap_err().limits,
+        [Limit::Leak { bytes: 20 }]
+    );
+    profiler_alloc::assert_max_heap!(1000, context("budget", "/x"), both());
+    limited();
+    let panic = std::panic::catch_unwind(over_the_limit).unwrap_err();
+    let message = panic.downcast_ref::<String>().unwrap();
+    assert!(message.contains("in the context budget=/x"), "{message}");
+}
+
+#[profiler_alloc::budget(max_heap = "100 B", context = "budget=/x")]
+fn limited() {
+    drop(serve_elsewhere("/x", 90));
+}
+
+#[profiler_alloc::budget(max_heap = "100 B", context = "budget=/x")]
+fn over_the_limit() {
+    drop(serve_elsewhere("/x", 190));
+}
+
+#[test]
+fn contexts_and_queries_are_carried_alike() {
+    use profiler_alloc::queries::{Handle, QueryEvent, record};
+
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Asks when it is dropped.
+    struct RollsBack(usize);
+    impl Drop for RollsBack {
+        fn drop(&mut self) {
+            record(QueryEvent::new("a database", "ROLLBACK"));
+            drop(black_box(vec![0u8; self.0]));
+        }
+    }
+    let _context = profiler_alloc::context("carried", "both");
+    let future = |bytes| async move {
+        let _transaction = RollsBack(bytes);
+        record(QueryEvent::new("a database", "SELECT 1"));
+        std::future::pending::<()>().await;
+    };
+    let count = |given_up: bool| {
+        Budget::new().num_queries(0).check(|| {
+            let future = Context::current().carry(Handle::current().carry(future(700)));
+            std::thread::spawn(move || {
+                let mut future = Box::pin(future);
+                let mut task = std::task::Context::from_waker(std::task::Waker::noop());
+                assert!(future.as_mut().poll(&mut task).is_pending());
+                match given_up {
+                    true => drop(future),
+                    false => std::mem::forget(future),
+                }
+            })
+            .join()
+            .unwrap();
+        })
+    };
+    let used = |given_up| count(given_up).unwrap_err().limits;
+    assert_eq!(
+        used(false),
+        [Limit::NumQueries {
+            expected: 0,
+            used: 1
+        }]
+    );
+    let before = stats("carried", "both").allocated_bytes;
+    assert_eq!(
+        used(true),
+        [Limit::NumQueries {
+            expected: 0,
+            used: 2
+        }]
+    );
+    assert!(stats("carried", "both").allocated_bytes - before >= 700);
 }
 
 #[test]

@@ -3,14 +3,15 @@
 //! Each build is a package of its own below the target folder, made by cargo as a user would.
 
 mod built;
+mod packages;
 mod skip;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use built::{MEMPROF, text};
+use packages::Package;
 use serde_json::Value;
 use skip::skip;
 
@@ -72,6 +73,8 @@ struct Kind {
     name: &'static str,
     /// The `[profile.release]` section.
     profile: &'static str,
+    /// Whether the recorder is optimized as the program is. It takes three times as long to build.
+    with_optimized_recorder: bool,
     rustflags: &'static str,
     /// Of the recorder, in quotes.
     features: &'static str,
@@ -81,16 +84,10 @@ struct Kind {
     target: Option<&'static str>,
 }
 
-/// Builds that share a target folder put their program in the same place: one at a time builds and
-/// runs.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 const PLAIN: Kind = Kind {
     name: "plain",
     profile: "debug = 1",
+    with_optimized_recorder: false,
     rustflags: "",
     features: "",
     allocator: SYSTEM,
@@ -99,54 +96,33 @@ const PLAIN: Kind = Kind {
 };
 
 impl Kind {
+    /// The package that has `source`.
+    fn package<'a>(&'a self, source: &'a str) -> Package<'a> {
+        Package {
+            name: self.name,
+            crate_name: self.name,
+            is_library: false,
+            source,
+            features: self.features,
+            dependencies: self.dependencies,
+            profile: self.profile,
+            of_dependencies: match self.with_optimized_recorder {
+                true => "",
+                false => "opt-level = 0",
+            },
+            rustflags: self.rustflags,
+            target: self.target,
+        }
+    }
+
     fn folder(&self) -> PathBuf {
-        Path::new(env!("CARGO_TARGET_TMPDIR"))
-            .join("kinds")
-            .join(self.name)
+        self.package("").folder()
     }
 
     /// The built program.
     fn build(&self) -> PathBuf {
-        let folder = self.folder();
-        fs::create_dir_all(folder.join("src")).unwrap();
-        let recorder = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiler-alloc");
-        let manifest = format!(
-            "[package]\nname = \"kind\"\nedition = \"2024\"\n\n[dependencies]\nprofiler-alloc = {{ path = {recorder:?}, default-features = false, features = [{}] }}\n{}\n\
-             [profile.release]\n{}\n\n[workspace]\n",
-            self.features, self.dependencies, self.profile
-        );
-        fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-        fs::write(
-            folder.join("src/main.rs"),
-            MAIN.replace("ALLOCATOR", self.allocator),
-        )
-        .unwrap();
-        let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
-        fs::copy(lock, folder.join("Cargo.lock")).unwrap();
-        // Kinds with the same flags share what they depend on.
-        let shared = if self.rustflags.is_empty() && self.features.is_empty() {
-            "shared"
-        } else {
-            self.name
-        };
-        let target = folder.parent().unwrap().join("target").join(shared);
-        let build = Command::new(env!("CARGO"))
-            .args(["build", "--release", "--quiet", "--target-dir"])
-            .arg(&target)
-            .args(self.target.iter().flat_map(|target| ["--target", target]))
-            .current_dir(&folder)
-            .env("RUSTFLAGS", self.rustflags)
-            .env_remove("CARGO_ENCODED_RUSTFLAGS")
-            .output()
-            .unwrap();
-        assert!(
-            build.status.success(),
-            "{}: {}",
-            self.name,
-            text(&build.stderr)
-        );
-        let built = target.join(self.target.unwrap_or_default());
-        built.join("release/kind")
+        let source = MAIN.replace("ALLOCATOR", self.allocator);
+        self.package(&source).build().join(self.name)
     }
 
     /// The profile of one run, which ended with `code`.
@@ -171,7 +147,6 @@ impl Kind {
     }
 
     fn check(&self) {
-        let _alone = alone();
         let program = self.build();
         let report = report(&self.record(&program, "end", 0));
         check(&report, self.name);
@@ -237,18 +212,17 @@ fn check(report: &Value, kind: &str) {
     );
     // Three instances of one function are one table.
     let generic = report["functions"].as_array().unwrap().iter();
-    assert_eq!(
-        generic
-            .filter(|table| table["name"] == "kind::generic")
-            .count(),
-        1,
-        "{kind}"
-    );
+    let generic = generic.filter(|table| table["name"].as_str().unwrap().ends_with("::generic"));
+    assert_eq!(generic.count(), 1, "{kind}");
 }
 
 #[test]
 fn plain_release_builds() {
-    PLAIN.check();
+    Kind {
+        with_optimized_recorder: true,
+        ..PLAIN
+    }
+    .check();
 }
 
 #[test]
@@ -281,12 +255,14 @@ fn full_debug_information_split_off() {
 fn link_time_optimization() {
     Kind {
         name: "fat",
+        with_optimized_recorder: true,
         profile: "debug = 1\nlto = \"fat\"\ncodegen-units = 1",
         ..PLAIN
     }
     .check();
     Kind {
         name: "thin",
+        with_optimized_recorder: true,
         profile: "debug = 1\nlto = \"thin\"\npanic = \"abort\"",
         ..PLAIN
     }
@@ -321,7 +297,6 @@ fn said(profile: &Path) -> (String, String) {
 /// Where a stack begins without a table, no frame of it is known: not because a table was full.
 #[test]
 fn without_unwind_tables() {
-    let _alone = alone();
     for (name, rustflags) in [
         ("no-tables", "-Cforce-unwind-tables=no"),
         ("large", "-Ccode-model=large"),
@@ -344,7 +319,6 @@ fn without_unwind_tables() {
 /// The standard library's own blocks pass no allocator of the program's then.
 #[test]
 fn over_a_standard_library_of_its_own() {
-    let _alone = alone();
     let kind = Kind {
         name: "dynamic",
         rustflags: "-Cprefer-dynamic -Crpath",
@@ -363,7 +337,6 @@ fn over_a_standard_library_of_its_own() {
 fn an_edit_since_the_recording_is_told_from_a_new_date() {
     let split = "debug = 2\nsplit-debuginfo = \"packed\"";
     let kinds = [("edited", PLAIN.profile), ("edited-split", split)];
-    let _alone = alone();
     for (name, profile) in kinds {
         let kind = Kind {
             name,
@@ -448,7 +421,7 @@ fn over_musl() {
             "programs of musl: no such target (rustup target add x86_64-unknown-linux-musl)",
         );
     };
-    let gcc = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kinds/gcc");
+    let gcc = Path::new(env!("CARGO_TARGET_TMPDIR")).join("gcc-for-musl");
     fs::create_dir_all(&gcc).unwrap();
     // A dynamic program wants gcc's shared library, of which there is none for musl: what static
     // ones have does.
@@ -468,7 +441,6 @@ fn over_musl() {
         ),
         ("musl-dynamic", dynamic.leak(), "debug = 1"),
     ];
-    let _alone = alone();
     for (name, rustflags, profile) in kinds {
         let kind = Kind {
             name,
@@ -488,7 +460,7 @@ fn over_musl() {
         let output = Command::new(MEMPROF)
             .args(["run", "--sample", "all", "--overwrite", "-o"])
             .arg(&profile)
-            .args(["--", "./kind", "end", "many", "arguments"])
+            .args(["--", &format!("./{name}"), "end", "many", "arguments"])
             .current_dir(folder)
             .output()
             .unwrap();
@@ -520,10 +492,10 @@ fn musl() -> Option<(&'static str, PathBuf)> {
 fn frame_pointers_are_used_where_they_are_kept() {
     let kind = Kind {
         name: "pointers",
+        with_optimized_recorder: true,
         rustflags: "-Cforce-frame-pointers=yes",
         ..PLAIN
     };
-    let _alone = alone();
     let program = kind.build();
     let profile = kind.record(&program, "end", 0);
     check(&report(&profile), kind.name);
@@ -580,7 +552,6 @@ fn whatever_the_end_the_profile_is_the_same() {
         name: "ends",
         ..PLAIN
     };
-    let _alone = alone();
     let program = kind.build();
     for (how, code) in [("exit", 3), ("panic", 101), ("abort", 128 + 6)] {
         let report = report(&kind.record(&program, how, code));
@@ -617,32 +588,16 @@ fn two_libraries_that_record_in_one_process() {
         name: "libraries",
         ..PLAIN
     };
-    let _alone = alone();
-    let folder = kind.folder();
-    fs::create_dir_all(folder.join("src")).unwrap();
-    let recorder = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiler-alloc");
-    let manifest = format!(
-        "[package]\nname = \"library\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n\
-         [dependencies]\nprofiler-alloc = {{ path = {recorder:?}, default-features = false }}\n\
-         [profile.release]\ndebug = 1\n[workspace]\n"
-    );
-    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-    fs::write(folder.join("src/lib.rs"), LIBRARY).unwrap();
-    let lock = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock");
-    fs::copy(lock, folder.join("Cargo.lock")).unwrap();
-    let target = folder.parent().unwrap().join("target/shared");
-    let build = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--quiet", "--target-dir"])
-        .arg(&target)
-        .current_dir(&folder)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .status();
-    assert!(build.unwrap().success());
+    let library = Package {
+        is_library: true,
+        ..kind.package(LIBRARY)
+    };
+    let built = library.build().join("liblibraries.so");
 
     let place = tempfile::tempdir().unwrap();
     let place = place.path().canonicalize().unwrap();
     for name in ["one.so", "two.so"] {
-        fs::copy(target.join("release/liblibrary.so"), place.join(name)).unwrap();
+        fs::copy(&built, place.join(name)).unwrap();
     }
     fs::write(place.join("host.c"), HOST).unwrap();
     let cc = std::env::var_os("CC").unwrap_or("cc".into());

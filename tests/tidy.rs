@@ -99,6 +99,7 @@ const ANALYST: Layers = &[
             "render",
         ],
     ),
+    ("attach", &["system", "profile", "report"]),
     ("run", &["units", "profile", "symbolize", "source"]),
     (
         "command",
@@ -116,6 +117,7 @@ const ANALYST: Layers = &[
             "history",
             "push",
             "serve",
+            "attach",
             "run",
         ],
     ),

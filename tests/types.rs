@@ -4,6 +4,7 @@
 //! The program prints what it holds; the table must say the same.
 
 mod built;
+mod packages;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,53 +13,40 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use built::{MEMPROF, text};
+use packages::Package;
 use serde_json::Value;
 
 /// Bytes and blocks held, by type.
 type Held = BTreeMap<String, (i64, i64)>;
 
-/// One build at a time: they share a folder.
-static ALONE: Mutex<()> = Mutex::new(());
-
 /// Builds the program with `profile` in its manifest, and says where it is. What it depends on is
 /// built as fast as it can be.
 fn build(name: &str, profile: &str, rustflags: &str) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
-        .join("types")
-        .join(name);
-    fs::create_dir_all(folder.join("src")).unwrap();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let recorder = root.join("profiler-alloc");
     // The functions that dependencies share have debug information in a build for debugging alone.
-    let dependencies = match profile.starts_with("opt-level = 0") {
+    let of_dependencies = match profile.starts_with("opt-level = 0") {
         true => "",
-        false => "[profile.release.package.\"*\"]\nopt-level = 0\ndebug = false\n",
+        false => "opt-level = 0\ndebug = false",
     };
-    let manifest = format!(
-        "[package]\nname = \"types\"\nedition = \"2024\"\n\n[dependencies]\n\
-         profiler-alloc = {{ path = {recorder:?}, default-features = false }}\n\n\
-         [profile.release]\n{profile}\n\n{dependencies}\n[workspace]\n"
-    );
-    fs::write(folder.join("Cargo.toml"), manifest).unwrap();
-    fs::copy(root.join("examples/types.rs"), folder.join("src/main.rs")).unwrap();
-    fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
-    // What it depends on is built once.
-    let target = folder.parent().unwrap().join("target");
-    let build = Command::new(env!("CARGO"))
-        .args(["build", "--release", "--quiet", "--target-dir"])
-        .arg(&target)
-        .current_dir(&folder)
-        .env("RUSTFLAGS", rustflags)
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .output()
-        .unwrap();
-    assert!(build.status.success(), "{name}: {}", text(&build.stderr));
-    // The next build writes over it, and over the file of its debug information.
-    let program = folder.join(name);
-    fs::copy(target.join("release/types"), &program).unwrap();
+    let package = Package {
+        name: &format!("types-{name}"),
+        crate_name: "types",
+        is_library: false,
+        source: include_str!("../examples/types.rs"),
+        features: "",
+        dependencies: "",
+        profile,
+        of_dependencies,
+        rustflags,
+        target: None,
+    };
+    // All are called alike: the next build writes over it, and over its debug information.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(|held| held.into_inner());
+    let built = package.build();
+    let program = package.folder().join("types");
+    fs::copy(built.join("types"), &program).unwrap();
     if profile.contains("packed\"") && !profile.contains("unpacked") {
-        let packed = program.with_extension("dwp");
-        fs::copy(target.join("release/types.dwp"), packed).unwrap();
+        fs::copy(built.join("types.dwp"), program.with_extension("dwp")).unwrap();
     }
     program
 }
@@ -66,6 +54,7 @@ fn build(name: &str, profile: &str, rustflags: &str) -> PathBuf {
 /// Where the profile of that build is.
 fn recorded(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("types");
+    fs::create_dir_all(&folder).unwrap();
     folder.join(format!("{name}.memprof"))
 }
 
@@ -139,7 +128,6 @@ fn check(name: &str, profile: &str, rustflags: &str) -> Value {
 }
 
 fn built_so(name: &str, profile: &str, rustflags: &str) -> (Held, Value) {
-    let _alone = ALONE.lock().unwrap_or_else(|held| held.into_inner());
     let program = build(name, profile, rustflags);
     let (held, recorded) = record(&program, name);
     let types = types(&recorded);

@@ -19,8 +19,10 @@
 //! | `loader` | | what is loaded, and where |
 //! | `stack` | | where the calling thread's stack begins |
 //!
-//! A new system gets a folder of its own, a line in `build.rs`, and a row in `docs/platforms.md`.
-//! The example is Windows in `elsewhere/`: `os::thread_cpu_ns` asks `GetThreadTimes` there.
+//! A new system that only counts gets its calls in `elsewhere/os.rs` (`mod calls`), as Windows has:
+//! `os::thread_cpu_ns` asks `GetThreadTimes` there. One that records gets a folder of its own, which
+//! `can_record` in `build.rs` and the `path` attributes here, in `os.rs`, `loader.rs` and
+//! `callbacks.rs` choose. Both get a column in `docs/platforms.md`.
 
 pub mod callbacks;
 pub mod decimal;

@@ -26,6 +26,7 @@ mod elapsed;
 mod enabled;
 mod exit;
 mod histogram;
+mod inside;
 mod installed;
 mod json;
 mod limits;

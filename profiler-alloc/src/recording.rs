@@ -8,15 +8,15 @@ use std::time::Duration;
 use core::sync::atomic::Ordering;
 
 use profiler_alloc_format::env::{Grant, Overhead, Sample, StackDepth, TimelineInterval};
-use profiler_alloc_format::{STATE_FINISHED, STATE_PAUSED, STATE_RECORDING};
+use profiler_alloc_format::{STATE_PAUSED, STATE_RECORDING};
 
 use crate::counters::installed::is_installed;
 use crate::counters::reentrancy::Inside;
 use crate::ffi::os;
 use crate::profile_file::store::OpenFailure;
+use crate::session::Recorder;
 use crate::session::settings::Settings;
 use crate::session::start::{self, Refusal};
-use crate::session::{self, Recorder};
 
 /// Settings of a recording to be started from code.
 ///
@@ -185,17 +185,7 @@ impl Drop for Recording {
         if !self.recorder.is_ours() {
             return;
         }
-        self.recorder.bring_up_to_date();
-        // While it is active, so that no thread asks it of the blocks of another.
-        self.recorder.sampled.filter.close();
-        session::deactivate();
-        self.recorder.end();
-        self.recorder.finish();
-        self.recorder
-            .store
-            .header()
-            .state
-            .store(STATE_FINISHED, Ordering::Release);
+        self.recorder.stop();
     }
 }
 

@@ -8,11 +8,16 @@
 //! ```
 //! Never: is called on the fast path.
 
+pub mod attach;
 mod capture;
 mod clock;
 pub mod context_counts;
+pub mod context_watch;
+pub mod control_page;
 mod file_contexts;
+mod for_children;
 pub mod fork;
+pub mod forked;
 mod further;
 mod housekeeping;
 pub mod line_tables;
@@ -34,6 +39,7 @@ use profiler_alloc_format::ThreadCells;
 use self::capture::Capture;
 use self::clock::Clock;
 use self::file_contexts::FileContexts;
+use self::for_children::ForChildren;
 use self::ownership::Ownership;
 use crate::counters::totals::Totals;
 use crate::ffi::memory;
@@ -75,6 +81,8 @@ pub struct Recorder {
     timeline: Timeline,
     statm: Statm,
     output: &'static CStr,
+    /// What forked children begin their own recordings with.
+    for_children: Option<ForChildren>,
 }
 
 impl core::fmt::Debug for Recorder {
@@ -138,6 +146,7 @@ impl Recorder {
         output: &'static CStr,
         depth: usize,
         overhead: OverheadBudget,
+        for_children: Option<ForChildren>,
     ) -> Option<&'static Recorder> {
         let clock = Clock::start();
         let capture = Capture::new(clock, depth)?;
@@ -167,6 +176,7 @@ impl Recorder {
             timeline: Timeline::new(),
             statm: Statm::open(),
             output,
+            for_children,
             store,
         })
     }
@@ -189,7 +199,7 @@ impl Recorder {
     }
 
     /// From now on nobody is to write what the file says of functions.
-    pub fn end(&self) {
+    fn end(&self) {
         self.ownership.end();
     }
 

@@ -30,8 +30,11 @@ use crate::counters::slot::{self, Operation};
 use crate::ffi::os;
 use crate::sampling::block::Block;
 use crate::sampling::fast_path;
+use crate::session::attach;
 use crate::session::context_counts;
+use crate::session::control_page;
 use crate::session::fork;
+use crate::session::forked;
 use crate::session::start;
 use crate::session::thread_exit;
 use crate::session::threads;
@@ -155,9 +158,14 @@ fn count_and_record(
         None => {
             open_scopes::publish(cells);
             threads::reset_thresholds(cells);
+            forked::record_if_due(cells);
         }
     }
     context_counts::bring_up_to_date_now_and_then(cells);
+    // After the thresholds are set: a request that comes now has the thread come back here.
+    if control_page::is_asked() {
+        attach::answer();
+    }
     recorder.is_some()
 }
 
@@ -179,6 +187,7 @@ fn join_pool() -> Option<(Option<&'static Recorder>, &'static ThreadCells)> {
 fn start() {
     STARTED.store(true, Ordering::Relaxed);
     modules::note_start();
+    control_page::open();
     start::from_env();
 }
 

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::load::{self, Output, Own};
+use super::load::{self, Loaded, Lookup, Output, Own};
 use super::revision::Revision;
+use crate::profile::ContextPattern;
 use crate::render::{DiffHtml, DiffJson, DiffText};
-use crate::report::diff::{Diff, Grown, Limit};
+use crate::report::diff::{Diff, Grown, Limit, PartChanges, context_figures, type_figures};
 use crate::report::{Metric, Report, Scope, Selection};
 use crate::source::{PathMap, Places};
 
@@ -37,6 +38,16 @@ pub struct DiffArgs {
     /// Show functions of dependencies and of std too
     #[arg(long)]
     all: bool,
+    /// Show which contexts of this key changed, such as route
+    #[arg(long, value_name = "KEY")]
+    by: Option<String>,
+    /// Show which types changed: what the blocks are
+    #[arg(long)]
+    types: bool,
+    /// Compare only what was done while this context was in force, such as route=/orders, or none
+    /// of its key, route=(none); may be given several times
+    #[arg(long = "context", value_name = "KEY=VALUE")]
+    contexts: Vec<ContextPattern>,
     /// Read the source of BASE from revision REV of git
     #[arg(long, value_name = "REV", conflicts_with = "base_path_map")]
     base_rev: Option<String>,
@@ -188,20 +199,42 @@ fn load(args: &DiffArgs) -> anyhow::Result<Diff> {
             ..new_places.clone()
         },
     };
-    let report = |path: &PathBuf, places: Places| -> anyhow::Result<Report> {
+    let read = |path: &PathBuf, places: Places| {
         // The program of BASE is where it was: only its source may be looked for elsewhere.
-        let mut loaded = load::load(path, places, &args.path_map, args.force, &args.own)?;
+        let lookup = Lookup {
+            path_map: args.path_map.clone(),
+            force: args.force,
+            own: args.own.clone(),
+            contexts: args.contexts.clone(),
+            ..Lookup::default()
+        };
+        load::load_from(path, places, &lookup)
+    };
+    let report = |loaded: &mut Loaded| {
         let scope = if args.all { Scope::All } else { Scope::User };
-        let report = Report::new(
+        let defects = std::mem::take(&mut loaded.defects);
+        Report::new(
             &loaded.profile,
             &loaded.symbols,
             &mut loaded.sources,
             scope,
-            loaded.defects,
-        );
-        Ok(report)
+            defects,
+        )
     };
-    let base = report(&args.base, base_places)?;
-    let new = report(&args.new, new_places)?;
-    Ok(Diff::new(base, new))
+    let mut base = read(&args.base, base_places)?;
+    let mut new = read(&args.new, new_places)?;
+    let mut diff = Diff::new(report(&mut base), report(&mut new));
+    if let Some(key) = &args.by {
+        // One of the two may be of before the program named any.
+        if base.profile.check_key(key).is_err() {
+            new.profile.check_key(key)?;
+        }
+        let [base, new] = [&base, &new].map(|side| context_figures(&side.profile, key));
+        diff.contexts = Some(PartChanges::new(key, &base, &new));
+    }
+    if args.types {
+        let [base, new] = [&mut base, &mut new].map(|side| type_figures(&side.types()));
+        diff.types = Some(PartChanges::new("type", &base, &new));
+    }
+    Ok(diff)
 }

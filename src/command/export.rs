@@ -8,7 +8,7 @@ use anyhow::bail;
 
 use super::load::{Input, Loaded, Output};
 use crate::export::{Dhat, Firefox, Folded, Otlp, Pprof, Speedscope, StacksCsv, StacksJson};
-use crate::report::{Granularity, Metric, Scope, Timeline};
+use crate::report::{Granularity, Metric, Scope, Split, Timeline};
 
 /// Write a profile in a form that another tool reads.
 ///
@@ -27,6 +27,10 @@ pub struct ExportArgs {
     /// Write lines too in `folded`, not only functions
     #[arg(long)]
     lines: bool,
+    /// Put a frame for each context of this key outermost, such as route, in `folded`,
+    /// `speedscope`, `firefox`, `dhat`, `json` and `csv`; `pprof` and `otlp` have labels
+    #[arg(long, value_name = "KEY")]
+    by: Option<String>,
     /// Write to FILE instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -59,11 +63,28 @@ pub fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
         bail!("this form is not text: name a file for it with -o, or pipe it");
     }
     let loaded = args.input.load()?;
+    match (&args.by, args.format) {
+        (Some(_), Form::Pprof | Form::Otlp) => {
+            bail!("this form has all contexts as labels; `--by` is for the others")
+        }
+        (Some(key), _) => loaded.profile.check_key(key)?,
+        (None, _) => {}
+    }
     output.write_raw(|out| write(&args, loaded, out))
 }
 
 fn write(args: &ExportArgs, loaded: Loaded, out: &mut dyn Write) -> io::Result<()> {
-    let stacks = |loaded: Loaded| loaded.stacks(Scope::All, Granularity::Line).complete();
+    let stacks = |loaded: Loaded| {
+        let stacks = match &args.by {
+            Some(key) => loaded.split(Split {
+                key: Some(key),
+                scope: Scope::All,
+                ..Split::default()
+            }),
+            None => loaded.stacks(Scope::All, Granularity::Line),
+        };
+        stacks.complete()
+    };
     match args.format {
         Form::Pprof => Pprof { default: args.of }.export(&loaded.calls(), out),
         Form::Otlp => Otlp.export(&loaded.calls(), out),

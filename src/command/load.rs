@@ -2,9 +2,11 @@
 //! asked for.
 
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::fs;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, bail};
@@ -14,7 +16,7 @@ use profiler_alloc_format::{EXTENSION, Header, MAGIC};
 pub use super::output::Output;
 use crate::defect::Defect;
 use crate::profile::{self, ContextPattern, Profile};
-use crate::report::{CallTree, Calls, Filter, Granularity, Limits, Metric, Scope, Stacks};
+use crate::report::{CallTree, Calls, Filter, Granularity, Limits, Metric, Scope, Split, Stacks};
 use crate::source::{PathMap, Places, Sources};
 use crate::symbolize::{self, Pattern, Symbols, symbolize};
 use crate::system::terminal_columns;
@@ -93,6 +95,20 @@ impl Loaded {
             _ => stacks.restricted(scope, granularity),
         }
     }
+
+    /// Its stacks, split up.
+    pub fn split(mut self, split: Split<'_>) -> Stacks {
+        if split.types {
+            self.symbols.add_instances(&self.profile);
+        }
+        Stacks::split(
+            &self.profile,
+            &self.symbols,
+            &mut self.sources,
+            self.defects,
+            split,
+        )
+    }
 }
 
 /// Options that say which lines are listed.
@@ -143,12 +159,50 @@ pub struct StackArgs {
     /// Show the frames of dependencies and std too, not only the first one that the program calls
     #[arg(long)]
     pub all: bool,
-    /// Make a frame of every line, or one of each function
-    #[arg(long, value_enum, default_value_t, value_name = "GRANULARITY")]
-    pub by: Granularity,
+    /// Make a frame of every `line` [default] or one of each `function`; or put the contexts of a
+    /// key outermost, such as route; may be given several times
+    #[arg(long, value_name = "line|function|KEY")]
+    pub by: Vec<By>,
+    /// Put what the blocks are innermost: `Vec<Order>`, `String`
+    #[arg(long)]
+    pub types: bool,
+}
+
+/// What stacks are split up by.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum By {
+    /// Frames as fine as this.
+    Granularity(Granularity),
+    /// A frame for each context of a key, outermost.
+    Key(String),
+}
+
+impl FromStr for By {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<By, Self::Err> {
+        Ok(match text {
+            "line" => By::Granularity(Granularity::Line),
+            "function" => By::Granularity(Granularity::Function),
+            key => By::Key(key.to_owned()),
+        })
+    }
 }
 
 impl StackArgs {
+    /// The key whose contexts are outermost.
+    fn key(&self) -> anyhow::Result<Option<&str>> {
+        let mut keys = self.by.iter().filter_map(|by| match by {
+            By::Key(key) => Some(&**key),
+            By::Granularity(_) => None,
+        });
+        let key = keys.next();
+        if let Some((key, other)) = key.zip(keys.next()) {
+            bail!("stacks are split up by the contexts of one key, not by {key} and {other}");
+        }
+        Ok(key)
+    }
+
     /// The stacks and the tree that are asked for.
     pub fn tree(&self, input: &Input, limits: Limits) -> anyhow::Result<(Stacks, CallTree)> {
         self.tree_of(&input.path()?, &input.lookup, limits)
@@ -167,8 +221,25 @@ impl StackArgs {
             );
         }
         let scope = if self.all { Scope::All } else { Scope::User };
+        let granularities = self.by.iter().filter_map(|by| match by {
+            By::Granularity(granularity) => Some(*granularity),
+            By::Key(_) => None,
+        });
+        let granularity = granularities.last().unwrap_or_default();
         let loaded = load_with(path, lookup)?;
-        let stacks = loaded.stacks(scope, self.by);
+        let key = self.key()?;
+        if let Some(key) = key {
+            loaded.profile.check_key(key)?;
+        }
+        let stacks = match key.is_some() || self.types {
+            true => loaded.split(Split {
+                key,
+                types: self.types,
+                scope,
+                granularity,
+            }),
+            false => loaded.stacks(scope, granularity),
+        };
         let tree = CallTree::new(&stacks, self.of, self.inverted, limits);
         Ok((stacks, tree))
     }
@@ -218,6 +289,11 @@ pub fn current_dir() -> anyhow::Result<PathBuf> {
 
 /// Reads and symbolizes the profile at `path`, as `lookup` says.
 pub fn load_with(path: &Path, lookup: &Lookup) -> anyhow::Result<Loaded> {
+    load_from(path, lookup.places()?, lookup)
+}
+
+/// The same of a profile whose source is in `places`. Long work is shown on a terminal.
+pub fn load_from(path: &Path, places: Places, lookup: &Lookup) -> anyhow::Result<Loaded> {
     let (mut profile, mut defects) = profile::read(path)?;
     profile.select_contexts(&lookup.contexts)?;
     let shown = lookup.contexts.iter().map(|context| Defect::OnlyContext {
@@ -226,23 +302,11 @@ pub fn load_with(path: &Path, lookup: &Lookup) -> anyhow::Result<Loaded> {
     defects.extend(shown);
     name(
         (profile, defects),
-        lookup.places()?,
+        places,
         &lookup.path_map,
         lookup.force,
         &lookup.own,
     )
-}
-
-/// Reads and symbolizes the profile at `path`, whose source is in `places` and whose program was
-/// moved as `programs` say. Long work is shown on a terminal.
-pub fn load(
-    path: &Path,
-    places: Places,
-    programs: &[PathMap],
-    force: bool,
-    own: &Own,
-) -> anyhow::Result<Loaded> {
-    name(profile::read(path)?, places, programs, force, own)
 }
 
 /// Symbolizes a profile that was read.
@@ -297,9 +361,8 @@ fn name(
     })
 }
 
-/// The profile in `folder` that was modified last; of a run with several, the one that began first,
-/// if it went on while the last one began: children, and libraries that record, begin after their
-/// program.
+/// The profile in `folder` that was modified last; of a run with several, the one of the program
+/// that used most memory, which is then said on stderr.
 pub fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
     let profiles = profiles(folder).context("cannot list the current folder")?;
     let Some(newest) = profiles.first() else {
@@ -307,12 +370,20 @@ pub fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
             "no *.{EXTENSION} file in this folder; record one with `memprof run -- PROGRAM`, or name a file"
         );
     };
-    let path = own_profile(&profiles).unwrap_or(newest);
-    Ok(path.strip_prefix(".").map_or(path.clone(), Path::to_owned))
+    let (path, of) = largest_of_run(&profiles).unwrap_or((newest, 1));
+    let path = path.strip_prefix(".").map_or(path.clone(), Path::to_owned);
+    if of > 1 {
+        let _ = writeln!(
+            io::stderr(),
+            "memprof: {} used most memory of the {of} profiles of this run; to see another, name it",
+            path.display()
+        );
+    }
+    Ok(path)
 }
 
-/// The program's own profile of the run that the first of `profiles` is of.
-fn own_profile(profiles: &[PathBuf]) -> Option<&PathBuf> {
+/// Of the run that the first of `profiles` is of, the one with most memory, and how many there are.
+fn largest_of_run(profiles: &[PathBuf]) -> Option<(&PathBuf, usize)> {
     let newest = header(profiles.first()?)?;
     let headers = profiles
         .iter()
@@ -320,13 +391,18 @@ fn own_profile(profiles: &[PathBuf]) -> Option<&PathBuf> {
     let of_run: Vec<_> = headers
         .filter(|(_, header)| header.run_id != 0 && header.run_id == newest.run_id)
         .collect();
-    let (path, first) = (of_run.iter()).min_by_key(|(_, header)| header.started_unix_ns)?;
-    let last_start = of_run
-        .iter()
-        .map(|(_, header)| header.started_unix_ns)
-        .max()?;
-    let end = first.started_unix_ns.saturating_add(first.updated_ns);
-    (end >= last_start).then_some(*path)
+    // What a forked child began with is its parent's too. Of equals the one that began first: a
+    // library that records begins after its program.
+    let own_peak = |header: &Header| match header.forked_from {
+        0 => header.peak as i64,
+        _ => (header.peak as i64).saturating_sub(header.heap_base as i64),
+    };
+    let rank = |(_, header): &&(_, Header)| (own_peak(header), Reverse(header.started_unix_ns));
+    let (path, _) = of_run.iter().max_by_key(rank)?;
+    // A copy is no other profile.
+    let identity = |(_, header): &(_, Header)| (header.pid, header.started_unix_ns);
+    let distinct: HashSet<_> = of_run.iter().map(identity).collect();
+    Some((*path, distinct.len()))
 }
 
 /// The header of the profile at `path`, if that is one.

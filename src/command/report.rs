@@ -8,8 +8,14 @@ use anyhow::bail;
 
 use super::load::{Input, Output, terminal_width};
 use crate::render::{Column, Csv, Html, Json, Renderer, Text};
-use crate::report::{Extent, Granularity, Lines, Report, Scope, Selection, Sort, Stacks, Timeline};
+use crate::report::{
+    ContextTables, ContextViews, Extent, Granularity, Lines, Metric, Report, Scope, Selection,
+    Sort, Stacks, Timeline,
+};
 use crate::source::Sources;
+
+/// Contexts that can be chosen on a page at most.
+const CONTEXTS_OF_PAGE: usize = 60;
 
 /// Print how much memory every source line took and gave back.
 #[derive(clap::Args, Debug)]
@@ -31,7 +37,10 @@ pub struct ReportArgs {
     /// Show the tables of functions with #[profile], which are exact and need no debug info
     #[arg(long, conflicts_with = "all")]
     exact: bool,
-    /// Show all functions, not only those that hold 99 % of the peak and of the bytes allocated
+    /// Show a group of tables for each context of this key, such as route, most memory first
+    #[arg(long, value_name = "KEY", conflicts_with = "exact")]
+    by: Option<String>,
+    /// Show all functions, and with --by all contexts, not only those that hold 99 % of the peak and of the bytes allocated
     #[arg(long)]
     all_functions: bool,
     /// Show these lines of a function [default: context in text, all elsewhere and with --exact]
@@ -67,6 +76,7 @@ impl From<PathBuf> for ReportArgs {
             top: None,
             all: false,
             exact: false,
+            by: None,
             all_functions: false,
             lines: None,
             columns: Vec::new(),
@@ -92,12 +102,29 @@ enum ReportFormat {
 }
 
 pub fn run(args: ReportArgs) -> anyhow::Result<ExitCode> {
-    let scope = if args.all { Scope::All } else { Scope::User };
+    let output = Output::to(args.output.as_deref());
     // Exact tables need no debug info, so none is looked up for them.
     let mut loaded = match args.exact {
         true => None,
         false => Some(args.input.load()?),
     };
+    if let Some((key, loaded)) = args.by.as_ref().zip(loaded.as_mut()) {
+        let Some(renderer) = args.renderer(&output) else {
+            bail!(
+                "on the page, contexts are chosen; leave `--by` out, or choose `--format text`, json or csv"
+            );
+        };
+        loaded.profile.check_key(key)?;
+        let mut tables = ContextTables::new(
+            &loaded.profile,
+            &loaded.symbols,
+            &mut loaded.sources,
+            (args.scope(), key),
+            std::mem::take(&mut loaded.defects),
+        );
+        tables.select(&args.selection())?;
+        return output.write(|out| renderer.by_context(&tables, out));
+    }
     let mut report = match &mut loaded {
         None => {
             let (profile, defects) = args.input.read()?;
@@ -110,51 +137,80 @@ pub fn run(args: ReportArgs) -> anyhow::Result<ExitCode> {
             &loaded.profile,
             &loaded.symbols,
             &mut loaded.sources,
-            scope,
+            args.scope(),
             std::mem::take(&mut loaded.defects),
         ),
     };
-    report.select(&Selection {
-        function: args.function,
-        file: args.source_file,
-        top: args.top.map(NonZeroUsize::get),
-        sort: args.sort,
-        // Programs get everything, and choose for themselves.
-        extent: match args.format {
-            ReportFormat::Text if !args.exact && !args.all_functions => Extent::WhatMatters,
-            _ => Extent::All,
-        },
-        lines: args.lines.unwrap_or(match args.format {
-            ReportFormat::Text if !args.exact => Lines::Context,
-            _ => Lines::All,
-        }),
-    })?;
-    let output = Output::to(args.output.as_deref());
-    let renderer: Box<dyn Renderer> = match args.format {
-        ReportFormat::Html => {
-            let Some(mut loaded) = loaded else {
-                bail!(
-                    "the page is made of stacks, which exact tables have none of; choose `--format text`, json or csv"
-                );
-            };
-            let defects = report.defects.clone();
-            let timeline = Timeline::new(&loaded.profile, Vec::new());
-            let stacks = Stacks::new(
-                &loaded.profile,
-                &loaded.symbols,
-                &mut loaded.sources,
-                defects,
+    report.select(&args.selection())?;
+    let Some(renderer) = args.renderer(&output) else {
+        let Some(mut loaded) = loaded else {
+            bail!(
+                "the page is made of stacks, which exact tables have none of; choose `--format text`, json or csv"
             );
-            let stacks = stacks.restricted(Scope::User, Granularity::Line);
-            return output.write_raw(|out| Html::default().page(&report, &stacks, &timeline, out));
-        }
-        ReportFormat::Text => Box::new(Text {
-            columns: args.columns,
-            precision: usize::from(args.precision),
-            width: output.is_stdout().then(terminal_width).flatten(),
-        }),
-        ReportFormat::Json => Box::new(Json),
-        ReportFormat::Csv => Box::new(Csv),
+        };
+        let defects = report.defects.clone();
+        let timeline = Timeline::new(&loaded.profile, Vec::new());
+        let stacks = Stacks::new(
+            &loaded.profile,
+            &loaded.symbols,
+            &mut loaded.sources,
+            defects,
+        );
+        let stacks = stacks.restricted(Scope::User, Granularity::Line);
+        let mut types = loaded.types();
+        types.sort(Metric::Peak);
+        let contexts = ContextViews::new(
+            &loaded.profile,
+            &loaded.symbols,
+            &mut loaded.sources,
+            CONTEXTS_OF_PAGE,
+        );
+        let page = Html {
+            types: types.has_names.then_some(&types),
+            contexts: Some(&contexts),
+            ..Html::default()
+        };
+        return output.write_raw(|out| page.page(&report, &stacks, &timeline, out));
     };
     output.write(|out| renderer.report(&report, out))
+}
+
+impl ReportArgs {
+    /// Whose functions.
+    fn scope(&self) -> Scope {
+        if self.all { Scope::All } else { Scope::User }
+    }
+
+    /// Which of them, and in which order.
+    fn selection(&self) -> Selection {
+        Selection {
+            function: self.function.clone(),
+            file: self.source_file.clone(),
+            top: self.top.map(NonZeroUsize::get),
+            sort: self.sort,
+            // Programs get everything, and choose for themselves.
+            extent: match self.format {
+                ReportFormat::Text if !self.exact && !self.all_functions => Extent::WhatMatters,
+                _ => Extent::All,
+            },
+            lines: self.lines.unwrap_or(match self.format {
+                ReportFormat::Text if !self.exact => Lines::Context,
+                _ => Lines::All,
+            }),
+        }
+    }
+
+    /// What writes the form that is asked for; `None` for the page.
+    fn renderer(&self, output: &Output) -> Option<Box<dyn Renderer>> {
+        Some(match self.format {
+            ReportFormat::Text => Box::new(Text {
+                columns: self.columns.clone(),
+                precision: usize::from(self.precision),
+                width: output.is_stdout().then(terminal_width).flatten(),
+            }),
+            ReportFormat::Json => Box::new(Json),
+            ReportFormat::Csv => Box::new(Csv),
+            ReportFormat::Html => return None,
+        })
+    }
 }

@@ -91,14 +91,10 @@ pub fn run(args: TypesArgs) -> anyhow::Result<ExitCode> {
 }
 
 impl super::load::Loaded {
-    /// Its memory by type.
-    fn types(mut self) -> Types {
+    /// Its memory by type. Takes what was found wrong so far.
+    pub fn types(&mut self) -> Types {
         self.symbols.add_instances(&self.profile);
-        Types::new(
-            &self.profile,
-            &self.symbols,
-            &mut self.sources,
-            self.defects,
-        )
+        let defects = std::mem::take(&mut self.defects);
+        Types::new(&self.profile, &self.symbols, &mut self.sources, defects)
     }
 }

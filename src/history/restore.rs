@@ -69,6 +69,7 @@ fn recording(row: &Row<'_>) -> Result<Recording, Fault> {
             alloc_bytes: unsigned(row, "alloc_bytes")?,
             freed_bytes: unsigned(row, "freed_bytes")?,
         },
+        forked_from: None,
         heap_at_start: row.get("heap_at_start")?,
         heap: row.get("heap")?,
         peak: row.get("peak")?,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::process::Process;
 use crate::defect::Defect;
-use crate::profile::{self, ReadError};
+use crate::profile::{self, ContextPattern, ReadError, Totals};
 use crate::report::Live;
 use crate::source::{Places, Sources};
 use crate::symbolize::{self, Pattern, SymbolizeError, Symbolizer};
@@ -22,6 +22,8 @@ pub struct FeedOptions {
     pub force: bool,
     /// What counts as the user's own too; if empty, what the profile says.
     pub own: Vec<Pattern>,
+    /// Show only what was done while all of these were in force.
+    pub contexts: Vec<ContextPattern>,
 }
 
 /// Why a reading failed.
@@ -65,6 +67,17 @@ impl Feed {
         let (mut profile, mut defects) = profile::read(&self.options.path)?;
         for module in &mut profile.modules {
             module.path = self.options.places.mapped(&module.path);
+        }
+        let contexts = &self.options.contexts;
+        defects.extend(contexts.iter().map(|context| Defect::OnlyContext {
+            context: context.to_string(),
+        }));
+        if let Err(error) = profile.select_contexts(contexts) {
+            // The program may come to it yet.
+            profile.stacks.clear();
+            profile.unattributed = Totals::default();
+            let why = error.to_string();
+            defects.push(Defect::ContextNotThere { why });
         }
         let at = self.started.elapsed();
         let header = &profile.header;

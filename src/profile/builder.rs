@@ -18,9 +18,9 @@ use std::io::Cursor;
 use std::path::Path;
 
 use profiler_alloc_format::{
-    CHUNK_LEN, COUNT_FRACTION_BITS, DIRECTORY_AT, Frame, Function, Further, HEADER_LEN, Header,
-    Line, MAGIC, Module, NEVER, Node, Point, SIZES_AT, STATE_FINISHED, Share, SizeClass, Stack,
-    THREAD_TAKEN, Table, Thread, VERSION, size_class,
+    CHUNK_LEN, COUNT_FRACTION_BITS, Context, ContextSet, DIRECTORY_AT, Frame, Function, Further,
+    HEADER_LEN, Header, Line, MAGIC, Module, NEVER, Node, Point, SIZES_AT, STATE_FINISHED, Share,
+    SizeClass, Stack, THREAD_TAKEN, Table, Thread, VERSION, size_class,
 };
 
 /// A profile in the making. Its records are public, for tests that damage them.
@@ -52,6 +52,10 @@ pub struct Builder {
     pub lines: Vec<Line>,
     /// What source files held, as text.
     pub sources: Vec<u8>,
+    /// Contexts; the first is none.
+    pub contexts: Vec<Context>,
+    /// Contexts that were in force together; the first are none.
+    pub context_sets: Vec<ContextSet>,
     /// Nodes by parent and frame.
     known: HashMap<(u32, u64), u32>,
 }
@@ -91,6 +95,8 @@ impl Builder {
             shares: Vec::new(),
             lines: Vec::new(),
             sources: Vec::new(),
+            contexts: vec![Context::empty()],
+            context_sets: vec![ContextSet::empty()],
             known: HashMap::new(),
         }
     }
@@ -106,6 +112,28 @@ impl Builder {
         });
         self.strings.extend_from_slice(path);
         (self.modules.len() - 1) as u16
+    }
+
+    /// The outermost frame of stacks in the context `value` of `key`.
+    pub fn in_context(&mut self, key: &str, value: &str) -> Frame {
+        let mut string = |text: &str| {
+            let at = self.strings.len() as u32;
+            self.strings.extend_from_slice(text.as_bytes());
+            (at, text.len() as u32)
+        };
+        let (key_at, key_len) = string(key);
+        let (value_at, value_len) = string(value);
+        self.contexts.push(Context {
+            key_at,
+            key_len,
+            value_at,
+            value_len,
+            ..Context::empty()
+        });
+        let mut set = ContextSet::empty();
+        set.contexts[0] = self.contexts.len() as u64 - 1;
+        self.context_sets.push(set);
+        Frame::contexts(self.context_sets.len() as u32 - 1)
     }
 
     /// The node of a call stack, innermost frame first, made if need be.
@@ -278,6 +306,14 @@ impl Builder {
             (Table::Shares, join(self.shares.iter().map(Share::to_bytes))),
             (Table::Lines, join(self.lines.iter().map(Line::to_bytes))),
             (Table::Sources, self.sources.clone()),
+            (
+                Table::Contexts,
+                join(self.contexts.iter().map(Context::to_bytes)),
+            ),
+            (
+                Table::ContextSets,
+                join(self.context_sets.iter().map(ContextSet::to_bytes)),
+            ),
         ];
         let mut directory = Vec::new();
         let mut chunks = Vec::new();
@@ -301,6 +337,8 @@ impl Builder {
             share_count: self.shares.len() as u64,
             line_count: self.lines.len() as u64,
             source_bytes: self.sources.len() as u64,
+            context_count: self.contexts.len() as u64,
+            context_set_count: self.context_sets.len() as u64,
             ..self.header
         };
         let mut bytes = header.to_bytes().to_vec();

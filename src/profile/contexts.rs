@@ -134,6 +134,12 @@ impl Contexts {
         self.sets.get(set).map_or(&[], Vec::as_slice)
     }
 
+    /// The context of `key` in a set; of a damaged profile with several, the first.
+    pub fn value_of(&self, set: usize, key: &str) -> Option<ContextId> {
+        let mut in_force = self.in_force(set).iter().copied();
+        in_force.find(|&id| self.all[id].key == key)
+    }
+
     /// The keys, in the order of the alphabet.
     pub fn keys(&self) -> Vec<&str> {
         let mut keys: Vec<&str> = self.all.iter().map(|context| &*context.key).collect();

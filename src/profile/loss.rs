@@ -81,7 +81,7 @@ impl Loss {
             (
                 // Whether they went on or executed another program at once, the parent cannot see.
                 header.forks,
-                "forked children, not recorded unless they executed a program that is",
+                "forked children without a profile, unless they executed a program that has one",
             ),
             (header.pauses, "pauses, during which nothing was sampled"),
         ];

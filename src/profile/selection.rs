@@ -1,9 +1,10 @@
 //! Which part of a profile is looked at: what was done while contexts were in force.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::{Profile, Stack, Totals};
+use super::{ContextId, Node, NodeId, Profile, Stack, Totals};
 
 /// Stands for stacks for which no context of a key is in force.
 const NONE: &str = "(none)";
@@ -100,7 +101,58 @@ impl Profile {
             self.stacks = kept;
             self.unattributed = Totals::default();
         }
+        if !patterns.is_empty() {
+            self.drop_unused_nodes();
+        }
         Ok(())
+    }
+
+    /// Which nodes `stacks` go through; the root always.
+    pub(crate) fn nodes_of(&self, stacks: &[Stack]) -> Vec<bool> {
+        let mut is_used = vec![false; self.nodes.len()];
+        is_used[0] = true;
+        for stack in stacks {
+            let mut node = stack.node as usize;
+            while !std::mem::replace(&mut is_used[node], true) {
+                node = self.nodes[node].parent as usize;
+            }
+        }
+        is_used
+    }
+
+    /// What no stack goes through any more is no function of the selection, and need not be looked
+    /// up.
+    fn drop_unused_nodes(&mut self) {
+        let is_used = self.nodes_of(&self.stacks);
+        // Parents come before children, so a parent's new number is known when a child asks for it.
+        let mut numbers: Vec<NodeId> = Vec::with_capacity(self.nodes.len());
+        let mut kept = Vec::new();
+        for (node, is_used) in self.nodes.iter().zip(is_used) {
+            numbers.push(kept.len() as NodeId);
+            if is_used {
+                let parent = numbers[node.parent as usize];
+                kept.push(Node { parent, ..*node });
+            }
+        }
+        self.nodes = kept;
+        for stack in &mut self.stacks {
+            stack.node = numbers[stack.node as usize];
+        }
+    }
+
+    /// The parts of its stacks by what was in force of `key`: each value that the program named,
+    /// and last, under `None`, what was done while there was none.
+    pub fn stacks_by(&self, key: &str) -> Vec<(Option<ContextId>, Vec<Stack>)> {
+        let mut of_value: HashMap<Option<ContextId>, Vec<Stack>> = HashMap::new();
+        for stack in &self.stacks {
+            let value = self.contexts.value_of(stack.contexts, key);
+            of_value.entry(value).or_default().push(*stack);
+        }
+        let values = self.contexts.all.iter().enumerate();
+        let values = values.filter(|(_, context)| context.key == key);
+        let values = values.map(|(id, _)| Some(id)).chain([None]);
+        let part = |value| (value, of_value.remove(&value).unwrap_or_default());
+        values.map(part).collect()
     }
 
     /// Whether the program has named a context of that key.
@@ -112,13 +164,9 @@ impl Profile {
     }
 
     fn is_in(&self, stack: &Stack, pattern: &ContextPattern) -> bool {
-        let of_key = |context: &&super::Context| context.key == pattern.key;
-        let in_force = self.contexts.in_force(stack.contexts).iter();
-        let mut of_key = in_force.map(|&id| &self.contexts.all[id]).filter(of_key);
-        match &pattern.value {
-            Some(value) => of_key.any(|context| context.value == *value),
-            None => of_key.next().is_none(),
-        }
+        let in_force = self.contexts.value_of(stack.contexts, &pattern.key);
+        let in_force = in_force.map(|id| &self.contexts.all[id].value);
+        in_force == pattern.value.as_ref()
     }
 
     fn check(&self, pattern: &ContextPattern) -> Result<(), ContextError> {

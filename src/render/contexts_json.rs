@@ -40,7 +40,7 @@ struct ContextsShape<'a> {
 }
 
 #[derive(Serialize)]
-struct KeyShape<'a> {
+pub(super) struct KeyShape<'a> {
     key: &'a str,
     contexts: Vec<ContextShape<'a>>,
     none: FiguresShape,
@@ -88,7 +88,7 @@ struct ContextLineShape<'a> {
 }
 
 impl<'a> KeyShape<'a> {
-    fn of(key: &'a ContextKey) -> Self {
+    pub(super) fn of(key: &'a ContextKey) -> Self {
         KeyShape {
             key: &key.key,
             contexts: key.rows.iter().map(ContextShape::of).collect(),

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::escape::escape;
-use super::footer::{faults, sampling, unfinished};
+use super::footer::{ends, faults, sampling};
 use super::format;
 use super::style::TITLE;
 use super::tree_text::value;
@@ -43,7 +43,7 @@ impl ContextsText {
         if let Some(saw) = report.layer {
             writeln!(out, "Note: {}.", of_layer(saw))?;
         }
-        if let Some(words) = unfinished(&report.recording) {
+        for words in ends(&report.recording) {
             writeln!(out, "{words}")?;
         }
         sampling(&report.sampling, &report.losses, out)?;
@@ -76,25 +76,8 @@ impl ContextsText {
             let name = format!("({} more)", rest.len());
             line(&sum, &Entries::default(), &name, out)?;
         }
-        let share = self.metric.of(&key.none).bytes as f64
-            / self.metric.of(&key.total).bytes.max(1) as f64
-            * 100.0;
-        let name = format!(
-            "(no {}: {share:.0} % {})",
-            escape(&key.key),
-            of_what(self.metric)
-        );
-        line(&key.none, &Entries::default(), &name, out)?;
-        if key.is_crowded {
-            writeln!(
-                out,
-                "Note: {} has {} values, hardly one of them entered more than a few times. A key should have few values, \
-                 such as routes; not one for each request.",
-                escape(&key.key),
-                key.rows.len()
-            )?;
-        }
-        Ok(())
+        line(&key.none, &Entries::default(), &none(key, self.metric), out)?;
+        crowded(key, out)
     }
 
     fn row(&self, row: &ContextRow, out: &mut dyn Write) -> io::Result<()> {
@@ -155,6 +138,30 @@ fn line(figures: &Figures, entries: &Entries, name: &str, out: &mut dyn Write) -
         entries.mean,
         entries.most,
         entries.growth,
+    )
+}
+
+/// What was done in no context of a key, and how much of the whole that is.
+pub(super) fn none(key: &ContextKey, metric: Metric) -> String {
+    let share = key.share_of_none(metric) * 100.0;
+    format!(
+        "(no {}: {share:.0} % {})",
+        escape(&key.key),
+        of_what(metric)
+    )
+}
+
+/// Warns of a key with a value for each request.
+pub(super) fn crowded(key: &ContextKey, out: &mut dyn Write) -> io::Result<()> {
+    if !key.is_crowded {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "Note: {} has {} values, hardly one of them entered more than a few times. A key should have few values, \
+         such as routes; not one for each request.",
+        escape(&key.key),
+        key.rows.len()
     )
 }
 

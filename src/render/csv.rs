@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::Renderer;
 use super::cell::{text, unwrapped};
-use crate::report::{Basis, Bytes, Figures, Line, Metric, Report, Table};
+use crate::report::{Basis, Bytes, ContextTables, Figures, Line, Metric, Report, Table};
 
 /// CSV with a heading row. Bytes are exact integers; cells of lines where nothing was seen are
 /// empty.
@@ -14,14 +14,7 @@ pub struct Csv;
 impl Renderer for Csv {
     fn report(&self, report: &Report, out: &mut dyn Write) -> io::Result<()> {
         let mut rows = csv::Writer::from_writer(out);
-        rows.write_record(
-            (["file", "function", "line", "contents", "mem_usage"].into_iter())
-                .chain(BYTES.iter().flat_map(|&(name, error, _)| [name, error]))
-                .chain(["count", "count_standard_error"])
-                .chain(["freed_count", "freed_count_standard_error"])
-                .chain(["samples", "verified", "occurrences"]),
-        )
-        .map_err(unwrapped)?;
+        rows.write_record(headings()).map_err(unwrapped)?;
         for table in &report.tables {
             for line in &table.lines {
                 rows.write_record(row(table, line, report.basis))
@@ -30,6 +23,31 @@ impl Renderer for Csv {
         }
         rows.flush()
     }
+
+    fn by_context(&self, tables: &ContextTables, out: &mut dyn Write) -> io::Result<()> {
+        let mut rows = csv::Writer::from_writer(out);
+        rows.write_record(headings().chain(["context"]))
+            .map_err(unwrapped)?;
+        for group in &tables.groups {
+            let context = text(group.value.as_deref().unwrap_or("(none)"));
+            for (table, line) in (group.tables.iter())
+                .flat_map(|table| table.lines.iter().map(move |line| (table, line)))
+            {
+                let row = row(table, line, Basis::Stacks);
+                rows.write_record(row.iter().chain([&context]))
+                    .map_err(unwrapped)?;
+            }
+        }
+        rows.flush()
+    }
+}
+
+fn headings() -> impl Iterator<Item = &'static str> {
+    (["file", "function", "line", "contents", "mem_usage"].into_iter())
+        .chain(BYTES.iter().flat_map(|&(name, error, _)| [name, error]))
+        .chain(["count", "count_standard_error"])
+        .chain(["freed_count", "freed_count_standard_error"])
+        .chain(["samples", "verified", "occurrences"])
 }
 
 type Figure = fn(&Figures) -> Bytes;

@@ -13,7 +13,9 @@ use super::format;
 use super::html::source;
 use super::page::HtmlPage;
 use crate::report::Metric;
-use crate::report::diff::{Diff, FunctionChange, Growth, LineChange, Pair, Presence, Side};
+use crate::report::diff::{
+    Diff, FunctionChange, Growth, LineChange, Pair, PartChanges, Presence, Side,
+};
 
 const BODY: &str = include_str!("html/diff.html");
 const SCRIPT: &str = concat!(include_str!("html/page.js"), include_str!("html/diff.js"));
@@ -76,18 +78,24 @@ impl DiffHtml<'_> {
                 "Cut: {cut} functions that changed less are not on this page; `--function NAME` shows them."
             ));
         }
-        let grown = self.grown.map(|(grown, limit)| {
-            let text = DiffText {
-                metric: self.metric,
-                ..DiffText::default()
-            };
-            written(|out| text.growths(grown, limit, out))
-        });
+        let text = DiffText {
+            metric: self.metric,
+            ..DiffText::default()
+        };
+        let grown =
+            (self.grown).map(|(grown, limit)| written(|out| text.growths(grown, limit, out)));
+        let parts = |parts: &Option<PartChanges>| {
+            let parts = parts.as_ref();
+            let shown = parts.map(|parts| written(|out| text.parts(parts, out)));
+            shown.transpose()
+        };
         Ok(DiffData {
             base: SideData::of(&diff.base),
             new: SideData::of(&diff.new),
             notes,
             grown: grown.transpose()?,
+            contexts: parts(&diff.contexts)?,
+            types: parts(&diff.types)?,
             metric: self.metric.name(),
             whole: (Metric::ALL.into_iter())
                 .filter_map(|metric| {
@@ -104,6 +112,7 @@ impl DiffHtml<'_> {
 fn written(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Vec<String>> {
     let mut text = Vec::new();
     write(&mut text)?;
+    let text = anstream::adapter::strip_bytes(&text).into_vec();
     let lines = String::from_utf8_lossy(&text).into_owned();
     Ok(lines.lines().map(str::to_owned).collect())
 }
@@ -115,6 +124,10 @@ struct DiffData {
     notes: Vec<String>,
     /// What grew beyond the limit, in words.
     grown: Option<Vec<String>>,
+    /// Which contexts changed, as text, if they are compared.
+    contexts: Option<Vec<String>>,
+    /// Which types did, likewise.
+    types: Option<Vec<String>>,
     metric: &'static str,
     /// By metric: base, new.
     whole: BTreeMap<&'static str, (i64, i64)>,

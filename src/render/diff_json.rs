@@ -9,7 +9,7 @@ use super::json::{FiguresShape, write};
 use super::shape::{self, LossShape, RecordingShape, SamplingShape};
 use crate::report::Metric;
 use crate::report::diff::{
-    Diff, FunctionChange, Growth, GrowthItem, LineChange, Pair, Presence, Side,
+    Diff, FunctionChange, Growth, GrowthItem, LineChange, Pair, PartChanges, Presence, Side,
 };
 
 /// Name and version of the shape.
@@ -42,6 +42,8 @@ impl DiffJson<'_> {
             grown: self
                 .grown
                 .map(|all| all.iter().map(GrowthShape::of).collect()),
+            contexts: diff.contexts.as_ref().map(ContextChangesShape::of),
+            types: diff.types.as_ref().map(type_changes),
             functions: diff.functions.iter().map(FunctionChangeShape::of).collect(),
             elsewhere: PairShape::of(&diff.elsewhere),
         };
@@ -60,6 +62,10 @@ struct DiffShape<'a> {
     whole: BTreeMap<&'static str, [i64; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     grown: Option<Vec<GrowthShape<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contexts: Option<ContextChangesShape<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    types: Option<Vec<TypeChangeShape<'a>>>,
     functions: Vec<FunctionChangeShape<'a>>,
     elsewhere: PairShape,
 }
@@ -120,6 +126,47 @@ impl<'a> GrowthShape<'a> {
             within_noise: growth.within_noise,
         }
     }
+}
+
+#[derive(Serialize)]
+struct ContextChangesShape<'a> {
+    key: &'a str,
+    contexts: Vec<ContextChangeShape<'a>>,
+}
+
+#[derive(Serialize)]
+struct ContextChangeShape<'a> {
+    value: Option<&'a str>,
+    #[serde(flatten)]
+    figures: PairShape,
+}
+
+impl<'a> ContextChangesShape<'a> {
+    fn of(changes: &'a PartChanges) -> Self {
+        let rows = changes.rows.iter().map(|row| ContextChangeShape {
+            value: row.name.as_deref(),
+            figures: PairShape::of(&row.figures),
+        });
+        ContextChangesShape {
+            key: &changes.what,
+            contexts: rows.collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct TypeChangeShape<'a> {
+    short: Option<&'a str>,
+    #[serde(flatten)]
+    figures: PairShape,
+}
+
+fn type_changes(changes: &PartChanges) -> Vec<TypeChangeShape<'_>> {
+    let rows = changes.rows.iter().map(|row| TypeChangeShape {
+        short: row.name.as_deref(),
+        figures: PairShape::of(&row.figures),
+    });
+    rows.collect()
 }
 
 #[derive(Serialize)]

@@ -7,7 +7,7 @@ use super::footer;
 use super::format;
 use super::style::{FAINT, TITLE};
 use crate::report::diff::{
-    Change, Diff, FunctionChange, Growth, GrowthItem, LineChange, Presence, Side,
+    Change, Diff, FunctionChange, Growth, GrowthItem, LineChange, PartChanges, Presence, Side,
 };
 use crate::report::{Metric, Scope};
 
@@ -42,6 +42,10 @@ impl DiffText {
         writeln!(out, "Base: {}", name(&diff.base))?;
         writeln!(out, "New:  {}\n", name(&diff.new))?;
         self.whole(diff, out)?;
+        for parts in [&diff.contexts, &diff.types].into_iter().flatten() {
+            writeln!(out)?;
+            self.parts(parts, out)?;
+        }
         let shown = self.top.unwrap_or(usize::MAX);
         for function in diff.functions.iter().take(shown) {
             writeln!(out)?;
@@ -120,6 +124,38 @@ impl DiffText {
             writeln!(out, "{name:<18} {base:>12} {new:>12} {change:>12}")?;
         }
         Ok(())
+    }
+
+    /// Writes which contexts or types changed.
+    pub fn parts(&self, parts: &PartChanges, out: &mut dyn Write) -> io::Result<()> {
+        let what = escape(&parts.what);
+        writeln!(
+            out,
+            "{TITLE}{:>12} {:>12} {:>12}  {}, by {what}{TITLE:#}",
+            "Base",
+            "New",
+            "Change",
+            self.metric.name(),
+        )?;
+        let shown = self.top.unwrap_or(usize::MAX);
+        for row in parts.rows.iter().take(shown) {
+            let Cells { base, new, change } = self.cells(&row.figures.change(self.metric));
+            let name = match &row.name {
+                Some(name) => escape(name),
+                None => format!("(no {what})").into(),
+            };
+            let state = match (&row.figures.base, &row.figures.new) {
+                (None, _) => "  (new)",
+                (_, None) => "  (gone)",
+                _ => "",
+            };
+            writeln!(out, "{base:>12} {new:>12} {change:>12}  {name}{state}")?;
+        }
+        match parts.rows.len().saturating_sub(shown) {
+            0 if parts.rows.is_empty() => writeln!(out, "None of them changed in any figure."),
+            0 => Ok(()),
+            more => writeln!(out, "{more} more changed; `--top` shows more."),
+        }
     }
 
     fn function(&self, function: &FunctionChange, out: &mut dyn Write) -> io::Result<()> {

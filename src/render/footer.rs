@@ -10,17 +10,11 @@ use crate::units::Count;
 
 /// Writes the lines to `out`.
 pub(super) fn footer(stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
-    if let Some(words) = unfinished(&stacks.recording) {
+    for words in ends(&stacks.recording) {
         writeln!(out, "{words}")?;
     }
     sampling(&stacks.sampling, &stacks.losses, out)?;
-    if !stacks.sampling.exact {
-        let percent = NOISE * 100.0;
-        writeln!(
-            out,
-            "`~` marks figures whose standard error is above {percent:.0} %."
-        )?;
-    }
+    noise(&stacks.sampling, out)?;
     faults(&stacks.unattributed, &stacks.losses, &stacks.defects, out)
 }
 
@@ -37,17 +31,31 @@ pub(super) fn footer_lines(stacks: &Stacks) -> Vec<String> {
     let mut lines = Vec::new();
     let _ = sampling(&stacks.sampling, &stacks.losses, &mut lines);
     lines.extend(text);
-    let unfinished = unfinished(&stacks.recording).map(str::to_owned);
     let lines = String::from_utf8_lossy(&lines).into_owned();
-    unfinished
-        .into_iter()
-        .chain(lines.lines().map(str::to_owned))
-        .collect()
+    let ends = ends(&stacks.recording).into_iter();
+    ends.chain(lines.lines().map(str::to_owned)).collect()
 }
 
-/// What is to be said of a recording without an end.
-pub(super) fn unfinished(recording: &Recording) -> Option<&'static str> {
-    (recording.state == State::Recording).then_some("The program still runs, or was killed.")
+/// What came before a recording.
+pub(super) fn beginning(recording: &Recording) -> String {
+    match recording.forked_from {
+        Some(parent) => format!("fork from process {parent}"),
+        None => "recording".to_owned(),
+    }
+}
+
+/// What is to be said of a recording that began in the middle of the program, or has no end.
+pub(super) fn ends(recording: &Recording) -> Vec<String> {
+    let before = (recording.heap_at_start > 0).then(|| {
+        format!(
+            "Before the {}: {} were in use, which are in no line but in the heap.",
+            beginning(recording),
+            bytes(recording.heap_at_start)
+        )
+    });
+    let unfinished = (recording.state == State::Recording)
+        .then(|| "The program still runs, or was killed.".to_owned());
+    before.into_iter().chain(unfinished).collect()
 }
 
 /// What was left out of a tree, in words.
@@ -105,6 +113,18 @@ pub(super) fn sampling(
     )
 }
 
+/// Says what the mark `~` means; nothing where no figure can have it.
+pub(super) fn noise(sampling: &Sampling, out: &mut dyn Write) -> io::Result<()> {
+    if sampling.exact {
+        return Ok(());
+    }
+    let percent = NOISE * 100.0;
+    writeln!(
+        out,
+        "`~` marks figures whose standard error is above {percent:.0} %."
+    )
+}
+
 /// What was lost or is wrong; nothing if all is well.
 pub(super) fn faults(
     unattributed: &Figures,
@@ -126,4 +146,38 @@ pub(super) fn faults(
         writeln!(out, "Note: {}.", escape(&defect.to_string()))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Counters;
+
+    #[test]
+    fn says_what_was_there_before() {
+        let recording = |heap_at_start, forked_from, state| {
+            let recording = Recording {
+                program: "shop".to_owned(),
+                pid: 7,
+                forked_from,
+                state,
+                started_unix_ns: 0,
+                duration_ns: 0,
+                counters: Counters::default(),
+                heap_at_start,
+                heap: 0,
+                peak: 0,
+                peak_ns: 0,
+            };
+            ends(&recording)
+        };
+        assert_eq!(recording(0, None, State::Exited), Vec::<String>::new());
+        let said = recording(3 << 20, None, State::Recording);
+        insta::assert_snapshot!(said.join("\n"), @r"
+        Before the recording: 3.0 MiB were in use, which are in no line but in the heap.
+        The program still runs, or was killed.
+        ");
+        let said = recording(3 << 20, Some(4711), State::Exited);
+        insta::assert_snapshot!(said.join("\n"), @"Before the fork from process 4711: 3.0 MiB were in use, which are in no line but in the heap.");
+    }
 }

@@ -1,18 +1,23 @@
 //! A report as one page for the browser: source with figures, functions, stacks and the timeline,
 //! nothing loaded from anywhere. This file makes the page's data; `html/` holds the page itself.
 
+mod parts;
+
 use std::io::{self, Write};
 
 use serde::Serialize;
 
 use super::axis::{byte_ticks, time_ticks};
 use super::escape::{escape, escape_source};
-use super::footer::{cut_words, footer_lines};
+use super::footer::footer_lines;
 use super::format;
 use super::own_memory;
 use super::page::HtmlPage;
 use super::spans;
-use crate::report::{CallTree, Figures, Limits, Metric, Origin, Report, Stacks, Table, Timeline};
+use crate::report::{
+    ContextViews, Figures, Limits, Metric, Report, Stacks, Table, Timeline, Types,
+};
+use parts::{FrameData, Frames, PartData, Trees, TypeData};
 
 const BODY: &str = include_str!("html/report.html");
 const SCRIPT: &str = concat!(include_str!("html/page.js"), include_str!("html/report.js"));
@@ -25,28 +30,39 @@ const METRICS: [Metric; 4] = [
     Metric::Temporary,
 ];
 
+/// Frames of each flamegraph of a context at most, of those of a whole profile.
+const PART_OF_FRAMES: usize = 8;
+/// Types at most.
+const TYPES: usize = 200;
+
 /// A page for the browser.
 #[derive(Clone, Copy, Debug)]
-pub struct Html {
+pub struct Html<'a> {
     /// Functions at most, those with the most bytes first.
     pub functions: usize,
     /// Lines of source at most.
     pub lines: usize,
     /// Frames of each flamegraph at most.
     pub frames: usize,
+    /// What the blocks are, if it was looked up.
+    pub types: Option<&'a Types>,
+    /// What can be looked at alone.
+    pub contexts: Option<&'a ContextViews>,
 }
 
-impl Default for Html {
+impl Default for Html<'_> {
     fn default() -> Self {
         Html {
             functions: 2_000,
             lines: 40_000,
             frames: 4_000,
+            types: None,
+            contexts: None,
         }
     }
 }
 
-impl Html {
+impl Html<'_> {
     /// Writes the page to `out`. All three are to be of one profile, and `stacks`
     /// [restricted](Stacks::restricted) to lines of the user's own source.
     pub fn page(
@@ -81,22 +97,13 @@ impl Html {
             .map(TableData::of)
             .collect();
         let cut_tables = report.tables.len() - tables.len();
-        let mut trees = serde_json::Map::new();
         let limits = Limits {
             min_share: 0.0002,
             nodes: self.frames,
             depth: 200,
         };
-        let mut cut_trees = None;
-        for metric in METRICS {
-            let tree = CallTree::new(stacks, metric, false, limits);
-            cut_trees = cut_trees.or(cut_words(tree.cut, tree.whole()));
-            let nodes: Vec<(u32, usize, i64)> = (tree.nodes.iter())
-                .map(|node| (node.frame, node.parent, node.sum.bytes))
-                .collect();
-            trees.insert(metric.name().to_owned(), serde_json::json!(nodes));
-        }
-        let used = used_frames(stacks, &mut trees);
+        let mut frames = Frames::default();
+        let (trees, cut_trees) = Trees::of(stacks, limits, &mut frames);
         notes.extend(footer_lines_of(report, stacks));
         notes.extend(own_memory::note(timeline));
         notes.extend(spans::note(timeline));
@@ -109,43 +116,34 @@ impl Html {
         if let Some(words) = cut_trees {
             notes.push(format!("Cut: of the stacks, {words}"));
         }
+        let limits = Limits {
+            nodes: self.frames / PART_OF_FRAMES,
+            ..limits
+        };
+        let shown = &report.tables[..tables.len()];
+        let contexts = self.contexts.iter().flat_map(|contexts| &contexts.views);
+        let contexts = contexts.map(|view| PartData::of(view, shown, limits, &mut frames));
+        let contexts: Vec<PartData> = contexts.collect();
+        if let Some(more) =
+            (self.contexts.map(|contexts| contexts.left_out)).filter(|&more| more > 0)
+        {
+            let s = if more == 1 { "" } else { "s" };
+            notes.push(format!(
+                "Cut: {more} more context{s} with fewer bytes cannot be chosen; `memprof contexts` lists them, `--context` shows one."
+            ));
+        }
+        let types = self.types.map(|types| TypeData::all(&types.rows, TYPES));
         ReportData {
             about: About::of(report),
             notes: notes.iter().map(|note| escape(note).into_owned()).collect(),
             timeline: TimelineData::of(timeline),
             tables,
-            frames: used,
+            frames: frames.used,
             trees,
+            types: types.unwrap_or_default(),
+            contexts,
         }
     }
-}
-
-/// The frames that trees show, renumbered in them.
-fn used_frames(
-    stacks: &Stacks,
-    trees: &mut serde_json::Map<String, serde_json::Value>,
-) -> Vec<(String, String, Option<u32>, bool)> {
-    let mut numbers: Vec<Option<usize>> = vec![None; stacks.frames.len()];
-    let mut used = Vec::new();
-    for nodes in trees.values_mut().filter_map(|nodes| nodes.as_array_mut()) {
-        for node in nodes.iter_mut().skip(1) {
-            let Some(frame) = node[0].as_u64().map(|frame| frame as usize) else {
-                continue;
-            };
-            let number = *numbers[frame].get_or_insert_with(|| {
-                let frame = &stacks.frames[frame];
-                used.push((
-                    escape(&frame.function).into_owned(),
-                    escape(&frame.file).into_owned(),
-                    frame.line,
-                    frame.origin == Origin::User,
-                ));
-                used.len() - 1
-            });
-            node[0] = number.into();
-        }
-    }
-    used
 }
 
 fn footer_lines_of(report: &Report, stacks: &Stacks) -> Vec<String> {
@@ -176,10 +174,10 @@ struct ReportData {
     notes: Vec<String>,
     timeline: TimelineData,
     tables: Vec<TableData>,
-    /// Function, file, line, whether it is the user's own.
-    frames: Vec<(String, String, Option<u32>, bool)>,
-    /// By metric: frame, parent, sum.
-    trees: serde_json::Map<String, serde_json::Value>,
+    frames: Vec<FrameData>,
+    trees: Trees,
+    types: Vec<TypeData>,
+    contexts: Vec<PartData>,
 }
 
 #[derive(Serialize)]

@@ -8,14 +8,18 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::Renderer;
+use super::contexts_json::KeyShape;
 use super::escape::is_steering;
 use super::shape::{self, LossShape, RecordingShape, SamplingShape};
 use crate::report::{
-    Basis, Bytes, Figures, Line, Metric, OwnCost, Report, SizeBar, Summary, Table, ThreadRow,
+    Basis, Bytes, ContextGroup, ContextTables, Figures, Line, Metric, OwnCost, Report, SizeBar,
+    Summary, Table, ThreadRow,
 };
 
 /// Name and version of a report's shape.
 const REPORT: &str = "memprof-report/1";
+/// Name and version of the shape of reports by context.
+const BY_CONTEXT: &str = "memprof-report-by-context/1";
 /// Name and version of a summary's shape.
 const SUMMARY: &str = "memprof-summary/1";
 
@@ -41,6 +45,22 @@ impl Renderer for Json {
         };
         write(&shape, out)
     }
+
+    fn by_context(&self, tables: &ContextTables, out: &mut dyn Write) -> io::Result<()> {
+        let report = &tables.whole;
+        let shape = ByContextShape {
+            schema: BY_CONTEXT,
+            recording: RecordingShape::of(&report.recording),
+            sampling: SamplingShape::of(&report.sampling),
+            scope: shape::scope(report.scope),
+            key: &tables.key,
+            contexts: tables.groups.iter().map(GroupShape::of).collect(),
+            unattributed: FiguresShape::of(&report.unattributed),
+            losses: shape::losses(&report.losses),
+            defects: shape::defects(&report.defects),
+        };
+        write(&shape, out)
+    }
 }
 
 impl Json {
@@ -58,6 +78,7 @@ impl Json {
             sampling: SamplingShape::of(&summary.sampling),
             lines: lines.collect(),
             elsewhere: FiguresShape::of(&summary.elsewhere),
+            contexts: summary.contexts.iter().map(KeyShape::of).collect(),
             unattributed: FiguresShape::of(&summary.unattributed),
             sizes: summary.sizes.iter().map(SizeShape::of).collect(),
             threads: summary.threads.iter().map(ThreadShape::of).collect(),
@@ -81,6 +102,41 @@ struct ReportShape<'a> {
     unattributed: FiguresShape,
     losses: Vec<LossShape>,
     defects: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct ByContextShape<'a> {
+    schema: &'static str,
+    recording: RecordingShape<'a>,
+    sampling: SamplingShape,
+    scope: &'static str,
+    key: &'a str,
+    contexts: Vec<GroupShape<'a>>,
+    unattributed: FiguresShape,
+    losses: Vec<LossShape>,
+    defects: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct GroupShape<'a> {
+    value: Option<&'a str>,
+    total: FiguresShape,
+    functions: Vec<FunctionShape<'a>>,
+    elsewhere: FiguresShape,
+}
+
+impl<'a> GroupShape<'a> {
+    fn of(group: &'a ContextGroup) -> Self {
+        let functions = group.tables.iter();
+        GroupShape {
+            value: group.value.as_deref(),
+            total: FiguresShape::of(&group.total),
+            functions: functions
+                .map(|table| FunctionShape::of(table, Basis::Stacks))
+                .collect(),
+            elsewhere: FiguresShape::of(&group.elsewhere),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -137,6 +193,7 @@ struct SummaryShape<'a> {
     sampling: SamplingShape,
     lines: Vec<TopShape<'a>>,
     elsewhere: FiguresShape,
+    contexts: Vec<KeyShape<'a>>,
     unattributed: FiguresShape,
     sizes: Vec<SizeShape>,
     threads: Vec<ThreadShape<'a>>,

@@ -2,15 +2,19 @@
 
 use std::io::{self, Write};
 
+use super::contexts_text::{crowded, none};
 use super::escape::escape;
-use super::footer::{faults, sampling};
+use super::footer::{beginning, faults, sampling};
 use super::format::{self, bytes, count, date, exact_bytes, exact_size, seconds, size};
 use super::style::TITLE;
-use crate::report::{Bytes, Figures, Metric, Recording, State, Summary, TopLine};
+use super::tree_text::value;
+use crate::report::{Bytes, ContextRow, Figures, Metric, Recording, State, Summary, TopLine};
 use crate::units::Count;
 
 /// Characters of the longest bar.
 const BAR: usize = 40;
+/// Contexts shown of each key.
+const FEW: usize = 5;
 
 /// A summary for people.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +30,7 @@ impl SummaryText {
         self.lines(summary, "Top lines: live at the end", Metric::Live, out)?;
         self.lines(summary, "Top lines: in use at the peak", Metric::Peak, out)?;
         self.lines(summary, "Top lines: allocated", Metric::Allocated, out)?;
+        contexts(summary, out)?;
         sizes(summary, out)?;
         threads(summary, out)?;
         heading("Recorder", out)?;
@@ -156,12 +161,43 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
         exact_bytes(recording.peak),
         seconds(recording.peak_ns)
     )?;
+    let start = match recording.heap_at_start {
+        1.. => format!("before the {}", beginning(recording)),
+        _ => "at the start".to_owned(),
+    };
     writeln!(
         out,
-        "  heap in use  {} at the end, {} at the start",
+        "  heap in use  {} at the end, {} {start}",
         exact_bytes(recording.heap),
         bytes(recording.heap_at_start),
     )
+}
+
+fn contexts(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    for key in &summary.contexts {
+        heading(&format!("Contexts: {}, by the peak", escape(&key.key)), out)?;
+        writeln!(out, "{:>12} {:>12} {:>12}", "Live", "At peak", "Allocated")?;
+        let line = |figures: &Figures, name: &str, out: &mut dyn Write| {
+            let [live, peak, allocated] = [Metric::Live, Metric::Peak, Metric::Allocated]
+                .map(|metric| value(metric, metric.of(figures)));
+            writeln!(out, "{live:>12} {peak:>12} {allocated:>12}  {name}")
+        };
+        let touched: Vec<&ContextRow> = (key.rows.iter())
+            .filter(|row| row.figures != Figures::default())
+            .collect();
+        for row in touched.iter().take(FEW) {
+            line(&row.figures, &escape(&row.context.value), out)?;
+        }
+        if let Some(rest) = touched.get(FEW..).filter(|rest| !rest.is_empty()) {
+            let mut sum = Figures::default();
+            rest.iter().for_each(|row| sum.add(&row.figures));
+            let name = format!("({} more; `memprof contexts` lists them)", rest.len());
+            line(&sum, &name, out)?;
+        }
+        line(&key.none, &none(key, Metric::Peak), out)?;
+        crowded(key, out)?;
+    }
+    Ok(())
 }
 
 fn sizes(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {

@@ -8,8 +8,11 @@ use std::str::FromStr;
 use super::cut::cut;
 use super::escape::{escape, escape_source};
 use super::style::{FAINT, GAP_MARK, TITLE};
+use super::tree_text::value as tree_value;
 use super::{Renderer, format};
-use crate::report::{Basis, Bytes, Figures, Line, Metric, Note, Report, Table};
+use crate::report::{
+    Basis, Bytes, ContextGroup, ContextTables, Figures, Line, Metric, Note, Report, Table,
+};
 use footer::footer;
 
 /// Least width of a column of figures.
@@ -128,6 +131,20 @@ impl Renderer for Text {
         }
         footer(report, out)
     }
+
+    fn by_context(&self, tables: &ContextTables, out: &mut dyn Write) -> io::Result<()> {
+        for group in &tables.groups {
+            self.group(&tables.key, group, out)?;
+            for table in &group.tables {
+                self.table(table, tables.whole.basis, out)?;
+                writeln!(out)?;
+            }
+            if footer::of_group(group, tables.whole.scope, out)? {
+                writeln!(out)?;
+            }
+        }
+        footer::of_contexts(tables, out)
+    }
 }
 
 /// `name` of `app::module::name::<T>`.
@@ -138,6 +155,25 @@ fn short_name(path: &str) -> &str {
 }
 
 impl Text {
+    fn group(&self, key: &str, group: &ContextGroup, out: &mut dyn Write) -> io::Result<()> {
+        let value = group.value.as_deref().unwrap_or("(none)");
+        let blocks = Metric::Count.blocks(&group.total);
+        writeln!(
+            out,
+            "{TITLE}Context: {}={}{TITLE:#}",
+            escape(key),
+            escape(value)
+        )?;
+        writeln!(
+            out,
+            "({} live, {} at the peak, {} allocated in {} blocks)\n",
+            tree_value(Metric::Live, group.total.live),
+            tree_value(Metric::Peak, group.total.at_peak),
+            tree_value(Metric::Allocated, group.total.allocated),
+            format::blocks(blocks),
+        )
+    }
+
     fn table(&self, table: &Table, basis: Basis, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{TITLE}Filename: {}{TITLE:#}", escape(&table.file))?;
         // A sampled table that begins with its signature needs no other name. An exact one has it

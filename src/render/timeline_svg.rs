@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::axis::{byte_ticks, time_ticks};
 use super::escape::xml;
-use super::footer::unfinished;
+use super::footer::ends;
 use super::footer::{faults, sampling};
 use super::format;
 use super::own_memory;
@@ -252,10 +252,8 @@ fn notes(timeline: &Timeline) -> Vec<String> {
         &mut text,
     );
     let text = String::from_utf8_lossy(&text).into_owned();
-    let lines = unfinished(&timeline.recording)
-        .into_iter()
-        .chain(text.lines())
-        .map(str::to_owned);
+    let lines = ends(&timeline.recording).into_iter();
+    let lines = lines.chain(text.lines().map(str::to_owned));
     let lines = lines
         .chain(own_memory::note(timeline))
         .chain(spans::note(timeline));

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::escape::escape;
-use super::footer::unfinished;
+use super::footer::ends;
 use super::footer::{faults, sampling};
 use super::format;
 use super::own_memory;
@@ -102,7 +102,7 @@ impl TimelineText {
         if let Some(note) = spans::note(timeline) {
             writeln!(out, "{note}")?;
         }
-        if let Some(words) = unfinished(recording) {
+        for words in ends(recording) {
             writeln!(out, "{words}")?;
         }
         sampling(&timeline.sampling, &timeline.losses, out)?;

@@ -6,11 +6,11 @@ use unicode_width::UnicodeWidthStr;
 
 use super::cut::cut_middle;
 use super::escape::escape;
-use super::footer::{faults, sampling, unfinished};
+use super::footer::{ends, faults, noise, sampling};
 use super::format;
 use super::style::TITLE;
 use super::tree_text::{metric_words, value};
-use crate::report::{Bytes, Figures, Metric, NOISE, Steps, TypeRow, Types};
+use crate::report::{Bytes, Figures, Metric, Steps, TypeRow, Types};
 
 /// Columns of a name that are shown however narrow the terminal is.
 const LEAST: usize = 24;
@@ -189,16 +189,10 @@ fn saving(growth: Steps) -> String {
 }
 
 fn foot_of(types: &Types, out: &mut dyn Write) -> io::Result<()> {
-    if let Some(words) = unfinished(&types.recording) {
+    for words in ends(&types.recording) {
         writeln!(out, "{words}")?;
     }
     sampling(&types.sampling, &types.losses, out)?;
-    if !types.sampling.exact {
-        let percent = NOISE * 100.0;
-        writeln!(
-            out,
-            "`~` marks figures whose standard error is above {percent:.0} %."
-        )?;
-    }
+    noise(&types.sampling, out)?;
     faults(&types.unattributed, &types.losses, &types.defects, out)
 }

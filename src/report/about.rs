@@ -11,6 +11,8 @@ pub struct Recording {
     pub program: String,
     /// Its process number.
     pub pid: u32,
+    /// That of the program that forked it, whose heap it began with.
+    pub forked_from: Option<u64>,
     /// Whether the recording ended in order.
     pub state: State,
     /// Start, nanoseconds since 1970 (UTC).
@@ -34,6 +36,7 @@ impl Recording {
         Recording {
             program: profile.program(),
             pid: profile.header.pid,
+            forked_from: Some(profile.header.forked_from).filter(|&pid| pid != 0),
             state: profile.state(),
             started_unix_ns: profile.header.started_unix_ns,
             duration_ns: profile.duration_ns(),

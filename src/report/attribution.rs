@@ -265,8 +265,8 @@ impl Attribution {
     }
 
     /// The tables to be.
-    pub(super) fn into_builders(self) -> Vec<TableBuilder> {
-        self.builders
+    pub(super) fn builders(&self) -> &[TableBuilder] {
+        &self.builders
     }
 }
 

@@ -133,7 +133,14 @@ fn layer(profile: &Profile) -> Option<LayerSaw> {
 }
 
 impl ContextKey {
-    fn new(
+    /// The share of the process's figure that was done while no context of the key was in force,
+    /// 0 to 1.
+    pub fn share_of_none(&self, metric: Metric) -> f64 {
+        let whole = metric.of(&self.total).bytes.max(1);
+        metric.of(&self.none).bytes as f64 / whole as f64
+    }
+
+    pub(super) fn new(
         profile: &Profile,
         symbols: &Symbols,
         sources: &mut Sources,
@@ -145,9 +152,8 @@ impl ContextKey {
         let (mut none, mut total) = (Totals::default(), Totals::default());
         for stack in &profile.stacks {
             total.add(&stack.totals);
-            let mut in_force = contexts.in_force(stack.contexts).iter();
-            match in_force.find(|&&id| contexts.all[id].key == key) {
-                Some(&id) => sums[id].add(&stack.totals),
+            match contexts.value_of(stack.contexts, key) {
+                Some(id) => sums[id].add(&stack.totals),
                 None => none.add(&stack.totals),
             }
         }

@@ -7,11 +7,13 @@
 mod change;
 mod growth;
 mod matching;
+mod parts;
 
 use std::cmp::Reverse;
 
 pub use change::{CONFIDENCE, Change, FunctionChange, LineChange, Pair, Presence};
 pub use growth::{Grown, Growth, GrowthItem, Limit};
+pub use parts::{PartChange, PartChanges, PartFigures, context_figures, type_figures};
 
 use self::change::has_changed;
 use super::select::keep;
@@ -29,6 +31,10 @@ pub struct Diff {
     pub scope: Scope,
     /// Every function of either, in no order; see [`Diff::sort`].
     pub functions: Vec<FunctionChange>,
+    /// The contexts of a key, if they are compared.
+    pub contexts: Option<PartChanges>,
+    /// The types, if they are compared.
+    pub types: Option<PartChanges>,
     /// What happened with no function of this scope on the stack.
     pub elsewhere: Pair,
 }
@@ -64,6 +70,8 @@ impl Diff {
             new,
             scope,
             functions: matching::functions(base_tables, new_tables),
+            contexts: None,
+            types: None,
             elsewhere,
         }
     }
@@ -102,6 +110,9 @@ impl Diff {
     /// Puts the functions whose `metric` changed most first, and leaves out those that changed in
     /// no figure.
     pub fn sort(&mut self, metric: Metric) {
+        for parts in [&mut self.contexts, &mut self.types].into_iter().flatten() {
+            parts.sort(metric);
+        }
         self.functions.retain(|function| {
             let lines = function.lines.iter().map(|line| &line.figures);
             lines.chain([&function.total]).any(has_changed)

@@ -32,46 +32,51 @@ pub(super) fn keep_what_matters(tables: &mut Vec<Table>, sort: Sort) -> Option<L
         return None;
     }
     let kept = kept(tables, sort);
+    let own: Vec<Figures> = tables.iter().map(|table| table.own).collect();
+    retain(tables, &own, &kept)
+}
+
+/// Leaves out of `items`, each of which has some of `figures` and shares none of it, what does not
+/// matter.
+pub(super) fn keep_holders<T>(
+    items: &mut Vec<T>,
+    figures: impl Fn(&T) -> Figures,
+    sort: Sort,
+) -> Option<LeftOut> {
+    let own: Vec<Figures> = items.iter().map(figures).collect();
+    let mut kept = vec![own.len() <= FEW; own.len()];
+    keep_in_turns(&own, sort, MOST, &mut kept);
+    retain(items, &own, &kept)
+}
+
+/// Drops what is not kept, and says what share of the whole that had.
+fn retain<T>(items: &mut Vec<T>, own: &[Figures], kept: &[bool]) -> Option<LeftOut> {
     let all_left_out = |figure: Figure| {
-        let of = |table: &Table| figure(&table.own).max(0) as f64;
-        let left_out = (tables.iter().zip(&kept)).filter(|(_, kept)| !**kept);
+        let of = |figures: &Figures| figure(figures).max(0) as f64;
+        let left_out = (own.iter().zip(kept)).filter(|(_, kept)| !**kept);
         let (part, whole): (f64, f64) = (
-            left_out.map(|(table, _)| of(table)).sum(),
-            tables.iter().map(of).sum(),
+            left_out.map(|(figures, _)| of(figures)).sum(),
+            own.iter().map(of).sum(),
         );
         if whole > 0.0 { part / whole } else { 0.0 }
     };
     let left_out = LeftOut {
-        functions: kept.iter().filter(|kept| !**kept).count(),
+        count: kept.iter().filter(|kept| !**kept).count(),
         of_peak: all_left_out(&|figures| figures.at_peak.bytes),
         of_allocated: all_left_out(&|figures| figures.allocated.bytes),
     };
-    let mut kept = kept.into_iter();
-    tables.retain(|_| kept.next().unwrap_or(true));
-    (left_out.functions > 0).then_some(left_out)
+    let mut kept = kept.iter();
+    items.retain(|_| *kept.next().unwrap_or(&true));
+    (left_out.count > 0).then_some(left_out)
 }
 
 fn kept(tables: &[Table], sort: Sort) -> Vec<bool> {
-    let by_sort = |figures: &Figures| sort.figure(figures);
-    let figures: [Figure; 3] = [
-        &|figures| figures.at_peak.bytes,
-        &|figures| figures.allocated.bytes,
-        &by_sort,
-    ];
+    let own: Vec<Figures> = tables.iter().map(|table| table.own).collect();
     let mut kept = vec![false; tables.len()];
-    let mut room = MOST - FOR_CALLERS;
-    // In turns, so that no figure takes the room of another.
-    let mut holders = figures.map(|figure| holders(tables, figure).into_iter());
-    while let [Some(_), ..] | [_, Some(_), _] | [.., Some(_)] = holders.each_mut().map(|holders| {
-        let table = holders.next()?;
-        if !kept[table] && room > 0 {
-            room -= 1;
-            kept[table] = true;
-        }
-        Some(table)
-    }) {}
+    keep_in_turns(&own, sort, MOST - FOR_CALLERS, &mut kept);
     let mut room = MOST - kept.iter().filter(|kept| **kept).count();
-    for table in callers(tables, &figures) {
+    let by_sort = |figures: &Figures| sort.figure(figures);
+    for table in callers(tables, &what_counts(&by_sort)) {
         if !kept[table] && room > 0 {
             room -= 1;
             kept[table] = true;
@@ -80,18 +85,43 @@ fn kept(tables: &[Table], sort: Sort) -> Vec<bool> {
     kept
 }
 
-/// The tables that together have most of a figure of their own, largest first.
-fn holders(tables: &[Table], figure: Figure) -> Vec<usize> {
-    let own = |table: usize| figure(&tables[table].own).max(0);
-    let whole: f64 = (0..tables.len()).map(|table| own(table) as f64).sum();
-    let mut order: Vec<usize> = (0..tables.len()).filter(|&table| own(table) > 0).collect();
-    order.sort_by_key(|&table| std::cmp::Reverse(own(table)));
+/// The figures of which nearly all is to be shown.
+fn what_counts<'a>(by_sort: Figure<'a>) -> [Figure<'a>; 3] {
+    [
+        &|figures| figures.at_peak.bytes,
+        &|figures| figures.allocated.bytes,
+        by_sort,
+    ]
+}
+
+/// Marks what together has most of each figure, if there is room; in turns, so that no figure takes
+/// the room of another.
+fn keep_in_turns(own: &[Figures], sort: Sort, mut room: usize, kept: &mut [bool]) {
+    let by_sort = |figures: &Figures| sort.figure(figures);
+    let figures = what_counts(&by_sort);
+    let mut holders = figures.map(|figure| holders(own, figure).into_iter());
+    while let [Some(_), ..] | [_, Some(_), _] | [.., Some(_)] = holders.each_mut().map(|holders| {
+        let holder = holders.next()?;
+        if !kept[holder] && room > 0 {
+            room -= 1;
+            kept[holder] = true;
+        }
+        Some(holder)
+    }) {}
+}
+
+/// Those that together have most of a figure, largest first.
+fn holders(own: &[Figures], figure: Figure) -> Vec<usize> {
+    let own: Vec<i64> = own.iter().map(|own| figure(own).max(0)).collect();
+    let whole: f64 = own.iter().map(|&own| own as f64).sum();
+    let mut order: Vec<usize> = (0..own.len()).filter(|&holder| own[holder] > 0).collect();
+    order.sort_by_key(|&holder| std::cmp::Reverse(own[holder]));
     let mut sum = 0.0;
     order
         .into_iter()
-        .take_while(|&table| {
+        .take_while(|&holder| {
             let is_missing = sum < SHARE * whole;
-            sum += own(table) as f64;
+            sum += own[holder] as f64;
             is_missing
         })
         .collect()
@@ -166,7 +196,7 @@ mod tests {
         tables.extend((0..50).map(|_| table("small", (1, 101), (1, 101))));
         let left_out = keep_what_matters(&mut tables, Sort::Peak).unwrap();
         assert_eq!(names(&tables), ["main", "load", "churn"]);
-        assert_eq!(left_out.functions, 50);
+        assert_eq!(left_out.count, 50);
         assert!((left_out.of_peak - 0.005).abs() < 1e-9, "{left_out:?}");
         assert!((left_out.of_allocated - 0.005).abs() < 1e-4, "{left_out:?}");
     }
@@ -187,7 +217,7 @@ mod tests {
             .collect();
         tables.extend((0..200).map(|_| table("leaf", (100, 100), (100, 100))));
         let left_out = keep_what_matters(&mut tables, Sort::Peak).unwrap();
-        assert_eq!((tables.len(), left_out.functions), (40, 220));
+        assert_eq!((tables.len(), left_out.count), (40, 220));
         let leaves = names(&tables)
             .iter()
             .filter(|name| **name == "leaf")

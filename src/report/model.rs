@@ -58,6 +58,13 @@ pub struct Table {
     pub verified: bool,
 }
 
+impl Table {
+    /// Whether anything was seen on its lines.
+    pub fn is_touched(&self) -> bool {
+        self.lines.iter().any(|line| line.figures.is_some())
+    }
+}
+
 /// One line of a function.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Line {
@@ -127,11 +134,11 @@ pub enum Scope {
     All,
 }
 
-/// What was left out of a report, as it does not matter much.
+/// What was left out of a report, as it does not matter much: functions, or contexts.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct LeftOut {
-    /// Functions.
-    pub functions: usize,
+    /// Functions, or contexts.
+    pub count: usize,
     /// Their share of the peak, 0 to 1.
     pub of_peak: f64,
     /// Their share of the bytes allocated, 0 to 1.

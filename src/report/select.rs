@@ -1,7 +1,7 @@
 //! Narrows a report to what was asked for, and puts its tables in order.
 
 use super::extent::keep_what_matters;
-use super::{Line, Note, Report, Sort, Table};
+use super::{LeftOut, Line, Note, Report, Sort, Table};
 
 /// What to keep of a report, and in which order.
 #[derive(Clone, Default, Debug)]
@@ -92,14 +92,18 @@ fn list(nearest: &[String]) -> String {
 impl Report {
     /// Keeps what `selection` asks for.
     pub fn select(&mut self, selection: &Selection) -> Result<(), NoMatch> {
-        keep(&mut self.tables, "file", &selection.file, |table| {
-            &table.file
-        })?;
-        keep(&mut self.tables, "function", &selection.function, |table| {
-            &table.function
-        })?;
-        self.tables.sort_by(|a, b| {
-            let key = |table: &Table| selection.sort.rank(&table.total);
+        self.left_out = selection.apply(&mut self.tables)?;
+        Ok(())
+    }
+}
+
+impl Selection {
+    /// Keeps what it asks for of `tables`, and gives what it left out as it does not matter.
+    pub(super) fn apply(&self, tables: &mut Vec<Table>) -> Result<Option<LeftOut>, NoMatch> {
+        keep(tables, "file", &self.file, |table| &table.file)?;
+        keep(tables, "function", &self.function, |table| &table.function)?;
+        tables.sort_by(|a, b| {
+            let key = |table: &Table| self.sort.rank(&table.total);
             let name = |table: &Table| {
                 (
                     table.file.clone(),
@@ -110,28 +114,28 @@ impl Report {
                 .then_with(|| name(a).cmp(&name(b)))
                 .then_with(|| a.function.cmp(&b.function))
         });
-        if let Some(top) = selection.top {
-            self.tables.truncate(top);
+        if let Some(top) = self.top {
+            tables.truncate(top);
         }
-        let is_asked_for =
-            selection.function.is_some() || selection.file.is_some() || selection.top.is_some();
-        if selection.extent == Extent::WhatMatters && !is_asked_for {
-            self.left_out = keep_what_matters(&mut self.tables, selection.sort);
-        }
+        let is_asked_for = self.function.is_some() || self.file.is_some() || self.top.is_some();
+        let left_out = match self.extent == Extent::WhatMatters && !is_asked_for {
+            true => keep_what_matters(tables, self.sort),
+            false => None,
+        };
         // Lines are read in the order of the source; addresses have none worth reading.
         let addresses = |table: &&mut Table| table.notes.contains(&Note::NoLines);
-        for table in self.tables.iter_mut().filter(addresses) {
-            let rank = |line: &Line| line.figures.map(|figures| selection.sort.rank(&figures));
+        for table in tables.iter_mut().filter(addresses) {
+            let rank = |line: &Line| line.figures.map(|figures| self.sort.rank(&figures));
             table.lines.sort_by_key(rank);
         }
-        for table in &mut self.tables {
-            match selection.lines {
+        for table in tables.iter_mut() {
+            match self.lines {
                 Lines::All => {}
                 Lines::Context => keep_context(table),
                 Lines::Touched => table.lines.retain(|line| line.figures.is_some()),
             }
         }
-        Ok(())
+        Ok(left_out)
     }
 }
 

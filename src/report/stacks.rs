@@ -5,16 +5,22 @@
 //! allocator's frames are left out. Every view of stacks is made from this tree: flamegraph, text
 //! tree, leaks, exports.
 
+mod builder;
+mod split;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use builder::StacksBuilder;
+pub use split::Split;
+
 use super::attribution::Attribution;
-use super::{Figures, Loss, Metric, Recording, Sampling, Scope, naming};
+use super::{Figures, Loss, Metric, Recording, Sampling, Scope};
 use crate::defect::Defect;
-use crate::profile::{Course, Frame, Profile, Totals};
+use crate::profile::{ContextPattern, Course, Profile, Stack, Totals};
 use crate::source::Sources;
-use crate::symbolize::{CodeFrameId, Origin, Symbols, crate_of};
+use crate::symbolize::{Origin, Symbols, crate_of};
 
 /// What stands above all stacks without any frame of the user's own source.
 pub const OUTSIDE: &str = "(outside the program's own source)";
@@ -54,7 +60,7 @@ pub struct Stacks {
 }
 
 /// A line of a function.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct StackFrame {
     /// The function as in the report's tables, or `module+0xoffset`.
     pub function: String,
@@ -111,6 +117,16 @@ impl StackFrame {
         crate_of(&self.function, &self.file)
             .or_else(module)
             .unwrap_or_default()
+    }
+
+    /// Stands for a context, outside of all that was done in it.
+    pub(super) fn context(key: &str, value: Option<&str>) -> StackFrame {
+        StackFrame::named(&ContextPattern::new(key, value).to_string())
+    }
+
+    /// Stands for what a stack allocated, inside of all its functions.
+    pub(super) fn of_type(name: &str) -> StackFrame {
+        StackFrame::named(name)
     }
 
     fn named(function: &str) -> StackFrame {
@@ -175,19 +191,32 @@ impl Stacks {
     ) -> Stacks {
         let attribution = Attribution::new(profile, symbols, sources, Scope::User);
         defects.append(&mut sources.take_defects());
-        let mut tree = StacksBuilder::new(profile, symbols, &attribution);
+        let mut stacks = Stacks::of(profile, &profile.stacks, symbols, &attribution);
+        stacks.defects = defects;
+        stacks
+    }
+
+    /// Some stacks of a profile, in a tree that has no others.
+    pub(super) fn of(
+        profile: &Profile,
+        part: &[Stack],
+        symbols: &Symbols,
+        attribution: &Attribution,
+    ) -> Stacks {
+        let mut tree = StacksBuilder::new(profile, symbols, attribution);
+        let is_used = profile.nodes_of(part);
         // Parents come before children, so a caller's node is known when its callee asks for it.
         let mut ends: Vec<StackNodeId> = Vec::with_capacity(profile.nodes.len());
-        for node in &profile.nodes {
+        for (node, is_used) in profile.nodes.iter().zip(is_used) {
             let caller = ends.get(node.parent as usize).copied().unwrap_or(0);
             ends.push(match node.frame {
-                Some(frame) => tree.push(caller, frame),
-                None => caller,
+                Some(frame) if is_used => tree.push(caller, frame),
+                _ => caller,
             });
         }
         let mut sums: HashMap<StackNodeId, (Totals, Course)> = HashMap::new();
         let mut total = Totals::default();
-        for stack in &profile.stacks {
+        for stack in part {
             let (sum, course) = sums.entry(ends[stack.node as usize]).or_default();
             sum.add(&stack.totals);
             course.add(&stack.course);
@@ -213,7 +242,7 @@ impl Stacks {
             total: Figures::of(&total, None),
             unattributed: Figures::of(&profile.unattributed, None),
             losses: Loss::of(profile),
-            defects,
+            defects: Vec::new(),
         }
     }
 
@@ -273,123 +302,10 @@ impl Stacks {
     }
 }
 
-/// The tree in the making.
-struct StacksBuilder<'a> {
-    symbols: &'a Symbols,
-    attribution: &'a Attribution,
-    module_count: usize,
-    frames: Vec<StackFrame>,
-    nodes: Vec<StackNode>,
-    children: HashMap<(StackNodeId, FrameId), StackNodeId>,
-    by_text: HashMap<(String, String, Option<u32>, u16), FrameId>,
-    by_code: Vec<Option<FrameId>>,
-    titles: HashMap<usize, (String, String)>,
-    elided: Option<FrameId>,
-}
-
-impl<'a> StacksBuilder<'a> {
-    fn new(
-        profile: &Profile,
-        symbols: &'a Symbols,
-        attribution: &'a Attribution,
-    ) -> StacksBuilder<'a> {
-        StacksBuilder {
-            symbols,
-            attribution,
-            module_count: profile.modules.len(),
-            frames: Vec::new(),
-            nodes: vec![StackNode {
-                parent: 0,
-                frame: 0,
-            }],
-            children: HashMap::with_capacity(profile.nodes.len()),
-            by_text: HashMap::new(),
-            by_code: vec![None; symbols.ids().count()],
-            titles: HashMap::new(),
-            elided: None,
-        }
-    }
-
-    /// The node of `frame` called from `caller`.
-    fn push(&mut self, caller: StackNodeId, frame: Frame) -> StackNodeId {
-        let symbols = self.symbols;
-        if frame == Frame::ELIDED {
-            let elided = self.elided();
-            return self.child(caller, elided);
-        }
-        let mut node = caller;
-        for &id in symbols.of(frame).iter().rev() {
-            if symbols.origin(id) != Origin::Allocator {
-                let frame = self.frame(id, frame);
-                node = self.child(node, frame);
-            }
-        }
-        node
-    }
-
-    fn child(&mut self, parent: StackNodeId, frame: FrameId) -> StackNodeId {
-        let next = self.nodes.len() as StackNodeId;
-        let node = *self.children.entry((parent, frame)).or_insert(next);
-        if node == next {
-            self.nodes.push(StackNode { parent, frame });
-        }
-        node
-    }
-
-    fn elided(&mut self) -> FrameId {
-        let next = self.frames.len() as FrameId;
-        let id = *self.elided.get_or_insert(next);
-        if id == next {
-            self.frames.push(StackFrame::left_out());
-        }
-        id
-    }
-
-    fn frame(&mut self, id: CodeFrameId, address: Frame) -> FrameId {
-        if let Some(known) = self.by_code[id.index()] {
-            return known;
-        }
-        let code = self.symbols.code(id);
-        let (line, (file, function)) = match (code.line, self.attribution.row_of(id)) {
-            (Some(_), Some(place)) => (place.line, self.title(place.table)),
-            _ => {
-                let title = (code.file.clone(), naming::simplify(&code.function));
-                (code.line, title)
-            }
-        };
-        let key = (function, file, line, code.module);
-        let next = self.frames.len() as FrameId;
-        let frame = *self.by_text.entry(key.clone()).or_insert(next);
-        if frame == next {
-            let (function, file, line, module) = key;
-            self.frames.push(StackFrame {
-                function,
-                file,
-                line,
-                origin: self.symbols.origin(id),
-                module: Some(usize::from(module)).filter(|&module| module < self.module_count),
-                address: address.address(),
-                verified: !self.symbols.is_unverified(module),
-            });
-        }
-        self.by_code[id.index()] = Some(frame);
-        frame
-    }
-
-    fn title(&mut self, table: usize) -> (String, String) {
-        let attribution = self.attribution;
-        let title = self.titles.entry(table).or_insert_with(|| {
-            let (file, function) = attribution.title(table);
-            (file.to_owned(), function)
-        });
-        title.clone()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::{builder::Builder, parse};
+    use crate::profile::{Frame, builder::Builder, parse};
     use crate::source::Places;
     use crate::symbolize::CodeFrame;
 

@@ -1,7 +1,9 @@
 //! The summary's model: the recording as a whole, and the lines that matter most.
 
 use super::attribution::Attribution;
-use super::{Figures, Filter, Loss, NoMatch, Recording, Sampling, Scope, sums};
+use super::{
+    Asked, ContextKey, Figures, Filter, Loss, Metric, NoMatch, Recording, Sampling, Scope, sums,
+};
 use crate::defect::Defect;
 use crate::profile::{BlockCount, Profile, Thread};
 use crate::source::Sources;
@@ -19,6 +21,8 @@ pub struct Summary {
     pub lines: Vec<TopLine>,
     /// What was allocated with no frame of the user's own source on the stack.
     pub elsewhere: Figures,
+    /// For whom it was, key by key; without lines. Empty if the program names no contexts.
+    pub contexts: Vec<ContextKey>,
     /// What could not be charged to any stack.
     pub unattributed: Figures,
     /// Size histogram, smallest first, without the empty classes at both ends.
@@ -124,6 +128,7 @@ impl Summary {
             sampling: Sampling::of(profile),
             lines,
             elsewhere,
+            contexts: contexts(profile, symbols, sources),
             unattributed: Figures::of(&profile.unattributed, None),
             sizes: sizes(profile),
             threads: threads(profile),
@@ -145,6 +150,8 @@ impl Summary {
         if !filter.is_empty() {
             filter.apply(&mut self.lines, |line| &line.file, |line| &line.function)?;
             self.elsewhere = Figures::default();
+            // Nor are contexts of lines.
+            self.contexts.clear();
         }
         Ok(())
     }
@@ -170,7 +177,7 @@ fn lines(
     let attribution = Attribution::new(profile, symbols, sources, scope);
     let mut lines = Vec::new();
     let mut elsewhere = Figures::default();
-    for (place, totals) in sums::exclusive(profile, symbols, &attribution) {
+    for (place, totals) in sums::exclusive(profile, &profile.stacks, symbols, &attribution) {
         let figures = Figures::of(&totals, None);
         let Some(place) = place else {
             elsewhere = figures;
@@ -190,6 +197,19 @@ fn lines(
         (allocated(a).cmp(&allocated(b))).then_with(|| (&a.file, a.line).cmp(&(&b.file, b.line)))
     });
     (lines, elsewhere)
+}
+
+fn contexts(profile: &Profile, symbols: &Symbols, sources: &mut Sources) -> Vec<ContextKey> {
+    let ask = Asked {
+        key: None,
+        metric: Metric::Peak,
+        looked_into: 0,
+        lines: 0,
+        scope: Scope::User,
+    };
+    let keys = profile.contexts.keys().into_iter();
+    keys.map(|key| ContextKey::new(profile, symbols, sources, key, &ask))
+        .collect()
 }
 
 fn sizes(profile: &Profile) -> Vec<SizeBar> {

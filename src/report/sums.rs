@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::attribution::{Attribution, FrameKeys};
 use super::key::Key;
-use crate::profile::{NodeId, Profile, Totals};
+use crate::profile::{NodeId, Profile, Stack, Totals};
 use crate::symbolize::{CodeFrameId, Symbols};
 
 /// The sums for every key.
@@ -23,13 +23,13 @@ pub(super) struct KeySums {
 }
 
 /// Callees included.
-pub(super) fn inclusive(profile: &Profile, attribution: &Attribution) -> KeySums {
+pub(super) fn inclusive(profile: &Profile, stacks: &[Stack], attribution: &Attribution) -> KeySums {
     let mut sums = KeySums {
         totals: vec![Totals::default(); attribution.key_count()],
         heap_after: vec![None; attribution.key_count()],
         elsewhere: Totals::default(),
     };
-    let tree = Children::of(profile);
+    let tree = Children::of(profile, stacks);
     // How often each key stands on the path from the root, and how many keys do.
     let mut open = vec![0_u32; attribution.key_count()];
     let mut open_keys = 0_usize;
@@ -143,6 +143,7 @@ impl Around {
 /// one key only, so these sums add up to the whole. `None` holds stacks without any.
 pub(super) fn exclusive(
     profile: &Profile,
+    stacks: &[Stack],
     symbols: &Symbols,
     attribution: &Attribution,
 ) -> Vec<(Option<CodePlace>, Totals)> {
@@ -162,7 +163,7 @@ pub(super) fn exclusive(
         places[number] = own.or(places[node.parent as usize]);
     }
     let mut sums = BTreeMap::new();
-    for stack in &profile.stacks {
+    for stack in stacks {
         let place = places[stack.node as usize];
         let (_, totals) = sums
             .entry(place.map(|place| place.key))
@@ -189,19 +190,19 @@ struct Children {
 }
 
 impl Children {
-    fn of(profile: &Profile) -> Children {
+    fn of(profile: &Profile, stacks: &[Stack]) -> Children {
         let count = profile.nodes.len();
         let mut tree = Children {
             first_child: vec![0; count],
             next_sibling: vec![0; count],
-            own: HashMap::with_capacity(profile.stacks.len()),
+            own: HashMap::with_capacity(stacks.len()),
         };
         // Backwards, so that the children of a node come out in the order of their numbers.
         for (number, node) in profile.nodes.iter().enumerate().skip(1).rev() {
             tree.next_sibling[number] = tree.first_child[node.parent as usize];
             tree.first_child[node.parent as usize] = number as NodeId;
         }
-        for stack in &profile.stacks {
+        for stack in stacks {
             tree.own.entry(stack.node).or_default().add(&stack.totals);
         }
         tree

@@ -8,7 +8,7 @@ use super::sums::KeySums;
 use super::table_builder::{RowId, TableBuilder};
 use super::{Basis, Figures, Line, Loss, Recording, Report, Sampling, Scope, Table, exact, sums};
 use crate::defect::Defect;
-use crate::profile::{Profile, Totals};
+use crate::profile::{Profile, Stack, Totals};
 use crate::source::Sources;
 use crate::symbolize::Symbols;
 
@@ -19,20 +19,22 @@ impl Report {
         symbols: &Symbols,
         sources: &mut Sources,
         scope: Scope,
-        mut defects: Vec<Defect>,
+        defects: Vec<Defect>,
     ) -> Report {
         let attribution = Attribution::new(profile, symbols, sources, scope);
-        let sums = sums::inclusive(profile, &attribution);
-        let mut own = vec![Totals::default(); attribution.table_count()];
-        for (place, totals) in sums::exclusive(profile, symbols, &attribution) {
-            if let Some(place) = place {
-                own[place.table].add(&totals);
-            }
-        }
-        let mut tables = into_tables(attribution, &sums);
-        for (table, own) in tables.iter_mut().zip(&own) {
-            table.own = Figures::of(own, None);
-        }
+        let found = Found::of(profile, &profile.stacks, symbols, &attribution);
+        Report::of(profile, found, sources, scope, defects)
+    }
+
+    /// The report of a whole profile, all of whose stacks had what was `found`.
+    pub(super) fn of(
+        profile: &Profile,
+        found: Found,
+        sources: &mut Sources,
+        scope: Scope,
+        mut defects: Vec<Defect>,
+    ) -> Report {
+        let mut tables = found.tables;
         exact::add_occurrences(&mut tables, profile, sources);
         defects.append(&mut sources.take_defects());
         Report {
@@ -43,7 +45,7 @@ impl Report {
             scope,
             tables,
             left_out: None,
-            elsewhere: Figures::of(&sums.elsewhere, None),
+            elsewhere: found.elsewhere,
             unattributed: Figures::of(&profile.unattributed, None),
             losses: Loss::of(profile),
             defects,
@@ -51,14 +53,39 @@ impl Report {
     }
 }
 
-/// Fills the tables with what was summed for their keys.
-fn into_tables(attribution: Attribution, sums: &KeySums) -> Vec<Table> {
-    let builders = attribution.into_builders().into_iter();
-    builders.map(|builder| table_of(builder, sums)).collect()
+/// What some stacks of a profile did.
+pub(super) struct Found {
+    /// One for each function on them.
+    pub tables: Vec<Table>,
+    /// What they did without any function that has a table.
+    pub elsewhere: Figures,
 }
 
-/// The table of a builder, with what was summed for its keys.
-fn table_of(builder: TableBuilder, sums: &KeySums) -> Table {
+impl Found {
+    /// What `stacks` did, which are of `profile`.
+    pub(super) fn of(
+        profile: &Profile,
+        stacks: &[Stack],
+        symbols: &Symbols,
+        attribution: &Attribution,
+    ) -> Found {
+        let sums = sums::inclusive(profile, stacks, attribution);
+        let mut own = vec![Totals::default(); attribution.table_count()];
+        for (place, totals) in sums::exclusive(profile, stacks, symbols, attribution) {
+            if let Some(place) = place {
+                own[place.table].add(&totals);
+            }
+        }
+        let tables = attribution.builders().iter().zip(&own);
+        Found {
+            tables: (tables.map(|(builder, own)| table_of(builder, own, &sums))).collect(),
+            elsewhere: Figures::of(&sums.elsewhere, None),
+        }
+    }
+}
+
+/// The table of a builder, with what was summed for its keys, of which `own` is its own.
+fn table_of(builder: &TableBuilder, own: &Totals, sums: &KeySums) -> Table {
     let function = builder.function();
     let text = builder
         .source
@@ -73,11 +100,14 @@ fn table_of(builder: TableBuilder, sums: &KeySums) -> Table {
         }
         (!totals.is_empty()).then(|| Figures::of(&totals, heap_after))
     };
-    let mut rows: BTreeMap<RowId, Vec<Key>> = (builder.rows.into_iter())
-        .map(|(row, key)| (row, vec![key]))
+    let mut rows: BTreeMap<&RowId, Vec<Key>> = (builder.rows.iter())
+        .map(|(row, &key)| (row, vec![key]))
         .collect();
-    if let Some((around, item)) = builder.around.zip(builder.item.as_ref()) {
-        let signature = RowId::Line(item.first_line);
+    let signature = builder
+        .item
+        .as_ref()
+        .map(|item| RowId::Line(item.first_line));
+    if let Some((around, signature)) = builder.around.zip(signature.as_ref()) {
         rows.entry(signature).or_default().push(around);
     }
     let contents = |line| text.and_then(|text| text.line(line)).map(str::to_owned);
@@ -96,7 +126,7 @@ fn table_of(builder: TableBuilder, sums: &KeySums) -> Table {
         }
     }
     for (row, keys) in rows {
-        let (number, contents) = match &row {
+        let (number, contents) = match row {
             RowId::Line(number) => (Some(*number), contents(*number)),
             RowId::Offset(offset) => (None, Some(offset.clone())),
         };
@@ -106,17 +136,17 @@ fn table_of(builder: TableBuilder, sums: &KeySums) -> Table {
             figures: figures(&keys),
             occurrences: None,
         };
-        lines.insert(row, line);
+        lines.insert(row.clone(), line);
     }
     Table {
-        file: builder.file,
+        file: builder.file.clone(),
         function,
-        instances: builder.instances,
+        instances: builder.instances.clone(),
         total: Figures::of(&sums.totals[builder.key], None),
-        own: Figures::default(),
+        own: Figures::of(own, None),
         lines: lines.into_values().collect(),
         gaps: Vec::new(),
-        notes: builder.notes,
+        notes: builder.notes.clone(),
         verified: builder.verified,
     }
 }

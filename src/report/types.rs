@@ -143,45 +143,7 @@ impl Types {
     ) -> Types {
         let attribution = Attribution::new(profile, symbols, sources, Scope::User);
         defects.append(&mut sources.take_defects());
-        let attributor = Attributor::new(profile, symbols);
-        let lines = Makers {
-            symbols,
-            attribution: &attribution,
-        };
-        let mut builders: HashMap<Kind, RowBuilder> = HashMap::new();
-        for stack in &profile.stacks {
-            if stack.totals.alloc_count == Default::default() && stack.totals.alloc_bytes == 0 {
-                continue;
-            }
-            let frames = frames(profile, stack);
-            let (place, asked) = lines.of(frames.clone());
-            let (kind, element_size) = match attributor.of(frames) {
-                TypeFinding::Typed {
-                    name,
-                    certain,
-                    element_size,
-                } => (Kind::Typed { name, certain }, element_size),
-                TypeFinding::Untyped { is_foreign } => {
-                    let function = asked;
-                    (
-                        Kind::Untyped {
-                            function,
-                            is_foreign,
-                        },
-                        None,
-                    )
-                }
-            };
-            let builder = builders.entry(kind).or_default();
-            builder.sum.add(&stack.totals);
-            builder.element_size = builder.element_size.or(element_size);
-            builder.lines.entry(place).or_default().add(&stack.totals);
-        }
-        let mut rows: Vec<TypeRow> = builders
-            .into_iter()
-            .map(|(kind, builder)| row(kind, builder))
-            .collect();
-        rows.sort_by(|a, b| a.kind.cmp(&b.kind));
+        let rows = TypeRows::new(profile, symbols, &attribution).of(&profile.stacks);
         let sum = |wanted: &dyn Fn(&Kind) -> bool| {
             let mut sum = Figures::default();
             for row in rows.iter().filter(|row| wanted(&row.kind)) {
@@ -247,13 +209,27 @@ impl TypeRow {
 }
 
 impl Kind {
-    /// The name for people.
-    pub fn short(&self) -> String {
+    /// The name with all paths and arguments.
+    pub fn full(&self) -> String {
         match self {
-            Kind::Typed { name, certain } => {
-                let mark = if *certain { "" } else { "~" };
-                format!("{mark}{}", name.short())
-            }
+            Kind::Typed { name, .. } => name.full.clone(),
+            Kind::Untyped { function, .. } => function.clone(),
+        }
+    }
+
+    /// The name for people, with the mark of a guess.
+    pub fn short(&self) -> String {
+        let mark = match self {
+            Kind::Typed { certain: false, .. } => "~",
+            _ => "",
+        };
+        format!("{mark}{}", self.title())
+    }
+
+    /// The name for people.
+    pub fn title(&self) -> String {
+        match self {
+            Kind::Typed { name, .. } => name.short(),
             Kind::Untyped { function, .. } => format!("(untyped) {function}"),
         }
     }
@@ -287,6 +263,78 @@ fn frames<'a>(
         at = node.parent;
         node.frame.filter(|&frame| frame != Frame::ELIDED)
     })
+}
+
+/// Says of stacks of a profile what their blocks are.
+pub(super) struct TypeRows<'a> {
+    profile: &'a Profile,
+    attributor: Attributor<'a>,
+    makers: Makers<'a>,
+}
+
+impl<'a> TypeRows<'a> {
+    pub(super) fn new(
+        profile: &'a Profile,
+        symbols: &'a Symbols,
+        attribution: &'a Attribution,
+    ) -> TypeRows<'a> {
+        TypeRows {
+            profile,
+            attributor: Attributor::new(profile, symbols),
+            makers: Makers {
+                symbols,
+                attribution,
+            },
+        }
+    }
+
+    /// One row for each type of the blocks of `stacks`.
+    pub(super) fn of(&self, stacks: &[Stack]) -> Vec<TypeRow> {
+        let mut builders: HashMap<Kind, RowBuilder> = HashMap::new();
+        for stack in stacks {
+            if stack.totals.alloc_count == Default::default() && stack.totals.alloc_bytes == 0 {
+                continue;
+            }
+            let (kind, element_size, place) = self.kind(stack);
+            let builder = builders.entry(kind).or_default();
+            builder.sum.add(&stack.totals);
+            builder.element_size = builder.element_size.or(element_size);
+            builder.lines.entry(place).or_default().add(&stack.totals);
+        }
+        let rows = builders
+            .into_iter()
+            .map(|(kind, builder)| row(kind, builder));
+        let mut rows: Vec<TypeRow> = rows.collect();
+        rows.sort_by(|a, b| a.kind.cmp(&b.kind));
+        rows
+    }
+
+    /// What the blocks of a stack are. `None` if it allocated none.
+    pub(super) fn kind_of(&self, stack: &Stack) -> Option<Kind> {
+        let allocated =
+            stack.totals.alloc_count != Default::default() || stack.totals.alloc_bytes != 0;
+        allocated.then(|| self.kind(stack).0)
+    }
+
+    /// What the blocks of a stack are, the size of an element, and the line that made them.
+    fn kind(&self, stack: &Stack) -> (Kind, Option<u64>, Place) {
+        let frames = frames(self.profile, stack);
+        let (place, function) = self.makers.of(frames.clone());
+        match self.attributor.of(frames) {
+            TypeFinding::Typed {
+                name,
+                certain,
+                element_size,
+            } => (Kind::Typed { name, certain }, element_size, place),
+            TypeFinding::Untyped { is_foreign } => {
+                let kind = Kind::Untyped {
+                    function,
+                    is_foreign,
+                };
+                (kind, None, place)
+            }
+        }
+    }
 }
 
 /// Where the user's own lines are in stacks.

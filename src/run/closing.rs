@@ -51,7 +51,7 @@ pub fn recorded_lines(profiles: &[Recorded], machine: u64, folder: &Path) -> Vec
         return profiles.iter().map(line).collect();
     }
     let (listed, rest) = profiles.split_at(LISTED);
-    let most = rest.iter().map(|profile| profile.peak).max();
+    let most = rest.iter().map(Recorded::own_peak).max();
     let rest = format!(
         "and {} programs more, each with a peak of at most {}: see `memprof summary FILE`, the newest of *.memprof",
         Count(rest.len() as u64),
@@ -84,6 +84,9 @@ fn recorded_line(profile: &Recorded, machine: u64, folder: &Path) -> String {
             format!("{percent:.1} %")
         };
         let _ = write!(line, " ({share} of this machine's memory)");
+    }
+    if let Some(before) = profile.before_fork {
+        let _ = write!(line, ", {} of it from before the fork", ByteSize(before));
     }
     let _ = write!(
         line,
@@ -146,6 +149,7 @@ mod tests {
             stacks: 321,
             losses: Vec::new(),
             pid: 42,
+            before_fork: None,
             started_ns: 0,
             is_running: false,
             has_ended: true,

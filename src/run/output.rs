@@ -158,7 +158,10 @@ impl ProfileOutput {
         // Somebody may have copied one meanwhile: it is not another program's.
         profiles.sort_by_key(|profile| (profile.identity, !profile.is_original));
         profiles.dedup_by_key(|profile| profile.identity);
-        profiles.sort_by(|a, b| b.peak.cmp(&a.peak).then_with(|| a.path.cmp(&b.path)));
+        profiles.sort_by(|a, b| {
+            let by_memory = b.own_peak().cmp(&a.own_peak());
+            by_memory.then_with(|| a.path.cmp(&b.path))
+        });
         profiles
     }
 }

@@ -26,6 +26,8 @@ pub struct Recorded {
     pub losses: Vec<Loss>,
     /// Process number of the program.
     pub pid: u32,
+    /// The heap when it began, of a child that was forked: its parent's.
+    pub before_fork: Option<u64>,
     /// When it began to be recorded, nanoseconds since 1970.
     pub started_ns: u64,
     /// Whether the program goes on, as one that was put in the background does.
@@ -42,29 +44,43 @@ pub struct Recorded {
 
 /// Reads the profile at `path` if it is one of this run.
 pub fn recorded(path: &Path, run_id: RunId) -> Option<Recorded> {
-    // The folder may be full of older profiles: look at the header before reading it all.
-    let mut bytes = [0; Header::LEN];
-    File::open(path).ok()?.read_exact(&mut bytes).ok()?;
-    let header = Header::from_bytes(&bytes);
-    if (header.magic, header.version, header.run_id) != (MAGIC, VERSION, run_id.get()) {
-        return None;
+    Recorded::read(path, |header| header.run_id == run_id.get())
+}
+
+impl Recorded {
+    /// Highest heap in use, without what came with a fork: the parent has that too.
+    pub fn own_peak(&self) -> u64 {
+        self.peak
+            .saturating_sub(self.before_fork.unwrap_or_default())
     }
-    let (profile, _) = profile::read(path).ok()?;
-    Some(Recorded {
-        path: path.to_owned(),
-        peak: profile.peak().max(0) as u64,
-        allocations: profile.counters().allocs,
-        stacks: profile.stacks.len() as u64,
-        losses: Loss::of(&profile),
-        pid: header.pid,
-        started_ns: header.started_unix_ns,
-        is_running: matches!(profile.state(), State::Recording | State::Paused)
-            && exists(header.pid),
-        has_ended: profile.state() == State::Finished || !exists(header.pid),
-        identity: (header.pid, header.started_unix_ns),
-        is_original: profile::is_original(path, &header),
-        modules: profile.modules,
-    })
+
+    /// Reads the profile at `path` if its header says that it `is_wanted`.
+    pub fn read(path: &Path, is_wanted: impl FnOnce(&Header) -> bool) -> Option<Recorded> {
+        // The folder may be full of older profiles: look at the header before reading it all.
+        let mut bytes = [0; Header::LEN];
+        File::open(path).ok()?.read_exact(&mut bytes).ok()?;
+        let header = Header::from_bytes(&bytes);
+        if (header.magic, header.version) != (MAGIC, VERSION) || !is_wanted(&header) {
+            return None;
+        }
+        let (profile, _) = profile::read(path).ok()?;
+        Some(Recorded {
+            path: path.to_owned(),
+            peak: profile.peak().max(0) as u64,
+            allocations: profile.counters().allocs,
+            stacks: profile.stacks.len() as u64,
+            losses: Loss::of(&profile),
+            pid: header.pid,
+            before_fork: (header.forked_from != 0).then_some(header.heap_base),
+            started_ns: header.started_unix_ns,
+            is_running: matches!(profile.state(), State::Recording | State::Paused)
+                && exists(header.pid),
+            has_ended: profile.state() == State::Finished || !exists(header.pid),
+            identity: (header.pid, header.started_unix_ns),
+            is_original: profile::is_original(path, &header),
+            modules: profile.modules,
+        })
+    }
 }
 
 /// The profile to look at first of `profiles`, most memory first: that of the process `pid`, which
@@ -76,8 +92,8 @@ pub fn main_profile(profiles: &[Recorded], pid: u32) -> Option<&Recorded> {
     const LITTLE: u64 = 10;
     let own = || profiles.iter().filter(|profile| profile.pid == pid);
     let most = profiles.first()?;
-    let peak = own().map(|profile| profile.peak).max().unwrap_or_default();
-    let counts = peak.saturating_mul(LITTLE) >= most.peak;
+    let peak = own().map(Recorded::own_peak).max().unwrap_or_default();
+    let counts = peak.saturating_mul(LITTLE) >= most.own_peak();
     own()
         .min_by_key(|profile| profile.started_ns)
         .filter(|_| counts)
@@ -122,6 +138,7 @@ mod tests {
             stacks: 1,
             losses: Vec::new(),
             pid,
+            before_fork: None,
             started_ns,
             identity: (pid, started_ns),
             is_original: true,

@@ -5,7 +5,9 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 
-use profiler_alloc_format::env::{self, Grant, Overhead, Sample, StackDepth, TimelineInterval};
+use profiler_alloc_format::env::{
+    self, Forks, Grant, Overhead, Sample, StackDepth, TimelineInterval,
+};
 
 /// Tells the system's loader what to load first into every program.
 pub const PRELOAD: &str = "LD_PRELOAD";
@@ -51,6 +53,8 @@ pub struct Request {
     pub stack_depth: Option<StackDepth>,
     /// Time between two points of the timeline.
     pub timeline_interval: Option<TimelineInterval>,
+    /// Whether forked children have profiles of their own.
+    pub forks: Forks,
     /// Crates and paths that count as the user's own in every view.
     pub own: Vec<String>,
     /// What `LD_PRELOAD` is set to, for programs that do not have the crate.
@@ -72,6 +76,10 @@ impl Request {
             (env::STACK_DEPTH, text(self.stack_depth)),
             (env::TIMELINE_MS, text(self.timeline_interval)),
             (env::OWN, own),
+            (
+                env::FORKS,
+                text((self.forks == Forks::Left).then_some(self.forks)),
+            ),
         ];
         let stated = |(name, value): (_, Option<String>)| Some((name, value?.into()));
         let mut variables = vec![(env::OUTPUT, self.output.clone())];
@@ -95,6 +103,7 @@ mod tests {
             grant: None,
             stack_depth: None,
             timeline_interval: None,
+            forks: Forks::Recorded,
             own: Vec::new(),
             preload: None,
         };
@@ -110,6 +119,8 @@ mod tests {
         assert!(variables.contains(&(env::OVERHEAD, "0.5".into())));
         assert!(variables.contains(&(env::TIMELINE_MS, "1".into())));
         assert!(variables.contains(&(env::OWN, "jaq*,src/vm/".into())));
+        request.forks = Forks::Left;
+        assert!(request.variables().contains(&(env::FORKS, "0".into())));
         request.preload = Some("/c/m.so".into());
         assert_eq!(request.variables().pop(), Some((PRELOAD, "/c/m.so".into())));
     }

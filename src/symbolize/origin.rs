@@ -3,7 +3,7 @@
 use super::code_frame::{CodeFrame, MAIN_MODULE};
 
 /// Whose code a frame is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Origin {
     /// The user's own source.
     User,

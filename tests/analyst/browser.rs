@@ -10,7 +10,9 @@ use crate::skip::skip;
 use memprof::profile::{self, Frame, builder::Builder};
 use memprof::render::{DiffHtml, Html};
 use memprof::report::diff::Diff;
-use memprof::report::{Granularity, Metric, Report, Scope, Selection, Stacks, Timeline};
+use memprof::report::{
+    ContextViews, Granularity, Metric, Report, Scope, Selection, Stacks, Timeline, Types,
+};
 use memprof::source::{Places, Sources};
 use memprof::symbolize::{CodeFrame, Symbols};
 use profiler_alloc_format::Point;
@@ -214,6 +216,122 @@ fn the_page_works_in_a_browser() {
         "{:?}",
         browser.complaints
     );
+}
+
+/// The page of two routes, one of which does what no other does.
+fn page_by_context(folder: &Path) -> PathBuf {
+    let file = folder.join("served.rs");
+    fs::write(
+        &file,
+        "fn serve() {\n    load();\n    keep();\n}\n\nfn idle() {\n    tick();\n}\n",
+    )
+    .unwrap();
+    let mut builder = Builder::new();
+    builder.module("/bin/app");
+    let mut symbols = Symbols::default();
+    for (line, name) in [(2, "app::serve"), (3, "app::serve"), (7, "app::idle")] {
+        let code = CodeFrame::new(name, file.to_str().unwrap(), line);
+        symbols.insert(Frame::new(0, line.into()), vec![code]);
+    }
+    let [load, keep, idle] = [2, 3, 7].map(|address| Frame::new(0, address));
+    let [buy, look] = ["/buy", "</script>"].map(|route| builder.in_context("route", route));
+    for (frames, kib) in [
+        (vec![load, buy], 700),
+        (vec![keep, buy], 20),
+        (vec![load, look], 100),
+        (vec![idle], 3),
+    ] {
+        let stack = builder.stack(&frames);
+        builder.allocated(stack, kib << 10, 1);
+    }
+    let (profile, _) = profile::parse("x".as_ref(), builder.to_input()).unwrap();
+    let mut sources = Sources::new(Places {
+        current_dir: folder.to_owned(),
+        ..Places::default()
+    });
+    let mut report = Report::new(&profile, &symbols, &mut sources, Scope::User, Vec::new());
+    report.select(&Selection::default()).unwrap();
+    let stacks = Stacks::new(&profile, &symbols, &mut sources, Vec::new());
+    let stacks = stacks.restricted(Scope::User, Granularity::Line);
+    let timeline = Timeline::new(&profile, Vec::new());
+    let types = Types::new(&profile, &symbols, &mut sources, Vec::new());
+    let contexts = ContextViews::new(&profile, &symbols, &mut sources, 2);
+    let html = Html {
+        types: Some(&types),
+        contexts: Some(&contexts),
+        ..Html::default()
+    };
+    let path = folder.join("contexts.html");
+    let mut out = File::create(&path).unwrap();
+    html.page(&report, &stacks, &timeline, &mut out).unwrap();
+    path
+}
+
+#[test]
+fn a_context_is_chosen_on_the_page() {
+    let Some(program) = chromium() else {
+        return skip("contexts on the page: no Chromium (apt-get install chromium)");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let mut browser = Browser::start(&program);
+    browser.open(&page_by_context(folder.path()));
+    let texts = |selector: &str| {
+        format!("[...document.querySelectorAll({selector:?})].map(e => e.textContent)")
+    };
+    let options = texts("#context option");
+    assert_eq!(
+        browser.eval(&options),
+        json!([
+            "all",
+            "route: /buy (720.0 KiB)",
+            "route: </script> (100.0 KiB)"
+        ])
+    );
+    let notes = browser.eval("document.getElementById('notes').textContent");
+    assert!(
+        notes.as_str().unwrap().contains("Cut: 1 more context with"),
+        "{notes}"
+    );
+    let functions = texts("#functions tbody tr");
+    let everything = browser.eval(&functions);
+    let types = texts("#types tbody tr");
+    let all_types = browser.eval(&types);
+    assert_eq!(everything.as_array().unwrap().len(), 2);
+
+    let choose = |value: &str| {
+        format!(
+            "{{ const c = document.getElementById('context'); c.value = '{value}'; c.dispatchEvent(new Event('change')) }}"
+        )
+    };
+    browser.eval(&choose("0"));
+    let kib = "720.0 KiB";
+    let row = format!("app::serve{kib}{kib}{kib}0 B2");
+    assert_eq!(browser.eval(&functions), json!([row]));
+    let peak = browser.eval("document.querySelector('.stat.peak').textContent");
+    assert_eq!(peak, "720.0 KiBin use at the peak");
+    let lines = texts("#source .c-live");
+    assert_eq!(
+        browser.eval(&lines),
+        json!(["", "700.0 KiB", "20.0 KiB", ""])
+    );
+    let frames = "[...document.querySelectorAll('#flame .frame')].map(e => e.title)";
+    assert_eq!(
+        browser.eval(frames)[0],
+        "In use at the peak: 720.0 KiB, 100.0 %"
+    );
+    assert_eq!(
+        browser.eval(&types)[0],
+        "(untyped) app::serve720.0 KiB720.0 KiB720.0 KiB2"
+    );
+    // A frame is chosen within the context.
+    browser.click("#flame .frame[title^='app::serve  served.rs:3']");
+    let chosen = texts("#source tr.here .c-chosen");
+    assert_eq!(browser.eval(&chosen), json!(["20.0 KiB"]));
+
+    browser.eval(&choose(""));
+    assert_eq!(browser.eval(&functions), everything);
+    assert_eq!(browser.eval(&types), all_types);
+    assert_eq!(browser.complaints, [""; 0]);
 }
 
 /// A page that compares two versions of a program: one line took more, one function is new.

@@ -18,6 +18,7 @@ mod pprof;
 mod synthetic;
 
 mod browser;
+mod contexts;
 mod debug_traps;
 mod diff;
 mod exports;

@@ -12,6 +12,8 @@ use std::process::{Command, Output};
 const COMMANDS: &[&str] = &[
     "",
     "run",
+    "attach",
+    "ps",
     "report",
     "summary",
     "diff",

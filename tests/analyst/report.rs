@@ -99,6 +99,46 @@ fn reports_the_newest_profile_of_the_folder() {
 }
 
 #[test]
+fn of_a_run_with_several_the_profile_with_most_memory_is_reported() {
+    let folder = folder();
+    let write = |name: &str, pid: u32, peak: u64, forked_from: u64, heap_base: u64| {
+        let mut builder = Builder::new();
+        let header = &mut builder.header;
+        (header.run_id, header.pid, header.started_unix_ns) = (7, pid, u64::from(pid));
+        (header.peak, header.forked_from, header.heap_base) = (peak, forked_from, heap_base);
+        fs::write(folder.path().join(name), builder.to_bytes()).unwrap();
+    };
+    write("worker.2.memprof", 2, 5 << 20, 0, 0);
+    fs::copy(
+        folder.path().join("worker.2.memprof"),
+        folder.path().join("copy.memprof"),
+    )
+    .unwrap();
+    // Most of what the child had at its peak is its parent's.
+    write("worker.3.memprof", 3, 9 << 20, 2, 5 << 20);
+    write("shell.1.memprof", 1, 1 << 10, 0, 0);
+    let output = memprof(folder.path(), &["summary"]);
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    let chosen = said.split(' ').nth(1).unwrap();
+    assert!(
+        ["worker.2.memprof", "copy.memprof"].contains(&chosen),
+        "{said}"
+    );
+    assert!(
+        said.contains("used most memory of the 3 profiles of this run"),
+        "{said}"
+    );
+    assert!(stdout(&output).contains("(process 2)"));
+    // One that was named, or stands alone, needs no word.
+    for alone in [
+        &["summary", "shell.1.memprof"][..],
+        &["summary", "app.memprof"],
+    ] {
+        assert!(memprof(folder.path(), alone).stderr.is_empty());
+    }
+}
+
+#[test]
 fn a_program_and_its_source_may_have_moved() {
     let folder = folder();
     let text = stdout(&memprof(folder.path(), &["report"]));

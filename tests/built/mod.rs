@@ -26,6 +26,10 @@ fn build_examples() -> PathBuf {
     };
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--examples", "--profile", profile]);
+    if profile == "dev" {
+        // As `cargo test --workspace` has built them: with other features, all would be built anew.
+        cargo.arg("--workspace");
+    }
     let target = match triple() {
         Some(triple) => {
             cargo.arg("--target").arg(triple);

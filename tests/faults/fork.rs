@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
+use memprof::profile::{self, Profile};
 use profiler_alloc_format::env as settings;
 
 use crate::Named;
@@ -15,12 +16,14 @@ use crate::inner;
 
 pub const TESTS: &[Named] = &[
     ("fork::under_four_threads", under_four_threads),
+    ("fork::children_that_run_on", children_that_run_on),
     ("fork::vfork_and_spawn", vfork_and_spawn),
     ("fork::programs_inherit_nothing", programs_inherit_nothing),
 ];
 
 pub const ROLES: &[Named] = &[
     ("forks", || while_allocating(fork_all)),
+    ("has_children", has_children),
     ("spawns", || while_allocating(spawn_all)),
     ("descriptors", list_descriptors),
     ("executes", execute),
@@ -138,14 +141,132 @@ fn execute() {
 }
 
 fn under_four_threads() {
-    for sample in ["all", "65536"] {
+    let forks = times(1_000, 100);
+    for (sample, recorded) in [("all", "1"), ("65536", "0")] {
         let place = Place::new();
-        assert!(place.run("forks", sample).success());
+        let mut command = place.command("forks", sample);
+        assert!(
+            command
+                .env(settings::FORKS, recorded)
+                .status()
+                .unwrap()
+                .success()
+        );
         // The threads were waited for, so the totals are the parent's to the last byte: nothing of
         // a child is in them.
         let profile = place.check_totals(0, 0);
-        assert_eq!(profile.header.forks, times(1_000, 100) as u64);
+        let (lost, own) = match recorded {
+            "1" => (0, forks),
+            _ => (forks, 0),
+        };
+        assert_eq!(profile.header.forks, lost as u64);
+        let children = profiles_of_children(&place);
+        assert_eq!(children.len(), own);
+        for child in children {
+            assert_eq!(child.header.forked_from, u64::from(profile.header.pid));
+            assert!(child.header.heap_base > 1_000, "the parent's heap");
+        }
     }
+}
+
+/// Size of the blocks that the parent and each of its children take.
+const PARENTS: usize = 2 << 20;
+const CHILDS: usize = 1 << 20;
+/// The block with which a child has done enough to be recorded.
+const FIRST: usize = 64 << 10;
+
+/// Forks a child that runs on and forks another one; and one that does next to nothing.
+fn has_children() {
+    let kept = black_box(vec![1u8; PARENTS]);
+    let run_on = |work: &dyn Fn()| {
+        // SAFETY: the child allocates, which the allocator allows after fork, and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            inner::stop_sharing();
+            work();
+            // SAFETY: ends the child, with its handlers, and without the parent's destructors.
+            unsafe { libc::exit(0) };
+        }
+        await_child(child, 0);
+    };
+    run_on(&|| drop(black_box(vec![1u8; 1000])));
+    run_on(&|| {
+        drop(black_box(vec![1u8; FIRST]));
+        let own = black_box(vec![1u8; CHILDS]);
+        run_on(&|| {
+            drop(black_box(vec![1u8; FIRST]));
+            black_box(vec![1u8; CHILDS + 1]).leak();
+        });
+        black_box(own).leak();
+    });
+    drop(kept);
+}
+
+/// Those beside the parent's, in the order in which they began.
+fn profiles_of_children(place: &Place) -> Vec<Profile> {
+    let files = fs::read_dir(place.folder())
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let names = files.filter(|path| {
+        let is_profile = path
+            .extension()
+            .is_some_and(|extension| extension == "memprof");
+        is_profile && *path != place.profile_path()
+    });
+    let mut profiles: Vec<Profile> = names
+        .map(|path| {
+            let (profile, defects) = profile::read(&path).unwrap();
+            assert_eq!(defects, [], "{}", path.display());
+            profile
+        })
+        .collect();
+    profiles.sort_by_key(|profile| profile.header.started_unix_ns);
+    profiles
+}
+
+fn children_that_run_on() {
+    let place = Place::new();
+    assert!(place.run("has_children", "all").success());
+    let parent = place.check_totals(0, 0);
+    assert_eq!(parent.header.forks, 0);
+    let children = profiles_of_children(&place);
+    let [child, grandchild] = &children[..] else {
+        panic!("{} profiles of children", children.len());
+    };
+    let family = [(&parent, child, CHILDS), (child, grandchild, CHILDS + 1)];
+    for (parent, child, size) in family {
+        assert_eq!(child.state(), profile::State::Exited);
+        assert_eq!(child.header.forked_from, u64::from(parent.header.pid));
+        assert_eq!(
+            blocks_of(child, size),
+            (1, size as i64),
+            "its own, with its stack"
+        );
+        assert_eq!(blocks_of(parent, size), (0, 0), "none of the parent's");
+        // What was in use before the fork, and at most as much as it takes to begin.
+        let before = child.header.heap_base as usize;
+        let least = PARENTS + if size == CHILDS { 0 } else { CHILDS };
+        assert!((least..least + (256 << 10)).contains(&before), "{before}");
+        // The child's first block was in use when it began.
+        assert_eq!(child.heap() as usize, before - FIRST + size);
+    }
+    assert_eq!(
+        blocks_of(&parent, PARENTS),
+        (1, 0),
+        "freed, by the parent alone"
+    );
+    // Asked to, it leaves them alone.
+    let place = Place::new();
+    let mut command = place.command("has_children", "all");
+    assert!(
+        command
+            .env(settings::FORKS, "0")
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(place.check_totals(0, 0).header.forks, 2);
+    assert_eq!(profiles_of_children(&place).len(), 0);
 }
 
 fn vfork_and_spawn() {

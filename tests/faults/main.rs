@@ -2,6 +2,7 @@
 //! program again in a role, does it harm, and looks at what is left. `MEMPROF_TEST_FULL=1` runs
 //! every loop to the length the page states.
 
+mod attach;
 mod child;
 mod crash;
 mod early_and_late;
@@ -35,6 +36,7 @@ type Named = (&'static str, fn());
 
 /// What a child process does.
 const ROLES: &[&[Named]] = &[
+    attach::ROLES,
     crash::ROLES,
     early_and_late::ROLES,
     fork::ROLES,
@@ -54,6 +56,7 @@ const ROLES: &[&[Named]] = &[
 ];
 
 const TESTS: &[&[Named]] = &[
+    attach::TESTS,
     crash::TESTS,
     early_and_late::TESTS,
     fork::TESTS,

@@ -44,6 +44,8 @@ pub const TIMELINE_MS: &str = "MEMPROF_TIMELINE_MS";
 pub const RUN_ID: &str = "MEMPROF_RUN_ID";
 /// Crates and paths that count as the user's own in every view of the profile, apart by commas.
 pub const OWN: &str = "MEMPROF_OWN";
+/// A [`Forks`].
+pub const FORKS: &str = "MEMPROF_FORKS";
 /// `1` turns off every wrapper (`#[profile]` and its kin); recordings are not affected.
 pub const OFF: &str = "MEMPROF_OFF";
 
@@ -286,6 +288,38 @@ impl fmt::Display for TimelineInterval {
     }
 }
 
+/// Whether a child that is forked, and goes on without executing a program, gets a profile of its
+/// own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Forks {
+    /// It does. Written `1`.
+    #[default]
+    Recorded,
+    /// It does not. Written `0`.
+    Left,
+}
+
+impl FromStr for Forks {
+    type Err = Refused;
+
+    fn from_str(text: &str) -> Result<Forks, Refused> {
+        match text {
+            "1" => Ok(Forks::Recorded),
+            "0" => Ok(Forks::Left),
+            _ => Err(Refused("1 or 0")),
+        }
+    }
+}
+
+impl fmt::Display for Forks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Forks::Recorded => "1",
+            Forks::Left => "0",
+        })
+    }
+}
+
 fn whole_ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
@@ -323,6 +357,9 @@ mod tests {
             round_trips::<Sample>("1TiB", "1099511627776"),
             Sample::Every(1 << 40)
         );
+        assert_eq!(round_trips::<Forks>("0", "0"), Forks::Left);
+        assert_eq!(round_trips::<Forks>("1", "1"), Forks::default());
+        assert_eq!("yes".parse::<Forks>(), Err(Refused("1 or 0")));
         assert_eq!(round_trips::<Overhead>("2.5", "2.5").ppm(), 25_000);
         assert_eq!(round_trips::<Overhead>("0.5 %", "0.5").ppm(), 5_000);
         assert_eq!(round_trips::<Overhead>("0", "0").ppm(), 0);

@@ -98,6 +98,7 @@
 #![forbid(unsafe_code)]
 
 pub mod contexts;
+pub mod control;
 pub mod env;
 mod exact;
 mod frame;

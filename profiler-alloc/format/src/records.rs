@@ -213,7 +213,7 @@ record! {
         lost_threads: u64,
         /// Loss: attempts to grow the file that failed.
         lost_growth: u64,
-        /// Forked children, which are not recorded.
+        /// Forked children that get no profile of their own.
         forks: u64,
 
         /// At the end: [`Thread::allocs`] summed.
@@ -281,8 +281,9 @@ record! {
         lost_contexts: u64,
         /// What the layer of `tracing` has seen, in bits: see [`contexts`](crate::contexts).
         span_layer: u64,
-        /// Not used.
-        reserved: [u64; 1],
+        /// Process number of the program that forked this one, whose blocks were in use when the
+        /// recording started; 0 where none did.
+        forked_from: u64,
     }
 }
 

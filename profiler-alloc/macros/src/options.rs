@@ -143,6 +143,15 @@ fn parse_bytes(text: &str) -> Option<u64> {
     (bytes.fract() == 0.0 && bytes <= 9_007_199_254_740_992.0).then_some(bytes as u64)
 }
 
+/// A context, `"route=/orders"`: its key and its value.
+pub fn context(text: &LitStr) -> Result<(String, String)> {
+    let wrong = "not a context: write a key and its value, such as \"route=/orders\"";
+    let written = text.value();
+    let parts = written.split_once('=').filter(|(key, _)| !key.is_empty());
+    let (key, value) = parts.ok_or_else(|| Error::new(text.span(), wrong))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
 /// A duration in nanoseconds: `"50ms"`, `"1.5 s"`.
 pub fn nanoseconds(text: &LitStr) -> Result<u64> {
     let parse = |text: &str| {

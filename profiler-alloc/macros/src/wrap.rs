@@ -51,13 +51,14 @@ pub fn elapsed(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
 /// `#[budget]`.
 pub fn budget(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let span = proc_macro2::Span::call_site();
-    let (mut limits, mut limits_queries) = (Vec::new(), false);
+    let (mut limits, mut context, mut limits_queries) = (Vec::new(), None, false);
     let names = [
         "max_heap",
         "max_allocations",
         "max_queries",
         "max_time",
         "no_leaks",
+        "context",
         "name",
     ];
     let shared = options::read(options, &names, |option| {
@@ -80,6 +81,11 @@ pub fn budget(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
                 quote!(max_time(::core::time::Duration::from_nanos(#ns)))
             }
             "no_leaks" => quote!(no_leaks()),
+            "context" => {
+                let (key, value) = options::context(&option.text()?)?;
+                context = Some(quote!(in_context(#key, #value)));
+                return Ok(true);
+            }
             _ => return Ok(false),
         });
         Ok(true)
@@ -96,6 +102,7 @@ pub fn budget(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let krate = &shared.krate;
     let private = quote!(#krate::measure::private);
     let label = function::label_of(&shared, &function.sig);
+    let limits = limits.into_iter().chain(context);
     let budget = quote!(#private::Budget::new() #(.#limits)*);
     if !limits_queries {
         let scope = quote!(#private::budget_scope(#label, #budget, ::core::option::Option::None));

@@ -79,6 +79,11 @@ pub fn heap_with(cells: &ThreadCells) -> i64 {
     HEAP.0.load(Ordering::Relaxed).wrapping_add(change)
 }
 
+/// The word that holds the heap in use, as published.
+pub fn published() -> &'static AtomicI64 {
+    &HEAP.0
+}
+
 /// Highest heap in use so far, in bytes, as published.
 pub fn peak() -> i64 {
     PEAK.0.load(Ordering::Relaxed)

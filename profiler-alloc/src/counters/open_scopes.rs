@@ -206,6 +206,17 @@ fn note(cells: &ThreadCells, heap: i64) {
     }
 }
 
+/// The calling thread takes the slow path at its next operation, which says what it does then.
+pub fn want_every_operation() {
+    // 0 is "at every operation".
+    let cells = own_work::of_program();
+    if !slot::is_no_slot(cells) {
+        for threshold in [&cells.alloc_next, &cells.free_next, &cells.publish_frees_at] {
+            threshold.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
 /// A scope that runs on the calling thread.
 #[derive(Debug)]
 pub struct ThreadCourse {
@@ -235,13 +246,7 @@ impl ThreadCourse {
             });
             around
         });
-        // 0 is "at every operation".
-        let cells = own_work::of_program();
-        if !slot::is_no_slot(cells) {
-            for threshold in [&cells.alloc_next, &cells.free_next, &cells.publish_frees_at] {
-                threshold.store(0, Ordering::Relaxed);
-            }
-        }
+        want_every_operation();
         ThreadCourse { around }
     }
 

@@ -154,6 +154,13 @@ impl Drop for OwnedBytes {
     }
 }
 
+/// A copy of `bytes` that lives as long as the process. `None` if the system refuses memory.
+pub fn copied(bytes: &[u8]) -> Option<&'static [u8]> {
+    let mut copy = OwnedBytes::zeroed(bytes.len())?;
+    copy.copy_from_slice(bytes);
+    Some(copy.leak())
+}
+
 /// As [`zeroed`], and zero again in a forked child, whatever way it was forked. Of whole pages.
 pub fn wiped_on_fork<T: Zeroed>(count: usize) -> Option<&'static [T]> {
     let memory: &'static [T] = zeroed(count)?;

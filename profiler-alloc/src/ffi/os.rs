@@ -21,7 +21,8 @@ pub use system::copy_memory;
 // What only a recording asks.
 pub use system::{
     EXISTS, NAME_TOO_LONG, error_text, file_stamp, inode, is_privileged, is_program, is_readable,
-    last_error, mapped_file, note_stderr, os_str, read_link, remove_file, thread_name, whole_path,
+    keep_off_stderr, last_error, mapped_file, note_stderr, os_str, read_link, remove_file,
+    thread_name, whole_path,
 };
 
 /// The value of an environment variable, valid until the program changes its environment: copy it

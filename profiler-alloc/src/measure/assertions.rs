@@ -27,6 +27,10 @@ macro_rules! assert_no_leaks {
 /// Panics if the block holds more than so many bytes of its own at any moment. Gives what the block
 /// gives.
 ///
+/// With a context, as `assert_max_heap!(64 << 10, context("route", "/orders"), { … })`, what counts
+/// is what that holds, on whichever thread: see
+/// [`Budget::in_context`](crate::measure::Budget::in_context).
+///
 /// ```
 /// use profiler_alloc::{ProfilerAlloc, assert_max_heap};
 ///
@@ -40,6 +44,16 @@ macro_rules! assert_no_leaks {
 /// ```
 #[macro_export]
 macro_rules! assert_max_heap {
+    ($bytes:expr, context($key:expr, $value:expr), $scope:expr $(,)?) => {
+        match $crate::measure::Budget::new()
+            .max_heap($bytes)
+            .in_context($key, $value)
+            .check(|| $scope)
+        {
+            ::core::result::Result::Ok(result) => result,
+            ::core::result::Result::Err(broken) => ::core::panic!("{broken}"),
+        }
+    };
     ($bytes:expr, $scope:expr $(,)?) => {
         match $crate::measure::Budget::new()
             .max_heap($bytes)

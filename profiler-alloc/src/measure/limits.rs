@@ -2,6 +2,7 @@
 //! count, so tests that run beside each other do not disturb each other.
 
 mod broken;
+mod in_context;
 
 use core::panic::Location;
 use std::time::{Duration, Instant};
@@ -14,7 +15,10 @@ use super::queries::model::{CollectOptions, OpenedAt};
 use super::queries::site::{Collector, QuerySite};
 use super::scope::{Entered, Scope};
 use super::scope_counter::ScopeCounter;
+use crate::contexts::names;
 use crate::counters::thread_counts::{self, Untracked};
+
+use in_context::ContextUse;
 
 pub use broken::{Broken, Limit, LineUse, QueryUse};
 
@@ -46,6 +50,8 @@ pub struct Budget {
     num_queries: Option<u64>,
     max_time: Option<Duration>,
     no_leaks: bool,
+    /// Number of the context that memory is counted of; 0 if it cannot be told from others.
+    context: Option<names::Id>,
 }
 
 impl Budget {
@@ -58,6 +64,7 @@ impl Budget {
             num_queries: None,
             max_time: None,
             no_leaks: false,
+            context: None,
         }
     }
 
@@ -100,6 +107,45 @@ impl Budget {
         self
     }
 
+    /// Limits of memory count what is done while the context `value` of `key` is in force, on
+    /// whichever thread, instead of what the scope's own thread does. The last one named counts.
+    ///
+    /// What the context holds is what was allocated in it minus what was freed in it since the
+    /// scope began. A thread that entered it before the scope began is seen at its next 64 KiB at
+    /// the latest, all others at each operation.
+    ///
+    /// ```
+    /// use profiler_alloc::measure::Budget;
+    /// use profiler_alloc::{Context, ProfilerAlloc};
+    ///
+    /// #[global_allocator]
+    /// static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
+    ///
+    /// # fn main() {
+    /// let orders = Context::new("route", "/orders");
+    /// let budget = Budget::new().max_heap(10_000).in_context("route", "/orders");
+    /// let serve = |bytes| {
+    ///     // Nothing of this is the route's.
+    ///     let cache = vec![0u8; 1 << 20];
+    ///     let work = move || {
+    ///         let _context = orders.enter();
+    ///         drop(vec![0u8; bytes]);
+    ///     };
+    ///     std::thread::spawn(work).join().unwrap();
+    ///     cache.len()
+    /// };
+    /// assert!(budget.check(|| serve(9_000)).is_ok());
+    /// assert!(budget.check(|| serve(11_000)).is_err());
+    /// # }
+    /// ```
+    pub fn in_context(mut self, key: &str, value: impl AsRef<str>) -> Budget {
+        if enabled::is_on() {
+            let context = names::context(key, value.as_ref());
+            self.context = Some(context.filter(|&id| !names::is_other(id)).unwrap_or(0));
+        }
+        self
+    }
+
     /// Runs `scope` and checks it against the budget. With wrappers switched off, every scope
     /// passes.
     ///
@@ -110,7 +156,7 @@ impl Budget {
         if !enabled::is_on() {
             return Ok(scope());
         }
-        let mut used = Used::new(&self, OpenedAt::Spot(Location::caller()));
+        let mut used = Used::new(&self, Some(OpenedAt::Spot(Location::caller())));
         let result = {
             let _running = Entered::new(&mut used);
             scope()
@@ -138,6 +184,8 @@ struct Used {
     resumed: Option<Instant>,
     lines: LineUses,
     queries: Option<Collector>,
+    /// Of the context that memory is counted of.
+    watch: Option<ContextUse>,
 }
 
 impl Scope for &mut Used {
@@ -182,11 +230,13 @@ impl Drop for Used {
 }
 
 impl Used {
-    fn new(budget: &Budget, site: OpenedAt) -> Used {
-        let queries =
-            (budget.limits_queries()).then(|| Collector::new(site, CollectOptions::default()));
+    /// `site` is where its queries are told of, if they are limited.
+    fn new(budget: &Budget, site: Option<OpenedAt>) -> Used {
+        let site = site.filter(|_| budget.limits_queries());
         let mut used = Used::default();
-        used.queries = queries;
+        used.queries = site.map(|site| Collector::new(site, CollectOptions::default()));
+        let context = budget.context.filter(|&context| context != 0);
+        used.watch = context.and_then(ContextUse::begin);
         used
     }
 
@@ -229,18 +279,18 @@ impl Used {
             limits.extend(exact.map(|expected| Limit::NumQueries { expected, used }));
             queries = if limits.is_empty() { Vec::new() } else { list };
         }
-        if budget.limits_memory() && !installed::is_heap_known() {
-            limits.push(Limit::Unknown);
-        } else {
-            let counts = self.counter.counts();
-            let used = self.counter.peak().max(0) as u64;
-            let heap = budget.max_heap.filter(|&limit| used > limit);
-            limits.extend(heap.map(|limit| Limit::Heap { limit, used }));
-            let used = counts.allocations;
-            let allocations = budget.max_allocations.filter(|&limit| used > limit);
-            limits.extend(allocations.map(|limit| Limit::Allocations { limit, used }));
-            let bytes = self.counter.left().max(0) as u64;
-            limits.extend((budget.no_leaks && bytes > 0).then_some(Limit::Leak { bytes }));
+        match self.memory(budget.context.is_some()) {
+            Ok(memory) => {
+                let used = memory.peak.max(0) as u64;
+                let heap = budget.max_heap.filter(|&limit| used > limit);
+                limits.extend(heap.map(|limit| Limit::Heap { limit, used }));
+                let used = memory.allocations;
+                let allocations = budget.max_allocations.filter(|&limit| used > limit);
+                limits.extend(allocations.map(|limit| Limit::Allocations { limit, used }));
+                let bytes = memory.left.max(0) as u64;
+                limits.extend((budget.no_leaks && bytes > 0).then_some(Limit::Leak { bytes }));
+            }
+            Err(unknown) => limits.extend(budget.limits_memory().then_some(unknown)),
         }
         let used = self.time;
         let time = budget.max_time.filter(|&limit| used > limit);
@@ -258,10 +308,51 @@ impl Used {
         lines.truncate(NAMED);
         Some(Broken {
             limits,
+            context: (budget.context.filter(|&context| context != 0)).map(name),
             lines,
             queries,
         })
     }
+
+    /// What was used of memory: by the scope's own thread, or in the context that is watched.
+    fn memory(&self, in_context: bool) -> Result<MemoryUse, Limit> {
+        if !installed::is_heap_known() {
+            return Err(Limit::Unknown);
+        }
+        match &self.watch {
+            Some(watch) => {
+                let (done, peak) = watch.so_far();
+                Ok(MemoryUse {
+                    peak,
+                    allocations: done.allocations,
+                    left: done.held(),
+                })
+            }
+            None if in_context => Err(Limit::TooManyContexts),
+            None => Ok(MemoryUse {
+                peak: self.counter.peak(),
+                allocations: self.counter.counts().allocations,
+                left: self.counter.left(),
+            }),
+        }
+    }
+}
+
+/// What a scope has used of memory.
+struct MemoryUse {
+    /// The most that it held. *Bytes.*
+    peak: i64,
+    allocations: u64,
+    /// What it has not freed. *Bytes.*
+    left: i64,
+}
+
+/// `route=/orders`
+fn name(context: names::Id) -> String {
+    let text = String::from_utf8_lossy;
+    names::with_name(context, |key, value| {
+        format!("{}={}", text(key), text(value))
+    })
 }
 
 /// What the line of a slot used, by name.
@@ -321,7 +412,7 @@ pub fn scope(
 ) -> Option<BudgetScope> {
     enabled::is_on().then(|| BudgetScope {
         label,
-        used: site.map_or_else(Used::default, |site| Used::new(&budget, site.site())),
+        used: Used::new(&budget, site.map(QuerySite::site)),
         budget,
         is_complete: false,
     })

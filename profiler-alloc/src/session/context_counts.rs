@@ -17,7 +17,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use profiler_alloc_format::contexts::{SHARD_LEN, SHARDS, Shard, entry_class};
 use profiler_alloc_format::{ContextCells, ThreadCells};
 
-use super::Recorder;
+use super::{Recorder, context_watch};
 use crate::contexts::in_force;
 use crate::contexts::names::{self, IDS};
 use crate::contexts::sets;
@@ -49,6 +49,9 @@ impl ContextEntry {
     pub fn enter(set: sets::Id) -> ContextEntry {
         let now = attribute_until_now();
         in_force::enter(set);
+        if context_watch::is_on() {
+            context_watch::entered();
+        }
         let allocated = now.allocated;
         ContextEntry { set, allocated }
     }
@@ -88,7 +91,7 @@ pub fn bring_up_to_date() {
 /// The same at the end of a slow path, if it is so much that others want to know of it.
 #[inline]
 pub fn bring_up_to_date_now_and_then(cells: &ThreadCells) {
-    if in_force::all() != 0 && is_much(cells) {
+    if in_force::all() != 0 && (context_watch::is_on() || is_much(cells)) {
         attribute_until_now();
     }
 }
@@ -128,6 +131,9 @@ fn attribute(set: sets::Id, done: ThreadCounts) {
             }
         }
     });
+    if context_watch::is_on() {
+        context_watch::look_at(set, |context| sum(context).held());
+    }
 }
 
 /// The recording whose file the calling thread counts in, as long as that is under way.
@@ -154,6 +160,50 @@ fn add(cells: &ContextCells, word: Shard, by: u64) {
     let shard = slot::number() as usize % SHARDS;
     let counter: &AtomicU64 = &cells.counts[shard * SHARD_LEN + word as usize];
     counter.fetch_add(by, Ordering::Relaxed);
+}
+
+/// What was done while a context was in force, as far as it is attributed. Both may wrap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ContextCounts {
+    /// *Bytes.*
+    pub allocated: u64,
+    /// Blocks.
+    pub allocations: u64,
+    /// *Bytes.*
+    pub freed: u64,
+}
+
+impl ContextCounts {
+    /// Allocated minus freed. *Bytes.*
+    pub fn held(&self) -> i64 {
+        self.allocated.wrapping_sub(self.freed) as i64
+    }
+
+    /// What was done since these were `before`.
+    pub fn since(&self, before: ContextCounts) -> ContextCounts {
+        ContextCounts {
+            allocated: self.allocated.wrapping_sub(before.allocated),
+            allocations: self.allocations.wrapping_sub(before.allocations),
+            freed: self.freed.wrapping_sub(before.freed),
+        }
+    }
+}
+
+/// What is known of a context altogether.
+pub fn sum(context: names::Id) -> ContextCounts {
+    let mut sum = ContextCounts::default();
+    for_each_count(context, |cells| {
+        for part in cells.counts.chunks_exact(SHARD_LEN) {
+            for (sum, word) in [
+                (&mut sum.allocated, Shard::AllocBytes),
+                (&mut sum.allocations, Shard::Allocs),
+                (&mut sum.freed, Shard::FreedBytes),
+            ] {
+                *sum = sum.wrapping_add(part[word as usize].load(Ordering::Relaxed));
+            }
+        }
+    });
+    sum
 }
 
 /// Calls `visit` with what is known of a context: in memory, and in the file of each recording.

@@ -3,7 +3,8 @@
 //! `fork` runs a handler in the child, which puts private memory where the file was mapped, so that
 //! counting goes on and no byte reaches the parent's file. A child made behind the C library's back
 //! is found out by a page that the kernel empties in it, at its first operation on the slow path.
-//! Either way the child is not recorded; programs it executes are.
+//! Either way its recording is over. A recording of its own may follow: see
+//! [`forked`](super::forked). Programs it executes are recorded as any others.
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,6 +15,8 @@ use crate::session;
 use crate::session::threads;
 
 static WATCHING: AtomicBool = AtomicBool::new(false);
+/// In a forked child: it is to begin a recording of its own, and has not yet.
+static AWAITED: AtomicBool = AtomicBool::new(false);
 
 /// Installs the handlers, once.
 pub fn watch() {
@@ -32,12 +35,11 @@ extern "C" fn before() {
 }
 
 extern "C" fn in_parent() {
-    if let Some(recorder) = session::current() {
-        recorder
-            .store
-            .header()
-            .forks
-            .fetch_add(1, Ordering::Relaxed);
+    if let Some(recorder) = session::current()
+        && recorder.for_children.is_none()
+    {
+        let forks = &recorder.store.header().forks;
+        forks.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -55,6 +57,19 @@ pub fn become_child() {
         each = recorder.previous;
     }
     threads::forget();
+    let is_awaited = session::latest().is_some_and(|recorder| recorder.for_children.is_some());
+    AWAITED.store(is_awaited, Ordering::Relaxed);
+}
+
+/// True in a forked child that is to begin a recording of its own.
+#[inline]
+pub fn is_awaited() -> bool {
+    AWAITED.load(Ordering::Relaxed)
+}
+
+/// As [`is_awaited`], for one thread alone.
+pub fn take_awaited() -> bool {
+    AWAITED.swap(false, Ordering::Relaxed)
 }
 
 #[cfg(test)]

@@ -2,13 +2,14 @@
 
 use core::sync::atomic::Ordering;
 
-use profiler_alloc_format::{Point, ThreadCells};
+use profiler_alloc_format::{Point, STATE_FINISHED, ThreadCells};
 
 use super::Recorder;
 use super::span_layer;
 use crate::contexts::sets;
 use crate::counters::open_scopes;
 use crate::counters::own_work;
+use crate::session;
 use crate::session::threads;
 
 /// The time at which a slow path began.
@@ -101,10 +102,22 @@ impl Recorder {
         self.add_point(now_ns, threads::process_totals().heap());
     }
 
+    /// Ends the recording, in its own process.
+    pub fn stop(&self) {
+        self.bring_up_to_date();
+        // While it is active, so that no thread asks it of the blocks of another.
+        self.sampled.filter.close();
+        session::deactivate();
+        self.end();
+        self.finish();
+        let state = &self.store.header().state;
+        state.store(STATE_FINISHED, Ordering::Release);
+    }
+
     /// Fixes the totals: what threads count from now on, until they have noticed, is not part of
     /// the recording. Closes what was open, so that a program may make any number of recordings one
     /// after another.
-    pub fn finish(&self) {
+    fn finish(&self) {
         let totals = self.totals();
         let header = self.store.header();
         for (cell, value) in [

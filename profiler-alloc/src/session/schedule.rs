@@ -4,8 +4,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
-use super::{Recorder, samples};
-use crate::counters::open_scopes;
+use super::{Recorder, context_watch, samples};
 use crate::counters::slot::STEP;
 use crate::counters::totals::Totals;
 use crate::ffi::os;
@@ -138,7 +137,7 @@ impl Recorder {
     pub fn reset_thresholds(&self, cells: &ThreadCells) {
         let alloc_bytes = cells.alloc_bytes.load(Ordering::Relaxed);
         let exact = cells.sample_interval.load(Ordering::Relaxed) == 0;
-        let is_watched = open_scopes::is_open();
+        let is_watched = context_watch::wants_every_operation();
         let sample_at = if exact || is_watched {
             0
         } else {

@@ -3,7 +3,7 @@
 use core::str::FromStr;
 
 use profiler_alloc_format::env::{
-    self, Grant, Overhead, Refused, Sample, StackDepth, TimelineInterval,
+    self, Forks, Grant, Overhead, Refused, Sample, StackDepth, TimelineInterval,
 };
 use profiler_alloc_format::{MODE_ALL, MODE_AUTO, MODE_FIXED};
 
@@ -20,6 +20,10 @@ pub struct Settings {
     pub stack_depth: StackDepth,
     pub timeline: TimelineInterval,
     pub run_id: u64,
+    /// Whether forked children are recorded too, with the same settings.
+    pub forks: Forks,
+    /// The process that forked this one, if its recording goes on here.
+    pub forked_from: u32,
     /// What counts as the user's own; to be copied before the environment changes.
     pub own: &'static [u8],
 }
@@ -32,21 +36,26 @@ impl Settings {
         stack_depth: StackDepth::DEFAULT,
         timeline: TimelineInterval::DEFAULT,
         run_id: 0,
+        // Who starts and ends a recording from code has one process in mind.
+        forks: Forks::Left,
+        forked_from: 0,
         own: &[],
     };
 
-    /// As the environment variables say; what they say wrongly stays at its default, after a line
-    /// on stderr.
-    pub fn from_env() -> Settings {
+    /// As the variables of `env` say, the environment's or those of a request; what they say
+    /// wrongly stays at its default, after a line on stderr.
+    pub fn from(variable: impl Fn(&str) -> Option<&'static [u8]> + Copy) -> Settings {
         let default = Settings::DEFAULT;
         Settings {
-            sample: setting(env::SAMPLE).unwrap_or(default.sample),
-            overhead: setting(env::OVERHEAD).unwrap_or(default.overhead),
-            grant: setting(env::GRANT_MS).unwrap_or(default.grant),
-            stack_depth: setting(env::STACK_DEPTH).unwrap_or(default.stack_depth),
-            timeline: setting(env::TIMELINE_MS).unwrap_or(default.timeline),
-            run_id: setting::<RunId>(env::RUN_ID).map_or(default.run_id, |RunId(id)| id),
-            own: os::env(env::OWN).unwrap_or_default(),
+            sample: setting(variable, env::SAMPLE).unwrap_or(default.sample),
+            overhead: setting(variable, env::OVERHEAD).unwrap_or(default.overhead),
+            grant: setting(variable, env::GRANT_MS).unwrap_or(default.grant),
+            stack_depth: setting(variable, env::STACK_DEPTH).unwrap_or(default.stack_depth),
+            timeline: setting(variable, env::TIMELINE_MS).unwrap_or(default.timeline),
+            run_id: setting::<RunId>(variable, env::RUN_ID).map_or(default.run_id, |RunId(id)| id),
+            forks: setting(variable, env::FORKS).unwrap_or_default(),
+            forked_from: 0,
+            own: variable(env::OWN).unwrap_or_default(),
         }
     }
 
@@ -70,9 +79,12 @@ impl FromStr for RunId {
     }
 }
 
-/// The value of the environment variable `name`, if it has one that the setting takes.
-fn setting<T: FromStr<Err = Refused>>(name: &str) -> Option<T> {
-    let text = os::env(name).filter(|text| !text.is_empty())?;
+/// The value of the variable `name`, if it has one that the setting takes.
+fn setting<T: FromStr<Err = Refused>>(
+    variable: impl Fn(&str) -> Option<&'static [u8]>,
+    name: &str,
+) -> Option<T> {
+    let text = variable(name).filter(|text| !text.is_empty())?;
     let text_or_none = core::str::from_utf8(text).unwrap_or_default();
     match text_or_none.parse() {
         Ok(value) => Some(value),

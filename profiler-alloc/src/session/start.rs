@@ -11,6 +11,7 @@ use crate::ffi::os;
 use crate::profile_file::path::{NoPath, ProfilePath};
 use crate::profile_file::store::{OpenFailure, Store};
 use crate::sampling::overhead::OverheadBudget;
+use crate::session::for_children::ForChildren;
 use crate::session::fork;
 use crate::session::settings::Settings;
 use crate::session::threads;
@@ -54,7 +55,12 @@ pub fn from_env() {
         return;
     };
     os::note_stderr();
-    if let Err(refusal) = start(pattern, &Settings::from_env()) {
+    start_or_warn(pattern, &Settings::from(os::env));
+}
+
+/// As [`start`]; why it was not started is said in a line on stderr.
+pub fn start_or_warn(pattern: &[u8], settings: &Settings) {
+    if let Err(refusal) = start(pattern, settings) {
         warn(refusal, pattern);
     }
 }
@@ -97,7 +103,8 @@ fn make(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, Refusa
     let share = (settings.sample == Sample::Auto).then_some(u64::from(settings.overhead.ppm()));
     let overhead = OverheadBudget::new(share, settings.grant.ns());
     let depth = settings.stack_depth.frames() as usize;
-    Recorder::new(store, output, depth, overhead).ok_or_else(|| {
+    let for_children = ForChildren::of(pattern, settings);
+    Recorder::new(store, output, depth, overhead, for_children).ok_or_else(|| {
         store.close();
         os::remove_file(output);
         Refusal::Memory
@@ -155,6 +162,7 @@ fn write_header(store: &Store, settings: &Settings) {
     set32(&header.budget_ppm, settings.overhead.ppm());
     set32(&header.stack_depth, settings.stack_depth.frames());
     set(&header.run_id, settings.run_id);
+    set(&header.forked_from, settings.forked_from.into());
     set(&header.started_unix_ns, os::unix_ns());
     set(&header.interval, interval);
     set(&header.interval_widest, interval);

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 use profiler_alloc_format::ThreadCells;
 
-use crate::counters::open_scopes::{self, publish};
+use crate::counters::open_scopes::publish;
 use crate::counters::own_work::{self, of_program};
 use crate::counters::slot::{self, Operation, STEP, is_no_slot, number};
 use crate::counters::thread_counts::{self, ThreadCounts};
@@ -20,8 +20,9 @@ use crate::lockfree::active::force_slow_path;
 use crate::lockfree::lazy_slice::LazySlice;
 use crate::lockfree::slot_pool::{self, SlotPool};
 use crate::sampling::fast_path;
-use crate::session::context_counts;
+use crate::session::control_page;
 use crate::session::{self, Recorder};
+use crate::session::{context_counts, context_watch};
 
 /// Slots for when nothing is recorded.
 static PRIVATE: LazySlice<ThreadCells> = LazySlice::new(16 << 10);
@@ -81,8 +82,16 @@ pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells>
     cells.last_contexts.store(0, Ordering::Relaxed);
     cells.stack_top.store(0, Ordering::Relaxed);
     match recorder {
-        Some(recorder) => recorder.on_join(cells),
-        None => reset_thresholds(cells),
+        Some(recorder) => {
+            let threads = &recorder.store.threads;
+            control_page::threads_are(threads.get(0), &recorder.store.header().thread_count);
+            recorder.on_join(cells);
+        }
+        None => {
+            let first = PRIVATE.get().and_then(|records| records.first());
+            control_page::threads_are(first, &PRIVATE_COUNT);
+            reset_thresholds(cells);
+        }
     }
     change_to(cells, recorder);
     slot::set_number(number).then_some(cells)
@@ -160,7 +169,7 @@ fn take_private() -> Option<(u32, &'static ThreadCells)> {
 
 /// Sets the thresholds for a thread that only counts.
 pub fn reset_thresholds(cells: &ThreadCells) {
-    if open_scopes::is_open() {
+    if context_watch::wants_every_operation() {
         return session::set_thresholds(cells, 0, 0);
     }
     let alloc_next = cells.alloc_bytes.load(Ordering::Relaxed).wrapping_add(STEP);

@@ -46,6 +46,7 @@ pub fn run(args: LiveArgs) -> anyhow::Result<ExitCode> {
             .of_program(&program.unwrap_or_default()),
         force: args.lookup.force,
         own: args.lookup.own.patterns.clone(),
+        contexts: args.lookup.contexts.clone(),
     };
     if args.once {
         return once(Feed::new(options), &args);

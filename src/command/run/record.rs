@@ -4,6 +4,8 @@ use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
+use profiler_alloc_format::env::Forks;
+
 use super::RunArgs;
 use crate::command::report;
 use crate::run::{
@@ -36,17 +38,15 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let run_id = RunId::random();
-    let output = ProfileOutput::prepare(args.output.as_deref(), args.overwrite, run_id)?;
+    let recording = args.recording;
+    let output = ProfileOutput::prepare(recording.output.as_deref(), recording.overwrite, run_id)?;
     let request = Request {
-        output: output.pattern(),
-        run_id,
-        sample: args.sample,
-        overhead: args.overhead,
-        grant: args.grant,
-        stack_depth: args.stack_depth,
-        timeline_interval: args.timeline_interval,
-        own: args.own,
         preload,
+        forks: match args.no_fork {
+            true => Forks::Left,
+            false => Forks::Recorded,
+        },
+        ..recording.request(output.pattern(), run_id)
     };
     let mut command = Command::new(&program.path);
     command

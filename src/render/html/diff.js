@@ -20,7 +20,9 @@ function header() {
     by("theme").before(stat);
   }
   for (const note of data.notes) by("notes").append(make("p", "", note));
-  if (data.grown) { by("grown").hidden = false; by("grown").querySelector("pre").textContent = data.grown.join("\n"); }
+  for (const panel of ["grown", "contexts", "types"]) {
+    if (data[panel]) { by(panel).hidden = false; by(panel).querySelector("pre").textContent = data[panel].join("\n"); }
+  }
   themes();
 }
 function found() {

@@ -1,22 +1,79 @@
 // The page of one profile.
 const FIGURES = [["peak", "At peak"], ["live", "Live"], ["allocated", "Allocated"], ["freed", "Freed"], ["count", "Count"]];
+// What is freed is not known by type.
+const TYPE_FIGURES = FIGURES.filter(([key]) => key !== "freed");
 const BARS = [["allocated", "Allocated"], ["freed", "Freed"], ["live", "Live"], ["peak", "At peak"]];
 const METRICS = { peak: "In use at the peak", live: "Live at the end", allocated: "Allocated", temporary: "Temporary" };
 
-const state = { sort: "peak", down: true, search: "", file: null, table: null, metric: "peak", chosen: 0, line: null };
+const state = { sort: "peak", down: true, search: "", file: null, table: null, metric: "peak", chosen: 0, line: null, context: null };
 
 function header() {
   const about = data.about;
   by("program").append(about.program || "unknown program", make("small", "", "process " + about.pid + ", " + about.date));
-  const stats = [["peak", about.peak, "peak, at " + about.peak_at], ["live", about.heap, "in use at the end"],
-    ["allocated", about.allocated, "allocated in " + about.blocks.toLocaleString("en") + " blocks"], ["freed", about.freed, "freed"]];
-  for (const [name, value, words] of stats) {
-    const stat = make("div", "stat " + name);
-    stat.append(make("b", "", bytes(value)), make("span", "", words));
-    by("theme").before(stat);
-  }
   for (const note of data.notes) by("notes").append(make("p", "", note));
   themes();
+}
+// The figures of the whole process, or of the context that is chosen.
+function stats() {
+  const about = data.about, part = data.contexts[state.context]?.total;
+  const blocks = (count) => "allocated in " + count.toLocaleString("en") + " blocks";
+  const shownOnes = part ? [["peak", part.peak, "in use at the peak"], ["live", part.live, "in use at the end"],
+    ["allocated", part.allocated, blocks(part.count)], ["freed", part.freed, "freed"]] :
+    [["peak", about.peak, "peak, at " + about.peak_at], ["live", about.heap, "in use at the end"],
+    ["allocated", about.allocated, blocks(about.blocks)], ["freed", about.freed, "freed"]];
+  document.querySelectorAll(".stat").forEach((stat) => stat.remove());
+  for (const [name, value, words] of shownOnes) {
+    const stat = make("div", "stat " + name);
+    stat.append(make("b", "", bytes(value)), make("span", "", words));
+    by("of").before(stat);
+  }
+}
+// Everything below the timeline is of the whole process, or of one context.
+const whole = { tables: data.tables, trees: data.trees, types: data.types };
+function contexts() {
+  const option = (text, value) => { const option = make("option", "", text); option.value = value; return option; };
+  by("context").append(option("all", ""));
+  const groups = new Map();
+  data.contexts.forEach((part, number) => {
+    if (!groups.has(part.key)) {
+      const group = document.createElement("optgroup");
+      group.label = part.key;
+      groups.set(part.key, group);
+      by("context").append(group);
+    }
+    groups.get(part.key).append(option(`${part.key}: ${part.value ?? "(none)"} (${bytes(part.total.peak)})`, number));
+  });
+  by("of").hidden = !data.contexts.length;
+  by("context").addEventListener("change", () => show(by("context").value === "" ? null : Number(by("context").value)));
+}
+function show(context) {
+  state.context = context;
+  const part = data.contexts[context];
+  data.tables = part ? part.tables.map(([number, total, lines]) => {
+    const table = whole.tables[number], figures = new Map(lines);
+    return { ...table, total, lines: table.lines.map(([line, text], at) => [line, text, figures.get(at) ?? null]) };
+  }) : whole.tables;
+  data.trees = (part ?? whole).trees;
+  data.types = (part ?? whole).types;
+  state.table = data.tables.length ? 0 : null;
+  state.file = data.tables[0]?.file ?? null;
+  stats(); choose(0); types();
+}
+function types() {
+  by("types").hidden = !whole.types.length;
+  const head = make("tr");
+  head.append(make("th", "name", "Type"), ...TYPE_FIGURES.map(([, words]) => make("th", "", words)));
+  document.querySelector("#types thead").replaceChildren(head);
+  const rows = data.types.map((type) => {
+    const row = make("tr"), name = named(type.name);
+    name.title = type.title;
+    row.append(name, ...TYPE_FIGURES.map(([key]) => {
+      const noise = type.figures.noise?.includes(key);
+      return make("td", noise ? "noise" : "", (noise ? "~" : "") + shown(key, type.figures[key]));
+    }));
+    return row;
+  });
+  document.querySelector("#types tbody").replaceChildren(...rows);
 }
 
 function timeline() {
@@ -190,12 +247,11 @@ function source() {
 }
 const figure = (table, line, key) => key === "chosen" ? (line[0] === null ? undefined : selection.get(table.file + "\n" + line[0])) : line[2]?.[key];
 
-header(); timeline();
+header(); contexts(); timeline();
 for (const key of Object.keys(METRICS)) { const option = make("option", "", METRICS[key]); option.value = key; by("metric").append(option); }
 by("metric").addEventListener("change", () => { state.metric = by("metric").value; choose(0); });
 by("reset").addEventListener("click", () => choose(0));
 by("search").addEventListener("input", () => { state.search = by("search").value; files(); functions(); });
 addEventListener("resize", () => { timeline(); flame(); });
-if (data.tables.length) { state.table = 0; state.file = data.tables[0].file; }
-choose(0);
+show(null);
 document.documentElement.dataset.ready = "yes";

@@ -3,31 +3,67 @@
 
 use std::io::{self, Write};
 
-use crate::render::footer::{faults, sampling};
+use crate::render::escape::escape;
+use crate::render::footer::{ends, faults, noise, sampling};
 use crate::render::format;
 use crate::render::style::GAP_MARK;
-use crate::report::{Basis, NOISE, Report, Scope, State};
+use crate::report::{Basis, ContextGroup, ContextTables, Figures, LeftOut, Report, Scope, Table};
 
 /// Writes it.
 pub(super) fn footer(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    if report.recording.state == State::Recording {
-        writeln!(out, "The program still runs, or was killed.")?;
+    for words in ends(&report.recording) {
+        writeln!(out, "{words}")?;
     }
     if report.basis == Basis::Counters {
         writeln!(out, "Exact: counted between the statements.")?;
         return faults(&report.unattributed, &report.losses, &report.defects, out);
     }
-    left_out(report, out)?;
-    sampling(&report.sampling, &report.losses, out)?;
-    if !report.sampling.exact {
-        let percent = NOISE * 100.0;
+    left_out(report.left_out, out)?;
+    gaps(&report.tables, out)?;
+    of_sampling(report, out)?;
+    elsewhere(&report.elsewhere, report.scope, out)?;
+    faults(&report.unattributed, &report.losses, &report.defects, out)
+}
+
+/// What stands below the tables of one context, if there is anything to be said.
+pub(super) fn of_group(
+    group: &ContextGroup,
+    scope: Scope,
+    out: &mut dyn Write,
+) -> io::Result<bool> {
+    left_out(group.left_out, out)?;
+    elsewhere(&group.elsewhere, scope, out)?;
+    Ok(group.left_out.is_some() || group.elsewhere.allocated.bytes != 0)
+}
+
+/// What stands below the tables of all contexts.
+pub(super) fn of_contexts(tables: &ContextTables, out: &mut dyn Write) -> io::Result<()> {
+    let report = &tables.whole;
+    for words in ends(&report.recording) {
+        writeln!(out, "{words}")?;
+    }
+    if let Some(left_out) = tables.left_out {
+        let key = escape(&tables.key);
         writeln!(
             out,
-            "`~` marks figures whose standard error is above {percent:.0} %."
+            "Left out: {}; `--context {key}=VALUE` shows one, `memprof contexts` lists them.",
+            parts(left_out, "context"),
         )?;
     }
-    if report.elsewhere.allocated.bytes != 0 {
-        let whose = match report.scope {
+    let groups = tables.groups.iter();
+    gaps(groups.flat_map(|group| &group.tables), out)?;
+    of_sampling(report, out)?;
+    faults(&report.unattributed, &report.losses, &report.defects, out)
+}
+
+fn of_sampling(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    sampling(&report.sampling, &report.losses, out)?;
+    noise(&report.sampling, out)
+}
+
+fn elsewhere(elsewhere: &Figures, scope: Scope, out: &mut dyn Write) -> io::Result<()> {
+    if elsewhere.allocated.bytes != 0 {
+        let whose = match scope {
             Scope::User => {
                 "function of the program's own source on the stack (`--all` shows all functions)"
             }
@@ -36,32 +72,44 @@ pub(super) fn footer(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         writeln!(
             out,
             "Elsewhere: {} allocated with no {whose}; {} of it live.",
-            format::bytes(report.elsewhere.allocated.bytes),
-            format::bytes(report.elsewhere.live.bytes),
+            format::bytes(elsewhere.allocated.bytes),
+            format::bytes(elsewhere.live.bytes),
         )?;
     }
-    faults(&report.unattributed, &report.losses, &report.defects, out)
+    Ok(())
 }
 
-/// Says what does not stand above, and how to see it.
-fn left_out(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    if let Some(left_out) = report.left_out {
-        let (functions, hold, them) = match left_out.functions {
-            1 => ("1 more function".to_owned(), "holds", "it"),
-            more => (
-                format!("{} more functions", format::count(more as i64)),
-                "hold",
-                "them",
-            ),
-        };
+/// Says which functions do not stand above, and how to see them.
+fn left_out(left_out: Option<LeftOut>, out: &mut dyn Write) -> io::Result<()> {
+    if let Some(left_out) = left_out {
+        let them = if left_out.count == 1 { "it" } else { "them" };
+        let functions = parts(left_out, "function");
         writeln!(
             out,
-            "Left out: {functions}, which {hold} {} of the peak and {} of the bytes allocated; `--all-functions` shows {them}.",
-            share(left_out.of_peak),
-            share(left_out.of_allocated),
+            "Left out: {functions}; `--all-functions` shows {them}."
         )?;
     }
-    if report.tables.iter().any(|table| !table.gaps.is_empty()) {
+    Ok(())
+}
+
+/// `3 more functions, which hold 0.4 % of the peak and nothing of the bytes allocated`.
+fn parts(left_out: LeftOut, what: &str) -> String {
+    let (s, hold) = if left_out.count == 1 {
+        ("", "holds")
+    } else {
+        ("s", "hold")
+    };
+    format!(
+        "{} more {what}{s}, which {hold} {} of the peak and {} of the bytes allocated",
+        format::count(left_out.count as i64),
+        share(left_out.of_peak),
+        share(left_out.of_allocated),
+    )
+}
+
+/// Says what stands for lines that do not stand above.
+fn gaps<'a>(tables: impl IntoIterator<Item = &'a Table>, out: &mut dyn Write) -> io::Result<()> {
+    if tables.into_iter().any(|table| !table.gaps.is_empty()) {
         writeln!(
             out,
             "`{GAP_MARK}` stands for lines that touched no memory; `--lines all` shows them."

@@ -96,7 +96,7 @@ pub fn is_program(start: usize, end: usize) -> bool {
 }
 
 /// True once descriptor 2 was seen to be closed: whatever is there later is a file of the
-/// program's, not its stderr.
+/// program's, not its stderr. Or the program's stderr is to be left alone.
 static STDERR_CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Looks whether there is a stderr to warn on.
@@ -104,6 +104,11 @@ pub fn note_stderr() {
     // SAFETY: asks for a flag, changes nothing.
     let is_open = unsafe { libc::fcntl(2, libc::F_GETFD) } >= 0;
     STDERR_CLOSED.store(!is_open, Ordering::Relaxed);
+}
+
+/// From now on nothing is written to stderr.
+pub fn keep_off_stderr() {
+    STDERR_CLOSED.store(true, Ordering::Relaxed);
 }
 
 /// Whether descriptor 2 is the program's stderr.

@@ -5,6 +5,7 @@ use core::pin::Pin;
 use core::task::Poll;
 
 use super::visit::{Continued, Visit};
+use crate::measure::inside::{Around, Inside};
 use crate::measure::scope::{Entered, Scope};
 
 pin_project_lite::pin_project! {
@@ -13,28 +14,15 @@ pin_project_lite::pin_project! {
     #[derive(Debug)]
     #[must_use = "futures do nothing unless polled"]
     pub struct WithinContext<F> {
-        visiting: Visiting,
-        // None once it has come to its end.
         #[pin]
-        future: Option<F>,
-    }
-
-    impl<F> PinnedDrop for WithinContext<F> {
-        fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            if this.future.is_some() {
-                this.visiting.drop_inside(|| this.future.set(None));
-            }
-            this.visiting.complete();
-        }
+        inside: Inside<Visiting, F>,
     }
 }
 
 impl<F> WithinContext<F> {
     pub(super) fn new(visiting: Visiting, future: F) -> WithinContext<F> {
         WithinContext {
-            visiting,
-            future: Some(future),
+            inside: Inside::new(visiting, future),
         }
     }
 }
@@ -43,18 +31,7 @@ impl<F: Future> Future for WithinContext<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut core::task::Context<'_>) -> Poll<F::Output> {
-        let mut this = self.project();
-        let Some(future) = this.future.as_mut().as_pin_mut() else {
-            return Poll::Pending;
-        };
-        let visit = OnePoll::new(this.visiting);
-        let result = future.poll(context);
-        // What it still holds is freed in the context that took it.
-        if result.is_ready() {
-            this.future.set(None);
-        }
-        drop(visit);
-        result
+        self.project().inside.poll(context)
     }
 }
 
@@ -89,13 +66,13 @@ impl Scope for Visiting {
     }
 }
 
-impl Visiting {
-    /// The future is given up. One that was never polled is no entry; what it frees is freed in its
-    /// context all the same.
-    fn drop_inside(&mut self, give_up: impl FnOnce()) {
+impl Around for Visiting {
+    /// A future that was never polled is no entry; what it frees is freed in its context all the
+    /// same.
+    fn around_end(&mut self, give_up: impl FnOnce()) {
         let set = match self {
             Visiting::Entered(visit) if !visit.is_over => {
-                let _inside = OnePoll::new(self);
+                let _inside = Entered::new(Polls(visit));
                 return give_up();
             }
             Visiting::Entered(visit) => visit.set,
@@ -106,18 +83,15 @@ impl Visiting {
     }
 }
 
-/// One poll.
-struct OnePoll<'a>(&'a mut Visiting);
+/// An entry that goes on, and is not over after this.
+struct Polls<'a>(&'a mut Visit);
 
-impl<'a> OnePoll<'a> {
-    fn new(visiting: &'a mut Visiting) -> Self {
-        visiting.resume();
-        OnePoll(visiting)
+impl Scope for Polls<'_> {
+    fn resume(&mut self) {
+        self.0.resume();
     }
-}
 
-impl Drop for OnePoll<'_> {
-    fn drop(&mut self) {
+    fn pause(&mut self) {
         self.0.pause();
     }
 }

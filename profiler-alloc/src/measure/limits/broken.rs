@@ -56,6 +56,9 @@ pub enum Limit {
     },
     /// `ProfilerAlloc` is not the global allocator, so limits of memory cannot be checked.
     Unknown,
+    /// The budget's context cannot be told from others, as the program has named too many, or too
+    /// many are under a budget at once.
+    TooManyContexts,
 }
 
 /// A line of a `#[profile]` function, and what it allocated minus what it freed inside the scope.
@@ -78,6 +81,9 @@ pub struct LineUse {
 pub struct Broken {
     /// What was broken.
     pub limits: Vec<Limit>,
+    /// The context that memory was counted of, on all threads: `route=/orders`. `None`: it was
+    /// counted of the scope's own thread.
+    pub context: Option<String>,
     /// The lines of `#[profile]` functions that used most, the largest first.
     pub lines: Vec<LineUse>,
     /// If a limit on queries was broken: the queries, in the order in which each first ran.
@@ -105,6 +111,7 @@ impl Broken {
         };
         Broken {
             limits: self.limits.clone(),
+            context: self.context.clone(),
             lines: self.lines.clone(),
             queries: self.queries.iter().map(own).collect(),
         }
@@ -115,6 +122,10 @@ impl std::error::Error for Broken {}
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(context) = &self.context {
+            let context = words::sanitized(context);
+            writeln!(f, "in the context {context}, on all threads:")?;
+        }
         for (index, limit) in self.limits.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
@@ -170,6 +181,11 @@ impl fmt::Display for Limit {
             }
             Limit::Time { limit, used } => write!(f, "max_time: limit {limit:?}, used {used:?}"),
             Limit::Leak { bytes } => write!(f, "no_leaks: {} not freed", size(bytes)),
+            Limit::TooManyContexts => write!(
+                f,
+                "memory of the context cannot be counted apart: the program has more than 4,096 contexts, or more than 32 \
+                 are under a budget at once"
+            ),
             Limit::Unknown => write!(
                 f,
                 "memory cannot be checked: ProfilerAlloc is not the global allocator of this program; add \

@@ -25,6 +25,7 @@ use super::model::{Caller, CollectOptions, OpenedAt, Origin, Place, StatementRun
 #[cfg(feature = "sqlx")]
 use crate::counters::thread_counts::Lent;
 use crate::counters::thread_counts::Untracked;
+use crate::measure::inside::{Around, Inside};
 use crate::measure::scope::Scope;
 
 /// One call of a scope.
@@ -292,28 +293,54 @@ impl Handle {
         work()
     }
 
-    /// A future that is polled inside the scope: `tokio::spawn(Handle::current().carry(work()))`.
+    /// A future that is polled inside the scope, and dropped there:
+    /// `tokio::spawn(Handle::current().carry(work()))`.
     pub fn carry<F: Future>(&self, future: F) -> Carried<F> {
+        let visit = self.0.clone().map(FrameVisit::new);
         Carried {
-            handle: self.clone(),
-            future: Box::pin(future),
+            inside: Inside::new(Carrying(visit), future),
         }
     }
 }
 
-/// The future that [`Handle::carry`] returns.
-#[derive(Debug)]
-#[must_use = "futures do nothing unless polled"]
-pub struct Carried<F> {
-    handle: Handle,
-    future: Pin<Box<F>>,
+pin_project_lite::pin_project! {
+    /// The future that [`Handle::carry`] returns.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Carried<F> {
+        #[pin]
+        inside: Inside<Carrying, F>,
+    }
 }
 
 impl<F: Future> Future for Carried<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let Carried { handle, future } = self.get_mut();
-        handle.run(|| future.as_mut().poll(context))
+        self.project().inside.poll(context)
     }
 }
+
+/// The scope that a future runs inside of, if it is handed one.
+#[derive(Debug)]
+struct Carrying(Option<FrameVisit>);
+
+/// As that of a [`Handle`].
+impl Drop for Carrying {
+    fn drop(&mut self) {
+        let _untracked = Untracked::begin();
+        self.0 = None;
+    }
+}
+
+impl Scope for Carrying {
+    fn resume(&mut self) {
+        self.0.resume();
+    }
+
+    fn pause(&mut self) {
+        self.0.pause();
+    }
+}
+
+impl Around for Carrying {}

@@ -53,4 +53,7 @@ fn values_twice() {}
 #[query_profiler(limit = -1)]
 fn fewer_than_none() {}
 
+#[budget(no_leaks, context = "orders")]
+fn no_key() {}
+
 fn main() {}

@@ -1,0 +1,122 @@
+//! The tree of stacks in the making: each frame and each node once.
+
+use std::collections::HashMap;
+
+use super::{FrameId, StackFrame, StackNode, StackNodeId};
+use crate::profile::{Frame, Profile};
+use crate::report::attribution::Attribution;
+use crate::report::naming;
+use crate::symbolize::{CodeFrameId, Origin, Symbols};
+
+/// The tree in the making.
+pub(super) struct StacksBuilder<'a> {
+    symbols: &'a Symbols,
+    attribution: &'a Attribution,
+    module_count: usize,
+    pub(super) frames: Vec<StackFrame>,
+    pub(super) nodes: Vec<StackNode>,
+    children: HashMap<(StackNodeId, FrameId), StackNodeId>,
+    by_text: HashMap<(String, String, Option<u32>, u16), FrameId>,
+    by_code: Vec<Option<FrameId>>,
+    titles: HashMap<usize, (String, String)>,
+    elided: Option<FrameId>,
+}
+
+impl<'a> StacksBuilder<'a> {
+    pub(super) fn new(
+        profile: &Profile,
+        symbols: &'a Symbols,
+        attribution: &'a Attribution,
+    ) -> StacksBuilder<'a> {
+        StacksBuilder {
+            symbols,
+            attribution,
+            module_count: profile.modules.len(),
+            frames: Vec::new(),
+            nodes: vec![StackNode {
+                parent: 0,
+                frame: 0,
+            }],
+            children: HashMap::with_capacity(profile.nodes.len()),
+            by_text: HashMap::new(),
+            by_code: vec![None; symbols.ids().count()],
+            titles: HashMap::new(),
+            elided: None,
+        }
+    }
+
+    /// The node of `frame` called from `caller`.
+    pub(super) fn push(&mut self, caller: StackNodeId, frame: Frame) -> StackNodeId {
+        let symbols = self.symbols;
+        if frame == Frame::ELIDED {
+            let elided = self.elided();
+            return self.child(caller, elided);
+        }
+        let mut node = caller;
+        for &id in symbols.of(frame).iter().rev() {
+            if symbols.origin(id) != Origin::Allocator {
+                let frame = self.frame(id, frame);
+                node = self.child(node, frame);
+            }
+        }
+        node
+    }
+
+    fn child(&mut self, parent: StackNodeId, frame: FrameId) -> StackNodeId {
+        let next = self.nodes.len() as StackNodeId;
+        let node = *self.children.entry((parent, frame)).or_insert(next);
+        if node == next {
+            self.nodes.push(StackNode { parent, frame });
+        }
+        node
+    }
+
+    fn elided(&mut self) -> FrameId {
+        let next = self.frames.len() as FrameId;
+        let id = *self.elided.get_or_insert(next);
+        if id == next {
+            self.frames.push(StackFrame::left_out());
+        }
+        id
+    }
+
+    fn frame(&mut self, id: CodeFrameId, address: Frame) -> FrameId {
+        if let Some(known) = self.by_code[id.index()] {
+            return known;
+        }
+        let code = self.symbols.code(id);
+        let (line, (file, function)) = match (code.line, self.attribution.row_of(id)) {
+            (Some(_), Some(place)) => (place.line, self.title(place.table)),
+            _ => {
+                let title = (code.file.clone(), naming::simplify(&code.function));
+                (code.line, title)
+            }
+        };
+        let key = (function, file, line, code.module);
+        let next = self.frames.len() as FrameId;
+        let frame = *self.by_text.entry(key.clone()).or_insert(next);
+        if frame == next {
+            let (function, file, line, module) = key;
+            self.frames.push(StackFrame {
+                function,
+                file,
+                line,
+                origin: self.symbols.origin(id),
+                module: Some(usize::from(module)).filter(|&module| module < self.module_count),
+                address: address.address(),
+                verified: !self.symbols.is_unverified(module),
+            });
+        }
+        self.by_code[id.index()] = Some(frame);
+        frame
+    }
+
+    fn title(&mut self, table: usize) -> (String, String) {
+        let attribution = self.attribution;
+        let title = self.titles.entry(table).or_insert_with(|| {
+            let (file, function) = attribution.title(table);
+            (file.to_owned(), function)
+        });
+        title.clone()
+    }
+}
