@@ -227,6 +227,7 @@ stories! {
     33 pages_by_offset: 0, {
         for page in 0..3 {
             run(format!("SELECT * FROM accounts ORDER BY id LIMIT 10 OFFSET {}", page * 10));
+            run(format!("SELECT * FROM posts ORDER BY id OFFSET {} ROWS FETCH NEXT 10 ROWS ONLY", page * 10));
         }
     }
     34 pages_as_mysql_writes_them: 0, {

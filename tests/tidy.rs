@@ -165,7 +165,7 @@ const CONFINED: &[(&str, &str, &[&str])] = &[
     (
         "libc",
         "profiler-alloc/src/",
-        &["ffi/", "unwinder/unwind/tests.rs"],
+        &["ffi/", "unwinder/unwind/tests.rs", "unwinder/unwind/tests/"],
     ),
     ("gimli", "profiler-alloc/src/", &["unwinder/"]),
     ("libsqlite3_sys", "profiler-alloc/src/", &["ffi/"]),

@@ -100,6 +100,8 @@ fn changes_nothing(db: &mut Connection) -> rusqlite::Result<()> {
     db.execute("INSERT INTO t VALUES (1, 1)", []).unwrap_err();
     db.execute("DELETE FROM t", [])?;
     db.execute("ALTER TABLE t RENAME TO v", [])?;
+    db.execute("CREATE VIRTUAL TABLE w USING fts5(x)", [])?;
+    db.execute("DROP TABLE w", [])?;
     Ok(())
 }
 

@@ -262,7 +262,15 @@ impl Trace for Seen {
         collection.change(started.id, |entry| {
             let query = &mut entry.query;
             query.elapsed_ns = Some(elapsed.as_nanos() as u64);
-            query.rows = Some(changes.unwrap_or(rows));
+            // What a virtual table writes into its own tables when it is made is nobody's row.
+            let makes = |sql: &str| {
+                sql.get(..6)
+                    .is_some_and(|word| word.eq_ignore_ascii_case("CREATE"))
+            };
+            query.rows = match makes(&query.normalised) {
+                true => Some(0),
+                false => Some(changes.unwrap_or(rows)),
+            };
             // A higher layer may have ended before, and seen more.
             query.allocated = query.allocated.or(started.allocated(reading));
             // `DROP INDEX` steps through the table of the schema, as it always has to.

@@ -53,7 +53,7 @@ pub fn list_of_page(sql: &str, dialect: Dialect, mut hasher: impl Hasher) -> u64
             Class::Value if is_page || has_limit => continue,
             Class::Word => {
                 let keyword = known(text).keyword;
-                has_limit |= keyword == Keyword::Limit;
+                has_limit |= matches!(keyword, Keyword::Limit | Keyword::Offset);
                 is_page = false;
             }
             Class::Mark if ["<", ">", "<=", ">="].contains(&text) => is_page = true,
@@ -65,6 +65,12 @@ pub fn list_of_page(sql: &str, dialect: Dialect, mut hasher: impl Hasher) -> u64
         hasher.write_u8(0);
     }
     hasher.finish()
+}
+
+fn is_first_or_next(word: &str) -> bool {
+    ["first", "next"]
+        .iter()
+        .any(|other| word.eq_ignore_ascii_case(other))
 }
 
 /// Words that decide.
@@ -248,6 +254,8 @@ impl Watch {
         self.last = match (self.last, keyword) {
             // `FOR UPDATE`, `ON UPDATE`: no name comes.
             (Last::Word(Keyword::For), Keyword::Update) => Last::Word(Keyword::Other),
+            // `FETCH FIRST 1 ROW ONLY`
+            (Last::Word(Keyword::Limit), Keyword::Other) if is_first_or_next(word) => self.last,
             _ => Last::Word(keyword),
         };
     }

@@ -264,6 +264,7 @@ fn statements_are_told() {
     for other in [
         "SELECT a FROM t WHERE id = 7 LIMIT 10",
         "SELECT a FROM t WHERE day < 7 ORDER BY day LIMIT 1",
+        "SELECT a FROM t WHERE day < 7 ORDER BY day FETCH FIRST 1 ROW ONLY",
         "SELECT a FROM t WHERE id > 7 ORDER BY id",
     ] {
         assert!(!facts(other).is_page, "{other}");
