@@ -20,8 +20,8 @@
 //! | `stack` | | where the calling thread's stack begins |
 //!
 //! A new system that only counts gets its calls in `elsewhere/os.rs` (`mod calls`), as Windows has:
-//! `os::thread_cpu_ns` asks `GetThreadTimes` there. One that records gets a folder of its own, which
-//! `can_record` in `build.rs` and the `path` attributes here, in `os.rs`, `loader.rs` and
+//! `os::thread_cpu_ns` asks `GetThreadTimes` there. One that records gets a folder of its own,
+//! which `can_record` in `build.rs` and the `path` attributes here, in `os.rs`, `loader.rs` and
 //! `callbacks.rs` choose. Both get a column in `docs/platforms.md`.
 
 pub mod callbacks;

@@ -74,8 +74,8 @@ impl Package<'_> {
         fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
 
         let target = folder.with_file_name("target");
-        // Even for this machine: flags for a named target are not those of macros and build scripts,
-        // which are then built once.
+        // Even for this machine: flags for a named target are not those of macros and build
+        // scripts, which are then built once.
         let triple = match self.target {
             Some(target) => target,
             None => host(),
