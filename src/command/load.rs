@@ -382,8 +382,14 @@ pub fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// Of the run that the first of `profiles` is of, the one with most memory, and how many there are.
+/// Of the run that the first of `profiles` is of, the one of the process with most memory, and how
+/// many profiles there are, or 1 if all are of that process.
+///
+/// A process may have several, as a Python with two extension modules that record. Its own began
+/// first. Where that holds next to nothing beside a later one, a shell has executed the program.
 fn largest_of_run(profiles: &[PathBuf]) -> Option<(&PathBuf, usize)> {
+    /// A tenth of the memory of the largest is next to nothing.
+    const LITTLE: i64 = 10;
     let newest = header(profiles.first()?)?;
     let headers = profiles
         .iter()
@@ -391,18 +397,26 @@ fn largest_of_run(profiles: &[PathBuf]) -> Option<(&PathBuf, usize)> {
     let of_run: Vec<_> = headers
         .filter(|(_, header)| header.run_id != 0 && header.run_id == newest.run_id)
         .collect();
-    // What a forked child began with is its parent's too. Of equals the one that began first: a
-    // library that records begins after its program.
+    // What a forked child began with is its parent's too.
     let own_peak = |header: &Header| match header.forked_from {
         0 => header.peak as i64,
         _ => (header.peak as i64).saturating_sub(header.heap_base as i64),
     };
-    let rank = |(_, header): &&(_, Header)| (own_peak(header), Reverse(header.started_unix_ns));
-    let (path, _) = of_run.iter().max_by_key(rank)?;
+    let largest = of_run.iter().max_by_key(|(_, header)| own_peak(header))?;
+    let counts = |header: &Header| own_peak(header).saturating_mul(LITTLE) >= own_peak(&largest.1);
+    let same_process = of_run
+        .iter()
+        .filter(|(_, header)| header.pid == largest.1.pid);
+    let (path, _) = same_process
+        .clone()
+        .min_by_key(|(_, header)| header.started_unix_ns)
+        .filter(|(_, header)| counts(header))
+        .unwrap_or(largest);
     // A copy is no other profile.
     let identity = |(_, header): &(_, Header)| (header.pid, header.started_unix_ns);
     let distinct: HashSet<_> = of_run.iter().map(identity).collect();
-    Some((*path, distinct.len()))
+    let is_one_process = same_process.count() == of_run.len();
+    Some((*path, if is_one_process { 1 } else { distinct.len() }))
 }
 
 /// The header of the profile at `path`, if that is one.

@@ -129,6 +129,26 @@ fn of_a_run_with_several_the_profile_with_most_memory_is_reported() {
         "{said}"
     );
     assert!(stdout(&output).contains("(process 2)"));
+    // A library that records began after its program, and is not asked for; a shell that became the
+    // program is not either.
+    let other = |name: &str, pid: u32, started: u64, peak: u64| {
+        let mut builder = Builder::new();
+        let header = &mut builder.header;
+        (header.run_id, header.pid, header.started_unix_ns) = (8 + u64::from(pid), pid, started);
+        header.peak = peak;
+        fs::write(folder.path().join(name), builder.to_bytes()).unwrap();
+    };
+    let chosen = |peak: &str| {
+        let output = memprof(folder.path(), &["summary"]);
+        assert!(output.stderr.is_empty(), "one process");
+        assert!(stdout(&output).contains(peak), "{}", stdout(&output));
+    };
+    other("host.4.memprof", 4, 1, 1 << 20);
+    other("host.4.two.so.memprof", 4, 2, 3 << 20);
+    chosen("1.0 MiB");
+    other("sh.5.memprof", 5, 1, 1 << 10);
+    other("app.5.memprof", 5, 2, 7 << 20);
+    chosen("7.0 MiB");
     // One that was named, or stands alone, needs no word.
     for alone in [
         &["summary", "shell.1.memprof"][..],
