@@ -3,7 +3,8 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::chromium::{Browser, chromium};
 use crate::skip::skip;
@@ -129,6 +130,7 @@ fn the_page_works_in_a_browser() {
     assert_eq!(browser.eval(code)[1], "    load();");
 
     // On a small screen all columns are there, and what does not fit of a name is its middle.
+    let usual_width = browser.eval("innerWidth");
     browser.ask(
         "Emulation.setDeviceMetricsOverride",
         json!({"width": 1400, "height": 900, "deviceScaleFactor": 1, "mobile": false}),
@@ -144,6 +146,12 @@ fn the_page_works_in_a_browser() {
     );
     browser.eval("data.tables[0] = JSON.parse(window.real); functions()");
     browser.ask("Emulation.clearDeviceMetricsOverride", json!({}));
+    // The window takes its size back a moment later, and all places on it move.
+    let patience = Instant::now() + Duration::from_secs(20);
+    while browser.eval("innerWidth") != usual_width {
+        assert!(Instant::now() < patience, "the window keeps its size");
+        thread::sleep(Duration::from_millis(5));
+    }
 
     // Folders with nothing but a folder in them are one row.
     let tree = "(() => { fileTree(new Map([['home/me/app/src/main.rs', 1], ['home/me/app/src/load/mod.rs', 2], ['lib.rs', 1]]), null, () => {}); return [...document.querySelectorAll('#files > div')].map(e => [e.textContent, parseInt(e.style.paddingLeft)]); })()";

@@ -5,6 +5,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -131,12 +133,23 @@ impl Browser {
         result["result"]["value"].clone()
     }
 
-    /// Clicks with the mouse in the middle of the first element that `selector` finds.
+    /// Clicks with the mouse in the middle of the first element that `selector` finds, once that stays
+    /// where it is.
     pub fn click(&mut self, selector: &str) {
-        let place = self.eval(&format!(
+        let middle = format!(
             "(() => {{ const e = document.querySelector({selector:?}); e.scrollIntoView({{block: 'nearest'}}); \
              const r = e.getBoundingClientRect(); return [r.x + r.width / 2, r.y + r.height / 2]; }})()"
-        ));
+        );
+        let mut place = self.eval(&middle);
+        loop {
+            // More than a frame, after which the page has its new shape.
+            thread::sleep(Duration::from_millis(20));
+            let now = self.eval(&middle);
+            if now == place {
+                break;
+            }
+            place = now;
+        }
         for kind in ["mousePressed", "mouseReleased"] {
             let event = json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1});
             self.ask("Input.dispatchMouseEvent", event);
