@@ -133,8 +133,8 @@ impl Browser {
         result["result"]["value"].clone()
     }
 
-    /// Clicks with the mouse in the middle of the first element that `selector` finds, once that stays
-    /// where it is.
+    /// Clicks with the mouse in the middle of the first element that `selector` finds, once that
+    /// stays where it is.
     pub fn click(&mut self, selector: &str) {
         let middle = format!(
             "(() => {{ const e = document.querySelector({selector:?}); e.scrollIntoView({{block: 'nearest'}}); \
