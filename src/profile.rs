@@ -8,6 +8,7 @@ mod course;
 mod error;
 mod exact;
 mod loss;
+mod process;
 mod reader;
 mod selection;
 mod sources;
@@ -25,6 +26,7 @@ pub use course::{Course, Taken};
 pub use error::ReadError;
 pub use exact::{ProfiledFunction, ProfiledLine};
 pub use loss::Loss;
+pub use process::{Candidate, first_of_process, own_peak};
 pub use profiler_alloc_format::{Frame, Header, Point, SizeClass, UNKNOWN_MODULE};
 use profiler_alloc_format::{STATE_EXITED, STATE_FINISHED, STATE_PAUSED};
 

@@ -5,8 +5,8 @@ mod recording;
 
 use recording::{Line, Recording};
 
-/// Runs of each kind; an unoptimized recorder is some ten times slower.
-const RUNS: usize = if cfg!(debug_assertions) { 2 } else { 100 };
+/// Runs of each kind, of the optimized program.
+const RUNS: usize = 40;
 
 /// How the sampled figures of many runs compare with the exact ones, over all lines with 1 % of the
 /// bytes or more.
@@ -64,7 +64,7 @@ impl Comparison {
 }
 
 fn lines(options: &[&str], times: &str) -> Vec<Line> {
-    let mut report = Recording::with_arguments("accuracy", options, &[times]).report();
+    let mut report = Recording::of_optimized("accuracy", options, &[times]).report();
     let at = report
         .functions
         .iter()
@@ -118,23 +118,14 @@ fn one_sample_in_4_kib_is_within_10_percent_99_times_in_100() {
 
 #[test]
 fn the_default_budget_states_its_error_honestly() {
-    // Half a second of the program's own time, so that the budget buys some thousand samples. An
-    // unoptimized sample takes ten times as long, and gets ten times the budget: with a few samples
-    // a line, no stated error is worth much.
-    let tenfold = ["--overhead", "20", "--grant", "60ms"];
-    let (options, runs, times) = match cfg!(debug_assertions) {
-        true => (&tenfold[..], RUNS, "1"),
-        false => (&[][..], RUNS / 4, "8"),
-    };
-    for comparison in compare(options, runs, times) {
+    // Half a second of the program's own time, so that the budget buys some thousand samples.
+    for comparison in compare(&[], RUNS / 4, "8") {
         // How many samples the budget buys depends on the machine; that the stated error is right
         // does not.
         comparison.assert_honest();
         comparison.assert_unbiased();
-        if !cfg!(debug_assertions) {
-            // Lines of 1 % and more of the bytes: what is above a third is marked as mostly noise.
-            let stated = (comparison.stated / comparison.figures as f64).sqrt();
-            assert!(stated < 1.0 / 3.0, "{comparison:?}");
-        }
+        // Lines of 1 % and more of the bytes: what is above a third is marked as mostly noise.
+        let stated = (comparison.stated / comparison.figures as f64).sqrt();
+        assert!(stated < 1.0 / 3.0, "{comparison:?}");
     }
 }

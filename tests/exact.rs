@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod built;
+#[path = "../profiler-alloc/tests/executor/mod.rs"]
 mod executor;
 
 use std::fs;

@@ -220,9 +220,9 @@ fn transient_buffers_are_allocated_and_never_live() {
 #[test]
 fn transient_buffers_show_within_the_time_budget_too() {
     // An unoptimized recorder is ten times slower: it gets ten times the time.
-    let options: &[&str] = match cfg!(debug_assertions) {
-        true => &["--overhead", "20", "--grant", "60ms"],
-        false => &[],
+    let options: &[&str] = match built::are_examples_optimized() {
+        true => &[],
+        false => &["--overhead", "20", "--grant", "60ms"],
     };
     let report = Recording::of("transient", options).report();
     let taken = report.function("transient::churn").line("let buffer");

@@ -2,8 +2,7 @@
 //! beyond the system's allocator.
 //!
 //! Counts are the same on every run of one build, so the bounds are tight: whoever makes a path
-//! longer has to say so here. They hold for the optimized program; the unoptimized one is not
-//! measured.
+//! longer has to say so here. They hold for the optimized programs, whatever the test is built as.
 
 mod built;
 mod skip;
@@ -30,7 +29,7 @@ fn count(example: &str, arguments: &[&str], sample: Option<&str>) -> u64 {
     command
         .args(["-q", "--tool=callgrind"])
         .arg(format!("--callgrind-out-file={}", counts.display()))
-        .arg(built::example(example))
+        .arg(built::optimized_example(example))
         .args(arguments)
         .stdin(Stdio::null())
         .env_remove("MEMPROF_OUTPUT");
@@ -59,10 +58,6 @@ fn cannot_count() -> bool {
 }
 
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "counts the optimized program: --profile optimized"
-)]
 fn no_operation_takes_more_instructions_than_stated() {
     if cannot_count() {
         return;
@@ -95,10 +90,6 @@ fn no_operation_takes_more_instructions_than_stated() {
 /// An entry takes some 22 ns, two of its instructions being locked; naming the context as well some
 /// 65 ns.
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "counts the optimized program: --profile optimized"
-)]
 fn no_entry_of_a_context_takes_more_instructions_than_stated() {
     if cannot_count() {
         return;
@@ -128,10 +119,6 @@ fn no_entry_of_a_context_takes_more_instructions_than_stated() {
 /// asked. At the interval that the default settles at for such programs; by itself it cannot settle
 /// here, as callgrind slows the clock down more than what it measures.
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "counts the optimized program: --profile optimized"
-)]
 fn a_recording_adds_few_instructions_to_whole_programs() {
     if cannot_count() {
         return;
@@ -169,10 +156,6 @@ fn a_recording_adds_few_instructions_to_whole_programs() {
 /// 8,192 sampled blocks are alive while others come and go: what these cost is what they cost
 /// without.
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "counts the optimized program: --profile optimized"
-)]
 fn an_unsampled_block_costs_the_same_whatever_is_live() {
     if cannot_count() {
         return;
@@ -190,10 +173,6 @@ fn an_unsampled_block_costs_the_same_whatever_is_live() {
 /// Every operation has a stack of its own, in a file that has room for all of them, and in one that
 /// has room for 390.
 #[test]
-#[cfg_attr(
-    debug_assertions,
-    ignore = "counts the optimized program: --profile optimized"
-)]
 fn a_full_table_of_stacks_does_not_slow_the_program_down() {
     if cannot_count() {
         return;

@@ -80,6 +80,8 @@ struct Kind {
     features: &'static str,
     allocator: &'static str,
     dependencies: &'static str,
+    /// Of the environment of what cargo starts: name and value.
+    variable: Option<(&'static str, &'static Path)>,
     /// Another target than this machine's own.
     target: Option<&'static str>,
 }
@@ -92,6 +94,7 @@ const PLAIN: Kind = Kind {
     features: "",
     allocator: SYSTEM,
     dependencies: "",
+    variable: None,
     target: None,
 };
 
@@ -111,6 +114,7 @@ impl Kind {
                 false => "opt-level = 0",
             },
             rustflags: self.rustflags,
+            variable: self.variable,
             target: self.target,
         }
     }
@@ -535,12 +539,23 @@ fn over_mimalloc() {
 
 #[test]
 fn over_jemalloc() {
+    // To compile it takes longer than all else here.
+    let library = format!(
+        "/usr/lib/{}-linux-gnu/libjemalloc_pic.a",
+        std::env::consts::ARCH
+    );
+    if !Path::new(&library).is_file() {
+        return skip("over jemalloc: no libjemalloc_pic.a (apt-get install libjemalloc-dev)");
+    }
     let allocator = "#[global_allocator] static ALLOC: ProfilerAlloc<tikv_jemallocator::Jemalloc> = \
                      ProfilerAlloc::new(tikv_jemallocator::Jemalloc);";
     Kind {
         name: "jemalloc",
         allocator,
-        dependencies: "tikv-jemallocator = \"0.6\"",
+        // Debian's serves C's malloc too.
+        dependencies: "[dependencies.tikv-jemallocator]\nversion = \"0.6\"\n\
+                       features = [\"unprefixed_malloc_on_supported_platforms\"]",
+        variable: Some(("JEMALLOC_OVERRIDE", Path::new(&*library.leak()))),
         ..PLAIN
     }
     .check();

@@ -27,7 +27,7 @@ struct Spent {
 fn record(load: &str, amount: usize) -> Spent {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("loads.memprof");
-    let status = Command::new(built::example("loads"))
+    let status = Command::new(built::optimized_example("loads"))
         .args([load, &amount.to_string()])
         .env("MEMPROF_OUTPUT", &path)
         .env_remove("MEMPROF_SAMPLE")
@@ -55,17 +55,15 @@ fn record(load: &str, amount: usize) -> Spent {
 
 #[test]
 fn the_recorder_stays_within_its_budget_whatever_the_load() {
-    // An unoptimized program takes ten times as long for the same.
-    let scale = if cfg!(debug_assertions) { 20 } else { 1 };
     let loads = [
-        ("tiny", 50_000_000 / scale),
+        ("tiny", 50_000_000),
         ("huge", 200),
         ("deep", 2_000),
-        ("threads", 20_000_000 / scale),
-        ("bursts", 1_000_000 / scale),
-        ("kept", 20_000_000 / scale),
-        ("requests", 200_000 / scale),
-        ("parsed", 4_000_000 / scale),
+        ("threads", 20_000_000),
+        ("bursts", 1_000_000),
+        ("kept", 20_000_000),
+        ("requests", 200_000),
+        ("parsed", 4_000_000),
     ];
     let mut exceeded = Vec::new();
     for (load, amount) in loads {
@@ -84,9 +82,7 @@ fn the_recorder_stays_within_its_budget_whatever_the_load() {
             spent.samples > 0 && spent.samples_ns > 0,
             "{load} was recorded"
         );
-        // An unoptimized sample takes ten times as long, and the grant is the same.
-        let is_measured = !cfg!(debug_assertions);
-        if is_measured && spent.samples_ns as f64 > OVERSHOOT * spent.allowed_ns {
+        if spent.samples_ns as f64 > OVERSHOOT * spent.allowed_ns {
             exceeded.push(load);
         }
     }

@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 
 use built::{MEMPROF, text};
 use packages::Package;
@@ -37,18 +36,10 @@ fn build(name: &str, profile: &str, rustflags: &str) -> PathBuf {
         profile,
         of_dependencies,
         rustflags,
+        variable: None,
         target: None,
     };
-    // All are called alike: the next build writes over it, and over its debug information.
-    static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = ALONE.lock().unwrap_or_else(|held| held.into_inner());
-    let built = package.build();
-    let program = package.folder().join("types");
-    fs::copy(built.join("types"), &program).unwrap();
-    if profile.contains("packed\"") && !profile.contains("unpacked") {
-        fs::copy(built.join("types.dwp"), program.with_extension("dwp")).unwrap();
-    }
-    program
+    package.build().join("types")
 }
 
 /// Where the profile of that build is.

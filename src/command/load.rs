@@ -15,7 +15,7 @@ use profiler_alloc_format::{EXTENSION, Header, MAGIC};
 
 pub use super::output::Output;
 use crate::defect::Defect;
-use crate::profile::{self, ContextPattern, Profile};
+use crate::profile::{self, Candidate, ContextPattern, Profile, first_of_process, own_peak};
 use crate::report::{CallTree, Calls, Filter, Granularity, Limits, Metric, Scope, Split, Stacks};
 use crate::source::{PathMap, Places, Sources};
 use crate::symbolize::{self, Pattern, Symbols, symbolize};
@@ -361,8 +361,8 @@ fn name(
     })
 }
 
-/// The profile in `folder` that was modified last; of a run with several, the one of the program
-/// that used most memory, which is then said on stderr.
+/// The profile in `folder` that was modified last; of a run with several, that of the process that
+/// used most memory, which is then said on stderr.
 pub fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
     let profiles = profiles(folder).context("cannot list the current folder")?;
     let Some(newest) = profiles.first() else {
@@ -370,26 +370,21 @@ pub fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
             "no *.{EXTENSION} file in this folder; record one with `memprof run -- PROGRAM`, or name a file"
         );
     };
-    let (path, of) = largest_of_run(&profiles).unwrap_or((newest, 1));
+    let (path, of) = largest_of_run(&profiles).unwrap_or_else(|| (newest.clone(), 1));
     let path = path.strip_prefix(".").map_or(path.clone(), Path::to_owned);
     if of > 1 {
         let _ = writeln!(
             io::stderr(),
-            "memprof: {} used most memory of the {of} profiles of this run; to see another, name it",
+            "memprof: {} is of the process that used most memory, of the {of} profiles of this run; to see another, name it",
             path.display()
         );
     }
     Ok(path)
 }
 
-/// Of the run that the first of `profiles` is of, the one of the process with most memory, and how
-/// many profiles there are, or 1 if all are of that process.
-///
-/// A process may have several, as a Python with two extension modules that record. Its own began
-/// first. Where that holds next to nothing beside a later one, a shell has executed the program.
-fn largest_of_run(profiles: &[PathBuf]) -> Option<(&PathBuf, usize)> {
-    /// A tenth of the memory of the largest is next to nothing.
-    const LITTLE: i64 = 10;
+/// Of the run that the first of `profiles` is of, the one to look at first of the process with most
+/// memory, and how many profiles there are, or 1 if all are of that process.
+fn largest_of_run(profiles: &[PathBuf]) -> Option<(PathBuf, usize)> {
     let newest = header(profiles.first()?)?;
     let headers = profiles
         .iter()
@@ -397,26 +392,27 @@ fn largest_of_run(profiles: &[PathBuf]) -> Option<(&PathBuf, usize)> {
     let of_run: Vec<_> = headers
         .filter(|(_, header)| header.run_id != 0 && header.run_id == newest.run_id)
         .collect();
-    // What a forked child began with is its parent's too.
-    let own_peak = |header: &Header| match header.forked_from {
-        0 => header.peak as i64,
-        _ => (header.peak as i64).saturating_sub(header.heap_base as i64),
-    };
-    let largest = of_run.iter().max_by_key(|(_, header)| own_peak(header))?;
-    let counts = |header: &Header| own_peak(header).saturating_mul(LITTLE) >= own_peak(&largest.1);
-    let same_process = of_run
+    let (_, largest) = of_run.iter().max_by_key(|(_, header)| own_peak(header))?;
+    let same_process: Vec<_> = of_run
         .iter()
-        .filter(|(_, header)| header.pid == largest.1.pid);
-    let (path, _) = same_process
-        .clone()
-        .min_by_key(|(_, header)| header.started_unix_ns)
-        .filter(|(_, header)| counts(header))
-        .unwrap_or(largest);
+        .filter(|(_, header)| header.pid == largest.pid)
+        .collect();
+    // Which program a profile is of stands further down in it: of one process there are few.
+    let read: Vec<_> = same_process
+        .iter()
+        .filter_map(|(path, _)| Some((*path, profile::read(path).ok()?.0)))
+        .collect();
+    let first = first_of_process(read.iter().map(|(_, profile)| Candidate {
+        program: profile.modules.first().map(|module| &*module.path),
+        own_peak: own_peak(&profile.header),
+        started_ns: profile.header.started_unix_ns,
+    }))?;
+    let path = read[first].0.clone();
     // A copy is no other profile.
     let identity = |(_, header): &(_, Header)| (header.pid, header.started_unix_ns);
     let distinct: HashSet<_> = of_run.iter().map(identity).collect();
-    let is_one_process = same_process.count() == of_run.len();
-    Some((*path, if is_one_process { 1 } else { distinct.len() }))
+    let is_one_process = same_process.len() == of_run.len();
+    Some((path, if is_one_process { 1 } else { distinct.len() }))
 }
 
 /// The header of the profile at `path`, if that is one.

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
 use super::RunId;
-use crate::profile::{self, Loss, Module, State};
+use crate::profile::{self, Candidate, Loss, Module, State, first_of_process};
 
 /// What one program of a run recorded.
 #[derive(Clone, PartialEq, Debug)]
@@ -84,9 +84,8 @@ impl Recorded {
 }
 
 /// The profile to look at first of `profiles`, most memory first: that of the process `pid`, which
-/// the run started itself, and of it the one that began first, as a library that records begins
-/// after its program. Where that process was not recorded, or holds next to nothing beside another,
-/// as a shell does that starts the program, the one with most memory.
+/// the run started itself. Where that process was not recorded, or holds next to nothing beside
+/// another, as a shell does that starts the program, the one with most memory.
 pub fn main_profile(profiles: &[Recorded], pid: u32) -> Option<&Recorded> {
     /// A tenth of the memory of the largest is next to nothing.
     const LITTLE: u64 = 10;
@@ -94,10 +93,13 @@ pub fn main_profile(profiles: &[Recorded], pid: u32) -> Option<&Recorded> {
     let most = profiles.first()?;
     let peak = own().map(Recorded::own_peak).max().unwrap_or_default();
     let counts = peak.saturating_mul(LITTLE) >= most.own_peak();
-    own()
-        .min_by_key(|profile| profile.started_ns)
-        .filter(|_| counts)
-        .or(Some(most))
+    let first = first_of_process(own().map(|profile| Candidate {
+        program: profile.modules.first().map(|module| &*module.path),
+        own_peak: profile.own_peak(),
+        started_ns: profile.started_ns,
+    }));
+    let own = first.and_then(|first| own().nth(first));
+    own.filter(|_| counts).or(Some(most))
 }
 
 /// Whether there is such a process, ours or another user's.
@@ -152,6 +154,19 @@ mod tests {
         let main = |pid| main_profile(&profiles, pid).map(|main| (main.pid, main.started_ns));
         assert_eq!(main(7), Some((7, 10)));
         assert_eq!(main(5), Some((8, 30)), "not recorded");
+        let became = Recorded {
+            modules: vec![Module {
+                path: "/bin/sh".into(),
+                ..Module::default()
+            }],
+            ..profile(7, 5, 2)
+        };
+        let profiles = [profile(7, 20, 800), profile(7, 10, 700), became];
+        assert_eq!(
+            main_profile(&profiles, 7),
+            Some(&profiles[1]),
+            "the program that the shell became"
+        );
         let shell = [profile(8, 30, 900), profile(7, 10, 80)];
         let main = main_profile(&shell, 7).map(|main| main.pid);
         assert_eq!(main, Some(8), "a shell started it");

@@ -125,14 +125,15 @@ fn of_a_run_with_several_the_profile_with_most_memory_is_reported() {
         "{said}"
     );
     assert!(
-        said.contains("used most memory of the 3 profiles of this run"),
+        said.contains("is of the process that used most memory, of the 3 profiles of this run"),
         "{said}"
     );
     assert!(stdout(&output).contains("(process 2)"));
     // A library that records began after its program, and is not asked for; a shell that became the
     // program is not either.
-    let other = |name: &str, pid: u32, started: u64, peak: u64| {
+    let other = |name: &str, program: &str, pid: u32, started: u64, peak: u64| {
         let mut builder = Builder::new();
+        builder.module(program);
         let header = &mut builder.header;
         (header.run_id, header.pid, header.started_unix_ns) = (8 + u64::from(pid), pid, started);
         header.peak = peak;
@@ -143,11 +144,11 @@ fn of_a_run_with_several_the_profile_with_most_memory_is_reported() {
         assert!(output.stderr.is_empty(), "one process");
         assert!(stdout(&output).contains(peak), "{}", stdout(&output));
     };
-    other("host.4.memprof", 4, 1, 1 << 20);
-    other("host.4.two.so.memprof", 4, 2, 3 << 20);
-    chosen("1.0 MiB");
-    other("sh.5.memprof", 5, 1, 1 << 10);
-    other("app.5.memprof", 5, 2, 7 << 20);
+    other("host.4.memprof", "host", 4, 1, 1 << 10);
+    other("host.4.two.so.memprof", "host", 4, 2, 3 << 20);
+    chosen("1.0 KiB");
+    other("sh.5.memprof", "/bin/sh", 5, 1, 6 << 20);
+    other("app.5.memprof", "app", 5, 2, 7 << 20);
     chosen("7.0 MiB");
     // One that was named, or stands alone, needs no word.
     for alone in [

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test uses a part")]
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,8 +10,8 @@ use crate::built::text;
 
 /// A package with a manifest and one source file, which depends on the recorder.
 ///
-/// Packages of several names can be built at once. All share one target folder, where cargo keeps
-/// what they depend on apart by flags and profile, and builds it once for each.
+/// Packages of several names can be built at once. Those that are built in the same way share a
+/// target folder, so that what they depend on is built once; the others do not wait for its lock.
 pub struct Package<'a> {
     /// Of the package, and of its folder.
     pub name: &'a str,
@@ -28,6 +29,8 @@ pub struct Package<'a> {
     /// The same for what it depends on, where that is to differ.
     pub of_dependencies: &'a str,
     pub rustflags: &'a str,
+    /// Of the environment of what cargo starts: name and value.
+    pub variable: Option<(&'a str, &'a Path)>,
     /// Another target than this machine's own.
     pub target: Option<&'a str>,
 }
@@ -73,7 +76,7 @@ impl Package<'_> {
         fs::write(self.source_file(), self.source).unwrap();
         fs::copy(root.join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
 
-        let target = folder.with_file_name("target");
+        let target = folder.with_file_name(format!("target-{:016x}", self.way()));
         // Even for this machine: flags for a named target are not those of macros and build
         // scripts, which are then built once.
         let triple = match self.target {
@@ -87,6 +90,7 @@ impl Package<'_> {
             .current_dir(&folder)
             .env("RUSTFLAGS", self.rustflags)
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .envs(self.variable)
             .output()
             .unwrap();
         assert!(
@@ -96,6 +100,17 @@ impl Package<'_> {
             text(&build.stderr)
         );
         target.join(triple).join("release")
+    }
+
+    /// What cargo tells dependencies apart by, as a number.
+    fn way(&self) -> u64 {
+        let way = (
+            (self.features, self.profile, self.of_dependencies),
+            (self.rustflags, self.variable, self.target),
+        );
+        let mut hasher = DefaultHasher::new();
+        way.hash(&mut hasher);
+        hasher.finish()
     }
 }
 

@@ -8,12 +8,12 @@ use std::process::{Command, Output, Stdio};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::built::{MEMPROF, example, text};
+use crate::built::{MEMPROF, example, optimized_example, text};
 
 /// A profile of an example, in a folder of its own.
 pub struct Recording {
     folder: TempDir,
-    example: &'static str,
+    program: PathBuf,
 }
 
 impl Recording {
@@ -28,8 +28,16 @@ impl Recording {
         options: &[&str],
         arguments: &[&str],
     ) -> Recording {
-        let recording = Recording::prepare(example);
-        let output = recording
+        Recording::prepare(example).run(options, arguments)
+    }
+
+    /// As [`Recording::with_arguments`], with the example optimized.
+    pub fn of_optimized(example: &str, options: &[&str], arguments: &[&str]) -> Recording {
+        Recording::to_be(optimized_example(example)).run(options, arguments)
+    }
+
+    fn run(self, options: &[&str], arguments: &[&str]) -> Recording {
+        let output = self
             .command(options)
             .args(arguments)
             .stdin(Stdio::null())
@@ -37,16 +45,21 @@ impl Recording {
             .expect("memprof runs");
         assert!(
             output.status.success(),
-            "{example}: {}",
+            "{}: {}",
+            self.program.display(),
             text(&output.stderr)
         );
-        recording
+        self
     }
 
     /// A place for a profile of the example, and nothing in it yet.
-    pub fn prepare(example: &'static str) -> Recording {
+    pub fn prepare(name: &'static str) -> Recording {
+        Recording::to_be(example(name))
+    }
+
+    fn to_be(program: PathBuf) -> Recording {
         let folder = tempfile::tempdir().expect("a folder for the profile");
-        Recording { folder, example }
+        Recording { folder, program }
     }
 
     /// The command that records the example.
@@ -57,7 +70,7 @@ impl Recording {
             .args(options)
             .arg("-o")
             .arg(self.profile());
-        command.arg("--").arg(example(self.example));
+        command.arg("--").arg(&self.program);
         command
     }
 

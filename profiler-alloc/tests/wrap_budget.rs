@@ -304,8 +304,9 @@ fn a_failure_names_the_lines_that_used_most() {
         .iter()
         .position(|line| line.contains("let much"))
         .unwrap();
-    let expected =
-        format!("     4.8 MiB  tests/wrap_budget.rs:{most} (wrap_budget::uses_most_here)");
+    let expected = format!(
+        "     4.8 MiB  profiler-alloc/tests/wrap_budget.rs:{most} (wrap_budget::uses_most_here)"
+    );
     assert_eq!(lines[4], expected);
 }
 

@@ -306,9 +306,9 @@ fn functions_that_a_macro_makes_are_told_apart() {
     let table = LineTable::of("small");
     assert_eq!(table.increment("let v"), Some(1000));
     let text = table.0.to_string();
-    assert!(
-        text.starts_with("Filename: tests/wrap_above.rs\nFunction: wrap_above::small\n\nLine #")
-    );
+    assert!(text.starts_with(
+        "Filename: profiler-alloc/tests/wrap_above.rs\nFunction: wrap_above::small\n\nLine #"
+    ));
     assert_eq!(LineTable::of("large").increment("let v"), Some(2000));
     assert_eq!(Square(3u8).area() + Circle(4u8).area(), 7);
     assert_eq!(LineTable::of("Square<_>::area").0.calls, 1);
