@@ -80,8 +80,10 @@ impl<R: Read + Seek> Reader<'_, R> {
         let threads = self.records(Table::Threads, |h| h.thread_count)?;
         let stacks = self.records(Table::Stacks, |h| h.stack_count)?;
         let further = self.records(Table::Further, |h| h.further_count)?;
-        let header_after = self.header();
         let context_sets = self.records(Table::ContextSets, |h| h.context_set_count)?;
+        // Each table's header is read before its records: this one is newer than what the stacks
+        // of a running program say of their past.
+        let header_after = self.header();
         let contexts = self.records(Table::Contexts, |h| h.context_count)?;
         let nodes = self.records(Table::Nodes, |h| h.node_count)?;
         let modules = self.records(Table::Modules, |h| h.module_count)?;

@@ -1,8 +1,9 @@
 //! The reader against good, cut off, damaged and hostile profiles.
 
-use std::io::Cursor;
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use profiler_alloc_format::{CHUNK_LEN, Further, HEADER_LEN, waypoints};
 use proptest::prelude::*;
 
 use super::builder::Builder;
@@ -86,6 +87,62 @@ fn the_line_a_thread_is_still_in_has_the_heap_of_its_last_sample() {
     );
 }
 
+/// A file that is written to while it is read: it is `after` once bytes from `changes_at` on are
+/// read.
+struct Live {
+    before: Vec<u8>,
+    after: Vec<u8>,
+    changes_at: u64,
+    at: u64,
+}
+
+impl Read for Live {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.at >= self.changes_at {
+            self.before.clone_from(&self.after);
+        }
+        let rest = self.before.get(self.at as usize..).unwrap_or_default();
+        let len = rest.len().min(into.len());
+        into[..len].copy_from_slice(&rest[..len]);
+        self.at += len as u64;
+        Ok(len)
+    }
+}
+
+impl Seek for Live {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let SeekFrom::Start(at) = to else {
+            unreachable!("profiles are read from the start")
+        };
+        self.at = at;
+        Ok(at)
+    }
+}
+
+#[test]
+fn a_stack_that_changes_while_it_is_read_is_not_damaged() {
+    let mut builder = small();
+    builder.header.state = profiler_alloc_format::STATE_RECORDING;
+    builder.further.push(Further {
+        changed: 9,
+        ..Further::empty()
+    });
+    let before = builder.to_bytes();
+    builder.header.updated_ns = 9 << waypoints::TICK_BITS;
+    let directory = &before[profiler_alloc_format::DIRECTORY_AT..];
+    let of_further = |&byte: &u8| byte == profiler_alloc_format::Table::Further as u8;
+    let chunk = directory.iter().position(of_further).unwrap();
+    let live = Live {
+        before,
+        after: builder.to_bytes(),
+        changes_at: (HEADER_LEN + chunk * CHUNK_LEN) as u64,
+        at: 0,
+    };
+    let (profile, defects) = parse(Path::new("x.memprof"), live).unwrap();
+    assert_eq!(defects, []);
+    assert_eq!(profile.waypoints.len(), waypoints::count(9));
+}
+
 #[test]
 fn damage_is_counted_and_the_rest_is_read() {
     let mut builder = small();
@@ -137,7 +194,7 @@ the profile counts 18446744073709548885 more records of its Nodes table than it 
 #[test]
 fn a_file_cut_off_is_one_defect_for_all_its_tables() {
     let mut bytes = small().to_bytes();
-    bytes.truncate(profiler_alloc_format::HEADER_LEN);
+    bytes.truncate(HEADER_LEN);
     let (_, defects) = parse_bytes(&bytes).unwrap();
     let cut_off = defects
         .iter()
@@ -176,7 +233,7 @@ fn every_truncation_is_read_or_refused() {
     let bytes = small().to_bytes();
     // Tables start at chunk boundaries; within one, records of at most 256 bytes are used.
     let interesting = |len: usize| len < 600 || (len - 512) % 512 < 3 || len % CHUNK < 600;
-    const CHUNK: usize = profiler_alloc_format::CHUNK_LEN;
+    const CHUNK: usize = CHUNK_LEN;
     for len in (0..bytes.len()).filter(|&len| interesting(len)) {
         let _ = parse_bytes(&bytes[..len]);
     }
@@ -188,7 +245,7 @@ proptest! {
         let mut bytes = small().to_bytes();
         // Most of a small profile is unused chunk: flip where the records are.
         let used: Vec<usize> = (16..HEADER).chain((0..6).flat_map(|chunk| {
-            let start = HEADER + chunk * profiler_alloc_format::CHUNK_LEN;
+            let start = HEADER + chunk * CHUNK_LEN;
             start..start + 600
         })).collect();
         for (index, value) in flips {
@@ -198,7 +255,7 @@ proptest! {
     }
 }
 
-const HEADER: usize = profiler_alloc_format::HEADER_LEN;
+const HEADER: usize = HEADER_LEN;
 
 fn with_functions() -> Builder {
     let mut builder = small();
