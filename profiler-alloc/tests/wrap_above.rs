@@ -286,7 +286,7 @@ made_elsewhere!(asks_from_here, {
 fn a_macros_text_is_shown_from_its_own_file() {
     let report = queries_of("asks_from_here", || assert_eq!(asks_from_here(), 77));
     let table = LineTable::of("asks_from_here");
-    assert_eq!(table.0.file, "tests/elsewhere/mod.rs");
+    assert_eq!(table.0.file, "profiler-alloc/tests/elsewhere/mod.rs");
     assert_eq!(
         table.increments(["let from_here", "drop(from_here)"]),
         [55, -55]
@@ -296,7 +296,7 @@ fn a_macros_text_is_shown_from_its_own_file() {
     let place = report.queries[0].place;
     assert_eq!(
         (place.file, place.is_exact),
-        ("tests/elsewhere/mod.rs", false)
+        ("profiler-alloc/tests/elsewhere/mod.rs", false)
     );
 }
 
