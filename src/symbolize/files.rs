@@ -17,7 +17,7 @@ use super::module::{Identity, identify};
 use super::{CodeFrame, Origin, bounds, is_system, separate};
 use crate::profile::Module;
 
-type Bytes<'a> = EndianSlice<'a, RunTimeEndian>;
+pub(super) type Bytes<'a> = EndianSlice<'a, RunTimeEndian>;
 
 /// The source files of the user's own that `module` was built from, as the compiler wrote their
 /// paths, and so as [`CodeFrame::file`](super::CodeFrame::file) has them. Empty where the module is
@@ -35,6 +35,33 @@ pub fn source_files(module: &Module) -> BTreeSet<String> {
 }
 
 fn read(path: &Path) -> Option<BTreeSet<String>> {
+    let wanted = [
+        SectionId::DebugInfo,
+        SectionId::DebugAbbrev,
+        SectionId::DebugLine,
+        SectionId::DebugLineStr,
+        SectionId::DebugStr,
+        SectionId::DebugStrOffsets,
+    ];
+    with_debug_info(path, &wanted, |dwarf| {
+        let mut files = BTreeSet::new();
+        let mut units = dwarf.units();
+        while let Ok(Some(unit)) = units.next() {
+            // A unit that cannot be read has no lines in a report either.
+            if let Ok(unit) = dwarf.unit(unit) {
+                add_files(dwarf, &unit, &mut files);
+            }
+        }
+        files
+    })
+}
+
+/// Lets `look` look at the `wanted` sections of the file at `path`.
+pub(super) fn with_debug_info<T>(
+    path: &Path,
+    wanted: &[SectionId],
+    look: impl FnOnce(&Dwarf<Bytes<'_>>) -> T,
+) -> Option<T> {
     let file = File::open(path).ok()?;
     let cache = ReadCache::new(&file);
     let object = object::File::parse(&cache).ok()?;
@@ -43,31 +70,15 @@ fn read(path: &Path) -> Option<BTreeSet<String>> {
         false => RunTimeEndian::Big,
     };
     let section = |id: SectionId| -> Result<Cow<'_, [u8]>, object::Error> {
-        let wanted = matches!(
-            id,
-            SectionId::DebugInfo
-                | SectionId::DebugAbbrev
-                | SectionId::DebugLine
-                | SectionId::DebugLineStr
-                | SectionId::DebugStr
-                | SectionId::DebugStrOffsets
-        );
-        match object.section_by_name(id.name()).filter(|_| wanted) {
+        let is_wanted = wanted.contains(&id);
+        match object.section_by_name(id.name()).filter(|_| is_wanted) {
             Some(section) => section.uncompressed_data(),
             None => Ok(Cow::default()),
         }
     };
     let sections = addr2line::gimli::DwarfSections::load(section).ok()?;
     let dwarf = sections.borrow(|section| EndianSlice::new(section, endian));
-    let mut files = BTreeSet::new();
-    let mut units = dwarf.units();
-    while let Ok(Some(unit)) = units.next() {
-        // A unit that cannot be read has no lines in a report either.
-        if let Ok(unit) = dwarf.unit(unit) {
-            add_files(&dwarf, &unit, &mut files);
-        }
-    }
-    Some(files)
+    Some(look(&dwarf))
 }
 
 /// Whether `file` is source of the user's own, as reports tell it from that of dependencies.
@@ -89,7 +100,7 @@ fn add_files<'a>(
 }
 
 /// The path of `file`: below its folder, which may be below that of the compilation.
-fn path_of<'a>(
+pub(super) fn path_of<'a>(
     dwarf: &Dwarf<Bytes<'a>>,
     unit: &Unit<Bytes<'a>>,
     header: &LineProgramHeader<Bytes<'a>>,
