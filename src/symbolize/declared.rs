@@ -3,6 +3,8 @@
 //!
 //! ```text
 //! DW_TAG_subprogram  linkage_name "_ZN3app4load…"  decl_file 1  decl_line 7
+//! DW_TAG_subprogram  specification ──▶ the declaration   a member of C++: `void Cart::add(int) {`,
+//!                    decl_line 9                         declared with its class, further up
 //! DW_TAG_subprogram  name "load"  low_pc 0x13b70         the line of that address: line tables
 //!                                                        alone have no other
 //! ```
@@ -11,8 +13,9 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use addr2line::gimli::{
-    AttributeValue, DW_AT_decl_file, DW_AT_decl_line, DW_AT_linkage_name, DW_AT_low_pc, DW_AT_name,
-    DW_TAG_subprogram, DebuggingInformationEntry, Dwarf, SectionId, Unit,
+    AttributeValue, DW_AT_decl_file, DW_AT_decl_line, DW_AT_declaration, DW_AT_linkage_name,
+    DW_AT_low_pc, DW_AT_name, DW_AT_specification, DW_TAG_subprogram, DebuggingInformationEntry,
+    Dwarf, SectionId, Unit,
 };
 
 use super::dwarf::demangle;
@@ -81,16 +84,25 @@ fn add_functions<'a>(
     let mut rows = None;
     let mut entries = unit.entries();
     while let Ok(Some(entry)) = entries.next_dfs() {
-        if entry.tag() != DW_TAG_subprogram {
+        if entry.tag() != DW_TAG_subprogram || entry.attr_value(DW_AT_declaration).is_some() {
             continue;
         }
-        let Some(function) = name(dwarf, unit, entry).filter(|name| !is_closure(name)) else {
+        let specification = match entry.attr_value(DW_AT_specification) {
+            Some(AttributeValue::UnitRef(offset)) => unit.entry(offset).ok(),
+            _ => None,
+        };
+        // What both say is in the declaration alone.
+        let entries = [Some(entry), specification.as_ref()];
+        let mut both = entries.into_iter().flatten();
+        let name = both.clone().find_map(|entry| name(dwarf, unit, entry));
+        let Some(function) = name.filter(|name| !is_closure(name)) else {
             continue;
         };
-        let begin = declared(entry).or_else(|| {
-            let address = dwarf
-                .attr_address(unit, entry.attr_value(DW_AT_low_pc)?)
-                .ok()??;
+        let has = |what| both.clone().find_map(|entry| entry.attr_value(what));
+        let declared = declared(has(DW_AT_decl_file), has(DW_AT_decl_line));
+        let begin = declared.or_else(|| {
+            let low = both.find_map(|entry| entry.attr_value(DW_AT_low_pc))?;
+            let address = dwarf.attr_address(unit, low).ok()??;
             let rows = rows.get_or_insert_with(|| lines(unit));
             rows.get(&address).copied()
         });
@@ -104,13 +116,14 @@ fn add_functions<'a>(
     Some(())
 }
 
+type Value<'a> = AttributeValue<Bytes<'a>>;
+
 /// Number of the file and line that an entry names.
-fn declared(entry: &DebuggingInformationEntry<Bytes<'_>>) -> Option<(u64, u32)> {
-    let AttributeValue::FileIndex(file) = entry.attr_value(DW_AT_decl_file)? else {
+fn declared(file: Option<Value<'_>>, line: Option<Value<'_>>) -> Option<(u64, u32)> {
+    let AttributeValue::FileIndex(file) = file? else {
         return None;
     };
-    let line = entry.attr_value(DW_AT_decl_line)?.udata_value()?;
-    Some((file, u32::try_from(line).ok()?))
+    Some((file, u32::try_from(line?.udata_value()?).ok()?))
 }
 
 /// As frames are called: the linkage name if there is one.

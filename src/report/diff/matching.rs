@@ -4,9 +4,9 @@
 //! A function is the same if its name is, and its path below the folder of the package: two
 //! checkouts differ in what is above. Of several with one name (`from` of `impl From<u8>` and of
 //! `impl From<bool>`), those are the same that share a name with arguments, else those with the
-//! same text, else those in the same place of the order. A function with another name is the same
-//! if its text is much the same. Lines are aligned by their text where both reports have it, else
-//! by their distance from the function's first line.
+//! same text, else those that took the same, else those in the same place of the order. A function
+//! with another name is the same if its text is much the same. Lines are aligned by their text
+//! where both reports have it, else by how far most of those that took memory moved.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -83,8 +83,8 @@ fn pairs(base: &[Table], new: &[Table]) -> Vec<Option<usize>> {
     pairs
 }
 
-/// Pairs functions of one name and file: by their names with arguments, by their text, by their
-/// order.
+/// Pairs functions of one name and file: by their names with arguments, by their text, by what they
+/// took, by their order.
 fn namesakes(
     base: &[Table],
     new: &[Table],
@@ -110,6 +110,7 @@ fn namesakes(
     };
     pair_if(&|a, b| a.instances.iter().any(|name| b.instances.contains(name)));
     pair_if(&|a, b| text(a).is_some_and(|lines| Some(lines) == text(b)));
+    pair_if(&|a, b| a.total == b.total);
     let first_line = |table: &Table| table.lines.iter().find_map(|line| line.number);
     old.sort_by_key(|&index| first_line(&base[index]));
     now.sort_by_key(|&index| first_line(&new[index]));
