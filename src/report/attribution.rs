@@ -29,7 +29,7 @@ use super::table_builder::{RowId, TableBuilder};
 use super::{Scope, naming};
 use crate::profile::Profile;
 use crate::source::{ItemKind, Source, Sources};
-use crate::symbolize::{CodeFrame, CodeFrameId, Origin, Symbols};
+use crate::symbolize::{CodeFrame, CodeFrameId, Origin, Symbols, is_allocator_function};
 
 /// The tables to be, and the keys of every frame.
 pub(super) struct Attribution {
@@ -248,7 +248,11 @@ impl Attribution {
         code: &CodeFrame,
     ) -> Option<RowKeys> {
         let row = RowId::of(code)?;
-        if is_allocator(code, sources) {
+        let is_allocator = match functions.are_of(code) {
+            true => is_allocator_function(naming::last(&naming::simplify(&code.function))),
+            false => is_allocator(code, sources),
+        };
+        if is_allocator {
             return None;
         }
         let source: Option<Rc<Source>> = code.line.map(|_| sources.get(&code.file));
