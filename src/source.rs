@@ -166,8 +166,8 @@ impl Sources {
         }
     }
 
-    /// Has the functions of these `files`, as they are shown, told by the debug information alone: of
-    /// two reports that are compared, one does not have their text.
+    /// Has the functions of these `files`, as they are shown, told by the debug information alone:
+    /// of two reports that are compared, one does not have their text.
     pub fn distrust(&mut self, files: &BTreeSet<String>) {
         let files = files.iter().map(|file| below_package(file, 1));
         self.distrusted.extend(files);

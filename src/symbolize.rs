@@ -21,6 +21,7 @@ mod module;
 mod origin;
 mod own;
 mod partial;
+mod sections;
 mod separate;
 mod symbols;
 mod twins;

@@ -639,7 +639,8 @@ fn two_libraries_that_record_in_one_process() {
     assert_ne!(by_default, memprof(&["report", second]).stdout);
 }
 
-/// `outer` does nothing after its call, so the optimizer may make it a jump: what README says of that.
+/// `outer` does nothing after its call, so the optimizer may make it a jump: what README says of
+/// that.
 const TAIL_CALLS: &str = r#"use std::hint::black_box;
 use profiler_alloc::ProfilerAlloc;
 
@@ -691,7 +692,7 @@ fn a_tail_call_leaves_no_row_and_nothing_wrong() {
     );
     // What stands behind its call keeps a function on the stack.
     assert_eq!(of("kept"), Some(4096), "{report}");
-    // Whether it is a jump is the compiler's affair: then there is no row, and no other one instead.
+    // Whether it is a jump is the compiler's affair: then there is no row, and no other instead.
     assert!(matches!(of("outer"), None | Some(4096)), "{report}");
     println!("outer: {:?}", of("outer"));
 }

@@ -69,7 +69,7 @@ pub mod private {
     };
     pub use super::ram::{RamOptions, RamSite, scope as ram_scope};
     pub use super::report::profile::Columns;
-    pub use super::returned::{CalledLater, NoStream, Polls, Returned, is_no_stream};
+    pub use super::returned::{CalledLater, NoStream, Pollable, Returned, is_no_stream};
     pub use super::scope::{Entered, Made, Polled, make};
 
     /// Hands an argument to the scope in which it is dropped.

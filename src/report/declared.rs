@@ -64,9 +64,9 @@ impl DeclaredFunctions {
         files.is_some_and(|files| files.contains_key(&code.file))
     }
 
-    /// The function that `code` is in: the last one of its name that begins no further down. `None`
-    /// too for a closure that has lost the name of its function, as inlined ones have in line tables
-    /// alone.
+    /// The function that `code` is in: the last one of its name that begins no further down.
+    /// `None` too for a closure that has lost the name of its function, as inlined ones have in
+    /// line tables alone.
     pub(super) fn around(&self, code: &CodeFrame) -> Option<&DeclaredFunction> {
         let functions = self.files.get(&code.module)?.get(&code.file)?;
         let name = naming::simplify(&code.function);

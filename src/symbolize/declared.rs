@@ -1,12 +1,12 @@
-//! Where functions begin in their source file, by the debug information: what tells them apart where
-//! the file is not the one any more that the program was built from.
+//! Where functions begin in their source file, by the debug information: what tells them apart
+//! where the file is not the one any more that the program was built from.
 //!
 //! ```text
 //! DW_TAG_subprogram  linkage_name "_ZN3app4load…"  decl_file 1  decl_line 7
-//! DW_TAG_subprogram  specification ──▶ the declaration   a member of C++: `void Cart::add(int) {`,
-//!                    decl_line 9                         declared with its class, further up
-//! DW_TAG_subprogram  name "load"  low_pc 0x13b70         the line of that address: line tables
-//!                                                        alone have no other
+//! DW_TAG_subprogram  specification ──▶ its declaration    a member of C++, declared with its
+//!                    decl_line 9                          class, further up
+//! DW_TAG_subprogram  name "load"  low_pc 0x13b70          the line of that address: line tables
+//!                                                         alone have no other
 //! ```
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -19,7 +19,7 @@ use addr2line::gimli::{
 };
 
 use super::dwarf::demangle;
-use super::files::{Bytes, path_of, with_debug_info};
+use super::sections::{Bytes, path_of, with_debug_info};
 
 /// A function, closures left out.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -3,21 +3,15 @@
 //! Only the heads of units and line tables are read, not the lines, so that `memprof run` can look
 //! after every program that ends: some 0.1 s for a debug build of 100 MB.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use addr2line::gimli::{
-    Dwarf, EndianSlice, FileEntry, LineProgramHeader, RunTimeEndian, SectionId, Unit,
-};
-use object::{Object, ObjectSection, ReadCache};
+use addr2line::gimli::{Dwarf, SectionId, Unit};
 
 use super::module::{Identity, identify};
+use super::sections::{Bytes, path_of, with_debug_info};
 use super::{CodeFrame, Origin, bounds, is_system, separate};
 use crate::profile::Module;
-
-pub(super) type Bytes<'a> = EndianSlice<'a, RunTimeEndian>;
 
 /// The source files of the user's own that `module` was built from, as the compiler wrote their
 /// paths, and so as [`CodeFrame::file`](super::CodeFrame::file) has them. Empty where the module is
@@ -56,31 +50,6 @@ fn read(path: &Path) -> Option<BTreeSet<String>> {
     })
 }
 
-/// Lets `look` look at the `wanted` sections of the file at `path`.
-pub(super) fn with_debug_info<T>(
-    path: &Path,
-    wanted: &[SectionId],
-    look: impl FnOnce(&Dwarf<Bytes<'_>>) -> T,
-) -> Option<T> {
-    let file = File::open(path).ok()?;
-    let cache = ReadCache::new(&file);
-    let object = object::File::parse(&cache).ok()?;
-    let endian = match object.is_little_endian() {
-        true => RunTimeEndian::Little,
-        false => RunTimeEndian::Big,
-    };
-    let section = |id: SectionId| -> Result<Cow<'_, [u8]>, object::Error> {
-        let is_wanted = wanted.contains(&id);
-        match object.section_by_name(id.name()).filter(|_| is_wanted) {
-            Some(section) => section.uncompressed_data(),
-            None => Ok(Cow::default()),
-        }
-    };
-    let sections = addr2line::gimli::DwarfSections::load(section).ok()?;
-    let dwarf = sections.borrow(|section| EndianSlice::new(section, endian));
-    Some(look(&dwarf))
-}
-
 /// Whether `file` is source of the user's own, as reports tell it from that of dependencies.
 fn is_own(file: &str) -> bool {
     Origin::of(&CodeFrame::new("", file, 1)) == Origin::User
@@ -97,26 +66,6 @@ fn add_files<'a>(
         files.extend(path.filter(|path| is_own(path)));
     }
     Some(())
-}
-
-/// The path of `file`: below its folder, which may be below that of the compilation.
-pub(super) fn path_of<'a>(
-    dwarf: &Dwarf<Bytes<'a>>,
-    unit: &Unit<Bytes<'a>>,
-    header: &LineProgramHeader<Bytes<'a>>,
-    file: &FileEntry<Bytes<'a>>,
-) -> Option<String> {
-    let text = |value| Some(dwarf.attr_string(unit, value).ok()?.to_string_lossy());
-    let mut path = PathBuf::new();
-    if let Some(folder) = unit.comp_dir {
-        path.push(&*folder.to_string_lossy());
-    }
-    // Folder 0 is that of the compilation.
-    if file.directory_index() != 0 {
-        path.push(&*text(file.directory(header)?)?);
-    }
-    path.push(&*text(file.path_name())?);
-    path.into_os_string().into_string().ok()
 }
 
 #[cfg(test)]

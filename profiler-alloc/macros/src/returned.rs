@@ -280,7 +280,7 @@ pub fn check(shared: &Shared, signature: &Signature, private: &TokenStream) -> O
         let __memprof_returned = {
             use #private::NoStream as _;
             |context: &mut ::core::task::Context<'_>| {
-                #private::is_no_stream(#private::Polls::<#ty>::new().item().poll_next(context))
+                #private::is_no_stream(#private::Pollable::<#ty>::new().item().poll_next(context))
             }
         };
     })

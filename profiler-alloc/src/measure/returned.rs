@@ -1,14 +1,15 @@
 //! What a function returns, as the compiler knows it: a future, a stream or a closure does its work
 //! later, where an attribute does not see it.
 //!
-//! A macro sees how a type is written, and not what it is. So what it writes asks: a method is called
-//! that is found in one place for a future, and in another for anything else.
+//! A macro sees how a type is written, and not what it is. So what it writes asks: a method is
+//! called that is found in one place for a future, and in another for anything else.
 //!
 //! ```text
-//! Returned::<T>::new().is_no_future()     T: IntoFuture: the method of `Returned`, which wants more
-//!                                         else: that of `Anything`, which `Returned` leads to
-//! Polls::<T>::new().item().poll_next(…)   a stream's own, with an item; else that of `NoStream`
-//! Returned::<T>::new().is_no_closure()    T: FnOnce(A) -> R: that of `CalledLater`; else of `Anything`
+//! Returned::<T>::new().is_no_future()      of a future that of `Returned`, which wants more;
+//!                                          else that of `Anything`, which `Returned` leads to
+//! Pollable::<T>::new().item().poll_next()  a stream's own, with an item; else that of `NoStream`
+//! Returned::<T>::new().is_no_closure()     of what can be called, that of `CalledLater`;
+//!                                          else that of `Anything`
 //! ```
 
 use core::marker::PhantomData;
@@ -74,22 +75,22 @@ pub trait Measured {}
 
 /// What might be polled of what a function returns: no stream, or the compiler says so.
 #[derive(Debug)]
-pub struct Polls<T>(Whole<T>);
+pub struct Pollable<T>(Whole<T>);
 
 /// The value itself.
 #[derive(Debug)]
 pub struct Whole<T>(PhantomData<fn() -> T>);
 
-impl<T> Polls<T> {
+impl<T> Pollable<T> {
     /// Of a function with that return type.
     #[inline(always)]
     #[expect(clippy::new_without_default, reason = "of no use but to macros")]
-    pub const fn new() -> Polls<T> {
-        Polls(Whole(PhantomData))
+    pub const fn new() -> Pollable<T> {
+        Pollable(Whole(PhantomData))
     }
 }
 
-impl<T> Deref for Polls<T> {
+impl<T> Deref for Pollable<T> {
     type Target = Whole<T>;
 
     #[inline(always)]
@@ -98,14 +99,14 @@ impl<T> Deref for Polls<T> {
     }
 }
 
-impl<P: DerefMut> Polls<Pin<P>> {
+impl<P: DerefMut> Pollable<Pin<P>> {
     /// What is pinned. Never called.
     pub fn item(&self) -> Pin<&mut P::Target> {
         unreachable!("it is only for the compiler to look at")
     }
 }
 
-impl<T: ?Sized> Polls<Box<T>> {
+impl<T: ?Sized> Pollable<Box<T>> {
     /// What is in the box. Never called.
     pub fn item(&self) -> Pin<&mut T> {
         unreachable!("it is only for the compiler to look at")

@@ -85,8 +85,8 @@ pub fn walk(
 /// The frame of the caller, by the `rule` of the code at `at`; or why there is none. `link` is the
 /// register with the return address, of a function that has made no call yet.
 ///
-/// A function of its own, so that unoptimized what it needs is off the stack again when the caller's
-/// rule is looked for.
+/// A function of its own, so that unoptimized what it needs is off the stack again when the
+/// caller's rule is looked for.
 #[cfg(not(portable_unwinder))]
 #[inline]
 fn caller_of(
@@ -116,7 +116,8 @@ fn caller_of(
     };
     let base = if from_fp { at.fp } else { at.sp };
     let sp = base.wrapping_add_signed(offset);
-    // The caller's frame lies above this one, which may be empty if the return address is elsewhere.
+    // The caller's frame lies above this one, which may be empty if the return address is
+    // elsewhere.
     let is_further = sp > at.sp || (sp == at.sp && return_at.is_none());
     let (place, word) = match return_at {
         Some(at) => {

@@ -17,8 +17,8 @@ impl Findings {
                 .map(|(index, _)| index)
                 .collect()
         };
-        // The same statement on another database, or that other lines lead to, is another query. One
-        // that reads no table asks for no row: what a function does, nobody else can do.
+        // The same statement on another database, or that other lines lead to, is another query.
+        // One that reads no table asks for no row: what a function does, nobody else can do.
         let is_read_in = |query: &Query| {
             let reads = query.facts.reads && query.facts.has_table;
             (query.place.is_exact && reads).then_some((

@@ -15,8 +15,8 @@ pub struct Facts {
     pub reads: bool,
     /// It changes rows.
     pub changes: bool,
-    /// A `SELECT` of it, be it an inner one, reads rows from somewhere: `SELECT pg_advisory_lock(?)`
-    /// does not, nor does Oracle's `FROM dual`.
+    /// A `SELECT` of it, be it an inner one, reads rows from somewhere: `SELECT
+    /// pg_advisory_lock(?)` does not, nor does Oracle's `FROM dual`.
     pub has_table: bool,
     /// It begins or ends a transaction, or a part of one.
     pub is_transaction: bool,

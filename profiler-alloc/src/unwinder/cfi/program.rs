@@ -238,7 +238,7 @@ struct ProgramRun<'a> {
 
 /// What stands behind the code of an instruction.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Shape {
+struct OperandShape {
     has_register: bool,
     number: NumberShape,
     has_block: bool,
@@ -264,7 +264,7 @@ struct Operands {
 
 /// The shape of an instruction, whose code has `kind` in its two highest bits. `None` of one that
 /// is not known.
-fn shape_of(kind: u64, operand: u64) -> Option<Shape> {
+fn shape_of(kind: u64, operand: u64) -> Option<OperandShape> {
     use NumberShape::{None as No, Signed, SignedUnits, Unsigned, UnsignedUnits};
     let (has_register, number, has_block) = match (kind, operand) {
         (2, _) => (false, UnsignedUnits, false),
@@ -282,7 +282,7 @@ fn shape_of(kind: u64, operand: u64) -> Option<Shape> {
         (0, 0x2c | 0x2d) if cfg!(target_arch = "aarch64") => (false, No, false),
         _ => return None,
     };
-    Some(Shape {
+    Some(OperandShape {
         has_register,
         number,
         has_block,
@@ -335,7 +335,7 @@ impl ProgramRun<'_> {
         Some(self.at <= self.pc)
     }
 
-    fn operands(&self, shape: Shape, code: &mut Bytes) -> Option<Operands> {
+    fn operands(&self, shape: OperandShape, code: &mut Bytes) -> Option<Operands> {
         let register = match shape.has_register {
             true => code.uleb()?,
             false => 0,
