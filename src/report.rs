@@ -12,6 +12,7 @@ mod changes;
 mod context_tables;
 mod context_views;
 mod contexts;
+mod declared;
 pub mod diff;
 mod exact;
 mod extent;
@@ -37,6 +38,7 @@ mod types;
 
 pub use crate::profile::Loss;
 pub use about::{Recording, Sampling};
+pub use attribution::edited_files;
 pub use call_tree::{CallNode, CallTree, Cut, Limits};
 pub use calls::{Calls, Location, LocationNode, StackPart};
 pub use context_tables::{ContextGroup, ContextTables};

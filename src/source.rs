@@ -5,7 +5,7 @@ mod outline;
 mod places;
 mod shown;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
@@ -17,6 +17,7 @@ pub use outline::{Item, ItemKind, Outline};
 
 use crate::defect::Defect;
 pub use places::{PathMap, Places};
+pub use shown::below_package;
 use shown::{Shown, package_around};
 
 /// Longest file that is taken for source, in bytes. Guards against paths in a profile that name
@@ -146,6 +147,8 @@ pub struct Sources {
     places_left: u32,
     /// Files asked for after that.
     not_sought: u64,
+    /// Files whose text tells nothing, by the end of their path.
+    distrusted: BTreeSet<String>,
 }
 
 impl Sources {
@@ -159,7 +162,20 @@ impl Sources {
             changed: BTreeMap::new(),
             places_left: MOST_PLACES,
             not_sought: 0,
+            distrusted: BTreeSet::new(),
         }
+    }
+
+    /// Has the functions of these `files`, as they are shown, told by the debug information alone:
+    /// of two reports that are compared, one does not have their text.
+    pub fn distrust(&mut self, files: &BTreeSet<String>) {
+        let files = files.iter().map(|file| below_package(file, 1));
+        self.distrusted.extend(files);
+    }
+
+    /// Whether that holds for the file that is shown as `shown`.
+    pub fn is_distrusted(&self, shown: &str) -> bool {
+        !self.distrusted.is_empty() && self.distrusted.contains(&below_package(shown, 1))
     }
 
     /// The file that the compiler called `path`.

@@ -11,6 +11,7 @@
 
 mod bounds;
 mod code_frame;
+mod declared;
 mod digests;
 mod dwarf;
 mod files;
@@ -20,6 +21,7 @@ mod module;
 mod origin;
 mod own;
 mod partial;
+mod sections;
 mod separate;
 mod symbols;
 mod twins;
@@ -31,6 +33,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 pub use code_frame::{CodeFrame, call_address};
+pub use declared::{Declaration, Declarations};
 pub use digests::Digest;
 pub use files::source_files;
 pub use instances::{CompileUnit, Instance, Instances};

@@ -653,3 +653,61 @@ fn two_libraries_that_record_in_one_process() {
     assert_eq!(by_default, memprof(&["report", first]).stdout);
     assert_ne!(by_default, memprof(&["report", second]).stdout);
 }
+
+/// `outer` does nothing after its call, so the optimizer may make it a jump: what README says of
+/// that.
+const TAIL_CALLS: &str = r#"use std::hint::black_box;
+use profiler_alloc::ProfilerAlloc;
+
+#[global_allocator] static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
+
+#[inline(never)]
+fn outer(n: usize) -> Box<[u8; 4096]> {
+    inner(n)
+}
+
+#[inline(never)]
+fn kept(n: usize) -> Box<[u8; 4096]> {
+    let made = inner(n);
+    black_box(());
+    made
+}
+
+#[inline(never)]
+fn inner(n: usize) -> Box<[u8; 4096]> {
+    black_box(Box::new([n as u8; 4096]))
+}
+
+fn main() {
+    let first = outer(black_box(3)); // jumps
+    let second = kept(black_box(4)); // calls
+    black_box((first, second));
+}
+"#;
+
+#[test]
+fn a_tail_call_leaves_no_row_and_nothing_wrong() {
+    let kind = Kind {
+        name: "tail-calls",
+        profile: "debug = 1\nlto = \"fat\"",
+        ..PLAIN
+    };
+    let program = kind.package(TAIL_CALLS).build().join(kind.name);
+    let report = report(&kind.record(&program, "end", 0));
+    let tables = report["functions"].as_array().unwrap();
+    let of = |function: &str| {
+        let name = format!("tail_calls::{function}");
+        let table = tables.iter().find(|table| table["name"] == *name)?;
+        Some(table["total"]["allocated"].as_i64().unwrap())
+    };
+    assert_eq!(
+        (of("main"), of("inner")),
+        (Some(8192), Some(8192)),
+        "{report}"
+    );
+    // What stands behind its call keeps a function on the stack.
+    assert_eq!(of("kept"), Some(4096), "{report}");
+    // Whether it is a jump is the compiler's affair: then there is no row, and no other instead.
+    assert!(matches!(of("outer"), None | Some(4096)), "{report}");
+    println!("outer: {:?}", of("outer"));
+}

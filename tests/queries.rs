@@ -66,6 +66,27 @@ macro_rules! stories {
     };
 }
 
+macro_rules! both {
+    ($one:literal, $other:literal) => {
+        account($one);
+        account($other);
+    };
+}
+
+macro_rules! each {
+    ($($id:literal),*) => {
+        $(account($id);)*
+    };
+}
+
+macro_rules! through {
+    ($most:literal) => {
+        for id in 1..=$most {
+            account(id);
+        }
+    };
+}
+
 stories! {
     1 a_loop_asks_for_one_row_each_time: 2, {
         for id in 1..=3 {
@@ -264,6 +285,46 @@ stories! {
     40 other_statements_in_each_turn: 0, {
         for table in ["accounts", "payments", "log"] {
             run(format!("SELECT count(*) FROM {table}"));
+        }
+    }
+    41 a_lock_is_taken_for_each: 0, {
+        for key in 1..=3 {
+            run(format!("SELECT pg_advisory_lock({key})"));
+        }
+    }
+    42 settings_are_made_one_by_one: 0, {
+        for (name, value) in [("role", "reader"), ("tenant", "7")] {
+            run(format!("SELECT set_config('{name}', '{value}', TRUE), extract(epoch FROM now())"));
+        }
+    }
+    43 numbers_are_drawn_from_dual: 0, {
+        for step in 1..=3 {
+            run(format!("SELECT next_number({step}) FROM DUAL"));
+        }
+    }
+    44 two_statements_on_one_line: 0, {
+        account(1); account(2);
+    }
+    45 two_scopes_on_one_line: 0, {
+        reported(1); reported(2);
+    }
+    46 a_macro_of_the_file_has_two_calls: 0, {
+        both!(1, 2);
+    }
+    47 a_macro_of_the_file_repeats_a_call: 0, {
+        each!(1, 2, 3);
+    }
+    48 a_macro_of_the_file_loops: 2, {
+        through!(3);
+    }
+    49 a_line_with_two_calls_in_a_loop: 2, {
+        for id in 1..=2 {
+            account(id); if id > 1 { account(id + 10); }
+        }
+    }
+    50 rows_are_looked_for_one_by_one: 2, {
+        for id in 1..=3 {
+            run(format!("SELECT EXISTS (SELECT 1 FROM accounts WHERE id = {id})"));
         }
     }
 }

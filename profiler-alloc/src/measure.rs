@@ -35,6 +35,7 @@ mod profile;
 pub(crate) mod queries;
 mod ram;
 mod report;
+mod returned;
 mod rss;
 mod scope;
 mod scope_counter;
@@ -68,7 +69,8 @@ pub mod private {
     };
     pub use super::ram::{RamOptions, RamSite, scope as ram_scope};
     pub use super::report::profile::Columns;
-    pub use super::scope::{Entered, Made, Polled, Returned, make};
+    pub use super::returned::{CalledLater, NoStream, Pollable, Returned, is_no_stream};
+    pub use super::scope::{Entered, Made, Polled, make};
 
     /// Hands an argument to the scope in which it is dropped.
     #[inline(always)]

@@ -144,12 +144,10 @@ impl Recorder {
     pub fn new(
         store: &'static Store,
         output: &'static CStr,
-        depth: usize,
+        (clock, capture): (Clock, &'static Capture),
         overhead: OverheadBudget,
         for_children: Option<ForChildren>,
     ) -> Option<&'static Recorder> {
-        let clock = Clock::start();
-        let capture = Capture::new(clock, depth)?;
         let previous = latest();
         let takes_all =
             !overhead.is_flexible() && store.header().interval.load(Ordering::Relaxed) == 0;

@@ -8,7 +8,7 @@ use super::revision::Revision;
 use crate::profile::ContextPattern;
 use crate::render::{DiffHtml, DiffJson, DiffText};
 use crate::report::diff::{Diff, Grown, Limit, PartChanges, context_figures, type_figures};
-use crate::report::{Metric, Report, Scope, Selection};
+use crate::report::{Metric, Report, Scope, Selection, edited_files};
 use crate::source::{PathMap, Places};
 
 /// Something grew by more than was allowed.
@@ -19,8 +19,9 @@ const GROWN: u8 = 1;
 /// A function is the same if its name with its arguments is, and its path below the folder of the
 /// package; of several with one name, those with the same text or in the same order. Lines that
 /// moved in the source are matched by their text, functions that were renamed by theirs. The source
-/// of BASE is looked for where it is now; if it was edited since, name the revision that BASE was
-/// built from: --base-rev main.
+/// of BASE is looked for where it is now. Functions of files that were edited since are told by the
+/// debug information, and their lines by how far they moved; for their text, name the revision that
+/// BASE was built from: --base-rev main.
 ///
 /// A page with both versions of every line: `--format html -o FILE`. A flamegraph of what grew:
 /// `memprof flamegraph --base`.
@@ -210,8 +211,8 @@ fn load(args: &DiffArgs) -> anyhow::Result<Diff> {
         };
         load::load_from(path, places, &lookup)
     };
+    let scope = if args.all { Scope::All } else { Scope::User };
     let report = |loaded: &mut Loaded| {
-        let scope = if args.all { Scope::All } else { Scope::User };
         let defects = std::mem::take(&mut loaded.defects);
         Report::new(
             &loaded.profile,
@@ -223,6 +224,13 @@ fn load(args: &DiffArgs) -> anyhow::Result<Diff> {
     };
     let mut base = read(&args.base, base_places)?;
     let mut new = read(&args.new, new_places)?;
+    // What one side cannot be cut by, the other must not.
+    let edited = [&mut base, &mut new]
+        .map(|side| edited_files(&side.profile, &side.symbols, &mut side.sources, scope));
+    for files in &edited {
+        base.sources.distrust(files);
+        new.sources.distrust(files);
+    }
     let mut diff = Diff::new(report(&mut base), report(&mut new));
     if let Some(key) = &args.by {
         // One of the two may be of before the program named any.

@@ -279,8 +279,8 @@ pub(super) fn footer(diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
         if side.source_changed {
             writeln!(
                 out,
-                "{name}: the source changed since the program was built, so its lines may be matched wrongly; \
-                 --base-rev or --path-map can name the right source."
+                "{name}: source changed since the program was built: functions there are told by the debug information, \
+                 lines without their text; --base-rev or --path-map can name the right source."
             )?;
         }
         footer::faults(&Default::default(), &side.losses, &side.defects, out)?;

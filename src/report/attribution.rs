@@ -2,7 +2,8 @@
 //!
 //! A function is what the source says it is: the innermost `fn` around the line, so that closures,
 //! async bodies, generic instances and inlined copies all meet in one table; likewise for statics,
-//! macros and what is derived for types. Where the source is missing, the function's name decides.
+//! macros and what is derived for types. Where the source is missing, the function's name decides;
+//! where it is not that of the build, the debug information does, by name and first line.
 //!
 //! What an attribute puts around a function's body stands on the line of the signature, and only
 //! with what it does itself:
@@ -16,18 +17,19 @@
 //! }
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use profiler_alloc_format::Frame;
 
 use super::changes::SourceChanges;
+use super::declared::{DeclaredFunctions, item_at, item_like};
 use super::key::Key;
 use super::table_builder::{RowId, TableBuilder};
 use super::{Scope, naming};
 use crate::profile::Profile;
 use crate::source::{ItemKind, Source, Sources};
-use crate::symbolize::{CodeFrame, CodeFrameId, Origin, Symbols};
+use crate::symbolize::{CodeFrame, CodeFrameId, Origin, Symbols, is_allocator_function};
 
 /// The tables to be, and the keys of every frame.
 pub(super) struct Attribution {
@@ -77,8 +79,10 @@ enum TableId {
         index: usize,
         function: String,
     },
-    /// A function of a source file that is not there.
+    /// A function of a source file that is not there, or not that of the build: by its name.
     Named { file: String, function: String },
+    /// The same, by the line that it begins on.
+    Declared { file: String, line: u32 },
     /// A module without line information.
     Module { module: u16 },
 }
@@ -107,6 +111,60 @@ impl TableId {
     }
 }
 
+/// What tells the functions of a file apart.
+struct Told {
+    id: TableId,
+    /// Number of the item whose lines are shown.
+    item: Option<usize>,
+    /// The line that the function begins on, if the debug information says it.
+    begin: Option<u32>,
+}
+
+impl Told {
+    /// Of `code` in `source`, whose text is not to be gone by. If it is to be `shown` all the same,
+    /// it is of functions that have not moved.
+    fn by_debug_info(
+        code: &CodeFrame,
+        source: &Source,
+        functions: &DeclaredFunctions,
+        shown: bool,
+    ) -> Told {
+        let file = source.shown.clone();
+        let text = source.text.as_ref().filter(|_| shown);
+        let function = naming::simplify(&code.function);
+        match functions.around(code).map(|function| function.line) {
+            Some(line) => Told {
+                id: TableId::Declared { file, line },
+                item: text.and_then(|text| item_at(text, &function, line)),
+                begin: Some(line),
+            },
+            None => Told {
+                item: text.and_then(|text| item_like(text, &function, code.line?)),
+                id: TableId::Named { file, function },
+                begin: None,
+            },
+        }
+    }
+}
+
+/// The source files of `profile`, as they are shown, that are not those that the program was built
+/// from.
+pub fn edited_files(
+    profile: &Profile,
+    symbols: &Symbols,
+    sources: &mut Sources,
+    scope: Scope,
+) -> BTreeSet<String> {
+    let mut changes = SourceChanges::default();
+    for id in symbols.ids().filter(|&id| is_wanted(symbols, id, scope)) {
+        let code = symbols.code(id);
+        if RowId::of(code).is_some() && !is_allocator(code, sources) {
+            changes.look_at(profile, symbols, sources, code);
+        }
+    }
+    changes.files()
+}
+
 impl Attribution {
     pub(super) fn new(
         profile: &Profile,
@@ -114,6 +172,8 @@ impl Attribution {
         sources: &mut Sources,
         scope: Scope,
     ) -> Attribution {
+        let edited = edited_files(profile, symbols, sources, scope);
+        let functions = declared_functions(symbols, sources, scope, &edited);
         let mut attribution = Attribution {
             builders: Vec::new(),
             key_count: 0,
@@ -121,19 +181,16 @@ impl Attribution {
             by_frame: HashMap::new(),
         };
         let mut tables = HashMap::new();
-        let mut changes = SourceChanges::default();
         for id in symbols.ids() {
             let place = is_wanted(symbols, id, scope).then(|| {
-                attribution.place(profile, symbols, sources, &mut tables, symbols.code(id))
+                let code = symbols.code(id);
+                attribution.place((profile, symbols), sources, &functions, &mut tables, code)
             });
             attribution.by_code.push(place.flatten());
-            if place.flatten().is_some() {
-                changes.look_at(profile, symbols, sources, symbols.code(id));
-            }
         }
         attribution.share_module_paths();
         for builder in &mut attribution.builders {
-            if changes.has(builder.file()) {
+            if edited.contains(builder.file()) {
                 builder.note_change();
                 sources.note_change(builder.file());
             }
@@ -184,26 +241,43 @@ impl Attribution {
 
     fn place(
         &mut self,
-        profile: &Profile,
-        symbols: &Symbols,
+        (profile, symbols): (&Profile, &Symbols),
         sources: &mut Sources,
+        functions: &DeclaredFunctions,
         tables: &mut HashMap<TableId, usize>,
         code: &CodeFrame,
     ) -> Option<RowKeys> {
         let row = RowId::of(code)?;
-        let source: Option<Rc<Source>> = code.line.map(|_| sources.get(&code.file));
-        let index = (source.as_ref().zip(code.line))
-            .and_then(|(source, line)| source.text.as_ref()?.outline.enclosing(line));
-        let item = (source.as_ref().zip(index)).and_then(|(source, index)| source.item(index));
-        if item.is_some_and(|item| item.kind == ItemKind::Allocator) {
+        let is_allocator = match functions.are_of(code) {
+            true => is_allocator_function(naming::last(&naming::simplify(&code.function))),
+            false => is_allocator(code, sources),
+        };
+        if is_allocator {
             return None;
         }
-        let id = TableId::of(code, source.as_deref(), index);
-        let table = *tables.entry(id).or_insert_with(|| {
+        let source: Option<Rc<Source>> = code.line.map(|_| sources.get(&code.file));
+        let told = match source.as_deref() {
+            Some(source) if functions.are_of(code) => {
+                let shown = !sources.is_distrusted(&source.shown);
+                Told::by_debug_info(code, source, functions, shown)
+            }
+            source => {
+                let item = item_around(code, source);
+                let id = TableId::of(code, source, item);
+                Told {
+                    id,
+                    item,
+                    begin: None,
+                }
+            }
+        };
+        let table = *tables.entry(told.id).or_insert_with(|| {
             let module = profile.modules.get(usize::from(code.module));
             let verified = !symbols.is_unverified(code.module);
             let key = self.new_key();
-            (self.builders).push(TableBuilder::new(key, source, index, module, verified));
+            let mut builder = TableBuilder::new(key, source, told.item, module, verified);
+            builder.begin = told.begin;
+            self.builders.push(builder);
             self.builders.len() - 1
         });
         let is_around = self.builders[table].is_around(code);
@@ -268,6 +342,40 @@ impl Attribution {
     pub(super) fn builders(&self) -> &[TableBuilder] {
         &self.builders
     }
+}
+
+/// Number of the item of `source` that `code` is in.
+fn item_around(code: &CodeFrame, source: Option<&Source>) -> Option<usize> {
+    source?.text.as_ref()?.outline.enclosing(code.line?)
+}
+
+/// Whether `code` is what the compiler makes of the program's own `static` with its allocator.
+fn is_allocator(code: &CodeFrame, sources: &mut Sources) -> bool {
+    let source = code.line.map(|_| sources.get(&code.file));
+    let item = item_around(code, source.as_deref());
+    let item = source.as_ref().zip(item);
+    let item = item.and_then(|(source, index)| source.item(index));
+    item.is_some_and(|item| item.kind == ItemKind::Allocator)
+}
+
+/// The functions of the files that are `edited`, or whose text is not to be gone by.
+fn declared_functions(
+    symbols: &Symbols,
+    sources: &mut Sources,
+    scope: Scope,
+    edited: &BTreeSet<String>,
+) -> DeclaredFunctions {
+    let mut files = BTreeSet::new();
+    for id in symbols.ids().filter(|&id| is_wanted(symbols, id, scope)) {
+        let code = symbols.code(id);
+        if code.line.is_some() && !files.contains(&(code.module, &*code.file)) {
+            let source = sources.get(&code.file);
+            if edited.contains(&source.shown) || sources.is_distrusted(&source.shown) {
+                files.insert((code.module, &*code.file));
+            }
+        }
+    }
+    DeclaredFunctions::of(symbols, files)
 }
 
 /// Whether a frame of this origin gets a table.

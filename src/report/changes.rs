@@ -20,7 +20,7 @@
 //!                                            9  fn load(n: usize) {
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::naming;
 use crate::profile::Profile;
@@ -57,9 +57,10 @@ impl SourceChanges {
             };
     }
 
-    /// Whether the file shown as `file` is another one.
-    pub(super) fn has(&self, file: &str) -> bool {
-        self.files.get(file).copied().unwrap_or(false)
+    /// The files that are other ones, as they are shown.
+    pub(super) fn files(self) -> BTreeSet<String> {
+        let changed = self.files.into_iter().filter(|(_, is_changed)| *is_changed);
+        changed.map(|(file, _)| file).collect()
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct TableBuilder {
     /// Path of the module that the source file is, if known.
     prefix: Option<String>,
     pub(super) item: Option<Item>,
+    /// The line that the function begins on, if the debug information says it and not the text.
+    pub(super) begin: Option<u32>,
     pub(super) source: Option<Rc<Source>>,
     pub(super) notes: Vec<Note>,
     pub(super) verified: bool,
@@ -88,6 +90,7 @@ impl TableBuilder {
             instances: Vec::new(),
             prefix: None,
             item: item.cloned(),
+            begin: None,
             notes: notes(source.as_deref(), verified),
             source,
             verified,

@@ -6,7 +6,9 @@ use super::attribution::Attribution;
 use super::key::Key;
 use super::sums::KeySums;
 use super::table_builder::{RowId, TableBuilder};
-use super::{Basis, Figures, Line, Loss, Recording, Report, Sampling, Scope, Table, exact, sums};
+use super::{
+    Basis, Figures, Line, Loss, Note, Recording, Report, Sampling, Scope, Table, exact, sums,
+};
 use crate::defect::Defect;
 use crate::profile::{Profile, Stack, Totals};
 use crate::source::Sources;
@@ -110,20 +112,26 @@ fn table_of(builder: &TableBuilder, own: &Totals, sums: &KeySums) -> Table {
     if let Some((around, signature)) = builder.around.zip(signature.as_ref()) {
         rows.entry(signature).or_default().push(around);
     }
+    // Where a function has moved, the text on its lines is another one's.
+    let has_moved = builder.item.is_none() && builder.notes.contains(&Note::SourceChanged);
+    let text = text.filter(|_| !has_moved);
     let contents = |line| text.and_then(|text| text.line(line)).map(str::to_owned);
     let mut lines: BTreeMap<RowId, Line> = BTreeMap::new();
-    if let Some(item) = &builder.item {
-        for number in item.first_line..=item.last_line {
-            lines.insert(
-                RowId::Line(number),
-                Line {
-                    number: Some(number),
-                    contents: contents(number),
-                    figures: None,
-                    occurrences: None,
-                },
-            );
-        }
+    let of_item = builder
+        .item
+        .as_ref()
+        .map(|item| item.first_line..=item.last_line);
+    let begin = builder.begin.map(|line| line..=line);
+    for number in of_item.or(begin).into_iter().flatten() {
+        lines.insert(
+            RowId::Line(number),
+            Line {
+                number: Some(number),
+                contents: contents(number),
+                figures: None,
+                occurrences: None,
+            },
+        );
     }
     for (row, keys) in rows {
         let (number, contents) = match row {

@@ -93,6 +93,17 @@ pub(super) fn package_around(file: &Path) -> Option<PathBuf> {
         .map(Path::to_owned)
 }
 
+/// The end of a path from the folder of its package on, which is the one around `src` and the like,
+/// with so many of the `folders` above: `app/src/main.rs` of `/home/me/app/src/main.rs` with one.
+/// The file's name where there is no such folder.
+pub fn below_package(file: &str, folders: usize) -> String {
+    const OF_PACKAGES: [&str; 4] = ["src", "tests", "examples", "benches"];
+    let parts: Vec<&str> = file.split('/').collect();
+    let inside = parts.iter().rposition(|part| OF_PACKAGES.contains(part));
+    let start = inside.unwrap_or(parts.len() - 1).saturating_sub(folders);
+    parts[start..].join("/")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,21 +3,15 @@
 //! Only the heads of units and line tables are read, not the lines, so that `memprof run` can look
 //! after every program that ends: some 0.1 s for a debug build of 100 MB.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use addr2line::gimli::{
-    Dwarf, EndianSlice, FileEntry, LineProgramHeader, RunTimeEndian, SectionId, Unit,
-};
-use object::{Object, ObjectSection, ReadCache};
+use addr2line::gimli::{Dwarf, SectionId, Unit};
 
 use super::module::{Identity, identify};
+use super::sections::{Bytes, path_of, with_debug_info};
 use super::{CodeFrame, Origin, bounds, is_system, separate};
 use crate::profile::Module;
-
-type Bytes<'a> = EndianSlice<'a, RunTimeEndian>;
 
 /// The source files of the user's own that `module` was built from, as the compiler wrote their
 /// paths, and so as [`CodeFrame::file`](super::CodeFrame::file) has them. Empty where the module is
@@ -35,39 +29,25 @@ pub fn source_files(module: &Module) -> BTreeSet<String> {
 }
 
 fn read(path: &Path) -> Option<BTreeSet<String>> {
-    let file = File::open(path).ok()?;
-    let cache = ReadCache::new(&file);
-    let object = object::File::parse(&cache).ok()?;
-    let endian = match object.is_little_endian() {
-        true => RunTimeEndian::Little,
-        false => RunTimeEndian::Big,
-    };
-    let section = |id: SectionId| -> Result<Cow<'_, [u8]>, object::Error> {
-        let wanted = matches!(
-            id,
-            SectionId::DebugInfo
-                | SectionId::DebugAbbrev
-                | SectionId::DebugLine
-                | SectionId::DebugLineStr
-                | SectionId::DebugStr
-                | SectionId::DebugStrOffsets
-        );
-        match object.section_by_name(id.name()).filter(|_| wanted) {
-            Some(section) => section.uncompressed_data(),
-            None => Ok(Cow::default()),
+    let wanted = [
+        SectionId::DebugInfo,
+        SectionId::DebugAbbrev,
+        SectionId::DebugLine,
+        SectionId::DebugLineStr,
+        SectionId::DebugStr,
+        SectionId::DebugStrOffsets,
+    ];
+    with_debug_info(path, &wanted, |dwarf| {
+        let mut files = BTreeSet::new();
+        let mut units = dwarf.units();
+        while let Ok(Some(unit)) = units.next() {
+            // A unit that cannot be read has no lines in a report either.
+            if let Ok(unit) = dwarf.unit(unit) {
+                add_files(dwarf, &unit, &mut files);
+            }
         }
-    };
-    let sections = addr2line::gimli::DwarfSections::load(section).ok()?;
-    let dwarf = sections.borrow(|section| EndianSlice::new(section, endian));
-    let mut files = BTreeSet::new();
-    let mut units = dwarf.units();
-    while let Ok(Some(unit)) = units.next() {
-        // A unit that cannot be read has no lines in a report either.
-        if let Ok(unit) = dwarf.unit(unit) {
-            add_files(&dwarf, &unit, &mut files);
-        }
-    }
-    Some(files)
+        files
+    })
 }
 
 /// Whether `file` is source of the user's own, as reports tell it from that of dependencies.
@@ -86,26 +66,6 @@ fn add_files<'a>(
         files.extend(path.filter(|path| is_own(path)));
     }
     Some(())
-}
-
-/// The path of `file`: below its folder, which may be below that of the compilation.
-fn path_of<'a>(
-    dwarf: &Dwarf<Bytes<'a>>,
-    unit: &Unit<Bytes<'a>>,
-    header: &LineProgramHeader<Bytes<'a>>,
-    file: &FileEntry<Bytes<'a>>,
-) -> Option<String> {
-    let text = |value| Some(dwarf.attr_string(unit, value).ok()?.to_string_lossy());
-    let mut path = PathBuf::new();
-    if let Some(folder) = unit.comp_dir {
-        path.push(&*folder.to_string_lossy());
-    }
-    // Folder 0 is that of the compilation.
-    if file.directory_index() != 0 {
-        path.push(&*text(file.directory(header)?)?);
-    }
-    path.push(&*text(file.path_name())?);
-    path.into_os_string().into_string().ok()
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use profiler_alloc_format::Frame;
 
 use super::code_frame::CodeFrame;
+use super::declared::{self, Declarations};
 use super::instances::Instances;
 use super::origin::is_std_file;
 use super::separate::DebugFiles;
@@ -109,6 +110,14 @@ impl Symbols {
     /// Where the names and lines of a module are, if they may be read.
     pub(super) fn debug_files(&self, module: u16) -> Option<&DebugFiles> {
         self.debug_files.get(&module)
+    }
+
+    /// Where the functions in those source `files` of `module` begin, which are named as the
+    /// compiler wrote their paths. Reads the module's debug information, each time.
+    pub fn declarations(&self, module: u16, files: &HashSet<&str>) -> Declarations {
+        let debug_files = self.debug_files(module);
+        let found = debug_files.and_then(|known| declared::read(&known.main, files));
+        found.unwrap_or_default()
     }
 
     /// Says what the functions at `frame` are called with their type arguments.

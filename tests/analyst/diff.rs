@@ -331,29 +331,33 @@ fn a_source_that_was_only_touched_is_not_changed() {
 
 #[test]
 fn lines_without_source_are_matched_by_their_distance() {
-    let program = |lines: &[u32]| {
+    let program = |lines: &[(u32, u64)]| {
         let mut program = Program::new("");
-        for &line in lines {
+        for &(line, mib) in lines {
             let code = CodeFrame::new("app::lost", "/nowhere/lost.rs", line);
             let frame = program.frame_of(vec![code]);
             let stack = program.builder.stack(&[frame]);
-            program.builder.allocated(stack, MIB, 1);
+            program.builder.allocated(stack, mib * MIB, 1);
         }
         program.report(Scope::User)
     };
-    let mut diff = Diff::new(program(&[10, 12, 15]), program(&[110, 112, 114]));
+    let mut diff = Diff::new(
+        program(&[(10, 1), (12, 1), (15, 1), (17, 9)]),
+        program(&[(101, 9), (110, 1), (112, 1), (114, 2)]),
+    );
     diff.sort(Metric::Peak);
     let lines: Vec<_> = (diff.functions.iter())
         .flat_map(|function| &function.lines)
         .map(|line| (line.base_number, line.number))
         .collect();
+    // What took the same is the same, wherever it stands.
     let expected = [
         (Some(10), Some(110)),
         (Some(12), Some(112)),
         (Some(15), None),
+        (Some(17), Some(101)),
         (None, Some(114)),
     ];
-    // The function as a whole is the same, to the byte; its lines are not.
     assert_eq!(lines, expected);
 }
 
@@ -611,4 +615,151 @@ fn one_program_recorded_twice_has_not_changed() {
             "{options:?}: {said}"
         );
     }
+}
+
+/// An allocator, which has no table; two functions of one name, one that is generic, a closure,
+/// what is derived, a macro, a static.
+const PARTS: [&str; 7] = [
+    "\
+use std::alloc::System;
+#[global_allocator]
+static ALLOC: System = System;
+",
+    "\
+impl From<u8> for Text {
+    #[inline(never)]
+    fn from(n: u8) -> Text {
+        Text(n.to_string().repeat(10_000))
+    }
+}
+",
+    "\
+impl From<bool> for Text {
+    #[inline(never)]
+    fn from(b: bool) -> Text {
+        Text(b.to_string().repeat(20_000))
+    }
+}
+",
+    "\
+fn twice<T: Clone>(of: &T) -> Vec<T> {
+    let once = || vec![of.clone(); 30];
+    let mut all = once();
+    all.extend(once());
+    all
+}
+",
+    "\
+#[derive(Clone)]
+struct Text(String);
+",
+    "\
+macro_rules! filled {
+    ($bytes:expr) => {
+        vec![1u8; $bytes]
+    };
+}
+",
+    "\
+static LIST: std::sync::LazyLock<Vec<u8>> =
+    std::sync::LazyLock::new(|| vec![7; 70_000]);
+",
+];
+
+const MAIN: &str = "\
+fn main() {
+    let number = Text::from(std::hint::black_box(1u8));
+    let truth = Text::from(std::hint::black_box(true));
+    let all = (twice(&1u64), twice(&truth), filled!(50_000));
+    std::hint::black_box((number, truth.clone(), all, LIST.len()));
+}
+";
+
+/// Builds `source` in `folder` as `name`, records it, and gives the profile's path.
+fn recorded(folder: &std::path::Path, source: &str, name: &str, options: &str) -> String {
+    fs::create_dir_all(folder.join("src")).unwrap();
+    fs::write(folder.join("src/app.rs"), source).unwrap();
+    let succeeds = |command: &mut Command| {
+        let output = command.current_dir(folder).output().unwrap();
+        let said = built::text(&output.stderr);
+        assert!(output.status.success(), "{said}");
+    };
+    let mut rustc = Command::new("rustc");
+    rustc.args(["--edition", "2024", "src/app.rs", "-o", name]);
+    succeeds(rustc.args(options.split(' ')));
+    let profile = format!("{name}.memprof");
+    let mut run = Command::new(built::MEMPROF);
+    run.args(["run", "--sample", "all", "-o", &profile, "--"]);
+    succeeds(run.arg(format!("./{name}")));
+    profile
+}
+
+/// What `memprof diff` says of two profiles in `folder`, and its exit code.
+fn diff_in(folder: &std::path::Path, profiles: [&str; 2]) -> (Option<i32>, String) {
+    let output = (Command::new(built::MEMPROF).arg("diff"))
+        .args(profiles)
+        .args(["--fail-over", "1B"])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    let said = built::text(&output.stdout) + &built::text(&output.stderr);
+    (output.status.code(), said)
+}
+
+const BUILDS: [&str; 4] = [
+    "-Cdebuginfo=2",
+    "-Cdebuginfo=1 -O",
+    "-Cdebuginfo=2 -O -Cdwarf-version=5 -Csymbol-mangling-version=v0",
+    "-Cdebuginfo=line-tables-only -O",
+];
+
+/// A comment above and functions in another order: of the base, debug information alone says where
+/// its functions were.
+#[test]
+fn an_edit_of_another_place_in_the_file_is_no_growth() {
+    let comment = "// Something is said here.\n".repeat(10);
+    let order = [5, 2, 6, 4, 1, 0, 3];
+    let moved: String = order
+        .iter()
+        .flat_map(|&part| [PARTS[part], &comment])
+        .collect();
+    for (number, build) in BUILDS.into_iter().enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let before = PARTS.concat() + MAIN;
+        let base = recorded(folder.path(), &before, "old", build);
+        for (name, after) in [
+            ("new", format!("{comment}{before}")),
+            ("newer", format!("{comment}{moved}{MAIN}")),
+        ] {
+            let new = recorded(folder.path(), &after, name, build);
+            let (code, said) = diff_in(folder.path(), [&base, &new]);
+            assert_eq!(code, Some(0), "{number} {name}: {said}");
+            assert!(said.contains("source changed"), "{number} {name}: {said}");
+            assert!(!said.contains("Function:"), "{number} {name}: {said}");
+        }
+    }
+}
+
+/// The same, and one function takes more on one line.
+#[test]
+fn what_grew_in_an_edited_file_is_found() {
+    let comment = "// Something is said here.\n".repeat(10);
+    let folder = tempfile::tempdir().unwrap();
+    let before = PARTS.concat() + MAIN;
+    let base = recorded(folder.path(), &before, "old", BUILDS[1]);
+    let after = comment + &before.replace("repeat(20_000)", "repeat(30_000)");
+    let new = recorded(folder.path(), &after, "new", BUILDS[1]);
+    let (code, said) = diff_in(folder.path(), [&base, &new]);
+    assert_eq!(code, Some(1), "{said}");
+    // Those that take a text of 120,000 bytes in place of 80,000, and what calls them.
+    let of_line = |function: &str| said.contains(&format!("Function: {function}: "));
+    for function in [
+        "app::main",
+        "app::twice",
+        "<app::Text as core::clone::Clone>::clone",
+    ] {
+        assert!(of_line(function), "{function}: {said}");
+    }
+    assert!(said.contains("    23     13      0.1 MiB      0.1 MiB    +39.1 KiB           Text(b.to_string().repeat(30_000))"), "{said}");
+    assert_eq!(said.matches("Function:").count(), 4, "{said}");
 }

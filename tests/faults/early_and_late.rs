@@ -6,6 +6,7 @@ use std::hint::black_box;
 
 use crate::Named;
 use crate::child::Place;
+use crate::inner;
 
 pub const TESTS: &[Named] = &[("early_and_late::all_are_counted", all_are_counted)];
 
@@ -58,6 +59,7 @@ unsafe extern "C" fn key_destructor(key: *mut libc::c_void) {
 }
 
 fn early_and_late() {
+    assert!(inner::began_before(), "the first block is recorded");
     // SAFETY: the handler has the type asked for.
     unsafe { libc::atexit(at_exit) };
     let mut key = 0;

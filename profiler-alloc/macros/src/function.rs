@@ -268,7 +268,7 @@ pub fn wrap(
     } else if is_value {
         let check = match shared.call_only {
             true => None,
-            false => returned::check(sig, &private),
+            false => returned::check(shared, sig, &private),
         };
         syn::parse_quote_spanned!(span=> {
             #check

@@ -15,6 +15,8 @@ pub struct Shared {
     pub name: Option<LitStr>,
     /// Of a function that gives a future: its polls are not to be measured.
     pub call_only: bool,
+    /// What is measured has to be all that the function does.
+    pub has_limits: bool,
 }
 
 /// One option, up to its name.
@@ -78,6 +80,7 @@ pub fn read(
         krate: syn::parse_quote!(::profiler_alloc),
         name: None,
         call_only: false,
+        has_limits: false,
     };
     let parser = |input: ParseStream<'_>| {
         let mut seen = Vec::new();

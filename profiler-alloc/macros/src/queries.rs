@@ -31,7 +31,7 @@ impl Kind for Marking {
             site,
             calls,
         } = self;
-        let calls = calls.at(line);
+        let calls = calls.of_next_at(line);
         quote_spanned!(Span::mixed_site()=> #private::query_at(&#site, #line, #calls))
     }
 
@@ -45,7 +45,7 @@ impl Kind for Marking {
             site,
             calls,
         } = self;
-        let (calls, span) = (calls.at(line), Span::mixed_site());
+        let (calls, span) = (calls.of_next_at(line), Span::mixed_site());
         match guard {
             Guard::Back { .. } | Guard::Brace => {
                 quote_spanned!(span=> #private::QueryLine::new(&#site, #line, #calls))
@@ -127,7 +127,7 @@ pub fn instrument(
     let mut marking = Marking {
         private: private.clone(),
         site: name.clone(),
-        calls: Calls::of(&function.block),
+        calls: Calls::of(&function.block, place.span),
     };
     let file = place.file();
     function::wrap(function, shared, returned, Addition::of(scope), |body| {

@@ -3,10 +3,10 @@
 //!
 //! Which it is, its return type says: `impl Future`, `Pin<Box<dyn Future>>`, `BoxFuture`. A future
 //! of another type is found by the compiler, and refused: it has to have the type that it had, so
-//! nothing can be put around its polls.
+//! nothing can be put around its polls. So are streams, and, where there are limits, closures.
 
 use crate::options::Shared;
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::punctuated::Punctuated;
 use syn::spanned::Spanned;
@@ -33,6 +33,14 @@ pub enum Returned {
 
 const FUTURES: [&str; 1] = ["Future"];
 const STREAMS: [&str; 4] = ["Stream", "FusedStream", "TryStream", "AsyncIterator"];
+const CLOSURES: [&str; 6] = [
+    "Fn",
+    "FnMut",
+    "FnOnce",
+    "AsyncFn",
+    "AsyncFnMut",
+    "AsyncFnOnce",
+];
 const BOXED_FUTURES: [&str; 2] = ["BoxFuture", "LocalBoxFuture"];
 const BOXED_STREAMS: [&str; 2] = ["BoxStream", "LocalBoxStream"];
 
@@ -63,6 +71,13 @@ pub fn of(attribute: &str, shared: &Shared, signature: &Signature) -> Result<Ret
             let instead = "write an `async fn` or return `impl Future<Output = …>`";
             return refused("the polls of what this becomes", instead);
         }
+        Kind::Closure if shared.has_limits => {
+            let message = "the limits of #[budget] do not hold for what a closure does that is returned; \
+                           call it in the function, or put the attribute on the function that calls it, \
+                           or add the option `call_only` to measure only the call that makes it";
+            return Err(Error::new(ty.span(), message));
+        }
+        Kind::Closure => {}
         Kind::OtherTrait => {
             let instead = "write an `async fn` or return `impl Future<Output = …>`";
             return refused("the polls of a future that has another trait", instead);
@@ -83,6 +98,8 @@ enum Kind {
     IntoFuture,
     /// `impl FusedFuture`: what is put around its polls would have to be one, too.
     OtherTrait,
+    /// `impl Fn()`
+    Closure,
     Other,
 }
 
@@ -100,6 +117,7 @@ fn kind_of(ty: &Type) -> Kind {
         }
         Type::ImplTrait(inner) if has(&inner.bounds, &STREAMS) => Kind::Stream,
         Type::ImplTrait(inner) if has(&inner.bounds, &["IntoFuture"]) => Kind::IntoFuture,
+        Type::ImplTrait(inner) if has(&inner.bounds, &CLOSURES) => Kind::Closure,
         Type::ImplTrait(inner) if names(&inner.bounds).any(|name| name.ends_with("Future")) => {
             Kind::OtherTrait
         }
@@ -219,7 +237,7 @@ struct FindInside(bool);
 
 impl VisitMut for FindInside {
     fn visit_type_mut(&mut self, ty: &mut Type) {
-        self.0 |= !matches!(kind_of(ty), Kind::Other);
+        self.0 |= !matches!(kind_of(ty), Kind::Other | Kind::Closure);
         visit_mut::visit_type_mut(self, ty);
     }
 
@@ -237,16 +255,35 @@ impl VisitMut for FindInside {
     fn visit_type_fn_ptr_mut(&mut self, _: &mut syn::TypeFnPtr) {}
 }
 
-/// A statement that the compiler refuses if a value of the return type is a future after all.
-pub fn check(signature: &Signature, private: &TokenStream) -> Option<TokenStream> {
+/// A statement that the compiler refuses if a value of the return type does its work later after
+/// all: if it is a future, a stream, or, where there are limits, a closure.
+pub fn check(shared: &Shared, signature: &Signature, private: &TokenStream) -> Option<TokenStream> {
     let ReturnType::Type(_, ty) = &signature.output else {
         return None;
     };
     if signature.asyncness.is_some() || has_impl(ty) || matches!(**ty, Type::Never(_)) {
         return None;
     }
-    let checked = quote_spanned!(ty.span()=> #private::Returned::<#ty>::new().is_no_future());
-    Some(quote!(let __memprof_returned = #checked;))
+    // Where the return type stands, an error is shown; the names are the macro's own.
+    let span = Span::mixed_site().located_at(ty.span());
+    let no_closure = shared.has_limits.then(|| {
+        quote_spanned! {span=>
+            let __memprof_returned = {
+                use #private::CalledLater as _;
+                #private::Returned::<#ty>::new().is_no_closure()
+            };
+        }
+    });
+    Some(quote_spanned! {span=>
+        let __memprof_returned = #private::Returned::<#ty>::new().is_no_future();
+        #no_closure
+        let __memprof_returned = {
+            use #private::NoStream as _;
+            |context: &mut ::core::task::Context<'_>| {
+                #private::is_no_stream(#private::Pollable::<#ty>::new().item().poll_next(context))
+            }
+        };
+    })
 }
 
 impl Returned {

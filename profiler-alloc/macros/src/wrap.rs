@@ -61,7 +61,7 @@ pub fn budget(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
         "context",
         "name",
     ];
-    let shared = options::read(options, &names, |option| {
+    let mut shared = options::read(options, &names, |option| {
         limits.push(match option.name.as_str() {
             "max_heap" => {
                 let bytes = options::bytes(&option.literal()?)?;
@@ -98,6 +98,7 @@ pub fn budget(options: TokenStream, item: TokenStream) -> Result<TokenStream> {
     if cfg!(feature = "off") {
         return Ok(item);
     }
+    shared.has_limits = true;
     let returned = returned::of("budget", &shared, &function.sig)?;
     let krate = &shared.krate;
     let private = quote!(#krate::measure::private);

@@ -76,7 +76,12 @@ pub fn zeroed_mut<T: Plain>(count: usize) -> Option<&'static mut [T]> {
 
 /// Moves `value` to memory of its own that lives as long as the process.
 pub fn leak<T: Sync>(value: T) -> Option<&'static T> {
-    Some(leak_uninit()?.write(value))
+    let place: *mut T = leak_uninit()?.as_mut_ptr();
+    // SAFETY: the mapping is fresh, aligned for T, large enough and never unmapped. Not by
+    // `MaybeUninit::write`: unoptimized, that would have three copies of the value on the stack.
+    unsafe { place.write(value) };
+    // SAFETY: as above, and it was just written.
+    Some(unsafe { &*place })
 }
 
 /// Memory for one value that lives as long as the process; zero.

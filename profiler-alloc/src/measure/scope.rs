@@ -2,8 +2,6 @@
 //! polls of a future.
 
 use core::future::Future;
-use core::marker::PhantomData;
-use core::ops::Deref;
 use core::pin::Pin;
 use core::task::{Context, Poll};
 
@@ -98,62 +96,6 @@ impl<S: Scope> Drop for Made<S> {
 pub fn make<T, F: Future<Output = T>, M: FnOnce() -> F>(make: M) -> F {
     make()
 }
-
-/// What a function returns: no future, or the compiler says so.
-#[derive(Debug)]
-pub struct Returned<T>(PhantomData<fn() -> T>);
-
-/// Stands for anything that is no future.
-#[derive(Debug)]
-pub struct Anything(());
-
-static ANYTHING: Anything = Anything(());
-
-impl<T> Returned<T> {
-    /// Of a function with that return type.
-    #[inline(always)]
-    #[expect(clippy::new_without_default, reason = "of no use but to macros")]
-    pub const fn new() -> Returned<T> {
-        Returned(PhantomData)
-    }
-}
-
-/// The compiler finds this method before that of [`Anything`], if there is a future, or what
-/// becomes one by `.await`.
-impl<F: IntoFuture> Returned<F> {
-    /// Refused.
-    pub fn is_no_future(&self)
-    where
-        F: Measured,
-    {
-    }
-}
-
-impl<T> Deref for Returned<T> {
-    type Target = Anything;
-
-    #[inline(always)]
-    fn deref(&self) -> &Anything {
-        &ANYTHING
-    }
-}
-
-impl Anything {
-    /// As it should be.
-    #[inline(always)]
-    pub fn is_no_future(&self) -> bool {
-        true
-    }
-}
-
-/// No future is, whose type cannot be written with the scope in it.
-#[diagnostic::on_unimplemented(
-    message = "the attribute does not see the polls of the future that this function returns",
-    label = "a future",
-    note = "write an `async fn`, or return `impl Future<Output = …>`, `Pin<Box<dyn Future<Output = …>>>` or `BoxFuture`",
-    note = "add the option `call_only` to measure only the call"
-)]
-pub trait Measured {}
 
 /// A future, with a scope that runs whenever it is polled, and when it is dropped at its end: the
 /// box that it may be in is not left over.

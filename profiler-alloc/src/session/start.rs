@@ -11,6 +11,8 @@ use crate::ffi::os;
 use crate::profile_file::path::{NoPath, ProfilePath};
 use crate::profile_file::store::{OpenFailure, Store};
 use crate::sampling::overhead::OverheadBudget;
+use crate::session::capture::Capture;
+use crate::session::clock::Clock;
 use crate::session::for_children::ForChildren;
 use crate::session::fork;
 use crate::session::settings::Settings;
@@ -102,9 +104,13 @@ fn make(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, Refusa
     write_header(store, settings);
     let share = (settings.sample == Sample::Auto).then_some(u64::from(settings.overhead.ppm()));
     let overhead = OverheadBudget::new(share, settings.grant.ns());
-    let depth = settings.stack_depth.frames() as usize;
-    let for_children = ForChildren::of(pattern, settings);
-    Recorder::new(store, output, depth, overhead, for_children).ok_or_else(|| {
+    let clock = Clock::start();
+    let capture = Capture::new(clock, settings.stack_depth.frames() as usize);
+    let recorder = capture.and_then(|capture| {
+        let for_children = ForChildren::of(pattern, settings);
+        Recorder::new(store, output, (clock, capture), overhead, for_children)
+    });
+    recorder.ok_or_else(|| {
         store.close();
         os::remove_file(output);
         Refusal::Memory

@@ -24,9 +24,9 @@
 
 mod program;
 
-use gimli::{BaseAddresses, EhFrameHdr, EndianSlice, LittleEndian, Pointer, Register};
+use gimli::Register;
 
-use self::program::{Cfa, FrameEntry, Saved, UnwindRow, leb128};
+use self::program::{Cfa, FrameEntry, Saved, UnwindRow, leb128, look_up};
 use crate::unwinder::arch;
 use crate::unwinder::modules::Module;
 
@@ -228,7 +228,7 @@ pub fn compile(module: &Module, pc: usize) -> UnwindRule {
 
 fn try_compile(module: &Module, pc: usize) -> Option<UnwindRule> {
     let (index, end) = (module.unwind_index, module.unwind_end);
-    let (eh_frame, entry) = look_up(index, end, pc)?;
+    let (eh_frame, entry) = look_up(bytes(index, index, end)?, index, pc)?;
     let section = bytes(eh_frame, index.min(eh_frame), end)?;
     let function = FrameEntry::at(section, eh_frame, entry)?;
     let row = function.row(pc)?;
@@ -239,22 +239,6 @@ fn try_compile(module: &Module, pc: usize) -> Option<UnwindRule> {
         }
     }
     trampoline_of(&row, function.is_signal)
-}
-
-/// The address of the unwind table, and the offset in it of the entry for `pc`, by the index.
-#[inline(never)]
-fn look_up(index: usize, end: usize, pc: usize) -> Option<(usize, usize)> {
-    let bases = BaseAddresses::default().set_eh_frame_hdr(index as u64);
-    let index = EndianSlice::new(bytes(index, index, end)?, LittleEndian);
-    let header = EhFrameHdr::from(index).parse(&bases, 8).ok()?;
-    let Pointer::Direct(eh_frame) = header.eh_frame_ptr() else {
-        return None;
-    };
-    let bases = bases.set_eh_frame(eh_frame);
-    let table = header.table()?;
-    let entry = table.lookup(pc as u64, &bases).ok()?;
-    let offset = table.pointer_to_offset(entry).ok()?;
-    Some((eh_frame as usize, offset.0))
 }
 
 /// What fits a rule of no compiler's function, such as these of two coroutines' first functions and
@@ -466,7 +450,8 @@ mod tests {
     /// another interpreter comes to the same.
     #[test]
     fn programs_come_to_what_gimli_comes_to() {
-        use gimli::{CfaRule, EhFrame, RegisterRule, UnwindContext, UnwindSection};
+        use gimli::{BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, LittleEndian};
+        use gimli::{Pointer, RegisterRule, UnwindContext, UnwindSection};
         let (mut functions, mut rows) = (0, 0);
         crate::ffi::loader::each(|_, loaded| {
             let (index, end) = (loaded.unwind_index, loaded.unwind_end);
@@ -474,21 +459,22 @@ mod tests {
                 return;
             }
             let bases = BaseAddresses::default().set_eh_frame_hdr(index as u64);
-            let header = EndianSlice::new(bytes(index, index, end).unwrap(), LittleEndian);
+            let (index_at, index) = (index, bytes(index, index, end).unwrap());
+            let header = EndianSlice::new(index, LittleEndian);
             let header = EhFrameHdr::from(header).parse(&bases, 8).unwrap();
             let Pointer::Direct(address) = header.eh_frame_ptr() else {
                 panic!("an address");
             };
             let bases = bases.set_eh_frame(address);
-            let section = bytes(address as usize, index.min(address as usize), end).unwrap();
+            let section = bytes(address as usize, index_at.min(address as usize), end).unwrap();
             let mut table = EhFrame::from(EndianSlice::new(section, LittleEndian));
             if cfg!(target_arch = "aarch64") {
                 // It has an instruction of its own, for return addresses that are signed.
                 table.set_vendor(gimli::Vendor::AArch64);
             }
             let mut context = UnwindContext::new();
-            let index = header.table().unwrap();
-            let mut entries = index.iter(&bases);
+            let theirs = header.table().unwrap();
+            let mut entries = theirs.iter(&bases);
             while let Ok(Some((_, pointer))) = entries.next() {
                 let offset = pointer.direct().unwrap() - address;
                 let theirs = table
@@ -505,6 +491,8 @@ mod tests {
                         .unwind_info_for_address(&table, &bases, &mut context, pc)
                         .unwrap();
                     let found = ours.row(pc as usize).unwrap();
+                    let by_index = look_up(index, index_at, pc as usize);
+                    assert_eq!(by_index, Some((address as usize, offset as usize)));
                     let text = |expression: gimli::UnwindExpression<usize>| {
                         expression.get(&table).unwrap().0.slice()
                     };

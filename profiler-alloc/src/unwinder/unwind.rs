@@ -46,68 +46,9 @@ pub fn walk(
     let mut at = At { code, sp, fp };
     let mut rule = tables.rule(code);
     for _ in 0..MAX_WALK {
-        let caller = match rule.step() {
-            Step::Caller {
-                from_fp,
-                offset,
-                saved_fp,
-                return_at,
-            } => {
-                let base = if from_fp { at.fp } else { at.sp };
-                let sp = base.wrapping_add_signed(offset);
-                // The caller's frame lies above this one, which may be empty if the return address
-                // is elsewhere.
-                let is_further = sp > at.sp || (sp == at.sp && return_at.is_none());
-                let (place, word) = match return_at {
-                    Some(at) => {
-                        let place = sp.wrapping_add_signed(at);
-                        (place, memory.read(place))
-                    }
-                    None => (0, link),
-                };
-                let (fp_at, fp) = match saved_fp {
-                    0 => (0, Some(at.fp)),
-                    saved => {
-                        let fp_at = sp.wrapping_add_signed(saved);
-                        (fp_at, memory.read(fp_at))
-                    }
-                };
-                match (is_further, word, fp) {
-                    (true, Some(word), Some(fp)) => CallerFrame {
-                        sp,
-                        place,
-                        word,
-                        fp,
-                        fp_at,
-                        by_fp: from_fp,
-                        by_more: false,
-                        is_signal: false,
-                    },
-                    _ => match tables.on_other_stack(at, sp, [place, fp_at], memory) {
-                        Some([word, fp]) => CallerFrame {
-                            sp,
-                            place,
-                            word,
-                            fp: if fp_at == 0 { at.fp } else { fp },
-                            fp_at,
-                            by_fp: from_fp,
-                            by_more: false,
-                            is_signal: false,
-                        },
-                        None => return cut_off(Why::Damage, memory),
-                    },
-                }
-            }
-            Step::Trampoline(trampoline) => match tables.through(trampoline, at, memory) {
-                Some(caller) => caller,
-                None => return cut_off(Why::Damage, memory),
-            },
-            Step::ByFramePointer => match tables.by_frame_pointer(at, memory) {
-                Some(caller) => caller,
-                None => return End::CutOff(Why::RunTimeCode),
-            },
-            Step::Unknown => return tables.without_rule(at, memory),
-            Step::Outermost => return outermost(memory),
+        let caller = match caller_of(at, rule, link, tables, memory) {
+            Ok(caller) => caller,
+            Err(end) => return end,
         };
         // All other functions have made a call, which took the register.
         link = None;
@@ -139,6 +80,76 @@ pub fn walk(
         };
     }
     End::CutOff(Why::Damage)
+}
+
+/// The frame of the caller, by the `rule` of the code at `at`; or why there is none. `link` is the
+/// register with the return address, of a function that has made no call yet.
+///
+/// A function of its own, so that unoptimized what it needs is off the stack again when the
+/// caller's rule is looked for.
+#[cfg(not(portable_unwinder))]
+#[inline]
+fn caller_of(
+    at: At,
+    rule: UnwindRule,
+    link: Option<usize>,
+    tables: &mut Tables<'_>,
+    memory: &mut StackMemory,
+) -> Result<CallerFrame, End> {
+    let (from_fp, offset, saved_fp, return_at) = match rule.step() {
+        Step::Caller {
+            from_fp,
+            offset,
+            saved_fp,
+            return_at,
+        } => (from_fp, offset, saved_fp, return_at),
+        Step::Trampoline(trampoline) => {
+            let caller = tables.through(trampoline, at, memory);
+            return caller.ok_or_else(|| cut_off(Why::Damage, memory));
+        }
+        Step::ByFramePointer => {
+            let caller = tables.by_frame_pointer(at, memory);
+            return caller.ok_or(End::CutOff(Why::RunTimeCode));
+        }
+        Step::Unknown => return Err(tables.without_rule(at, memory)),
+        Step::Outermost => return Err(outermost(memory)),
+    };
+    let base = if from_fp { at.fp } else { at.sp };
+    let sp = base.wrapping_add_signed(offset);
+    // The caller's frame lies above this one, which may be empty if the return address is
+    // elsewhere.
+    let is_further = sp > at.sp || (sp == at.sp && return_at.is_none());
+    let (place, word) = match return_at {
+        Some(at) => {
+            let place = sp.wrapping_add_signed(at);
+            (place, memory.read(place))
+        }
+        None => (0, link),
+    };
+    let (fp_at, fp) = match saved_fp {
+        0 => (0, Some(at.fp)),
+        saved => {
+            let fp_at = sp.wrapping_add_signed(saved);
+            (fp_at, memory.read(fp_at))
+        }
+    };
+    let (word, fp) = match (is_further, word, fp) {
+        (true, Some(word), Some(fp)) => (word, fp),
+        _ => match tables.on_other_stack(at, sp, [place, fp_at], memory) {
+            Some([word, fp]) => (word, if fp_at == 0 { at.fp } else { fp }),
+            None => return Err(cut_off(Why::Damage, memory)),
+        },
+    };
+    Ok(CallerFrame {
+        sp,
+        place,
+        word,
+        fp,
+        fp_at,
+        by_fp: from_fp,
+        by_more: false,
+        is_signal: false,
+    })
 }
 
 /// Walks by the `backtrace` crate: some 50 times slower, and at home everywhere.

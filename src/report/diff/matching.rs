@@ -4,16 +4,18 @@
 //! A function is the same if its name is, and its path below the folder of the package: two
 //! checkouts differ in what is above. Of several with one name (`from` of `impl From<u8>` and of
 //! `impl From<bool>`), those are the same that share a name with arguments, else those with the
-//! same text, else those in the same place of the order. A function with another name is the same
-//! if its text is much the same. Lines are aligned by their text where both reports have it, else
-//! by their distance from the function's first line.
+//! same text, else those that took the same, else those in the same place of the order. A function
+//! with another name is the same if its text is much the same. Lines are aligned by their text
+//! where both reports have it, else by how far most of those that took memory moved.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use similar::{Algorithm, DiffOp, TextDiff, capture_diff_slices};
 
 use super::change::{FunctionChange, LineChange, Pair, Presence, has_changed};
-use crate::report::{Line, Note, Table};
+use crate::report::{Figures, Line, Note, Table};
+use crate::source::below_package;
 
 /// A text is much the same as another if so much of it is.
 const ALIKE: f32 = 0.6;
@@ -81,8 +83,8 @@ fn pairs(base: &[Table], new: &[Table]) -> Vec<Option<usize>> {
     pairs
 }
 
-/// Pairs functions of one name and file: by their names with arguments, by their text, by their
-/// order.
+/// Pairs functions of one name and file: by their names with arguments, by their text, by what they
+/// took, by their order.
 fn namesakes(
     base: &[Table],
     new: &[Table],
@@ -108,22 +110,12 @@ fn namesakes(
     };
     pair_if(&|a, b| a.instances.iter().any(|name| b.instances.contains(name)));
     pair_if(&|a, b| text(a).is_some_and(|lines| Some(lines) == text(b)));
+    pair_if(&|a, b| a.total == b.total);
     let first_line = |table: &Table| table.lines.iter().find_map(|line| line.number);
     old.sort_by_key(|&index| first_line(&base[index]));
     now.sort_by_key(|&index| first_line(&new[index]));
     pairs.extend(old.into_iter().zip(now));
     pairs
-}
-
-/// The end of a path from the folder of its package on, which is the one around `src` and the like,
-/// with so many of the `folders` above: `app/src/main.rs` of `/home/me/app/src/main.rs` with one.
-/// The file's name where there is no such folder.
-fn below_package(file: &str, folders: usize) -> String {
-    const OF_PACKAGES: [&str; 4] = ["src", "tests", "examples", "benches"];
-    let parts: Vec<&str> = file.split('/').collect();
-    let inside = parts.iter().rposition(|part| OF_PACKAGES.contains(part));
-    let start = inside.unwrap_or(parts.len() - 1).saturating_sub(folders);
-    parts[start..].join("/")
 }
 
 /// Pairs functions that were given another name, within a file.
@@ -207,7 +199,16 @@ fn change(base: Option<Table>, new: Option<Table>) -> FunctionChange {
 /// The lines of both, in the order of the source; those that touched memory in neither are left
 /// out.
 fn lines(base: Option<&Table>, new: Option<&Table>) -> Vec<LineChange> {
-    let rows = |table: Option<&'_ Table>| table.map_or(&[][..], |table| &table.lines[..]).to_vec();
+    let rows = |table: Option<&'_ Table>| {
+        let mut rows = table.map_or(&[][..], |table| &table.lines[..]).to_vec();
+        // What stands there now is not what stood there.
+        if table.is_some_and(|table| table.notes.contains(&Note::SourceChanged)) {
+            rows.iter_mut()
+                .filter(|row| row.number.is_some())
+                .for_each(|row| row.contents = None);
+        }
+        rows
+    };
     let (before, after) = (rows(base), rows(new));
     let texts = base.and_then(text).zip(new.and_then(text));
     let pairs = match &texts {
@@ -225,7 +226,7 @@ fn line_change(base: Option<&Line>, new: Option<&Line>) -> LineChange {
     let contents = |line: Option<&Line>| line.and_then(|line| line.contents.clone());
     let (before, after) = (contents(base), contents(new));
     let trimmed = |text: &Option<String>| text.as_deref().map(str::trim).map(str::to_owned);
-    let differs = after.is_some() && trimmed(&before) != trimmed(&after);
+    let differs = before.is_some() && after.is_some() && trimmed(&before) != trimmed(&after);
     LineChange {
         base_number: base.and_then(|line| line.number),
         number: new.and_then(|line| line.number),
@@ -298,11 +299,10 @@ fn edited(
     pairs.extend((from..new.end).map(|left| (None, Some(left))));
 }
 
-/// Pairs lines whose text is not known: by number, or by distance from the first, whichever pairs
-/// more. Addresses are paired if they read the same.
+/// Pairs lines whose text is not known: those as far apart as most that took memory in both, then
+/// those that took the same. Addresses are paired if they read the same.
 fn by_distance(before: &[Line], after: &[Line]) -> Vec<Indices> {
-    let first = |lines: &[Line]| lines.iter().find_map(|line| line.number).unwrap_or(0);
-    let moved = i64::from(first(after)) - i64::from(first(before));
+    let moved = distance(before, after);
     type Key = (Option<i64>, Option<String>);
     let key = |line: &Line, moved: i64| -> Key {
         match line.number {
@@ -313,28 +313,78 @@ fn by_distance(before: &[Line], after: &[Line]) -> Vec<Indices> {
     let known: HashMap<Key, usize> = (after.iter().enumerate())
         .map(|(index, line)| (key(line, 0), index))
         .collect();
-    let paired = |moved: i64| -> Vec<Option<usize>> {
-        let found = before
-            .iter()
-            .map(|line| known.get(&key(line, moved)).copied());
-        found.collect()
-    };
-    let hits = |found: &[Option<usize>]| found.iter().flatten().count();
-    let (here, there) = (paired(0), paired(moved));
-    let found = if hits(&there) > hits(&here) {
-        there
-    } else {
-        here
-    };
+    let mut found: Vec<Option<usize>> = before
+        .iter()
+        .map(|line| known.get(&key(line, moved)).copied())
+        .collect();
+    pair_equals(before, after, &mut found);
     let mut pairs: Vec<Indices> = Vec::new();
     let mut next = 0;
+    let taken: HashSet<usize> = found.iter().flatten().copied().collect();
+    let is_alone = |index: &usize| !taken.contains(index);
     for (index, pair) in found.iter().enumerate() {
         if let Some(now) = *pair {
-            pairs.extend((next..now).map(|between| (None, Some(between))));
+            pairs.extend(
+                (next..now)
+                    .filter(is_alone)
+                    .map(|between| (None, Some(between))),
+            );
             next = next.max(now + 1);
         }
         pairs.push((Some(index), *pair));
     }
-    pairs.extend((next..after.len()).map(|left| (None, Some(left))));
+    pairs.extend(
+        (next..after.len())
+            .filter(is_alone)
+            .map(|left| (None, Some(left))),
+    );
     pairs
+}
+
+/// Most pairs of lines of a function whose distance is looked at.
+const MOST_DISTANCES: usize = 10_000;
+
+/// By how many lines the function moved: what most lines that took memory agree on. Where several
+/// do, those that took the same decide, then how far the first line moved.
+fn distance(before: &[Line], after: &[Line]) -> i64 {
+    let first = |lines: &[Line]| lines.iter().find_map(|line| line.number).map(i64::from);
+    let of_first = first(after).zip(first(before));
+    let of_first = of_first.map_or(0, |(now, old)| now - old);
+    let touched = |lines: &[Line]| -> Vec<(i64, Figures)> {
+        let of = |line: &Line| Some((i64::from(line.number?), line.figures?));
+        lines.iter().filter_map(of).collect()
+    };
+    let (old, now) = (touched(before), touched(after));
+    if old.len().saturating_mul(now.len()) > MOST_DISTANCES {
+        return of_first;
+    }
+    let mut votes: HashMap<i64, (usize, usize)> = HashMap::new();
+    for (old, was) in &old {
+        for (now, is) in &now {
+            let (all, equal) = votes.entry(now - old).or_default();
+            *all += 1;
+            *equal += usize::from(was == is);
+        }
+    }
+    let best = votes.into_iter().max_by_key(|&(moved, votes)| {
+        let is_of_first = moved == of_first;
+        (votes, is_of_first, Reverse(moved.abs()), moved)
+    });
+    best.map_or(of_first, |(moved, _)| moved)
+}
+
+/// Pairs lines that are left and took the same to the byte, in order: code of a macro, which stands
+/// above the function or below it.
+fn pair_equals(before: &[Line], after: &[Line], found: &mut [Option<usize>]) {
+    let mut taken: HashSet<usize> = found.iter().flatten().copied().collect();
+    for (line, pair) in before.iter().zip(found) {
+        if pair.is_none() && line.figures.is_some() {
+            let same = |index: &usize| {
+                let is_same = line.figures == after[*index].figures;
+                is_same && !taken.contains(index)
+            };
+            *pair = (0..after.len()).find(same);
+            taken.extend(*pair);
+        }
+    }
 }

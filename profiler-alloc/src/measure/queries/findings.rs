@@ -18,8 +18,10 @@ impl Findings {
                 .collect()
         };
         // The same statement on another database, or that other lines lead to, is another query.
+        // One that reads no table asks for no row: what a function does, nobody else can do.
         let is_read_in = |query: &Query| {
-            (query.place.is_exact && query.facts.reads).then_some((
+            let reads = query.facts.reads && query.facts.has_table;
+            (query.place.is_exact && reads).then_some((
                 query.shape,
                 query.place,
                 query.database,
@@ -61,32 +63,40 @@ fn could_be_one(queries: &[&Query]) -> bool {
         && !are_pages(queries)
 }
 
-/// Whether the statement that runs them calls something as often as there are queries, and no loop
+/// Whether what is written on their line calls something as often as there are queries, and no loop
 /// does.
 ///
 /// ```text
 /// let pair = (account(1), account(2));    two queries in one run of one statement, which calls
 ///                                         `account` twice
+/// account(1); account(2);                 one query in one run of each of two statements
 /// ```
 fn are_written(queries: &[&Query]) -> bool {
-    let are_so_many = |statement: StatementRun| queries.len() as u64 <= u64::from(statement.calls);
-    let Some((first, others)) = queries.split_first() else {
-        return false;
-    };
-    if others
-        .iter()
-        .all(|query| query.statement == first.statement)
-    {
-        return are_so_many(first.statement);
+    if are_runs_of_one_line(queries.iter().map(|query| query.statement)) {
+        return true;
     }
     // A function with a scope of its own, called several times.
-    let Some(caller) = first.caller.filter(|caller| are_so_many(caller.statement)) else {
-        return false;
-    };
+    let callers: Option<Vec<_>> = queries.iter().map(|query| query.caller).collect();
     let frames: HashSet<u64> = queries.iter().map(|query| query.statement.frame).collect();
-    let mut callers = others.iter().map(|query| query.caller);
-    frames.len() == queries.len()
-        && callers.all(|other| other.is_some_and(|other| other.statement == caller.statement))
+    let callers = callers.filter(|_| frames.len() == queries.len());
+    callers
+        .is_some_and(|callers| are_runs_of_one_line(callers.iter().map(|caller| caller.statement)))
+}
+
+/// Whether statements of one line ran, none of them again, and there are no more than are called
+/// there.
+fn are_runs_of_one_line(statements: impl Iterator<Item = StatementRun>) -> bool {
+    let mut runs: HashMap<u32, StatementRun> = HashMap::new();
+    let (mut count, mut frame) = (0, None);
+    for statement in statements {
+        let run = *runs.entry(statement.written).or_insert(statement);
+        let is_same_call = *frame.get_or_insert(statement.frame) == statement.frame;
+        count += 1;
+        if run != statement || !is_same_call || count > u64::from(statement.calls) {
+            return false;
+        }
+    }
+    true
 }
 
 /// Whether there are two different ones; those that are not known are taken to be.

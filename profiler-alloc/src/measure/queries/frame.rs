@@ -34,8 +34,8 @@ pub struct Frame {
     site: OpenedAt,
     /// Tells it from others.
     id: u64,
-    /// The line that runs now, 0 before the first, and above it how often its statement calls one
-    /// function.
+    /// The line that runs now, 0 before the first; above it, in 16 bits, how often one function is
+    /// called there, and which one of the statements on the line it is.
     now: AtomicU64,
     /// Statements begun so far.
     statements: AtomicU32,
@@ -80,7 +80,8 @@ pub fn replace(frame: Option<Arc<Frame>>) -> Option<Arc<Frame>> {
     CURRENT.try_with(replace).ok().flatten()
 }
 
-/// A line, and above it how often its statement calls one function.
+/// A line, and above it what the macro says of the statement there: how often one function is
+/// called, and which one of the line's it is.
 pub fn now(line: u32, calls: u32) -> u64 {
     u64::from(calls) << 32 | u64::from(line)
 }
@@ -162,10 +163,12 @@ impl Frame {
 
     /// The statement that runs now.
     pub fn statement(&self) -> StatementRun {
+        let now = self.now.load(Ordering::Relaxed);
         StatementRun {
             frame: self.id,
             number: self.statements.load(Ordering::Relaxed),
-            calls: (self.now.load(Ordering::Relaxed) >> 32) as u32,
+            calls: (now >> 32) as u32 & 0xffff,
+            written: (now >> 48) as u32,
         }
     }
 

@@ -114,8 +114,10 @@ pub struct StatementRun {
     pub frame: u64,
     /// Which one of the call.
     pub number: u32,
-    /// How often it calls one function at most, as it is written.
+    /// How often one function is called at most by what is written on its line.
     pub calls: u32,
+    /// Which one of those written on its line.
+    pub written: u32,
 }
 
 /// What has opened a scope inside of another.

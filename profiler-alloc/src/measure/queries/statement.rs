@@ -15,6 +15,9 @@ pub struct Facts {
     pub reads: bool,
     /// It changes rows.
     pub changes: bool,
+    /// A `SELECT` of it, be it an inner one, reads rows from somewhere: `SELECT
+    /// pg_advisory_lock(?)` does not, nor does Oracle's `FROM dual`.
+    pub has_table: bool,
     /// It begins or ends a transaction, or a part of one.
     pub is_transaction: bool,
     /// Values come from outside of the text.
@@ -249,6 +252,7 @@ impl Watch {
             Keyword::Order => statement.has_order = true,
             _ => {}
         }
+        self.facts.has_table |= self.is_behind_from() && !word.eq_ignore_ascii_case("dual");
         self.is_behind_table &= matches!(keyword, Keyword::Other);
         self.is_behind_table |= word.eq_ignore_ascii_case("into");
         self.last = match (self.last, keyword) {
@@ -279,6 +283,7 @@ impl Watch {
     }
 
     pub fn name(&mut self) {
+        self.facts.has_table |= self.is_behind_from();
         self.last = Last::Other;
     }
 
@@ -291,6 +296,7 @@ impl Watch {
     }
 
     pub fn open(&mut self, depth: usize) {
+        self.facts.has_table |= self.is_behind_from();
         self.depth = depth + 1;
         self.statement.has_others = true;
         self.selects.set(depth, false);
@@ -325,10 +331,14 @@ impl Watch {
     pub fn wants_name(&self) -> bool {
         match self.last {
             Last::Word(Keyword::OfName | Keyword::Update | Keyword::Set) => true,
-            // `trim(LEADING FROM "x")` takes a value.
-            Last::Word(Keyword::From) => self.depth == 0 || self.selects.has(self.depth - 1),
-            _ => false,
+            _ => self.is_behind_from(),
         }
+    }
+
+    /// Whether a table comes. `trim(LEADING FROM "x")` takes a value.
+    fn is_behind_from(&self) -> bool {
+        let is_of_select = self.depth == 0 || self.selects.has(self.depth - 1);
+        self.last == Last::Word(Keyword::From) && is_of_select
     }
 
     /// `IS NULL`, `NOT NULL`, `SET NULL` are no values.

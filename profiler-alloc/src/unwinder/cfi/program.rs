@@ -55,6 +55,133 @@ pub struct FrameEntry {
     then: Bytes,
 }
 
+/// What many entries have in common.
+struct CommonEntry {
+    code_unit: u64,
+    data_unit: i64,
+    return_address: u64,
+    augmentation: Augmentation,
+    program: Bytes,
+}
+
+/// How the entries are written.
+#[derive(Clone, Copy, Default)]
+struct Augmentation {
+    /// They say how long what is theirs alone is.
+    is_sized: bool,
+    encoding: u8,
+    is_signal: bool,
+}
+
+impl CommonEntry {
+    fn of(mut common: Bytes) -> Option<CommonEntry> {
+        if common.unsigned(4)? != 0 {
+            return None;
+        }
+        let version = common.unsigned(1)?;
+        let letters = common.text()?;
+        let code_unit = common.uleb()?;
+        let data_unit = common.sleb()?;
+        let return_address = match version {
+            1 => common.unsigned(1)?,
+            3 => common.uleb()?,
+            _ => return None,
+        };
+        Some(CommonEntry {
+            code_unit,
+            data_unit,
+            return_address,
+            augmentation: Augmentation::of(letters, &mut common)?,
+            program: common,
+        })
+    }
+
+    /// The entry of one function, which has this in common with others.
+    fn with(self, mut entry: Bytes) -> Option<FrameEntry> {
+        let Augmentation {
+            is_sized,
+            encoding,
+            is_signal,
+        } = self.augmentation;
+        let start = entry.pointer(encoding)?;
+        let len = entry.pointer(encoding & 0x0f)?;
+        if is_sized {
+            let len = entry.uleb()? as usize;
+            entry.take(len)?;
+        }
+        Some(FrameEntry {
+            start,
+            end: start.checked_add(len)?,
+            is_signal,
+            code_unit: self.code_unit,
+            data_unit: self.data_unit,
+            return_address: self.return_address,
+            first: self.program,
+            then: entry,
+        })
+    }
+}
+
+impl Augmentation {
+    fn of(letters: &[u8], common: &mut Bytes) -> Option<Augmentation> {
+        let mut found = Augmentation::default();
+        let Some((b'z', letters)) = letters.split_first() else {
+            return letters.is_empty().then_some(found);
+        };
+        found.is_sized = true;
+        let len = common.uleb()? as usize;
+        let mut data = common.take(len)?;
+        for letter in letters {
+            match letter {
+                b'R' => found.encoding = data.unsigned(1)? as u8,
+                b'L' => drop(data.unsigned(1)?),
+                b'P' => {
+                    let encoding = data.unsigned(1)? as u8;
+                    data.pointer(encoding & 0x0f)?;
+                }
+                b'S' => found.is_signal = true,
+                _ => {}
+            }
+        }
+        Some(found)
+    }
+}
+
+/// The address of an unwind table, and the offset in it of the last entry that begins at or before
+/// `pc`, by its `index`, which stands at `address` (LSB Core, section 10.6.2).
+#[inline(never)]
+pub fn look_up(index: &'static [u8], address: usize, pc: usize) -> Option<(usize, usize)> {
+    /// What all linkers write: signed numbers of four bytes, from where the index begins.
+    const PAIRS: u64 = 0x3b;
+    let mut rest = Bytes {
+        bytes: index,
+        address,
+    };
+    if rest.unsigned(1)? != 1 {
+        return None;
+    }
+    let (of_table, of_count) = (rest.unsigned(1)?, rest.unsigned(1)?);
+    if rest.unsigned(1)? != PAIRS {
+        return None;
+    }
+    let table = rest.pointer(of_table as u8)?;
+    let count = rest.pointer(of_count as u8)?;
+    let number = |at: usize| {
+        let bytes = rest.bytes.get(at.checked_mul(4)?..)?.first_chunk()?;
+        Some(address.wrapping_add_signed(i32::from_le_bytes(*bytes) as isize))
+    };
+    let (mut low, mut high) = (0, count);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match number(middle.checked_mul(2)?)? <= pc {
+            true => low = middle + 1,
+            false => high = middle,
+        }
+    }
+    let entry = number(low.checked_sub(1)?.checked_mul(2)? + 1)?;
+    Some((table, entry.checked_sub(table)?))
+}
+
 /// Rows that may be set aside at a time.
 const MOST_REMEMBERED: usize = 4;
 
@@ -69,55 +196,11 @@ impl FrameEntry {
         let mut entry = all.after(offset)?.entry()?;
         let id_at = entry.address - address;
         let back = entry.unsigned(4)? as usize;
-        let mut common = all.after(id_at.checked_sub(back)?)?.entry()?;
-        if back == 0 || common.unsigned(4)? != 0 {
+        let common = all.after(id_at.checked_sub(back)?)?.entry()?;
+        if back == 0 {
             return None;
         }
-        let version = common.unsigned(1)?;
-        let augmentation = common.text()?;
-        let code_unit = common.uleb()?;
-        let data_unit = common.sleb()?;
-        let return_address = match version {
-            1 => common.unsigned(1)?,
-            3 => common.uleb()?,
-            _ => return None,
-        };
-        let (mut encoding, mut is_signal) = (0, false);
-        let is_sized = augmentation.first() == Some(&b'z');
-        if is_sized {
-            let len = common.uleb()? as usize;
-            let mut data = common.take(len)?;
-            for letter in &augmentation[1..] {
-                match letter {
-                    b'R' => encoding = data.unsigned(1)? as u8,
-                    b'L' => drop(data.unsigned(1)?),
-                    b'P' => {
-                        let encoding = data.unsigned(1)? as u8;
-                        data.pointer(encoding & 0x0f)?;
-                    }
-                    b'S' => is_signal = true,
-                    _ => {}
-                }
-            }
-        } else if !augmentation.is_empty() {
-            return None;
-        }
-        let start = entry.pointer(encoding)?;
-        let len = entry.pointer(encoding & 0x0f)?;
-        if is_sized {
-            let len = entry.uleb()? as usize;
-            entry.take(len)?;
-        }
-        Some(FrameEntry {
-            start,
-            end: start.checked_add(len)?,
-            is_signal,
-            code_unit,
-            data_unit,
-            return_address,
-            first: common,
-            then: entry,
-        })
+        CommonEntry::of(common)?.with(entry)
     }
 
     /// What is known at `pc`, which must be in the function.
@@ -153,57 +236,74 @@ struct ProgramRun<'a> {
     pc: usize,
 }
 
+/// What stands behind the code of an instruction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct OperandShape {
+    has_register: bool,
+    number: NumberShape,
+    has_block: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum NumberShape {
+    None,
+    Unsigned,
+    Signed,
+    /// In units of data.
+    UnsignedUnits,
+    SignedUnits,
+}
+
+/// What was read of it; 0 and nothing of what is not there.
+#[derive(Clone, Copy)]
+struct Operands {
+    register: u64,
+    number: i64,
+    block: &'static [u8],
+}
+
+/// The shape of an instruction, whose code has `kind` in its two highest bits. `None` of one that
+/// is not known.
+fn shape_of(kind: u64, operand: u64) -> Option<OperandShape> {
+    use NumberShape::{None as No, Signed, SignedUnits, Unsigned, UnsignedUnits};
+    let (has_register, number, has_block) = match (kind, operand) {
+        (2, _) => (false, UnsignedUnits, false),
+        (3, _) | (0, 0x00 | 0x0a | 0x0b) => (false, No, false),
+        (0, 0x05 | 0x2f) => (true, UnsignedUnits, false),
+        (0, 0x06 | 0x07 | 0x08 | 0x0d) => (true, No, false),
+        (0, 0x09 | 0x0c | 0x14) => (true, Unsigned, false),
+        (0, 0x0e | 0x2e) => (false, Unsigned, false),
+        (0, 0x0f) => (false, No, true),
+        (0, 0x10 | 0x16) => (true, No, true),
+        (0, 0x11 | 0x12) => (true, SignedUnits, false),
+        (0, 0x13) => (false, SignedUnits, false),
+        (0, 0x15) => (true, Signed, false),
+        // AArch64: whether the return address is signed, which takes no knowing.
+        (0, 0x2c | 0x2d) if cfg!(target_arch = "aarch64") => (false, No, false),
+        _ => return None,
+    };
+    Some(OperandShape {
+        has_register,
+        number,
+        has_block,
+    })
+}
+
+/// Functions here are small: an unoptimized one has room on the stack for all that any of its
+/// branches may need, and whoever allocates may have 16 KiB in all.
 impl ProgramRun<'_> {
     /// Runs to the end, or to where the next row would begin beyond the instruction.
     fn program(&mut self, mut code: Bytes) -> Option<()> {
-        let (code_unit, data_unit) = (self.function.code_unit, self.function.data_unit);
         let mut remembered = [self.row; MOST_REMEMBERED];
         let mut count = 0;
         while !code.bytes.is_empty() {
             let operation = code.unsigned(1)?;
             let (kind, operand) = (operation >> 6, operation & 0x3f);
-            let advance = match (kind, operand) {
-                (1, delta) => Some(delta),
-                (0, 0x02) => Some(code.unsigned(1)?),
-                (0, 0x03) => Some(code.unsigned(2)?),
-                (0, 0x04) => Some(code.unsigned(4)?),
-                _ => None,
-            };
-            if let Some(delta) = advance {
-                let delta = delta.checked_mul(code_unit)? as usize;
-                self.at = self.at.checked_add(delta)?;
-                if self.at > self.pc {
-                    return Some(());
-                }
-                continue;
-            }
             match (kind, operand) {
-                (2, register) => {
-                    let offset = code.uleb()? as i64;
-                    self.set(register, Saved::At(offset.checked_mul(data_unit)?));
-                }
-                (3, register) => self.restore(register)?,
-                (0, 0x00) => {}
-                (0, 0x05) => {
-                    let (register, offset) = (code.uleb()?, code.uleb()? as i64);
-                    self.set(register, Saved::At(offset.checked_mul(data_unit)?));
-                }
-                (0, 0x06) => {
-                    let register = code.uleb()?;
-                    self.restore(register)?;
-                }
-                (0, 0x07) => {
-                    let register = code.uleb()?;
-                    self.set(register, Saved::Undefined);
-                }
-                (0, 0x08) => {
-                    let register = code.uleb()?;
-                    self.set(register, Saved::Same);
-                }
-                // In another register; or the value itself is computed.
-                (0, 0x09 | 0x14) => {
-                    let (register, _) = (code.uleb()?, code.uleb()?);
-                    self.set(register, Saved::Other);
+                (1, _) | (0, 0x02..=0x04) => {
+                    if !self.advance(kind, operand, &mut code)? {
+                        return Some(());
+                    }
                 }
                 (0, 0x0a) => {
                     *remembered.get_mut(count)? = self.row;
@@ -213,59 +313,80 @@ impl ProgramRun<'_> {
                     count = count.checked_sub(1)?;
                     self.row = remembered[count];
                 }
-                (0, 0x0c) => {
-                    let (register, offset) = (code.uleb()?, code.uleb()? as i64);
-                    self.row.cfa = cfa(register, offset)?;
+                _ => {
+                    let operands = self.operands(shape_of(kind, operand)?, &mut code)?;
+                    self.apply(kind, operand, operands)?;
                 }
-                (0, 0x0d) => {
-                    let register = code.uleb()?;
-                    let Cfa::Register { offset, .. } = self.row.cfa else {
-                        return None;
-                    };
-                    self.row.cfa = cfa(register, offset)?;
-                }
-                (0, 0x0e) => {
-                    let offset = code.uleb()? as i64;
-                    self.move_cfa(offset)?;
-                }
-                (0, 0x0f) => self.row.cfa = Cfa::Expression(code.block()?),
-                (0, 0x10) => {
-                    let register = code.uleb()?;
-                    let place = Saved::Expression(code.block()?);
-                    self.set(register, place);
-                }
-                (0, 0x11) => {
-                    let (register, offset) = (code.uleb()?, code.sleb()?);
-                    self.set(register, Saved::At(offset.checked_mul(data_unit)?));
-                }
-                (0, 0x12) => {
-                    let (register, offset) = (code.uleb()?, code.sleb()?);
-                    self.row.cfa = cfa(register, offset.checked_mul(data_unit)?)?;
-                }
-                (0, 0x13) => {
-                    let offset = code.sleb()?.checked_mul(data_unit)?;
-                    self.move_cfa(offset)?;
-                }
-                (0, 0x15) => {
-                    let (register, _) = (code.uleb()?, code.sleb()?);
-                    self.set(register, Saved::Other);
-                }
-                (0, 0x16) => {
-                    let register = code.uleb()?;
-                    code.block()?;
-                    self.set(register, Saved::Other);
-                }
-                // AArch64: whether the return address is signed, which takes no knowing.
-                (0, 0x2c | 0x2d) if cfg!(target_arch = "aarch64") => {}
-                // How much of the arguments is on the stack.
-                (0, 0x2e) => drop(code.uleb()?),
-                (0, 0x2f) => {
-                    let (register, offset) = (code.uleb()?, code.uleb()? as i64);
-                    let offset = offset.checked_mul(data_unit)?.checked_neg()?;
-                    self.set(register, Saved::At(offset));
-                }
-                _ => return None,
             }
+        }
+        Some(())
+    }
+
+    /// Moves on in the code. False if the next row begins beyond the instruction.
+    fn advance(&mut self, kind: u64, operand: u64, code: &mut Bytes) -> Option<bool> {
+        let delta = match (kind, operand) {
+            (0, 0x02) => code.unsigned(1)?,
+            (0, 0x03) => code.unsigned(2)?,
+            (0, _) => code.unsigned(4)?,
+            _ => operand,
+        };
+        let delta = delta.checked_mul(self.function.code_unit)? as usize;
+        self.at = self.at.checked_add(delta)?;
+        Some(self.at <= self.pc)
+    }
+
+    fn operands(&self, shape: OperandShape, code: &mut Bytes) -> Option<Operands> {
+        let register = match shape.has_register {
+            true => code.uleb()?,
+            false => 0,
+        };
+        let number = match shape.number {
+            NumberShape::None => 0,
+            NumberShape::Unsigned | NumberShape::UnsignedUnits => code.uleb()? as i64,
+            NumberShape::Signed | NumberShape::SignedUnits => code.sleb()?,
+        };
+        let unit = match shape.number {
+            NumberShape::UnsignedUnits | NumberShape::SignedUnits => self.function.data_unit,
+            _ => 1,
+        };
+        let block = match shape.has_block {
+            true => code.block()?,
+            false => &[],
+        };
+        Some(Operands {
+            register,
+            number: number.checked_mul(unit)?,
+            block,
+        })
+    }
+
+    /// Does what an instruction says.
+    fn apply(&mut self, kind: u64, operand: u64, operands: Operands) -> Option<()> {
+        let Operands {
+            register,
+            number,
+            block,
+        } = operands;
+        match (kind, operand) {
+            (2, register) => self.set(register, Saved::At(number)),
+            (3, register) => self.restore(register)?,
+            (0, 0x05 | 0x11) => self.set(register, Saved::At(number)),
+            (0, 0x2f) => self.set(register, Saved::At(number.checked_neg()?)),
+            (0, 0x06) => self.restore(register)?,
+            (0, 0x07) => self.set(register, Saved::Undefined),
+            (0, 0x08) => self.set(register, Saved::Same),
+            // In another register; or the value itself is computed.
+            (0, 0x09 | 0x14 | 0x15 | 0x16) => self.set(register, Saved::Other),
+            (0, 0x10) => self.set(register, Saved::Expression(block)),
+            (0, 0x0c | 0x12) => self.row.cfa = cfa(register, number)?,
+            (0, 0x0d) => match self.row.cfa {
+                Cfa::Register { offset, .. } => self.row.cfa = cfa(register, offset)?,
+                _ => return None,
+            },
+            (0, 0x0e | 0x13) => self.move_cfa(number)?,
+            (0, 0x0f) => self.row.cfa = Cfa::Expression(block),
+            // Nothing; or how much of the arguments is on the stack.
+            _ => {}
         }
         Some(())
     }
@@ -400,19 +521,51 @@ impl Bytes {
 
 /// A number of up to five bytes, and how many bytes come after it.
 pub(super) fn leb128(bytes: &[u8], is_signed: bool) -> Option<(i64, usize)> {
-    let len = 1 + bytes.iter().take(5).position(|byte| byte & 0x80 == 0)?;
-    let value = (bytes[..len].iter().rev()).fold(0, |all, byte| all << 7 | i64::from(byte & 0x7f));
-    let bits = 7 * len as u32;
+    const MOST: usize = 5;
+    // No iterators: unoptimized, they would take more of the stack than all the rest.
+    let (mut value, mut len) = (0, 0);
+    loop {
+        let byte = match bytes.get(len) {
+            Some(&byte) if len < MOST => byte,
+            _ => return None,
+        };
+        value |= i64::from(byte & 0x7f) << (7 * len);
+        len += 1;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    let bits = 7 * len;
     let is_below = is_signed && value >> (bits - 1) & 1 != 0;
-    Some((
-        value - if is_below { 1 << bits } else { 0 },
-        bytes.len() - len,
-    ))
+    let value = value - if is_below { 1 << bits } else { 0 };
+    Some((value, bytes.len() - len))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_index_is_searched() {
+        // The table is 0x40 before the index; two functions, 0x1000 and 0x1100.
+        let whole: &'static [u8] = &[
+            1, 0x1b, 3, 0x3b, 0xbc, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 0xf0, 0xff, 0xff, 0xc8, 0xff,
+            0xff, 0xff, 0, 0xf1, 0xff, 0xff, 0xe0, 0xff, 0xff, 0xff,
+        ];
+        let found = |pc| look_up(whole, 0x2000, pc);
+        assert_eq!(found(0xfff), None);
+        for (pc, offset) in [(0x1000, 8), (0x10ff, 8), (0x1100, 0x20), (0x9999, 0x20)] {
+            assert_eq!(found(pc), Some((0x1fc0, offset)), "{pc:#x}");
+        }
+        assert_eq!(look_up(&whole[..27], 0x2000, 0x1100), None);
+        for at in 0..whole.len() {
+            for byte in 0..=u8::MAX {
+                let mut changed = whole.to_vec();
+                changed[at] = byte;
+                look_up(changed.leak(), 0x2000, 0x10ff);
+            }
+        }
+    }
 
     #[test]
     fn entries_that_lie_are_none() {

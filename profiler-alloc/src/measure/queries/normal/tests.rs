@@ -226,6 +226,26 @@ fn statements_are_told() {
     ] {
         assert!(facts(reads).reads && !facts(reads).changes, "{reads}");
     }
+    for with_table in [
+        "SELECT a FROM t",
+        "select \"a\" from \"t\"",
+        "SELECT * FROM (SELECT 1)",
+        "SELECT EXISTS (SELECT 1 FROM t WHERE a = 1)",
+        "WITH a AS (SELECT 1 FROM t) SELECT f(1)",
+    ] {
+        assert!(facts(with_table).has_table, "{with_table}");
+    }
+    for without in [
+        "SELECT pg_advisory_lock(?)",
+        "SELECT set_config('a', 'b', TRUE), extract(year FROM now())",
+        "SELECT nextval('s') FROM DUAL",
+        "SELECT trim(LEADING FROM \"x\")",
+    ] {
+        assert!(
+            facts(without).reads && !facts(without).has_table,
+            "{without}"
+        );
+    }
     for changes in [
         "UPDATE t SET a = 1",
         "WITH v(a) AS (SELECT 1) INSERT INTO t SELECT a FROM v",
