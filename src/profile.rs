@@ -7,6 +7,7 @@ mod contexts;
 mod course;
 mod error;
 mod exact;
+mod heaps;
 mod loss;
 mod reader;
 mod selection;
@@ -24,6 +25,7 @@ pub use contexts::{Context, ContextId, Contexts};
 pub use course::{Course, Taken};
 pub use error::ReadError;
 pub use exact::{ProfiledFunction, ProfiledLine};
+pub use heaps::{Heap, HeapChoice, HeapKind, UnknownHeap};
 pub use loss::Loss;
 pub use profiler_alloc_format::{Frame, Header, Point, SizeClass, UNKNOWN_MODULE};
 use profiler_alloc_format::{STATE_EXITED, STATE_FINISHED, STATE_PAUSED};
@@ -48,6 +50,10 @@ pub struct Profile {
     pub nodes: Vec<Node>,
     /// Totals of each distinct stack, and of each set of contexts that were in force for it.
     pub stacks: Vec<Stack>,
+    /// The heaps beside the main one, whose stacks these are not.
+    pub heaps: Vec<Heap>,
+    /// The name and the exact counts of the heap whose figures these have become.
+    pub of_heap: Option<(String, Counters)>,
     /// For whom the program worked, as it said; which of them were in force together.
     pub contexts: Contexts,
     /// Totals that belong to no stack: what no longer fitted, and what is damaged.
@@ -81,6 +87,15 @@ pub struct Node {
     /// Heap in use in bytes after the line this frame stands on ran (the highest, if it ran more
     /// than once).
     pub heap_after: Option<i64>,
+}
+
+impl Node {
+    /// The root.
+    const ROOT: Node = Node {
+        parent: 0,
+        frame: None,
+        heap_after: None,
+    };
 }
 
 /// Totals of one distinct stack.
@@ -197,9 +212,12 @@ impl Profile {
         }
     }
 
-    /// Exact totals of the process: those of the end if the recording ended in order, else the sum
+    /// Exact totals of the process, or of the heap that was chosen: those of the end if the recording ended in order, else the sum
     /// over its threads.
     pub fn counters(&self) -> Counters {
+        if let Some((_, counters)) = &self.of_heap {
+            return *counters;
+        }
         if self.state() == State::Finished {
             let header = &self.header;
             return Counters {

@@ -47,6 +47,10 @@ const RECORDER: Layers = &[
         "slow_path",
         &["ffi", "counters", "sampling", "unwinder", "session"],
     ),
+    (
+        "heaps",
+        &["ffi", "counters", "unwinder", "session", "slow_path"],
+    ),
     ("recording", &["ffi", "counters", "profile_file", "session"]),
     (
         "allocator",

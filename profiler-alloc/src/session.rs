@@ -19,8 +19,11 @@ mod for_children;
 pub mod fork;
 pub mod forked;
 mod further;
+mod heaps;
 mod housekeeping;
 pub mod line_tables;
+#[cfg(feature = "preload")]
+pub mod mapped;
 mod ownership;
 mod remembered;
 mod samples;
@@ -40,6 +43,7 @@ use self::capture::Capture;
 use self::clock::Clock;
 use self::file_contexts::FileContexts;
 use self::for_children::ForChildren;
+use self::heaps::FileHeaps;
 use self::ownership::Ownership;
 use crate::counters::totals::Totals;
 use crate::ffi::memory;
@@ -76,6 +80,7 @@ pub struct Recorder {
     thinning: Thinning,
     capture: &'static Capture,
     contexts: FileContexts,
+    heaps: FileHeaps,
     /// Every block is sampled, from the beginning to the end.
     takes_all: bool,
     timeline: Timeline,
@@ -172,6 +177,7 @@ impl Recorder {
             thinning: Thinning::new(),
             capture,
             contexts: FileContexts::new(),
+            heaps: FileHeaps::new(),
             takes_all,
             timeline: Timeline::new(),
             statm: Statm::open(),
@@ -181,9 +187,11 @@ impl Recorder {
         })
     }
 
-    /// Records every module that is loaded now. To be called once, before the recorder is active.
-    pub fn note_modules(&self) {
+    /// Records every module that is loaded now, and what other heaps have in use. To be called once,
+    /// before the recorder is active.
+    pub fn note_beginning(&self) {
         self.capture.note_modules(self.store);
+        self.note_heaps();
     }
 
     /// False in a forked child, which must not touch the parent's file.

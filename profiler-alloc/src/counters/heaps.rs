@@ -1,0 +1,179 @@
+//! The heaps beside the main one: their names, and exact counts of each.
+//!
+//! All threads count in the same words, so an operation here costs a few locked instructions. A
+//! recording has these words in its file, where a killed program leaves them; else they are kept in
+//! memory. What is in use stands apart, as it is the process's whoever records.
+
+use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use profiler_alloc_format::HeapCells;
+use profiler_alloc_format::heaps::{
+    ALL, KIND_MAPPED, KIND_NAMED, MAIN, MAPPED as MAPPED_NAME, MAX_HEAPS, MAX_NAME_LEN, OTHER,
+};
+
+use crate::counters::slot::Operation;
+use crate::lockfree::texts::Texts;
+
+/// A heap's number; 0 is the main one.
+pub type Id = u32;
+
+/// The heap that takes those that are too many.
+const OTHERS: Id = 1 + MAX_HEAPS as Id;
+/// The heap of what the program maps itself.
+pub const MAPPED: Id = OTHERS + 1;
+/// One more than the highest number.
+pub const IDS: usize = 1 + MAPPED as usize;
+
+/// Stands for a heap without a name.
+const UNNAMED: &str = "(unnamed)";
+
+static NAMES: Texts = Texts::new(1 + MAX_HEAPS, MAX_NAME_LEN);
+/// *Bytes.*
+static IN_USE: [AtomicI64; IDS] = [const { AtomicI64::new(0) }; IDS];
+/// While nothing is recorded.
+static PRIVATE: [HeapCells; IDS] = [const { HeapCells::empty() }; IDS];
+
+/// The number of the heap of that name. Names that mean something else in the views are put into
+/// brackets.
+#[cold]
+pub fn named(name: &str) -> Id {
+    let name = match name {
+        "" => UNNAMED,
+        MAIN => "(malloc)",
+        MAPPED_NAME => "(mapped)",
+        ALL => "(all)",
+        name => name,
+    };
+    let name = NAMES.fitting(name);
+    NAMES.find_or_add(0, name, MAX_HEAPS).unwrap_or(OTHERS)
+}
+
+/// Calls `read` with the name of a heap.
+pub fn with_name<R>(heap: Id, read: impl FnOnce(&[u8]) -> R) -> R {
+    match heap {
+        MAPPED => read(MAPPED_NAME.as_bytes()),
+        OTHERS => read(OTHER.as_bytes()),
+        named => read(NAMES.read(named as usize, &mut [0; MAX_NAME_LEN])),
+    }
+}
+
+/// One of the `KIND_*` constants.
+pub fn kind(heap: Id) -> u32 {
+    match heap {
+        MAPPED => KIND_MAPPED,
+        _ => KIND_NAMED,
+    }
+}
+
+/// In use in a heap, in bytes.
+#[inline]
+pub fn in_use(heap: Id) -> i64 {
+    IN_USE
+        .get(heap as usize)
+        .map_or(0, |in_use| in_use.load(Ordering::Relaxed))
+}
+
+/// The heaps that have something in use.
+pub fn in_use_now() -> impl Iterator<Item = Id> {
+    (1..IDS as Id).filter(|&heap| in_use(heap) != 0)
+}
+
+/// Where a heap's operations are counted while nothing is recorded.
+#[inline]
+pub fn private(heap: Id) -> &'static HeapCells {
+    &PRIVATE[heap as usize % IDS]
+}
+
+/// Counts an operation in `cells`; gives what is in use afterwards, in bytes. `None`, and nothing
+/// is counted, if that would be less than nothing: what is freed was never said to be allocated.
+#[inline]
+pub fn count(heap: Id, cells: &HeapCells, operation: Operation) -> Option<i64> {
+    let in_use = IN_USE.get(heap as usize)?;
+    let (allocated, freed) = match operation {
+        Operation::Alloc { size } => (size, 0),
+        Operation::Free { size } => (0, size),
+        Operation::Realloc { old, new } => (new, old),
+    };
+    let counter = match operation {
+        Operation::Alloc { .. } => &cells.allocs,
+        Operation::Free { .. } => &cells.frees,
+        Operation::Realloc { .. } => &cells.reallocs,
+    };
+    let (allocated, freed) = (fitting(allocated), fitting(freed));
+    let after = |before: i64| {
+        let rest = before.checked_sub(freed).filter(|&rest| rest >= 0);
+        rest.map(|rest| rest.saturating_add(allocated))
+    };
+    let now = match freed {
+        0 => in_use.fetch_add(allocated, Ordering::Relaxed) + allocated,
+        _ => match in_use.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after) {
+            Ok(before) => before - freed + allocated,
+            Err(_) => {
+                cells.lost_frees.fetch_add(1, Ordering::Relaxed);
+                return None;
+            }
+        },
+    };
+    if allocated != 0 {
+        add(&cells.alloc_bytes, allocated);
+    }
+    if freed != 0 {
+        add(&cells.freed_bytes, freed);
+    }
+    counter.fetch_add(1, Ordering::Relaxed);
+    Some(now)
+}
+
+/// What is no size of a block is taken for the largest that is one.
+#[inline]
+fn fitting(size: u64) -> i64 {
+    const MOST: u64 = 1 << 48;
+    size.min(MOST) as i64
+}
+
+#[inline]
+fn add(counter: &AtomicU64, by: i64) {
+    counter.fetch_add(by as u64, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heap_has_one_number_and_never_less_than_nothing() {
+        let heap = named("heaps test");
+        assert_eq!(named("heaps test"), heap);
+        assert_eq!(with_name(heap, <[u8]>::to_vec), b"heaps test");
+        let cells = HeapCells::empty();
+        let count = |operation| count(heap, &cells, operation);
+        assert_eq!(count(Operation::Alloc { size: 100 }), Some(100));
+        assert_eq!(count(Operation::Free { size: 101 }), None);
+        assert_eq!(count(Operation::Realloc { old: 100, new: 7 }), Some(7));
+        assert_eq!(count(Operation::Free { size: 7 }), Some(0));
+        let get = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        assert_eq!(
+            [&cells.alloc_bytes, &cells.freed_bytes].map(get),
+            [107, 107]
+        );
+        assert_eq!([&cells.allocs, &cells.frees].map(get), [1, 1]);
+        assert_eq!([&cells.reallocs, &cells.lost_frees].map(get), [1, 1]);
+        assert_eq!(in_use(heap), 0);
+    }
+
+    #[test]
+    fn names_that_mean_something_else_are_put_into_brackets() {
+        for (name, shown) in [("", "(unnamed)"), ("malloc", "(malloc)"), ("all", "(all)")] {
+            assert_eq!(with_name(named(name), <[u8]>::to_vec), shown.as_bytes());
+        }
+        assert_eq!(with_name(MAPPED, <[u8]>::to_vec), b"mapped");
+    }
+
+    #[test]
+    fn heaps_that_are_too_many_are_one() {
+        // Beside those of other tests.
+        let last = (0..MAX_HEAPS + 1).map(|n| named(&format!("heaps many {n}")));
+        assert_eq!(last.last(), Some(OTHERS));
+        assert_eq!(with_name(OTHERS, <[u8]>::to_vec), b"(other)");
+    }
+}

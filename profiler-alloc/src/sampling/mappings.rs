@@ -1,0 +1,440 @@
+//! What the program has mapped, by address: whole ranges, which may be taken away in parts.
+//!
+//! A short table, ordered by address, the highest first: the system gives lower and lower ones, so a
+//! new mapping mostly comes last. One thread at a time changes it; whoever comes meanwhile tries
+//! again for some microseconds and then gives up, so that neither a signal handler nor a forked
+//! child waits for a thread that does not run. Who gives up says so: it is counted.
+//!
+//! ```text
+//! 0x7f40_0000 ─ 0x7f50_0000   sampled: 1 MiB of stack 17
+//! 0x7f30_0000 ─ 0x7f40_0000   accessible
+//! 0x7f00_0000 ─ 0x7f30_0000   reserved: nobody can read or write it yet
+//! ```
+//! A sampled mapping stands for so many bytes for each of its own, so each part that is taken away
+//! takes its share along.
+
+use crate::lockfree::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use crate::lockfree::lazy_slice::LazySlice;
+use crate::sampling::block::Block;
+
+/// Most mappings at a time; a system lets a process have 65,530 that it cannot join.
+const MOST: usize = 1 << 15;
+/// Words of one: start, end, and what is known of it.
+const WORDS: usize = 3;
+/// Times that the table is tried to be had, some 20 microseconds in all.
+const TRIES: usize = 2_000;
+
+/// The word of a mapping that is not sampled.
+const UNSAMPLED: u64 = 0;
+/// The word of address space that is not accessible: of no block.
+const RESERVED: u64 = u64::MAX;
+
+/// The table of the process.
+pub static MAPPINGS: Mappings = Mappings::new();
+
+/// A range of addresses, and what is known of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Range {
+    pub start: usize,
+    pub end: usize,
+    word: u64,
+}
+
+/// Which of the ranges are meant.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Which {
+    All,
+    Accessible,
+    Reserved,
+}
+
+/// Why nothing was done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// Another thread is at it, for too long.
+    Busy,
+    /// There are too many.
+    Full,
+}
+
+impl Range {
+    pub fn accessible(start: usize, len: usize) -> Range {
+        Range {
+            start,
+            end: start.saturating_add(len),
+            word: UNSAMPLED,
+        }
+    }
+
+    pub fn reserved(start: usize, len: usize) -> Range {
+        let word = RESERVED;
+        Range {
+            word,
+            ..Range::accessible(start, len)
+        }
+    }
+
+    /// *Bytes.*
+    pub fn len(&self) -> u64 {
+        (self.end - self.start) as u64
+    }
+
+    pub fn is_reserved(&self) -> bool {
+        self.word == RESERVED
+    }
+
+    /// The sample of the mapping that this is or was a part of.
+    pub fn sample(&self) -> Option<Block> {
+        let is_sampled = !matches!(self.word, UNSAMPLED | RESERVED);
+        is_sampled.then(|| Block::of_words(0, self.word))
+    }
+}
+
+pub struct Mappings {
+    is_taken: AtomicBool,
+    count: AtomicUsize,
+    /// Of the recording that samples are of.
+    generation: AtomicU64,
+    words: LazySlice<AtomicU64>,
+}
+
+impl Mappings {
+    pub const fn new() -> Mappings {
+        Mappings {
+            is_taken: AtomicBool::new(false),
+            count: AtomicUsize::new(0),
+            generation: AtomicU64::new(0),
+            words: LazySlice::new(MOST * WORDS),
+        }
+    }
+
+    /// The table, if it can be had soon, with the samples of the recording `generation` alone.
+    pub fn open(&self, generation: u64) -> Result<Open<'_>, Refused> {
+        let words = self.words.open().ok_or(Refused::Full)?;
+        for _ in 0..TRIES {
+            let is_free = !self.is_taken.load(Ordering::Relaxed)
+                && !self.is_taken.swap(true, Ordering::Acquire);
+            if is_free {
+                let mut open = Open {
+                    mappings: self,
+                    words,
+                    count: self.count.load(Ordering::Relaxed),
+                };
+                open.forget_samples_of_others(generation);
+                return Ok(open);
+            }
+            core::hint::spin_loop();
+        }
+        Err(Refused::Busy)
+    }
+
+    /// In a forked child, in its only thread: what a thread of the parent was at is not known, so
+    /// nothing is. True if there was one.
+    pub fn is_lost_by_fork(&self) -> bool {
+        let was_taken = self.is_taken.load(Ordering::Relaxed);
+        if was_taken {
+            self.count.store(0, Ordering::Relaxed);
+            self.is_taken.store(false, Ordering::Release);
+        }
+        was_taken
+    }
+}
+
+/// The table, in the hands of one thread until dropped.
+pub struct Open<'a> {
+    mappings: &'a Mappings,
+    words: &'a [AtomicU64],
+    count: usize,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.mappings.count.store(self.count, Ordering::Relaxed);
+        self.mappings.is_taken.store(false, Ordering::Release);
+    }
+}
+
+impl Open<'_> {
+    /// Adds a range, of which nothing is in the table.
+    pub fn add(&mut self, range: Range) -> Result<(), Refused> {
+        if range.start >= range.end {
+            return Ok(());
+        }
+        let at = self.first_below(range.end);
+        self.shift(at, 1)?;
+        self.set(at, range);
+        Ok(())
+    }
+
+    /// Takes one of the ranges out that have a part in `start..end`: that part. `None` if there is
+    /// none any more.
+    pub fn take(
+        &mut self,
+        start: usize,
+        end: usize,
+        which: Which,
+    ) -> Result<Option<Range>, Refused> {
+        let mut at = self.first_below(end);
+        let found = loop {
+            match self.get(at) {
+                Some(range) if range.end > start => {
+                    let is_it = match which {
+                        Which::All => true,
+                        Which::Accessible => !range.is_reserved(),
+                        Which::Reserved => range.is_reserved(),
+                    };
+                    if is_it {
+                        break range;
+                    }
+                    at += 1;
+                }
+                _ => return Ok(None),
+            }
+        };
+        let above = Range {
+            start: end.max(found.start),
+            ..found
+        };
+        let below = Range {
+            end: start.min(found.end),
+            ..found
+        };
+        match (above.start < above.end, below.start < below.end) {
+            (false, false) => self.shift(at + 1, -1)?,
+            (true, false) => self.set(at, above),
+            (false, true) => self.set(at, below),
+            (true, true) => {
+                self.shift(at + 1, 1)?;
+                self.set(at, above);
+                self.set(at + 1, below);
+            }
+        }
+        Ok(Some(Range {
+            start: start.max(found.start),
+            end: end.min(found.end),
+            ..found
+        }))
+    }
+
+    /// Notes the sample of the range that begins at `start`. False if that is gone.
+    pub fn note_sample(&mut self, start: usize, block: Block) -> bool {
+        let at = self.first_below(start.saturating_add(1));
+        let range = self.get(at).filter(|range| range.start == start);
+        let Some(range) = range.filter(|range| range.word == UNSAMPLED) else {
+            return false;
+        };
+        let word = block.word();
+        self.set(at, Range { word, ..range });
+        true
+    }
+
+    fn forget_samples_of_others(&mut self, generation: u64) {
+        let known = &self.mappings.generation;
+        if known.load(Ordering::Relaxed) == generation {
+            return;
+        }
+        known.store(generation, Ordering::Relaxed);
+        for at in 0..self.count {
+            if let Some(range) = self.get(at).filter(|range| !range.is_reserved()) {
+                let word = UNSAMPLED;
+                self.set(at, Range { word, ..range });
+            }
+        }
+    }
+
+    /// The first range, from the highest on, that begins below `address`.
+    fn first_below(&self, address: usize) -> usize {
+        let (mut low, mut high) = (0, self.count);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.word(middle * WORDS) as usize >= address {
+                true => low = middle + 1,
+                false => high = middle,
+            }
+        }
+        low
+    }
+
+    /// Moves what is from `at` on by `by` places, 1 or -1.
+    fn shift(&mut self, at: usize, by: isize) -> Result<(), Refused> {
+        let count = self.count.wrapping_add_signed(by);
+        if count > MOST {
+            return Err(Refused::Full);
+        }
+        let moved = at * WORDS..self.count * WORDS;
+        let by = by * WORDS as isize;
+        let copy = |from: usize| self.set_word(from.wrapping_add_signed(by), self.word(from));
+        match by > 0 {
+            true => moved.rev().for_each(copy),
+            false => moved.for_each(copy),
+        }
+        self.count = count;
+        Ok(())
+    }
+
+    fn get(&self, at: usize) -> Option<Range> {
+        (at < self.count).then(|| Range {
+            start: self.word(at * WORDS) as usize,
+            end: self.word(at * WORDS + 1) as usize,
+            word: self.word(at * WORDS + 2),
+        })
+    }
+
+    fn set(&mut self, at: usize, range: Range) {
+        for (step, word) in [range.start as u64, range.end as u64, range.word]
+            .into_iter()
+            .enumerate()
+        {
+            self.set_word(at * WORDS + step, word);
+        }
+    }
+
+    fn word(&self, at: usize) -> u64 {
+        self.words
+            .get(at)
+            .map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    fn set_word(&self, at: usize, value: u64) {
+        if let Some(word) = self.words.get(at) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranges(mappings: &Mappings) -> Vec<(usize, usize, bool)> {
+        let open = mappings.open(0).unwrap();
+        let range = |at| {
+            open.get(at)
+                .map(|range| (range.start, range.end, range.is_reserved()))
+        };
+        (0..open.count).filter_map(range).collect()
+    }
+
+    fn take_all(mappings: &Mappings, start: usize, end: usize) -> u64 {
+        let mut sum = 0;
+        while let Some(part) = mappings
+            .open(0)
+            .unwrap()
+            .take(start, end, Which::All)
+            .unwrap()
+        {
+            sum += part.len();
+        }
+        sum
+    }
+
+    #[test]
+    fn parts_are_taken_out_of_several_ranges() {
+        let mappings = Mappings::new();
+        for start in [50, 10, 30] {
+            mappings
+                .open(0)
+                .unwrap()
+                .add(Range::accessible(start, 10))
+                .unwrap();
+        }
+        mappings
+            .open(0)
+            .unwrap()
+            .add(Range::reserved(20, 10))
+            .unwrap();
+        // The end of one, all of two, the beginning of the last.
+        assert_eq!(take_all(&mappings, 15, 55), 5 + 10 + 10 + 5);
+        assert_eq!(ranges(&mappings), [(55, 60, false), (10, 15, false)]);
+        // From the middle of one, which becomes two.
+        assert_eq!(take_all(&mappings, 56, 58), 2);
+        assert_eq!(
+            ranges(&mappings),
+            [(58, 60, false), (55, 56, false), (10, 15, false)]
+        );
+        assert_eq!(take_all(&mappings, 0, usize::MAX), 8);
+        assert_eq!(take_all(&mappings, 0, usize::MAX), 0);
+    }
+
+    #[test]
+    fn only_those_that_are_meant_are_taken() {
+        let mappings = Mappings::new();
+        mappings
+            .open(0)
+            .unwrap()
+            .add(Range::reserved(0, 100))
+            .unwrap();
+        let take = |which| mappings.open(0).unwrap().take(10, 30, which).unwrap();
+        assert_eq!(take(Which::Accessible), None);
+        assert_eq!(take(Which::Reserved), Some(Range::reserved(10, 20)));
+        assert_eq!(ranges(&mappings), [(30, 100, true), (0, 10, true)]);
+    }
+
+    /// Against a byte for each address.
+    #[test]
+    fn any_order_of_additions_and_cuts_leaves_what_a_map_of_bytes_has() {
+        let mappings = Mappings::new();
+        let mut bytes = [false; 256];
+        let mut state = 5u64;
+        let mut draw = |most: u64| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            ((state >> 33) % most) as usize
+        };
+        for _ in 0..5_000 {
+            let (start, len) = (draw(250), draw(40) + 1);
+            let end = (start + len).min(256);
+            let held = bytes[start..end].iter().filter(|&&is_held| is_held).count();
+            assert_eq!(take_all(&mappings, start, end), held as u64);
+            let adds = draw(2) == 0;
+            if adds {
+                let range = Range::accessible(start, end - start);
+                mappings.open(0).unwrap().add(range).unwrap();
+            }
+            bytes[start..end].fill(adds);
+        }
+        let held = bytes.iter().filter(|&&is_held| is_held).count();
+        assert_eq!(take_all(&mappings, 0, 256), held as u64);
+    }
+
+    #[test]
+    fn a_sample_is_of_one_recording_and_of_every_part() {
+        let mappings = Mappings::new();
+        let block = Block::new(64, 4096, 7, 0, 1).unwrap();
+        let mut open = mappings.open(1).unwrap();
+        open.add(Range::accessible(4096, 8192)).unwrap();
+        assert!(!open.note_sample(8192, block));
+        assert!(open.note_sample(4096, block));
+        let part = open.take(8192, 12288, Which::All).unwrap().unwrap();
+        assert_eq!(part.sample().map(Block::stack), Some(7));
+        drop(open);
+        let rest = mappings
+            .open(2)
+            .unwrap()
+            .take(0, 12288, Which::All)
+            .unwrap();
+        assert_eq!(rest.and_then(|rest| rest.sample()), None);
+    }
+
+    #[test]
+    fn nobody_waits_and_nothing_grows_beyond_its_bound() {
+        let mappings = Mappings::new();
+        let open = mappings.open(0).unwrap();
+        assert_eq!(mappings.open(0).err(), Some(Refused::Busy));
+        drop(open);
+        let mut open = mappings.open(0).unwrap();
+        for number in (0..MOST).rev() {
+            open.add(Range::accessible(number * 8192, 8192)).unwrap();
+        }
+        assert_eq!(
+            open.add(Range::accessible(MOST * 8192, 1)),
+            Err(Refused::Full)
+        );
+        assert_eq!(open.take(1, 2, Which::All), Err(Refused::Full));
+        assert!(open.take(0, 8192, Which::All).unwrap().is_some());
+        core::mem::forget(open);
+        assert!(mappings.is_lost_by_fork() && !mappings.is_lost_by_fork());
+        assert!(ranges(&mappings).is_empty());
+    }
+}
