@@ -4,9 +4,11 @@
 
 pub mod builder;
 mod contexts;
+mod counters;
 mod course;
 mod error;
 mod exact;
+mod heap_choice;
 mod heaps;
 mod loss;
 mod reader;
@@ -16,16 +18,19 @@ mod sources;
 mod tests;
 mod timeline;
 mod totals;
+mod trie;
 mod without_contexts;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 pub use contexts::{Context, ContextId, Contexts};
+pub use counters::Counters;
 pub use course::{Course, Taken};
 pub use error::ReadError;
 pub use exact::{ProfiledFunction, ProfiledLine};
-pub use heaps::{Heap, HeapChoice, HeapKind, UnknownHeap};
+pub use heap_choice::{HeapChoice, UnknownHeap};
+pub use heaps::{Heap, HeapKind};
 pub use loss::Loss;
 pub use profiler_alloc_format::{Frame, Header, Point, SizeClass, UNKNOWN_MODULE};
 use profiler_alloc_format::{STATE_EXITED, STATE_FINISHED, STATE_PAUSED};
@@ -35,6 +40,7 @@ pub use reader::{parse, read};
 pub use selection::{ContextError, ContextPattern};
 pub use sources::{SourceState, add_sources};
 pub use totals::{BlockCount, Totals};
+pub use trie::{Node, NodeId, Stack};
 
 /// Everything that a profile's file says, checked: every number that points into a table points to
 /// a record of it.
@@ -72,44 +78,6 @@ pub struct Profile {
     /// What the program's own source files held when the recording ended, by the path that the
     /// compiler wrote. Empty where `memprof run` did not add it.
     pub sources: HashMap<String, SourceState>,
-}
-
-/// Number of a [`Node`] in [`Profile::nodes`].
-pub type NodeId = u32;
-
-/// A frame and its caller's node.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Node {
-    /// The caller's node, below this one's own number. The root is its own parent.
-    pub parent: NodeId,
-    /// The frame. `None` for the root, for a node being made, and for a damaged one.
-    pub frame: Option<Frame>,
-    /// Heap in use in bytes after the line this frame stands on ran (the highest, if it ran more
-    /// than once).
-    pub heap_after: Option<i64>,
-}
-
-impl Node {
-    /// The root.
-    const ROOT: Node = Node {
-        parent: 0,
-        frame: None,
-        heap_after: None,
-    };
-}
-
-/// Totals of one distinct stack.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Stack {
-    /// Its innermost frame.
-    pub node: NodeId,
-    /// Number of the contexts in force, in [`Contexts::sets`]. Stacks of the same frames and of
-    /// other contexts have the same node.
-    pub contexts: usize,
-    /// What was allocated, freed and kept with this call stack.
-    pub totals: Totals,
-    /// When that was.
-    pub course: Course,
 }
 
 /// An executable or library.
@@ -154,31 +122,6 @@ pub struct Thread {
     pub frame_pointer_walks: u64,
     /// Stacks walked by unwind tables.
     pub table_walks: u64,
-}
-
-/// Exact counts, from counters and not from samples.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Counters {
-    /// Calls of `alloc` and `alloc_zeroed` that returned a block.
-    pub allocs: u64,
-    /// Calls of `dealloc`.
-    pub frees: u64,
-    /// Calls of `realloc` that succeeded.
-    pub reallocs: u64,
-    /// Bytes allocated, the new size of every realloc included.
-    pub alloc_bytes: u64,
-    /// Bytes freed, the old size of every realloc included.
-    pub freed_bytes: u64,
-}
-
-impl Counters {
-    fn add(&mut self, other: &Counters) {
-        self.allocs = self.allocs.saturating_add(other.allocs);
-        self.frees = self.frees.saturating_add(other.frees);
-        self.reallocs = self.reallocs.saturating_add(other.reallocs);
-        self.alloc_bytes = self.alloc_bytes.saturating_add(other.alloc_bytes);
-        self.freed_bytes = self.freed_bytes.saturating_add(other.freed_bytes);
-    }
 }
 
 /// How a recording stands.

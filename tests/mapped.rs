@@ -29,7 +29,7 @@ impl Place {
             .join("tests/any")
             .join(source);
         let built = Command::new(compiler)
-            .args(["-g", "-O1", "-pthread", "-o"])
+            .args(["-g", "-O1", "-fno-builtin-malloc", "-pthread", "-o"])
             .arg(self.path("program"))
             .arg(from)
             .output()

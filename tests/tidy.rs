@@ -51,6 +51,10 @@ const RECORDER: Layers = &[
         "heaps",
         &["ffi", "counters", "unwinder", "session", "slow_path"],
     ),
+    (
+        "mapped",
+        &["counters", "sampling", "unwinder", "session", "heaps"],
+    ),
     ("recording", &["ffi", "counters", "profile_file", "session"]),
     (
         "allocator",

@@ -27,8 +27,8 @@ use crate::unwinder::registers::Registers;
 /// A heap of the program's own: an arena, a pool, a buffer cache, the memory of a device, of which
 /// the program says itself what it takes and gives back.
 ///
-/// In a profile it is apart from the main heap, which is never changed by it: `memprof summary` lists
-/// the heaps, `--heap NAME` shows one in every view. Its blocks are sampled as those of the
+/// In a profile it is apart from the main heap, which is never changed by it: `memprof summary`
+/// lists the heaps, `--heap NAME` shows one in every view. Its blocks are sampled as those of the
 /// allocator are, within the same budget, and its totals are exact.
 ///
 /// ```
@@ -51,8 +51,8 @@ use crate::unwinder::registers::Registers;
 /// Say that a block was allocated once it is the caller's, and that it is freed before it can be
 /// anyone else's. An address means a block only as long as the block is in use, and only in this
 /// heap: a block may begin where a block of another heap does, of which it is a part. What is said
-/// wrongly is never more than a wrong figure. The free of more than is in use is not counted, and the
-/// summary says how often that was.
+/// wrongly is never more than a wrong figure. The free of more than is in use is not counted, and
+/// the summary says how often that was.
 ///
 /// Heaps of the same name are one. A process can have 32; those that are more are one, `(other)`.
 /// Nothing is done in a program with the feature `off`; where programs only count, this counts.
@@ -234,8 +234,8 @@ pub fn home(heap: Id) -> Option<(&'static Recorder, &'static HeapCells)> {
     Some((recorder, recorder.heap_cells(heap)?))
 }
 
-/// Runs `record` by the rules of the slow path, with the thread's slot. False if it was not run: the
-/// thread is in there already, in the midst of which a signal came, or has no slot.
+/// Runs `record` by the rules of the slow path, with the thread's slot. False if it was not run:
+/// the thread is in there already, in the midst of which a signal came, or has no slot.
 #[cold]
 #[inline(never)]
 pub fn inside(recorder: &'static Recorder, record: impl FnOnce(&'static ThreadCells)) -> bool {

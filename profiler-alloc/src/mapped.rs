@@ -5,8 +5,8 @@
 //! munmap    unmapping: out of the table ──▶ the system ──▶ counted; put back if it refused
 //! mprotect  reserved address space becomes accessible, and the other way
 //! ```
-//! A range leaves the table before the system takes it away: from then on it may be given to another
-//! thread, which adds it anew.
+//! A range leaves the table before the system takes it away: from then on it may be given to
+//! another thread, which adds it anew.
 
 use core::sync::atomic::Ordering;
 

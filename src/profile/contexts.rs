@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use profiler_alloc_format as format;
 use profiler_alloc_format::contexts::{ENTRY_CLASSES, Shard, entry_quantile};
 
-use super::Counters;
+use super::counters::Counters;
 
 /// Number of a [`Context`] in [`Contexts::all`].
 pub type ContextId = usize;

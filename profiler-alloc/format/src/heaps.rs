@@ -9,8 +9,8 @@
 //!              └─── Frame::contexts(7) ── main ── serve      heap 2 while set 7 is in force
 //! ```
 //! So the totals of a heap are the sum over the stacks below its node. What these have at the peak
-//! is what they had at the peak of their own heap, whose number [`Heap::peak_epoch`] is. The header,
-//! the threads, the size histogram and the timeline tell of the main heap alone.
+//! is what they had at the peak of their own heap, whose number [`Heap::peak_epoch`] is. The
+//! header, the threads, the size histogram and the timeline tell of the main heap alone.
 
 use crate::records::{Field, record};
 

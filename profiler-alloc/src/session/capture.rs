@@ -7,7 +7,7 @@ use profiler_alloc_format::{Frame, ThreadCells};
 
 use super::clock::Clock;
 use super::file_contexts::FileContexts;
-use super::heaps::{self, FileHeaps};
+use super::file_heaps::{self, FileHeaps};
 use crate::counters::slot::{self, bump};
 use crate::ffi::memory;
 use crate::profile_file::store::Store;
@@ -44,7 +44,7 @@ pub enum Kind {
 /// What stands above the outermost frame of a stack.
 #[derive(Clone, Copy)]
 pub struct Above<'a> {
-    /// Contexts and heap, as [`heaps::root`] numbers them.
+    /// Contexts and heap, as [`file_heaps::root`] numbers them.
     pub root: u32,
     pub contexts: &'a FileContexts,
     pub heaps: &'a FileHeaps,
@@ -53,7 +53,7 @@ pub struct Above<'a> {
 impl Above<'_> {
     /// Outermost first.
     fn frames(&self, store: &Store) -> [Option<Frame>; 2] {
-        let (heap, contexts) = heaps::of_root(self.root);
+        let (heap, contexts) = file_heaps::of_root(self.root);
         [
             self.heaps.frame(store, heap),
             self.contexts.frame(store, contexts),
