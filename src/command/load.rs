@@ -23,8 +23,6 @@ use crate::system::terminal_columns;
 
 /// `--by heap` is `--heap all`, where the program names no contexts of that key.
 const HEAPS: &str = "heap";
-/// Other heaps are pointed at if their peak is this part of the main one's.
-const WORTH_SAYING: i64 = 100;
 
 /// Work shorter than this shows no progress.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -347,7 +345,7 @@ fn load_read(
     heap: &HeapChoice,
 ) -> anyhow::Result<Loaded> {
     let heaps = profile.select_heap(heap)?;
-    defects.extend(profile.defects_of_heaps(heap, WORTH_SAYING));
+    defects.extend(profile.defects_of_heaps(heap));
     profile.select_contexts(&lookup.contexts)?;
     let shown = lookup.contexts.iter().map(|context| Defect::OnlyContext {
         context: context.to_string(),

@@ -11,9 +11,6 @@ use crate::report::Live;
 use crate::source::{Places, Sources};
 use crate::symbolize::{self, Pattern, SymbolizeError, Symbolizer};
 
-/// Other heaps are pointed at if their peak is this part of the main one's.
-const WORTH_SAYING: i64 = 100;
-
 /// What to read, and how.
 #[derive(Clone, Debug)]
 pub struct FeedOptions {
@@ -75,7 +72,7 @@ impl Feed {
         }
         let heap = &self.options.heap;
         let is_there = profile.select_heap(heap);
-        defects.extend(profile.defects_of_heaps(heap, WORTH_SAYING));
+        defects.extend(profile.defects_of_heaps(heap));
         if let Err(error) = is_there {
             // The program may come to it yet.
             profile.stacks.clear();

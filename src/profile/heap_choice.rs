@@ -13,6 +13,8 @@ use crate::defect::Defect;
 
 /// The key of the contexts that tell heaps apart where all are asked for.
 const KEY: &str = "heap";
+/// A heap is worth a word if its peak is this part of the main one's.
+const WORTH: i64 = 100;
 
 /// Which heaps are looked at.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -81,9 +83,20 @@ impl Profile {
         }
     }
 
-    /// What is to be said beside figures of that choice; heaps whose peak is not one in `worth` of
-    /// the main one's are not pointed at.
-    pub fn defects_of_heaps(&self, choice: &HeapChoice, worth: i64) -> Vec<Defect> {
+    /// The heaps beside the main one that are worth a word, as their peak is a hundredth of the main
+    /// one's at least: names, and peaks in bytes, the highest first.
+    pub fn other_heaps(&self) -> Vec<(String, i64)> {
+        let is_worth =
+            |heap: &&Heap| heap.peak > 0 && heap.peak.saturating_mul(WORTH) >= self.peak();
+        let mut heaps: Vec<(String, i64)> = (self.heaps.iter().filter(is_worth))
+            .map(|heap| (heap.name.clone(), heap.peak))
+            .collect();
+        heaps.sort_by_key(|(_, peak)| std::cmp::Reverse(*peak));
+        heaps
+    }
+
+    /// What is to be said beside figures of that choice.
+    pub fn defects_of_heaps(&self, choice: &HeapChoice) -> Vec<Defect> {
         let mut defects = Vec::new();
         let names = || self.heaps.iter().map(|heap| heap.name.clone());
         match choice {
@@ -92,12 +105,7 @@ impl Profile {
                 heaps: [MAIN.to_owned()].into_iter().chain(names()).collect(),
             }),
             HeapChoice::Main => {
-                let is_worth =
-                    |heap: &&Heap| heap.peak > 0 && heap.peak.saturating_mul(worth) >= self.peak();
-                let mut heaps: Vec<(String, i64)> = (self.heaps.iter().filter(is_worth))
-                    .map(|heap| (heap.name.clone(), heap.peak))
-                    .collect();
-                heaps.sort_by_key(|(_, peak)| std::cmp::Reverse(*peak));
+                let heaps = self.other_heaps();
                 if !heaps.is_empty() {
                     defects.push(Defect::OtherHeaps { heaps });
                 }

@@ -25,6 +25,8 @@ use crate::unwinder::registers::Registers;
 thread_locals! {
     /// [`Block::key`] of the thread's latest sample in these heaps; 0 if that was a reallocation.
     static LAST_IN_HEAPS: Cell<u64> = const { Cell::new(0) };
+    /// The root of that sample's stack.
+    static LAST_ROOT: Cell<u32> = const { Cell::new(0) };
 }
 
 impl Recorder {
@@ -137,7 +139,7 @@ impl Recorder {
             let allocating =
                 self.sample_heap_alloc(cells, stack, (heap, home), (address, size), false);
             self.note_time(allocating);
-            self.enter_heap(cells, home, stack, before);
+            self.enter_heap(cells, (heap, home), stack, before);
             ((), walked)
         });
         self.note_heap_peak(home, in_use);
@@ -157,7 +159,7 @@ impl Recorder {
         self.timed_of_heap(cells, home, || {
             let (stack, walked) = self.heap_stack(cells, Kind::HeapFree, at, heap);
             self.attribute_heap_free(home, stack, block, size, false);
-            self.enter_heap(cells, home, stack, before);
+            self.enter_heap(cells, (heap, home), stack, before);
             ((), walked)
         });
     }
@@ -184,7 +186,7 @@ impl Recorder {
                 let allocating = self.sample_heap_alloc(cells, stack, (heap, home), block, true);
                 self.note_time(allocating);
             }
-            self.enter_heap(cells, home, stack, before);
+            self.enter_heap(cells, (heap, home), stack, before);
             ((), walked)
         });
         self.note_heap_peak(home, in_use);
@@ -294,7 +296,7 @@ impl Recorder {
     pub(super) fn enter_heap(
         &self,
         cells: &ThreadCells,
-        home: &HeapCells,
+        (heap, home): (Id, &HeapCells),
         at: StackRef,
         before: i64,
     ) {
@@ -302,11 +304,19 @@ impl Recorder {
         if left == at.node {
             return;
         }
-        let in_use = match self.heap_of(left) {
-            Some(other) if !core::ptr::eq(other, home) => held(other),
-            _ => before,
-        };
-        ways_out::leave_contexts(self.store, left, at.node, in_use);
+        let root = file_heaps::root(heap);
+        let last_root = LAST_ROOT.try_with(|last| last.replace(root));
+        if left == 0 {
+            // The thread comes from nowhere.
+        } else if last_root == Ok(root) {
+            ways_out::leave(self.store, left, at.node, before);
+        } else {
+            let in_use = match self.heap_of(left) {
+                Some(other) if !core::ptr::eq(other, home) => held(other),
+                _ => before,
+            };
+            ways_out::leave_contexts(self.store, left, at.node, in_use);
+        }
         cells.last_heaps_node.store(at.node, Ordering::Relaxed);
     }
 

@@ -80,7 +80,7 @@ impl Recorder {
                 self.stack_cells(stack),
                 self.freed_weight(home, taken),
             );
-            self.enter_heap(cells, home, stack, before);
+            self.enter_heap(cells, (MAPPED, home), stack, before);
             ((), walked)
         });
     }
@@ -120,7 +120,7 @@ impl Recorder {
                 }
                 self.note_time(totals);
             }
-            self.enter_heap(cells, home, stack, before);
+            self.enter_heap(cells, (MAPPED, home), stack, before);
             ((), walked)
         });
         self.note_heap_peak(home, in_use);
