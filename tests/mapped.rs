@@ -265,6 +265,34 @@ fn arenas_of_python_are_seen() {
     assert!(summary.contains("  mapped"), "{summary}");
 }
 
+/// A malloc that maps by the functions that programs call is loaded behind the library: what it maps
+/// is malloc's, and is not counted twice.
+#[test]
+fn what_another_malloc_maps_is_not_the_programs() {
+    let place = Place::new();
+    let program = place.build("cc", "maps.c");
+    let library = place.path("map_malloc.so");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/any/map_malloc.c");
+    let built = Command::new("cc")
+        .args(["-O1", "-fno-builtin", "-shared", "-fPIC", "-o"])
+        .args([&library, Path::new(source)])
+        .status();
+    assert!(built.unwrap().success());
+    let output = Command::new(built::MEMPROF)
+        .args(["run", "--sample", "all", "--"])
+        .arg(&program)
+        .current_dir(place.0.path())
+        .env("XDG_CACHE_HOME", place.path("cache"))
+        .env("LD_PRELOAD", &library)
+        .output()
+        .unwrap();
+    let said = built::text(&output.stderr);
+    assert_eq!(built::text(&output.stdout), "86\n", "{said}");
+    let profile = place.profile();
+    assert_eq!(profile.heaps, [], "{said}");
+    assert!(profile.counters().allocs >= 5);
+}
+
 /// A library of musl's, too, and its `brk` that gives nothing.
 #[test]
 fn a_program_of_musl_maps_too() {

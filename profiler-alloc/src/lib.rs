@@ -80,7 +80,7 @@ pub use stats_alloc::Stats;
 pub mod preload {
     pub use crate::allocator::NOTE_NAME;
     pub use crate::mapped::{
-        Remapping, Unmapping, mapped, protected, remapping, reserved, unmapping,
+        Remapping, Unmapping, forget, mapped, protected, remapping, reserved, unmapping,
     };
     pub use crate::slow_path::start_preloaded as start;
 }

@@ -161,6 +161,15 @@ impl Home {
     }
 }
 
+/// Mappings are not told from now on: what was told so far is forgotten. To be called before a
+/// recording begins.
+pub fn forget() {
+    if let Ok(mut table) = MAPPINGS.open(0) {
+        table.clear();
+    }
+    counts::forget(MAPPED);
+}
+
 /// The program has mapped `len` bytes at `start`, which it can read or write.
 #[inline(never)]
 pub fn mapped(start: usize, len: usize) {

@@ -9,9 +9,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use libc::{
-    MAP_ANONYMOUS, MAP_FAILED, MAP_FIXED, MREMAP_DONTUNMAP, PROT_NONE, off_t,
-};
+use libc::{MAP_ANONYMOUS, MAP_FAILED, MAP_FIXED, MREMAP_DONTUNMAP, PROT_NONE, off_t};
 use profiler_alloc::preload;
 
 use crate::below;
@@ -22,6 +20,9 @@ static ARE_TOLD: AtomicBool = AtomicBool::new(true);
 /// From now on mappings are told to the recorder, or not.
 pub fn are_told(are_told: bool) {
     ARE_TOLD.store(are_told, Ordering::Relaxed);
+    if !are_told {
+        preload::forget();
+    }
 }
 
 #[inline]
@@ -109,8 +110,8 @@ pub unsafe extern "C" fn mmap64(
 /// As C's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn munmap(start: *mut c_void, len: usize) -> c_int {
-    let unmapping = (is_on() && is_at_page(start))
-        .then(|| preload::unmapping(start.addr(), pages(len)));
+    let unmapping =
+        (is_on() && is_at_page(start)).then(|| preload::unmapping(start.addr(), pages(len)));
     // SAFETY: as for mmap.
     let answer = unsafe {
         match below::MUNMAP.get::<below::Munmap>() {

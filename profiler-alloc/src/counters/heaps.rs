@@ -73,6 +73,14 @@ pub fn in_use(heap: Id) -> i64 {
         .map_or(0, |in_use| in_use.load(Ordering::Relaxed))
 }
 
+/// Nothing is in use in a heap of which no more is told.
+#[cfg(feature = "preload")]
+pub fn forget(heap: Id) {
+    if let Some(in_use) = IN_USE.get(heap as usize) {
+        in_use.store(0, Ordering::Relaxed);
+    }
+}
+
 /// The heaps that have something in use.
 pub fn in_use_now() -> impl Iterator<Item = Id> {
     (1..IDS as Id).filter(|&heap| in_use(heap) != 0)

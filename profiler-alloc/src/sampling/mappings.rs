@@ -228,6 +228,11 @@ impl Open<'_> {
         true
     }
 
+    /// Nothing is mapped.
+    pub fn clear(&mut self) {
+        self.count = 0;
+    }
+
     fn forget_samples_of_others(&mut self, generation: u64) {
         let known = &self.mappings.generation;
         if known.load(Ordering::Relaxed) == generation {
