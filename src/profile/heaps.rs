@@ -126,24 +126,22 @@ pub(super) fn take_out(main: &mut Part, heap_of: &[usize], count: usize) -> (Vec
     let mut damaged = 0;
     // Where each node is now: its number in its heap's own part.
     let mut places: Vec<NodeId> = Vec::with_capacity(main.nodes.len());
-    for (node, &heap) in main.nodes.iter().zip(heap_of) {
-        let is_root = node.parent == 0
-            && node
-                .frame
-                .is_none_or(|frame| frame.module() == HEAPS_MODULE && heap != 0)
-            && (heap != 0 || places.is_empty());
-        let Some(part) = parts.get_mut(heap) else {
-            damaged += u64::from(is_root);
-            places.push(0);
-            continue;
+    for (number, (node, &heap)) in main.nodes.iter().zip(heap_of).enumerate() {
+        // The root of the trie is in each part already, and a heap's own node is that part's root.
+        let names_heap = node.parent == 0 && heap != 0;
+        let place = match parts.get_mut(heap) {
+            Some(part) if number > 0 && !names_heap => {
+                let parent = places[node.parent as usize];
+                part.nodes.push(Node { parent, ..*node });
+                part.nodes.len() as NodeId - 1
+            }
+            Some(_) => 0,
+            None => {
+                damaged += u64::from(names_heap);
+                0
+            }
         };
-        if is_root {
-            places.push(0);
-            continue;
-        }
-        places.push(part.nodes.len() as NodeId);
-        let parent = places[node.parent as usize];
-        part.nodes.push(Node { parent, ..*node });
+        places.push(place);
     }
     for stack in &main.stacks {
         let heap = heap_of[stack.node as usize];

@@ -10,6 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use profiler_alloc_format as format;
+use profiler_alloc_format::heaps::MAX_NAME_LEN;
 use profiler_alloc_format::{
     CHUNK_LEN, DIRECTORY_AT, HEADER_LEN, Header, MAGIC, MAX_CHUNKS, SIZE_CLASSES, SIZES_AT,
     SizeClass, Table, VERSION,
@@ -27,6 +28,7 @@ use crate::system;
 fn most_bytes(table: Table) -> u64 {
     match table {
         Table::Sources => super::sources::MOST_BYTES,
+        Table::Heaps => CHUNK_LEN as u64,
         Table::Threads | Table::Modules | Table::Strings | Table::Timeline => 4 << 20,
         _ => 24 << 20,
     }
@@ -390,7 +392,9 @@ impl<R: Read + Seek> Reader<'_, R> {
         for (record, mut part) in records.iter().zip(parts).skip(1) {
             let nowhere = part.take_contexts_out(set_count);
             self.report_contexts(nowhere);
-            let name = text(strings, record.name_at, record.name_len);
+            // No recorder writes longer ones, and many records may claim the same long text.
+            let len = record.name_len.min(MAX_NAME_LEN as u32);
+            let name = text(strings, record.name_at, len);
             damaged += u64::from(record.name_len != 0 && name.is_empty());
             found.extend(Heap::of(record, name, part).filter(|heap| !heap.name.is_empty()));
         }
