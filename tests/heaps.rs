@@ -90,8 +90,8 @@ fn sum(profile: &Profile) -> Totals {
     sum
 }
 
-/// Bytes of the main heap that the calling thread has allocated, exactly: the harness has threads of
-/// its own, which allocate meanwhile.
+/// Bytes of the main heap that the calling thread has allocated, exactly: the harness has threads
+/// of its own, which allocate meanwhile.
 fn own_bytes(profile: &Profile) -> u64 {
     let thread = std::thread::current();
     let name = thread.name().unwrap().get(..15).unwrap();

@@ -265,8 +265,8 @@ fn arenas_of_python_are_seen() {
     assert!(summary.contains("  mapped"), "{summary}");
 }
 
-/// A malloc that maps by the functions that programs call is loaded behind the library: what it maps
-/// is malloc's, and is not counted twice.
+/// A malloc that maps by the functions that programs call is loaded behind the library: what it
+/// maps is malloc's, and is not counted twice.
 #[test]
 fn what_another_malloc_maps_is_not_the_programs() {
     let place = Place::new();

@@ -16,7 +16,7 @@ use crate::counters::heaps as counts;
 use crate::counters::heaps::MAPPED;
 use crate::counters::slot::{self, Operation};
 use crate::heaps::{count_loss, home, inside};
-use crate::sampling::mappings::{MAPPINGS, Open, Range, Refused, Which};
+use crate::sampling::mappings::{MAPPINGS, OpenMappings, Range, Refused, Which};
 use crate::session::Recorder;
 use crate::session::mapped::Taken;
 use crate::session::threads;
@@ -46,7 +46,7 @@ impl Home {
         }
     }
 
-    fn table(self) -> Result<Open<'static>, Refused> {
+    fn table(self) -> Result<OpenMappings<'static>, Refused> {
         MAPPINGS.open(self.recorder.map_or(0, |recorder| recorder.generation))
     }
 
@@ -57,7 +57,10 @@ impl Home {
     }
 
     /// Changes the table, and counts the loss if it cannot be had.
-    fn with<T>(self, change: impl FnOnce(&mut Open<'_>) -> Result<T, Refused>) -> Option<T> {
+    fn with<T>(
+        self,
+        change: impl FnOnce(&mut OpenMappings<'_>) -> Result<T, Refused>,
+    ) -> Option<T> {
         let changed = self.table().and_then(|mut table| change(&mut table));
         changed.inspect_err(|_| self.lose()).ok()
     }

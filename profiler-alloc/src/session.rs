@@ -188,8 +188,8 @@ impl Recorder {
         })
     }
 
-    /// Records every module that is loaded now, and what other heaps have in use. To be called once,
-    /// before the recorder is active.
+    /// Records every module that is loaded now, and what other heaps have in use. To be called
+    /// once, before the recorder is active.
     pub fn note_beginning(&self) {
         self.capture.note_modules(self.store);
         self.note_heaps();

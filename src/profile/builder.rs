@@ -139,8 +139,8 @@ impl Builder {
         Frame::contexts(self.context_sets.len() as u32 - 1)
     }
 
-    /// Adds a heap that has allocated `bytes` in one block, and keeps them; gives the outermost frame
-    /// of its stacks.
+    /// Adds a heap that has allocated `bytes` in one block, and keeps them; gives the outermost
+    /// frame of its stacks.
     pub fn heap(&mut self, name: &str, bytes: u64) -> Frame {
         self.heaps.push(Heap {
             name_at: self.strings.len() as u32,

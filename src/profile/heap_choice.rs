@@ -83,8 +83,8 @@ impl Profile {
         }
     }
 
-    /// The heaps beside the main one that are worth a word, as their peak is a hundredth of the main
-    /// one's at least: names, and peaks in bytes, the highest first.
+    /// The heaps beside the main one that are worth a word, as their peak is a hundredth of the
+    /// main one's at least: names, and peaks in bytes, the highest first.
     pub fn other_heaps(&self) -> Vec<(String, i64)> {
         let is_worth =
             |heap: &&Heap| heap.peak > 0 && heap.peak.saturating_mul(WORTH) >= self.peak();

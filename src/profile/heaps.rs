@@ -119,8 +119,8 @@ pub(super) fn of_nodes(nodes: &[Node]) -> Vec<usize> {
     heaps
 }
 
-/// Takes the stacks of other heaps than the main one out of `main`: gives a part for each of `count`
-/// heaps, and how many nodes name a heap that is not there.
+/// Takes the stacks of other heaps than the main one out of `main`: gives a part for each of
+/// `count` heaps, and how many nodes name a heap that is not there.
 pub(super) fn take_out(main: &mut Part, heap_of: &[usize], count: usize) -> (Vec<Part>, u64) {
     let mut parts = vec![Part::empty(); count.max(1)];
     let mut damaged = 0;

@@ -34,8 +34,8 @@ impl Node {
 pub struct Stack {
     /// Its innermost frame.
     pub node: NodeId,
-    /// Number of the contexts in force, in [`Contexts::sets`](super::Contexts::sets). Stacks of the same frames and of
-    /// other contexts have the same node.
+    /// Number of the contexts in force, in [`Contexts::sets`](super::Contexts::sets). Stacks of the
+    /// same frames and of other contexts have the same node.
     pub contexts: usize,
     /// What was allocated, freed and kept with this call stack.
     pub totals: Totals,

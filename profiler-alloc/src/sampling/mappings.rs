@@ -1,7 +1,7 @@
 //! What the program has mapped, by address: whole ranges, which may be taken away in parts.
 //!
-//! A short table, ordered by address, the highest first: the system gives lower and lower ones, so a
-//! new mapping mostly comes last. One thread at a time changes it; whoever comes meanwhile tries
+//! A short table, ordered by address, the highest first: the system gives lower and lower ones, so
+//! a new mapping mostly comes last. One thread at a time changes it; whoever comes meanwhile tries
 //! again for some microseconds and then gives up, so that neither a signal handler nor a forked
 //! child waits for a thread that does not run. Who gives up says so: it is counted.
 //!
@@ -109,13 +109,13 @@ impl Mappings {
     }
 
     /// The table, if it can be had soon, with the samples of the recording `generation` alone.
-    pub fn open(&self, generation: u64) -> Result<Open<'_>, Refused> {
+    pub fn open(&self, generation: u64) -> Result<OpenMappings<'_>, Refused> {
         let words = self.words.open().ok_or(Refused::Full)?;
         for _ in 0..TRIES {
             let is_free = !self.is_taken.load(Ordering::Relaxed)
                 && !self.is_taken.swap(true, Ordering::Acquire);
             if is_free {
-                let mut open = Open {
+                let mut open = OpenMappings {
                     mappings: self,
                     words,
                     count: self.count.load(Ordering::Relaxed),
@@ -141,20 +141,20 @@ impl Mappings {
 }
 
 /// The table, in the hands of one thread until dropped.
-pub struct Open<'a> {
+pub struct OpenMappings<'a> {
     mappings: &'a Mappings,
     words: &'a [AtomicU64],
     count: usize,
 }
 
-impl Drop for Open<'_> {
+impl Drop for OpenMappings<'_> {
     fn drop(&mut self) {
         self.mappings.count.store(self.count, Ordering::Relaxed);
         self.mappings.is_taken.store(false, Ordering::Release);
     }
 }
 
-impl Open<'_> {
+impl OpenMappings<'_> {
     /// Adds a range, of which nothing is in the table.
     pub fn add(&mut self, range: Range) -> Result<(), Refused> {
         if range.start >= range.end {

@@ -293,7 +293,8 @@ impl Recorder {
             .fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The calling thread's stack from `at` outwards, below `root`, and the number of frames walked.
+    /// The calling thread's stack from `at` outwards, below `root`, and the number of frames
+    /// walked.
     #[inline(never)]
     pub(super) fn stack(
         &self,

@@ -73,8 +73,9 @@ impl Stacks {
         }
     }
 
-    /// The stack of a table walk, made if it is new. [`StackRef::OTHER`] if a table is full. `roots`
-    /// gives what stands above the outermost frame, outermost first; the fingerprint knows of it.
+    /// The stack of a table walk, made if it is new. [`StackRef::OTHER`] if a table is full.
+    /// `roots` gives what stands above the outermost frame, outermost first; the fingerprint knows
+    /// of it.
     pub fn intern(
         &self,
         store: &Store,
