@@ -155,8 +155,8 @@ impl Profile {
         }
     }
 
-    /// Exact totals of the process, or of the heap that was chosen: those of the end if the recording ended in order, else the sum
-    /// over its threads.
+    /// Exact totals of the process, or of the heap that was chosen: those of the end if the
+    /// recording ended in order, else the sum over its threads.
     pub fn counters(&self) -> Counters {
         if let Some((_, counters)) = &self.of_heap {
             return *counters;

@@ -194,7 +194,8 @@ fn threads_and_signal_handlers_map_at_once() {
             heap.in_use().unsigned_abs() <= lost * 2 * PAGE as u64,
             "{heap:?}"
         );
-        assert!(lost < 200, "{lost} of 40,000 lost");
+        // Only a handler that has interrupted the very thread which is at the table loses.
+        assert!(lost < 100, "{lost} of 60,000 lost");
         assert!(
             heap.counters.allocs >= 20_000 - lost,
             "{}",

@@ -18,7 +18,7 @@ use crate::counters::slot::{self, Operation};
 use crate::heaps::{count_loss, home, inside};
 use crate::sampling::mappings::{MAPPINGS, OpenMappings, Range, Refused, Which};
 use crate::session::Recorder;
-use crate::session::mapped::Taken;
+use crate::session::mapped::Unmapped;
 use crate::session::threads;
 use crate::unwinder::registers::Registers;
 
@@ -71,8 +71,8 @@ impl Home {
         self.count_taken(at, &taken);
     }
 
-    fn take_all(self, start: usize, end: usize, which: Which) -> Taken {
-        let mut taken = Taken::NOTHING;
+    fn take_all(self, start: usize, end: usize, which: Which) -> Unmapped {
+        let mut taken = Unmapped::NOTHING;
         while let Some(Some(part)) = self.with(|table| table.take(start, end, which)) {
             self.take(part, &mut taken);
         }
@@ -80,7 +80,7 @@ impl Home {
     }
 
     /// A part is out of the table.
-    fn take(self, part: Range, taken: &mut Taken) {
+    fn take(self, part: Range, taken: &mut Unmapped) {
         if part.is_reserved() {
             return;
         }
@@ -90,7 +90,7 @@ impl Home {
         }
     }
 
-    fn count_taken(self, at: Registers, taken: &Taken) {
+    fn count_taken(self, at: Registers, taken: &Unmapped) {
         if taken.bytes == 0 {
             return;
         }
@@ -109,7 +109,7 @@ impl Home {
 
     /// Adds an accessible range, counts it, and samples it if that is due. `taken` is what it was
     /// before, if it was moved or resized.
-    fn add(self, at: Registers, start: usize, len: usize, taken: Option<&Taken>) {
+    fn add(self, at: Registers, start: usize, len: usize, taken: Option<&Unmapped>) {
         if self
             .with(|table| table.add(Range::accessible(start, len)))
             .is_none()
@@ -207,7 +207,7 @@ pub fn protected(start: usize, len: usize, is_accessible: bool) {
         if is_accessible {
             home.add(at, part.start, len, None);
         } else {
-            let mut taken = Taken::NOTHING;
+            let mut taken = Unmapped::NOTHING;
             home.take(part, &mut taken);
             home.reserve(part.start, len);
             home.count_taken(at, &taken);
@@ -219,14 +219,14 @@ pub fn protected(start: usize, len: usize, is_accessible: bool) {
 struct Waiting {
     parts: [Option<Range>; MOST],
     /// Of those that are more.
-    taken: Taken,
+    taken: Unmapped,
 }
 
 impl Waiting {
     fn new(home: Home, start: usize, end: usize) -> Waiting {
         let mut waiting = Waiting {
             parts: [None; MOST],
-            taken: Taken::NOTHING,
+            taken: Unmapped::NOTHING,
         };
         for place in &mut waiting.parts {
             let part = home
@@ -246,7 +246,7 @@ impl Waiting {
     }
 
     /// The system has taken them away.
-    fn all_taken(&self, home: Home) -> Taken {
+    fn all_taken(&self, home: Home) -> Unmapped {
         let mut taken = self.taken;
         self.parts().for_each(|part| home.take(part, &mut taken));
         taken

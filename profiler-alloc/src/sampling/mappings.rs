@@ -1,9 +1,10 @@
 //! What the program has mapped, by address: whole ranges, which may be taken away in parts.
 //!
 //! A short table, ordered by address, the highest first: the system gives lower and lower ones, so
-//! a new mapping mostly comes last. One thread at a time changes it; whoever comes meanwhile tries
-//! again for some microseconds and then gives up, so that neither a signal handler nor a forked
-//! child waits for a thread that does not run. Who gives up says so: it is counted.
+//! a new mapping mostly comes last. One thread at a time changes it, for less
+//! than a microsecond mostly; whoever comes meanwhile lets others run a hundred times at most, and
+//! then gives up. A signal's handler that has interrupted the thread which is at it gives up at
+//! once: nobody ever waits for who cannot run. Who gives up says so: it is counted.
 //!
 //! ```text
 //! 0x7f40_0000 ─ 0x7f50_0000   sampled: 1 MiB of stack 17
@@ -13,7 +14,10 @@
 //! A sampled mapping stands for so many bytes for each of its own, so each part that is taken away
 //! takes its share along.
 
-use crate::lockfree::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use core::cell::Cell;
+
+use crate::ffi::thread_local::thread_locals;
+use crate::lockfree::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::lockfree::lazy_slice::LazySlice;
 use crate::sampling::block::Block;
 
@@ -21,8 +25,9 @@ use crate::sampling::block::Block;
 const MOST: usize = 1 << 15;
 /// Words of one: start, end, and what is known of it.
 const WORDS: usize = 3;
-/// Times that the table is tried to be had, some 20 microseconds in all.
-const TRIES: usize = 2_000;
+/// Times that the table is tried to be had before other threads are let run, and after.
+const TRIES: usize = 200;
+const YIELDS: usize = 100;
 
 /// The word of a mapping that is not sampled.
 const UNSAMPLED: u64 = 0;
@@ -90,8 +95,20 @@ impl Range {
     }
 }
 
+thread_locals! {
+    /// Its address tells threads apart.
+    static WHO: Cell<u8> = const { Cell::new(0) };
+}
+
+/// The calling thread; never 0.
+fn me() -> usize {
+    WHO.try_with(|who| core::ptr::from_ref(who).addr())
+        .unwrap_or(1)
+}
+
 pub struct Mappings {
-    is_taken: AtomicBool,
+    /// The thread that is at it; 0 if none is.
+    holder: AtomicUsize,
     count: AtomicUsize,
     /// Of the recording that samples are of.
     generation: AtomicU64,
@@ -101,7 +118,7 @@ pub struct Mappings {
 impl Mappings {
     pub const fn new() -> Mappings {
         Mappings {
-            is_taken: AtomicBool::new(false),
+            holder: AtomicUsize::new(0),
             count: AtomicUsize::new(0),
             generation: AtomicU64::new(0),
             words: LazySlice::new(MOST * WORDS),
@@ -111,10 +128,17 @@ impl Mappings {
     /// The table, if it can be had soon, with the samples of the recording `generation` alone.
     pub fn open(&self, generation: u64) -> Result<OpenMappings<'_>, Refused> {
         let words = self.words.open().ok_or(Refused::Full)?;
-        for _ in 0..TRIES {
-            let is_free = !self.is_taken.load(Ordering::Relaxed)
-                && !self.is_taken.swap(true, Ordering::Acquire);
-            if is_free {
+        let me = me();
+        for times in 0..TRIES + YIELDS {
+            let holder = self.holder.load(Ordering::Relaxed);
+            if holder == me {
+                return Err(Refused::Busy);
+            }
+            let is_had = holder == 0
+                && (self.holder)
+                    .compare_exchange(0, me, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok();
+            if is_had {
                 let mut open = OpenMappings {
                     mappings: self,
                     words,
@@ -123,7 +147,10 @@ impl Mappings {
                 open.forget_samples_of_others(generation);
                 return Ok(open);
             }
-            core::hint::spin_loop();
+            match times < TRIES {
+                true => core::hint::spin_loop(),
+                false => std::thread::yield_now(),
+            }
         }
         Err(Refused::Busy)
     }
@@ -131,12 +158,12 @@ impl Mappings {
     /// In a forked child, in its only thread: what a thread of the parent was at is not known, so
     /// nothing is. True if there was one.
     pub fn is_lost_by_fork(&self) -> bool {
-        let was_taken = self.is_taken.load(Ordering::Relaxed);
-        if was_taken {
+        let is_lost = self.holder.load(Ordering::Relaxed) != 0;
+        if is_lost {
             self.count.store(0, Ordering::Relaxed);
-            self.is_taken.store(false, Ordering::Release);
+            self.holder.store(0, Ordering::Release);
         }
-        was_taken
+        is_lost
     }
 }
 
@@ -150,7 +177,7 @@ pub struct OpenMappings<'a> {
 impl Drop for OpenMappings<'_> {
     fn drop(&mut self) {
         self.mappings.count.store(self.count, Ordering::Relaxed);
-        self.mappings.is_taken.store(false, Ordering::Release);
+        self.mappings.holder.store(0, Ordering::Release);
     }
 }
 
@@ -426,7 +453,12 @@ mod tests {
     fn nobody_waits_and_nothing_grows_beyond_its_bound() {
         let mappings = Mappings::new();
         let open = mappings.open(0).unwrap();
-        assert_eq!(mappings.open(0).err(), Some(Refused::Busy));
+        let busy = || mappings.open(0).err() == Some(Refused::Busy);
+        assert!(busy(), "in the midst of it");
+        assert!(std::thread::scope(|scope| scope
+            .spawn(busy)
+            .join()
+            .unwrap()));
         drop(open);
         let mut open = mappings.open(0).unwrap();
         for number in (0..MOST).rev() {

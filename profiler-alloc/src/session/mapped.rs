@@ -14,7 +14,7 @@ use crate::unwinder::registers::Registers;
 
 /// What was taken away by one call.
 #[derive(Clone, Copy)]
-pub struct Taken {
+pub struct Unmapped {
     /// All that was accessible. *Bytes.*
     pub bytes: u64,
     /// What is known to be sampled of it stood for so much.
@@ -23,8 +23,8 @@ pub struct Taken {
     unknown: u64,
 }
 
-impl Taken {
-    pub const NOTHING: Taken = Taken {
+impl Unmapped {
+    pub const NOTHING: Unmapped = Unmapped {
         bytes: 0,
         weight: Weight::NOTHING,
         unknown: 0,
@@ -41,7 +41,7 @@ pub(super) fn be_child() {
 
 impl Recorder {
     /// A part of a mapping is about to be taken away: takes it off what its stack has live.
-    pub fn take_mapping(&self, home: &HeapCells, part: Range, taken: &mut Taken) {
+    pub fn take_mapping(&self, home: &HeapCells, part: Range, taken: &mut Unmapped) {
         taken.bytes = taken.bytes.saturating_add(part.len());
         let Some(sample) = part.sample() else {
             taken.unknown = taken.unknown.saturating_add(part.len());
@@ -57,7 +57,7 @@ impl Recorder {
     }
 
     /// Whether the stack that took so much away is to be found.
-    pub fn is_taking_attributed(&self, home: &HeapCells, taken: &Taken) -> bool {
+    pub fn is_taking_attributed(&self, home: &HeapCells, taken: &Unmapped) -> bool {
         taken.weight.count != 0
             || taken.weight.bytes != 0
             || (taken.unknown != 0 && self.attributes_unknown_of_heap(home))
@@ -69,7 +69,7 @@ impl Recorder {
         cells: &ThreadCells,
         at: Registers,
         home: &HeapCells,
-        taken: &Taken,
+        taken: &Unmapped,
         in_use: i64,
     ) {
         let before = in_use.saturating_add(taken.bytes as i64);
@@ -93,7 +93,7 @@ impl Recorder {
         at: Registers,
         home: &HeapCells,
         (len, is_due): (u64, bool),
-        taken: Option<&Taken>,
+        taken: Option<&Unmapped>,
         in_use: i64,
     ) -> Option<Block> {
         let kind = match taken {
@@ -146,7 +146,7 @@ impl Recorder {
         weights::part(sample.size(), interval, len)
     }
 
-    fn freed_weight(&self, home: &HeapCells, taken: &Taken) -> Weight {
+    fn freed_weight(&self, home: &HeapCells, taken: &Unmapped) -> Weight {
         let mut weight = taken.weight;
         if taken.unknown != 0 && self.attributes_unknown_of_heap(home) {
             let unknown = weights::weight(taken.unknown, 0);
