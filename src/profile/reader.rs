@@ -80,7 +80,10 @@ impl<R: Read + Seek> Reader<'_, R> {
         let shares = self.records(Table::Shares, |h| h.share_count)?;
         let lines = self.records(Table::Lines, |h| h.line_count)?;
         let functions = self.records(Table::Functions, |h| h.function_count)?;
+        // Stacks refer to peaks that were, nodes to heaps that are: what is missing is said once.
+        let known = self.defects.clone();
         let heaps_before = self.records(Table::Heaps, |h| h.heap_count)?;
+        self.defects = known;
         let threads = self.records(Table::Threads, |h| h.thread_count)?;
         let stacks = self.records(Table::Stacks, |h| h.stack_count)?;
         let further = self.records(Table::Further, |h| h.further_count)?;
