@@ -34,8 +34,11 @@ impl SummaryText {
         self.lines(summary, "Top lines: in use at the peak", Metric::Peak, out)?;
         self.lines(summary, "Top lines: allocated", Metric::Allocated, out)?;
         contexts(summary, out)?;
-        sizes(summary, out)?;
-        threads(summary, out)?;
+        // Of another heap than the main one, neither is known.
+        if !summary.threads.is_empty() {
+            sizes(summary, out)?;
+            threads(summary, out)?;
+        }
         heading("Recorder", out)?;
         sampling(&summary.sampling, &summary.losses, out)?;
         own_cost(summary, out)?;
