@@ -80,7 +80,7 @@ impl Heap {
 
     /// `None` of a record that is being made.
     pub(super) fn of(record: &format::Heap, name: String, part: Part) -> Option<Heap> {
-        (record.name_len != 0).then(|| Heap {
+        let heap = Heap {
             name,
             kind: match record.kind {
                 KIND_MAPPED => HeapKind::Mapped,
@@ -99,7 +99,8 @@ impl Heap {
             lost_frees: record.lost_frees,
             lost_mappings: record.lost_mappings,
             part,
-        })
+        };
+        Some(heap).filter(|_| record.name_len != 0)
     }
 }
 

@@ -20,6 +20,7 @@ use crate::ffi::thread_local::thread_locals;
 use crate::lockfree::atomic::{AtomicU64, AtomicUsize, Ordering};
 use crate::lockfree::lazy_slice::LazySlice;
 use crate::sampling::block::Block;
+use crate::sampling::weights::{self, Weight};
 
 /// Most mappings at a time; a system lets a process have 65,530 that it cannot join.
 const MOST: usize = 1 << 15;
@@ -92,6 +93,22 @@ impl Range {
     pub fn sample(&self) -> Option<Block> {
         let is_sampled = !matches!(self.word, UNSAMPLED | RESERVED);
         is_sampled.then(|| Block::of_words(0, self.word))
+    }
+}
+
+/// The weight of a part of `len` bytes of a block of `size` bytes that was sampled at `interval`.
+pub fn part(size: u64, interval: u64, len: u64) -> Weight {
+    let whole = weights::weight(size, interval);
+    if len >= size {
+        return whole;
+    }
+    let share = len as f64 / size as f64;
+    let of = |figure: u64| (figure as f64 * share).round() as u64;
+    Weight {
+        bytes: of(whole.bytes),
+        count: of(whole.count),
+        variance: whole.variance * share * share,
+        count_variance: whole.count_variance * share * share,
     }
 }
 
@@ -447,6 +464,17 @@ mod tests {
             .take(0, 12288, Which::All)
             .unwrap();
         assert_eq!(rest.and_then(|rest| rest.sample()), None);
+    }
+
+    #[test]
+    fn a_part_stands_for_its_share() {
+        for interval in [0, 1 << 20] {
+            let whole = weights::weight(1 << 20, interval);
+            let half = part(1 << 20, interval, 1 << 19);
+            assert_eq!(half.bytes, (whole.bytes as f64 / 2.0).round() as u64);
+            assert_eq!(part(1 << 20, interval, 1 << 20), whole);
+            assert_eq!(part(1 << 20, interval, 0).bytes, 0);
+        }
     }
 
     #[test]

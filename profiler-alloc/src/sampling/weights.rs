@@ -68,23 +68,6 @@ pub fn weight(size: u64, interval: u64) -> Weight {
     }
 }
 
-/// The weight of a part of `len` bytes of a block of `size` bytes that was sampled at `interval`.
-#[cfg(any(feature = "preload", test))]
-pub fn part(size: u64, interval: u64, len: u64) -> Weight {
-    let whole = weight(size, interval);
-    if len >= size {
-        return whole;
-    }
-    let share = len as f64 / size as f64;
-    let of = |figure: u64| (figure as f64 * share).round() as u64;
-    Weight {
-        bytes: of(whole.bytes),
-        count: of(whole.count),
-        variance: whole.variance * share * share,
-        count_variance: whole.count_variance * share * share,
-    }
-}
-
 /// The probability that a block of `size` bytes is sampled at `interval` (0 is exact).
 fn chance(size: u64, interval: u64) -> f64 {
     match interval {
@@ -144,17 +127,6 @@ mod tests {
         let weight = weight(1 << 30, 1 << 10);
         assert_eq!((weight.bytes, weight.count), (1 << 30, ONE));
         assert!(weight.variance < 1e-9);
-    }
-
-    #[test]
-    fn a_part_stands_for_its_share() {
-        for interval in [0, 1 << 20] {
-            let whole = weight(1 << 20, interval);
-            let half = part(1 << 20, interval, 1 << 19);
-            assert_eq!(half.bytes, (whole.bytes as f64 / 2.0).round() as u64);
-            assert_eq!(part(1 << 20, interval, 1 << 20), whole);
-            assert_eq!(part(1 << 20, interval, 0).bytes, 0);
-        }
     }
 
     #[test]

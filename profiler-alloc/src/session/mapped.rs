@@ -8,7 +8,7 @@ use super::Recorder;
 use super::capture::Kind;
 use crate::counters::heaps::{self, MAPPED};
 use crate::sampling::block::Block;
-use crate::sampling::mappings::{MAPPINGS, Range};
+use crate::sampling::mappings::{self, MAPPINGS, Range};
 use crate::sampling::weights::{self, Weight};
 use crate::unwinder::registers::Registers;
 
@@ -143,7 +143,7 @@ impl Recorder {
     fn weight_of_part(&self, sample: Block, len: u64) -> Weight {
         let asked_for = || self.store.header().interval.load(Ordering::Relaxed);
         let interval = sample.interval().unwrap_or_else(asked_for);
-        weights::part(sample.size(), interval, len)
+        mappings::part(sample.size(), interval, len)
     }
 
     fn freed_weight(&self, home: &HeapCells, taken: &Unmapped) -> Weight {
