@@ -36,6 +36,7 @@ const UNSAMPLED: u64 = 0;
 const RESERVED: u64 = u64::MAX;
 
 /// The table of the process.
+#[cfg(feature = "preload")]
 pub static MAPPINGS: Mappings = Mappings::new();
 
 /// A range of addresses, and what is known of it.
@@ -273,6 +274,7 @@ impl OpenMappings<'_> {
     }
 
     /// Nothing is mapped.
+    #[cfg(feature = "preload")]
     pub fn clear(&mut self) {
         self.count = 0;
     }
