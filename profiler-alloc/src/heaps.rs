@@ -148,7 +148,7 @@ impl Heap {
 #[inline(never)]
 fn allocated(heap: Id, address: usize, size: u64) {
     let Some((recorder, home)) = home(heap) else {
-        heaps::count(heap, heaps::private(heap), Operation::Alloc { size });
+        heaps::count_unrecorded(heap, Operation::Alloc { size });
         return;
     };
     let Some(in_use) = heaps::count(heap, home, Operation::Alloc { size }) else {
@@ -172,7 +172,7 @@ fn allocated(heap: Id, address: usize, size: u64) {
 #[inline(never)]
 fn freed(heap: Id, address: usize, size: u64) {
     let Some((recorder, home)) = home(heap) else {
-        heaps::count(heap, heaps::private(heap), Operation::Free { size });
+        heaps::count_unrecorded(heap, Operation::Free { size });
         return;
     };
     // Before anyone else can have the address.
@@ -200,7 +200,7 @@ fn reallocated(heap: Id, (old, new): (usize, usize), sizes: (u64, u64)) {
         new: sizes.1,
     };
     let Some((recorder, home)) = home(heap) else {
-        heaps::count(heap, heaps::private(heap), operation);
+        heaps::count_unrecorded(heap, operation);
         return;
     };
     let block = recorder.untrack_of_heap(heap, old);

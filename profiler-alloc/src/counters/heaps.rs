@@ -1,8 +1,8 @@
 //! The heaps beside the main one: their names, and exact counts of each.
 //!
 //! All threads count in the same words, so an operation here costs a few locked instructions. A
-//! recording has these words in its file, where a killed program leaves them; else they are kept in
-//! memory. What is in use stands apart, as it is the process's whoever records.
+//! recording has these words in its file, where a killed program leaves them. What is in use stands
+//! apart, as it is the process's whoever records.
 
 use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
@@ -30,7 +30,7 @@ const UNNAMED: &str = "(unnamed)";
 static NAMES: Texts = Texts::new(1 + MAX_HEAPS, MAX_NAME_LEN);
 /// *Bytes.*
 static IN_USE: [AtomicI64; IDS] = [const { AtomicI64::new(0) }; IDS];
-/// While nothing is recorded.
+/// What is lost while nothing is recorded: a recording that begins takes it over.
 static PRIVATE: [HeapCells; IDS] = [const { HeapCells::empty() }; IDS];
 
 /// The number of the heap of that name. Names that mean something else in the views are put into
@@ -86,50 +86,69 @@ pub fn in_use_now() -> impl Iterator<Item = Id> {
     (1..IDS as Id).filter(|&heap| in_use(heap) != 0)
 }
 
-/// Where a heap's operations are counted while nothing is recorded.
+/// Where what a heap loses is counted while nothing is recorded.
 #[inline]
 pub fn private(heap: Id) -> &'static HeapCells {
     &PRIVATE[heap as usize % IDS]
+}
+
+/// Counts an operation while nothing is recorded: only what is in use is kept then.
+#[inline]
+pub fn count_unrecorded(heap: Id, operation: Operation) {
+    if change_in_use(heap, operation).is_none() {
+        private(heap).lost_frees.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// Counts an operation in `cells`; gives what is in use afterwards, in bytes. `None`, and nothing
 /// is counted, if that would be less than nothing: what is freed was never said to be allocated.
 #[inline]
 pub fn count(heap: Id, cells: &HeapCells, operation: Operation) -> Option<i64> {
-    let in_use = IN_USE.get(heap as usize)?;
-    let (allocated, freed) = match operation {
-        Operation::Alloc { size } => (size, 0),
-        Operation::Free { size } => (0, size),
-        Operation::Realloc { old, new } => (new, old),
+    let Some(in_use) = change_in_use(heap, operation) else {
+        cells.lost_frees.fetch_add(1, Ordering::Relaxed);
+        return None;
     };
     let counter = match operation {
         Operation::Alloc { .. } => &cells.allocs,
         Operation::Free { .. } => &cells.frees,
         Operation::Realloc { .. } => &cells.reallocs,
     };
-    let (allocated, freed) = (fitting(allocated), fitting(freed));
-    let after = |before: i64| {
-        let rest = before.checked_sub(freed).filter(|&rest| rest >= 0);
-        rest.map(|rest| rest.saturating_add(allocated))
-    };
-    let now = match freed {
-        0 => (in_use.fetch_add(allocated, Ordering::Relaxed)).wrapping_add(allocated),
-        _ => match in_use.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after) {
-            Ok(before) => (before - freed).saturating_add(allocated),
-            Err(_) => {
-                cells.lost_frees.fetch_add(1, Ordering::Relaxed);
-                return None;
-            }
-        },
-    };
+    counter.fetch_add(1, Ordering::Relaxed);
+    let (allocated, freed) = bytes(operation);
     if allocated != 0 {
         add(&cells.alloc_bytes, allocated);
     }
     if freed != 0 {
         add(&cells.freed_bytes, freed);
     }
-    counter.fetch_add(1, Ordering::Relaxed);
-    Some(now)
+    Some(in_use)
+}
+
+#[inline]
+fn change_in_use(heap: Id, operation: Operation) -> Option<i64> {
+    let in_use = IN_USE.get(heap as usize)?;
+    let (allocated, freed) = bytes(operation);
+    if freed == 0 {
+        let before = in_use.fetch_add(allocated, Ordering::Relaxed);
+        return Some(before.wrapping_add(allocated));
+    }
+    let after = |before: i64| {
+        let rest = before.checked_sub(freed).filter(|&rest| rest >= 0);
+        rest.map(|rest| rest.saturating_add(allocated))
+    };
+    let changed = in_use.fetch_update(Ordering::Relaxed, Ordering::Relaxed, after);
+    changed.ok().and_then(after)
+}
+
+/// Allocated and freed by an operation.
+#[inline]
+fn bytes(operation: Operation) -> (i64, i64) {
+    let (allocated, freed) = match operation {
+        Operation::Alloc { size } => (size, 0),
+        Operation::Free { size } => (0, size),
+        Operation::Realloc { old, new } => (new, old),
+    };
+    (fitting(allocated), fitting(freed))
 }
 
 /// What is no size of a block is taken for the largest that is one.

@@ -77,6 +77,13 @@ fn add(store: &Store, cell: &AtomicU32, heap: Id) -> Option<u32> {
     record.kind.store(heaps::kind(heap), Ordering::Relaxed);
     record.base.store(in_use, Ordering::Relaxed);
     record.peak.store(in_use, Ordering::Relaxed);
+    let lost = heaps::private(heap);
+    for (cell, lost) in [
+        (&record.lost_frees, &lost.lost_frees),
+        (&record.lost_mappings, &lost.lost_mappings),
+    ] {
+        cell.store(lost.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
     // Epoch 0 is what fresh stacks carry.
     record.peak_epoch.store(1, Ordering::Relaxed);
     let number = number as u32;
