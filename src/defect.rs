@@ -60,6 +60,38 @@ pub enum Defect {
         /// The context.
         context: String,
     },
+    /// Only what was done in one heap is shown, as was asked for.
+    OnlyHeap {
+        /// The heap.
+        heap: String,
+    },
+    /// All heaps are shown, as was asked for.
+    AllHeaps {
+        /// Their names.
+        heaps: Vec<String>,
+    },
+    /// There is memory in other heaps than the one that is shown.
+    OtherHeaps {
+        /// Their names, and what each had in use at its peak, in bytes.
+        heaps: Vec<(String, i64)>,
+    },
+    /// Frees that a heap did not count, as more was freed than was in use.
+    HeapFreesLost {
+        /// The heap.
+        heap: String,
+        /// How many.
+        frees: u64,
+    },
+    /// Mappings that were not counted.
+    MappingsLost {
+        /// How many.
+        mappings: u64,
+    },
+    /// Records of heaps that lead nowhere.
+    HeapsDropped {
+        /// Number of records.
+        records: u64,
+    },
     /// Nothing is shown, as the program has named no such context so far.
     ContextNotThere {
         /// What it has.
@@ -220,6 +252,41 @@ impl fmt::Display for Defect {
                 f,
                 "lines, stacks and functions show only what was done in the context {context}; what is said of the whole \
                  process is not restricted"
+            ),
+            Defect::OnlyHeap { heap } => write!(
+                f,
+                "everything shown is of the heap {heap} alone, not of what malloc gives"
+            ),
+            Defect::AllHeaps { heaps } => write!(
+                f,
+                "the heaps {} are shown side by side; what is in use at the peak is so at the peak of each, and the peak \
+                 and the heap in use that are named are those of malloc",
+                heaps.join(", ")
+            ),
+            Defect::OtherHeaps { heaps } => {
+                f.write_str("not among these figures is what other heaps hold:")?;
+                for (number, (name, peak)) in heaps.iter().enumerate() {
+                    let comma = if number == 0 { "" } else { "," };
+                    write!(
+                        f,
+                        "{comma} {name} {} at its peak",
+                        ByteSize(peak.max(&0).unsigned_abs())
+                    )?;
+                }
+                f.write_str("; `--heap NAME` shows it")
+            }
+            Defect::HeapFreesLost { heap, frees } => write!(
+                f,
+                "{frees} frees in the heap {heap} were not counted: more was freed than was in use"
+            ),
+            Defect::MappingsLost { mappings } => write!(
+                f,
+                "{mappings} mappings were not counted, as too many were there or too much was done at once: the heap \
+                 mapped may be too high or too low by them"
+            ),
+            Defect::HeapsDropped { records } => write!(
+                f,
+                "{records} records of heaps are damaged; what was done in these is not shown"
             ),
             Defect::ContextNotThere { why } => write!(f, "no line is shown: {why}"),
             Defect::ContextsDropped { records } => write!(

@@ -4,9 +4,12 @@
 
 pub mod builder;
 mod contexts;
+mod counters;
 mod course;
 mod error;
 mod exact;
+mod heap_choice;
+mod heaps;
 mod loss;
 mod process;
 mod reader;
@@ -16,15 +19,19 @@ mod sources;
 mod tests;
 mod timeline;
 mod totals;
+mod trie;
 mod without_contexts;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 pub use contexts::{Context, ContextId, Contexts};
+pub use counters::Counters;
 pub use course::{Course, Taken};
 pub use error::ReadError;
 pub use exact::{ProfiledFunction, ProfiledLine};
+pub use heap_choice::{HeapChoice, UnknownHeap};
+pub use heaps::{Heap, HeapKind};
 pub use loss::Loss;
 pub use process::{Candidate, first_of_process, own_peak};
 pub use profiler_alloc_format::{Frame, Header, Point, SizeClass, UNKNOWN_MODULE};
@@ -35,6 +42,7 @@ pub use reader::{parse, read};
 pub use selection::{ContextError, ContextPattern};
 pub use sources::{SourceState, add_sources};
 pub use totals::{BlockCount, Totals};
+pub use trie::{Node, NodeId, Stack};
 
 /// Everything that a profile's file says, checked: every number that points into a table points to
 /// a record of it.
@@ -50,6 +58,10 @@ pub struct Profile {
     pub nodes: Vec<Node>,
     /// Totals of each distinct stack, and of each set of contexts that were in force for it.
     pub stacks: Vec<Stack>,
+    /// The heaps beside the main one, whose stacks these are not.
+    pub heaps: Vec<Heap>,
+    /// The name and the exact counts of the heap whose figures these have become.
+    pub of_heap: Option<(String, Counters)>,
     /// For whom the program worked, as it said; which of them were in force together.
     pub contexts: Contexts,
     /// Totals that belong to no stack: what no longer fitted, and what is damaged.
@@ -68,35 +80,6 @@ pub struct Profile {
     /// What the program's own source files held when the recording ended, by the path that the
     /// compiler wrote. Empty where `memprof run` did not add it.
     pub sources: HashMap<String, SourceState>,
-}
-
-/// Number of a [`Node`] in [`Profile::nodes`].
-pub type NodeId = u32;
-
-/// A frame and its caller's node.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Node {
-    /// The caller's node, below this one's own number. The root is its own parent.
-    pub parent: NodeId,
-    /// The frame. `None` for the root, for a node being made, and for a damaged one.
-    pub frame: Option<Frame>,
-    /// Heap in use in bytes after the line this frame stands on ran (the highest, if it ran more
-    /// than once).
-    pub heap_after: Option<i64>,
-}
-
-/// Totals of one distinct stack.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Stack {
-    /// Its innermost frame.
-    pub node: NodeId,
-    /// Number of the contexts in force, in [`Contexts::sets`]. Stacks of the same frames and of
-    /// other contexts have the same node.
-    pub contexts: usize,
-    /// What was allocated, freed and kept with this call stack.
-    pub totals: Totals,
-    /// When that was.
-    pub course: Course,
 }
 
 /// An executable or library.
@@ -143,31 +126,6 @@ pub struct Thread {
     pub table_walks: u64,
 }
 
-/// Exact counts, from counters and not from samples.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Counters {
-    /// Calls of `alloc` and `alloc_zeroed` that returned a block.
-    pub allocs: u64,
-    /// Calls of `dealloc`.
-    pub frees: u64,
-    /// Calls of `realloc` that succeeded.
-    pub reallocs: u64,
-    /// Bytes allocated, the new size of every realloc included.
-    pub alloc_bytes: u64,
-    /// Bytes freed, the old size of every realloc included.
-    pub freed_bytes: u64,
-}
-
-impl Counters {
-    fn add(&mut self, other: &Counters) {
-        self.allocs = self.allocs.saturating_add(other.allocs);
-        self.frees = self.frees.saturating_add(other.frees);
-        self.reallocs = self.reallocs.saturating_add(other.reallocs);
-        self.alloc_bytes = self.alloc_bytes.saturating_add(other.alloc_bytes);
-        self.freed_bytes = self.freed_bytes.saturating_add(other.freed_bytes);
-    }
-}
-
 /// How a recording stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum State {
@@ -199,9 +157,12 @@ impl Profile {
         }
     }
 
-    /// Exact totals of the process: those of the end if the recording ended in order, else the sum
-    /// over its threads.
+    /// Exact totals of the process, or of the heap that was chosen: those of the end if the
+    /// recording ended in order, else the sum over its threads.
     pub fn counters(&self) -> Counters {
+        if let Some((_, counters)) = &self.of_heap {
+            return *counters;
+        }
         if self.state() == State::Finished {
             let header = &self.header;
             return Counters {

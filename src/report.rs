@@ -57,7 +57,7 @@ pub use sort::Sort;
 pub use stacks::{
     FrameId, OUTSIDE, Split, StackFrame, StackModule, StackNode, StackNodeId, StackTotal, Stacks,
 };
-pub use summary::{OwnCost, SizeBar, Summary, ThreadRow, TopLine};
+pub use summary::{HeapRow, OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 
 pub use timeline::{CallSpan, OwnMemory, TimePoint, Timeline};
 pub use types::{Kind, Steps, TypeLine, TypeRow, Types};

@@ -402,15 +402,22 @@ fn the_library_needs_libc_alone() {
     exported.sort();
     let family = [
         "aligned_alloc",
+        "brk",
         "calloc",
         "free",
         "malloc",
         "malloc_usable_size",
         "memalign",
+        "mmap",
+        "mmap64",
+        "mprotect",
+        "mremap",
+        "munmap",
         "posix_memalign",
         "pvalloc",
         "realloc",
         "reallocarray",
+        "sbrk",
         "valloc",
     ];
     assert_eq!(exported, family);

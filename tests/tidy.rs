@@ -47,6 +47,14 @@ const RECORDER: Layers = &[
         "slow_path",
         &["ffi", "counters", "sampling", "unwinder", "session"],
     ),
+    (
+        "heaps",
+        &["ffi", "counters", "unwinder", "session", "slow_path"],
+    ),
+    (
+        "mapped",
+        &["counters", "sampling", "unwinder", "session", "heaps"],
+    ),
     ("recording", &["ffi", "counters", "profile_file", "session"]),
     (
         "allocator",

@@ -6,6 +6,7 @@
 pub mod births;
 pub mod course;
 pub mod heap;
+pub mod heaps;
 pub mod installed;
 pub mod open_scopes;
 pub mod own_work;

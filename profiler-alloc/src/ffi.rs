@@ -41,6 +41,9 @@ pub mod descriptor;
 #[cfg_attr(can_record, path = "ffi/linux/mapping.rs")]
 #[cfg_attr(not(can_record), path = "ffi/elsewhere/mapping.rs")]
 pub mod mapping;
+#[cfg(can_record)]
+#[path = "ffi/linux/own_calls.rs"]
+mod own_calls;
 #[cfg_attr(can_record, path = "ffi/linux/pages.rs")]
 #[cfg_attr(not(can_record), path = "ffi/elsewhere/pages.rs")]
 mod pages;

@@ -11,7 +11,10 @@ mod contexts;
 mod counters;
 mod ffi;
 mod hash;
+mod heaps;
 mod lockfree;
+#[cfg(all(can_record, feature = "preload"))]
+mod mapped;
 pub mod measure;
 mod profile_file;
 mod recording;
@@ -48,6 +51,7 @@ pub mod queries {
 
 pub use allocator::ProfilerAlloc;
 pub use counters::installed::is_installed;
+pub use heaps::Heap;
 /// The former name of [`measure`].
 #[doc(hidden)]
 pub use measure as wrappers;
@@ -75,5 +79,8 @@ pub use stats_alloc::Stats;
 #[doc(hidden)]
 pub mod preload {
     pub use crate::allocator::NOTE_NAME;
+    pub use crate::mapped::{
+        Remapping, Unmapping, forget, mapped, protected, remapping, reserved, unmapping,
+    };
     pub use crate::slow_path::start_preloaded as start;
 }

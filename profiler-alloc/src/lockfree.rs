@@ -9,3 +9,4 @@ pub mod index;
 pub mod lazy_slice;
 pub mod slot_pool;
 pub mod static_ref;
+pub mod texts;

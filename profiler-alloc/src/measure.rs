@@ -52,7 +52,7 @@ pub use report::Report;
 pub use report::elapsed::{ElapsedReport, ElapsedSummary};
 pub use report::profile::{Line, Metric, ProfileReport};
 pub use report::query::{Finding, Findings, Query, QueryReport, QuerySummary};
-pub use report::ram::{Heap, Moment, RamReport, RamSummary};
+pub use report::ram::{HeapUse, Moment, RamReport, RamSummary};
 
 /// What the attributes expand to; no part of the interface.
 #[doc(hidden)]

@@ -9,6 +9,8 @@ pub mod draws;
 pub mod fast_path;
 pub mod filter;
 pub mod live_blocks;
+#[cfg(any(feature = "preload", test))]
+pub mod mappings;
 pub mod overhead;
 pub mod sampled_blocks;
 pub mod thinning;

@@ -15,12 +15,16 @@ pub mod context_counts;
 pub mod context_watch;
 pub mod control_page;
 mod file_contexts;
+mod file_heaps;
 mod for_children;
 pub mod fork;
 pub mod forked;
 mod further;
+mod heaps;
 mod housekeeping;
 pub mod line_tables;
+#[cfg(feature = "preload")]
+pub mod mapped;
 mod ownership;
 mod remembered;
 mod samples;
@@ -39,6 +43,7 @@ use profiler_alloc_format::ThreadCells;
 use self::capture::Capture;
 use self::clock::Clock;
 use self::file_contexts::FileContexts;
+use self::file_heaps::FileHeaps;
 use self::for_children::ForChildren;
 use self::ownership::Ownership;
 use crate::counters::totals::Totals;
@@ -76,6 +81,7 @@ pub struct Recorder {
     thinning: Thinning,
     capture: &'static Capture,
     contexts: FileContexts,
+    heaps: FileHeaps,
     /// Every block is sampled, from the beginning to the end.
     takes_all: bool,
     timeline: Timeline,
@@ -170,6 +176,7 @@ impl Recorder {
             thinning: Thinning::new(),
             capture,
             contexts: FileContexts::new(),
+            heaps: FileHeaps::new(),
             takes_all,
             timeline: Timeline::new(),
             statm: Statm::open(),
@@ -179,9 +186,11 @@ impl Recorder {
         })
     }
 
-    /// Records every module that is loaded now. To be called once, before the recorder is active.
-    pub fn note_modules(&self) {
+    /// Records every module that is loaded now, and what other heaps have in use. To be called
+    /// once, before the recorder is active.
+    pub fn note_beginning(&self) {
         self.capture.note_modules(self.store);
+        self.note_heaps();
     }
 
     /// False in a forked child, which must not touch the parent's file.

@@ -224,13 +224,27 @@ pub fn join(recorder: &'static Recorder) -> u32 {
     let Some(_inside) = Inside::enter() else {
         return 0;
     };
-    if !threads::has_joined(own_work::of_program(), Some(recorder)) {
-        let Some(cells) = threads::join(Some(recorder)) else {
-            return 0;
-        };
-        thread_exit::watch(cells);
+    if !threads::has_joined(own_work::of_program(), Some(recorder)) && take(recorder).is_none() {
+        return 0;
     }
     slot::number()
+}
+
+/// The slot of the calling thread in `recorder`'s file, taken now if need be. To be called inside
+/// the slow path, outside of memprof's own work.
+pub fn joined(recorder: &'static Recorder) -> Option<&'static ThreadCells> {
+    let cells = slot::current();
+    match threads::has_joined(cells, Some(recorder)) {
+        true => Some(cells),
+        false => take(recorder),
+    }
+}
+
+#[cold]
+fn take(recorder: &'static Recorder) -> Option<&'static ThreadCells> {
+    let cells = threads::join(Some(recorder))?;
+    thread_exit::watch(cells);
+    Some(cells)
 }
 
 /// The active recording, unless this is a child of the process it belongs to.

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use profiler_alloc::measure::{Budget, Output, profiles, report, set_output};
 use profiler_alloc::queries::{QueryEvent, record};
 use profiler_alloc::{
-    ProfilerAlloc, Recording, Region, StartError, elapsed_timer, heap_in_use, is_installed,
+    Heap, ProfilerAlloc, Recording, Region, StartError, elapsed_timer, heap_in_use, is_installed,
     peak_heap, profile, query_profiler, ram_profiler, stats,
 };
 
@@ -46,6 +46,20 @@ fn the_heap_goes_up_and_down() {
     assert!(peak_heap() >= before + (10 << 20));
     drop(large);
     assert_eq!(heap_in_use(), before);
+}
+
+fn heaps_of_ones_own_are_counted() {
+    static ARENA: Heap = Heap::named("arena");
+    static SAME: Heap = Heap::named("arena");
+    let before = heap_in_use();
+    let bytes = black_box([0u8; 2]);
+    ARENA.allocated(&raw const bytes[0], 100);
+    SAME.reallocated(&raw const bytes[0], 100, &raw const bytes[1], 300);
+    assert_eq!((ARENA.in_use(), ARENA.name()), (300, "arena"));
+    SAME.freed(&raw const bytes[1], 301);
+    assert_eq!(SAME.in_use(), 300, "more than there is");
+    ARENA.freed(&raw const bytes[1], 300);
+    assert_eq!((SAME.in_use(), heap_in_use()), (0, before));
 }
 
 /// Where there are threads: more than one after the other, so that their slots are used again.
@@ -166,11 +180,12 @@ fn main() {
     }));
     every_operation_is_counted();
     the_heap_goes_up_and_down();
+    heaps_of_ones_own_are_counted();
     threads_are_counted();
     lines_of_a_function_are_exact();
     calls_are_measured();
     queries_are_told_apart();
     a_budget_is_held();
     a_recording_starts_or_says_where_it_would();
-    println!("8 passed, 0 failed");
+    println!("9 passed, 0 failed");
 }

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use profiler_alloc::measure::{Budget, Output, profiles, report, set_output};
 use profiler_alloc::queries::{QueryEvent, is_watched, record};
 use profiler_alloc::{
-    ProfilerAlloc, budget, elapsed_timer, profile, profile_block, query_profiler, ram_profiler,
+    Heap, ProfilerAlloc, budget, elapsed_timer, profile, profile_block, query_profiler,
+    ram_profiler,
 };
 
 #[global_allocator]
@@ -45,4 +46,14 @@ fn nothing_is_reported() {
     report();
     assert_eq!(REPORTS.load(Relaxed), 0);
     assert!(profiles().is_empty());
+}
+
+#[test]
+fn heaps_of_ones_own_are_not_counted() {
+    static ARENA: Heap = Heap::named("arena");
+    let bytes = [0u8; 2];
+    ARENA.allocated(&raw const bytes[0], 100);
+    ARENA.reallocated(&raw const bytes[0], 100, &raw const bytes[1], 300);
+    assert_eq!(ARENA.in_use(), 0);
+    ARENA.freed(&raw const bytes[1], 300);
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::load::{self, Loaded, Lookup, Output, Own};
 use super::revision::Revision;
-use crate::profile::ContextPattern;
+use crate::profile::{ContextPattern, HeapChoice};
 use crate::render::{DiffHtml, DiffJson, DiffText};
 use crate::report::diff::{Diff, Grown, Limit, PartChanges, context_figures, type_figures};
 use crate::report::{Metric, Report, Scope, Selection, edited_files};
@@ -49,6 +49,9 @@ pub struct DiffArgs {
     /// of its key, route=(none); may be given several times
     #[arg(long = "context", value_name = "KEY=VALUE")]
     contexts: Vec<ContextPattern>,
+    /// Compare this heap, such as mapped [default: malloc]
+    #[arg(long, value_name = "HEAP")]
+    heap: Option<HeapChoice>,
     /// Read the source of BASE from revision REV of git
     #[arg(long, value_name = "REV", conflicts_with = "base_path_map")]
     base_rev: Option<String>,
@@ -207,6 +210,7 @@ fn load(args: &DiffArgs) -> anyhow::Result<Diff> {
             force: args.force,
             own: args.own.clone(),
             contexts: args.contexts.clone(),
+            heap: args.heap.clone(),
             ..Lookup::default()
         };
         load::load_from(path, places, &lookup)

@@ -62,20 +62,22 @@ pub fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
     if binary && output.is_stdout() && io::stdout().is_terminal() {
         bail!("this form is not text: name a file for it with -o, or pipe it");
     }
-    let loaded = args.input.load()?;
-    match (&args.by, args.format) {
-        (Some(_), Form::Pprof | Form::Otlp) => {
-            bail!("this form has all contexts as labels; `--by` is for the others")
-        }
-        (Some(key), _) => loaded.profile.check_key(key)?,
-        (None, _) => {}
+    if args.by.is_some() && binary {
+        bail!("this form has all contexts as labels; `--by` is for the others");
     }
-    output.write_raw(|out| write(&args, loaded, out))
+    let loaded = args.input.load_apart(args.by.as_deref())?;
+    let key = loaded.key(args.by.as_deref())?.map(str::to_owned);
+    output.write_raw(|out| write(&args, key.as_deref(), loaded, out))
 }
 
-fn write(args: &ExportArgs, loaded: Loaded, out: &mut dyn Write) -> io::Result<()> {
+fn write(
+    args: &ExportArgs,
+    key: Option<&str>,
+    loaded: Loaded,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let stacks = |loaded: Loaded| {
-        let stacks = match &args.by {
+        let stacks = match key {
             Some(key) => loaded.split(Split {
                 key: Some(key),
                 scope: Scope::All,

@@ -15,11 +15,16 @@ use profiler_alloc_format::{EXTENSION, Header, MAGIC};
 
 pub use super::output::Output;
 use crate::defect::Defect;
-use crate::profile::{self, Candidate, ContextPattern, Profile, first_of_process, own_peak};
+use crate::profile::{
+    self, Candidate, ContextPattern, HeapChoice, Profile, first_of_process, own_peak,
+};
 use crate::report::{CallTree, Calls, Filter, Granularity, Limits, Metric, Scope, Split, Stacks};
 use crate::source::{PathMap, Places, Sources};
 use crate::symbolize::{self, Pattern, Symbols, symbolize};
 use crate::system::terminal_columns;
+
+/// `--by heap` is `--heap all`, where the program names no contexts of that key.
+const HEAPS: &str = "heap";
 
 /// Work shorter than this shows no progress.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -51,6 +56,10 @@ pub struct Lookup {
     /// its key, route=(none); may be given several times
     #[arg(long = "context", value_name = "KEY=VALUE")]
     pub contexts: Vec<ContextPattern>,
+    /// Show this heap, such as mapped, or all, told apart, in tree, flamegraph, export and report
+    /// [default: malloc]
+    #[arg(long, value_name = "HEAP")]
+    pub heap: Option<HeapChoice>,
 }
 
 /// Option that says what is the user's own.
@@ -68,9 +77,24 @@ pub struct Loaded {
     pub symbols: Symbols,
     pub sources: Sources,
     pub defects: Vec<Defect>,
+    /// The key of the contexts that name heaps, if all heaps were asked for.
+    pub heaps: Option<String>,
 }
 
 impl Loaded {
+    /// The key that stacks are split up by: the one asked for, or that of the heaps.
+    pub fn key<'a>(&'a self, asked: Option<&'a str>) -> anyhow::Result<Option<&'a str>> {
+        match (asked, self.heaps.as_deref()) {
+            (Some(HEAPS) | None, Some(heaps)) => Ok(Some(heaps)),
+            (Some(key), Some(_)) => bail!("stacks are split up by heaps or by {key}, not by both"),
+            (Some(key), None) => {
+                self.profile.check_key(key)?;
+                Ok(Some(key))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+
     /// Its stacks by address, adding up to the whole.
     pub fn calls(mut self) -> Calls {
         let calls = Calls::new(
@@ -226,14 +250,11 @@ impl StackArgs {
             By::Key(_) => None,
         });
         let granularity = granularities.next_back().unwrap_or_default();
-        let loaded = load_with(path, lookup)?;
-        let key = self.key()?;
-        if let Some(key) = key {
-            loaded.profile.check_key(key)?;
-        }
+        let loaded = load_apart(path, lookup, self.key()?)?;
+        let key = loaded.key(self.key()?)?.map(str::to_owned);
         let stacks = match key.is_some() || self.types {
             true => loaded.split(Split {
-                key,
+                key: key.as_deref(),
                 types: self.types,
                 scope,
                 granularity,
@@ -269,6 +290,11 @@ impl Input {
         let lookup = &self.lookup;
         load_with(&self.path()?, lookup)
     }
+
+    /// The same for a view that tells heaps apart, split up by `key`.
+    pub fn load_apart(&self, key: Option<&str>) -> anyhow::Result<Loaded> {
+        load_apart(&self.path()?, &self.lookup, key)
+    }
 }
 
 impl Lookup {
@@ -287,26 +313,54 @@ pub fn current_dir() -> anyhow::Result<PathBuf> {
     std::env::current_dir().context("cannot tell the current folder")
 }
 
-/// Reads and symbolizes the profile at `path`, as `lookup` says.
+/// Reads and symbolizes the profile at `path`, as `lookup` says, for a view that shows one heap.
 pub fn load_with(path: &Path, lookup: &Lookup) -> anyhow::Result<Loaded> {
     load_from(path, lookup.places()?, lookup)
 }
 
-/// The same of a profile whose source is in `places`. Long work is shown on a terminal.
+/// The same for a view that tells heaps apart, split up by `key`.
+fn load_apart(path: &Path, lookup: &Lookup, key: Option<&str>) -> anyhow::Result<Loaded> {
+    let (profile, defects) = profile::read(path)?;
+    let heap = match (key, &lookup.heap) {
+        (Some(HEAPS), None) if profile.check_key(HEAPS).is_err() => HeapChoice::All,
+        (_, choice) => choice.clone().unwrap_or_default(),
+    };
+    load_read((profile, defects), lookup.places()?, lookup, &heap)
+}
+
+/// Reads and symbolizes a profile whose source is in `places`, for a view that shows one heap. Long
+/// work is shown on a terminal.
 pub fn load_from(path: &Path, places: Places, lookup: &Lookup) -> anyhow::Result<Loaded> {
-    let (mut profile, mut defects) = profile::read(path)?;
+    let heap = lookup.heap.clone().unwrap_or_default();
+    if heap == HeapChoice::All {
+        bail!(
+            "this view shows one heap: name it; tree, flamegraph, export, and report as text, json or csv tell all apart"
+        );
+    }
+    load_read(profile::read(path)?, places, lookup, &heap)
+}
+
+fn load_read(
+    (mut profile, mut defects): (Profile, Vec<Defect>),
+    places: Places,
+    lookup: &Lookup,
+    heap: &HeapChoice,
+) -> anyhow::Result<Loaded> {
+    let heaps = profile.select_heap(heap)?;
+    defects.extend(profile.defects_of_heaps(heap));
     profile.select_contexts(&lookup.contexts)?;
     let shown = lookup.contexts.iter().map(|context| Defect::OnlyContext {
         context: context.to_string(),
     });
     defects.extend(shown);
-    name(
+    let loaded = name(
         (profile, defects),
         places,
         &lookup.path_map,
         lookup.force,
         &lookup.own,
-    )
+    )?;
+    Ok(Loaded { heaps, ..loaded })
 }
 
 /// Symbolizes a profile that was read.
@@ -358,6 +412,7 @@ fn name(
         symbols,
         sources: Sources::new(places),
         defects,
+        heaps: None,
     })
 }
 

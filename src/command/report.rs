@@ -35,7 +35,7 @@ pub struct ReportArgs {
     #[arg(long)]
     all: bool,
     /// Show the tables of functions with #[profile], which are exact and need no debug info
-    #[arg(long, conflicts_with = "all")]
+    #[arg(long, conflicts_with_all = ["all", "heap"])]
     exact: bool,
     /// Show a group of tables for each context of this key, such as route, most memory first
     #[arg(long, value_name = "KEY", conflicts_with = "exact")]
@@ -107,15 +107,19 @@ pub fn run(args: ReportArgs) -> anyhow::Result<ExitCode> {
     // Exact tables need no debug info, so none is looked up for them.
     let mut loaded = match args.exact {
         true => None,
-        false => Some(args.input.load()?),
+        false => Some(args.input.load_apart(args.by.as_deref())?),
     };
-    if let Some((key, loaded)) = args.by.as_ref().zip(loaded.as_mut()) {
+    let key = match &loaded {
+        Some(loaded) => loaded.key(args.by.as_deref())?.map(str::to_owned),
+        None => None,
+    };
+    if let Some((key, loaded)) = key.as_ref().zip(loaded.as_mut()) {
         let Some(renderer) = args.renderer(&output) else {
             bail!(
-                "on the page, contexts are chosen; leave `--by` out, or choose `--format text`, json or csv"
+                "on the page, contexts are chosen, and one heap is shown; leave `--by` and `--heap all` out, or choose \
+                 `--format text`, json or csv"
             );
         };
-        loaded.profile.check_key(key)?;
         let mut tables = ContextTables::new(
             &loaded.profile,
             &loaded.symbols,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::process::Process;
 use crate::defect::Defect;
-use crate::profile::{self, ContextPattern, ReadError, Totals};
+use crate::profile::{self, ContextPattern, HeapChoice, ReadError, Totals};
 use crate::report::Live;
 use crate::source::{Places, Sources};
 use crate::symbolize::{self, Pattern, SymbolizeError, Symbolizer};
@@ -24,6 +24,8 @@ pub struct FeedOptions {
     pub own: Vec<Pattern>,
     /// Show only what was done while all of these were in force.
     pub contexts: Vec<ContextPattern>,
+    /// Show this heap.
+    pub heap: HeapChoice,
 }
 
 /// Why a reading failed.
@@ -67,6 +69,16 @@ impl Feed {
         let (mut profile, mut defects) = profile::read(&self.options.path)?;
         for module in &mut profile.modules {
             module.path = self.options.places.mapped(&module.path);
+        }
+        let heap = &self.options.heap;
+        let is_there = profile.select_heap(heap);
+        defects.extend(profile.defects_of_heaps(heap));
+        if let Err(error) = is_there {
+            // The program may come to it yet.
+            profile.stacks.clear();
+            profile.unattributed = Totals::default();
+            let why = error.to_string();
+            defects.push(Defect::ContextNotThere { why });
         }
         let contexts = &self.options.contexts;
         defects.extend(contexts.iter().map(|context| Defect::OnlyContext {

@@ -19,8 +19,8 @@ use std::path::Path;
 
 use profiler_alloc_format::{
     CHUNK_LEN, COUNT_FRACTION_BITS, Context, ContextSet, DIRECTORY_AT, Frame, Function, Further,
-    HEADER_LEN, Header, Line, MAGIC, Module, NEVER, Node, Point, SIZES_AT, STATE_FINISHED, Share,
-    SizeClass, Stack, THREAD_TAKEN, Table, Thread, VERSION, size_class,
+    HEADER_LEN, Header, Heap, Line, MAGIC, Module, NEVER, Node, Point, SIZES_AT, STATE_FINISHED,
+    Share, SizeClass, Stack, THREAD_TAKEN, Table, Thread, VERSION, size_class,
 };
 
 /// A profile in the making. Its records are public, for tests that damage them.
@@ -56,6 +56,8 @@ pub struct Builder {
     pub contexts: Vec<Context>,
     /// Contexts that were in force together; the first are none.
     pub context_sets: Vec<ContextSet>,
+    /// Heaps; the first is the main one.
+    pub heaps: Vec<Heap>,
     /// Nodes by parent and frame.
     known: HashMap<(u32, u64), u32>,
 }
@@ -97,6 +99,7 @@ impl Builder {
             sources: Vec::new(),
             contexts: vec![Context::empty()],
             context_sets: vec![ContextSet::empty()],
+            heaps: vec![Heap::empty()],
             known: HashMap::new(),
         }
     }
@@ -134,6 +137,34 @@ impl Builder {
         set.contexts[0] = self.contexts.len() as u64 - 1;
         self.context_sets.push(set);
         Frame::contexts(self.context_sets.len() as u32 - 1)
+    }
+
+    /// Adds a heap that has allocated `bytes` in one block, and keeps them; gives the outermost
+    /// frame of its stacks.
+    pub fn heap(&mut self, name: &str, bytes: u64) -> Frame {
+        self.heaps.push(Heap {
+            name_at: self.strings.len() as u32,
+            name_len: name.len() as u32,
+            alloc_bytes: bytes,
+            allocs: 1,
+            peak: bytes,
+            peak_epoch: 1,
+            ..Heap::empty()
+        });
+        self.strings.extend_from_slice(name.as_bytes());
+        Frame::heap(self.heaps.len() as u32 - 1)
+    }
+
+    /// Stack `stack` of another heap than the main one allocated a block of `bytes`, and keeps it.
+    pub fn allocated_elsewhere(&mut self, stack: usize, bytes: u64) {
+        let record = &mut self.stacks[stack];
+        let count = 1 << COUNT_FRACTION_BITS;
+        record.peak_epoch = 0;
+        record.alloc_bytes += bytes;
+        record.alloc_count += count;
+        record.alloc_samples += 1;
+        record.live_bytes += bytes;
+        record.live_count += count;
     }
 
     /// The node of a call stack, innermost frame first, made if need be.
@@ -314,6 +345,7 @@ impl Builder {
                 Table::ContextSets,
                 join(self.context_sets.iter().map(ContextSet::to_bytes)),
             ),
+            (Table::Heaps, join(self.heaps.iter().map(Heap::to_bytes))),
         ];
         let mut directory = Vec::new();
         let mut chunks = Vec::new();
@@ -339,6 +371,7 @@ impl Builder {
             source_bytes: self.sources.len() as u64,
             context_count: self.contexts.len() as u64,
             context_set_count: self.context_sets.len() as u64,
+            heap_count: self.heaps.len() as u64,
             ..self.header
         };
         let mut bytes = header.to_bytes().to_vec();

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use profiler_alloc_format as format;
 use profiler_alloc_format::contexts::{ENTRY_CLASSES, Shard, entry_quantile};
 
+use super::counters::Counters;
+
 /// Number of a [`Context`] in [`Contexts::all`].
 pub type ContextId = usize;
 
@@ -65,6 +67,22 @@ impl Context {
             entries: record.count(Shard::Entries),
             most_in_entry: record.most,
             entry_classes: record.entry_classes(),
+        }
+    }
+
+    /// A heap, where heaps are told apart as contexts are.
+    pub(super) fn of_heap(key: &str, name: String, counters: &Counters) -> Context {
+        Context {
+            key: key.to_owned(),
+            value: name,
+            is_other: false,
+            alloc_bytes: counters.alloc_bytes,
+            allocs: counters.allocs.saturating_add(counters.reallocs),
+            freed_bytes: counters.freed_bytes,
+            frees: counters.frees.saturating_add(counters.reallocs),
+            entries: 0,
+            most_in_entry: 0,
+            entry_classes: [0; ENTRY_CLASSES],
         }
     }
 

@@ -10,14 +10,16 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use profiler_alloc_format as format;
+use profiler_alloc_format::heaps::MAX_NAME_LEN;
 use profiler_alloc_format::{
     CHUNK_LEN, DIRECTORY_AT, HEADER_LEN, Header, MAGIC, MAX_CHUNKS, SIZE_CLASSES, SIZES_AT,
     SizeClass, Table, VERSION,
 };
 
+use super::heaps::{self, Part};
 use super::{
-    Contexts, Counters, Course, Frame, Module, Node, Profile, ProfiledFunction, ReadError, Stack,
-    State, Thread, Totals, course, exact, timeline, without_contexts,
+    Contexts, Counters, Course, Frame, Heap, Module, Node, NodeId, Profile, ProfiledFunction,
+    ReadError, Stack, State, Thread, Totals, course, exact, timeline,
 };
 use crate::defect::Defect;
 use crate::system;
@@ -26,6 +28,7 @@ use crate::system;
 fn most_bytes(table: Table) -> u64 {
     match table {
         Table::Sources => super::sources::MOST_BYTES,
+        Table::Heaps => CHUNK_LEN as u64,
         Table::Threads | Table::Modules | Table::Strings | Table::Timeline => 4 << 20,
         _ => 24 << 20,
     }
@@ -77,6 +80,10 @@ impl<R: Read + Seek> Reader<'_, R> {
         let shares = self.records(Table::Shares, |h| h.share_count)?;
         let lines = self.records(Table::Lines, |h| h.line_count)?;
         let functions = self.records(Table::Functions, |h| h.function_count)?;
+        // Stacks refer to peaks that were, nodes to heaps that are: what is missing is said once.
+        let known = self.defects.clone();
+        let heaps_before = self.records(Table::Heaps, |h| h.heap_count)?;
+        self.defects = known;
         let threads = self.records(Table::Threads, |h| h.thread_count)?;
         let stacks = self.records(Table::Stacks, |h| h.stack_count)?;
         let further = self.records(Table::Further, |h| h.further_count)?;
@@ -86,32 +93,45 @@ impl<R: Read + Seek> Reader<'_, R> {
         let header_after = self.header();
         let contexts = self.records(Table::Contexts, |h| h.context_count)?;
         let nodes = self.records(Table::Nodes, |h| h.node_count)?;
+        let heaps = self.records(Table::Heaps, |h| h.heap_count)?;
         let modules = self.records(Table::Modules, |h| h.module_count)?;
         let strings = self.bytes(Table::Strings, 1, |h| h.string_bytes)?;
         let timeline = self.records(Table::Timeline, |h| h.timeline_count)?;
         let sources = self.bytes(Table::Sources, 1, |h| h.source_bytes)?;
 
         let mut nodes = self.nodes(&nodes);
-        fold_last_paths(&mut nodes, &threads);
+        let heap_of = heaps::of_nodes(&nodes);
+        fold_last_paths(&mut nodes, &threads, |node| in_use(&heaps, &heap_of, node));
         let ticks = match further.is_empty() {
             true => 0,
             false => course::ticks(&header_after),
         };
-        let (mut stacks, mut unattributed) =
-            self.stacks((&stacks, &further), nodes.len(), (header.peak_epoch, ticks));
+        let peaks = Peaks {
+            main: header.peak_epoch,
+            heaps: &heaps_before,
+            heap_of: &heap_of,
+        };
+        let (stacks, unattributed) = self.stacks((&stacks, &further), &peaks, ticks);
         let contexts = self.contexts(&contexts, &context_sets, &strings);
         let set_count = contexts.sets.len();
-        let (lost, nowhere) = without_contexts::take_out(&mut nodes, &mut stacks, set_count);
-        unattributed.add(&lost);
+        let mut main = Part {
+            nodes,
+            stacks,
+            unattributed,
+        };
+        let heaps = self.heaps(&mut main, (&heaps, &heap_of), set_count, &strings);
+        let nowhere = main.take_contexts_out(set_count);
         self.report_contexts(nowhere);
         let mut profile = Profile {
             header,
             sizes,
             threads: self::threads(&threads),
-            nodes,
-            stacks,
+            nodes: main.nodes,
+            stacks: main.stacks,
+            heaps,
+            of_heap: None,
             contexts,
-            unattributed,
+            unattributed: main.unattributed,
             modules: Vec::new(),
             timeline: Vec::new(),
             waypoints: course::times(ticks),
@@ -292,11 +312,7 @@ impl<R: Read + Seek> Reader<'_, R> {
     fn nodes(&mut self, records: &[format::Node]) -> Vec<Node> {
         let mut dropped = 0;
         let mut nodes = Vec::with_capacity(records.len().max(1));
-        nodes.push(Node {
-            parent: 0,
-            frame: None,
-            heap_after: None,
-        });
+        nodes.push(Node::ROOT);
         for (number, record) in records.iter().enumerate().skip(1) {
             let in_order = (record.parent as usize) < number;
             dropped += u64::from(!in_order);
@@ -317,18 +333,19 @@ impl<R: Read + Seek> Reader<'_, R> {
     fn stacks(
         &mut self,
         (records, further): (&[format::Stack], &[format::Further]),
-        node_count: usize,
-        (peak_epoch, ticks): (u64, u64),
+        peaks: &Peaks<'_>,
+        ticks: u64,
     ) -> (Vec<Stack>, Totals) {
         let mut stacks = Vec::with_capacity(records.len());
         let mut unattributed = Totals::default();
         let (mut dropped, mut damaged) = (0, 0);
         for (number, record) in records.iter().enumerate() {
             let further = further.get(number);
+            let peak_epoch = peaks.of(record.node);
             let (totals, bad_variances) = Totals::from_record(record, further, peak_epoch);
             let (course, bad_waypoints) = Course::of(record, further, ticks);
             damaged += bad_variances + bad_waypoints;
-            let missing = record.node as usize >= node_count;
+            let missing = record.node as usize >= peaks.heap_of.len();
             if record.node != 0 && !missing {
                 stacks.push(Stack {
                     node: record.node,
@@ -362,6 +379,34 @@ impl<R: Read + Seek> Reader<'_, R> {
         let (contexts, damaged) = Contexts::of(records, sets, text);
         self.report_contexts(damaged);
         contexts
+    }
+
+    /// The heaps beside the main one, whose stacks are taken out of `main`.
+    fn heaps(
+        &mut self,
+        main: &mut Part,
+        (records, heap_of): (&[format::Heap], &[usize]),
+        set_count: usize,
+        strings: &[u8],
+    ) -> Vec<Heap> {
+        if heap_of.iter().all(|&heap| heap == 0) && records.is_empty() {
+            return Vec::new();
+        }
+        let (parts, mut damaged) = heaps::take_out(main, heap_of, records.len());
+        let mut found = Vec::new();
+        for (record, mut part) in records.iter().zip(parts).skip(1) {
+            let nowhere = part.take_contexts_out(set_count);
+            self.report_contexts(nowhere);
+            // No recorder writes longer ones, and many records may claim the same long text.
+            let len = record.name_len.min(MAX_NAME_LEN as u32);
+            let name = text(strings, record.name_at, len);
+            damaged += u64::from(record.name_len != 0 && name.is_empty());
+            found.extend(Heap::of(record, name, part).filter(|heap| !heap.name.is_empty()));
+        }
+        if damaged > 0 {
+            self.defects.push(Defect::HeapsDropped { records: damaged });
+        }
+        found
     }
 
     fn report_contexts(&mut self, damaged: u64) {
@@ -420,11 +465,20 @@ impl<R: Read + Seek> Reader<'_, R> {
 /// A thread has not left the line it is in, so what that line and its callers' lines left behind is
 /// not in the nodes yet: it is the heap after the thread's last sample. One walk over the nodes
 /// serves all threads, however deep they are.
-fn fold_last_paths(nodes: &mut [Node], threads: &[format::Thread]) {
+fn fold_last_paths(
+    nodes: &mut [Node],
+    threads: &[format::Thread],
+    in_use: impl Fn(NodeId) -> Option<i64>,
+) {
     let mut heaps: Vec<Option<i64>> = vec![None; nodes.len()];
     for thread in threads.iter().filter(|thread| thread.sequence != 0) {
         if let Some(heap) = heaps.get_mut(thread.last_node as usize) {
             *heap = (*heap).max(Some(thread.last_heap as i64));
+        }
+    }
+    for node in threads.iter().map(|thread| thread.last_heaps_node) {
+        if let Some((heap, in_use)) = heaps.get_mut(node as usize).zip(in_use(node)) {
+            *heap = (*heap).max(Some(in_use));
         }
     }
     // Parents come before children, so a node has heard from all below it when its turn comes.
@@ -433,6 +487,32 @@ fn fold_last_paths(nodes: &mut [Node], threads: &[format::Thread]) {
         node.heap_after = node.heap_after.max(heap);
         let above = &mut heaps[node.parent as usize];
         *above = (*above).max(heap);
+    }
+}
+
+/// What the heap has in use that a node stands below; `None` of the main one.
+fn in_use(heaps: &[format::Heap], heap_of: &[usize], node: NodeId) -> Option<i64> {
+    let heap = *heap_of.get(node as usize)?;
+    let record = heaps.get(heap).filter(|_| heap != 0)?;
+    let change = record.alloc_bytes.wrapping_sub(record.freed_bytes);
+    Some(record.base.wrapping_add(change) as i64)
+}
+
+/// The number of the current peak of each heap.
+struct Peaks<'a> {
+    main: u64,
+    heaps: &'a [format::Heap],
+    /// The heap of each node.
+    heap_of: &'a [usize],
+}
+
+impl Peaks<'_> {
+    /// Of the heap that a node stands below.
+    fn of(&self, node: NodeId) -> u64 {
+        match self.heap_of.get(node as usize) {
+            None | Some(0) => self.main,
+            Some(&heap) => self.heaps.get(heap).map_or(0, |heap| heap.peak_epoch),
+        }
     }
 }
 
@@ -488,7 +568,7 @@ macro_rules! record {
         }
     )*};
 }
-record!(Context ContextSet Thread Node Stack Further Module Point Function Share Line);
+record!(Context ContextSet Heap Thread Node Stack Further Module Point Function Share Line);
 
 /// The first `N` bytes of `bytes`, which has as many.
 fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use profiler_alloc_format::{CONTEXTS_MODULE, Frame};
 
-use super::{Node, NodeId, Stack, Totals};
+use super::totals::Totals;
+use super::trie::{Node, NodeId, Stack};
 
 /// Takes the contexts out of the trie: whoever does not ask for them sees the stacks that there
 /// would be without. Gives what stacks without a frame were attributed, and how many nodes name

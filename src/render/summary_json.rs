@@ -8,7 +8,7 @@ use super::Json;
 use super::contexts_json::KeyShape;
 use super::json::{FiguresShape, write};
 use super::shape::{self, LossShape, RecordingShape, SamplingShape};
-use crate::report::{OwnCost, SizeBar, Summary, ThreadRow};
+use crate::report::{HeapRow, OwnCost, SizeBar, Summary, ThreadRow};
 
 /// Name and version of the shape.
 const SUMMARY: &str = "memprof-summary/1";
@@ -28,6 +28,7 @@ impl Json {
             sampling: SamplingShape::of(&summary.sampling),
             lines: lines.collect(),
             elsewhere: FiguresShape::of(&summary.elsewhere),
+            heaps: summary.heaps.iter().map(HeapShape::of).collect(),
             contexts: summary.contexts.iter().map(KeyShape::of).collect(),
             unattributed: FiguresShape::of(&summary.unattributed),
             sizes: summary.sizes.iter().map(SizeShape::of).collect(),
@@ -47,6 +48,7 @@ struct SummaryShape<'a> {
     sampling: SamplingShape,
     lines: Vec<TopShape<'a>>,
     elsewhere: FiguresShape,
+    heaps: Vec<HeapShape<'a>>,
     contexts: Vec<KeyShape<'a>>,
     unattributed: FiguresShape,
     sizes: Vec<SizeShape>,
@@ -54,6 +56,29 @@ struct SummaryShape<'a> {
     recorder: OwnCostShape,
     losses: Vec<LossShape>,
     defects: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct HeapShape<'a> {
+    name: &'a str,
+    in_use: i64,
+    peak: i64,
+    alloc_bytes: u64,
+    allocs: u64,
+    freed_bytes: u64,
+}
+
+impl<'a> HeapShape<'a> {
+    fn of(heap: &'a HeapRow) -> Self {
+        HeapShape {
+            name: &heap.name,
+            in_use: heap.in_use,
+            peak: heap.peak,
+            alloc_bytes: heap.alloc_bytes,
+            allocs: heap.allocs,
+            freed_bytes: heap.freed_bytes,
+        }
+    }
 }
 
 #[derive(Serialize)]

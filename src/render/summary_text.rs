@@ -8,7 +8,9 @@ use super::footer::{beginning, faults, sampling};
 use super::format::{self, bytes, count, date, exact_bytes, exact_size, seconds, size};
 use super::style::TITLE;
 use super::tree_text::value;
-use crate::report::{Bytes, ContextRow, Figures, Metric, Recording, State, Summary, TopLine};
+use crate::report::{
+    Bytes, ContextRow, Figures, HeapRow, Metric, Recording, State, Summary, TopLine,
+};
 use crate::units::Count;
 
 /// Characters of the longest bar.
@@ -27,12 +29,16 @@ impl SummaryText {
     /// Writes `summary` to `out`.
     pub fn summary(&self, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         recording(&summary.recording, out)?;
+        heaps(&summary.heaps, out)?;
         self.lines(summary, "Top lines: live at the end", Metric::Live, out)?;
         self.lines(summary, "Top lines: in use at the peak", Metric::Peak, out)?;
         self.lines(summary, "Top lines: allocated", Metric::Allocated, out)?;
         contexts(summary, out)?;
-        sizes(summary, out)?;
-        threads(summary, out)?;
+        // Of another heap than the main one, neither is known.
+        if !summary.threads.is_empty() {
+            sizes(summary, out)?;
+            threads(summary, out)?;
+        }
         heading("Recorder", out)?;
         sampling(&summary.sampling, &summary.losses, out)?;
         own_cost(summary, out)?;
@@ -171,6 +177,27 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
         exact_bytes(recording.heap),
         bytes(recording.heap_at_start),
     )
+}
+
+fn heaps(heaps: &[HeapRow], out: &mut dyn Write) -> io::Result<()> {
+    if heaps.is_empty() {
+        return Ok(());
+    }
+    heading("Heaps, each at its own peak; --heap NAME shows one", out)?;
+    let [in_use, peak, allocated, blocks] = ["In use", "At peak", "Allocated", "Blocks"];
+    writeln!(out, "{in_use:>12} {peak:>12} {allocated:>12} {blocks:>14}")?;
+    for heap in heaps {
+        writeln!(
+            out,
+            "{:>12} {:>12} {:>12} {:>14}  {}",
+            bytes(heap.in_use),
+            bytes(heap.peak),
+            size(heap.alloc_bytes),
+            Count(heap.allocs).to_string(),
+            escape(&heap.name),
+        )?;
+    }
+    Ok(())
 }
 
 fn contexts(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {

@@ -8,6 +8,7 @@ use crate::defect::Defect;
 use crate::profile::{BlockCount, Profile, Thread};
 use crate::source::Sources;
 use crate::symbolize::Symbols;
+use profiler_alloc_format::heaps::MAIN;
 
 /// A recording at a glance.
 #[derive(Clone, PartialEq, Debug)]
@@ -21,6 +22,8 @@ pub struct Summary {
     pub lines: Vec<TopLine>,
     /// What was allocated with no frame of the user's own source on the stack.
     pub elsewhere: Figures,
+    /// All heaps, the main one first; empty if there is no other.
+    pub heaps: Vec<HeapRow>,
     /// For whom it was, key by key; without lines. Empty if the program names no contexts.
     pub contexts: Vec<ContextKey>,
     /// What could not be charged to any stack.
@@ -48,6 +51,23 @@ pub struct TopLine {
     pub function: String,
     /// The figures of this line alone.
     pub figures: Figures,
+}
+
+/// What was done in one heap, exactly.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HeapRow {
+    /// Its name: `malloc`, `mapped`, or what the program calls it.
+    pub name: String,
+    /// In use at the end or now, in bytes.
+    pub in_use: i64,
+    /// Highest in use, in bytes: each heap at its own peak.
+    pub peak: i64,
+    /// Bytes allocated.
+    pub alloc_bytes: u64,
+    /// Blocks allocated; reallocated ones are not counted again.
+    pub allocs: u64,
+    /// Bytes freed.
+    pub freed_bytes: u64,
 }
 
 /// Blocks of one power-of-two range of sizes.
@@ -128,6 +148,7 @@ impl Summary {
             sampling: Sampling::of(profile),
             lines,
             elsewhere,
+            heaps: heaps(profile),
             contexts: contexts(profile, symbols, sources),
             unattributed: Figures::of(&profile.unattributed, None),
             sizes: sizes(profile),
@@ -197,6 +218,33 @@ fn lines(
         (allocated(a).cmp(&allocated(b))).then_with(|| (&a.file, a.line).cmp(&(&b.file, b.line)))
     });
     (lines, elsewhere)
+}
+
+fn heaps(profile: &Profile) -> Vec<HeapRow> {
+    // Of one heap alone there are no others.
+    if profile.heaps.is_empty() || profile.of_heap.is_some() {
+        return Vec::new();
+    }
+    let counters = profile.counters();
+    let main = HeapRow {
+        name: MAIN.to_owned(),
+        in_use: profile.heap(),
+        peak: profile.peak(),
+        alloc_bytes: counters.alloc_bytes,
+        allocs: counters.allocs,
+        freed_bytes: counters.freed_bytes,
+    };
+    let others = profile.heaps.iter().map(|heap| HeapRow {
+        name: heap.name.clone(),
+        in_use: heap.in_use(),
+        peak: heap.peak,
+        alloc_bytes: heap.counters.alloc_bytes,
+        allocs: heap.counters.allocs,
+        freed_bytes: heap.counters.freed_bytes,
+    });
+    let mut rows: Vec<HeapRow> = [main].into_iter().chain(others).collect();
+    rows[1..].sort_by_key(|row| std::cmp::Reverse(row.peak));
+    rows
 }
 
 fn contexts(profile: &Profile, symbols: &Symbols, sources: &mut Sources) -> Vec<ContextKey> {

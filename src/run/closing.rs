@@ -88,6 +88,14 @@ fn recorded_line(profile: &Recorded, machine: u64, folder: &Path) -> String {
     if let Some(before) = profile.before_fork {
         let _ = write!(line, ", {} of it from before the fork", ByteSize(before));
     }
+    for (name, peak) in &profile.other_heaps {
+        let peak = ByteSize((*peak).max(0).unsigned_abs());
+        let _ = write!(
+            line,
+            ", {peak} in the heap {}",
+            shown(Path::new(name), folder)
+        );
+    }
     let _ = write!(
         line,
         ", {} allocations, {} stacks, {}",
@@ -147,6 +155,7 @@ mod tests {
             peak: 12_897_485,
             allocations: 1_234_567,
             stacks: 321,
+            other_heaps: Vec::new(),
             losses: Vec::new(),
             pid: 42,
             before_fork: None,
@@ -163,6 +172,9 @@ mod tests {
     fn says_what_was_recorded_and_what_comes_next() {
         let folder = Path::new("/home/me");
         insta::assert_snapshot!(recorded_line(&profile(), 8 << 30, folder), @"recorded app.42.memprof: peak 12.3 MiB heap (0.2 % of this machine's memory), 1,234,567 allocations, 321 stacks, no losses");
+        let mut python = profile();
+        python.other_heaps = vec![("mapped".to_owned(), 31_457_280)];
+        insta::assert_snapshot!(recorded_line(&python, 0, folder), @"recorded app.42.memprof: peak 12.3 MiB heap, 30.0 MiB in the heap mapped, 1,234,567 allocations, 321 stacks, no losses");
         insta::assert_snapshot!(next_line("report", &profile(), folder), @"next: memprof report app.42.memprof");
     }
 

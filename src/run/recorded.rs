@@ -22,6 +22,8 @@ pub struct Recorded {
     pub allocations: u64,
     /// Distinct stacks.
     pub stacks: u64,
+    /// Heaps beside the main one: names, and bytes in use at the peak of each.
+    pub other_heaps: Vec<(String, i64)>,
     /// What could not be kept.
     pub losses: Vec<Loss>,
     /// Process number of the program.
@@ -69,6 +71,7 @@ impl Recorded {
             peak: profile.peak().max(0) as u64,
             allocations: profile.counters().allocs,
             stacks: profile.stacks.len() as u64,
+            other_heaps: profile.other_heaps(),
             losses: Loss::of(&profile),
             pid: header.pid,
             before_fork: (header.forked_from != 0).then_some(header.heap_base),
@@ -138,6 +141,7 @@ mod tests {
             peak,
             allocations: 1,
             stacks: 1,
+            other_heaps: Vec::new(),
             losses: Vec::new(),
             pid,
             before_fork: None,

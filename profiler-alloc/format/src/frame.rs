@@ -5,6 +5,9 @@ pub const UNKNOWN_MODULE: u16 = u16::MAX;
 /// The module number of a frame that is no code: the contexts in force, above the outermost frame
 /// of a stack. See [`Frame::contexts`].
 pub const CONTEXTS_MODULE: u16 = u16::MAX - 1;
+/// The module number of a frame that is no code: the heap that a stack took memory of, above all
+/// else. See [`Frame::heap`].
+pub const HEAPS_MODULE: u16 = u16::MAX - 2;
 
 /// A return address, packed: `module << 48 | address`.
 ///
@@ -28,6 +31,12 @@ impl Frame {
     /// record `number` of [`Table::ContextSets`](crate::Table::ContextSets).
     pub const fn contexts(number: u32) -> Frame {
         Frame::new(CONTEXTS_MODULE, number as u64)
+    }
+
+    /// Stands above the outermost frame, and above the contexts, of a stack of another heap than
+    /// the main one: record `number` of [`Table::Heaps`](crate::Table::Heaps).
+    pub const fn heap(number: u32) -> Frame {
+        Frame::new(HEAPS_MODULE, number as u64)
     }
 
     /// The frame stored as `bits`.
@@ -66,5 +75,7 @@ mod tests {
             (contexts.module(), contexts.address()),
             (CONTEXTS_MODULE, 9)
         );
+        let heap = Frame::heap(2);
+        assert_eq!((heap.module(), heap.address()), (HEAPS_MODULE, 2));
     }
 }

@@ -83,8 +83,8 @@
 //! and says that there are chunks it does not know. Nor do times that came later still
 //! (`Stack::first_ms`, `Stack::last_ns`, `Function::first_ns`, `Share::last_ns`): 0 means that they
 //! are not known. [`Further`] holds in a table of its own what [`Stack`], whose length is fixed,
-//! has no room for. Nor do [contexts]: an older reader shows their node as the outermost frame, of
-//! an unknown module.
+//! has no room for. Nor do [contexts] and [heaps]: an older reader shows their node as the
+//! outermost frame, of an unknown module.
 //!
 //! ```
 //! use profiler_alloc_format::{Frame, Header};
@@ -102,6 +102,7 @@ pub mod control;
 pub mod env;
 mod exact;
 mod frame;
+pub mod heaps;
 mod records;
 mod size;
 mod table;
@@ -109,7 +110,8 @@ pub mod waypoints;
 
 pub use contexts::{Context, ContextCells, ContextSet, ContextSetCells};
 pub use exact::{Function, FunctionCells, Line, LineCells, NEVER, Share, ShareCells, source_hash};
-pub use frame::{CONTEXTS_MODULE, Frame, UNKNOWN_MODULE};
+pub use frame::{CONTEXTS_MODULE, Frame, HEAPS_MODULE, UNKNOWN_MODULE};
+pub use heaps::{Heap, HeapCells};
 pub use records::{
     Further, FurtherCells, Header, HeaderCells, Module, ModuleCells, Node, NodeCells, Point,
     PointCells, SizeClass, SizeClassCells, Stack, StackCells, Thread, ThreadCells,

@@ -131,7 +131,7 @@ pub(crate) use record;
 
 record! {
     /// What is known of the whole recording.
-    Header, HeaderCells, 512 {
+    Header, HeaderCells, 520 {
         /// [`MAGIC`](crate::MAGIC).
         magic: u64,
         /// [`VERSION`](crate::VERSION).
@@ -284,6 +284,8 @@ record! {
         /// Process number of the program that forked this one, whose blocks were in use when the
         /// recording started; 0 where none did.
         forked_from: u64,
+        /// Records in [`Table::Heaps`](crate::Table::Heaps).
+        heap_count: u64,
     }
 }
 
@@ -366,10 +368,13 @@ record! {
         own_freed_offset: u64,
         /// Working value: the contexts in force at the last sample, by the process's own number.
         last_contexts: u32,
-        /// Not used.
-        unused: u32,
-        /// Not used.
-        reserved: [u64; 2],
+        /// Node of the last stack sampled by this thread in another heap than the main one; 0 if
+        /// there is none.
+        last_heaps_node: u32,
+        /// Working value: bytes to the next sample in other heaps than the main one.
+        heaps_gap: u64,
+        /// Working value: the sampling interval `heaps_gap` was drawn for, plus 1; 0 if it was not.
+        heaps_interval: u64,
     }
 }
 

@@ -37,11 +37,14 @@ pub enum Table {
     /// [`ContextSet`](crate::ContextSet) records: contexts that were in force together. Record 0 is
     /// none.
     ContextSets = 13,
+    /// [`Heap`](crate::Heap) records: what was done in each heap beside the main one. Record 0 is
+    /// the main one, of which the header and the threads tell.
+    Heaps = 14,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 13] = [
+    pub const ALL: [Table; 14] = [
         Table::Threads,
         Table::Nodes,
         Table::Stacks,
@@ -55,6 +58,7 @@ impl Table {
         Table::Sources,
         Table::Contexts,
         Table::ContextSets,
+        Table::Heaps,
     ];
 
     /// The table that a directory byte names.
@@ -73,6 +77,6 @@ mod tests {
             assert_eq!(Table::from_byte(table as u8), Some(table));
         }
         assert_eq!(Table::from_byte(0), None);
-        assert_eq!(Table::from_byte(14), None);
+        assert_eq!(Table::from_byte(15), None);
     }
 }

@@ -40,6 +40,12 @@ functions! {
     VALLOC = c"valloc",
     PVALLOC = c"pvalloc",
     USABLE_SIZE = c"malloc_usable_size",
+    MMAP = c"mmap",
+    MUNMAP = c"munmap",
+    MREMAP = c"mremap",
+    MPROTECT = c"mprotect",
+    SBRK = c"sbrk",
+    BRK = c"brk",
 }
 
 pub type Malloc = unsafe extern "C" fn(usize) -> *mut c_void;
@@ -82,6 +88,30 @@ impl Function {
         }
         Some(self.address.load(Ordering::Acquire)).filter(|address| !address.is_null())
     }
+}
+
+pub type Mmap =
+    unsafe extern "C" fn(*mut c_void, usize, c_int, c_int, c_int, libc::off_t) -> *mut c_void;
+pub type Munmap = unsafe extern "C" fn(*mut c_void, usize) -> c_int;
+pub type Mremap =
+    unsafe extern "C" fn(*mut c_void, usize, usize, c_int, *mut c_void) -> *mut c_void;
+pub type Mprotect = unsafe extern "C" fn(*mut c_void, usize, c_int) -> c_int;
+pub type Sbrk = unsafe extern "C" fn(isize) -> *mut c_void;
+pub type Brk = unsafe extern "C" fn(*mut c_void) -> c_int;
+
+/// Whether the allocator below is the C library's own, which maps its memory by calls of its own.
+/// Any other calls the `mmap` that programs call: what it maps would be counted as the program's.
+pub fn is_libcs() -> bool {
+    let of = |function: &Function| {
+        // SAFETY: an address of a library or null is asked about, and a place for the answer given.
+        unsafe {
+            let address: *const c_void = function.get::<*const c_void>()?;
+            let mut found: libc::Dl_info = core::mem::zeroed();
+            let is_known = libc::dladdr(address, &raw mut found) != 0;
+            is_known.then_some(found.dli_fbase.addr())
+        }
+    };
+    of(&MALLOC).is_some() && of(&MALLOC) == of(&MMAP)
 }
 
 /// The room that the allocator below has for a block of its own; 0 for null.

@@ -11,7 +11,9 @@ use core::slice;
 static START: extern "C" fn() = start;
 
 extern "C" fn start() {
-    if is_ours_called() && !has_crate() {
+    let is_recorded = is_ours_called() && !has_crate();
+    crate::maps::are_told(is_recorded && crate::below::is_libcs());
+    if is_recorded {
         profiler_alloc::preload::start();
     }
 }

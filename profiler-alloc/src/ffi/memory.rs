@@ -12,7 +12,7 @@ use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 use super::pages;
 
 use profiler_alloc_format::{
-    ContextCells, ContextSetCells, FunctionCells, FurtherCells, HeaderCells, LineCells,
+    ContextCells, ContextSetCells, FunctionCells, FurtherCells, HeaderCells, HeapCells, LineCells,
     ModuleCells, NodeCells, PointCells, ShareCells, SizeClassCells, StackCells, ThreadCells,
 };
 
@@ -47,7 +47,8 @@ zeroed!(
     LineCells,
     FurtherCells,
     ContextCells,
-    ContextSetCells
+    ContextSetCells,
+    HeapCells
 );
 
 /// `count` zeros, whose pages take memory only once they are touched. `None` if the system refuses.

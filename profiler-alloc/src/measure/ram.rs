@@ -11,7 +11,7 @@ use super::histogram::Histogram;
 use super::installed;
 use super::output;
 use super::report::Report;
-use super::report::ram::{Heap, Moment, RamReport, RamSummary};
+use super::report::ram::{HeapUse, Moment, RamReport, RamSummary};
 use super::rss::{self, RssPeak};
 use super::scope::{Entered, Scope};
 use super::scope_counter::ScopeCounter;
@@ -137,7 +137,7 @@ impl RamScope {
             .process_peak()
             .unwrap_or(heap_before.wrapping_add(self.counter.peak()));
         let counts = self.counter.counts();
-        let heap = installed::is_heap_known().then(|| Heap {
+        let heap = installed::is_heap_known().then(|| HeapUse {
             before: heap_before,
             after: heap_after,
             peak: peak.max(heap_before).max(heap_after),

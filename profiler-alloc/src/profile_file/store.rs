@@ -18,11 +18,11 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering}
 
 use profiler_alloc_format::{
     CHUNK_LEN, ContextCells, ContextSetCells, DIRECTORY_AT, FunctionCells, FurtherCells,
-    HEADER_LEN, HeaderCells, LineCells, MAX_CHUNKS, ModuleCells, NodeCells, PointCells,
+    HEADER_LEN, HeaderCells, HeapCells, LineCells, MAX_CHUNKS, ModuleCells, NodeCells, PointCells,
     SIZE_CLASSES, SIZES_AT, ShareCells, SizeClassCells, StackCells, Table, ThreadCells,
 };
 
-use profiler_alloc_format::contexts;
+use profiler_alloc_format::{contexts, heaps};
 
 use super::growth::{Growing, Growth};
 use super::record_numbers;
@@ -43,6 +43,8 @@ const MAX_LINES: usize = 1 << 18;
 /// Those of the process, and a few that threads make at once.
 const MAX_CONTEXTS: usize = contexts::MAX_CONTEXTS + 4 * contexts::MAX_KEYS;
 const MAX_CONTEXT_SETS: usize = contexts::MAX_CONTEXT_SETS + (4 << 10);
+/// Those of the process, and those that threads make at once.
+const MAX_HEAPS: usize = 8 * heaps::MAX_HEAPS;
 
 /// The tables that have a chunk from the start: all but the exact ones, which few programs need.
 const FIRST_TABLES: [Table; 6] = [
@@ -167,6 +169,7 @@ pub struct Store {
     pub further: Records<FurtherCells>,
     pub contexts: Records<ContextCells>,
     pub context_sets: Records<ContextSetCells>,
+    pub heaps: Records<HeapCells>,
 }
 
 // SAFETY: `base` is only read, and leads to atomics.
@@ -220,6 +223,7 @@ impl Store {
             further: Records::reserve(Table::Further, MAX_STACKS)?,
             contexts: Records::reserve(Table::Contexts, MAX_CONTEXTS)?,
             context_sets: Records::reserve(Table::ContextSets, MAX_CONTEXT_SETS)?,
+            heaps: Records::reserve(Table::Heaps, MAX_HEAPS)?,
         })
     }
 
@@ -323,6 +327,7 @@ impl Store {
             Some(Table::Further) => self.extend(&self.further, growth),
             Some(Table::Contexts) => self.extend(&self.contexts, growth),
             Some(Table::ContextSets) => self.extend(&self.context_sets, growth),
+            Some(Table::Heaps) => self.extend(&self.heaps, growth),
             // Written by `memprof run`, once nothing is recorded any more.
             Some(Table::Sources) | None => Ok(()),
         }
@@ -400,6 +405,7 @@ impl Store {
             self.further.shrink();
             self.contexts.shrink();
             self.context_sets.shrink();
+            self.heaps.shrink();
         }
     }
 
@@ -423,7 +429,7 @@ impl Store {
         self.file.close();
     }
 
-    fn ranges(&self) -> [(*mut u8, usize); 13] {
+    fn ranges(&self) -> [(*mut u8, usize); 14] {
         [
             (self.base, HEADER_LEN),
             self.threads.range(),
@@ -438,6 +444,7 @@ impl Store {
             self.further.range(),
             self.contexts.range(),
             self.context_sets.range(),
+            self.heaps.range(),
         ]
     }
 }

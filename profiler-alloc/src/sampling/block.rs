@@ -41,6 +41,13 @@ impl Block {
         address_of(self.key)
     }
 
+    /// The key of a block at `address` whose owner has that number; `None` if there is no such
+    /// block.
+    #[inline]
+    pub fn key_of(address: usize, owner: u32) -> Option<u64> {
+        Block::new(address, 0, 0, 0, owner).map(Block::key)
+    }
+
     /// The block of these two words.
     #[inline]
     pub fn of_words(key: u64, word: u64) -> Block {

@@ -110,6 +110,18 @@ impl LiveBlocks {
         (self.levels[newest].take_home(address)).or_else(|| self.remove_further(address))
     }
 
+    /// As [`remove`](Self::remove), where blocks of several owners may have one address: removes
+    /// the one with this key.
+    pub fn remove_key(&self, key: u64) -> Option<Block> {
+        let address = address_of(key);
+        let newest = self.newest.load(Ordering::Acquire);
+        let levels = || self.levels[..=newest].iter().rev();
+        let home = |level: &Level| take_if(level.bucket(home_bucket(address))?, key);
+        levels()
+            .find_map(home)
+            .or_else(|| levels().find_map(|level| level.take_overflow_key(address, key)))
+    }
+
     #[inline(never)]
     fn remove_further(&self, address: usize) -> Option<Block> {
         let newest = self.newest.load(Ordering::Acquire);
@@ -208,6 +220,15 @@ impl Level {
             .find_map(|bucket| take(bucket, address))
     }
 
+    fn take_overflow_key(&self, address: usize, key: u64) -> Option<Block> {
+        let (word, bit) = self.overflow(address)?;
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            return None;
+        }
+        self.overflow_buckets(address)
+            .find_map(|bucket| take_if(bucket, key))
+    }
+
     /// The overflow buckets of a block whose home bucket is full: many, as those of a dense heap
     /// are full at a low load of the whole.
     fn overflow_buckets(&self, address: usize) -> impl Iterator<Item = &Bucket> {
@@ -296,6 +317,13 @@ fn take(bucket: &Bucket, address: usize) -> Option<Block> {
         (address_of(key) == address).then_some((way, key))
     };
     let (way, key) = found(first_way(address)).or_else(|| (0..WAYS).find_map(found))?;
+    take_key(bucket, way, key)
+}
+
+/// Takes the block with that key out of the bucket, if it is there.
+fn take_if(bucket: &Bucket, key: u64) -> Option<Block> {
+    let mut ways = 0..WAYS;
+    let way = ways.find(|&way| bucket[way].load(Ordering::Relaxed) == key)?;
     take_key(bucket, way, key)
 }
 

@@ -7,8 +7,7 @@ use profiler_alloc_format::{Frame, ThreadCells};
 
 use super::clock::Clock;
 use super::file_contexts::FileContexts;
-use crate::contexts::in_force;
-use crate::contexts::sets;
+use super::file_heaps::{self, FileHeaps};
 use crate::counters::slot::{self, bump};
 use crate::ffi::memory;
 use crate::profile_file::store::Store;
@@ -37,18 +36,28 @@ pub enum Kind {
     Alloc,
     Free,
     Realloc,
+    HeapAlloc,
+    HeapFree,
+    HeapRealloc,
 }
 
 /// What stands above the outermost frame of a stack.
 #[derive(Clone, Copy)]
-struct Above<'a> {
-    contexts: sets::Id,
-    file_contexts: &'a FileContexts,
+pub struct Above<'a> {
+    /// Contexts and heap, as [`file_heaps::root`] numbers them.
+    pub root: u32,
+    pub contexts: &'a FileContexts,
+    pub heaps: &'a FileHeaps,
 }
 
 impl Above<'_> {
-    fn frame(&self, store: &Store) -> Option<Frame> {
-        self.file_contexts.frame(store, self.contexts)
+    /// Outermost first.
+    fn frames(&self, store: &Store) -> [Option<Frame>; 2] {
+        let (heap, contexts) = file_heaps::of_root(self.root);
+        [
+            self.heaps.frame(store, heap),
+            self.contexts.frame(store, contexts),
+        ]
     }
 }
 
@@ -94,12 +103,11 @@ impl Capture {
     pub fn stack(
         &self,
         store: &Store,
-        file_contexts: &FileContexts,
+        above: Above<'_>,
         cells: &ThreadCells,
         kind: Kind,
         registers: Registers,
     ) -> (StackRef, usize) {
-        let contexts = in_force::all();
         let mut memory = memory_at(cells, registers.sp);
         let thread = slot::number();
         let Some(mut scratch) = self.scratch.take(thread as usize) else {
@@ -108,16 +116,12 @@ impl Capture {
         let first_frame = &mut scratch.first_frames[kind as usize];
         let start = self
             .first_return(first_frame, registers, &mut memory)
-            .map(|first| Start::new(thread, registers, first, contexts));
+            .map(|first| Start::new(thread, registers, first, above.root));
         let known = start.and_then(|start| scratch.cache.find(start, &mut memory));
         if let Some(stack) = known {
             bump(&cells.table_walks, 1);
             return (stack, 0);
         }
-        let above = Above {
-            contexts,
-            file_contexts,
-        };
         self.walk(
             (store, above),
             cells,
@@ -126,6 +130,11 @@ impl Capture {
             &mut scratch,
             start,
         )
+    }
+
+    /// The stack that has `root` above it, and no frame.
+    pub fn only_root(&self, store: &Store, root: Frame) -> Option<StackRef> {
+        self.stacks.only_root(store, root, self.clock.elapsed())
     }
 
     /// The return address of the first frame, if it is known how to find it.
@@ -156,7 +165,7 @@ impl Capture {
     ) -> (StackRef, usize) {
         let header = store.header();
         let candidate = self.candidate(registers, memory);
-        let guess = candidate.fingerprint.below(above.contexts);
+        let guess = candidate.fingerprint.below(above.root);
         if candidate.len > 0
             && let Some(stack) = self.stacks.known_candidate(guess)
         {
@@ -195,10 +204,10 @@ impl Capture {
         if frames.is_deep() {
             header.lost_middle_frames.fetch_add(1, Ordering::Relaxed);
         }
-        let root = || above.frame(store);
-        let fingerprint = frames.fingerprint().below(above.contexts);
+        let roots = || above.frames(store);
+        let fingerprint = frames.fingerprint().below(above.root);
         let stack =
-            (self.stacks).intern(store, &self.modules, (&frames, fingerprint), root, now_ns);
+            (self.stacks).intern(store, &self.modules, (&frames, fingerprint), roots, now_ns);
         if stack == StackRef::OTHER {
             let lost = match frames.walked() {
                 0 => &header.lost_starts,

@@ -12,6 +12,8 @@ use crate::counters::slot;
 use crate::ffi::callbacks;
 use crate::lockfree::active::force_slow_path;
 use crate::session;
+#[cfg(feature = "preload")]
+use crate::session::mapped;
 use crate::session::threads;
 
 static WATCHING: AtomicBool = AtomicBool::new(false);
@@ -57,6 +59,8 @@ pub fn become_child() {
         each = recorder.previous;
     }
     threads::forget();
+    #[cfg(feature = "preload")]
+    mapped::be_child();
     let is_awaited = session::latest().is_some_and(|recorder| recorder.for_children.is_some());
     AWAITED.store(is_awaited, Ordering::Relaxed);
 }

@@ -31,9 +31,22 @@ impl Recorder {
     }
 
     /// Adds `weight` to what a stack has live, or takes it away if `sign` is -1.
+    #[inline]
     pub(super) fn change_live(&self, number: u32, stack: &StackCells, weight: Weight, sign: i64) {
+        let epoch = self.store.header().peak_epoch.load(Ordering::Acquire);
+        self.change_live_at(epoch, number, stack, weight, sign);
+    }
+
+    /// The same of a stack whose heap has come to the peak of that number.
+    pub(super) fn change_live_at(
+        &self,
+        epoch: u64,
+        number: u32,
+        stack: &StackCells,
+        weight: Weight,
+        sign: i64,
+    ) {
         let header = self.store.header();
-        let epoch = header.peak_epoch.load(Ordering::Acquire);
         let ticks = header.updated_ns.load(Ordering::Relaxed) >> TICK_BITS;
         let variance = weight.count_variance;
         let further = match ticks > 0 || variance != 0.0 {

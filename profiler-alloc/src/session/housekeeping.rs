@@ -140,7 +140,7 @@ impl Recorder {
     /// Bytes of address space the recorder has taken beside the file, of which it touched a part,
     /// and the wrappers' heap.
     pub(super) fn own_bytes(&self) -> u64 {
-        let mapped = self.sampled.bytes() + self.capture.bytes();
+        let mapped = self.sampled.bytes() + self.heaps.bytes() + self.capture.bytes();
         (mapped as u64).saturating_add(own_work::heap())
     }
 }

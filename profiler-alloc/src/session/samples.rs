@@ -7,7 +7,7 @@ use core::sync::atomic::Ordering;
 use profiler_alloc_format::{StackCells, ThreadCells, size_class};
 
 use super::Recorder;
-use super::capture::Kind;
+use super::capture::{Above, Kind};
 use crate::contexts::in_force;
 use crate::counters::slot::number;
 use crate::ffi::thread_local::thread_locals;
@@ -38,7 +38,7 @@ impl Recorder {
             let number = cells.sequence.load(Ordering::Relaxed);
             let is_old = self.is_behind(cells);
             let allocating_stack = self.timed(cells, number.into(), is_old, || {
-                let (stack, walked) = self.stack(cells, Kind::Alloc, at);
+                let (stack, walked) = self.stack(cells, Kind::Alloc, at, in_force::all());
                 let allocating_stack = self.sample_alloc(cells, stack, address, size, false);
                 self.enter(cells, stack);
                 (allocating_stack, walked)
@@ -56,7 +56,7 @@ impl Recorder {
         if block.is_some() || self.attributes_unknown() {
             let is_old = block.is_some_and(|block| self.is_old(block));
             self.timed(cells, cells.frees.load(Ordering::Relaxed), is_old, || {
-                let (stack, walked) = self.stack(cells, Kind::Free, at);
+                let (stack, walked) = self.stack(cells, Kind::Free, at, in_force::all());
                 self.attribute_free(stack, block, size, false);
                 self.enter(cells, stack);
                 ((), walked)
@@ -116,7 +116,7 @@ impl Recorder {
                 false => old.is_some_and(|block| self.is_old(block)),
             };
             let allocating_stack = self.timed(cells, number, is_old, || {
-                let (stack, walked) = self.stack(cells, Kind::Realloc, at);
+                let (stack, walked) = self.stack(cells, Kind::Realloc, at, in_force::all());
                 self.attribute_free(stack, old, old_size, true);
                 let allocating_stack =
                     due.then(|| self.sample_alloc(cells, stack, address, size, true));
@@ -143,7 +143,7 @@ impl Recorder {
     }
 
     /// A stack has just allocated a block. The clock was read when the statistics were updated.
-    fn note_time(&self, allocating_stack: &StackCells) {
+    pub(super) fn note_time(&self, allocating_stack: &StackCells) {
         let now_ns = self.store.header().updated_ns.load(Ordering::Relaxed);
         allocating_stack
             .last_ns
@@ -166,19 +166,7 @@ impl Recorder {
         self.draw(cells);
 
         let stack = self.stack_cells(at);
-        stack.alloc_bytes.fetch_add(weight.bytes, Ordering::Relaxed);
-        stack.alloc_count.fetch_add(weight.count, Ordering::Relaxed);
-        stack.alloc_samples.fetch_add(1, Ordering::Relaxed);
-        add_variance(&stack.alloc_variance, weight.variance);
-        self.add_count_variance(at, weight, |further| &further.alloc_count_variance);
-        if is_realloc {
-            stack
-                .realloc_bytes
-                .fetch_add(weight.bytes, Ordering::Relaxed);
-            stack
-                .realloc_count
-                .fetch_add(weight.count, Ordering::Relaxed);
-        }
+        self.add_allocated(at, stack, weight, is_realloc);
         let class = self.store.size_class(size_class(size));
         class.count.fetch_add(weight.count, Ordering::Relaxed);
         class.bytes.fetch_add(weight.bytes, Ordering::Relaxed);
@@ -200,6 +188,30 @@ impl Recorder {
         stack
     }
 
+    /// Adds to what the stack `at` has allocated.
+    #[inline]
+    pub(super) fn add_allocated(
+        &self,
+        at: StackRef,
+        stack: &StackCells,
+        weight: Weight,
+        is_realloc: bool,
+    ) {
+        stack.alloc_bytes.fetch_add(weight.bytes, Ordering::Relaxed);
+        stack.alloc_count.fetch_add(weight.count, Ordering::Relaxed);
+        stack.alloc_samples.fetch_add(1, Ordering::Relaxed);
+        add_variance(&stack.alloc_variance, weight.variance);
+        self.add_count_variance(at, weight, |further| &further.alloc_count_variance);
+        if is_realloc {
+            stack
+                .realloc_bytes
+                .fetch_add(weight.bytes, Ordering::Relaxed);
+            stack
+                .realloc_count
+                .fetch_add(weight.count, Ordering::Relaxed);
+        }
+    }
+
     /// Tracks a block that `stack` has just allocated. False if there is no room.
     fn keep(&self, stack: &StackCells, block: Option<Block>, is_realloc: bool) -> bool {
         // A block that grew step by step is counted as that, and not as a temporary one too.
@@ -218,7 +230,12 @@ impl Recorder {
             None if self.attributes_unknown() => weights::weight(size, 0),
             None => return,
         };
-        let stack = self.stack_cells(at);
+        self.add_freed(at, self.stack_cells(at), weight);
+    }
+
+    /// Adds to what the stack `at` has freed.
+    #[inline]
+    pub(super) fn add_freed(&self, at: StackRef, stack: &StackCells, weight: Weight) {
         stack.freed_bytes.fetch_add(weight.bytes, Ordering::Relaxed);
         stack.freed_count.fetch_add(weight.count, Ordering::Relaxed);
         stack.free_samples.fetch_add(1, Ordering::Relaxed);
@@ -249,16 +266,21 @@ impl Recorder {
     }
 
     fn track(&self, block: Block) -> bool {
+        self.sampled.track(block, self.most_levels())
+    }
+
+    /// The highest level that a table of live blocks may have.
+    #[inline]
+    pub(super) fn most_levels(&self) -> usize {
         let header = self.store.header();
         let heap = header.heap.load(Ordering::Relaxed) as i64;
         // A budgeted recording may take 3 % of the heap for this, or 6 MiB; one that was told what
         // to sample, anything.
-        let limit = match self.overhead.is_flexible() {
+        match self.overhead.is_flexible() {
             true if heap < 1 << 30 => live_blocks::MAX_LEVEL_BUDGETED,
             true => live_blocks::MAX_LEVEL_BUDGETED + 1,
             false => live_blocks::MAX_LEVEL,
-        };
-        self.sampled.track(block, limit)
+        }
     }
 
     /// A block that was untracked cannot be tracked again: it is counted as lost.
@@ -271,11 +293,22 @@ impl Recorder {
             .fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The calling thread's stack from `at` outwards, and the number of frames walked.
+    /// The calling thread's stack from `at` outwards, below `root`, and the number of frames
+    /// walked.
     #[inline(never)]
-    fn stack(&self, cells: &ThreadCells, kind: Kind, at: Registers) -> (StackRef, usize) {
-        self.capture
-            .stack(self.store, &self.contexts, cells, kind, at)
+    pub(super) fn stack(
+        &self,
+        cells: &ThreadCells,
+        kind: Kind,
+        at: Registers,
+        root: u32,
+    ) -> (StackRef, usize) {
+        let above = Above {
+            root,
+            contexts: &self.contexts,
+            heaps: &self.heaps,
+        };
+        self.capture.stack(self.store, above, cells, kind, at)
     }
 
     /// Notes where the thread is now, and that it has left where it was.

@@ -90,7 +90,7 @@ pub fn start(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, R
 /// leaves it where it stays: whoever starts a recording may have 8 KiB of stack in all.
 fn open(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, Refusal> {
     let recorder = make(pattern, settings)?;
-    recorder.note_modules();
+    recorder.note_beginning();
     fork::watch();
     watch_exit();
     session::activate(recorder, threads::force_slow_path_everywhere);

@@ -80,6 +80,8 @@ pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells>
     cells.random.store(seed, Ordering::Relaxed);
     cells.last_node.store(0, Ordering::Relaxed);
     cells.last_contexts.store(0, Ordering::Relaxed);
+    cells.last_heaps_node.store(0, Ordering::Relaxed);
+    cells.heaps_interval.store(0, Ordering::Relaxed);
     cells.stack_top.store(0, Ordering::Relaxed);
     match recorder {
         Some(recorder) => {

@@ -73,25 +73,33 @@ impl Stacks {
         }
     }
 
-    /// The stack of a table walk, made if it is new. [`StackRef::OTHER`] if a table is full. `root`
-    /// gives what stands above the outermost frame; the fingerprint knows of it.
+    /// The stack of a table walk, made if it is new. [`StackRef::OTHER`] if a table is full.
+    /// `roots` gives what stands above the outermost frame, outermost first; the fingerprint knows
+    /// of it.
     pub fn intern(
         &self,
         store: &Store,
         modules: &Modules,
         (frames, fingerprint): (&Frames, Fingerprint),
-        root: impl FnOnce() -> Option<Frame>,
+        roots: impl FnOnce() -> [Option<Frame>; 2],
         now_ns: u64,
     ) -> StackRef {
         let key = fingerprint.to_bits();
         if let Some(bits) = self.walks.find(key, |_| true) {
             return StackRef::from_bits(bits);
         }
-        let Some(stack) = self.add(store, modules, frames, root(), now_ns) else {
+        let Some(stack) = self.add(store, modules, frames, roots(), now_ns) else {
             return StackRef::OTHER;
         };
         self.walks.insert(key, stack.to_bits());
         stack
+    }
+
+    /// The stack that has `root` and no frame; it takes what no longer fits of that root.
+    pub fn only_root(&self, store: &Store, root: Frame, now_ns: u64) -> Option<StackRef> {
+        let node = self.trie.child(store, 0, root)?;
+        let stack = self.trie.stack(store, node, now_ns)?;
+        Some(StackRef { stack, node })
     }
 
     /// Bytes of address space of the indexes.
@@ -104,16 +112,16 @@ impl Stacks {
         store: &Store,
         modules: &Modules,
         frames: &Frames,
-        root: Option<Frame>,
+        roots: [Option<Frame>; 2],
         now_ns: u64,
     ) -> Option<StackRef> {
         if frames.walked() == 0 {
             return None;
         }
-        let mut node = match root {
-            Some(root) => self.trie.child(store, 0, root)?,
-            None => 0,
-        };
+        let mut node = 0;
+        for root in roots.into_iter().flatten() {
+            node = self.trie.child(store, node, root)?;
+        }
         for site in frames.outermost_first() {
             let frame = match site {
                 Some(site) => frame_of(store, modules, site, now_ns),

@@ -54,25 +54,25 @@ struct Recent {
 pub struct Start {
     key: u64,
     registers: Registers,
-    /// The contexts in force, by number: the same walk finds another stack below others.
-    contexts: u32,
+    /// What stands above the outermost frame: the same walk finds another stack below others.
+    root: u32,
 }
 
 impl Start {
-    /// Of a walk of thread number `thread` from `registers`, whose caller returns to `first`, while
-    /// `contexts` are in force.
+    /// Of a walk of thread number `thread` from `registers`, whose caller returns to `first`, below
+    /// `root`.
     #[inline]
-    pub fn new(thread: u32, registers: Registers, first: usize, contexts: u32) -> Start {
+    pub fn new(thread: u32, registers: Registers, first: usize, root: u32) -> Start {
         let key = (registers.pc as u64).rotate_left(40)
             ^ (registers.sp as u64).rotate_left(20)
             ^ first as u64
             ^ u64::from(thread) << 48
-            ^ u64::from(contexts).rotate_left(56);
+            ^ u64::from(root).rotate_left(56);
         let key = spread_high(key);
         Start {
             key: key | 1,
             registers,
-            contexts,
+            root,
         }
     }
 
@@ -80,17 +80,14 @@ impl Start {
     const SINK: Start = Start {
         key: 0,
         registers: Registers::new(0, 0, 0),
-        contexts: 0,
+        root: 0,
     };
 
     /// True for the same place of the same thread: other walks may share a key, which is a hash.
     #[inline]
     fn is(self, other: Start) -> bool {
         let (one, two) = (self.registers, other.registers);
-        self.key == other.key
-            && one.sp == two.sp
-            && one.pc == two.pc
-            && self.contexts == other.contexts
+        self.key == other.key && one.sp == two.sp && one.pc == two.pc && self.root == other.root
     }
 
     #[inline]

@@ -3,7 +3,7 @@
 
 use core::sync::atomic::Ordering;
 
-use profiler_alloc_format::{CONTEXTS_MODULE, Frame, NodeCells};
+use profiler_alloc_format::{CONTEXTS_MODULE, Frame, HEAPS_MODULE, NodeCells};
 
 use crate::profile_file::store::Store;
 
@@ -67,6 +67,19 @@ pub fn leave_contexts(store: &Store, left: u32, entered: u32, heap: i64) {
     }
 }
 
+/// The outermost frame above `node`, that of contexts or of a heap included.
+pub fn outermost(store: &Store, node: u32) -> Option<Frame> {
+    let nodes = nodes_of(store, node, node);
+    let mut at = nodes.get(node as usize).filter(|_| node != 0)?;
+    loop {
+        match at.parent.load(Ordering::Relaxed) {
+            0 => return Some(Frame::from_bits(at.frame.load(Ordering::Relaxed))),
+            // A parent's number is below its child's.
+            parent => at = nodes.get(parent as usize)?,
+        }
+    }
+}
+
 fn mark_of(heap: i64) -> u64 {
     heap.max(0) as u64 + 1
 }
@@ -85,12 +98,12 @@ fn set(cells: &NodeCells, mark: u64) {
     }
 }
 
-/// The record of a node, and its caller's number; none for the root, and for contexts, which are no
-/// frame.
+/// The record of a node, and its caller's number; none for the root, and for contexts and heaps,
+/// which are no frames.
 fn go_up(nodes: &[NodeCells], node: u32) -> (Option<&NodeCells>, u32) {
     let is_frame = |cells: &&NodeCells| {
         let frame = Frame::from_bits(cells.frame.load(Ordering::Relaxed));
-        frame.module() != CONTEXTS_MODULE
+        !matches!(frame.module(), CONTEXTS_MODULE | HEAPS_MODULE)
     };
     match nodes
         .get(node as usize)

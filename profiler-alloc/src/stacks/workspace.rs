@@ -14,13 +14,16 @@ use crate::unwinder::unwind::FirstFrame;
 /// Threads that can take a sample at the same moment; one more finds no set and loses its sample.
 const SETS: usize = 32;
 
+/// Kinds of operations, each with functions of its own that walks begin in.
+const KINDS: usize = 6;
+
 /// One set.
 pub struct Workspace {
     /// Room for the frames kept of one stack.
     pub frames: FrameBuffer,
     pub cache: StackCache,
     /// Of the functions that walks begin in, by kind of operation.
-    pub first_frames: [FirstFrame; 3],
+    pub first_frames: [FirstFrame; KINDS],
 }
 
 /// Shares no cache line with the next: sets are taken by different threads.
@@ -54,7 +57,7 @@ impl Workspaces {
                 (*set.scratch.get()).write(Workspace {
                     frames,
                     cache: StackCache::new(),
-                    first_frames: [FirstFrame::NONE; 3],
+                    first_frames: [FirstFrame::NONE; KINDS],
                 })
             };
             set.taken.store(false, Ordering::Release);

@@ -61,10 +61,10 @@ impl Fingerprint {
         self.0 = mixed ^ (mixed >> 32);
     }
 
-    /// That of the same frames while contexts are in force, given by number; 0 is none.
+    /// That of the same frames below a root, given by number; 0 is none.
     #[inline]
-    pub fn below(self, contexts: u32) -> Fingerprint {
-        Fingerprint(self.0 ^ spread_high(contexts.into()))
+    pub fn below(self, root: u32) -> Fingerprint {
+        Fingerprint(self.0 ^ spread_high(root.into()))
     }
 
     pub const fn to_bits(self) -> u64 {

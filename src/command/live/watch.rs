@@ -19,7 +19,7 @@ use signal_hook::iterator::Signals;
 use super::LiveArgs;
 use crate::command::load::{Output, newest, profiles};
 use crate::live::{Feed, FeedError, FeedOptions, Flow, Page, Process, draw};
-use crate::profile::{self, is_original};
+use crate::profile::{self, HeapChoice, is_original};
 use crate::render::LiveText;
 use crate::report::Live;
 
@@ -34,6 +34,9 @@ pub fn run(args: LiveArgs) -> anyhow::Result<ExitCode> {
             "`memprof live` draws on a terminal, and standard output is none; `memprof live --once` prints one reading"
         );
     }
+    if args.lookup.heap == Some(HeapChoice::All) {
+        bail!("this view shows one heap: name it");
+    }
     let path = find(args.what.as_deref())?;
     // A profile that cannot be read yet is tried again later.
     let program = (profile::read(&path).ok())
@@ -47,6 +50,7 @@ pub fn run(args: LiveArgs) -> anyhow::Result<ExitCode> {
         force: args.lookup.force,
         own: args.lookup.own.patterns.clone(),
         contexts: args.lookup.contexts.clone(),
+        heap: args.lookup.heap.clone().unwrap_or_default(),
     };
     if args.once {
         return once(Feed::new(options), &args);

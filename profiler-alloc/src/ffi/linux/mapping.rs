@@ -3,6 +3,7 @@
 use core::ffi::CStr;
 
 use super::os;
+use super::own_calls;
 
 /// What [`create`] says of a file that exists, and others of a descriptor that was closed and of
 /// signals that come too fast.
@@ -94,7 +95,9 @@ pub fn map_file(base: *mut u8, len: usize, fd: i32, at: usize) -> bool {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     let flags = libc::MAP_SHARED | libc::MAP_FIXED;
     // SAFETY: replaces address space that this store has reserved and not used yet.
-    unsafe { libc::mmap(base.cast(), len, protection, flags, fd, at as i64) != libc::MAP_FAILED }
+    unsafe {
+        own_calls::mmap(base.cast(), len, protection, flags, fd, at as i64) != libc::MAP_FAILED
+    }
 }
 
 /// Puts private memory, zero or a copy if `keep`, where the file was mapped.
@@ -105,14 +108,14 @@ pub fn privatize(base: *mut u8, len: usize, keep: bool) {
     // moment between copying out and copying back. A mapping that fails leaves the old one in
     // place.
     unsafe {
-        let copy = libc::mmap(core::ptr::null_mut(), len, protection, flags, -1, 0);
+        let copy = own_calls::mmap(core::ptr::null_mut(), len, protection, flags, -1, 0);
         if copy == libc::MAP_FAILED {
             return;
         }
         if keep {
             core::ptr::copy_nonoverlapping(base, copy.cast(), len);
         }
-        libc::mremap(
+        own_calls::mremap(
             copy,
             len,
             len,

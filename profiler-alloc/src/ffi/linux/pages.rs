@@ -1,5 +1,7 @@
 //! Memory straight from the system: private mappings.
 
+use super::own_calls;
+
 /// `len` bytes, zero, aligned to `align`, which take memory only once they are touched, and stay.
 pub fn zeroed(len: usize, align: usize) -> Option<*mut u8> {
     // A mapping begins with a page.
@@ -13,7 +15,7 @@ pub fn zeroed(len: usize, align: usize) -> Option<*mut u8> {
 /// The three are those of one call, and nobody looks at the memory any more.
 pub unsafe fn free(base: *mut u8, len: usize, _: usize) {
     // SAFETY: as the caller promises, nobody can be looking at it.
-    unsafe { libc::munmap(base.cast(), len) };
+    unsafe { own_calls::munmap(base.cast(), len) };
 }
 
 /// Address space without memory behind it, to be filled in by the file's chunks.
@@ -28,7 +30,7 @@ pub fn reserve(len: usize) -> Option<*mut u8> {
 pub unsafe fn give_back(base: *mut u8, len: usize) {
     if len > 0 {
         // SAFETY: as the caller promises, nobody can be looking at it.
-        unsafe { libc::munmap(base.cast(), len) };
+        unsafe { own_calls::munmap(base.cast(), len) };
     }
 }
 
@@ -47,6 +49,6 @@ fn map(len: usize, protection: i32) -> Option<*mut u8> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | unreserved;
     // SAFETY: an anonymous mapping at an address of the kernel's choice touches nothing that
     // exists.
-    let base = unsafe { libc::mmap(core::ptr::null_mut(), len, protection, flags, -1, 0) };
+    let base = unsafe { own_calls::mmap(core::ptr::null_mut(), len, protection, flags, -1, 0) };
     (base != libc::MAP_FAILED).then_some(base.cast())
 }

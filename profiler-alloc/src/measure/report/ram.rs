@@ -20,7 +20,7 @@ pub struct RamReport {
     /// When it ended.
     pub after: Moment,
     /// The heap; `None` if `ProfilerAlloc` is not the global allocator.
-    pub heap: Option<Heap>,
+    pub heap: Option<HeapUse>,
     /// Highest resident set size inside, if asked for and known.
     pub peak_rss: Option<u64>,
 }
@@ -38,7 +38,7 @@ pub struct Moment {
 /// The heap around one call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub struct Heap {
+pub struct HeapUse {
     /// In use in the process before.
     pub before: i64,
     /// In use in the process after.
@@ -54,7 +54,7 @@ pub struct Heap {
     pub own_peak: i64,
 }
 
-impl Heap {
+impl HeapUse {
     /// After minus before.
     pub fn change(&self) -> i64 {
         self.after.wrapping_sub(self.before)
@@ -258,7 +258,7 @@ mod tests {
             label: "pre_allot_offering".to_owned(),
             before: moment(206_831_616),
             after: moment(248_774_656),
-            heap: Some(Heap {
+            heap: Some(HeapUse {
                 before: 12 * MIB,
                 after: 12 * MIB - MIB / 2,
                 peak: 52 * MIB,
