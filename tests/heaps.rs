@@ -326,9 +326,10 @@ fn contexts_and_peaks_are_those_of_the_heap() {
             let _context = profiler_alloc::context("route", "/heaps");
             arena.take(300)
         };
-        // The main heap's peak comes when little is left here.
+        // The main heap's peak comes when little is left here. Other tests of this process have used
+        // much.
         arena.give_back(outside, 1_000);
-        drop(black_box(vec![0u8; 4 << 20]));
+        drop(black_box(vec![0u8; 256 << 20]));
         arena.give_back(inside, 300);
     });
     let arena = of(&profile, "in contexts");

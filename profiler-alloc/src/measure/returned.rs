@@ -151,7 +151,7 @@ impl IsNoItem for NoItem {}
 /// The compiler looks at what comes of a poll. Never called.
 pub fn is_no_stream(_: impl IsNoItem) {}
 
-/// The compiler finds this trait's method before that of [`Anything`], if there is something to
+/// The compiler finds this trait's method before that of `Anything`, if there is something to
 /// call.
 pub trait CalledLater<Arguments> {
     /// Refused.
