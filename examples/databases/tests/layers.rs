@@ -109,7 +109,7 @@ async fn by_sea_orm(db: &DatabaseConnection) {
             .await
             .is_err()
     );
-    let select = "SELECT 1 AS one WHERE 1 = ?";
+    let select = "SELECT one FROM (SELECT 1 AS one) WHERE 1 = ?";
     for id in [1, 2] {
         let select = Statement::from_sql_and_values(DbBackend::Sqlite, select, [id.into()]);
         db.query_all_raw(select).await.unwrap(); // asks
@@ -124,7 +124,7 @@ fn sqlite_sqlx_and_sea_orm_see_one_query() {
         by_sea_orm(&db).await;
     });
     let report = one("by_sea_orm");
-    let select = "SELECT ? AS one WHERE ? = ?";
+    let select = "SELECT one FROM (SELECT ? AS one) WHERE ? = ?";
     // What cannot be prepared never ran: the upper layers alone tell of it.
     let expected = ["SELECT * FROM nowhere", select, select];
     assert_eq!(statements(&report), expected, "{report}");
