@@ -168,7 +168,7 @@ const UNSAFE: &[&str] = &[
     "tests/hook_quiet.rs",
 ];
 
-/// Packages that only some folders and files of a crate may name, so that the rest stays free of
+/// Packages and modules that only some folders and files of a crate may name, so that the rest stays free of
 /// what they are for: the system, unwind tables, the command line.
 const CONFINED: &[(&str, &str, &[&str])] = &[
     (
@@ -179,6 +179,20 @@ const CONFINED: &[(&str, &str, &[&str])] = &[
     ("gimli", "profiler-alloc/src/", &["unwinder/"]),
     ("libsqlite3_sys", "profiler-alloc/src/", &["ffi/"]),
     ("clap", "src/", &["command/", "command.rs"]),
+    // `std::os::unix`: the analyst compiles on other systems too.
+    (
+        "unix",
+        "src/",
+        &[
+            "attach/",
+            "command/attach/",
+            "command/live/",
+            "command/run/",
+            "run/",
+            "system/",
+            "system.rs",
+        ],
+    ),
 ];
 
 /// Files whose types are published as JSON, or kept as such: a field there is part of a documented

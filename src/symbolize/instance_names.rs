@@ -14,9 +14,7 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
 use std::fs::File;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -36,6 +34,7 @@ use super::instances::{CompileUnit, Instance, Instances};
 use super::separate::DebugFiles;
 use super::{Origin, Symbols, partial};
 use crate::profile::Profile;
+use crate::system;
 
 /// Entries that a function's name may be away. Real ones are two or three.
 const MOST_STEPS: usize = 8;
@@ -173,9 +172,8 @@ impl<'a> InstanceNames<'a> {
         {
             return Some(Arc::new(part));
         }
-        let path_of = |bytes: &Bytes<'_>| -> Option<PathBuf> {
-            Some(PathBuf::from(OsStr::from_bytes(&bytes.to_slice().ok()?)))
-        };
+        let path_of =
+            |bytes: &Bytes<'_>| -> Option<PathBuf> { Some(system::path(&bytes.to_slice().ok()?)) };
         let folder = wanted
             .comp_dir
             .as_ref()

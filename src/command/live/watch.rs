@@ -207,7 +207,7 @@ impl Ending {
         #[cfg(unix)]
         let signal = self.signals.pending().next();
         #[cfg(not(unix))]
-        let signal: Option<u8> = None;
+        let signal: Option<i32> = None;
         Some(ExitCode::from(128 + signal? as u8))
     }
 }
