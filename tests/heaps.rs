@@ -326,8 +326,8 @@ fn contexts_and_peaks_are_those_of_the_heap() {
             let _context = profiler_alloc::context("route", "/heaps");
             arena.take(300)
         };
-        // The main heap's peak comes when little is left here. Other tests of this process have used
-        // much.
+        // The main heap's peak comes when little is left here; it is higher than that of other
+        // tests of this process.
         arena.give_back(outside, 1_000);
         drop(black_box(vec![0u8; 256 << 20]));
         arena.give_back(inside, 300);

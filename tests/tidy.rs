@@ -168,8 +168,8 @@ const UNSAFE: &[&str] = &[
     "tests/hook_quiet.rs",
 ];
 
-/// Packages and modules that only some folders and files of a crate may name, so that the rest stays free of
-/// what they are for: the system, unwind tables, the command line.
+/// Packages and modules that only some folders and files of a crate may name, so that the rest
+/// stays free of what they are for: the system, unwind tables, the command line.
 const CONFINED: &[(&str, &str, &[&str])] = &[
     (
         "libc",
