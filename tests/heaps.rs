@@ -6,6 +6,7 @@ mod built;
 use std::hint::black_box;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use memprof::profile::{self, Heap, HeapChoice, Profile, Totals};
@@ -62,11 +63,24 @@ impl Arena {
 fn record(sample: Sample, work: impl FnOnce()) -> (Profile, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.memprof");
-    let recording = Recording::builder().path(&path).sample(sample);
-    let recording = recording.start().unwrap();
-    work();
-    drop(recording);
-    let (profile, defects) = profile::read(&path).unwrap();
+    let has_ended = AtomicBool::new(false);
+    let read = || {
+        while !has_ended.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        profile::read(&path).unwrap()
+    };
+    // By another thread: while a third one is held up in the hook, this one's record is still in
+    // the file, and what it allocates to read it would be in there.
+    let (profile, defects) = std::thread::scope(|scope| {
+        let reader = scope.spawn(read);
+        let recording = Recording::builder().path(&path).sample(sample);
+        let recording = recording.start().unwrap();
+        work();
+        drop(recording);
+        has_ended.store(true, Ordering::SeqCst);
+        reader.join().unwrap()
+    });
     assert_eq!(defects, []);
     (profile, folder)
 }
