@@ -91,7 +91,15 @@ pub fn bring_up_to_date() {
 /// The same at the end of a slow path, if it is so much that others want to know of it.
 #[inline]
 pub fn bring_up_to_date_now_and_then(cells: &ThreadCells) {
-    if in_force::all() != 0 && (context_watch::is_on() || is_much(cells)) {
+    if in_force::all() != 0 {
+        bring_up_to_date_if_much(cells);
+    }
+}
+
+/// Apart, so that a slow path outside of all contexts saves no registers for it.
+#[inline(never)]
+fn bring_up_to_date_if_much(cells: &ThreadCells) {
+    if context_watch::is_on() || is_much(cells) {
         attribute_until_now();
     }
 }

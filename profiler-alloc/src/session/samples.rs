@@ -80,6 +80,7 @@ impl Recorder {
 
     /// Untracks the block at `address` before it is freed or moved. Afterwards call
     /// [`reallocated`](Self::reallocated) or [`track_again`](Self::track_again).
+    #[inline]
     pub fn untrack(&self, address: usize) -> Option<Block> {
         self.sampled.untrack(address)
     }
@@ -163,7 +164,9 @@ impl Recorder {
         let weight = weights::weight(size, interval);
         let sequence = cells.sequence.load(Ordering::Relaxed).wrapping_add(1);
         cells.sequence.store(sequence, Ordering::Relaxed);
-        self.draw(cells);
+        if interval != 0 {
+            self.draw(cells);
+        }
 
         let stack = self.stack_cells(at);
         self.add_allocated(at, stack, weight, is_realloc);
@@ -265,6 +268,7 @@ impl Recorder {
         weights::weight(block.size(), block.interval().unwrap_or_else(asked_for))
     }
 
+    #[inline]
     fn track(&self, block: Block) -> bool {
         self.sampled.track(block, self.most_levels())
     }

@@ -111,6 +111,7 @@ impl Recorder {
     }
 
     /// Draws the thread's next sampling point.
+    #[inline(never)]
     pub(super) fn draw(&self, cells: &ThreadCells) {
         let interval = self.store.header().interval.load(Ordering::Relaxed);
         let gap = match interval {
