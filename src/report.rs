@@ -64,6 +64,6 @@ pub use summary::{HeapRow, OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 pub use timeline::{CallSpan, OwnMemory, TimePoint, Timeline};
 pub use types::{Kind, Steps, TypeLine, TypeRow, Types};
 
-pub use crate::profile::{Counters, Course, State, Taken};
+pub use crate::profile::{Counters, Course, StackSpan, State, Taken};
 pub use crate::symbolize::Origin;
 pub use crate::types::TypeName;
