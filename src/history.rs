@@ -1,4 +1,4 @@
-//! Runs kept in an SQLite file: their totals, and the figures of every function and line.
+//! Runs kept in an SQLite file: their totals, and the figures of every function, line and context.
 //!
 //! The file is in WAL mode, so that several may save at once while others read. Its version is
 //! SQLite's `user_version`; each step to the next is a file in `migrations`.
@@ -20,6 +20,7 @@ pub use save::Label;
 pub use trend::{Point, Subject, Trend};
 
 use crate::report::Report;
+use crate::report::diff::ContextParts;
 use migrations::Opening;
 
 /// How long to wait for another that writes.
@@ -142,14 +143,19 @@ impl History {
         }
     }
 
-    /// Keeps `report` and gives the run's number.
-    pub fn save(&mut self, report: &Report, label: &Label) -> Result<i64, HistoryError> {
+    /// Keeps `report` and what was done in each context, and gives the run's number.
+    pub fn save(
+        &mut self,
+        report: &Report,
+        contexts: &[ContextParts],
+        label: &Label,
+    ) -> Result<i64, HistoryError> {
         let saved = (self.connection)
             // Asks for the right to write at once: two that read first and write then would be in
             // each other's way.
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .and_then(|transaction| {
-                let id = save::save(&transaction, report, label)?;
+                let id = save::save(&transaction, report, contexts, label)?;
                 transaction.commit()?;
                 Ok(id)
             });
@@ -210,13 +216,23 @@ impl History {
     /// The report of a run, as it was saved.
     pub fn report(&self, run: i64) -> Result<Report, HistoryError> {
         match restore::report(&self.connection, run) {
-            Ok(report) => Ok(report),
             Err(restore::Fault::Sqlite(rusqlite::Error::QueryReturnedNoRows)) => {
                 Err(HistoryError::NoRun(run.to_string()))
             }
-            Err(restore::Fault::Sqlite(error)) => Err(self.fault(error)),
-            Err(restore::Fault::Damaged(reason)) => Err(HistoryError::Damaged { run, reason }),
+            restored => self.whole(run, restored),
         }
+    }
+
+    /// What was done in each context of a run, key by key.
+    pub fn contexts(&self, run: i64) -> Result<Vec<ContextParts>, HistoryError> {
+        self.whole(run, restore::contexts(&self.connection, run))
+    }
+
+    fn whole<T>(&self, run: i64, restored: Result<T, restore::Fault>) -> Result<T, HistoryError> {
+        restored.map_err(|fault| match fault {
+            restore::Fault::Sqlite(error) => self.fault(error),
+            restore::Fault::Damaged(reason) => HistoryError::Damaged { run, reason },
+        })
     }
 
     /// Removes a run; false if there is none.

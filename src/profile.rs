@@ -42,7 +42,7 @@ pub use reader::{parse, read};
 pub use selection::{ContextError, ContextPattern};
 pub use sources::{SourceState, add_sources};
 pub use totals::{BlockCount, Totals};
-pub use trie::{Node, NodeId, Stack};
+pub use trie::{Node, NodeId, Stack, StackSpan};
 
 /// Everything that a profile's file says, checked: every number that points into a table points to
 /// a record of it.

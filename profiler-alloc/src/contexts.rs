@@ -13,3 +13,4 @@
 pub mod in_force;
 pub mod names;
 pub mod sets;
+pub mod span_ids;

@@ -31,6 +31,7 @@ mod samples;
 mod schedule;
 pub mod settings;
 pub mod span_layer;
+mod spans;
 pub mod start;
 pub mod thread_exit;
 pub mod threads;

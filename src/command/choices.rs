@@ -77,6 +77,7 @@ choices! {
 choices! {
     Grown {
         Whole = "whole": "The program as a whole, and nothing else",
+        Part = "part": "Also each context of --by, and each type of --types",
         Function = "function": "Also each function",
         Line = "line": "Also each line, of functions that grew too",
     }

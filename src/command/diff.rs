@@ -39,9 +39,6 @@ pub struct DiffArgs {
     /// Show functions of dependencies and of std too
     #[arg(long)]
     all: bool,
-    /// Show which contexts of this key changed, such as route
-    #[arg(long, value_name = "KEY")]
-    by: Option<String>,
     /// Show which types changed: what the blocks are
     #[arg(long)]
     types: bool,
@@ -77,8 +74,11 @@ pub struct Show {
     /// Compare this figure
     #[arg(long, value_enum, default_value_t)]
     of: Metric,
-    /// Exit with 1 if the whole program or a function grew by more than this: 5% (of the whole),
-    /// 10MiB
+    /// Show which contexts of this key changed, such as route
+    #[arg(long, value_name = "KEY")]
+    pub by: Option<String>,
+    /// Exit with 1 if the whole program, a function, or a context of --by grew by more than this:
+    /// 5% (of the whole), 10MiB
     #[arg(long, value_name = "LIMIT")]
     fail_over: Option<String>,
     /// Count the growth of nothing smaller than this
@@ -236,7 +236,7 @@ fn load(args: &DiffArgs) -> anyhow::Result<Diff> {
         new.sources.distrust(files);
     }
     let mut diff = Diff::new(report(&mut base), report(&mut new));
-    if let Some(key) = &args.by {
+    if let Some(key) = &args.show.by {
         // One of the two may be of before the program named any.
         if base.profile.check_key(key).is_err() {
             new.profile.check_key(key)?;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use super::diff::Show;
 use super::load::Input;
+use crate::profile::ContextPattern;
 use crate::report::Metric;
 
 /// Keep runs in an SQLite file, to compare them and to see how a figure develops.
@@ -48,8 +49,11 @@ enum Action {
         /// Show this run
         run: String,
         /// Show only functions whose name contains NAME
-        #[arg(long, value_name = "NAME")]
+        #[arg(long, value_name = "NAME", conflicts_with = "by")]
         function: Option<String>,
+        /// Show what was done in each context of this key instead, such as route
+        #[arg(long, value_name = "KEY")]
+        by: Option<String>,
     },
     /// Show what changed from one run to another
     Diff {
@@ -99,6 +103,9 @@ struct TrendArgs {
     /// Plot this figure
     #[arg(long, value_enum, default_value_t)]
     of: Metric,
+    /// Plot it of this context, such as route=/orders, or of none of its key, route=(none)
+    #[arg(long, value_name = "KEY=VALUE", conflicts_with_all = ["function", "line"])]
+    context: Option<ContextPattern>,
     /// Plot it of this function, instead of the whole program
     #[arg(long, value_name = "NAME", conflicts_with = "line")]
     function: Option<String>,

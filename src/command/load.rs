@@ -18,7 +18,9 @@ use crate::defect::Defect;
 use crate::profile::{
     self, Candidate, ContextPattern, HeapChoice, Profile, first_of_process, own_peak,
 };
-use crate::report::{CallTree, Calls, Filter, Granularity, Limits, Metric, Scope, Split, Stacks};
+use crate::report::{
+    CallTree, Calls, Filter, Granularity, Limits, Metric, Scope, Split, Stacks, StacksBy,
+};
 use crate::source::{PathMap, Places, Sources};
 use crate::symbolize::{self, Pattern, Symbols, symbolize};
 use crate::system::terminal_columns;
@@ -120,6 +122,12 @@ impl Loaded {
         }
     }
 
+    /// The stacks of each context of `key`, with the frames of `scope`.
+    pub fn stacks_by(&mut self, scope: Scope, key: &str) -> StacksBy {
+        let (profile, symbols) = (&self.profile, &self.symbols);
+        StacksBy::new(profile, symbols, &mut self.sources, (scope, key))
+    }
+
     /// Its stacks, split up.
     pub fn split(mut self, split: Split<'_>) -> Stacks {
         if split.types {
@@ -163,11 +171,21 @@ impl Listed {
         }
     }
 
-    /// The stacks of the lines.
-    pub fn stacks(&self, input: &Input) -> anyhow::Result<Stacks> {
-        let mut stacks = input.load()?.stacks(self.scope(), Granularity::Line);
+    /// The stacks of the lines, and those of each context of a key, if `by` names one.
+    pub fn stacks(
+        &self,
+        input: &Input,
+        by: Option<&str>,
+    ) -> anyhow::Result<(Stacks, Option<StacksBy>)> {
+        let mut loaded = input.load_apart(by)?;
+        let key = loaded.key(by)?.map(str::to_owned);
+        let mut by = key.map(|key| loaded.stacks_by(self.scope(), &key));
+        let mut stacks = loaded.stacks(self.scope(), Granularity::Line);
         stacks.select(&self.filter())?;
-        Ok(stacks)
+        if let Some(by) = &mut by {
+            by.select(&self.filter());
+        }
+        Ok((stacks, by))
     }
 }
 

@@ -20,7 +20,7 @@ use super::comments::comments;
 use super::label;
 use super::values::{VALUES, Value};
 use crate::render::escape::escape;
-use crate::report::Calls;
+use crate::report::{Calls, StackSpan};
 
 /// OpenTelemetry's protobuf.
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,6 +49,7 @@ fn data(calls: &Calls) -> ProfilesData {
             SampledStack {
                 number: tables.stack(path.collect()),
                 attributes: contexts.get(stack.contexts).cloned().unwrap_or_default(),
+                links: stack.spans.iter().map(|span| tables.link(span)).collect(),
             }
         })
         .collect();
@@ -117,11 +118,21 @@ fn profile(
     index: u32,
 ) -> Profile {
     let recording = &calls.recording;
-    let samples = calls.parts.iter().zip(stacks).filter_map(|(part, stack)| {
-        let value = (value.of)(&part.figures);
-        (value != 0).then(|| Sample {
+    let samples = calls.parts.iter().zip(stacks).flat_map(|(part, stack)| {
+        // What a span is known to have taken has a link to it; the rest of the stack has none.
+        let mut rest = (value.of)(&part.figures);
+        let of_spans = part.spans.iter().zip(&stack.links).map(|(span, &link)| {
+            let taken = value.of_span.map_or(0, |of_span| of_span(span)).min(rest);
+            rest -= taken;
+            (link, taken)
+        });
+        let mut values: Vec<(i32, i64)> = of_spans.collect();
+        values.push((0, rest));
+        let taken = values.into_iter().filter(|&(_, value)| value != 0);
+        taken.map(|(link_index, value)| Sample {
             stack_index: stack.number,
             attribute_indices: stack.attributes.clone(),
+            link_index,
             values: vec![value],
             ..Sample::default()
         })
@@ -153,6 +164,8 @@ struct SampledStack {
     number: i32,
     /// The contexts that were in force.
     attributes: Vec<i32>,
+    /// The spans that took some of it.
+    links: Vec<i32>,
 }
 
 /// The tables in the making. Number 0 of each is empty and stands for none.
@@ -160,6 +173,7 @@ struct Tables {
     dictionary: ProfilesDictionary,
     strings: HashMap<String, i32>,
     stacks: HashMap<Vec<i32>, i32>,
+    links: HashMap<([u8; 16], [u8; 8]), i32>,
 }
 
 impl Tables {
@@ -176,6 +190,7 @@ impl Tables {
             },
             strings: HashMap::from([(String::new(), 0)]),
             stacks: HashMap::from([(Vec::new(), 0)]),
+            links: HashMap::new(),
         }
     }
 
@@ -194,6 +209,17 @@ impl Tables {
         *self.stacks.entry(path).or_insert_with_key(|path| {
             table.push(Stack {
                 location_indices: path.clone(),
+            });
+            table.len() as i32 - 1
+        })
+    }
+
+    fn link(&mut self, span: &StackSpan) -> i32 {
+        let table = &mut self.dictionary.link_table;
+        *(self.links.entry((span.trace_id, span.span_id))).or_insert_with(|| {
+            table.push(Link {
+                trace_id: span.trace_id.to_vec(),
+                span_id: span.span_id.to_vec(),
             });
             table.len() as i32 - 1
         })

@@ -1,7 +1,7 @@
 //! The values of a stack that tools with several of them show, in the order and with the names that
 //! pprof's users know.
 
-use crate::report::{Figures, Metric};
+use crate::report::{Figures, Metric, StackSpan};
 
 /// One value of every stack.
 pub(super) struct Value {
@@ -12,6 +12,8 @@ pub(super) struct Value {
     /// The metric this value shows; `None` if it cannot be chosen as the default.
     pub metric: Option<Metric>,
     pub of: fn(&Figures) -> i64,
+    /// What of it a span is known to have taken. `None` if that is not known of this value.
+    pub of_span: Option<fn(&StackSpan) -> i64>,
 }
 
 /// Allocated, in use at the end, and in use at the peak: each in blocks and in bytes.
@@ -21,36 +23,42 @@ pub(super) const VALUES: [Value; 6] = [
         unit: "count",
         metric: Some(Metric::Count),
         of: |figures| figures.count,
+        of_span: Some(|span| span.alloc_count),
     },
     Value {
         name: "alloc_space",
         unit: "bytes",
         metric: Some(Metric::Allocated),
         of: |figures| figures.allocated.bytes,
+        of_span: Some(|span| span.alloc_bytes),
     },
     Value {
         name: "inuse_objects",
         unit: "count",
         metric: None,
         of: |figures| figures.live_count,
+        of_span: None,
     },
     Value {
         name: "inuse_space",
         unit: "bytes",
         metric: Some(Metric::Live),
         of: |figures| figures.live.bytes,
+        of_span: None,
     },
     Value {
         name: "peak_objects",
         unit: "count",
         metric: None,
         of: |figures| figures.at_peak_count,
+        of_span: None,
     },
     Value {
         name: "peak_space",
         unit: "bytes",
         metric: Some(Metric::Peak),
         of: |figures| figures.at_peak.bytes,
+        of_span: None,
     },
 ];
 

@@ -4,9 +4,10 @@ use rusqlite::{Connection, TransactionBehavior};
 
 /// The steps; after step `n` (from 1), `user_version` is `n`. Steps that were released are never
 /// changed.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     include_str!("migrations/1.sql"),
     include_str!("migrations/2.sql"),
+    include_str!("migrations/3.sql"),
 ];
 
 /// Why a history could not be opened.

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::shape::{SavedFigures, SavedScope, SavedState};
 use crate::defect::Defect;
+use crate::report::diff::{ContextParts, PartFigures};
 use crate::report::{Basis, Counters, Figures, Line, Recording, Report, Sampling, Table};
 
 /// Why a run could not be read.
@@ -40,6 +41,28 @@ pub(super) fn report(connection: &Connection, run: i64) -> Result<Report, Fault>
             .map(|text| Defect::Saved { text })
             .collect(),
     })
+}
+
+/// What was done in each context, key by key.
+pub(super) fn contexts(connection: &Connection, run: i64) -> Result<Vec<ContextParts>, Fault> {
+    let mut query = connection
+        .prepare("SELECT key, value, figures FROM contexts WHERE run = ?1 ORDER BY key")?;
+    let mut rows = query.query([run])?;
+    let mut keys: Vec<ContextParts> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let key: String = row.get("key")?;
+        if keys.last().is_none_or(|last| last.key != key) {
+            keys.push(ContextParts {
+                key,
+                parts: PartFigures::new(),
+            });
+        }
+        let figures: Figures = json::<SavedFigures>(row, "figures")?.into();
+        if let Some(last) = keys.last_mut() {
+            last.parts.insert(row.get("value")?, figures);
+        }
+    }
+    Ok(keys)
 }
 
 fn json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<T, Fault> {

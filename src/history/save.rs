@@ -6,6 +6,7 @@ use rusqlite::{Transaction, params};
 use serde::Serialize;
 
 use super::shape::{SavedFigures, SavedScope, SavedState};
+use crate::report::diff::ContextParts;
 use crate::report::{Note, Report, Table};
 
 /// What a run is found by later.
@@ -22,6 +23,7 @@ pub struct Label {
 pub(super) fn save(
     transaction: &Transaction<'_>,
     report: &Report,
+    contexts: &[ContextParts],
     label: &Label,
 ) -> rusqlite::Result<i64> {
     let (recording, sampling) = (&report.recording, &report.sampling);
@@ -83,6 +85,13 @@ pub(super) fn save(
     }
     for table in &report.tables {
         function(transaction, run, table)?;
+    }
+    let mut insert = transaction.prepare_cached("INSERT INTO contexts VALUES (?1, ?2, ?3, ?4)")?;
+    for ContextParts { key, parts } in contexts {
+        for (value, figures) in parts {
+            let figures = json(&SavedFigures::from(figures));
+            insert.execute(params![run, key, value, figures])?;
+        }
     }
     Ok(run)
 }

@@ -1,4 +1,4 @@
-//! How a figure of the whole program, of a function or of a line developed over the runs.
+//! How a figure of the whole program, of a function, a line or a context developed over the runs.
 
 use rusqlite::{Connection, params};
 
@@ -28,6 +28,13 @@ pub enum Subject {
         function: String,
         /// Text of the line, without indentation.
         contents: String,
+    },
+    /// What was done in a context.
+    Context {
+        /// The key.
+        key: String,
+        /// Its value. `None`: no context of the key was in force.
+        value: Option<String>,
     },
 }
 
@@ -80,6 +87,8 @@ pub(super) fn points(connection: &Connection, trend: &Trend) -> rusqlite::Result
              WHERE functions.run = ?1 AND functions.name = ?2 AND trim(lines.contents) = ?3
                  AND lines.figures IS NOT NULL",
         )?,
+        Subject::Context { .. } => connection
+            .prepare("SELECT figures FROM contexts WHERE run = ?1 AND key = ?2 AND value IS ?3")?,
     };
     for point in &mut points {
         let texts = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
@@ -89,6 +98,9 @@ pub(super) fn points(connection: &Connection, trend: &Trend) -> rusqlite::Result
                 .collect::<rusqlite::Result<_>>()?,
             Subject::Function(name) => query
                 .query_map(params![point.run, name], texts)?
+                .collect::<rusqlite::Result<_>>()?,
+            Subject::Context { key, value } => query
+                .query_map(params![point.run, key, value], texts)?
                 .collect::<rusqlite::Result<_>>()?,
             Subject::Whole => Vec::new(),
         };

@@ -19,7 +19,7 @@ use profiler_alloc_format::{
 use super::heaps::{self, Part};
 use super::{
     Contexts, Counters, Course, Frame, Heap, Module, Node, NodeId, Profile, ProfiledFunction,
-    ReadError, Stack, State, Thread, Totals, course, exact, timeline,
+    ReadError, Stack, StackSpan, State, Thread, Totals, course, exact, timeline,
 };
 use crate::defect::Defect;
 use crate::system;
@@ -87,6 +87,7 @@ impl<R: Read + Seek> Reader<'_, R> {
         let threads = self.records(Table::Threads, |h| h.thread_count)?;
         let stacks = self.records(Table::Stacks, |h| h.stack_count)?;
         let further = self.records(Table::Further, |h| h.further_count)?;
+        let spans = self.records(Table::Spans, |h| h.span_count)?;
         let context_sets = self.records(Table::ContextSets, |h| h.context_set_count)?;
         // Each table's header is read before its records: this one is newer than what the stacks
         // of a running program say of their past.
@@ -111,7 +112,7 @@ impl<R: Read + Seek> Reader<'_, R> {
             heaps: &heaps_before,
             heap_of: &heap_of,
         };
-        let (stacks, unattributed) = self.stacks((&stacks, &further), &peaks, ticks);
+        let (stacks, unattributed) = self.stacks((&stacks, &further, &spans), &peaks, ticks);
         let contexts = self.contexts(&contexts, &context_sets, &strings);
         let set_count = contexts.sets.len();
         let mut main = Part {
@@ -332,7 +333,7 @@ impl<R: Read + Seek> Reader<'_, R> {
 
     fn stacks(
         &mut self,
-        (records, further): (&[format::Stack], &[format::Further]),
+        (records, further, spans): (&[format::Stack], &[format::Further], &[format::StackSpan]),
         peaks: &Peaks<'_>,
         ticks: u64,
     ) -> (Vec<Stack>, Totals) {
@@ -352,6 +353,7 @@ impl<R: Read + Seek> Reader<'_, R> {
                     contexts: 0,
                     totals,
                     course,
+                    span: spans.get(number).and_then(StackSpan::of),
                 });
                 continue;
             }
@@ -568,7 +570,7 @@ macro_rules! record {
         }
     )*};
 }
-record!(Context ContextSet Heap Thread Node Stack Further Module Point Function Share Line);
+record!(Context ContextSet Heap Thread Node Stack StackSpan Further Module Point Function Share Line);
 
 /// The first `N` bytes of `bytes`, which has as many.
 fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {

@@ -62,6 +62,11 @@ impl ContextPattern {
             value: value.map(str::to_owned),
         }
     }
+
+    /// The key, and its value. `None`: no context of the key is in force.
+    pub fn into_parts(self) -> (String, Option<String>) {
+        (self.key, self.value)
+    }
 }
 
 impl FromStr for ContextPattern {

@@ -1,6 +1,7 @@
 //! The trie of stacks, and what each stack did.
 
-use profiler_alloc_format::Frame;
+use profiler_alloc_format as format;
+use profiler_alloc_format::{COUNT_FRACTION_BITS, Frame};
 
 use super::course::Course;
 use super::totals::Totals;
@@ -41,4 +42,32 @@ pub struct Stack {
     pub totals: Totals,
     /// When that was.
     pub course: Course,
+    /// The span of a trace that took blocks here last.
+    pub span: Option<StackSpan>,
+}
+
+/// A span of a trace, and what it took on a stack, as part of that stack's totals.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StackSpan {
+    /// The trace, as OpenTelemetry writes it.
+    pub trace_id: [u8; 16],
+    /// The span.
+    pub span_id: [u8; 8],
+    /// Bytes allocated.
+    pub alloc_bytes: i64,
+    /// Blocks allocated.
+    pub alloc_count: i64,
+}
+
+impl StackSpan {
+    /// `None` where there is none, or it was being written.
+    pub(super) fn of(record: &format::StackSpan) -> Option<StackSpan> {
+        let [high, low] = record.trace_id.map(u128::from);
+        (record.turn % 2 == 0 && record.span_id != 0).then(|| StackSpan {
+            trace_id: (high << 64 | low).to_be_bytes(),
+            span_id: record.span_id.to_be_bytes(),
+            alloc_bytes: record.alloc_bytes as i64,
+            alloc_count: (record.alloc_count >> COUNT_FRACTION_BITS) as i64,
+        })
+    }
 }

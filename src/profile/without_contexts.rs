@@ -84,6 +84,7 @@ mod tests {
                 ..Totals::default()
             },
             course: Course::default(),
+            span: None,
         }
     }
 

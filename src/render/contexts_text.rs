@@ -7,6 +7,7 @@ use super::footer::{ends, faults, sampling};
 use super::format;
 use super::style::TITLE;
 use super::tree_text::value;
+use crate::report::diff::ContextParts;
 use crate::report::{
     Bytes, ContextKey, ContextLine, ContextRow, ContextsReport, Figures, LayerSaw, Metric,
 };
@@ -48,6 +49,39 @@ impl ContextsText {
         }
         sampling(&report.sampling, &report.losses, out)?;
         faults(&report.unattributed, &report.losses, &report.defects, out)
+    }
+
+    /// Writes what a history has kept of the contexts of a key to `out`.
+    pub fn parts(&self, contexts: &ContextParts, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "{:>12} {:>12} {:>12} {:>10}  {TITLE}{}{TITLE:#}",
+            "Live",
+            "At peak",
+            "Allocated",
+            "Blocks",
+            escape(&contexts.key),
+        )?;
+        let mut rows: Vec<_> = contexts.parts.iter().collect();
+        rows.sort_by_key(|(value, figures)| {
+            let bytes = self.metric.of(figures).bytes;
+            (value.is_none(), std::cmp::Reverse(bytes))
+        });
+        for (value_of_key, figures) in rows {
+            let name = match value_of_key {
+                Some(name) => escape(name).into_owned(),
+                None => format!("(no {})", escape(&contexts.key)),
+            };
+            writeln!(
+                out,
+                "{:>12} {:>12} {:>12} {:>10}  {name}",
+                value(Metric::Live, figures.live),
+                value(Metric::Peak, figures.at_peak),
+                value(Metric::Allocated, figures.allocated),
+                format::blocks(Metric::Allocated.blocks(figures)),
+            )?;
+        }
+        Ok(())
     }
 
     fn key(&self, key: &ContextKey, out: &mut dyn Write) -> io::Result<()> {

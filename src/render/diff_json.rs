@@ -93,6 +93,7 @@ impl<'a> SideShape<'a> {
 
 #[derive(Serialize)]
 struct GrowthShape<'a> {
+    part: Option<GrownPartShape<'a>>,
     file: Option<&'a str>,
     function: Option<&'a str>,
     line: Option<u32>,
@@ -103,10 +104,17 @@ struct GrowthShape<'a> {
     within_noise: bool,
 }
 
+/// A context, or a type.
+#[derive(Serialize)]
+struct GrownPartShape<'a> {
+    of: &'a str,
+    name: Option<&'a str>,
+}
+
 impl<'a> GrowthShape<'a> {
     fn of(growth: &'a Growth) -> Self {
         let (file, function, line) = match &growth.what {
-            GrowthItem::Whole => (None, None, None),
+            GrowthItem::Whole | GrowthItem::Part { .. } => (None, None, None),
             GrowthItem::Function { file, function } => (Some(&**file), Some(&**function), None),
             GrowthItem::Line {
                 file,
@@ -114,8 +122,16 @@ impl<'a> GrowthShape<'a> {
                 function,
             } => (Some(&**file), Some(&**function), *line),
         };
+        let part = match &growth.what {
+            GrowthItem::Part { of, name } => Some(GrownPartShape {
+                of,
+                name: name.as_deref(),
+            }),
+            _ => None,
+        };
         let difference = growth.change.difference();
         GrowthShape {
+            part,
             file,
             function,
             line,

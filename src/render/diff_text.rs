@@ -74,6 +74,10 @@ impl DiffText {
         for growth in grown {
             let what = match &growth.what {
                 GrowthItem::Whole => "the whole program".to_owned(),
+                GrowthItem::Part { of, name } => {
+                    let name = name.as_deref().unwrap_or("(none)");
+                    format!("{}={}", escape(of), escape(name))
+                }
                 GrowthItem::Function { file, function } => {
                     format!("{}  {}", escape(file), escape(function))
                 }

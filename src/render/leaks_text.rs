@@ -8,7 +8,7 @@ use super::footer::footer;
 use super::format;
 use super::style::TITLE;
 use super::tree_text::{frame_name, value};
-use crate::report::{Bytes, LeakGrowth, Metric, Site, StackFrame, Stacks};
+use crate::report::{Bytes, Leak, Metric, Site, StackFrame, Stacks, StacksBy};
 use unicode_width::UnicodeWidthStr;
 
 /// A list of what looks like leaks, for people.
@@ -25,116 +25,134 @@ pub struct LeaksText {
 impl LeaksText {
     /// Writes what is live in `stacks`, which are to be [restricted](Stacks::restricted), to `out`.
     pub fn leaks(&self, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
-        let leaks = suspects(stacks);
-        let total = &stacks.total;
-        writeln!(
-            out,
-            "{TITLE}Live at the end: {} in {} blocks, of {} allocated{TITLE:#}\n",
-            value(Metric::Live, total.live),
-            format::blocks(Metric::Live.blocks(total)),
-            format::bytes(total.allocated.bytes),
-        )?;
-        writeln!(
-            out,
-            "{:>12} {:>12} {:>10} {:>6} {:>12} {:>10} {:>10} {:>18}  {:8}",
-            "Score",
-            "Live",
-            "Blocks",
-            "Kept",
-            "Since peak",
-            "Oldest",
-            "Youngest",
-            "Growth",
-            "Course"
-        )?;
-        for leak in leaks.iter().take(self.top) {
-            self.site(stacks, leak, out)?;
-        }
+        heading("", stacks, out)?;
+        let leaks = stacks.leaks();
+        self.lines(stacks, &leaks, "", out)?;
         if leaks.is_empty() {
             writeln!(out, "{:>12}", "nothing")?;
         }
-        if let Some(rest) = leaks.get(self.top..).filter(|rest| !rest.is_empty()) {
-            let live = rest.iter().map(|leak| leak.site.figures.live.bytes);
-            let sum = format::bytes(live.fold(0, i64::saturating_add));
-            writeln!(out, "{:>12} {sum:>12}  in {} more lines", "", rest.len())?;
+        foot(stacks, &leaks, out)
+    }
+
+    /// Writes what is live in each context to `out`: the context, and below it its lines. `stacks`
+    /// are those of the whole.
+    pub fn by_context(
+        &self,
+        stacks: &Stacks,
+        by: &StacksBy,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        heading(&format!(", by {}", escape(&by.key)), stacks, out)?;
+        let mut wholes = Vec::new();
+        for context in by.contexts.iter().take(self.top) {
+            let whole = context.stacks.leak();
+            row(
+                &context.stacks,
+                &whole,
+                &escape(&context.title(&by.key)),
+                out,
+            )?;
+            self.lines(&context.stacks, &context.stacks.leaks(), "  ", out)?;
+            wholes.push(whole);
         }
-        writeln!(out, "\n{}", legend(&leaks))?;
-        writeln!(
-            out,
-            "Kept: the part of what the line allocated that is live. Since peak: live at the end minus in use at the peak. \
-             Oldest and youngest: time since the first and since the last block was taken; what is live is no older and no \
-             younger."
-        )?;
-        footer(stacks, out)
-    }
-
-    fn site(&self, stacks: &Stacks, leak: &Suspect, out: &mut dyn Write) -> io::Result<()> {
-        let site = &leak.site;
-        let grown = site.since_peak();
-        let sign = if grown > 0 { "+" } else { "" };
-        let frame = &stacks.frames[site.frame as usize];
-        let age = site.age(&stacks.recording);
-        let ago = |ns: Option<u64>| ns.map(format::seconds).unwrap_or_default();
-        let growth = leak.growth.as_ref();
-        writeln!(
-            out,
-            "{:>12} {:>12} {:>10} {:>5.0}% {:>12} {:>10} {:>10} {:>18}  {:8}  {TITLE}{}{TITLE:#}",
-            format::bytes(leak.score() as i64),
-            value(Metric::Live, site.figures.live),
-            format::blocks(Metric::Live.blocks(&site.figures)),
-            site.kept() * 100.0,
-            format!("{sign}{}", format::bytes(grown)),
-            ago(age.map(|age| age.oldest_ns)),
-            ago(age.map(|age| age.youngest_ns)),
-            match growth {
-                Some(growth) => rate(growth.per_second()),
-                None => over_the_run(stacks, site).map(rate).unwrap_or_default(),
-            },
-            growth
-                .map(|growth| curve(&growth.course))
-                .unwrap_or_default(),
-            escape(&frame_name(frame)),
-        )?;
-        for number in site.top_stacks(stacks, Metric::Live, self.stacks) {
-            stack(stacks, number, Metric::Live, self.width, out)?;
+        if by.contexts.is_empty() {
+            writeln!(out, "{:>12}", "nothing")?;
         }
-        Ok(())
+        if let Some(rest) = by.contexts.get(self.top..).filter(|rest| !rest.is_empty()) {
+            let live = rest
+                .iter()
+                .map(|context| context.stacks.whole().figures.live);
+            left_out(live, &format!("{} more contexts", rest.len()), out)?;
+        }
+        foot(stacks, &wholes, out)
+    }
+
+    /// The lines that are shown, each with its stacks.
+    fn lines(
+        &self,
+        stacks: &Stacks,
+        leaks: &[Leak],
+        indent: &str,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        for leak in leaks.iter().take(self.top) {
+            let name = escape(&frame_name(&stacks.frames[leak.site.frame as usize])).into_owned();
+            row(stacks, leak, &format!("{indent}{name}"), out)?;
+            for number in leak.site.top_stacks(stacks, Metric::Live, self.stacks) {
+                stack(stacks, number, Metric::Live, self.width, out)?;
+            }
+        }
+        match leaks.get(self.top..) {
+            None | Some([]) => Ok(()),
+            Some(rest) => {
+                let live = rest.iter().map(|leak| leak.site.figures.live);
+                left_out(live, &format!("{} more lines", rest.len()), out)
+            }
+        }
     }
 }
 
-/// A line that has something live.
-struct Suspect {
-    site: Site,
-    growth: Option<LeakGrowth>,
+fn heading(by: &str, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
+    let total = &stacks.total;
+    writeln!(
+        out,
+        "{TITLE}Live at the end{by}: {} in {} blocks, of {} allocated{TITLE:#}\n",
+        value(Metric::Live, total.live),
+        format::blocks(Metric::Live.blocks(total)),
+        format::bytes(total.allocated.bytes),
+    )?;
+    writeln!(
+        out,
+        "{:>12} {:>12} {:>10} {:>6} {:>12} {:>10} {:>10} {:>18}  {:8}",
+        "Score", "Live", "Blocks", "Kept", "Since peak", "Oldest", "Youngest", "Growth", "Course"
+    )
 }
 
-impl Suspect {
-    fn score(&self) -> f64 {
-        let growth = self.growth.as_ref();
-        growth.map_or_else(|| self.site.held(), |growth| growth.score)
-    }
+fn row(stacks: &Stacks, leak: &Leak, name: &str, out: &mut dyn Write) -> io::Result<()> {
+    let site = &leak.site;
+    let grown = site.since_peak();
+    let sign = if grown > 0 { "+" } else { "" };
+    let age = site.age(&stacks.recording);
+    let ago = |ns: Option<u64>| ns.map(format::seconds).unwrap_or_default();
+    let growth = leak.growth.as_ref();
+    writeln!(
+        out,
+        "{:>12} {:>12} {:>10} {:>5.0}% {:>12} {:>10} {:>10} {:>18}  {:8}  {TITLE}{name}{TITLE:#}",
+        format::bytes(leak.score() as i64),
+        value(Metric::Live, site.figures.live),
+        format::blocks(Metric::Live.blocks(&site.figures)),
+        site.kept() * 100.0,
+        format!("{sign}{}", format::bytes(grown)),
+        ago(age.map(|age| age.oldest_ns)),
+        ago(age.map(|age| age.youngest_ns)),
+        match growth {
+            Some(growth) => rate(growth.per_second()),
+            None => over_the_run(stacks, site).map(rate).unwrap_or_default(),
+        },
+        growth
+            .map(|growth| curve(&growth.course))
+            .unwrap_or_default(),
+    )
 }
 
-/// The lines that have something live, what looks most like a leak first; among those that do not
-/// grow, what holds most.
-fn suspects(stacks: &Stacks) -> Vec<Suspect> {
-    let sites = stacks.sites().into_iter();
-    let live = sites.filter(|site| site.figures.live.bytes > 0);
-    let mut suspects: Vec<Suspect> = live
-        .map(|site| Suspect {
-            growth: site.growth(stacks),
-            site,
-        })
-        .collect();
-    suspects.sort_by(|a, b| {
-        let score = b.score().total_cmp(&a.score());
-        let held = || b.site.held().total_cmp(&a.site.held());
-        score.then_with(held).then(a.site.frame.cmp(&b.site.frame))
-    });
-    suspects
+/// What is live in `what` that is not shown.
+fn left_out(live: impl Iterator<Item = Bytes>, what: &str, out: &mut dyn Write) -> io::Result<()> {
+    let sum = live.fold(0, |sum: i64, live| sum.saturating_add(live.bytes));
+    writeln!(out, "{:>12} {:>12}  in {what}", "", format::bytes(sum))
 }
 
-fn legend(leaks: &[Suspect]) -> String {
+fn foot(stacks: &Stacks, leaks: &[Leak], out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "\n{}", legend(leaks))?;
+    writeln!(
+        out,
+        "Kept: the part of what the line allocated that is live. Since peak: live at the end minus in use at the peak. \
+         Oldest and youngest: time since the first and since the last block was taken; what is live is no older and no \
+         younger."
+    )?;
+    footer(stacks, out)
+}
+
+fn legend(leaks: &[Leak]) -> String {
     let span = leaks
         .iter()
         .find_map(|leak| Some(leak.growth.as_ref()?.span_ns));

@@ -8,7 +8,7 @@ use super::format;
 use super::leaks_text::stack;
 use super::style::TITLE;
 use super::tree_text::{frame_name, value};
-use crate::report::{Metric, Site, Stacks};
+use crate::report::{Metric, Site, Stacks, StacksBy};
 
 /// Lists of what could be allocated less often, for people.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,33 @@ pub struct TemporaryText {
 impl TemporaryText {
     /// Writes the lists for `stacks`, which are to be [restricted](Stacks::restricted), to `out`.
     pub fn temporary(&self, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
+        self.both(stacks, out)?;
+        writeln!(out)?;
+        footer(stacks, out)
+    }
+
+    /// Writes the lists of each context to `out`. `stacks` are those of the whole.
+    pub fn by_context(
+        &self,
+        stacks: &Stacks,
+        by: &StacksBy,
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        for context in by.contexts.iter().take(self.top) {
+            let title = context.title(&by.key);
+            writeln!(out, "{TITLE}Context: {}{TITLE:#}", escape(&title))?;
+            self.both(&context.stacks, out)?;
+            writeln!(out)?;
+        }
+        match by.contexts.len().checked_sub(self.top) {
+            _ if by.contexts.is_empty() => writeln!(out, "No context has any.\n")?,
+            Some(rest) if rest > 0 => writeln!(out, "{rest} more contexts\n")?,
+            _ => {}
+        }
+        footer(stacks, out)
+    }
+
+    fn both(&self, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
         let sites = stacks.sites();
         let total = &stacks.total;
         let freed = if stacks.sampling.exact {
@@ -44,9 +71,7 @@ impl TemporaryText {
             value(Metric::Reallocated, total.reallocated),
             format::blocks(Metric::Reallocated.blocks(total)),
         )?;
-        self.list(stacks, &sites, Metric::Reallocated, out)?;
-        writeln!(out)?;
-        footer(stacks, out)
+        self.list(stacks, &sites, Metric::Reallocated, out)
     }
 
     fn list(

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 
 use super::attribution::Attribution;
 use super::{
-    Figures, FrameId, Loss, Recording, Sampling, Scope, StackFrame, StackModule, StackTotal, naming,
+    Figures, FrameId, Loss, Recording, Sampling, Scope, StackFrame, StackModule, StackSpan,
+    StackTotal, naming,
 };
 use crate::defect::Defect;
 use crate::profile::{Contexts, Course, Frame, Profile, Totals};
@@ -52,7 +53,7 @@ pub struct Calls {
 }
 
 /// What one stack did itself while the same contexts were in force.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct StackPart {
     /// Node of its innermost call.
     pub node: u32,
@@ -60,6 +61,8 @@ pub struct StackPart {
     pub contexts: usize,
     /// Its figures.
     pub figures: Figures,
+    /// Spans of traces that took some of it: for each of its stacks in the recording, the last.
+    pub spans: Vec<StackSpan>,
 }
 
 /// An address that calls.
@@ -121,15 +124,17 @@ impl Calls {
             });
         }
         let mut sums: HashMap<u32, (Totals, Course)> = HashMap::with_capacity(profile.stacks.len());
-        let mut parts: HashMap<(u32, usize), Totals> = HashMap::with_capacity(profile.stacks.len());
+        let mut parts: HashMap<(u32, usize), (Totals, Vec<StackSpan>)> =
+            HashMap::with_capacity(profile.stacks.len());
         let mut total = Totals::default();
         for stack in &profile.stacks {
             let node = ends[stack.node as usize];
             let (sum, course) = sums.entry(node).or_default();
             sum.add(&stack.totals);
             course.add(&stack.course);
-            let part = parts.entry((node, stack.contexts)).or_default();
+            let (part, spans) = parts.entry((node, stack.contexts)).or_default();
             part.add(&stack.totals);
+            spans.extend(stack.span);
             total.add(&stack.totals);
         }
         let mut stacks: Vec<StackTotal> = (sums.into_iter())
@@ -142,11 +147,12 @@ impl Calls {
             .collect();
         stacks.sort_by_key(|stack| stack.node);
         let mut parts: Vec<StackPart> = (parts.into_iter())
-            .filter(|(_, totals)| !totals.is_empty())
-            .map(|((node, contexts), totals)| StackPart {
+            .filter(|(_, (totals, _))| !totals.is_empty())
+            .map(|((node, contexts), (totals, spans))| StackPart {
                 node,
                 contexts,
                 figures: Figures::of(&totals, None),
+                spans,
             })
             .collect();
         parts.sort_by_key(|part| (part.node, part.contexts));
@@ -190,6 +196,7 @@ impl Calls {
                 node: self.nodes.len() as u32 - 1,
                 contexts: 0,
                 figures: self.unattributed,
+                spans: Vec::new(),
             });
             self.unattributed = Figures::default();
         }

@@ -13,7 +13,9 @@ use std::cmp::Reverse;
 
 pub use change::{CONFIDENCE, Change, FunctionChange, LineChange, Pair, Presence};
 pub use growth::{Grown, Growth, GrowthItem, Limit};
-pub use parts::{PartChange, PartChanges, PartFigures, context_figures, type_figures};
+pub use parts::{
+    ContextParts, PartChange, PartChanges, PartFigures, context_figures, type_figures,
+};
 
 use self::change::has_changed;
 use super::select::keep;

@@ -9,6 +9,8 @@
 //! ```
 //! Of the cache, 5 → 10 → 10 → 40 stayed from each waypoint on to the end.
 
+use std::cmp::Ordering;
+
 use super::sites::Site;
 use super::{Bytes, Stacks};
 use crate::profile::Course;
@@ -29,6 +31,38 @@ pub struct LeakGrowth {
     pub score: f64,
 }
 
+/// A line, or all lines together, and how much it looks like a leak.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Leak {
+    /// What it is, and what it has live.
+    pub site: Site,
+    /// How that developed. `None` if the run was too short to tell.
+    pub growth: Option<LeakGrowth>,
+}
+
+impl Leak {
+    fn of(site: Site, stacks: &Stacks) -> Leak {
+        Leak {
+            growth: site.growth(stacks),
+            site,
+        }
+    }
+
+    /// How much it looks like a leak, in bytes: what it grew by, or where that is not known, what
+    /// it [holds](Site::held).
+    pub fn score(&self) -> f64 {
+        let growth = self.growth.as_ref();
+        growth.map_or_else(|| self.site.held(), |growth| growth.score)
+    }
+
+    /// What looks most like a leak first; among those that do not grow, what holds most.
+    pub(super) fn order(&self, other: &Leak) -> Ordering {
+        let score = other.score().total_cmp(&self.score());
+        let held = || other.site.held().total_cmp(&self.site.held());
+        score.then_with(held)
+    }
+}
+
 impl LeakGrowth {
     /// Bytes by second since the program was warm.
     pub fn per_second(&self) -> Bytes {
@@ -37,6 +71,20 @@ impl LeakGrowth {
 }
 
 impl Stacks {
+    /// The lines that have something live, what looks most like a leak first.
+    pub fn leaks(&self) -> Vec<Leak> {
+        let sites = self.sites().into_iter();
+        let live = sites.filter(|site| site.figures.live.bytes > 0);
+        let mut leaks: Vec<Leak> = live.map(|site| Leak::of(site, self)).collect();
+        leaks.sort_by(|a, b| a.order(b).then(a.site.frame.cmp(&b.site.frame)));
+        leaks
+    }
+
+    /// All lines together, as if they were one.
+    pub fn leak(&self) -> Leak {
+        Leak::of(self.whole(), self)
+    }
+
     /// The waypoint at which a program counts as warm: the first after a quarter of the run. `None`
     /// if the run was too short for waypoints.
     fn warm(&self) -> Option<usize> {

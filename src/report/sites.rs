@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::stacks::{FrameId, StackFrame, Stacks};
+use super::stacks::{FrameId, StackFrame, StackTotal, Stacks};
 use super::{Course, Figures, Filter, Metric, NoMatch, Origin, Recording, Scope, Taken};
 
 /// A line of the user's own source, and the stacks that end in it or in what it calls outside of
@@ -42,8 +42,7 @@ impl Stacks {
             course: Course::default(),
         };
         for stack in &self.stacks {
-            whole.figures.add(&stack.figures);
-            whole.course.add(&stack.course);
+            whole.add(stack);
         }
         whole
     }
@@ -82,12 +81,8 @@ impl Stacks {
                 });
                 sites.len() - 1
             });
-            sites[index].figures.add(&stack.figures);
+            sites[index].add(stack);
             sites[index].stacks.push(number);
-            if stack.figures.live.bytes > 0 {
-                sites[index].taken = Taken::both(sites[index].taken, stack.course.taken);
-            }
-            sites[index].course.add(&stack.course);
         }
         sites
     }
@@ -115,6 +110,14 @@ impl Stacks {
 }
 
 impl Site {
+    fn add(&mut self, stack: &StackTotal) {
+        self.figures.add(&stack.figures);
+        if stack.figures.live.bytes > 0 {
+            self.taken = Taken::both(self.taken, stack.course.taken);
+        }
+        self.course.add(&stack.course);
+    }
+
     /// How much this line looks like a leak where nothing is known of the time, in bytes: what it
     /// has live, times the part of what it allocated that this is. Else its [growth](Self::growth)
     /// says.

@@ -3,12 +3,16 @@
 use memprof::defect::Defect;
 use memprof::export::Folded;
 use memprof::profile::{ContextPattern, Frame, Profile};
-use memprof::render::{Csv, DiffJson, DiffText, Json, Renderer, SummaryText, Text};
-use memprof::report::diff::{Diff, PartChanges, context_figures};
-use memprof::report::{
-    CallTree, ContextTables, Extent, Granularity, Limits, Lines, Metric, Report, Scope, Selection,
-    Split, Stacks, Summary,
+use memprof::render::{
+    Csv, DiffJson, DiffText, Json, LeaksCsv, LeaksJson, LeaksText, Renderer, SummaryText,
+    TemporaryText, Text,
 };
+use memprof::report::diff::{Diff, Grown, GrowthItem, Limit, PartChanges, context_figures};
+use memprof::report::{
+    CallTree, ContextTables, Extent, Filter, Granularity, Limits, Lines, Metric, Report, Scope,
+    Selection, Split, Stacks, StacksBy, Summary,
+};
+use profiler_alloc_format::COUNT_FRACTION_BITS;
 use serde_json::Value;
 
 use crate::built::{MEMPROF, text};
@@ -304,6 +308,171 @@ fn a_diff_says_which_context_grew() {
     let json: Value = serde_json::from_str(&written(|out| json.diff(&diff, out))).unwrap();
     let change = &json["contexts"]["contexts"][0];
     assert_eq!(change["change"]["live"]["value"], 60_000);
+}
+
+/// The stacks of the whole, and of each context of `route`.
+fn stacks_by_route(program: &Program) -> (Stacks, StacksBy) {
+    let (profile, defects) = program.profile();
+    let (symbols, mut sources) = (&program.symbols, program.sources());
+    let by = StacksBy::new(&profile, symbols, &mut sources, (Scope::User, "route"));
+    let stacks = Stacks::new(&profile, symbols, &mut sources, defects);
+    (stacks.restricted(Scope::User, Granularity::Line), by)
+}
+
+#[test]
+fn leaks_stand_below_the_context_that_has_them() {
+    let mut program = program(1 << 20);
+    // `/look` has less on the same line, and frees all that it takes elsewhere.
+    let main = program.frame(&[("app::main", 2)]);
+    let load = program.frame(&[("app::serve", 7)]);
+    let closed = program.builder.in_context("route", "/closed");
+    let gone = program.builder.stack(&[load, main, closed]);
+    program.builder.allocated(gone, 90, 1);
+    program.builder.freed(gone, gone, 90, 1);
+    let (stacks, mut by) = stacks_by_route(&program);
+    by.sort_by_leak();
+    let text = LeaksText {
+        top: 2,
+        stacks: 1,
+        width: None,
+    };
+    let shown = written(|out| text.by_context(&stacks, &by, out));
+    let head = "Live at the end, by route: 1.0 MiB in 3 blocks, of 1.0 MiB allocated\n";
+    assert!(shown.starts_with(head), "{shown}");
+    let rows = shown.lines().skip(3).take(7);
+    let rows: Vec<String> = rows
+        .map(|row| {
+            let words: Vec<&str> = row.split_whitespace().collect();
+            words.join(" ")
+        })
+        .collect();
+    let kept = |bytes: &str| format!("{bytes} {bytes} 1 100% 0 B");
+    for (row, (figures, name)) in rows.iter().zip([
+        // 500 more at the peak, which is not its line's that holds most.
+        ("1023.5 KiB 1.0 MiB 1 100% -500 B".to_owned(), "route=/buy"),
+        (kept("1.0 MiB"), "app::serve src/main.rs:8"),
+        (
+            "1.0 MiB".to_owned(),
+            "app::serve (main.rs:8) ← app::main (main.rs:2)",
+        ),
+        (kept("40 B"), "route=/look"),
+        (kept("40 B"), "app::serve src/main.rs:8"),
+        (
+            "40 B".to_owned(),
+            "app::serve (main.rs:8) ← app::main (main.rs:2)",
+        ),
+        ("7 B".to_owned(), "in 1 more contexts"),
+    ]) {
+        assert!(
+            row.starts_with(&figures) && row.ends_with(name),
+            "{row}: {figures} {name}"
+        );
+    }
+    let json: Value =
+        serde_json::from_str(&written(|out| LeaksJson.leaks(&stacks, Some(&by), out))).unwrap();
+    assert_eq!(json["schema"], "memprof-leaks/1");
+    assert_eq!(
+        (&json["key"], &json["lines"][0]["live"]),
+        (&"route".into(), &((1 << 20) + 40).into())
+    );
+    let contexts = json["contexts"].as_array().unwrap();
+    let live = |context: &Value| {
+        (
+            context["value"].clone(),
+            context["lines"][0]["live"].clone(),
+        )
+    };
+    let of_json: Vec<(Value, Value)> = contexts.iter().map(live).collect();
+    let expected = [
+        ("/buy".into(), (1 << 20).into()),
+        ("/look".into(), 40.into()),
+        (Value::Null, 7.into()),
+    ];
+    assert_eq!(of_json, expected);
+    let csv = written(|out| LeaksCsv.leaks(&stacks, Some(&by), out));
+    let rows: Vec<&str> = csv.lines().collect();
+    assert!(rows[0].ends_with(",growth_standard_error,context"), "{csv}");
+    assert_eq!(rows.len(), 4, "{csv}");
+    assert!(
+        rows[2].starts_with("src/main.rs,app::serve,8,40,40,0,1,") && rows[2].ends_with(",/look"),
+        "{csv}"
+    );
+    // Lines are chosen in all contexts.
+    by.select(&Filter {
+        function: Some("idle".to_owned()),
+        ..Filter::default()
+    });
+    assert_eq!(by.contexts.len(), 1);
+    assert_eq!(by.contexts[0].value, None);
+}
+
+#[test]
+fn what_is_temporary_stands_in_its_context() {
+    let mut program = program(100);
+    let main = program.frame(&[("app::main", 2)]);
+    let look = program.builder.in_context("route", "/look");
+    let stack = program.builder.stack(&[main, look]);
+    program.builder.allocated(stack, 300, 3);
+    program.builder.stacks[stack].temporary_bytes = 300;
+    program.builder.stacks[stack].temporary_count = 3 << COUNT_FRACTION_BITS;
+    let (stacks, mut by) = stacks_by_route(&program);
+    by.sort_by(&[Metric::Temporary, Metric::Reallocated]);
+    let text = TemporaryText {
+        top: 20,
+        stacks: 1,
+        width: None,
+    };
+    let shown = written(|out| text.by_context(&stacks, &by, out));
+    let head = "Context: route=/look\nTemporary: 300 B in 3 blocks, ";
+    assert!(shown.starts_with(head), "{shown}");
+    assert_eq!(shown.matches("Context: ").count(), 1, "{shown}");
+}
+
+#[test]
+fn a_context_that_grew_too_much_fails() {
+    let diff = |kept| {
+        let (base, new) = (program(1000), program(kept));
+        let side = |program: &Program| {
+            let (profile, _) = program.profile();
+            (
+                program.report(Scope::User),
+                context_figures(&profile, "route"),
+            )
+        };
+        let ((base, of_base), (new, of_new)) = (side(&base), side(&new));
+        let mut diff = Diff::new(base, new);
+        diff.contexts = Some(PartChanges::new("route", &of_base, &of_new));
+        diff.sort(Metric::Live);
+        diff
+    };
+    let limit: Limit = "10KiB".parse().unwrap();
+    assert_eq!(diff(2000).grown(Metric::Live, limit), []);
+    let grown = diff(61_000).grown(Metric::Live, limit);
+    let buy = GrowthItem::Part {
+        of: "route".to_owned(),
+        name: Some("/buy".to_owned()),
+    };
+    assert_eq!((grown[0].what.kind(), &grown[1].what), (Grown::Whole, &buy));
+    assert!(buy.kind() > Grown::Whole && buy.kind() < Grown::Function);
+    let text = DiffText {
+        metric: Metric::Live,
+        precision: 1,
+        top: None,
+    };
+    let shown = written(|out| text.growths(&grown, "10KiB", out));
+    assert!(
+        shown.contains("+58.6 KiB  1000 B -> 59.6 KiB  route=/buy\n"),
+        "{shown}"
+    );
+    let json = DiffJson {
+        metric: Metric::Live,
+        grown: Some(&grown),
+    };
+    let json: Value = serde_json::from_str(&written(|out| json.diff(&diff(61_000), out))).unwrap();
+    assert_eq!(
+        json["grown"][1]["part"],
+        serde_json::json!({ "of": "route", "name": "/buy" })
+    );
 }
 
 #[test]

@@ -150,6 +150,7 @@ fn growth_is_found_in_the_whole_in_functions_and_in_lines() {
             assert!(!growth.within_noise, "exact figures have no noise");
             match &growth.what {
                 GrowthItem::Whole => "whole".to_owned(),
+                GrowthItem::Part { of, .. } => of.clone(),
                 GrowthItem::Function { function, .. } => function.clone(),
                 GrowthItem::Line { line, function, .. } => format!("{function}:{}", line.unwrap()),
             }

@@ -8,7 +8,7 @@ use crate::inert;
 use crate::inert::STRINGS;
 use crate::synthetic::Program;
 use memprof::history::{History, HistoryError, Label, Subject, Trend, plot};
-use memprof::report::diff::Diff;
+use memprof::report::diff::{ContextParts, Diff};
 use memprof::report::{Figures, Metric, Report, Scope};
 use memprof::symbolize::CodeFrame;
 
@@ -44,7 +44,7 @@ fn a_run_is_restored_as_it_was_saved() {
     let mut saved = report(0, 4096);
     let id = History::open(&path)
         .unwrap()
-        .save(&saved, &label("v1"))
+        .save(&saved, &[], &label("v1"))
         .unwrap();
     // What functions hold of their own is no part of it.
     saved.tables[0].own = Figures::default();
@@ -66,6 +66,70 @@ fn a_run_is_restored_as_it_was_saved() {
 }
 
 #[test]
+fn contexts_are_kept_and_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.sqlite");
+    let mut history = History::open(&path).unwrap();
+    let mut kept = Vec::new();
+    for bytes in [1000, 61_000] {
+        let mut program = Program::new(SOURCE);
+        let frame = program.frame(&[("app::main", 2)]);
+        let buy = program.builder.in_context("route", "/buy");
+        for (frames, bytes) in [(vec![frame, buy], bytes), (vec![frame], 7)] {
+            let stack = program.builder.stack(&frames);
+            program.builder.allocated(stack, bytes, 1);
+        }
+        let contexts = ContextParts::all(&program.profile().0);
+        let report = program.report(Scope::User);
+        let id = history.save(&report, &contexts, &Label::default()).unwrap();
+        assert_eq!(history.contexts(id).unwrap(), contexts);
+        kept.push(contexts);
+    }
+    // One of before there were contexts.
+    history.save(&report(0, 5), &[], &Label::default()).unwrap();
+    assert_eq!(kept[1][0].parts.len(), 2);
+    let trend = |value: Option<&str>| {
+        let points = history.trend(&Trend {
+            metric: Metric::Live,
+            subject: Subject::Context {
+                key: "route".to_owned(),
+                value: value.map(str::to_owned),
+            },
+        });
+        let points = points.unwrap().into_iter();
+        points.map(|point| point.value).collect::<Vec<_>>()
+    };
+    assert_eq!(trend(Some("/buy")), [Some(1000), Some(61_000), None]);
+    assert_eq!(trend(None), [Some(7), Some(7), None]);
+    drop(history);
+
+    let memprof = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_memprof"));
+        command.args(["history", "--db"]).arg(&path).args(arguments);
+        let output = command.output().unwrap();
+        let both = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(both).unwrap())
+    };
+    let (code, shown) = memprof(&["show", "2", "--by", "route"]);
+    let table = "        Live      At peak    Allocated     Blocks  route\n    \
+                 59.6 KiB     59.6 KiB     59.6 KiB          1  /buy\n         \
+                 7 B          7 B          7 B          1  (no route)\n";
+    assert_eq!((code, &*shown), (Some(0), table));
+    let limit = ["--of", "live", "--fail-over", "10KiB", "--by", "route"];
+    let (code, shown) = memprof(&[&["diff", "1", "2"], &limit[..]].concat());
+    assert_eq!(code, Some(1), "{shown}");
+    assert!(shown.contains("59.6 KiB  route=/buy\n"), "{shown}");
+    let (code, shown) = memprof(&["trend", "--of", "live", "--context", "route=/buy"]);
+    assert!(code == Some(0) && shown.contains("route=/buy"), "{shown}");
+    let (code, shown) = memprof(&["diff", "1", "2", "--by", "tenant"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        shown.contains("no context of the key tenant was kept of #1, #2; there are route"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn many_save_at_once_and_none_is_lost() {
     const SAVERS: u64 = 8;
     let folder = tempfile::tempdir().unwrap();
@@ -77,7 +141,9 @@ fn many_save_at_once_and_none_is_lost() {
             scope.spawn(move || {
                 let mut history = History::open(path).unwrap();
                 for _ in 0..3 {
-                    history.save(&report(0, saver), &Label::default()).unwrap();
+                    history
+                        .save(&report(0, saver), &[], &Label::default())
+                        .unwrap();
                 }
             });
         }
@@ -99,7 +165,7 @@ fn a_line_is_followed_where_it_moves() {
     let mut history = History::open(&folder.path().join("runs.sqlite")).unwrap();
     for (above, bytes) in [(0, 1000), (5, 2000), (2, 3000)] {
         history
-            .save(&report(above, bytes), &Label::default())
+            .save(&report(above, bytes), &[], &Label::default())
             .unwrap();
     }
     // In the newest run it is line 4.
@@ -179,7 +245,7 @@ fn hostile_text_is_kept_and_shown_inert() {
             dirty: true,
             tags: vec![string.to_owned()],
         };
-        let id = history.save(&report, &label).unwrap();
+        let id = history.save(&report, &[], &label).unwrap();
         let mut saved = report.tables.clone();
         // That there is no source is no part of the figures.
         saved[0].notes.clear();

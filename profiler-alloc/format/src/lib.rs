@@ -83,7 +83,7 @@
 //! and says that there are chunks it does not know. Nor do times that came later still
 //! (`Stack::first_ms`, `Stack::last_ns`, `Function::first_ns`, `Share::last_ns`): 0 means that they
 //! are not known. [`Further`] holds in a table of its own what [`Stack`], whose length is fixed,
-//! has no room for. Nor do [contexts] and [heaps]: an older reader shows their node as the
+//! has no room for, and so does [`StackSpan`]. Nor do [contexts] and [heaps]: an older reader shows their node as the
 //! outermost frame, of an unknown module.
 //!
 //! ```
@@ -114,7 +114,8 @@ pub use frame::{CONTEXTS_MODULE, Frame, HEAPS_MODULE, UNKNOWN_MODULE};
 pub use heaps::{Heap, HeapCells};
 pub use records::{
     Further, FurtherCells, Header, HeaderCells, Module, ModuleCells, Node, NodeCells, Point,
-    PointCells, SizeClass, SizeClassCells, Stack, StackCells, Thread, ThreadCells,
+    PointCells, SizeClass, SizeClassCells, Stack, StackCells, StackSpan, StackSpanCells, Thread,
+    ThreadCells,
 };
 pub use size::{parse_size, split_unit};
 pub use table::Table;

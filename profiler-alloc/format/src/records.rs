@@ -131,7 +131,7 @@ pub(crate) use record;
 
 record! {
     /// What is known of the whole recording.
-    Header, HeaderCells, 520 {
+    Header, HeaderCells, 528 {
         /// [`MAGIC`](crate::MAGIC).
         magic: u64,
         /// [`VERSION`](crate::VERSION).
@@ -286,6 +286,8 @@ record! {
         forked_from: u64,
         /// Records in [`Table::Heaps`](crate::Table::Heaps).
         heap_count: u64,
+        /// Records in [`Table::Spans`](crate::Table::Spans).
+        span_count: u64,
     }
 }
 
@@ -464,6 +466,27 @@ record! {
         live_bytes: [u64; WAYPOINTS],
         /// `live_variance` there, as `f32` bits, two in a word, the lower half first.
         live_variance: [u64; WAYPOINTS.div_ceil(2)],
+    }
+}
+
+record! {
+    /// The span of a trace that the stack with the same number has taken blocks in last, and what
+    /// it took there meanwhile. A stack without such a record, or with one whose `span_id` is 0,
+    /// took none in a span that has ids.
+    StackSpan, StackSpanCells, 64 {
+        /// How often the record was written, times 2; odd while it is being written, or was when
+        /// the program ended.
+        turn: u64,
+        /// The trace, the half that is written first first.
+        trace_id: [u64; 2],
+        /// The span; 0 is none.
+        span_id: u64,
+        /// The part of [`Stack::alloc_bytes`] that was taken in the span, since it was noted here.
+        alloc_bytes: u64,
+        /// The part of [`Stack::alloc_count`].
+        alloc_count: u64,
+        /// Not used.
+        reserved: [u64; 2],
     }
 }
 

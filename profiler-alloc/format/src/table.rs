@@ -40,11 +40,14 @@ pub enum Table {
     /// [`Heap`](crate::Heap) records: what was done in each heap beside the main one. Record 0 is
     /// the main one, of which the header and the threads tell.
     Heaps = 14,
+    /// [`StackSpan`](crate::StackSpan) records: in which spans of traces stacks took blocks, by the
+    /// numbers of these.
+    Spans = 15,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 14] = [
+    pub const ALL: [Table; 15] = [
         Table::Threads,
         Table::Nodes,
         Table::Stacks,
@@ -59,6 +62,7 @@ impl Table {
         Table::Contexts,
         Table::ContextSets,
         Table::Heaps,
+        Table::Spans,
     ];
 
     /// The table that a directory byte names.
@@ -77,6 +81,6 @@ mod tests {
             assert_eq!(Table::from_byte(table as u8), Some(table));
         }
         assert_eq!(Table::from_byte(0), None);
-        assert_eq!(Table::from_byte(15), None);
+        assert_eq!(Table::from_byte(16), None);
     }
 }

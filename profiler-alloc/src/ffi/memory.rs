@@ -13,7 +13,8 @@ use super::pages;
 
 use profiler_alloc_format::{
     ContextCells, ContextSetCells, FunctionCells, FurtherCells, HeaderCells, HeapCells, LineCells,
-    ModuleCells, NodeCells, PointCells, ShareCells, SizeClassCells, StackCells, ThreadCells,
+    ModuleCells, NodeCells, PointCells, ShareCells, SizeClassCells, StackCells, StackSpanCells,
+    ThreadCells,
 };
 
 /// Types for which all-zero bytes are a valid value that may be shared between threads.
@@ -48,7 +49,8 @@ zeroed!(
     FurtherCells,
     ContextCells,
     ContextSetCells,
-    HeapCells
+    HeapCells,
+    StackSpanCells
 );
 
 /// `count` zeros, whose pages take memory only once they are touched. `None` if the system refuses.

@@ -19,7 +19,8 @@ use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering}
 use profiler_alloc_format::{
     CHUNK_LEN, ContextCells, ContextSetCells, DIRECTORY_AT, FunctionCells, FurtherCells,
     HEADER_LEN, HeaderCells, HeapCells, LineCells, MAX_CHUNKS, ModuleCells, NodeCells, PointCells,
-    SIZE_CLASSES, SIZES_AT, ShareCells, SizeClassCells, StackCells, Table, ThreadCells,
+    SIZE_CLASSES, SIZES_AT, ShareCells, SizeClassCells, StackCells, StackSpanCells, Table,
+    ThreadCells,
 };
 
 use profiler_alloc_format::{contexts, heaps};
@@ -170,6 +171,7 @@ pub struct Store {
     pub contexts: Records<ContextCells>,
     pub context_sets: Records<ContextSetCells>,
     pub heaps: Records<HeapCells>,
+    pub spans: Records<StackSpanCells>,
 }
 
 // SAFETY: `base` is only read, and leads to atomics.
@@ -224,6 +226,7 @@ impl Store {
             contexts: Records::reserve(Table::Contexts, MAX_CONTEXTS)?,
             context_sets: Records::reserve(Table::ContextSets, MAX_CONTEXT_SETS)?,
             heaps: Records::reserve(Table::Heaps, MAX_HEAPS)?,
+            spans: Records::reserve(Table::Spans, MAX_STACKS)?,
         })
     }
 
@@ -264,19 +267,35 @@ impl Store {
     /// and the file can grow.
     #[cold]
     pub fn make_further(&self, stack: usize) -> Option<&'static FurtherCells> {
+        self.make_beside(&self.further, &self.header().further_count, stack)
+    }
+
+    /// The span of the stack with this number; its record is made if it is not there and the file
+    /// can grow.
+    #[cold]
+    pub fn make_span(&self, stack: usize) -> Option<&'static StackSpanCells> {
+        self.make_beside(&self.spans, &self.header().span_count, stack)
+    }
+
+    /// The record with the number of a stack, in a table that goes along with that of the stacks.
+    fn make_beside<T: Zeroed>(
+        &self,
+        records: &Records<T>,
+        count: &AtomicU64,
+        stack: usize,
+    ) -> Option<&'static T> {
         let is_stack = stack < self.stacks.capacity();
         if !is_stack || self.is_refused() {
             return None;
         }
-        while self.further.get(stack).is_none() {
-            if !self.grow(&self.further) {
+        while records.get(stack).is_none() {
+            if !self.grow(records) {
                 return None;
             }
         }
         // Whatever a chunk has room for is there: zeros say what no record would.
-        let count = self.further.capacity() as u64;
-        (self.header().further_count).fetch_max(count, Ordering::Release);
-        self.further.get(stack)
+        count.fetch_max(records.capacity() as u64, Ordering::Release);
+        records.get(stack)
     }
 
     /// Adds text to the strings; gives its offset and length. `None` if there is no room.
@@ -328,6 +347,7 @@ impl Store {
             Some(Table::Contexts) => self.extend(&self.contexts, growth),
             Some(Table::ContextSets) => self.extend(&self.context_sets, growth),
             Some(Table::Heaps) => self.extend(&self.heaps, growth),
+            Some(Table::Spans) => self.extend(&self.spans, growth),
             // Written by `memprof run`, once nothing is recorded any more.
             Some(Table::Sources) | None => Ok(()),
         }

@@ -205,6 +205,7 @@ impl Recorder {
         stack.alloc_samples.fetch_add(1, Ordering::Relaxed);
         add_variance(&stack.alloc_variance, weight.variance);
         self.add_count_variance(at, weight, |further| &further.alloc_count_variance);
+        self.note_span(at.stack, weight);
         if is_realloc {
             stack
                 .realloc_bytes

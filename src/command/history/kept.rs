@@ -8,22 +8,28 @@ use anyhow::{bail, ensure};
 
 use super::{Action, HistoryArgs, Save, TrendArgs};
 use crate::command::load::Output;
-use crate::history::{History, Label, Run, Subject, Trend, plot};
-use crate::render::{Renderer, Text, escape::escape, format};
-use crate::report::diff::Diff;
-use crate::report::{Report, Scope, Selection};
+use crate::history::{History, HistoryError, Label, Run, Subject, Trend, plot};
+use crate::render::{ContextsText, Renderer, Text, escape::escape, format};
+use crate::report::diff::{ContextParts, Diff, PartChanges};
+use crate::report::{Metric, Report, Scope, Selection};
 
 pub fn act(args: HistoryArgs) -> anyhow::Result<ExitCode> {
     let db = args.db.as_path();
     match args.action {
         Action::Save(save) => keep(db, save),
         Action::List => list(db),
-        Action::Show { run, function } => show(db, &run, function),
+        Action::Show {
+            run, by: Some(key), ..
+        } => show_contexts(db, &run, &key),
+        Action::Show { run, function, .. } => show(db, &run, function),
         Action::Diff { base, new, show } => {
             let history = History::open_existing(db)?;
-            let base = history.report(history.find(&base)?)?;
-            let new = history.report(history.find(&new)?)?;
-            show.show(Diff::new(base, new))
+            let (base, new) = (history.find(&base)?, history.find(&new)?);
+            let mut diff = Diff::new(history.report(base)?, history.report(new)?);
+            if let Some(key) = &show.by {
+                diff.contexts = Some(changes(&history, key, base, new)?);
+            }
+            show.show(diff)
         }
         Action::Rm { runs } => remove(db, &runs),
         Action::Trend(trend) => follow(db, trend),
@@ -50,7 +56,8 @@ fn keep(db: &Path, save: Save) -> anyhow::Result<ExitCode> {
         dirty,
         tags: save.tags,
     };
-    let id = History::open(db)?.save(&report, &label)?;
+    let contexts = ContextParts::all(&loaded.profile);
+    let id = History::open(db)?.save(&report, &contexts, &label)?;
     eprintln!("memprof: saved as run #{id} in {}", db.display());
     eprintln!("memprof: next: memprof history diff last~1, memprof history trend");
     Ok(ExitCode::SUCCESS)
@@ -121,6 +128,60 @@ fn show(db: &Path, run: &str, function: Option<String>) -> anyhow::Result<ExitCo
     Output::Stdout.write(|out| Text::default().report(&report, out))
 }
 
+fn show_contexts(db: &Path, run: &str, key: &str) -> anyhow::Result<ExitCode> {
+    let history = History::open_existing(db)?;
+    let id = history.find(run)?;
+    let mut contexts = history.contexts(id)?.into_iter();
+    let Some(contexts) = contexts.find(|contexts| contexts.key == key) else {
+        bail!(no_key(&history, key, &[id])?);
+    };
+    let text = ContextsText {
+        top: usize::MAX,
+        metric: Metric::Peak,
+    };
+    Output::Stdout.write(|out| text.parts(&contexts, out))
+}
+
+/// Which contexts of `key` changed. One of the two may be of before the program named any.
+fn changes(history: &History, key: &str, base: i64, new: i64) -> anyhow::Result<PartChanges> {
+    let parts = |run: i64| {
+        let mut contexts = history.contexts(run)?.into_iter();
+        Ok::<_, HistoryError>(contexts.find(|contexts| contexts.key == key))
+    };
+    let parts = [parts(base)?, parts(new)?];
+    if parts.iter().all(Option::is_none) {
+        bail!(no_key(history, key, &[base, new])?);
+    }
+    let [base, new] = parts.map(|parts| parts.map(|found| found.parts).unwrap_or_default());
+    Ok(PartChanges::new(key, &base, &new))
+}
+
+/// That no run has contexts of `key`, and of which they have.
+fn no_key(history: &History, key: &str, runs: &[i64]) -> anyhow::Result<String> {
+    let mut keys: Vec<String> = Vec::new();
+    for run in runs {
+        keys.extend(
+            history
+                .contexts(*run)?
+                .into_iter()
+                .map(|contexts| contexts.key),
+        );
+    }
+    keys.sort();
+    keys.dedup();
+    let runs: Vec<String> = runs.iter().map(|run| format!("#{run}")).collect();
+    let runs = runs.join(", ");
+    Ok(match keys.as_slice() {
+        [] => format!(
+            "no contexts were kept of {runs}; docs/contexts.md says how a program names them"
+        ),
+        keys => format!(
+            "no context of the key {key} was kept of {runs}; there are {}",
+            keys.join(", ")
+        ),
+    })
+}
+
 fn remove(db: &Path, runs: &[String]) -> anyhow::Result<ExitCode> {
     let mut history = History::open_existing(db)?;
     // `last~1` means the same for each.
@@ -136,9 +197,14 @@ fn remove(db: &Path, runs: &[String]) -> anyhow::Result<ExitCode> {
 
 fn follow(db: &Path, args: TrendArgs) -> anyhow::Result<ExitCode> {
     let history = History::open_existing(db)?;
-    let (title, subject) = match (args.function, args.line) {
-        (Some(function), _) => (function.clone(), Subject::Function(function)),
-        (None, Some(line)) => {
+    let (title, subject) = match (args.context, args.function, args.line) {
+        (Some(context), ..) => {
+            let title = context.to_string();
+            let (key, value) = context.into_parts();
+            (title, Subject::Context { key, value })
+        }
+        (None, Some(function), _) => (function.clone(), Subject::Function(function)),
+        (None, None, Some(line)) => {
             let place = line.rsplit_once(':');
             let place = place.and_then(|(file, number)| Some((file, number.parse().ok()?)));
             let Some((file, number)) = place else {
@@ -150,7 +216,7 @@ fn follow(db: &Path, args: TrendArgs) -> anyhow::Result<ExitCode> {
             let title = format!("{line} {function}: {contents}");
             (title, Subject::Line { function, contents })
         }
-        (None, None) => ("whole program".to_owned(), Subject::Whole),
+        (None, None, None) => ("whole program".to_owned(), Subject::Whole),
     };
     let points = history.trend(&Trend {
         metric: args.of,
@@ -158,7 +224,7 @@ fn follow(db: &Path, args: TrendArgs) -> anyhow::Result<ExitCode> {
     })?;
     ensure!(
         points.iter().any(|point| point.value.is_some()),
-        "no run has {} of {title}; `memprof history list` lists the runs, `show last` their functions",
+        "no run has {} of {title}; `memprof history list` lists the runs, `show last` their functions, `show last --by KEY` their contexts",
         args.of.name()
     );
     let output = Output::to(args.output.as_deref());

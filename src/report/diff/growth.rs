@@ -43,6 +43,8 @@ impl FromStr for Limit {
 pub enum Grown {
     /// The program as a whole, and nothing else
     Whole,
+    /// Also each context of --by, and each type of --types
+    Part,
     /// Also each function
     Function,
     /// Also each line, of functions that grew too
@@ -55,6 +57,13 @@ pub enum Grown {
 pub enum GrowthItem {
     /// The process as a whole.
     Whole,
+    /// A context of a key, or a type.
+    Part {
+        /// The key, or `type`.
+        of: String,
+        /// The key's value, or the type. `None`: no context of the key was in force.
+        name: Option<String>,
+    },
     /// A function.
     Function {
         /// Its file.
@@ -78,6 +87,7 @@ impl GrowthItem {
     pub fn kind(&self) -> Grown {
         match self {
             GrowthItem::Whole => Grown::Whole,
+            GrowthItem::Part { .. } => Grown::Part,
             GrowthItem::Function { .. } => Grown::Function,
             GrowthItem::Line { .. } => Grown::Line,
         }
@@ -96,8 +106,8 @@ pub struct Growth {
 }
 
 impl Diff {
-    /// What grew by more than `limit`: the whole process, then functions and lines, those that grew
-    /// most first.
+    /// What grew by more than `limit`: the whole process, then the contexts or types that are
+    /// compared, then functions and lines, those that grew most first.
     ///
     /// A line counts only if its function grew by more than the limit too: a block that is taken
     /// one line further down, as after an edit, is no growth.
@@ -119,6 +129,17 @@ impl Diff {
                 within_noise: change.is_within_noise(),
             })
         };
+        let parts = [&self.contexts, &self.types].into_iter().flatten();
+        let parts = parts.flat_map(|parts| {
+            parts.rows.iter().filter_map(|row| {
+                let what = GrowthItem::Part {
+                    of: parts.what.clone(),
+                    name: row.name.clone(),
+                };
+                growth(what, row.figures.change(metric))
+            })
+        });
+        let mut parts: Vec<Growth> = parts.collect();
         let mut found = Vec::new();
         for function in &self.functions {
             let (file, name) = (&function.file, &function.function);
@@ -139,9 +160,11 @@ impl Diff {
                 found.extend(growth(what, line.figures.change(metric)));
             }
         }
-        found.sort_by_key(|growth| std::cmp::Reverse(growth.change.difference().bytes));
+        for grown in [&mut parts, &mut found] {
+            grown.sort_by_key(|growth| std::cmp::Reverse(growth.change.difference().bytes));
+        }
         let whole = whole.and_then(|change| growth(GrowthItem::Whole, change));
-        whole.into_iter().chain(found).collect()
+        whole.into_iter().chain(parts).chain(found).collect()
     }
 
     /// Where no counter tells, the highest function has the most of it: every stack of its own is

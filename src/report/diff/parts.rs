@@ -29,6 +29,27 @@ pub struct PartChange {
 /// What was done in each part.
 pub type PartFigures = BTreeMap<Option<String>, Figures>;
 
+/// The contexts of a key, and what was done in each.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ContextParts {
+    /// The key.
+    pub key: String,
+    /// What was done while each of its values was in force, and while none was.
+    pub parts: PartFigures,
+}
+
+impl ContextParts {
+    /// Those of all keys.
+    pub fn all(profile: &Profile) -> Vec<ContextParts> {
+        let keys = profile.contexts.keys().into_iter();
+        let parts = keys.map(|key| ContextParts {
+            key: key.to_owned(),
+            parts: context_figures(profile, key),
+        });
+        parts.collect()
+    }
+}
+
 /// What was done in each context of `key`.
 pub fn context_figures(profile: &Profile, key: &str) -> PartFigures {
     let parts = profile.stacks_by(key).into_iter();

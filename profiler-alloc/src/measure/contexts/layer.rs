@@ -3,15 +3,17 @@
 use core::cell::RefCell;
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 
 use tracing::field::{Field, Visit as Fields};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Metadata, Subscriber};
+use tracing::{Dispatch, Metadata, Subscriber, dispatcher};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{self, Layer};
 use tracing_subscriber::registry::LookupSpan;
 
 use super::context::Context;
+use crate::contexts::span_ids::{self, SpanIds};
 use crate::counters::thread_counts::Untracked;
 use crate::session::context_counts::{self, ContextEntry};
 use crate::session::span_layer;
@@ -40,11 +42,24 @@ use crate::session::span_layer;
 ///
 /// A filter in front of all layers, such as `LevelFilter::INFO` in the registry, hides the spans
 /// that it turns off from this layer too: put it on the other layer alone (`with_filter`).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[must_use = "a layer does nothing until it is part of a subscriber"]
 pub struct ContextLayer {
     fields: Vec<&'static str>,
     takes_names: bool,
+    ids: Option<Arc<AskIds>>,
+}
+
+type AskIds = dyn Fn(&Id, &Dispatch) -> Option<([u8; 16], [u8; 8])> + Send + Sync;
+
+impl fmt::Debug for ContextLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ContextLayer")
+            .field("fields", &self.fields)
+            .field("takes_names", &self.takes_names)
+            .field("has_span_ids", &self.ids.is_some())
+            .finish()
+    }
 }
 
 impl ContextLayer {
@@ -65,6 +80,28 @@ impl ContextLayer {
         self
     }
 
+    /// Notes of each line in which trace and span it took blocks last, for OTLP. `ids` gives them of
+    /// a span, as OpenTelemetry numbers it: it is asked once, when the span is entered first, and
+    /// may say `None` of what is not exported. This crate knows no version of OpenTelemetry's
+    /// crates, and the order of the layers does not matter:
+    ///
+    /// ```text
+    /// use tracing_opentelemetry::get_otel_context;
+    ///
+    /// ContextLayer::new().field("http.route").span_ids(|id, dispatch| {
+    ///     let context = get_otel_context(id, dispatch)?;
+    ///     let span = context.span().span_context().clone();
+    ///     span.is_sampled().then(|| (span.trace_id().to_bytes(), span.span_id().to_bytes()))
+    /// })
+    /// ```
+    pub fn span_ids<F>(mut self, ids: F) -> ContextLayer
+    where
+        F: Fn(&Id, &Dispatch) -> Option<([u8; 16], [u8; 8])> + Send + Sync + 'static,
+    {
+        self.ids = Some(Arc::new(ids));
+        self
+    }
+
     /// The layer, which looks at spans alone. Otherwise `tracing` makes events for it that no other
     /// layer wants.
     pub fn spans_only<S>(self) -> impl Layer<S>
@@ -72,6 +109,27 @@ impl ContextLayer {
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         self.with_filter(filter_fn(|metadata: &Metadata<'_>| metadata.is_span()))
+    }
+
+    /// The ids of a span, which are asked for once.
+    fn ids<S>(&self, id: &Id, context: &layer::Context<'_, S>) -> SpanIds
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
+        let Some((ask, span)) = self.ids.as_ref().zip(context.span(id)) else {
+            return SpanIds::NONE;
+        };
+        if let Some(ids) = span.extensions().get::<SpanIds>() {
+            return *ids;
+        }
+        // What this makes is the program's: the span would have made it a moment later.
+        let given = dispatcher::get_default(|dispatch| ask(id, dispatch));
+        let ids = given.map_or(SpanIds::NONE, |(trace, span)| SpanIds::of(trace, span));
+        let Some(_untracked) = Untracked::begin() else {
+            return ids;
+        };
+        span.extensions_mut().replace(ids);
+        ids
     }
 
     /// The contexts that a span's own fields name.
@@ -101,8 +159,24 @@ struct Spanned {
 }
 
 thread_local! {
-    /// Spans that the thread has entered and not left, with what was in force for each.
-    static ENTERED: RefCell<Vec<(Id, ContextEntry)>> = const { RefCell::new(Vec::new()) };
+    /// Spans that the thread has entered and not left.
+    static ENTERED: RefCell<Vec<EnteredSpan>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A span that a thread is in.
+struct EnteredSpan {
+    id: Id,
+    /// What is in force for it.
+    entry: ContextEntry,
+    ids: SpanIds,
+}
+
+/// The thread is in the innermost span that has ids. One that has none, as it is not exported, is a
+/// part of the span around it.
+fn set_ids(entered: &[EnteredSpan]) {
+    let ids = entered.iter().rev().map(|span| span.ids);
+    let innermost = ids.into_iter().find(|&ids| ids != SpanIds::NONE);
+    span_ids::set(innermost.unwrap_or(SpanIds::NONE));
 }
 
 impl<S> Layer<S> for ContextLayer
@@ -168,14 +242,15 @@ where
             }
         };
         // The span that says so now is mostly the one that the thread is in.
-        let is_in = with_entered(|entered| entered.iter().any(|(entered, _)| entered == id));
+        let is_in = with_entered(|entered| entered.iter().any(|span| span.id == *id));
         if is_in == Some(true)
             && let Some(spanned) = extensions.get_mut::<Spanned>()
         {
             spanned.was_entered = true;
             with_entered(|entered| {
-                for (_, entry) in entered.iter_mut().filter(|(entered, _)| entered == id) {
-                    let before = core::mem::replace(entry, ContextEntry::enter(all.0));
+                for span in entered.iter_mut().filter(|span| span.id == *id) {
+                    let entry = ContextEntry::enter(all.0);
+                    let before = core::mem::replace(&mut span.entry, entry);
                     let allocated = before.leave();
                     spanned.allocated.fetch_add(allocated, Ordering::Relaxed);
                 }
@@ -184,6 +259,7 @@ where
     }
 
     fn on_enter(&self, id: &Id, context: layer::Context<'_, S>) {
+        let ids = self.ids(id, &context);
         let Some(_untracked) = Untracked::begin() else {
             return;
         };
@@ -196,7 +272,16 @@ where
             spanned.all.0
         });
         drop(extensions);
-        with_entered(|entered| entered.push((id.clone(), ContextEntry::enter(set))));
+        with_entered(|entered| {
+            entered.push(EnteredSpan {
+                id: id.clone(),
+                entry: ContextEntry::enter(set),
+                ids,
+            });
+            if self.ids.is_some() {
+                set_ids(entered);
+            }
+        });
     }
 
     fn on_exit(&self, id: &Id, context: layer::Context<'_, S>) {
@@ -204,8 +289,12 @@ where
             return;
         };
         let left = with_entered(|entered| {
-            let at = entered.iter().rposition(|(entered, _)| entered == id)?;
-            Some(entered.remove(at).1)
+            let at = entered.iter().rposition(|span| span.id == *id)?;
+            let left = entered.remove(at).entry;
+            if self.ids.is_some() {
+                set_ids(entered);
+            }
+            Some(left)
         });
         let Some(left) = left.flatten() else {
             return;
@@ -226,7 +315,10 @@ where
             return;
         };
         // Taken out here: what was put in as memprof's own is not to be freed as the program's.
-        let spanned = span.extensions_mut().remove::<Spanned>();
+        let mut extensions = span.extensions_mut();
+        extensions.remove::<SpanIds>();
+        let spanned = extensions.remove::<Spanned>();
+        drop(extensions);
         if let Some(spanned) = spanned
             && spanned.was_entered
             && spanned.own != Context::NONE
@@ -238,7 +330,7 @@ where
 }
 
 /// `None` at the very end of a thread.
-fn with_entered<R>(change: impl FnOnce(&mut Vec<(Id, ContextEntry)>) -> R) -> Option<R> {
+fn with_entered<R>(change: impl FnOnce(&mut Vec<EnteredSpan>) -> R) -> Option<R> {
     let change = |entered: &RefCell<Vec<_>>| Some(change(&mut *entered.try_borrow_mut().ok()?));
     ENTERED.try_with(change).ok().flatten()
 }
