@@ -36,6 +36,11 @@ impl LeaksJson {
             sampling: SamplingShape::of(&stacks.sampling),
             scope: shape::scope(stacks.scope),
             waypoints_ns: &stacks.waypoints,
+            heap_growth: stacks.heap_growth.map(|growth| HeapGrowthShape {
+                bytes: growth.bytes,
+                span_ns: growth.span_ns,
+                sample_to_show: growth.missed(&stacks.sampling),
+            }),
             total: FiguresShape::of(&stacks.total),
             lines: lines(stacks),
             key: by.map(|by| by.key.as_str()),
@@ -55,6 +60,8 @@ struct LeaksShape<'a> {
     sampling: SamplingShape,
     scope: &'static str,
     waypoints_ns: &'a [u64],
+    /// Null if it did not grow steadily.
+    heap_growth: Option<HeapGrowthShape>,
     total: FiguresShape,
     lines: Vec<LeakLineShape>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -64,6 +71,14 @@ struct LeaksShape<'a> {
     unattributed: FiguresShape,
     losses: Vec<LossShape>,
     defects: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct HeapGrowthShape {
+    bytes: i64,
+    span_ns: u64,
+    /// Null if the lines show it.
+    sample_to_show: Option<u64>,
 }
 
 #[derive(Serialize)]

@@ -96,16 +96,48 @@ fn heading(by: &str, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
     let total = &stacks.total;
     writeln!(
         out,
-        "{TITLE}Live at the end{by}: {} in {} blocks, of {} allocated{TITLE:#}\n",
+        "{TITLE}Live at the end{by}: {} in {} blocks, of {} allocated{TITLE:#}",
         value(Metric::Live, total.live),
         format::blocks(Metric::Live.blocks(total)),
         format::bytes(total.allocated.bytes),
     )?;
+    missed(stacks, out)?;
+    writeln!(out)?;
     writeln!(
         out,
         "{:>12} {:>12} {:>10} {:>6} {:>12} {:>10} {:>10} {:>18}  {:8}",
         "Score", "Live", "Blocks", "Kept", "Since peak", "Oldest", "Youngest", "Growth", "Course"
     )
+}
+
+/// Says so if the heap grew, and the lines may not show it.
+fn missed(stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
+    let Some(growth) = stacks.heap_growth else {
+        return Ok(());
+    };
+    let Some(interval) = growth.missed(&stacks.sampling) else {
+        return Ok(());
+    };
+    writeln!(
+        out,
+        "The heap grew steadily, by {} in {} ({}/s): that is counted, but the lines below may have no sample of it, as one in {} \
+         is sampled. A longer run shows whose it is, or one with `--sample {}`.",
+        format::bytes(growth.bytes),
+        format::seconds(growth.span_ns),
+        format::bytes(growth.per_second() as i64),
+        format::bytes(stacks.sampling.interval as i64),
+        short_size(interval),
+    )
+}
+
+/// A power of two as the command line takes it: `16KiB`.
+fn short_size(bytes: u64) -> String {
+    match bytes.trailing_zeros() {
+        30.. => format!("{}GiB", bytes >> 30),
+        20.. => format!("{}MiB", bytes >> 20),
+        10.. => format!("{}KiB", bytes >> 10),
+        _ => bytes.to_string(),
+    }
 }
 
 fn row(stacks: &Stacks, leak: &Leak, name: &str, out: &mut dyn Write) -> io::Result<()> {

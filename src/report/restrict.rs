@@ -83,6 +83,7 @@ impl Stacks {
             nodes: restricted.nodes,
             stacks,
             waypoints: self.waypoints.clone(),
+            heap_growth: self.heap_growth,
             modules: self.modules.clone(),
             total: self.total,
             unattributed: self.unattributed,

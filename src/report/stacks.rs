@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 pub use split::Split;
 
-use super::{Figures, Loss, Metric, Recording, Sampling, Scope};
+use super::{Figures, HeapGrowth, Loss, Metric, Recording, Sampling, Scope};
 use crate::defect::Defect;
 use crate::profile::{ContextPattern, Course, Profile};
 use crate::symbolize::{Origin, crate_of};
@@ -43,6 +43,8 @@ pub struct Stacks {
     pub stacks: Vec<StackTotal>,
     /// Times at which it is known what each stack had live, in nanoseconds since the start.
     pub waypoints: Vec<u64>,
+    /// By how much the whole heap grew; it is counted, whatever stacks say. `None` if it did not.
+    pub heap_growth: Option<HeapGrowth>,
     /// Executables and libraries, by [`StackFrame::module`]. The first is the main executable.
     pub modules: Vec<StackModule>,
     /// The sum of all stacks.

@@ -7,8 +7,8 @@ use std::path::Path;
 use crate::skip::skip;
 use memprof::profile::{self, Frame, Profile, builder::Builder};
 use memprof::render::{
-    Base, Csv, DiffHtml, DiffText, Flamegraph, Html, Json, LeaksText, Renderer, SummaryText,
-    TemporaryText, Text, TimelineSvg, TimelineText, TreeText,
+    Base, Csv, DiffHtml, DiffText, Flamegraph, Html, Json, LeaksJson, LeaksText, Renderer,
+    SummaryText, TemporaryText, Text, TimelineSvg, TimelineText, TreeText,
 };
 use memprof::report::diff::Diff;
 use memprof::report::{
@@ -209,6 +209,42 @@ fn leaks_of(stacks: &Stacks, width: Option<usize>) -> String {
     };
     let shown = text(|out| view.leaks(stacks, out));
     anstream::adapter::strip_str(&shown).to_string()
+}
+
+#[test]
+fn a_leak_that_no_sample_tells_of_is_said_above_the_list() {
+    let (profile, symbols) = sample();
+    let with = |interval: u64| {
+        let mut profile = profile.clone();
+        profile.header.interval = interval;
+        profile.header.interval_widest = interval;
+        profile.timeline = (1..=100)
+            .map(|second| Point {
+                time_ns: second * 1_000_000_000,
+                heap: second * 1024,
+                rss: 0,
+                alloc_bytes: 0,
+            })
+            .collect();
+        let mut sources = Sources::new(Default::default());
+        let stacks = Stacks::new(&profile, &symbols, &mut sources, Vec::new());
+        let json = text(|out| LeaksJson.leaks(&stacks, None, out));
+        let json: Value = serde_json::from_str(&json).expect("JSON");
+        (leaks_of(&stacks, None), json["heap_growth"].clone())
+    };
+    let (shown, json) = with(512 << 10);
+    let said = "The heap grew steadily, by 50.0 KiB in 50.000 s (1.0 KiB/s): that is counted, but \
+                the lines below may have no sample of it, as one in 512.0 KiB is sampled. A \
+                longer run shows whose it is, or one with `--sample 4KiB`.";
+    assert_eq!(shown.lines().nth(1), Some(said));
+    let span_ns = 50_000_000_000_u64;
+    let expected = serde_json::json!({
+        "bytes": 50 << 10, "span_ns": span_ns, "sample_to_show": 4096
+    });
+    assert_eq!(json, expected);
+    let (shown, json) = with(16 << 10);
+    assert!(!shown.contains("grew steadily"), "{shown}");
+    assert!(json["sample_to_show"].is_null(), "{json}");
 }
 
 #[test]

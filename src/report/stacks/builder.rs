@@ -6,7 +6,7 @@ use super::{FrameId, StackFrame, StackModule, StackNode, StackNodeId, StackTotal
 use crate::defect::Defect;
 use crate::profile::{Course, Frame, Profile, Stack, Totals};
 use crate::report::attribution::Attribution;
-use crate::report::{Figures, Loss, Recording, Sampling, Scope, naming};
+use crate::report::{Figures, HeapGrowth, Loss, Recording, Sampling, Scope, naming};
 use crate::source::Sources;
 use crate::symbolize::{CodeFrameId, Origin, Symbols};
 
@@ -67,6 +67,7 @@ impl Stacks {
             nodes: tree.nodes,
             stacks,
             waypoints: profile.waypoints.clone(),
+            heap_growth: HeapGrowth::of(profile),
             modules: StackModule::all(profile),
             total: Figures::of(&total, None),
             unattributed: Figures::of(&profile.unattributed, None),
