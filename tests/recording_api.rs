@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use memprof::profile::{self, State};
 use profiler_alloc::{ProfilerAlloc, Recording, Sample, StartError};
+use profiler_alloc_format::CHUNK_LEN;
 
 #[global_allocator]
 static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
@@ -152,6 +153,12 @@ fn the_file_states_the_settings_that_were_kept() {
     let header = &profile.header;
     assert_eq!((header.interval, header.budget_ppm), (1, 1_000_000));
     assert!(header.timeline_interval_ns >= 1_000_000);
+    // Each point says how much of the resident set may be the recorder's, its file included.
+    let last = profile.timeline.last().expect("a point");
+    let file_bytes = header.chunk_count * CHUNK_LEN as u64;
+    assert!(last.own() >= header.own_bytes + file_bytes, "{last:?}");
+    assert!(last.own() < header.own_bytes + file_bytes + (1 << 20));
+    assert!((1 << 20..1 << 30).contains(&last.resident()), "{last:?}");
     assert_eq!(header.stack_depth, 16);
     let deepest = (profile.stacks.iter()).find(|stack| stack.totals.alloc_bytes >= 7 << 20);
     let mut node = deepest.unwrap().node;

@@ -200,7 +200,8 @@ impl About {
 
 #[derive(Serialize)]
 struct TimelineData {
-    points: Vec<(u64, i64, Option<u64>)>,
+    /// Time, heap, RSS, and the RSS without what may be the recorder's.
+    points: Vec<(u64, i64, Option<u64>, Option<u64>)>,
     ticks: Vec<(i64, String)>,
     times: Vec<(u64, String)>,
     height: i64,
@@ -216,7 +217,10 @@ impl TimelineData {
         let points = timeline.points.iter();
         TimelineData {
             points: points
-                .map(|point| (point.time_ns, point.heap, point.rss))
+                .map(|point| {
+                    let without_own = point.rss_without_own();
+                    (point.time_ns, point.heap, point.rss, without_own)
+                })
                 .collect(),
             ticks: byte_ticks(timeline.height(), 4),
             times: time_ticks(timeline.span_ns(), 8),

@@ -143,6 +143,14 @@ fn draw(timeline: &Timeline, svg: &mut String) -> std::fmt::Result {
     let rss = line(&timeline.points, &scale, |point| {
         point.rss.map(|rss| i64::try_from(rss).unwrap_or(i64::MAX))
     });
+    let band = own_band(timeline, &scale);
+    let has_own = band.is_some();
+    if let Some(band) = band {
+        writeln!(
+            svg,
+            r##"<path d="M{band}Z" fill="#c2571a" fill-opacity=".13"/>"##
+        )?;
+    }
     if !rss.is_empty() {
         writeln!(
             svg,
@@ -150,7 +158,7 @@ fn draw(timeline: &Timeline, svg: &mut String) -> std::fmt::Result {
         )?;
     }
     peak(timeline, &scale, svg)?;
-    legend(!rss.is_empty(), svg)?;
+    legend(!rss.is_empty(), has_own, svg)?;
     for (number, span) in shown.into_iter().enumerate() {
         self::span(span, &scale, bottom + 30.0 + number as f64 * SPAN, svg)?;
     }
@@ -177,6 +185,17 @@ fn line(points: &[TimePoint], scale: &Scale, value: impl Fn(&TimePoint) -> Optio
         ))
     });
     points.collect::<Vec<_>>().join("L")
+}
+
+/// Around the part of the RSS that may be the recorder's: there along the RSS, and back below it.
+fn own_band(timeline: &Timeline, scale: &Scale) -> Option<String> {
+    let is_known = |point: &&TimePoint| point.rss_without_own().is_some();
+    let known: Vec<TimePoint> = timeline.points.iter().filter(is_known).copied().collect();
+    let back: Vec<TimePoint> = known.iter().rev().copied().collect();
+    let at = |bytes: Option<u64>| Some(i64::try_from(bytes?).unwrap_or(i64::MAX));
+    let above = line(&known, scale, |point| at(point.rss));
+    let below = line(&back, scale, |point| at(point.rss_without_own()));
+    (!known.is_empty()).then(|| format!("{above}L{below}"))
 }
 
 fn peak(timeline: &Timeline, scale: &Scale, svg: &mut String) -> std::fmt::Result {
@@ -222,8 +241,8 @@ fn span(span: &CallSpan, scale: &Scale, top: f64, svg: &mut String) -> std::fmt:
     )
 }
 
-fn legend(rss: bool, svg: &mut String) -> std::fmt::Result {
-    let x = WIDTH - RIGHT - 190.0;
+fn legend(rss: bool, own: bool, svg: &mut String) -> std::fmt::Result {
+    let x = WIDTH - RIGHT - 190.0 - if own { 200.0 } else { 0.0 };
     writeln!(
         svg,
         r##"<path d="M{x} 22h22" stroke="#2f6fde" stroke-width="3"/><text x="{}" y="26">heap in use</text>"##,
@@ -235,6 +254,14 @@ fn legend(rss: bool, svg: &mut String) -> std::fmt::Result {
             r##"<path d="M{} 22h22" stroke="#c2571a" stroke-width="2" stroke-dasharray="5 3"/><text x="{}" y="26">RSS</text>"##,
             x + 120.0,
             x + 148.0
+        )?;
+    }
+    if own {
+        writeln!(
+            svg,
+            r##"<path d="M{} 22h22" stroke="#c2571a" stroke-opacity=".13" stroke-width="10"/><text x="{}" y="26">of it, at most the recorder's</text>"##,
+            x + 190.0,
+            x + 218.0
         )?;
     }
     Ok(())

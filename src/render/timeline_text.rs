@@ -52,6 +52,10 @@ impl TimelineText {
         let rss = columns_of(timeline, columns, |point| {
             point.rss.map(|rss| i64::try_from(rss).unwrap_or(i64::MAX))
         });
+        let without_own = columns_of(timeline, columns, |point| {
+            let rss = point.rss_without_own()?;
+            Some(i64::try_from(rss).unwrap_or(i64::MAX))
+        });
         let peak_column = column_of(recording.peak_ns, span, columns);
         let rows = self.height.clamp(3, 100);
         let marker: String = (0..columns)
@@ -72,9 +76,11 @@ impl TimelineText {
                     ((value * rows as f64 - row as f64) * 8.0).ceil()
                 };
                 let heap = in_eighths(heap[column]).clamp(0.0, 8.0) as usize;
+                let without_own = in_eighths(without_own[column].or(rss[column]));
                 let rss = in_eighths(rss[column]);
                 line.push(match EIGHTHS[heap] {
                     ' ' if rss > 0.0 && rss <= 8.0 => '·',
+                    ' ' if rss > 8.0 && without_own <= 0.0 => '░',
                     block => block,
                 });
             }
@@ -95,7 +101,11 @@ impl TimelineText {
         writeln!(out)?;
         let known = rss.iter().any(Option::is_some);
         let dots = if known { "; ·  RSS" } else { "; RSS unknown" };
-        writeln!(out, "█  heap in use{dots}; ▼  peak")?;
+        let own = match without_own.iter().any(Option::is_some) {
+            true => "; ░  part of it that may be the recorder's",
+            false => "",
+        };
+        writeln!(out, "█  heap in use{dots}{own}; ▼  peak")?;
         if let Some(note) = own_memory::note(timeline) {
             writeln!(out, "{note}")?;
         }

@@ -170,7 +170,7 @@ impl Live {
             sampling: summary.sampling,
             status,
             at,
-            rss: profile.timeline.last().map_or(0, |point| point.rss),
+            rss: profile.timeline.last().map_or(0, |point| point.resident()),
             unattributed: summary.unattributed,
             timeline: profile.timeline.clone(),
             losses: summary.losses,

@@ -91,8 +91,22 @@ pub struct TimePoint {
     pub heap: i64,
     /// Resident set size, in bytes. `None` where it was not looked at.
     pub rss: Option<u64>,
+    /// Bytes that the recorder had taken: so much of the RSS may be its. `None` where it did not
+    /// say.
+    pub own: Option<u64>,
     /// Bytes allocated since the start. `None` where it was not looked at.
     pub allocated: Option<u64>,
+}
+
+impl TimePoint {
+    /// The resident set without what may be the recorder's, in bytes. What the recorder has taken is
+    /// not all touched: a table of 256 MiB that it has just opened takes none. So the heap is left
+    /// out, as far as it can be resident.
+    pub fn rss_without_own(&self) -> Option<u64> {
+        let (rss, own) = (self.rss?, self.own?);
+        let heap = u64::try_from(self.heap).unwrap_or(0);
+        Some(rss.saturating_sub(own).max(heap.min(rss)))
+    }
 }
 
 impl Timeline {
@@ -103,12 +117,15 @@ impl Timeline {
             time_ns,
             heap,
             rss: None,
+            own: None,
             allocated: None,
         };
+        let known = |bytes: u64| (bytes != 0).then_some(bytes);
         let points = profile.timeline.iter().map(|point| TimePoint {
             time_ns: point.time_ns,
             heap: point.heap as i64,
-            rss: (point.rss != 0).then_some(point.rss),
+            rss: known(point.resident()),
+            own: known(point.own()),
             allocated: Some(point.alloc_bytes),
         });
         let mut points: Vec<TimePoint> = points.collect();

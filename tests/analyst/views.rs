@@ -107,7 +107,7 @@ fn sample() -> (Profile, Symbols) {
         builder.timeline.push(Point {
             time_ns,
             heap,
-            rss: heap + (1 << 20),
+            rss: Point::rss_of(heap + (6 << 20), 4 << 20),
             alloc_bytes: heap,
         });
     }
@@ -492,6 +492,17 @@ fn all_views_agree_on_the_totals() {
     // What of the RSS is not the program's is said wherever RSS is drawn.
     let own = "recorder&#39;s own memory too, which the heap does not: at the end up to 86.0 MiB";
     assert!(plot.contains(&own.replace("&#39;", "'")), "{plot}");
+    // And where it may be is drawn apart: of 9.0 MiB, down to 5.0 MiB.
+    let legend = "█  heap in use; ·  RSS; ░  part of it that may be the recorder's; ▼  peak";
+    assert!(plot.lines().any(|line| line == legend), "{plot}");
+    assert!(
+        plot.lines().filter(|line| line.contains('░')).count() > 3,
+        "{plot}"
+    );
+    let mib = |mib: i64| mib << 20;
+    let on_page = serde_json::json!([300 * ms - 1, mib(3), mib(9), mib(5)]);
+    let points = data["timeline"]["points"].as_array().unwrap();
+    assert!(points.contains(&on_page), "{points:?}");
     let notes = data["notes"].to_string();
     assert!(notes.contains(&own.replace("&#39;", "'")), "{notes}");
     let on_page = serde_json::json!([200 * ms, 500 * ms, "app::load (3 calls)"]);
@@ -499,6 +510,8 @@ fn all_views_agree_on_the_totals() {
     let svg = text(|out| TimelineSvg.svg(&views.timeline, out));
     assert!(svg.contains(">app::load (3 calls)</text>"), "{svg}");
     assert!(svg.contains("own memory too"), "{svg}");
+    assert!(svg.contains("at most the recorder's</text>"), "{svg}");
+    assert!(svg.contains(r##"Z" fill="#c2571a""##), "{svg}");
     assert!(
         svg.contains("heap at the end 2.0 MiB, peak 8.0 MiB at 0.400 s"),
         "{svg}"

@@ -526,10 +526,46 @@ record! {
         time_ns: u64,
         /// Heap in use, bytes. *Signed.*
         heap: u64,
-        /// Resident set size, bytes; 0 if unknown.
+        /// Resident set size and, in the upper 16 bits, the part of it that may be the recorder's:
+        /// see [`resident`](Point::resident).
         rss: u64,
         /// Bytes allocated since the start.
         alloc_bytes: u64,
+    }
+}
+
+impl Point {
+    /// Bits of [`rss`](Point::rss) that are the size itself: 256 TiB.
+    const RESIDENT_BITS: u32 = 48;
+    /// Bytes that a unit of the bits above stands for.
+    const OWN_UNIT: u64 = 65536;
+
+    /// [`rss`](Point::rss) of `resident` bytes, up to `own` of which are the recorder's.
+    ///
+    /// ```
+    /// use profiler_alloc_format::Point;
+    ///
+    /// let rss = Point::rss_of(90 << 20, 200_000);
+    /// let point = Point { rss, ..Point::empty() };
+    /// assert_eq!((point.resident(), point.own()), (90 << 20, 4 * 65536));
+    /// ```
+    pub const fn rss_of(resident: u64, own: u64) -> u64 {
+        let most = (1 << Point::RESIDENT_BITS) - 1;
+        let resident = if resident < most { resident } else { most };
+        let units = own.div_ceil(Point::OWN_UNIT);
+        let units = if units < 0xffff { units } else { 0xffff };
+        units << Point::RESIDENT_BITS | resident
+    }
+
+    /// Resident set size, bytes; 0 if unknown.
+    pub const fn resident(&self) -> u64 {
+        self.rss & ((1 << Point::RESIDENT_BITS) - 1)
+    }
+
+    /// Bytes that the recorder had taken, its file included: so much of the resident set may be
+    /// its. 0 if unknown.
+    pub const fn own(&self) -> u64 {
+        (self.rss >> Point::RESIDENT_BITS) * Point::OWN_UNIT
     }
 }
 

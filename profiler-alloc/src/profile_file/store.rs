@@ -397,6 +397,12 @@ impl Store {
         Ok(())
     }
 
+    /// Bytes of the file so far.
+    pub fn bytes(&self) -> u64 {
+        let chunks = self.header().chunk_count.load(Ordering::Relaxed);
+        chunks * CHUNK_LEN as u64 + HEADER_LEN as u64
+    }
+
     /// Asks the system to write the file to disk, and waits for it.
     pub fn sync(&self) -> Result<(), i32> {
         for (base, len) in self.ranges() {

@@ -80,13 +80,17 @@ impl Recorder {
         let header = self.store.header();
         let cpu_ns = self.overhead.cpu_ns();
         header.cpu_ns.store(cpu_ns, Ordering::Relaxed);
-        header.own_bytes.store(self.own_bytes(), Ordering::Relaxed);
+        let own_bytes = self.own_bytes();
+        header.own_bytes.store(own_bytes, Ordering::Relaxed);
         (header.lost_contexts).store(sets::lost_sets(), Ordering::Relaxed);
         (header.span_layer).store(span_layer::seen(), Ordering::Relaxed);
         self.timeline.add(self.store, now_ns, cpu_ns, || Point {
             time_ns: now_ns.saturating_add(1),
             heap: heap as u64,
-            rss: self.statm.rss(),
+            rss: Point::rss_of(
+                self.statm.rss(),
+                own_bytes.saturating_add(self.store.bytes()),
+            ),
             alloc_bytes: self.totals().alloc_bytes,
         });
     }

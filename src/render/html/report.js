@@ -92,6 +92,11 @@ function timeline() {
   for (const [at, text] of times) root.append(svg("text", { x: x(at), y: H - B + 15, "text-anchor": x(at) > W - 40 ? "end" : "middle" }, text));
   const path = (index) => points.filter((p) => p[index] !== null).map((p) => `${x(p[0]).toFixed(1)} ${y(p[index]).toFixed(1)}`).join("L");
   root.append(svg("path", { class: "heap", d: `M${x(0)} ${y(0)}L${path(1)}L${x(span)} ${y(0)}Z` }));
+  if (path(3)) {
+    // There along the RSS, and back below what may be the recorder's.
+    const known = points.filter((p) => p[3] !== null), at = (p, index) => `${x(p[0]).toFixed(1)} ${y(p[index]).toFixed(1)}`;
+    root.append(svg("path", { class: "own", d: "M" + [...known.map((p) => at(p, 2)), ...known.reverse().map((p) => at(p, 3))].join("L") + "Z" }));
+  }
   if (path(2)) root.append(svg("path", { class: "rss", d: "M" + path(2) }));
   if (peak > 0) {
     const right = x(peak_at) > W / 2;
