@@ -1,6 +1,7 @@
 //! Takes 20 MiB in 80 blocks, gives back half, says `ready` and waits for a line on stdin.
 //!
-//! Killed while it waits, it leaves a profile that reads the same as a moment before.
+//! Killed while it waits, it leaves a profile that reads the same as a moment before. `killed
+//! abort` kills itself instead, and `killed all` takes memory until the system does that.
 
 use std::hint::black_box;
 use std::io::{self, BufRead};
@@ -21,8 +22,23 @@ fn fill() -> Vec<Vec<u8>> {
     blocks
 }
 
+fn take_all() {
+    let mut blocks = Vec::new();
+    loop {
+        blocks.push(vec![1_u8; 256 * KIB]);
+    }
+}
+
 fn main() {
     let blocks = fill();
+    match std::env::args().nth(1).as_deref() {
+        Some("abort") => std::process::abort(),
+        Some("all") => {
+            let _route = profiler_alloc::context("route", "/all");
+            take_all();
+        }
+        _ => {}
+    }
     let stdin = io::stdin().lock();
     println!("ready");
     stdin.lines().next();

@@ -2,10 +2,12 @@
 //!
 //! [`read`] is the way in; [`builder::Builder`] makes synthetic profiles for tests.
 
+mod amend;
 pub mod builder;
 mod contexts;
 mod counters;
 mod course;
+mod death;
 mod error;
 mod exact;
 mod heap_choice;
@@ -28,6 +30,7 @@ use std::path::{Path, PathBuf};
 pub use contexts::{Context, ContextId, Contexts};
 pub use counters::Counters;
 pub use course::{Course, Taken};
+pub use death::{Death, DeathBy, add_death};
 pub use error::ReadError;
 pub use exact::{ProfiledFunction, ProfiledLine};
 pub use heap_choice::{HeapChoice, UnknownHeap};

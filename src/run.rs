@@ -7,13 +7,16 @@
 //! Request::variables        MEMPROF_*, LD_PRELOAD
 //! child::run                the program runs: signals, its end
 //! ProfileOutput::profiles   the profiles with this run's number
+//! note_deaths               how killed programs ended, into the profile; see OomKiller
 //! note_sources              MD5 of the program's source files, into the profile
 //! closing                   the last lines: what was recorded
 //! ```
 
 pub mod child;
 pub mod closing;
+mod deaths;
 mod mechanism;
+mod oom;
 mod output;
 pub mod preload;
 mod program;
@@ -21,7 +24,9 @@ mod recorded;
 mod request;
 mod sources;
 
+pub use deaths::note_deaths;
 pub use mechanism::{Mechanism, Obstacle};
+pub use oom::{OomKiller, OomKills};
 pub use output::{OutputError, ProfileOutput};
 pub use program::{Program, ProgramError};
 pub use recorded::{Recorded, main_profile, recorded};

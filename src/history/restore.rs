@@ -93,6 +93,7 @@ fn recording(row: &Row<'_>) -> Result<Recording, Fault> {
             freed_bytes: unsigned(row, "freed_bytes")?,
         },
         forked_from: None,
+        killed: None,
         heap_at_start: row.get("heap_at_start")?,
         heap: row.get("heap")?,
         peak: row.get("peak")?,

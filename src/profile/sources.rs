@@ -6,16 +6,15 @@
 //! for an edit. The layout is in `profiler_alloc_format`, under *Sources*.
 
 use std::collections::HashMap;
-use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 
 use profiler_alloc_format::{
-    CHUNK_LEN, DIRECTORY_AT, HEADER_LEN, Header, MAGIC, MAX_CHUNKS, SOURCE_NEWER, SOURCE_UNCHANGED,
-    Table, VERSION,
+    CHUNK_LEN, DIRECTORY_AT, HEADER_LEN, MAX_CHUNKS, SOURCE_NEWER, SOURCE_UNCHANGED, Table,
 };
 
-use crate::system::{file_size_limit, read_exact_at, write_all_at};
+use super::amend::amend;
+use crate::system::{file_size_limit, write_all_at};
 
 /// Most text of this kind that is written and read, in bytes: some 10,000 files.
 pub(super) const MOST_BYTES: u64 = 1 << 20;
@@ -72,35 +71,28 @@ pub fn add_sources<'a>(
     files: impl IntoIterator<Item = (&'a String, &'a SourceState)>,
 ) -> io::Result<bool> {
     let text = text(files);
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
-    let modified = file.metadata()?.modified()?;
-    let mut bytes = [0; Header::LEN];
-    read_exact_at(&file, &mut bytes, 0)?;
-    let mut header = Header::from_bytes(&bytes);
-    let chunks = text.len().div_ceil(CHUNK_LEN);
-    let first = usize::try_from(header.chunk_count).unwrap_or(MAX_CHUNKS);
-    let is_ours = (header.magic, header.version) == (MAGIC, VERSION);
-    if !is_ours || header.source_bytes != 0 || text.is_empty() || first + chunks > MAX_CHUNKS {
-        return Ok(false);
-    }
-    // What counts the chunks comes last, so that a profile cut off here is as it was.
-    let at = (HEADER_LEN + first * CHUNK_LEN) as u64;
-    let end = at + (chunks * CHUNK_LEN) as u64;
-    // Writing beyond the limit would be met as a signal that ends this process.
-    if file_size_limit().is_some_and(|limit| end > limit) {
-        return Ok(false);
-    }
-    let room = vec![0; end as usize - at as usize - text.len()];
-    write_all_at(&file, text.as_bytes(), at)?;
-    write_all_at(&file, &room, at + text.len() as u64)?;
-    let names = vec![Table::Sources as u8; chunks];
-    write_all_at(&file, &names, (DIRECTORY_AT + first) as u64)?;
-    header.source_bytes = text.len() as u64;
-    header.chunk_count = (first + chunks) as u64;
-    write_all_at(&file, &header.to_bytes(), 0)?;
-    // Profiles are put in order by when their programs wrote them last.
-    file.set_modified(modified)?;
-    Ok(true)
+    amend(path, |file, header| {
+        let chunks = text.len().div_ceil(CHUNK_LEN);
+        let first = usize::try_from(header.chunk_count).unwrap_or(MAX_CHUNKS);
+        if header.source_bytes != 0 || text.is_empty() || first + chunks > MAX_CHUNKS {
+            return Ok(false);
+        }
+        // What counts the chunks comes last, so that a profile cut off here is as it was.
+        let at = (HEADER_LEN + first * CHUNK_LEN) as u64;
+        let end = at + (chunks * CHUNK_LEN) as u64;
+        // Writing beyond the limit would be met as a signal that ends this process.
+        if file_size_limit().is_some_and(|limit| end > limit) {
+            return Ok(false);
+        }
+        let room = vec![0; end as usize - at as usize - text.len()];
+        write_all_at(file, text.as_bytes(), at)?;
+        write_all_at(file, &room, at + text.len() as u64)?;
+        let names = vec![Table::Sources as u8; chunks];
+        write_all_at(file, &names, (DIRECTORY_AT + first) as u64)?;
+        header.source_bytes = text.len() as u64;
+        header.chunk_count = (first + chunks) as u64;
+        Ok(true)
+    })
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use super::escape::escape;
 use super::format::{bytes, size};
+use super::killed;
 use crate::defect::Defect;
 use crate::report::{Cut, Figures, Loss, NOISE, Recording, Sampling, Stacks, State};
 use crate::units::Count;
@@ -46,6 +47,12 @@ pub(super) fn beginning(recording: &Recording) -> String {
 
 /// What is to be said of a recording that began in the middle of the program, or has no end.
 pub(super) fn ends(recording: &Recording) -> Vec<String> {
+    let killed = killed::sentence(recording);
+    killed.into_iter().chain(but_killed(recording)).collect()
+}
+
+/// The same below what has begun with how the program was killed.
+pub(super) fn but_killed(recording: &Recording) -> Vec<String> {
     let before = (recording.heap_at_start > 0).then(|| {
         format!(
             "Before the {}: {} were in use, which are in no line but in the heap.",
@@ -53,9 +60,9 @@ pub(super) fn ends(recording: &Recording) -> Vec<String> {
             bytes(recording.heap_at_start)
         )
     });
-    let unfinished = (recording.state == State::Recording)
-        .then(|| "The program still runs, or was killed.".to_owned());
-    before.into_iter().chain(unfinished).collect()
+    let is_open = recording.state == State::Recording && recording.killed.is_none();
+    let open = is_open.then(|| "The program still runs, or was killed.".to_owned());
+    before.into_iter().chain(open).collect()
 }
 
 /// What was left out of a tree, in words.
@@ -161,6 +168,7 @@ mod tests {
                 pid: 7,
                 forked_from,
                 state,
+                killed: None,
                 started_unix_ns: 0,
                 duration_ns: 0,
                 counters: Counters::default(),

@@ -4,13 +4,15 @@
 use serde::Serialize;
 
 use crate::defect::Defect;
-use crate::report::{Basis, Loss, Recording, Sampling, Scope, State};
+use crate::report::{Basis, DeathBy, Killed, Loss, Recording, Sampling, Scope, State};
 
 #[derive(Serialize)]
 pub(crate) struct RecordingShape<'a> {
     program: &'a str,
     pid: u32,
     state: &'static str,
+    /// Null if it was not, or nobody saw it.
+    killed: Option<KilledShape>,
     started_unix_ns: u64,
     duration_ns: u64,
     counters: CountersShape,
@@ -19,6 +21,35 @@ pub(crate) struct RecordingShape<'a> {
     heap: i64,
     peak: i64,
     peak_ns: u64,
+}
+
+#[derive(Serialize)]
+struct KilledShape {
+    oom_killer: bool,
+    signal: u32,
+    at_ns: u64,
+    unseen_ns: u64,
+    memory_limit: Option<u64>,
+    rss: Option<u64>,
+    growth_per_second: Option<i64>,
+}
+
+impl KilledShape {
+    fn of(killed: &Killed) -> KilledShape {
+        let (oom_killer, signal) = match killed.death.by {
+            DeathBy::OomKiller => (true, 9),
+            DeathBy::Signal(signal) => (false, signal),
+        };
+        KilledShape {
+            oom_killer,
+            signal,
+            at_ns: killed.death.at_ns,
+            unseen_ns: killed.unseen_ns,
+            memory_limit: killed.death.memory_limit,
+            rss: killed.rss,
+            growth_per_second: killed.growth,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -58,6 +89,7 @@ impl<'a> RecordingShape<'a> {
                 State::Finished => "finished",
                 State::Exited => "exited",
             },
+            killed: recording.killed.as_ref().map(KilledShape::of),
             started_unix_ns: recording.started_unix_ns,
             duration_ns: recording.duration_ns,
             counters: CountersShape {

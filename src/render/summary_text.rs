@@ -6,6 +6,7 @@ use super::contexts_text::{crowded, none};
 use super::escape::escape;
 use super::footer::{beginning, faults, sampling};
 use super::format::{self, bytes, count, date, exact_bytes, exact_size, seconds, size};
+use super::killed;
 use super::style::TITLE;
 use super::tree_text::value;
 use crate::report::{
@@ -122,18 +123,22 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
         "" => "unknown program",
         program => program,
     };
-    let state = match recording.state {
+    let killed = recording.killed.as_ref().map(killed::by);
+    let state = killed.as_deref().unwrap_or(match recording.state {
         State::Finished => "recording finished",
         State::Exited => "program ended",
         State::Recording => "still running, or killed",
         State::Paused => "paused, or killed while it was",
-    };
+    });
     writeln!(
         out,
         "{TITLE}{}{TITLE:#} (process {}), {state}",
         escape(program),
         recording.pid
     )?;
+    if let Some(sentence) = killed::sentence(recording) {
+        writeln!(out, "  {sentence}")?;
+    }
     writeln!(out, "  started      {}", date(recording.started_unix_ns))?;
     writeln!(out, "  recorded     {}", seconds(recording.duration_ns))?;
     writeln!(

@@ -9,7 +9,7 @@ use super::cut::cut;
 use super::escape::{escape, escape_source};
 use super::style::{FAINT, GAP_MARK, TITLE};
 use super::tree_text::value as tree_value;
-use super::{Renderer, format};
+use super::{Renderer, format, killed};
 use crate::report::{
     Basis, Bytes, ContextGroup, ContextTables, Figures, Line, Metric, Note, Report, Table,
 };
@@ -119,6 +119,7 @@ impl Cell {
 
 impl Renderer for Text {
     fn report(&self, report: &Report, out: &mut dyn Write) -> io::Result<()> {
+        begin(report, out)?;
         for table in &report.tables {
             self.table(table, report.basis, out)?;
             writeln!(out)?;
@@ -133,6 +134,7 @@ impl Renderer for Text {
     }
 
     fn by_context(&self, tables: &ContextTables, out: &mut dyn Write) -> io::Result<()> {
+        begin(&tables.whole, out)?;
         for group in &tables.groups {
             self.group(&tables.key, group, out)?;
             for table in &group.tables {
@@ -144,6 +146,14 @@ impl Renderer for Text {
             }
         }
         footer::of_contexts(tables, out)
+    }
+}
+
+/// Says first how the program was killed, if it was.
+fn begin(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    match killed::sentence(&report.recording) {
+        Some(sentence) => writeln!(out, "{sentence}\n"),
+        None => Ok(()),
     }
 }
 

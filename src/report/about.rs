@@ -2,6 +2,7 @@
 
 use profiler_alloc_format::{MODE_ALL, MODE_FIXED};
 
+use super::Killed;
 use crate::profile::{Counters, Profile, State, Totals};
 
 /// Which program was recorded, when, and its exact totals.
@@ -15,6 +16,8 @@ pub struct Recording {
     pub forked_from: Option<u64>,
     /// Whether the recording ended in order.
     pub state: State,
+    /// How the program ended, if it did not end in order and `memprof run` saw it.
+    pub killed: Option<Killed>,
     /// Start, nanoseconds since 1970 (UTC).
     pub started_unix_ns: u64,
     /// Nanoseconds from the start to the end, or to the last thing recorded.
@@ -38,6 +41,7 @@ impl Recording {
             pid: profile.header.pid,
             forked_from: Some(profile.header.forked_from).filter(|&pid| pid != 0),
             state: profile.state(),
+            killed: Killed::of(profile),
             started_unix_ns: profile.header.started_unix_ns,
             duration_ns: profile.duration_ns(),
             counters: profile.counters(),

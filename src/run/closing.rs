@@ -162,6 +162,7 @@ mod tests {
             started_ns: 0,
             is_running: false,
             has_ended: true,
+            is_unfinished: false,
             modules: Vec::new(),
             identity: (1, 0),
             is_original: true,

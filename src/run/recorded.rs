@@ -36,6 +36,8 @@ pub struct Recorded {
     pub is_running: bool,
     /// Whether nothing is written to the profile any more.
     pub has_ended: bool,
+    /// Whether the program is gone, and did not end in order.
+    pub is_unfinished: bool,
     /// Executables and libraries.
     pub modules: Vec<Module>,
     /// Process number and start: a copy has the same.
@@ -79,6 +81,8 @@ impl Recorded {
             is_running: matches!(profile.state(), State::Recording | State::Paused)
                 && exists(header.pid),
             has_ended: profile.state() == State::Finished || !exists(header.pid),
+            is_unfinished: matches!(profile.state(), State::Recording | State::Paused)
+                && !exists(header.pid),
             identity: (header.pid, header.started_unix_ns),
             is_original: profile::is_original(path, &header),
             modules: profile.modules,
@@ -150,6 +154,7 @@ mod tests {
             is_original: true,
             is_running: false,
             has_ended: true,
+            is_unfinished: false,
             modules: Vec::new(),
         };
         // Most memory first, as a run lists them: a child's, a library's of process 7, the

@@ -6,6 +6,8 @@
 mod built;
 #[path = "../large_profile/mod.rs"]
 mod large_profile;
+#[path = "../memory_group/mod.rs"]
+mod memory_group;
 #[path = "../recording/mod.rs"]
 mod recording;
 #[path = "../skip/mod.rs"]

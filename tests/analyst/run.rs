@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use crate::built::{MEMPROF, example, text};
+use crate::memory_group::MemoryGroup;
 use crate::skip::skip;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -544,4 +545,89 @@ fn report_is_printed_right_away() {
     let output = memprof_run(folder.path(), &arguments).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stdout).contains("let arr1: Vec<i64> = random_list(100_000);"));
+}
+
+/// What `memprof VIEW` says of the only profile in `folder`.
+fn view_of(folder: &Path, view: &[&str]) -> String {
+    let mut files = fs::read_dir(folder).unwrap();
+    let profile = files.next().expect("a profile").unwrap().path();
+    assert!(files.next().is_none(), "one profile");
+    let output = Command::new(MEMPROF)
+        .args(view)
+        .arg(profile)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout).to_owned()
+}
+
+#[test]
+fn what_the_oom_killer_took_is_the_last_word_and_the_first_of_every_view() {
+    let example = example("killed");
+    // The program itself, and one that it starts and outlives.
+    for (name, script, code) in [
+        ("program", r#"exec "$0" all"#, 137),
+        ("child", r#""$0" all; exit 3"#, 3),
+    ] {
+        let group = format!("memprof-test-run-{name}-{}", std::process::id());
+        let Some(group) = MemoryGroup::new(&group, 96 << 20) else {
+            return skip("last words of a killed program: this user cannot make a memory group");
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let members = group.members();
+        let joined = r#"echo $$ > "$1" && shift && exec "$@""#;
+        let output = Command::new("sh")
+            .args(["-c", joined, "sh"])
+            .arg(members)
+            .args([MEMPROF, "run", "--no-preload", "--", "sh", "-c", script])
+            .arg(&example)
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        let last = said.lines().find(|line| line.contains("OOM killer"));
+        let last = last.expect(&said);
+        for part in [
+            "memprof: killed (process ",
+            " was killed by the OOM killer 0.",
+            " after its last figures: heap ",
+            " of the 96.0 MiB its control group may have",
+            " % of the heap at examples/killed.rs:28 (killed::take_all)",
+            " in route=/all",
+        ] {
+            assert!(last.contains(part), "{part}: {last}");
+        }
+        let report = view_of(folder.path(), &["report"]);
+        let first = report.lines().next().unwrap_or_default();
+        let begin = "The program was killed by the OOM killer 0.";
+        assert!(first.starts_with(begin), "{first}");
+        assert_eq!(report.matches("OOM killer").count(), 1, "{report}");
+        assert!(!report.contains("still runs"), "{report}");
+        let summary = view_of(folder.path(), &["summary", "--format", "json"]);
+        let summary: serde_json::Value = serde_json::from_str(&summary).expect("JSON");
+        let killed = &summary["recording"]["killed"];
+        assert_eq!(killed["oom_killer"], true, "{killed}");
+        assert_eq!(killed["memory_limit"], 96 << 20, "{killed}");
+        let heap = summary["recording"]["heap"].as_i64().unwrap();
+        assert!((70 << 20..96 << 20).contains(&heap), "{heap}");
+    }
+}
+
+#[test]
+fn the_signal_that_ended_a_program_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let example = example("killed");
+    let example = example.to_str().unwrap();
+    let output = memprof_run(folder.path(), &["--no-preload", "--", example, "abort"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(134));
+    let said = text(&output.stderr);
+    let words = "was ended by SIGABRT (signal 6) 0.";
+    assert!(said.contains(words), "{said}");
+    assert!(said.contains("heap 10.0 MiB"), "{said}");
+    let summary = view_of(folder.path(), &["summary"]);
+    let first = summary.lines().next().unwrap_or_default();
+    assert!(first.ends_with("ended by SIGABRT (signal 6)"), "{first}");
 }

@@ -4,12 +4,12 @@
 use std::fs;
 use std::hint::black_box;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use crate::Named;
 use crate::child::{Place, random, times, wait_until};
+use crate::memory_group::MemoryGroup;
 use crate::skip::skip;
 
 const THREADS: u64 = 4;
@@ -175,33 +175,6 @@ pub fn limit(command: &mut Command, resource: libc::__rlimit_resource_t, most: u
     }
 }
 
-/// A memory group of the kernel's, for one process; gone when dropped.
-struct MemoryGroup(PathBuf);
-
-impl MemoryGroup {
-    fn new(name: &str, bytes: u64) -> Option<MemoryGroup> {
-        let root = PathBuf::from("/sys/fs/cgroup");
-        let (folder, limits): (_, &[&str]) = match root.join("memory").is_dir() {
-            true => (root.join("memory"), &["memory.limit_in_bytes"]),
-            false => (root, &["memory.max", "memory.swap.max"]),
-        };
-        let folder = folder.join(name);
-        fs::create_dir(&folder).ok()?;
-        let group = MemoryGroup(folder);
-        fs::write(group.0.join(limits[0]), bytes.to_string()).ok()?;
-        if let Some(swap) = limits.get(1) {
-            fs::write(group.0.join(swap), "0").ok()?;
-        }
-        Some(group)
-    }
-}
-
-impl Drop for MemoryGroup {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
-    }
-}
-
 fn killed_for_its_memory() {
     for round in 0..times(10, 2) {
         let name = format!("memprof-test-{}-{round}", std::process::id());
@@ -210,7 +183,7 @@ fn killed_for_its_memory() {
         };
         let place = Place::new();
         let mut command = place.command("takes_all_memory", ["all", "65536"][round % 2]);
-        let members = group.0.join("cgroup.procs");
+        let members = group.members();
         let members =
             std::ffi::CString::new(members.into_os_string().into_encoded_bytes()).unwrap();
         // SAFETY: opens and writes a file, without allocating: the path was made before.

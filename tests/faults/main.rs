@@ -10,6 +10,8 @@ mod fork;
 mod inner;
 mod libraries;
 mod live;
+#[path = "../memory_group/mod.rs"]
+mod memory_group;
 mod odd;
 mod other_stacks;
 mod refusals;

@@ -125,6 +125,8 @@ pub use waypoints::{TICK_BITS, WAYPOINTS};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"MEMPROF\n");
 /// Version of this layout. A reader refuses other versions.
 pub const VERSION: u32 = 1;
+/// The bit of [`Header::gone_by`] that says it was the kernel's OOM killer.
+pub const OOM_KILLED: u64 = 1 << 32;
 /// Bytes before the first chunk.
 pub const HEADER_LEN: usize = 8192;
 /// Bytes of one chunk.

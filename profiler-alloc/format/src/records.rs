@@ -131,7 +131,7 @@ pub(crate) use record;
 
 record! {
     /// What is known of the whole recording.
-    Header, HeaderCells, 528 {
+    Header, HeaderCells, 552 {
         /// [`MAGIC`](crate::MAGIC).
         magic: u64,
         /// [`VERSION`](crate::VERSION).
@@ -288,6 +288,14 @@ record! {
         heap_count: u64,
         /// Records in [`Table::Spans`](crate::Table::Spans).
         span_count: u64,
+        /// When a program that did not end in order was gone, nanoseconds since the start;
+        /// `memprof run` adds this and what follows. 0 where nobody saw it.
+        gone_ns: u64,
+        /// The signal that ended it, and [`OOM_KILLED`](crate::OOM_KILLED).
+        gone_by: u64,
+        /// Bytes of memory that it and others of its control group might have in all; 0 if unknown
+        /// or unlimited.
+        memory_limit: u64,
     }
 }
 

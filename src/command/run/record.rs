@@ -7,10 +7,11 @@ use std::process::{Command, ExitCode};
 use profiler_alloc_format::env::Forks;
 
 use super::RunArgs;
-use crate::command::report;
+use crate::command::{report, summary};
+use crate::render::LastWords;
 use crate::run::{
-    Mechanism, PRELOAD, ProfileOutput, Program, ProgramError, Recorded, Request, RunId, child,
-    closing, main_profile, note_sources, preload,
+    Mechanism, OomKiller, PRELOAD, ProfileOutput, Program, ProgramError, Recorded, Request, RunId,
+    child, closing, main_profile, note_deaths, note_sources, preload,
 };
 
 /// Runs the program; the exit code is the program's own.
@@ -53,13 +54,16 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         .arg0(&program.name)
         .args(arguments)
         .envs(request.variables());
-    let (code, pid) = match child::run(&mut command) {
-        Ok((status, pid)) => (child::exit_code(status), pid),
+    let killer = OomKiller::watch();
+    let (status, pid) = match child::run(&mut command) {
+        Ok(ended) => ended,
         Err(error) => {
             let path = program.path;
             return Ok(cannot_run(&ProgramError::Refused { path, error }));
         }
     };
+    let code = child::exit_code(status);
+    let kills = killer.and_then(|killer| killer.kills());
     let profiles = output.profiles(run_id);
     if profiles.is_empty() {
         let name = program.name.to_string_lossy();
@@ -67,7 +71,11 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         say(&closing::nothing_recorded(&name, mechanism));
         return Ok(ExitCode::from(code));
     }
+    let killed = note_deaths(&profiles, (pid, status), kills);
     note_sources(&profiles);
+    for place in killed {
+        say_last_words(&profiles[place]);
+    }
     let reported = close(&profiles, pid, args.report);
     // The program's own failure matters more than ours.
     if code == 0 {
@@ -79,6 +87,15 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 fn cannot_run(error: &ProgramError) -> ExitCode {
     say(&error.to_string());
     ExitCode::from(error.exit_code())
+}
+
+/// Says how the program of a profile was killed, and what held its memory. A profile that cannot be
+/// read is one that every other view says more of.
+fn say_last_words(profile: &Recorded) {
+    let summary = summary::of(profile.path.clone());
+    if let Some(words) = summary.ok().and_then(|summary| LastWords.of(&summary)) {
+        say(&words);
+    }
 }
 
 /// Prints the reports if they are asked for, then the last lines.

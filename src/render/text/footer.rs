@@ -4,14 +4,14 @@
 use std::io::{self, Write};
 
 use crate::render::escape::escape;
-use crate::render::footer::{ends, faults, noise, sampling};
+use crate::render::footer::{but_killed, faults, noise, sampling};
 use crate::render::format;
 use crate::render::style::GAP_MARK;
 use crate::report::{Basis, ContextGroup, ContextTables, Figures, LeftOut, Report, Scope, Table};
 
 /// Writes it.
 pub(super) fn footer(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    for words in ends(&report.recording) {
+    for words in but_killed(&report.recording) {
         writeln!(out, "{words}")?;
     }
     if report.basis == Basis::Counters {
@@ -39,7 +39,7 @@ pub(super) fn of_group(
 /// What stands below the tables of all contexts.
 pub(super) fn of_contexts(tables: &ContextTables, out: &mut dyn Write) -> io::Result<()> {
     let report = &tables.whole;
-    for words in ends(&report.recording) {
+    for words in but_killed(&report.recording) {
         writeln!(out, "{words}")?;
     }
     if let Some(left_out) = tables.left_out {
