@@ -62,7 +62,7 @@ pub use stacks::{
 pub use summary::{HeapRow, OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 
 pub use timeline::{CallSpan, OwnMemory, TimePoint, Timeline};
-pub use types::{Kind, Steps, TypeLine, TypeRow, Types};
+pub use types::{Kind, Steps, TypeHolder, TypeLine, TypeRow, Types};
 
 pub use crate::profile::{Counters, Course, StackSpan, State, Taken};
 pub use crate::symbolize::Origin;

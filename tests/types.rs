@@ -147,6 +147,31 @@ fn unoptimized_every_type_is_known_to_the_byte() {
     assert!(live(&types, "guessed") < 100, "{}", types["guessed"]);
 }
 
+/// What holds the blocks of a type, with their number and whether it is certain.
+fn holders(types: &Value, name: &str) -> Vec<(String, i64, bool)> {
+    let rows = types["types"].as_array().unwrap().iter();
+    let rows = rows.filter(|row| row["type"] == name);
+    let holders = rows.flat_map(|row| row["held_by"].as_array().unwrap());
+    let holders = holders.map(|holder| {
+        let certain = holder["certain"].as_bool().unwrap();
+        let held = holder["live_count"].as_i64().unwrap();
+        (holder["type"].as_str().unwrap().to_owned(), held, certain)
+    });
+    holders.filter(|(_, held, _)| *held != 0).collect()
+}
+
+#[test]
+fn stacks_tell_what_holds_a_block() {
+    let (_, types) = built_so("plain", "opt-level = 0\ndebug = 1", "");
+    // The first is moved in; the others are its clones.
+    let vector = "Vec<alloc::vec::Vec<u16>>".to_owned();
+    assert_eq!(holders(&types, "Vec<u16>"), [(vector, 19, true)]);
+    // They are made by a closure of the program's, which may make others beside them.
+    let names = "Vec<alloc::string::String>".to_owned();
+    assert_eq!(holders(&types, "String"), [(names, 40, false)]);
+    assert_eq!(holders(&types, "Box<types::Node>"), []);
+}
+
 /// The sums of columns of the table as CSV.
 fn csv_sums<const N: usize>(profile: &Path, columns: [&str; N]) -> [i64; N] {
     let output = Command::new(MEMPROF)
