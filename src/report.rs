@@ -66,7 +66,7 @@ pub use stacks::{
 pub use summary::{HeapRow, OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 
 pub use timeline::{CallSpan, OwnMemory, TimePoint, Timeline};
-pub use types::{Kind, Steps, TypeLine, TypeRow, Types};
+pub use types::{Kind, Steps, TypeHolder, TypeLine, TypeRow, Types};
 
 pub use crate::profile::{Counters, Course, Death, DeathBy, StackSpan, State, Taken};
 pub use crate::symbolize::Origin;

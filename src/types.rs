@@ -15,6 +15,7 @@
 mod containers;
 mod cpp;
 mod finding;
+mod holders;
 mod module_path;
 mod name;
 mod rules;

@@ -56,6 +56,8 @@ fn record(program: &Path, name: &str) -> (Held, PathBuf) {
     let run = Command::new(MEMPROF)
         .args(["run", "--overwrite", "--sample", "all", "-o"])
         .arg(&profile)
+        // Where the library is put that is loaded into programs without the crate.
+        .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
         .arg("--")
         .arg(program)
         .output()
@@ -97,7 +99,8 @@ fn table(types: &Value, only: impl Fn(&Value) -> bool) -> Held {
             (None, _) => format!("untyped {}", row["function"]),
         };
         for line in row["lines"].as_array().unwrap() {
-            let is_own = line["file"].as_str().unwrap().ends_with("main.rs");
+            let file = line["file"].as_str().unwrap();
+            let is_own = file.ends_with("main.rs") || file.ends_with("containers.cpp");
             let (bytes, blocks) = (
                 line["live"].as_i64().unwrap(),
                 line["live_count"].as_i64().unwrap(),
@@ -142,6 +145,31 @@ fn unoptimized_every_type_is_known_to_the_byte() {
     let types = check("plain", "opt-level = 0\ndebug = 1", "");
     assert_eq!(live(&types, "untyped"), 0);
     assert!(live(&types, "guessed") < 100, "{}", types["guessed"]);
+}
+
+/// What holds the blocks of a type, with their number and whether it is certain.
+fn holders(types: &Value, name: &str) -> Vec<(String, i64, bool)> {
+    let rows = types["types"].as_array().unwrap().iter();
+    let rows = rows.filter(|row| row["type"] == name);
+    let holders = rows.flat_map(|row| row["held_by"].as_array().unwrap());
+    let holders = holders.map(|holder| {
+        let certain = holder["certain"].as_bool().unwrap();
+        let held = holder["live_count"].as_i64().unwrap();
+        (holder["type"].as_str().unwrap().to_owned(), held, certain)
+    });
+    holders.filter(|(_, held, _)| *held != 0).collect()
+}
+
+#[test]
+fn stacks_tell_what_holds_a_block() {
+    let (_, types) = built_so("plain", "opt-level = 0\ndebug = 1", "");
+    // The first is moved in; the others are its clones.
+    let vector = "Vec<alloc::vec::Vec<u16>>".to_owned();
+    assert_eq!(holders(&types, "Vec<u16>"), [(vector, 19, true)]);
+    // They are made by a closure of the program's, which may make others beside them.
+    let names = "Vec<alloc::string::String>".to_owned();
+    assert_eq!(holders(&types, "String"), [(names, 40, false)]);
+    assert_eq!(holders(&types, "Box<types::Node>"), []);
 }
 
 /// The sums of columns of the table as CSV.
@@ -211,6 +239,52 @@ fn line_tables_alone_lose_texts_that_are_shared() {
 fn split_debug_information_is_found() {
     check("split", "debug = 1\nsplit-debuginfo = \"unpacked\"", "");
     check("packed", "debug = 1\nsplit-debuginfo = \"packed\"", "");
+}
+
+/// What the smallest code loses: growth that runs in functions of std's own, which have no debug
+/// information. The type is not known then, and never another.
+#[test]
+fn optimized_for_size_no_type_is_wrong_and_little_is_lost() {
+    for (name, level) in [("small", "s"), ("smallest", "z")] {
+        let profile = format!("debug = 1\nopt-level = \"{level}\"");
+        let (held, types) = built_so(name, &profile, "");
+        let found = table(&types, |row| !row["type"].is_null());
+        for (kind, &(bytes, blocks)) in &found {
+            let (held_bytes, held_blocks) = held.get(kind).copied().unwrap_or_default();
+            let is_right = bytes <= held_bytes && blocks <= held_blocks;
+            assert!(is_right, "{level}: {kind}: {bytes} of {held_bytes}");
+        }
+        let sum = |held: &Held| held.values().map(|(bytes, _)| bytes).sum::<i64>();
+        let (found, held) = (sum(&found), sum(&held));
+        assert!(
+            found >= held / 100 * LEAST_OF_SMALL,
+            "{level}: {found} of {held}"
+        );
+        assert_eq!(sum(&table(&types, |_| true)), held, "{level}");
+    }
+}
+
+/// Of the bytes that the program holds, optimized for size, so many percent have their type.
+const LEAST_OF_SMALL: i64 = 99;
+
+#[test]
+fn containers_of_cpp_are_known_to_the_byte_in_a_program_that_knows_nothing_of_memprof() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/any/containers.cpp");
+    for level in ["-O0", "-O1", "-O2", "-Os"] {
+        let name = format!("cpp{level}");
+        let program = recorded(&name).with_extension("");
+        let built = Command::new("c++")
+            .args(["-std=c++17", "-g", level, "-o"])
+            .args([&program, &source])
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{}", text(&built.stderr));
+        let (held, profile) = record(&program, &name);
+        let types = types(&profile);
+        assert_eq!(table(&types, |row| !row["type"].is_null()), held, "{level}");
+        // The buffer of `printf`.
+        assert_eq!(live(&types, "foreign"), 4096, "{level}");
+    }
 }
 
 #[test]

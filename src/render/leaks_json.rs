@@ -107,13 +107,13 @@ struct LeakShape {
     oldest_ns: Option<u64>,
     youngest_ns: Option<u64>,
     /// Null if the run was too short to tell.
-    growth: Option<GrowthShape>,
+    growth: Option<LeakGrowthShape>,
     #[serde(flatten)]
     figures: FiguresShape,
 }
 
 #[derive(Serialize)]
-struct GrowthShape {
+struct LeakGrowthShape {
     since_warm: i64,
     standard_error: f64,
     span_ns: u64,
@@ -152,7 +152,7 @@ impl LeakShape {
             since_peak: leak.site.since_peak(),
             oldest_ns: age.map(|age| age.oldest_ns),
             youngest_ns: age.map(|age| age.youngest_ns),
-            growth: leak.growth.as_ref().map(|growth| GrowthShape {
+            growth: leak.growth.as_ref().map(|growth| LeakGrowthShape {
                 since_warm: growth.since_warm.bytes,
                 standard_error: growth.since_warm.standard_error,
                 span_ns: growth.span_ns,

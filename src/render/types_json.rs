@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::FiguresShape;
 use super::cell::{text, unwrapped};
 use super::shape::{self, LossShape, RecordingShape, SamplingShape};
-use crate::report::{Bytes, Figures, Kind, Metric, Steps, TypeLine, TypeRow, Types};
+use crate::report::{Bytes, Figures, Kind, Metric, Steps, TypeHolder, TypeLine, TypeRow, Types};
 
 /// Name and version of the shape.
 const SCHEMA: &str = "memprof-types/1";
@@ -73,6 +73,17 @@ struct RowShape<'a> {
     #[serde(flatten)]
     figures: FiguresShape,
     lines: Vec<TypeLineShape<'a>>,
+    held_by: Vec<HolderShape<'a>>,
+}
+
+#[derive(Serialize)]
+struct HolderShape<'a> {
+    r#type: &'a str,
+    short: String,
+    part: Option<&'static str>,
+    certain: bool,
+    #[serde(flatten)]
+    figures: FiguresShape,
 }
 
 #[derive(Serialize)]
@@ -138,6 +149,19 @@ impl<'a> RowShape<'a> {
             replaced: row.growth.replaced,
             figures: FiguresShape::of(&row.figures),
             lines: row.lines.iter().map(TypeLineShape::of).collect(),
+            held_by: row.holders.iter().map(HolderShape::of).collect(),
+        }
+    }
+}
+
+impl<'a> HolderShape<'a> {
+    fn of(holder: &'a TypeHolder) -> Self {
+        HolderShape {
+            r#type: &holder.name.full,
+            short: holder.name.short(),
+            part: holder.name.part,
+            certain: holder.certain,
+            figures: FiguresShape::of(&holder.figures),
         }
     }
 }

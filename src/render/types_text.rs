@@ -93,6 +93,15 @@ impl TypesText {
                 format::count(rest as i64)
             )?;
         }
+        let held = (row.holders.iter())
+            .filter(|holder| self.metric.of(&holder.figures).bytes != 0)
+            .take(self.lines);
+        for holder in held {
+            let mark = if holder.certain { "" } else { "~" };
+            let shown = figures(&holder.figures);
+            let name = format!("in {mark}{}", holder.name.short());
+            writeln!(out, "{shown}    {}", self.fitting(&name, shown.width() + 4))?;
+        }
         Ok(())
     }
 

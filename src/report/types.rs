@@ -50,6 +50,19 @@ pub struct TypeRow {
     pub growth: Steps,
     /// The lines that made them.
     pub lines: Vec<TypeLine>,
+    /// The types that hold them, where stacks tell.
+    pub holders: Vec<TypeHolder>,
+}
+
+/// A type that holds blocks of another.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TypeHolder {
+    /// Which.
+    pub name: TypeName,
+    /// Whether it is certain; if not, the blocks may have been for something else beside it.
+    pub certain: bool,
+    /// What was done with the blocks that it holds.
+    pub figures: Figures,
 }
 
 /// What blocks are.
@@ -130,6 +143,7 @@ struct RowBuilder {
     sum: Sum,
     element_size: Option<u64>,
     lines: HashMap<Place, Sum>,
+    holders: HashMap<(TypeName, bool), Totals>,
 }
 
 impl Types {
@@ -194,6 +208,10 @@ impl Types {
                 let by_value = value(&a.figures).cmp(&value(&b.figures));
                 by_value.then_with(|| place(a).cmp(&place(b)))
             });
+            row.holders.sort_by(|a, b| {
+                let by_value = value(&a.figures).cmp(&value(&b.figures));
+                by_value.then_with(|| a.name.cmp(&b.name))
+            });
         }
     }
 }
@@ -243,12 +261,18 @@ fn row(kind: Kind, builder: RowBuilder) -> TypeRow {
         figures: Figures::of(&sum.totals, None),
         growth: sum.growth(),
     };
+    let holder = |((name, certain), totals): ((TypeName, bool), Totals)| TypeHolder {
+        name,
+        certain,
+        figures: Figures::of(&totals, None),
+    };
     TypeRow {
         kind,
         element_size: builder.element_size,
         figures: Figures::of(&builder.sum.totals, None),
         growth: builder.sum.growth(),
         lines: builder.lines.into_iter().map(line).collect(),
+        holders: builder.holders.into_iter().map(holder).collect(),
     }
 }
 
@@ -296,10 +320,23 @@ impl<'a> TypeRows<'a> {
                 continue;
             }
             let (kind, element_size, place) = self.kind(stack);
+            let holder = match &kind {
+                Kind::Typed { name, .. } => {
+                    self.attributor.holder(frames(self.profile, stack), name)
+                }
+                Kind::Untyped { .. } => None,
+            };
             let builder = builders.entry(kind).or_default();
             builder.sum.add(&stack.totals);
             builder.element_size = builder.element_size.or(element_size);
             builder.lines.entry(place).or_default().add(&stack.totals);
+            if let Some(holder) = holder {
+                builder
+                    .holders
+                    .entry(holder)
+                    .or_default()
+                    .add(&stack.totals);
+            }
         }
         let rows = builders
             .into_iter()

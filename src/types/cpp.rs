@@ -96,11 +96,10 @@ fn class_of(function: &str) -> Option<&str> {
 }
 
 fn type_of(class: &str) -> Option<TypeName> {
-    let class = class
-        .replace("std::__cxx11::", "std::")
-        .replace(" >", ">")
-        .replace("> >", ">>");
+    let class = class.replace("std::__cxx11::", "std::").replace(" >", ">");
     let (base, parts) = name::arguments(&class);
+    let parts: Vec<String> = parts.into_iter().map(plain).collect();
+    let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let first = parts.first().copied();
     let with = |full: String, element: &str, part| TypeName {
         full,
@@ -140,9 +139,37 @@ fn type_of(class: &str) -> Option<TypeName> {
         "std::unordered_set" => with(format!("{base}<{}>", first?), first?, None),
         "std::_Hashtable" => table(&parts)?,
         "std::make_unique" => with(format!("std::unique_ptr<{}>", first?), first?, None),
-        "std::make_shared" => with(format!("std::shared_ptr<{}>", first?), first?, None),
+        // Where the name of `make_shared` cannot be read, that of what it calls can.
+        "std::make_shared" | "std::shared_ptr" | "std::__shared_ptr" => {
+            with(format!("std::shared_ptr<{}>", first?), first?, None)
+        }
         _ => return None,
     })
+}
+
+/// A type as people write it: texts by name, and without the arguments that everybody leaves to the
+/// library. `std::vector<short, std::allocator<short>>` is `std::vector<short>`.
+fn plain(class: &str) -> String {
+    /// What stands at the end where nothing was written.
+    const DEFAULTS: [&str; 6] = [
+        "std::allocator",
+        "std::char_traits",
+        "std::default_delete",
+        "std::equal_to",
+        "std::hash",
+        "std::less",
+    ];
+    let (base, parts) = name::arguments(class);
+    let mut parts: Vec<String> = parts.into_iter().map(plain).collect();
+    let is_default = |part: &String| DEFAULTS.contains(&name::arguments(part).0);
+    while parts.len() > 1 && parts.last().is_some_and(is_default) {
+        parts.pop();
+    }
+    match (base, parts.as_slice()) {
+        (_, []) => class.to_owned(),
+        ("std::basic_string", [char]) if char == "char" => "std::string".to_owned(),
+        _ => format!("{base}<{}>", parts.join(", ")),
+    }
 }
 
 /// Key and value of `std::pair<Key const, Value>`.
@@ -210,7 +237,15 @@ mod tests {
             ("std::make_unique<Node>", Some("std::unique_ptr<Node>")),
             (
                 "std::vector<std::vector<int, std::allocator<int> >, std::allocator<std::vector<int, std::allocator<int> > > >::push_back",
-                Some("std::vector<std::vector<int, std::allocator<int>>>"),
+                Some("std::vector<std::vector<int>>"),
+            ),
+            (
+                "std::map<std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> >, std::unique_ptr<Node, std::default_delete<Node> >, std::greater<std::__cxx11::basic_string<char, std::char_traits<char>, std::allocator<char> > >, A>::operator[]",
+                Some("std::map<std::string, std::unique_ptr<Node>>"),
+            ),
+            (
+                "std::__shared_ptr<Order, (__gnu_cxx::_Lock_policy)2>::__shared_ptr<std::allocator<void>>",
+                Some("std::shared_ptr<Order>"),
             ),
             ("__gnu_cxx::new_allocator<Order>::allocate", None),
             (

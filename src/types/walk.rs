@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::finding::{TypeFinding, TypeName};
+use super::holders::{self, Outer, OuterFrame, Outers};
 use super::rules::{self, Callee, Family, Role};
 use super::{containers, cpp, module_path, name};
 use crate::profile::{Frame, Profile};
@@ -16,6 +17,7 @@ pub struct Attributor<'a> {
     unoptimized: HashSet<Arc<CompileUnit>>,
     /// Of each code frame.
     modules: Vec<Option<String>>,
+    outers: Outers,
 }
 
 /// What is known of a block so far.
@@ -37,6 +39,7 @@ impl<'a> Attributor<'a> {
             symbols,
             unoptimized: HashSet::new(),
             modules,
+            outers: Outers::default(),
         };
         let frames = profile.nodes.iter().filter_map(|node| node.frame);
         for frame in frames {
@@ -151,6 +154,56 @@ impl<'a> Attributor<'a> {
             .unwrap_or(TypeFinding::Untyped {
                 is_foreign: is_foreign.unwrap_or(false),
             })
+    }
+
+    /// What holds the blocks of the stack of these frames, which are of the type `name`, and whether
+    /// that is certain. `None` if the stack does not tell.
+    pub fn holder(
+        &self,
+        frames: impl Iterator<Item = Frame>,
+        name: &TypeName,
+    ) -> Option<(TypeName, bool)> {
+        let outers = frames.map(|frame| self.outers.of(frame, || self.outers_of(frame)));
+        holders::holder(outers, name)
+    }
+
+    /// The containers that the functions at a frame are about.
+    fn outers_of(&self, frame: Frame) -> OuterFrame {
+        let instances = self.symbols.instances(frame);
+        let mut found = OuterFrame {
+            outers: Vec::new(),
+            has_user: false,
+        };
+        for (at, &id) in self.symbols.of(frame).iter().enumerate() {
+            found.has_user |= self.symbols.origin(id) == Origin::User;
+            let module = self
+                .module(id)
+                .filter(|module| rules::is_of_container(module));
+            let instance = instances.and_then(|instances| instances.functions.get(at));
+            let role = module.and_then(|module| role(self.symbols.code(id), module, instance));
+            let named = role.and_then(|role| {
+                let element = role.element.as_deref();
+                let (full, element) = containers::type_of(role.family, role.container, element)?;
+                let part = role.part;
+                Some((
+                    self.is_certain(frame, Some(&element)),
+                    TypeName {
+                        full,
+                        element,
+                        part,
+                    },
+                ))
+            });
+            if let Some((certain, name)) = named {
+                found.outers.push(Outer {
+                    holds: holders::without_std_paths(&name.element),
+                    name,
+                    certain,
+                    is_beyond_user: found.has_user,
+                });
+            }
+        }
+        found
     }
 
     fn is_unoptimized(&self, frame: Frame) -> bool {

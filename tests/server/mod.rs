@@ -28,6 +28,8 @@ pub struct Ledger {
 }
 
 pub struct Server {
+    /// Of each client.
+    requests: u64,
     pub ledgers: [Ledger; 4],
     cache: Mutex<Vec<Option<Vec<u8>>>>,
     leaked: Mutex<Vec<Vec<u8>>>,
@@ -35,10 +37,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Has room for everything that it keeps, so that only requests allocate.
-    pub fn new() -> Server {
-        let room = (CLIENTS * REQUESTS) as usize;
+    /// For so many requests of each client. Has room for everything that it keeps, so that only
+    /// requests allocate.
+    pub fn new(requests: u64) -> Server {
+        let room = (CLIENTS * requests) as usize;
         Server {
+            requests,
             ledgers: Default::default(),
             cache: Mutex::new((0..16).map(|_| None).collect()),
             leaked: Mutex::new(Vec::with_capacity(room)),
@@ -101,7 +105,7 @@ impl Server {
                 self.give_back(2, None, block);
             }
             let served: u64 = self.ledgers.iter().map(Ledger::served).sum();
-            if served == CLIENTS * REQUESTS {
+            if served == CLIENTS * self.requests {
                 return;
             }
             go_on_later().await;
@@ -109,8 +113,9 @@ impl Server {
     }
 
     /// Requests of a client, in turn of all routes.
-    pub fn requests(client: u64) -> impl Iterator<Item = u64> {
-        (0..REQUESTS).map(move |number| client * REQUESTS + number)
+    pub fn requests(&self, client: u64) -> impl Iterator<Item = u64> + use<> {
+        let first = client * self.requests;
+        first..first + self.requests
     }
 }
 

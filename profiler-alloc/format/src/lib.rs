@@ -82,9 +82,9 @@
 //! So the exact tables, which came later, need no new version: an older reader shows all the rest
 //! and says that there are chunks it does not know. Nor do times that came later still
 //! (`Stack::first_ms`, `Stack::last_ns`, `Function::first_ns`, `Share::last_ns`): 0 means that they
-//! are not known. [`Further`] holds in a table of its own what [`Stack`], whose length is fixed,
-//! has no room for, and so does [`StackSpan`]. Nor do [contexts] and [heaps]: an older reader shows their node as the
-//! outermost frame, of an unknown module.
+//! are not known. [`Further`] and [`StackSpan`] hold in tables of their own what [`Stack`], whose
+//! length is fixed, has no room for. Nor do [contexts] and [heaps]: an older reader shows their
+//! node as the outermost frame, of an unknown module.
 //!
 //! ```
 //! use profiler_alloc_format::{Frame, Header};

@@ -6,8 +6,11 @@
 //! Two threads that name the same context for the first time at once may make two numbers for it;
 //! whoever adds contexts up does so by name.
 
+use core::cell::Cell;
+
 use profiler_alloc_format::contexts::{MAX_CONTEXTS, MAX_KEY_LEN, MAX_KEYS, MAX_VALUE_LEN, OTHER};
 
+use crate::ffi::thread_local::thread_locals;
 use crate::lockfree::index::Index;
 use crate::lockfree::texts::{Fitting, Texts, hash};
 
@@ -26,20 +29,37 @@ static VALUES: Texts = Texts::new(IDS, MAX_VALUE_LEN);
 /// From the hash of key and value to the context, which would otherwise be looked for in two steps.
 static CONTEXTS: Index = Index::new(8);
 
+/// Contexts that a thread has named lately and finds without hashing.
+const LATEST: usize = 16;
+
+thread_locals! {
+    /// By where the value stands: a literal stands where it stood. What is found is compared, as
+    /// another text may stand there by now.
+    static NAMED: [Cell<Id>; LATEST] = const { [const { Cell::new(0) }; LATEST] };
+}
+
 /// The number of the context; one that takes the rest of the key if there are too many. `None` if
 /// there are too many keys, or the system refuses memory.
 #[inline]
 pub fn context(key: &str, value: &str) -> Option<Id> {
+    // Words of a text are eight bytes; its length tells texts apart that begin in one word.
+    let place = (value.as_ptr() as usize / 8 ^ value.len()) % LATEST;
     let (key, value) = (KEYS.fitting(or_unnamed(key)), VALUES.fitting(value));
-    let hash = hash(hash(0, key), value);
-    let is_it = |number: u64| {
-        let context = number as usize;
+    let is_it = |context: Id| {
+        let context = context as usize;
         VALUES.is(context, value) && KEYS.is(VALUES.owner(context) as usize, key)
     };
-    match CONTEXTS.find(hash, is_it) {
+    let latest = NAMED.try_with(|named| named[place].get()).unwrap_or(0);
+    if latest != 0 && is_it(latest) {
+        return Some(latest);
+    }
+    let hash = hash(hash(0, key), value);
+    let context = match CONTEXTS.find(hash, |number| is_it(number as Id)) {
         Some(context) => Some(context as Id),
         None => add(hash, key, value),
-    }
+    };
+    let _ = NAMED.try_with(|named| named[place].set(context.unwrap_or(0)));
+    context
 }
 
 #[cold]
@@ -132,6 +152,20 @@ mod tests {
             let whole = "y".repeat(len);
             assert_eq!(name(context("names long", &whole).unwrap()).1, whole);
         }
+    }
+
+    #[test]
+    fn a_text_that_stands_where_another_stood_is_another() {
+        let mut value = String::from("names place a");
+        let first = context("names place", &value).unwrap();
+        assert_eq!(context("names place", &value), Some(first));
+        value.replace_range(12.., "b");
+        let second = context("names place", &value).unwrap();
+        assert_eq!(name(second).1, "names place b");
+        // Nor is one of another key.
+        let of_other_key = context("names other place", &value).unwrap();
+        assert_eq!(name(of_other_key).0, "names other place");
+        assert_eq!(context("names place", "names place a"), Some(first));
     }
 
     #[test]

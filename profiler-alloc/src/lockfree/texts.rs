@@ -190,9 +190,13 @@ fn last_word(bytes: &[u8], rest: &[u8]) -> u64 {
     }
 }
 
-/// Up to eight bytes as a word.
+/// Up to eight bytes as a word: of more than three, two halves that overlap.
 #[inline]
 fn padded(bytes: &[u8]) -> u64 {
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let last = u64::from(u32::from_le_bytes(*last));
+        return u64::from(u32::from_le_bytes(*first)) | last << (8 * (bytes.len() - 4));
+    }
     let byte = |word: u64, &byte: &u8| word << 8 | u64::from(byte);
     bytes.iter().rev().fold(0, byte)
 }

@@ -80,10 +80,10 @@ impl ContextLayer {
         self
     }
 
-    /// Notes of each line in which trace and span it took blocks last, for OTLP. `ids` gives them of
-    /// a span, as OpenTelemetry numbers it: it is asked once, when the span is entered first, and
-    /// may say `None` of what is not exported. This crate knows no version of OpenTelemetry's
-    /// crates, and the order of the layers does not matter:
+    /// Notes of each stack in which trace and span it took blocks last, for OTLP. `ids` gives them,
+    /// as OpenTelemetry numbers them: it is asked once a span, when that is entered first, and may
+    /// say `None` of what is not exported. This crate knows no version of OpenTelemetry's crates,
+    /// and the order of the layers does not matter:
     ///
     /// ```text
     /// use tracing_opentelemetry::get_otel_context;
