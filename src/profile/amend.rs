@@ -9,8 +9,8 @@ use profiler_alloc_format::{Header, MAGIC, VERSION};
 use crate::system::{read_exact_at, write_all_at};
 
 /// Writes the header of the profile at `path` as `change` leaves it, which may write to the file
-/// before. It must not be written to by anyone else: the program has ended. `false`, and the file is
-/// as it was, if it is no profile or `change` says so.
+/// before. It must not be written to by anyone else: the program has ended. `false`, and the file
+/// is as it was, if it is no profile or `change` says so.
 pub(super) fn amend(
     path: &Path,
     change: impl FnOnce(&File, &mut Header) -> io::Result<bool>,
