@@ -63,6 +63,9 @@ fn how(recording: &Recording, killed: &Killed) -> String {
         format::seconds(killed.unseen_ns),
         format::bytes(recording.heap)
     );
+    for (name, in_use) in &killed.other_heaps {
+        text += &format!(", {} in the heap {}", format::bytes(*in_use), escape(name));
+    }
     if let Some(rss) = killed.rss {
         text += &format!(", RSS {}", format::size(rss));
     }

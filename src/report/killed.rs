@@ -5,8 +5,11 @@ use crate::profile::{Death, Profile};
 /// The growth of the heap is that of so much time, nanoseconds.
 const LAST_NS: u64 = 1_000_000_000;
 
+/// Another heap is worth a word if it holds this part of the main one.
+const WORTH: i64 = 100;
+
 /// How a program ended that did not end in order, and what it held then.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Killed {
     /// How it ended.
     pub death: Death,
@@ -17,6 +20,8 @@ pub struct Killed {
     /// By how much the heap grew in the last second, in bytes by second. `None` of a run that was
     /// shorter.
     pub growth: Option<i64>,
+    /// What heaps beside the main one held: names and bytes, those of some size.
+    pub other_heaps: Vec<(String, i64)>,
 }
 
 impl Killed {
@@ -31,7 +36,12 @@ impl Killed {
             let seconds = (end_ns - before.time_ns) as f64 / 1e9;
             (grown as f64 / seconds) as i64
         });
+        let other_heaps = (profile.heaps.iter())
+            .map(|heap| (heap.name.clone(), heap.in_use()))
+            .filter(|(_, in_use)| in_use.saturating_mul(WORTH) >= profile.heap().max(1))
+            .collect();
         Some(Killed {
+            other_heaps,
             death,
             unseen_ns: death.at_ns.saturating_sub(end_ns),
             rss: rss.filter(|&rss| rss != 0),

@@ -155,17 +155,7 @@ mod tests {
             peak: 12_897_485,
             allocations: 1_234_567,
             stacks: 321,
-            other_heaps: Vec::new(),
-            losses: Vec::new(),
-            pid: 42,
-            before_fork: None,
-            started_ns: 0,
-            is_running: false,
-            has_ended: true,
-            is_unfinished: false,
-            modules: Vec::new(),
-            identity: (1, 0),
-            is_original: true,
+            ..Recorded::of_nothing(42, 0)
         }
     }
 

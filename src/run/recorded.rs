@@ -58,6 +58,33 @@ impl Recorded {
             .saturating_sub(self.before_fork.unwrap_or_default())
     }
 
+    /// The executable, if it is known.
+    pub fn program(&self) -> Option<&Path> {
+        self.modules.first().map(|module| &*module.path)
+    }
+
+    /// Of a program that took no memory.
+    #[cfg(test)]
+    pub(super) fn of_nothing(pid: u32, started_ns: u64) -> Recorded {
+        Recorded {
+            path: format!("{pid}.{started_ns}").into(),
+            peak: 0,
+            allocations: 0,
+            stacks: 0,
+            other_heaps: Vec::new(),
+            losses: Vec::new(),
+            pid,
+            before_fork: None,
+            started_ns,
+            is_running: false,
+            has_ended: true,
+            is_unfinished: false,
+            modules: Vec::new(),
+            identity: (pid, started_ns),
+            is_original: true,
+        }
+    }
+
     /// Reads the profile at `path` if its header says that it `is_wanted`.
     pub fn read(path: &Path, is_wanted: impl FnOnce(&Header) -> bool) -> Option<Recorded> {
         // The folder may be full of older profiles: look at the header before reading it all.
@@ -100,13 +127,19 @@ pub fn main_profile(profiles: &[Recorded], pid: u32) -> Option<&Recorded> {
     let most = profiles.first()?;
     let peak = own().map(Recorded::own_peak).max().unwrap_or_default();
     let counts = peak.saturating_mul(LITTLE) >= most.own_peak();
-    let first = first_of_process(own().map(|profile| Candidate {
-        program: profile.modules.first().map(|module| &*module.path),
+    first_profile(own()).filter(|_| counts).or(Some(most))
+}
+
+/// The profile to look at first of those of one process.
+pub(super) fn first_profile<'a>(
+    mut profiles: impl Iterator<Item = &'a Recorded> + Clone,
+) -> Option<&'a Recorded> {
+    let candidates = profiles.clone().map(|profile| Candidate {
+        program: profile.program(),
         own_peak: profile.own_peak(),
         started_ns: profile.started_ns,
-    }));
-    let own = first.and_then(|first| own().nth(first));
-    own.filter(|_| counts).or(Some(most))
+    });
+    profiles.nth(first_of_process(candidates)?)
 }
 
 /// Whether there is such a process, ours or another user's.
@@ -141,21 +174,8 @@ mod tests {
     #[test]
     fn the_programs_own_profile_comes_before_those_of_children_and_libraries() {
         let profile = |pid, started_ns, peak| Recorded {
-            path: format!("{pid}.{started_ns}").into(),
             peak,
-            allocations: 1,
-            stacks: 1,
-            other_heaps: Vec::new(),
-            losses: Vec::new(),
-            pid,
-            before_fork: None,
-            started_ns,
-            identity: (pid, started_ns),
-            is_original: true,
-            is_running: false,
-            has_ended: true,
-            is_unfinished: false,
-            modules: Vec::new(),
+            ..Recorded::of_nothing(pid, started_ns)
         };
         // Most memory first, as a run lists them: a child's, a library's of process 7, the
         // program's own.

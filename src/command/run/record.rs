@@ -73,9 +73,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     }
     let killed = note_deaths(&profiles, (pid, status), kills);
     note_sources(&profiles);
-    for place in killed {
-        say_last_words(&profiles[place]);
-    }
+    killed.into_iter().for_each(say_last_words);
     let reported = close(&profiles, pid, args.report);
     // The program's own failure matters more than ours.
     if code == 0 {
