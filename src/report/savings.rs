@@ -1,5 +1,5 @@
-//! What blocks of another shape would save, where that follows from what is known: never from what a
-//! program might do.
+//! What blocks of another shape would save, where that follows from what is known: never from what
+//! a program might do.
 //!
 //! glibc's malloc, on machines of 64 bits, keeps 8 bytes beside each block and rounds up to 16:
 //!
