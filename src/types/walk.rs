@@ -476,7 +476,8 @@ mod tests {
 
     #[test]
     fn a_node_that_is_asked_for_by_its_size_is_its_lists() {
-        const LINKED: &str = "/h/registry/src/i-1/linked-hash-map-0.5.6/src/lib.rs";
+        const LINKED: &str =
+            "/h/.cargo/registry/src/index.crates.io-1949/linked-hash-map-0.5.6/src/lib.rs";
         let guard = (
             "ensure_guard_node<alloc::string::String, app::Order, std::hash::random::RandomState>",
             LINKED,
