@@ -177,9 +177,11 @@ impl Listed {
         input: &Input,
         by: Option<&str>,
     ) -> anyhow::Result<(Stacks, Option<StacksBy>)> {
-        let mut loaded = input.load_apart(by)?;
-        let key = loaded.key(by)?.map(str::to_owned);
-        let mut by = key.map(|key| loaded.stacks_by(self.scope(), &key));
+        let mut loaded = input.load()?;
+        if let Some(key) = by {
+            loaded.profile.check_key(key)?;
+        }
+        let mut by = by.map(|key| loaded.stacks_by(self.scope(), key));
         let mut stacks = loaded.stacks(self.scope(), Granularity::Line);
         stacks.select(&self.filter())?;
         if let Some(by) = &mut by {

@@ -63,7 +63,7 @@ impl StackSpan {
     /// `None` where there is none, or it was being written.
     pub(super) fn of(record: &format::StackSpan) -> Option<StackSpan> {
         let [high, low] = record.trace_id.map(u128::from);
-        (record.turn % 2 == 0 && record.span_id != 0).then(|| StackSpan {
+        (record.turn.is_multiple_of(2) && record.span_id != 0).then(|| StackSpan {
             trace_id: (high << 64 | low).to_be_bytes(),
             span_id: record.span_id.to_be_bytes(),
             alloc_bytes: record.alloc_bytes as i64,

@@ -7,7 +7,9 @@ use serde::Serialize;
 use super::FiguresShape;
 use super::cell::{text, unwrapped};
 use super::shape::{self, LossShape, RecordingShape, SamplingShape};
-use crate::report::{Bytes, Figures, Kind, Metric, Steps, TypeHolder, TypeLine, TypeRow, Types};
+use crate::report::{
+    Bytes, Figures, Kind, Metric, Steps, TypeHolder, TypeLine, TypeRow, Types, taken,
+};
 
 /// Name and version of the shape.
 const SCHEMA: &str = "memprof-types/1";
@@ -68,6 +70,10 @@ struct RowShape<'a> {
     function: Option<&'a str>,
     foreign: bool,
     element_size: Option<u64>,
+    /// That of all blocks, if they have one.
+    block_size: Option<u64>,
+    /// What glibc takes for one of them.
+    taken_size: Option<u64>,
     growth_steps: i64,
     replaced: i64,
     #[serde(flatten)]
@@ -145,6 +151,8 @@ impl<'a> RowShape<'a> {
             function: names.function,
             foreign: names.foreign,
             element_size: row.element_size,
+            block_size: row.block_size(),
+            taken_size: row.block_size().map(taken),
             growth_steps: row.growth.steps,
             replaced: row.growth.replaced,
             figures: FiguresShape::of(&row.figures),

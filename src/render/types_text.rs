@@ -10,10 +10,13 @@ use super::footer::{ends, faults, noise, sampling};
 use super::format;
 use super::style::TITLE;
 use super::tree_text::{metric_words, value};
-use crate::report::{Bytes, Figures, Metric, Steps, TypeRow, Types};
+use crate::report::{Bytes, Figures, Metric, Steps, TypeLine, TypeRow, Types};
 
 /// Columns of a name that are shown however narrow the terminal is.
 const LEAST: usize = 24;
+
+/// Bytes that are worth a word.
+const WORTH_SAYING: i64 = 1024;
 
 /// A table of types, each with the lines that made it.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +70,15 @@ impl TypesText {
             let size = row.element_size.unwrap_or_default();
             details = format!("  [room for {} of {size} B]", format::count(capacity));
         }
+        if let Some((boxed, saves)) = self.held(row).and_then(|metric| row.boxed(metric))
+            && saves >= WORTH_SAYING
+        {
+            let saves = format::bytes(saves);
+            details.push_str(&format!(
+                "  [`{}` saves {saves} if none grows]",
+                escape(&boxed)
+            ));
+        }
         let shown = figures(&row.figures);
         let name = self.fitting(&row.kind.short(), shown.width() + 2 + details.width());
         writeln!(out, "{shown}  {TITLE}{name}{TITLE:#}{details}")?;
@@ -77,7 +89,12 @@ impl TypesText {
             };
             let shown = figures(&line.figures);
             let place = self.fitting(&place, shown.width() + 4);
-            writeln!(out, "{shown}    {place}{}", saving(line.growth))?;
+            let saved = saving(line.growth);
+            writeln!(
+                out,
+                "{shown}    {place}{saved}{}",
+                self.of_one_size(row, line)
+            )?;
         }
         if let Some(rest) = row
             .lines
@@ -103,6 +120,29 @@ impl TypesText {
             writeln!(out, "{shown}    {}", self.fitting(&name, shown.width() + 4))?;
         }
         Ok(())
+    }
+
+    /// The figure, if it is of blocks that are held.
+    fn held(&self, row: &TypeRow) -> Option<Metric> {
+        let is_held = matches!(self.metric, Metric::Live | Metric::Peak);
+        Some(self.metric).filter(|metric| is_held && metric.of(&row.figures).bytes > 0)
+    }
+
+    /// What blocks of one size would save.
+    fn of_one_size(&self, row: &TypeRow, line: &TypeLine) -> String {
+        let Some((metric, size)) = self.held(row).zip(row.block_size()) else {
+            return String::new();
+        };
+        let saves = line.one_size(size, metric);
+        if saves.arena < WORTH_SAYING {
+            return String::new();
+        }
+        let smaller = match saves.smaller {
+            Some((by, saved)) => format!("; {by} B less in each, {}", format::bytes(saved)),
+            None => String::new(),
+        };
+        let arena = format::bytes(saves.arena);
+        format!("  [{size} B each: an arena saves {arena}{smaller}]")
     }
 
     fn fitting(&self, name: &str, used: usize) -> String {

@@ -386,12 +386,20 @@ impl Makers<'_> {
         let symbols = self.symbols;
         let code = frames.flat_map(|frame| symbols.of(frame).iter().copied());
         let mut asked: Option<CodeFrameId> = None;
+        // Where nothing is the user's own, the outermost function is where a thread begins, which
+        // says nothing: then it is the innermost of all, or of C the one that Rust called.
+        let mut innermost: Option<CodeFrameId> = None;
+        let mut is_foreign = true;
         for id in code {
             if symbols.origin(id) == Origin::Allocator {
                 continue;
             }
             let Some(place) = self.attribution.row_of(id) else {
                 asked = Some(id);
+                is_foreign &= !symbols.code(id).file.ends_with(".rs");
+                if innermost.is_none() || is_foreign {
+                    innermost = Some(id);
+                }
                 continue;
             };
             let (file, function) = self.attribution.title(place.table);
@@ -399,8 +407,10 @@ impl Makers<'_> {
             let line = symbols.code(id).line;
             return ((function, file.to_owned(), line), name);
         }
-        let function = asked.map_or_else(|| "(no frame)".to_owned(), |id| self.function(id));
-        ((function.clone(), String::new(), None), function)
+        let named = |id: Option<CodeFrameId>| {
+            id.map_or_else(|| "(no frame)".to_owned(), |id| self.function(id))
+        };
+        ((named(asked), String::new(), None), named(innermost))
     }
 
     fn function(&self, id: CodeFrameId) -> String {

@@ -80,7 +80,7 @@ const WRAPPER: u8 = 4;
 const OUTER: u8 = 5;
 
 /// Crates whose functions stand between the allocator and those who ask for memory.
-const CRATES: [&str; 16] = [
+const CRATES: [&str; 17] = [
     "alloc",
     "core",
     "std",
@@ -95,6 +95,7 @@ const CRATES: [&str; 16] = [
     "tinyvec",
     "arrayvec",
     "heapless",
+    "linked_hash_map",
     "profiler_alloc",
     "__rustc",
 ];
@@ -171,6 +172,15 @@ pub(super) fn role(function: &Callee<'_>) -> Option<Role> {
     }
     if is_in("thin_vec") {
         return Some(Role::new(Family::Other("ThinVec"), MAKER, function.first()));
+    }
+    // Asked for by its size alone; the others are boxes.
+    if is_in("linked_hash_map") && function.base == "ensure_guard_node" {
+        let [key, value, ..] = function.arguments else {
+            return None;
+        };
+        let element = format!("{}, {}", name::plain(key), name::plain(value));
+        let role = Role::new(Family::Other("LinkedHashMap"), MAKER, Some(element));
+        return Some(role);
     }
     if is_in("bytes") {
         return Some(Role::new(Family::Buffer, WRAPPER, Some("u8".to_owned())).of("Bytes"));

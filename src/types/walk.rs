@@ -156,8 +156,8 @@ impl<'a> Attributor<'a> {
             })
     }
 
-    /// What holds the blocks of the stack of these frames, which are of the type `name`, and whether
-    /// that is certain. `None` if the stack does not tell.
+    /// What holds the blocks of the stack of these frames, which are of the type `name`, and
+    /// whether that is certain. `None` if the stack does not tell.
     pub fn holder(
         &self,
         frames: impl Iterator<Item = Frame>,
@@ -472,6 +472,20 @@ mod tests {
         ];
         assert_eq!(said(&[inner, outer]), "~Vec<u8>");
         assert_eq!(said(&[&[inner, outer].concat()]), "Vec<u8>");
+    }
+
+    #[test]
+    fn a_node_that_is_asked_for_by_its_size_is_its_lists() {
+        const LINKED: &str =
+            "/h/.cargo/registry/src/index.crates.io-1949/linked-hash-map-0.5.6/src/lib.rs";
+        let guard = (
+            "ensure_guard_node<alloc::string::String, app::Order, std::hash::random::RandomState>",
+            LINKED,
+        );
+        let inserted: &[(&str, &str)] = &[guard, ("app::load", USER)];
+        assert_eq!(said(&[inserted]), "LinkedHashMap<String, Order>");
+        let other: &[(&str, &str)] = &[("reserve<u8, u8>", LINKED), ("app::load", USER)];
+        assert_eq!(said(&[other]), "untyped");
     }
 
     #[test]

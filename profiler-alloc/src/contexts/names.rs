@@ -43,7 +43,7 @@ thread_locals! {
 #[inline]
 pub fn context(key: &str, value: &str) -> Option<Id> {
     // Words of a text are eight bytes; its length tells texts apart that begin in one word.
-    let place = (value.as_ptr() as usize / 8 ^ value.len()) % LATEST;
+    let place = ((value.as_ptr() as usize / 8) ^ value.len()) % LATEST;
     let (key, value) = (KEYS.fitting(or_unnamed(key)), VALUES.fitting(value));
     let is_it = |context: Id| {
         let context = context as usize;

@@ -35,7 +35,7 @@ fn note(cells: &StackSpanCells, ids: SpanIds, weight: Weight) {
     let turn = cells.turn.load(Ordering::Relaxed);
     let writing = turn.wrapping_add(1);
     // Of two threads that come at once, the second leaves it to the first: neither waits.
-    let is_ours = turn % 2 == 0
+    let is_ours = turn.is_multiple_of(2)
         && (cells.turn)
             .compare_exchange(turn, writing, Ordering::Acquire, Ordering::Relaxed)
             .is_ok();
