@@ -82,7 +82,9 @@ const ANALYST: Layers = &[
     ("render", &["units", "defect", "report"]),
     ("export", &["render", "defect", "report"]),
     ("history", &["render", "defect", "report"]),
-    ("push", &["report"]),
+    ("http", &[]),
+    ("debuginfod", &["units", "defect", "symbolize", "http"]),
+    ("push", &["report", "http"]),
     (
         "serve",
         &[
@@ -123,6 +125,7 @@ const ANALYST: Layers = &[
             "live",
             "export",
             "history",
+            "debuginfod",
             "push",
             "serve",
             "attach",
