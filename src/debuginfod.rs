@@ -41,11 +41,11 @@ pub struct Debuginfod {
     patience: Duration,
     /// Gets a line for each server that is asked, and for each file that is fetched.
     tell: fn(&str),
-    state: Mutex<State>,
+    answers: Mutex<Answers>,
 }
 
 #[derive(Default)]
-struct State {
+struct Answers {
     /// What is known of each build-id.
     known: HashMap<Vec<u8>, Option<PathBuf>>,
     asked: BTreeSet<usize>,
@@ -113,20 +113,20 @@ impl Debuginfod {
             cache,
             patience: Duration::from_secs(seconds.filter(|&s| s != 0).unwrap_or(PATIENCE)),
             tell,
-            state: Mutex::default(),
+            answers: Mutex::default(),
         })
     }
 
     /// What went wrong since they were last taken.
     pub fn take_defects(&self) -> Vec<Defect> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         mem::take(&mut state.defects)
     }
 }
 
 impl Fetch for Debuginfod {
     fn debug_file(&self, build_id: &[u8], module: &Path) -> Option<PathBuf> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = state.known.get(build_id) {
             return known.clone();
         }
@@ -138,7 +138,7 @@ impl Fetch for Debuginfod {
 
 impl Debuginfod {
     /// From the folder, or from the first server that has it.
-    fn find(&self, state: &mut State, build_id: &[u8], module: &Path) -> Option<PathBuf> {
+    fn find(&self, state: &mut Answers, build_id: &[u8], module: &Path) -> Option<PathBuf> {
         let hex: String = build_id.iter().map(|byte| format!("{byte:02x}")).collect();
         let Some(cache) = &self.cache else {
             if !mem::replace(&mut state.is_said, true) {

@@ -47,14 +47,19 @@ impl Place {
         place.runs("objcopy", &["--only-keep-debug", "app", "app.debug"]);
         place.runs("strip", &["app"]);
         let build_id = build_id(&place.path("app"));
+        place.record();
+        Place { build_id, ..place }
+    }
+
+    fn record(&self) {
         let run = Command::new(built::MEMPROF)
             .args(["run", "--sample", "all", "--output", "app.memprof"])
             .args(["--", "./app"])
-            .current_dir(&place.folder)
-            .env("XDG_CACHE_HOME", place.path("xdg"))
-            .output();
-        assert!(run.unwrap().status.success());
-        Place { build_id, ..place }
+            .current_dir(&self.folder)
+            .env("XDG_CACHE_HOME", self.path("xdg"))
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{run:?}");
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -69,7 +74,7 @@ impl Place {
     }
 
     fn debug_file(&self) -> Vec<u8> {
-        fs::read(self.path("app.debug").with_file_name("app.debug")).unwrap()
+        fs::read(self.path("app.debug")).unwrap()
     }
 
     fn kept(&self) -> PathBuf {
@@ -395,13 +400,13 @@ fn what_dwz_moved_out_is_fetched_too() {
     fs::write(place.path("app.c"), source).unwrap();
     for name in ["app", "more"] {
         let debug = format!("{name}.debug");
-        let id = format!(
-            "-Wl,--build-id={}",
-            if name == "app" { "0xaa01" } else { "0xaa02" }.repeat(1)
-        );
+        let id = match name {
+            "app" => "-Wl,--build-id=0xaa01",
+            _ => "-Wl,--build-id=0xaa02",
+        };
         place.runs(
             "cc",
-            &["-g", "-O0", "-fno-builtin", &id, "app.c", "-o", name],
+            &["-g", "-O0", "-fno-builtin", id, "app.c", "-o", name],
         );
         place.runs("objcopy", &["--only-keep-debug", name, &debug]);
         place.runs("strip", &[name]);
@@ -417,20 +422,8 @@ fn what_dwz_moved_out_is_fetched_too() {
             "more.debug",
         ],
     );
-    let run = Command::new(built::MEMPROF)
-        .args([
-            "run",
-            "--sample",
-            "all",
-            "--output",
-            "app.memprof",
-            "--",
-            "./app",
-        ])
-        .current_dir(&place.folder)
-        .env("XDG_CACHE_HOME", place.path("xdg"))
-        .output();
-    assert!(run.unwrap().status.success());
+    fs::remove_file(place.path("app.memprof")).unwrap();
+    place.record();
     let shared = build_id(&place.path("shared.debug"));
     let files = [
         (build_id(&place.path("app")), place.debug_file()),
