@@ -119,30 +119,30 @@ impl Debuginfod {
 
     /// What went wrong since they were last taken.
     pub fn take_defects(&self) -> Vec<Defect> {
-        let mut state = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        mem::take(&mut state.defects)
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        mem::take(&mut answers.defects)
     }
 }
 
 impl Fetch for Debuginfod {
     fn debug_file(&self, build_id: &[u8], module: &Path) -> Option<PathBuf> {
-        let mut state = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = state.known.get(build_id) {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = answers.known.get(build_id) {
             return known.clone();
         }
-        let found = self.find(&mut state, build_id, module);
-        state.known.insert(build_id.to_owned(), found.clone());
+        let found = self.find(&mut answers, build_id, module);
+        answers.known.insert(build_id.to_owned(), found.clone());
         found
     }
 }
 
 impl Debuginfod {
     /// From the folder, or from the first server that has it.
-    fn find(&self, state: &mut Answers, build_id: &[u8], module: &Path) -> Option<PathBuf> {
+    fn find(&self, answers: &mut Answers, build_id: &[u8], module: &Path) -> Option<PathBuf> {
         let hex: String = build_id.iter().map(|byte| format!("{byte:02x}")).collect();
         let Some(cache) = &self.cache else {
-            if !mem::replace(&mut state.is_said, true) {
-                state.defects.push(Defect::DebugFilesNotKept);
+            if !mem::replace(&mut answers.is_said, true) {
+                answers.defects.push(Defect::DebugFilesNotKept);
             }
             return None;
         };
@@ -154,11 +154,11 @@ impl Debuginfod {
         }
         let mut is_absent = true;
         for (number, server) in self.servers.iter().enumerate() {
-            if state.given_up.contains(&number) {
+            if answers.given_up.contains(&number) {
                 is_absent = false;
                 continue;
             }
-            if state.asked.insert(number) {
+            if answers.asked.insert(number) {
                 (self.tell)(&format!("asking {server} for debug files"));
             }
             let url = format!("{server}/buildid/{hex}/debuginfo");
@@ -169,13 +169,13 @@ impl Debuginfod {
                     is_absent = false;
                     match trouble {
                         Trouble::Absent | Trouble::CutOff(_) | Trouble::Wrong { .. } => {}
-                        Trouble::Cache { .. } => state.given_up.extend(0..self.servers.len()),
+                        Trouble::Cache { .. } => answers.given_up.extend(0..self.servers.len()),
                         // It will do no better with the next file.
                         _ => {
-                            state.given_up.insert(number);
+                            answers.given_up.insert(number);
                         }
                     }
-                    state.defects.push(Defect::DebugFileNotFetched {
+                    answers.defects.push(Defect::DebugFileNotFetched {
                         server: server.clone(),
                         reason: trouble.to_string(),
                     });

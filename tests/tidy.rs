@@ -56,9 +56,17 @@ const RECORDER: Layers = &[
         &["counters", "sampling", "unwinder", "session", "heaps"],
     ),
     ("recording", &["ffi", "counters", "profile_file", "session"]),
+    ("c_heap", &["ffi", "counters", "heaps"]),
     (
         "allocator",
-        &["ffi", "counters", "sampling", "unwinder", "slow_path"],
+        &[
+            "ffi",
+            "counters",
+            "sampling",
+            "unwinder",
+            "slow_path",
+            "c_heap",
+        ],
     ),
     ("stats", &["counters", "session", "allocator"]),
     (

@@ -1,7 +1,8 @@
 //! Whether to record, decided before `main`, on the program's own stack.
 //!
 //! A program that has the crate records itself, with its attributes and contexts. A program that
-//! brings its own `malloc` never calls this one's. In both this library only hands through.
+//! brings its own `malloc` never calls this one's. In both this library only hands through, and tells
+//! the crate what C code does.
 
 use core::ffi::c_void;
 use core::slice;
@@ -11,10 +12,13 @@ use core::slice;
 static START: extern "C" fn() = start;
 
 extern "C" fn start() {
-    let is_recorded = is_ours_called() && !has_crate();
+    let is_ours_called = is_ours_called();
+    let is_recorded = is_ours_called && !has_crate();
     crate::maps::are_told(is_recorded && crate::below::is_libcs());
     if is_recorded {
         profiler_alloc::preload::start();
+    } else if is_ours_called {
+        crate::c_heap::may_connect();
     }
 }
 
