@@ -56,7 +56,7 @@ const RECORDER: Layers = &[
         &["counters", "sampling", "unwinder", "session", "heaps"],
     ),
     ("recording", &["ffi", "counters", "profile_file", "session"]),
-    ("c_heap", &["ffi", "counters", "heaps"]),
+    ("c_heap", &["counters", "heaps"]),
     (
         "allocator",
         &[

@@ -242,7 +242,11 @@ impl<A: GlobalAlloc + 'static> ProfilerAlloc<A> {
     unsafe fn alloc_aligned(&self, layout: Layout) -> *mut u8 {
         if layout.align() == KNOCK {
             #[cfg(all(can_record, not(feature = "preload")))]
-            c_heap::connect(|| self.ask());
+            // SAFETY: nobody knocks but `knock`, which is called while the program or library is
+            // being loaded.
+            if let Some(in_use) = unsafe { system::connect(&c_heap::TELLER, || self.ask()) } {
+                c_heap::is_connected(in_use);
+            }
             slow_path::start_at_load();
             return core::ptr::null_mut();
         }

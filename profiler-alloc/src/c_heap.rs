@@ -9,18 +9,16 @@ use profiler_alloc_format::c_heap::Teller;
 use crate::counters::heaps::{self as counts, C_HEAP};
 use crate::counters::own_work;
 use crate::counters::slot::{self, Operation};
-use crate::ffi::system;
 use crate::heaps;
 
-static TELLER: Teller = Teller { allocated, freeing };
+/// Whom the library tells.
+pub static TELLER: Teller = Teller { allocated, freeing };
 
-/// Connects with the library, if it is loaded. `asks` has the program's allocator take a block and
-/// give it back. To be called before a recording begins: what is in use by now is from before it.
-pub fn connect(asks: impl FnOnce()) {
-    if let Some(in_use) = system::connect(&TELLER, asks) {
-        let size = in_use as u64;
-        counts::count_unrecorded(C_HEAP, Operation::Alloc { size });
-    }
+/// The library is connected, and its blocks have so much in use, in bytes. To be called before a
+/// recording begins: this is from before it.
+pub fn is_connected(in_use: usize) {
+    let size = in_use as u64;
+    counts::count_unrecorded(C_HEAP, Operation::Alloc { size });
 }
 
 extern "C" fn allocated(address: usize, size: usize) {

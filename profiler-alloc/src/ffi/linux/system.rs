@@ -4,44 +4,51 @@
 //! it, so that Rust's blocks do not come by it. Until then they are the program's own.
 
 use core::alloc::Layout;
+use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::mem::transmute;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, Ordering};
 
 use profiler_alloc_format::c_heap::{Below, Connect, SYMBOL, Teller};
 
 /// What malloc aligns to.
 const MALLOC_ALIGN: usize = 2 * size_of::<usize>();
 
-macro_rules! functions {
-    ($($name:ident = $call:ident, $function:ident: fn($($arg:ident: $of:ty),*) $(-> $to:ty)?;)*) => {
-        $(
-            static $name: AtomicPtr<c_void> = AtomicPtr::new(libc::$call as *mut c_void);
+/// The address of a function, from which it is called by one instruction, as through the table of
+/// the loader.
+struct Function<F>(UnsafeCell<F>);
 
-            /// # Safety
-            /// As C's.
-            #[inline(always)]
-            unsafe fn $function($($arg: $of),*) $(-> $to)? {
-                type Function = unsafe extern "C" fn($($of),*) $(-> $to)?;
-                // SAFETY: what is stored is the address of a function of this type; the caller's
-                // promises are passed on.
-                unsafe {
-                    let call = transmute::<*mut c_void, Function>($name.load(Ordering::Relaxed));
-                    call($($arg),*)
-                }
-            }
-        )*
-    };
+// SAFETY: an address is stored while the program or library is being loaded, by `connect`: before
+// any other thread can be in its code.
+unsafe impl<F> Sync for Function<F> {}
+
+impl<F: Copy> Function<F> {
+    const fn new(function: F) -> Function<F> {
+        Function(UnsafeCell::new(function))
+    }
+
+    #[inline(always)]
+    fn get(&self) -> F {
+        // SAFETY: as above, nobody stores meanwhile.
+        unsafe { *self.0.get() }
+    }
+
+    /// # Safety
+    /// The program or library is being loaded.
+    unsafe fn set(&self, function: F) {
+        // SAFETY: the caller says that nobody reads meanwhile.
+        unsafe { *self.0.get() = function };
+    }
 }
 
-functions! {
-    MALLOC = malloc, malloc: fn(size: usize) -> *mut c_void;
-    CALLOC = calloc, calloc: fn(count: usize, size: usize) -> *mut c_void;
-    REALLOC = realloc, realloc_plain: fn(block: *mut c_void, size: usize) -> *mut c_void;
-    FREE = free, free: fn(block: *mut c_void);
-    POSIX_MEMALIGN = posix_memalign, posix_memalign: fn(to: *mut *mut c_void, align: usize, size: usize) -> c_int;
-}
+static MALLOC: Function<unsafe extern "C" fn(usize) -> *mut c_void> = Function::new(libc::malloc);
+static CALLOC: Function<unsafe extern "C" fn(usize, usize) -> *mut c_void> =
+    Function::new(libc::calloc);
+static REALLOC: Function<unsafe extern "C" fn(*mut c_void, usize) -> *mut c_void> =
+    Function::new(libc::realloc);
+static FREE: Function<unsafe extern "C" fn(*mut c_void)> = Function::new(libc::free);
+static POSIX_MEMALIGN: Function<unsafe extern "C" fn(*mut *mut c_void, usize, usize) -> c_int> =
+    Function::new(libc::posix_memalign);
 
 /// True for what malloc's plain functions give.
 #[inline(always)]
@@ -55,7 +62,7 @@ fn is_plain(align: usize, size: usize) -> bool {
 pub unsafe fn alloc(layout: Layout) -> *mut u8 {
     // SAFETY: any size may be asked for.
     match is_plain(layout.align(), layout.size()) {
-        true => unsafe { malloc(layout.size()).cast() },
+        true => unsafe { MALLOC.get()(layout.size()).cast() },
         false => unsafe { aligned(layout) },
     }
 }
@@ -66,7 +73,7 @@ pub unsafe fn alloc(layout: Layout) -> *mut u8 {
 pub unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
     if is_plain(layout.align(), layout.size()) {
         // SAFETY: any size may be asked for.
-        return unsafe { calloc(layout.size(), 1).cast() };
+        return unsafe { CALLOC.get()(layout.size(), 1).cast() };
     }
     // SAFETY: the block is new, and has that size.
     unsafe {
@@ -83,7 +90,7 @@ pub unsafe fn alloc_zeroed(layout: Layout) -> *mut u8 {
 #[inline(always)]
 pub unsafe fn dealloc(block: *mut u8, _: Layout) {
     // SAFETY: the caller gives a block away that is its own.
-    unsafe { free(block.cast()) }
+    unsafe { FREE.get()(block.cast()) }
 }
 
 /// # Safety
@@ -92,7 +99,7 @@ pub unsafe fn dealloc(block: *mut u8, _: Layout) {
 pub unsafe fn realloc(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
     // SAFETY: the caller gives a block away that is its own, if the answer is not null.
     match is_plain(layout.align(), size) {
-        true => unsafe { realloc_plain(block.cast(), size).cast() },
+        true => unsafe { REALLOC.get()(block.cast(), size).cast() },
         false => unsafe { realloc_aligned(block, layout, size) },
     }
 }
@@ -104,7 +111,7 @@ unsafe fn aligned(layout: Layout) -> *mut u8 {
     let mut block = ptr::null_mut();
     let align = layout.align().max(size_of::<usize>());
     // SAFETY: there is a place for the block, and the alignment is a power of two.
-    let refused = unsafe { posix_memalign(&raw mut block, align, layout.size()) };
+    let refused = unsafe { POSIX_MEMALIGN.get()(&raw mut block, align, layout.size()) };
     match refused {
         0 => block.cast(),
         _ => ptr::null_mut(),
@@ -129,8 +136,12 @@ unsafe fn realloc_aligned(block: *mut u8, layout: Layout, size: usize) -> *mut u
 /// Has the preload library tell `teller`, if the library is loaded and no block of the program's
 /// allocator comes by it; says what the library's blocks had in use then, in bytes. `asks` has the
 /// allocator take a block and give it back.
-pub fn connect(teller: &'static Teller, asks: impl FnOnce()) -> Option<usize> {
-    // SAFETY: the name ends with a zero; what is so called is of that type. It stays as it is.
+///
+/// # Safety
+/// The program or library is being loaded.
+pub unsafe fn connect(teller: &'static Teller, asks: impl FnOnce()) -> Option<usize> {
+    // SAFETY: the name ends with a zero; what is so called is of that type. It stays as it is. The
+    // caller says what the functions' addresses need.
     unsafe {
         let found = libc::dlsym(libc::RTLD_DEFAULT, SYMBOL.as_ptr());
         if found.is_null() {
@@ -138,40 +149,28 @@ pub fn connect(teller: &'static Teller, asks: impl FnOnce()) -> Option<usize> {
         }
         let connect = transmute::<*mut c_void, Connect>(found);
         let below = connect(None)?;
-        let own = ask(below);
         let before = (below.calls)();
+        ask(below);
         asks();
         if (below.calls)() != before || connect(Some(teller)).is_none() {
-            own.iter().for_each(Function::put_back);
+            // Blocks of those below are blocks of these too.
             return None;
         }
         Some((below.in_use)())
     }
 }
 
-/// One of the functions above, as it was.
-struct Function {
-    place: &'static AtomicPtr<c_void>,
-    address: *mut c_void,
-}
-
-impl Function {
-    fn put_back(&self) {
-        self.place.store(self.address, Ordering::Relaxed);
+/// Asks those below from now on; what the functions before gave, is theirs too.
+///
+/// # Safety
+/// The program or library is being loaded.
+unsafe fn ask(below: &Below) {
+    // SAFETY: the caller's promise is passed on.
+    unsafe {
+        MALLOC.set(below.malloc);
+        CALLOC.set(below.calloc);
+        REALLOC.set(below.realloc);
+        FREE.set(below.free);
+        POSIX_MEMALIGN.set(below.posix_memalign);
     }
-}
-
-/// Asks those below from now on. Blocks of the functions before are theirs too.
-fn ask(below: &Below) -> [Function; 5] {
-    let functions = [
-        (&MALLOC, below.malloc as *mut c_void),
-        (&CALLOC, below.calloc as *mut c_void),
-        (&REALLOC, below.realloc as *mut c_void),
-        (&FREE, below.free as *mut c_void),
-        (&POSIX_MEMALIGN, below.posix_memalign as *mut c_void),
-    ];
-    functions.map(|(place, address)| Function {
-        place,
-        address: place.swap(address, Ordering::Relaxed),
-    })
 }
