@@ -7,6 +7,8 @@
 use core::ffi::c_void;
 use core::slice;
 
+use crate::below;
+
 #[used]
 #[unsafe(link_section = ".init_array")]
 static START: extern "C" fn() = start;
@@ -14,7 +16,7 @@ static START: extern "C" fn() = start;
 extern "C" fn start() {
     let is_ours_called = is_ours_called();
     let is_recorded = is_ours_called && !has_crate();
-    crate::maps::are_told(is_recorded && crate::below::is_libcs());
+    crate::maps::are_told(is_recorded && below::is_libcs());
     if is_recorded {
         profiler_alloc::preload::start();
     } else if is_ours_called {
@@ -22,11 +24,13 @@ extern "C" fn start() {
     }
 }
 
-/// True if the program's calls of `malloc` come here.
+/// True if the program's calls of `malloc` come here: what is called lies in this library. To
+/// compare it with this library's `malloc` says nothing, as that name means the program's here, too.
 fn is_ours_called() -> bool {
     // SAFETY: the name ends with a zero.
     let called = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"malloc".as_ptr()) };
-    called.addr() == (crate::family::malloc as *const c_void).addr()
+    let ours = below::library_of((&raw const START).cast());
+    ours.is_some() && ours == below::library_of(called)
 }
 
 /// True if the crate left its note in the program.
