@@ -183,11 +183,11 @@ fn attached_again_and_again_under_load() {
         );
         let left = base as i64 + counted.alloc_bytes as i64 - counted.freed_bytes as i64;
         assert!((3_000_000..3_020_000).contains(&left), "{left} at its end");
-        let mapped = profile.heaps.iter().find(|heap| heap.name == "mapped");
-        let mapped = mapped.map_or((0, 0), |heap| {
-            (heap.counters.alloc_bytes % 65_536, heap.lost_mappings)
-        });
-        assert_eq!(mapped, (0, 0));
+        // Where the machine is busy some are lost, and counted as such.
+        let mut heaps = profile.heaps.iter();
+        let mapped = heaps.find(|heap| heap.name == "mapped").unwrap();
+        let bytes = mapped.counters.alloc_bytes;
+        assert!(bytes > 0 && bytes.is_multiple_of(65_536), "{bytes}");
     }
     assert_eq!(
         running.open_files(),
@@ -325,9 +325,12 @@ int main(void) { while (getchar() >= 0) {} return 0; }
         assert!(Instant::now() < patience);
         thread::sleep(Duration::from_millis(1));
     }
-    let refused = place.memprof(&["attach", &pid, "--for", "1ms"]);
-    let said = text(&refused.stderr);
-    assert!(said.contains("does not have the recorder"), "{said}");
+    let process = RunningProcess::open(child.id()).unwrap();
+    let refused = Asking::begin(process, &begin(&place.path("x.memprof"))).unwrap_err();
+    assert!(
+        matches!(refused, AttachError::NoRecorder { .. }),
+        "{refused}"
+    );
     let listed = text(&place.memprof(&["ps"]).stdout);
     assert!(!listed.contains(&format!(" {pid} ")), "{listed}");
     drop(child.stdin.take());
