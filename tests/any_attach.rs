@@ -208,7 +208,9 @@ fn the_command_attaches_and_detaches() {
         let output = place.memprof(&["ps", "--format", "json"]);
         let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         let programs = json["programs"].as_array().unwrap().clone();
-        let found = programs.into_iter().find(|it| it["pid"].to_string() == pid);
+        let found = programs
+            .into_iter()
+            .find(|it| it["pid"].as_u64() == pid.parse().ok());
         found.expect("it is listed")
     };
     assert_eq!(listed()["state"], "counting");

@@ -135,9 +135,11 @@ impl<A: GlobalAlloc + 'static> ProfilerAlloc<A> {
     #[inline(always)]
     unsafe fn take(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promises are passed on.
-        match is_system::<A>() {
-            true => unsafe { system::alloc(layout) },
-            false => unsafe { self.inner.alloc(layout) },
+        unsafe {
+            match is_system::<A>() {
+                true => system::alloc(layout),
+                false => self.inner.alloc(layout),
+            }
         }
     }
 
@@ -146,9 +148,11 @@ impl<A: GlobalAlloc + 'static> ProfilerAlloc<A> {
     #[inline(always)]
     unsafe fn take_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promises are passed on.
-        match is_system::<A>() {
-            true => unsafe { system::alloc_zeroed(layout) },
-            false => unsafe { self.inner.alloc_zeroed(layout) },
+        unsafe {
+            match is_system::<A>() {
+                true => system::alloc_zeroed(layout),
+                false => self.inner.alloc_zeroed(layout),
+            }
         }
     }
 
@@ -157,9 +161,11 @@ impl<A: GlobalAlloc + 'static> ProfilerAlloc<A> {
     #[inline(always)]
     unsafe fn give_back(&self, ptr: *mut u8, layout: Layout) {
         // SAFETY: the caller's promises are passed on.
-        match is_system::<A>() {
-            true => unsafe { system::dealloc(ptr, layout) },
-            false => unsafe { self.inner.dealloc(ptr, layout) },
+        unsafe {
+            match is_system::<A>() {
+                true => system::dealloc(ptr, layout),
+                false => self.inner.dealloc(ptr, layout),
+            }
         }
     }
 
@@ -168,9 +174,11 @@ impl<A: GlobalAlloc + 'static> ProfilerAlloc<A> {
     #[inline(always)]
     unsafe fn resize(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
         // SAFETY: the caller's promises are passed on.
-        match is_system::<A>() {
-            true => unsafe { system::realloc(ptr, layout, new_size) },
-            false => unsafe { self.inner.realloc(ptr, layout, new_size) },
+        unsafe {
+            match is_system::<A>() {
+                true => system::realloc(ptr, layout, new_size),
+                false => self.inner.realloc(ptr, layout, new_size),
+            }
         }
     }
 }

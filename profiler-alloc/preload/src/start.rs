@@ -4,7 +4,6 @@
 //! brings its own `malloc` never calls this one's. In both this library only hands through, and tells
 //! the crate what C code does.
 
-use core::ffi::c_void;
 use core::slice;
 
 use crate::below;

@@ -6,9 +6,11 @@
 use core::alloc::Layout;
 use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
+#[cfg(not(feature = "preload"))]
 use core::mem::transmute;
 use core::ptr;
 
+#[cfg(not(feature = "preload"))]
 use profiler_alloc_format::c_heap::{Below, Connect, SYMBOL, Teller};
 
 /// What malloc aligns to.
@@ -35,6 +37,7 @@ impl<F: Copy> Function<F> {
 
     /// # Safety
     /// The program or library is being loaded.
+    #[cfg(not(feature = "preload"))]
     unsafe fn set(&self, function: F) {
         // SAFETY: the caller says that nobody reads meanwhile.
         unsafe { *self.0.get() = function };
@@ -61,9 +64,11 @@ fn is_plain(align: usize, size: usize) -> bool {
 #[inline(always)]
 pub unsafe fn alloc(layout: Layout) -> *mut u8 {
     // SAFETY: any size may be asked for.
-    match is_plain(layout.align(), layout.size()) {
-        true => unsafe { MALLOC.get()(layout.size()).cast() },
-        false => unsafe { aligned(layout) },
+    unsafe {
+        match is_plain(layout.align(), layout.size()) {
+            true => MALLOC.get()(layout.size()).cast(),
+            false => aligned(layout),
+        }
     }
 }
 
@@ -98,9 +103,11 @@ pub unsafe fn dealloc(block: *mut u8, _: Layout) {
 #[inline(always)]
 pub unsafe fn realloc(block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
     // SAFETY: the caller gives a block away that is its own, if the answer is not null.
-    match is_plain(layout.align(), size) {
-        true => unsafe { REALLOC.get()(block.cast(), size).cast() },
-        false => unsafe { realloc_aligned(block, layout, size) },
+    unsafe {
+        match is_plain(layout.align(), size) {
+            true => REALLOC.get()(block.cast(), size).cast(),
+            false => realloc_aligned(block, layout, size),
+        }
     }
 }
 
@@ -139,6 +146,7 @@ unsafe fn realloc_aligned(block: *mut u8, layout: Layout, size: usize) -> *mut u
 ///
 /// # Safety
 /// The program or library is being loaded.
+#[cfg(not(feature = "preload"))]
 pub unsafe fn connect(teller: &'static Teller, asks: impl FnOnce()) -> Option<usize> {
     // SAFETY: the name ends with a zero; what is so called is of that type. It stays as it is. The
     // caller says what the functions' addresses need.
@@ -164,6 +172,7 @@ pub unsafe fn connect(teller: &'static Teller, asks: impl FnOnce()) -> Option<us
 ///
 /// # Safety
 /// The program or library is being loaded.
+#[cfg(not(feature = "preload"))]
 unsafe fn ask(below: &Below) {
     // SAFETY: the caller's promise is passed on.
     unsafe {
