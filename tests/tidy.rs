@@ -152,6 +152,8 @@ const CIRCLES: &[&str] = &[];
 const UNSAFE: &[&str] = &[
     "examples/operations.rs",
     "examples/stack_use.rs",
+    // The types of C's functions.
+    "profiler-alloc/format/src/c_heap.rs",
     "profiler-alloc/preload/src/",
     "profiler-alloc/src/allocator.rs",
     "profiler-alloc/src/ffi/",

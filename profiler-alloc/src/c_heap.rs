@@ -1,8 +1,10 @@
-//! What a program's C libraries allocate, beside its own allocator: the preload library tells of it.
+//! What a program's C libraries allocate, beside its own allocator: the preload library tells of
+//! it.
 //!
 //! A block of C code's comes here once, from the library's `malloc`; a block of Rust's never does,
-//! as the program's allocator asks past the library (`ffi/linux/system.rs`). An allocator of another
-//! kind that ends in `malloc` cannot be told from C code: the library is then not connected.
+//! as the program's allocator asks past the library (`ffi/linux/system.rs`). An allocator of
+//! another kind that ends in `malloc` cannot be told from C code: the library is then not
+//! connected.
 
 use profiler_alloc_format::c_heap::Teller;
 

@@ -103,20 +103,15 @@ pub type Brk = unsafe extern "C" fn(*mut c_void) -> c_int;
 /// Any other calls the `mmap` that programs call: what it maps would be counted as the program's.
 pub fn is_libcs() -> bool {
     let of = |function: &Function| {
-        // SAFETY: an address, of whatever type.
-        library_of(unsafe { function.get::<*const c_void>()? })
+        // SAFETY: an address of a library or null is asked about, and a place for the answer given.
+        unsafe {
+            let address: *const c_void = function.get::<*const c_void>()?;
+            let mut found: libc::Dl_info = core::mem::zeroed();
+            let is_known = libc::dladdr(address, &raw mut found) != 0;
+            is_known.then_some(found.dli_fbase.addr())
+        }
     };
     of(&MALLOC).is_some() && of(&MALLOC) == of(&MMAP)
-}
-
-/// Where the library or program begins that an address lies in.
-pub fn library_of(address: *const c_void) -> Option<usize> {
-    // SAFETY: any address may be asked about, and there is a place for the answer.
-    unsafe {
-        let mut found: libc::Dl_info = core::mem::zeroed();
-        let is_known = libc::dladdr(address, &raw mut found) != 0;
-        is_known.then_some(found.dli_fbase.addr())
-    }
 }
 
 /// The room that the allocator below has for a block of its own; 0 for null.

@@ -7,7 +7,8 @@
 //!                                              └─▶ below ──malloc(101)──▶ libc, jemalloc, …
 //!                                                  writes in the last byte how much room is left
 //! ```
-//! In a program that has the crate nothing is recorded here: `c_heap` tells the crate what C code does.
+//! In a program that has the crate nothing is recorded here: `c_heap` tells the crate what C code
+//! does.
 //! What the program maps itself goes through `maps`, into a heap of its own.
 //! `memprof run` sets `LD_PRELOAD`; whoever links this into a program by other means gets a program
 //! that counts and records nothing.

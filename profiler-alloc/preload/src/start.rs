@@ -1,9 +1,11 @@
 //! Whether to record, decided before `main`, on the program's own stack.
 //!
 //! A program that has the crate records itself, with its attributes and contexts. A program that
-//! brings its own `malloc` never calls this one's. In both this library only hands through, and tells
-//! the crate what C code does.
+//! brings its own `malloc` never calls this one's. In both this library only hands through, and
+//! tells the crate what C code does.
 
+use core::ffi::c_void;
+use core::mem::transmute;
 use core::slice;
 
 use crate::below;
@@ -23,13 +25,27 @@ extern "C" fn start() {
     }
 }
 
-/// True if the program's calls of `malloc` come here: what is called lies in this library. To
-/// compare it with this library's `malloc` says nothing, as that name means the program's here, too.
+/// True if the program's calls of `malloc` come here: one is made, and looked for.
+///
+/// Addresses do not tell. In a program that brings its own, this library's name `malloc` means that
+/// one too; in one that is linked to fixed addresses it means a stub of the program's, which jumps
+/// here (Debian's python3).
 fn is_ours_called() -> bool {
-    // SAFETY: the name ends with a zero.
-    let called = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"malloc".as_ptr()) };
-    let ours = below::library_of((&raw const START).cast());
-    ours.is_some() && ours == below::library_of(called)
+    let calls = || profiler_alloc::stats().allocations;
+    // SAFETY: the names end with a zero, and what is so called is of these types. The block is
+    // given back to whom it is from.
+    unsafe {
+        let malloc = libc::dlsym(libc::RTLD_DEFAULT, c"malloc".as_ptr());
+        let free = libc::dlsym(libc::RTLD_DEFAULT, c"free".as_ptr());
+        if malloc.is_null() || free.is_null() {
+            return false;
+        }
+        let before = calls();
+        let block = transmute::<*mut c_void, below::Malloc>(malloc)(1);
+        let is_ours_called = calls() != before;
+        transmute::<*mut c_void, below::Free>(free)(block);
+        is_ours_called
+    }
 }
 
 /// True if the crate left its note in the program.

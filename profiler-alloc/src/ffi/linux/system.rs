@@ -18,15 +18,15 @@ const MALLOC_ALIGN: usize = 2 * size_of::<usize>();
 
 /// The address of a function, from which it is called by one instruction, as through the table of
 /// the loader.
-struct Function<F>(UnsafeCell<F>);
+struct Callee<F>(UnsafeCell<F>);
 
 // SAFETY: an address is stored while the program or library is being loaded, by `connect`: before
 // any other thread can be in its code.
-unsafe impl<F> Sync for Function<F> {}
+unsafe impl<F> Sync for Callee<F> {}
 
-impl<F: Copy> Function<F> {
-    const fn new(function: F) -> Function<F> {
-        Function(UnsafeCell::new(function))
+impl<F: Copy> Callee<F> {
+    const fn new(function: F) -> Callee<F> {
+        Callee(UnsafeCell::new(function))
     }
 
     #[inline(always)]
@@ -44,14 +44,14 @@ impl<F: Copy> Function<F> {
     }
 }
 
-static MALLOC: Function<unsafe extern "C" fn(usize) -> *mut c_void> = Function::new(libc::malloc);
-static CALLOC: Function<unsafe extern "C" fn(usize, usize) -> *mut c_void> =
-    Function::new(libc::calloc);
-static REALLOC: Function<unsafe extern "C" fn(*mut c_void, usize) -> *mut c_void> =
-    Function::new(libc::realloc);
-static FREE: Function<unsafe extern "C" fn(*mut c_void)> = Function::new(libc::free);
-static POSIX_MEMALIGN: Function<unsafe extern "C" fn(*mut *mut c_void, usize, usize) -> c_int> =
-    Function::new(libc::posix_memalign);
+static MALLOC: Callee<unsafe extern "C" fn(usize) -> *mut c_void> = Callee::new(libc::malloc);
+static CALLOC: Callee<unsafe extern "C" fn(usize, usize) -> *mut c_void> =
+    Callee::new(libc::calloc);
+static REALLOC: Callee<unsafe extern "C" fn(*mut c_void, usize) -> *mut c_void> =
+    Callee::new(libc::realloc);
+static FREE: Callee<unsafe extern "C" fn(*mut c_void)> = Callee::new(libc::free);
+static POSIX_MEMALIGN: Callee<unsafe extern "C" fn(*mut *mut c_void, usize, usize) -> c_int> =
+    Callee::new(libc::posix_memalign);
 
 /// True for what malloc's plain functions give.
 #[inline(always)]
