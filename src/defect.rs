@@ -136,6 +136,15 @@ pub enum Defect {
         /// Name of the other file.
         name: String,
     },
+    /// A server of `DEBUGINFOD_URLS` sent no debug file that can be used.
+    DebugFileNotFetched {
+        /// Its address.
+        server: String,
+        /// What was wrong, and what to do.
+        reason: String,
+    },
+    /// `DEBUGINFOD_URLS` is set, but there is no folder to keep files in.
+    DebugFilesNotKept,
     /// A file of that name is there, but belongs to another build.
     DebugFileForeign {
         /// Path as recorded.
@@ -321,6 +330,13 @@ impl fmt::Display for Defect {
                 "{} has its line information in another file, {name}, which is neither beside it nor in .debug there or \
                  below /usr/lib/debug: put it in one of these places",
                 path.display()
+            ),
+            Defect::DebugFileNotFetched { server, reason } => {
+                write!(f, "no debug file from {server}: {reason}")
+            }
+            Defect::DebugFilesNotKept => write!(
+                f,
+                "debug files were not fetched, as there is no folder to keep them in: set DEBUGINFOD_CACHE_PATH"
             ),
             Defect::DebugFileForeign { path, found } => write!(
                 f,

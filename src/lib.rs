@@ -8,10 +8,14 @@
 #[cfg(target_os = "linux")]
 pub mod attach;
 pub mod command;
+#[cfg(not(target_family = "wasm"))]
+pub mod debuginfod;
 pub mod defect;
 pub mod export;
 #[cfg(feature = "history")]
 pub mod history;
+#[cfg(not(target_family = "wasm"))]
+mod http;
 #[cfg(not(target_family = "wasm"))]
 pub mod live;
 pub mod profile;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use thiserror::Error;
 
+use crate::http;
 use crate::report::Recording;
 
 /// The store has so long to answer.
@@ -23,7 +24,8 @@ const SHOWN: usize = 300;
 pub enum PushError {
     /// TLS is not spoken.
     #[error(
-        "memprof sends over plain HTTP only: push to an agent near by, or `memprof export --format pprof` and send that with curl"
+        "this memprof was built without TLS: build it with the feature `tls`, push to an agent near by, or \
+         `memprof export --format pprof` and send that with curl"
     )]
     Tls,
     /// No address of HTTP.
@@ -63,20 +65,18 @@ pub struct Target {
 /// Sends `pprof`, the profile of `recording` in pprof's form.
 pub fn push(target: &Target, recording: &Recording, pprof: &[u8]) -> Result<(), PushError> {
     let base = target.url.trim_end_matches('/');
-    if base.starts_with("https://") {
+    let is_tls = base.starts_with("https://");
+    if is_tls && !http::HAS_TLS {
         return Err(PushError::Tls);
     }
-    if !base.starts_with("http://") {
+    if !is_tls && !base.starts_with("http://") {
         return Err(PushError::NoAddress(target.url.clone()));
     }
     let url = format!("{base}/ingest");
     let until = recording
         .started_unix_ns
         .saturating_add(recording.duration_ns);
-    let config = ureq::Agent::config_builder()
-        .timeout_global(Some(PATIENCE))
-        .http_status_as_error(false)
-        .build();
+    let config = http::settings().timeout_global(Some(PATIENCE)).build();
     let response = ureq::Agent::new_with_config(config)
         .post(&url)
         .query("name", application(target))

@@ -3,7 +3,7 @@
 //! ```text
 //! Frame               module and address
 //!   module::identify  is the module's file the recorded one?
-//!   separate::find    where its debug info is
+//!   separate::find    where its debug info is; a file that is not here may be fetched
 //!   bounds::excess    whether that asks for more than there is
 //!   dwarf::look_up    function, file, line
 //! [CodeFrame]         innermost first, inlined ones included
@@ -41,6 +41,7 @@ pub use module::SymbolizeError;
 pub use origin::{Origin, is_allocator_function};
 pub use own::{Pattern, crate_of};
 use profiler_alloc_format::Frame;
+pub use separate::{Fetch, check_debug_file};
 pub use symbols::{CodeFrameId, Symbols};
 
 use crate::defect::Defect;
@@ -64,6 +65,8 @@ pub struct SymbolizeOptions<'a> {
     /// Called now and then with the number of addresses looked up and the number of all, from any
     /// thread.
     pub progress: Option<&'a (dyn Fn(usize, usize) + Sync)>,
+    /// Brings debug files that are not on this machine.
+    pub fetch: Option<&'a dyn Fetch>,
 }
 
 /// Looks up every frame of `profile`.
@@ -136,7 +139,7 @@ impl Symbolizer {
             work.push(Work {
                 number,
                 module,
-                files: self.files(number, module, options.force)?,
+                files: self.files(number, module, options)?,
                 frames,
             });
         }
@@ -162,7 +165,7 @@ impl Symbolizer {
         &mut self,
         number: u16,
         module: &Module,
-        force: bool,
+        &SymbolizeOptions { force, fetch, .. }: &SymbolizeOptions<'_>,
     ) -> Result<Option<DebugFiles>, SymbolizeError> {
         if let Some(checked) = self.checked.get(&number) {
             return Ok(checked.files.clone());
@@ -173,16 +176,24 @@ impl Symbolizer {
         if changed && force {
             self.symbols.mark_unverified(number);
         }
+        let found = match readable {
+            true => Some(separate::find(&module.path, fetch)),
+            false => separate::find_without(module, fetch),
+        };
+        let fault = match found {
+            // The debug file of the recorded build serves without the module's own.
+            Some(_) if !readable => None,
+            _ => fault(number, module, identity, force)?,
+        };
         let mut checked = Checked {
             path: module.path.clone(),
-            readable,
-            fault: fault(number, module, identity, force)?,
+            readable: found.is_some(),
+            fault,
             files: None,
             twins: Twins::default(),
             met: BTreeSet::new(),
         };
-        if readable {
-            let (files, missing) = separate::find(&module.path);
+        if let Some((files, missing)) = found {
             // Nobody misses the lines of the system's libraries.
             let is_missed = number == MAIN_MODULE || !is_system(&module.path);
             checked.fault = checked.fault.or(missing.filter(|_| is_missed));

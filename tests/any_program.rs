@@ -250,6 +250,29 @@ fn children_that_are_forked_end_as_they_would() {
     assert_eq!(place.profile().header.forks, 4);
 }
 
+/// The library is loaded into it, as it is into all that a shell starts, and never called.
+#[test]
+fn a_program_with_its_own_malloc_leaves_no_profile_behind() {
+    let place = Place::new();
+    let own_malloc = place.build(
+        "cc",
+        "own_malloc.c",
+        "own_malloc",
+        &["-rdynamic", "-fno-builtin"],
+    );
+    let script = place.path("script");
+    fs::write(&script, format!("{}\n:\n", own_malloc.display())).unwrap();
+    let output = place.run(Path::new("/bin/sh"), &[script.as_os_str()]);
+    assert!(output.status.success(), "{}", only_ours(&output));
+    let names = place.profiles();
+    assert!(
+        names
+            .iter()
+            .all(|path| !path.to_string_lossy().contains("own_malloc")),
+        "{names:?}"
+    );
+}
+
 #[test]
 fn what_cannot_be_loaded_into_is_said_and_runs() {
     let place = Place::new();
@@ -408,6 +431,8 @@ fn the_library_needs_libc_alone() {
         "malloc",
         "malloc_usable_size",
         "memalign",
+        // For programs that have the crate.
+        "memprof_c_heap_1",
         "mmap",
         "mmap64",
         "mprotect",

@@ -56,9 +56,17 @@ const RECORDER: Layers = &[
         &["counters", "sampling", "unwinder", "session", "heaps"],
     ),
     ("recording", &["ffi", "counters", "profile_file", "session"]),
+    ("c_heap", &["counters", "heaps"]),
     (
         "allocator",
-        &["ffi", "counters", "sampling", "unwinder", "slow_path"],
+        &[
+            "ffi",
+            "counters",
+            "sampling",
+            "unwinder",
+            "slow_path",
+            "c_heap",
+        ],
     ),
     ("stats", &["counters", "session", "allocator"]),
     (
@@ -82,7 +90,9 @@ const ANALYST: Layers = &[
     ("render", &["units", "defect", "report"]),
     ("export", &["render", "defect", "report"]),
     ("history", &["render", "defect", "report"]),
-    ("push", &["report"]),
+    ("http", &[]),
+    ("debuginfod", &["units", "defect", "symbolize", "http"]),
+    ("push", &["report", "http"]),
     (
         "serve",
         &[
@@ -123,6 +133,7 @@ const ANALYST: Layers = &[
             "live",
             "export",
             "history",
+            "debuginfod",
             "push",
             "serve",
             "attach",
@@ -141,6 +152,8 @@ const CIRCLES: &[&str] = &[];
 const UNSAFE: &[&str] = &[
     "examples/operations.rs",
     "examples/stack_use.rs",
+    // The types of C's functions.
+    "profiler-alloc/format/src/c_heap.rs",
     "profiler-alloc/preload/src/",
     "profiler-alloc/src/allocator.rs",
     "profiler-alloc/src/ffi/",

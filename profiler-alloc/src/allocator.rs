@@ -1,14 +1,18 @@
 //! The global allocator: forwards every call to the allocator inside it, and counts.
 
 use core::alloc::{GlobalAlloc, Layout};
+use core::any::TypeId;
 use std::alloc::System;
 
 #[cfg(all(can_record, not(feature = "preload")))]
 use profiler_alloc_format::env;
 
+#[cfg(all(can_record, not(feature = "preload")))]
+use crate::c_heap;
 use crate::counters::slot;
 #[cfg(all(can_record, not(feature = "preload")))]
 use crate::ffi::os;
+use crate::ffi::system;
 use crate::sampling::fast_path;
 use crate::slow_path;
 use crate::unwinder::registers::Registers;
@@ -118,18 +122,79 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
     }
 }
 
+/// True of the system's allocator, which is then asked in a way that goes past a preloaded library.
+#[inline(always)]
+fn is_system<A: 'static>() -> bool {
+    cfg!(not(feature = "preload")) && TypeId::of::<A>() == TypeId::of::<System>()
+}
+
+// What the inner allocator is asked.
+impl<A: GlobalAlloc + 'static> ProfilerAlloc<A> {
+    /// # Safety
+    /// As for [`GlobalAlloc::alloc`].
+    #[inline(always)]
+    unsafe fn take(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            match is_system::<A>() {
+                true => system::alloc(layout),
+                false => self.inner.alloc(layout),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`GlobalAlloc::alloc_zeroed`].
+    #[inline(always)]
+    unsafe fn take_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            match is_system::<A>() {
+                true => system::alloc_zeroed(layout),
+                false => self.inner.alloc_zeroed(layout),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`GlobalAlloc::dealloc`].
+    #[inline(always)]
+    unsafe fn give_back(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            match is_system::<A>() {
+                true => system::dealloc(ptr, layout),
+                false => self.inner.dealloc(ptr, layout),
+            }
+        }
+    }
+
+    /// # Safety
+    /// As for [`GlobalAlloc::realloc`].
+    #[inline(always)]
+    unsafe fn resize(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        // SAFETY: the caller's promises are passed on.
+        unsafe {
+            match is_system::<A>() {
+                true => system::realloc(ptr, layout, new_size),
+                false => self.inner.realloc(ptr, layout, new_size),
+            }
+        }
+    }
+}
+
 // The fast paths need no frame beyond one saved register, and what is rare is another function,
 // which they end with a jump to. It captures the registers, so the recorder's own frames are not in
 // the stack that is walked from there.
 //
 // SAFETY: every method hands its arguments to the inner allocator unchanged and returns what that
 // returns; what comes before and after neither unwinds nor touches the block.
-unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
+unsafe impl<A: GlobalAlloc + 'static> GlobalAlloc for ProfilerAlloc<A> {
     #[inline(never)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_ordinary(&layout) {
             // SAFETY: the caller's promises are passed on.
-            count_alloc(unsafe { self.inner.alloc(layout) }, layout.size())
+            count_alloc(unsafe { self.take(layout) }, layout.size())
         } else {
             // SAFETY: as above.
             unsafe { self.alloc_aligned(layout) }
@@ -140,7 +205,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         if is_ordinary(&layout) {
             // SAFETY: the caller's promises are passed on.
-            count_alloc(unsafe { self.inner.alloc_zeroed(layout) }, layout.size())
+            count_alloc(unsafe { self.take_zeroed(layout) }, layout.size())
         } else {
             // SAFETY: as above.
             unsafe { self.alloc_zeroed_aligned(layout) }
@@ -152,7 +217,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
         // Before the real free: from then on the address may be another thread's.
         if fast_path::count_free(ptr.expose_provenance(), layout.size()) {
             // SAFETY: the caller's promises are passed on.
-            unsafe { self.inner.dealloc(ptr, layout) }
+            unsafe { self.give_back(ptr, layout) }
         } else {
             // SAFETY: as above.
             unsafe { self.dealloc_slow(ptr, layout) }
@@ -166,7 +231,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
             return unsafe { self.realloc_sampled(ptr, layout, new_size) };
         }
         // SAFETY: as above.
-        let new = unsafe { self.inner.realloc(ptr, layout, new_size) };
+        let new = unsafe { self.resize(ptr, layout, new_size) };
         if new.is_null() || fast_path::count_realloc(layout.size(), new_size) {
             new
         } else {
@@ -175,7 +240,7 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for ProfilerAlloc<A> {
     }
 }
 
-impl<A: GlobalAlloc> ProfilerAlloc<A> {
+impl<A: GlobalAlloc + 'static> ProfilerAlloc<A> {
     /// Over-aligned allocation: inner allocators take `posix_memalign` here, whose call needs a
     /// stack frame, so it is kept out of the fast path.
     ///
@@ -184,11 +249,32 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
     #[inline(never)]
     unsafe fn alloc_aligned(&self, layout: Layout) -> *mut u8 {
         if layout.align() == KNOCK {
+            #[cfg(all(can_record, not(feature = "preload")))]
+            // SAFETY: nobody knocks but `knock`, which is called while the program or library is
+            // being loaded.
+            if let Some(in_use) = unsafe { system::connect(&c_heap::TELLER, || self.ask()) } {
+                c_heap::is_connected(in_use);
+            }
             slow_path::start_at_load();
             return core::ptr::null_mut();
         }
         // SAFETY: the caller's promises are passed on.
-        count_alloc(unsafe { self.inner.alloc(layout) }, layout.size())
+        count_alloc(unsafe { self.take(layout) }, layout.size())
+    }
+
+    /// Asks the inner allocator for a block, and gives it back: nothing of it is counted.
+    #[cfg(all(can_record, not(feature = "preload")))]
+    #[cold]
+    fn ask(&self) {
+        let layout = Layout::new::<[usize; 2]>();
+        // SAFETY: the layout has a size, and the block is given back as it was taken.
+        unsafe {
+            // Without it, the compiler leaves both calls out.
+            let block = core::hint::black_box(self.take(layout));
+            if !block.is_null() {
+                self.give_back(block, layout);
+            }
+        }
     }
 
     /// As [`alloc_aligned`](Self::alloc_aligned), of zeros.
@@ -198,7 +284,7 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
     #[inline(never)]
     unsafe fn alloc_zeroed_aligned(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promises are passed on.
-        count_alloc(unsafe { self.inner.alloc_zeroed(layout) }, layout.size())
+        count_alloc(unsafe { self.take_zeroed(layout) }, layout.size())
     }
 
     /// The reallocation of a block that was or may have been sampled. It is forgotten first, so
@@ -212,7 +298,7 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
         let address = ptr.expose_provenance();
         let old = slow_path::before_realloc(address);
         // SAFETY: the caller's promises are passed on.
-        let new = unsafe { self.inner.realloc(ptr, layout, new_size) };
+        let new = unsafe { self.resize(ptr, layout, new_size) };
         if new.is_null() {
             slow_path::realloc_failed(old);
         } else if old.is_some() || !fast_path::count_realloc(layout.size(), new_size) {
@@ -232,7 +318,7 @@ impl<A: GlobalAlloc> ProfilerAlloc<A> {
     unsafe fn dealloc_slow(&self, ptr: *mut u8, layout: Layout) {
         slow_path::freeing(Registers::capture(), ptr.expose_provenance(), layout.size());
         // SAFETY: the caller's promises are passed on.
-        unsafe { self.inner.dealloc(ptr, layout) }
+        unsafe { self.give_back(ptr, layout) }
     }
 }
 

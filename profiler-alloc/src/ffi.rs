@@ -15,6 +15,7 @@
 //! | `pages` | zeroed memory | address space, memory that a fork empties |
 //! | `os` | clocks, process and thread, environment, stderr, RSS | files, links, limits |
 //! | `callbacks` | end of the program, end of a thread | forks |
+//! | `system` | the system's allocator, as std asks for it | the library that tells of C's blocks |
 //! | `descriptor`, `mapping` | | the profile's file, its space on disk and in memory |
 //! | `loader` | | what is loaded, and where |
 //! | `stack` | | where the calling thread's stack begins |
@@ -50,5 +51,8 @@ mod pages;
 #[cfg_attr(can_record, path = "ffi/linux/stack.rs")]
 #[cfg_attr(not(can_record), path = "ffi/elsewhere/stack.rs")]
 pub mod stack;
+#[cfg_attr(can_record, path = "ffi/linux/system.rs")]
+#[cfg_attr(not(can_record), path = "ffi/elsewhere/system.rs")]
+pub mod system;
 mod thread_keys;
 pub mod thread_local;

@@ -145,8 +145,9 @@ impl Heap {
     }
 }
 
+/// A block was allocated in a heap.
 #[inline(never)]
-fn allocated(heap: Id, address: usize, size: u64) {
+pub fn allocated(heap: Id, address: usize, size: u64) {
     let Some((recorder, home)) = home(heap) else {
         heaps::count_unrecorded(heap, Operation::Alloc { size });
         return;
@@ -169,8 +170,9 @@ fn allocated(heap: Id, address: usize, size: u64) {
     recorder.note_heap_peak(home, in_use);
 }
 
+/// A block of a heap is about to be freed.
 #[inline(never)]
-fn freed(heap: Id, address: usize, size: u64) {
+pub fn freed(heap: Id, address: usize, size: u64) {
     let Some((recorder, home)) = home(heap) else {
         heaps::count_unrecorded(heap, Operation::Free { size });
         return;

@@ -7,6 +7,8 @@
 )]
 
 mod allocator;
+#[cfg(all(can_record, not(feature = "preload")))]
+mod c_heap;
 mod contexts;
 mod counters;
 mod ffi;
@@ -83,4 +85,5 @@ pub mod preload {
         Remapping, Unmapping, forget, mapped, protected, remapping, reserved, unmapping,
     };
     pub use crate::slow_path::start_preloaded as start;
+    pub use profiler_alloc_format::c_heap::{Below, Teller};
 }

@@ -62,12 +62,16 @@ impl Asking {
             }
         };
         let places = KnownPages::default().find(&process, &mappings);
+        let without_recorder = || {
+            let RunningProcess { pid, name, .. } = process.clone();
+            AttachError::NoRecorder { pid, name }
+        };
         if places.is_empty() {
-            let RunningProcess { pid, name, .. } = process;
-            return Err(AttachError::NoRecorder { pid, name });
+            return Err(without_recorder());
         }
         let memory = Memory::open(&process, true)?;
-        let (place, page) = choose(&memory, places).map_err(gone)?;
+        let chosen = choose(&memory, places).map_err(gone)?;
+        let (place, page) = chosen.ok_or_else(without_recorder)?;
         if !page.is_valid() {
             let RunningProcess { pid, name, .. } = process;
             return Err(AttachError::OtherVersion { pid, name });
@@ -220,10 +224,14 @@ impl Asking {
 }
 
 /// The recorder to ask: the program's own, or of its libraries' the one with most heap in use.
-fn choose(memory: &Memory, places: Vec<PagePlace>) -> io::Result<(PagePlace, Control)> {
+/// `None` if nobody would answer.
+fn choose(memory: &Memory, places: Vec<PagePlace>) -> io::Result<Option<(PagePlace, Control)>> {
     let mut best: Option<(i64, PagePlace, Control)> = None;
     for place in places {
         let page = memory.control(place.address)?;
+        if place.is_idle(&page) {
+            continue;
+        }
         let heap = match page.heap_at {
             0 => -1,
             at => memory.word(at)? as i64,
@@ -237,6 +245,5 @@ fn choose(memory: &Memory, places: Vec<PagePlace>) -> io::Result<(PagePlace, Con
             break;
         }
     }
-    let (_, place, page) = best.ok_or(io::ErrorKind::NotFound)?;
-    Ok((place, page))
+    Ok(best.map(|(_, place, page)| (place, page)))
 }

@@ -25,6 +25,17 @@ pub struct PagePlace {
     pub is_program: bool,
 }
 
+impl PagePlace {
+    /// Whether nobody would ever answer there, by what the page says: the library that `memprof
+    /// run` loads is there, but the program has the crate, or a `malloc` of its own. It counts from
+    /// its constructor on, or never.
+    pub fn is_idle(&self, page: &Control) -> bool {
+        let name = self.module.file_name().unwrap_or_default();
+        let is_preloaded = name.as_encoded_bytes().starts_with(b"libmemprof_preload");
+        is_preloaded && page.heap_at == 0
+    }
+}
+
 /// Where files have a control page, so that a library of many programs is read once.
 #[derive(Default)]
 pub struct KnownPages(HashMap<((String, u64), u64), Option<u64>>);

@@ -4,10 +4,11 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::PathBuf;
 
+use profiler_alloc_format::control::Control;
 use profiler_alloc_format::{Header, MAGIC, STATE_PAUSED, STATE_RECORDING};
 
 use super::RunningProcess;
-use super::control::{KnownPages, Memory, remedy};
+use super::control::{KnownPages, Memory, PagePlace, remedy};
 use super::maps::{self, Mapping, seen_from_here};
 use crate::report::{ProgramState, Programs, RunningProgram};
 
@@ -25,23 +26,20 @@ pub fn list() -> Programs {
             if places.is_empty() {
                 continue;
             }
-            let heap = Memory::open(&process, false);
-            if heap.is_err() {
-                programs.unseen = Some(remedy());
-            }
-            // The library is loaded into programs too that it leaves to themselves.
-            let heaps = places.iter().map(|place| {
-                let memory = heap.as_ref().ok()?;
-                let page = memory.control(place.address).ok()?;
-                match page.heap_at {
-                    0 => Some(0),
-                    at => memory.word(at).ok(),
+            let heap = match Memory::open(&process, false) {
+                Ok(memory) => match heap(&memory, &places) {
+                    Some(heap) => heap,
+                    None => continue,
+                },
+                Err(_) => {
+                    programs.unseen = Some(remedy());
+                    None
                 }
-            });
+            };
             programs.list.push(RunningProgram {
                 pid: process.pid,
                 name: process.name,
-                heap: heaps.flatten().map(|heap| heap as i64).max(),
+                heap,
                 state: ProgramState::Counting,
                 profile: None,
             });
@@ -59,6 +57,24 @@ pub fn list() -> Programs {
         });
     }
     programs
+}
+
+/// The heap that the recorders of a process tell of, the largest of several. `None` if none of them
+/// would ever answer.
+fn heap(memory: &Memory, places: &[PagePlace]) -> Option<Option<i64>> {
+    let pages = places.iter().map(|place| {
+        let page = memory.control(place.address).ok();
+        (place, page)
+    });
+    let is_idle = |(place, page): &(&PagePlace, Option<Control>)| {
+        page.as_ref().is_some_and(|page| place.is_idle(page))
+    };
+    let pages: Vec<_> = pages.filter(|page| !is_idle(page)).collect();
+    let heaps = pages.iter().map(|(_, page)| match page.as_ref()?.heap_at {
+        0 => Some(0),
+        at => memory.word(at).ok().map(|heap| heap as i64),
+    });
+    (!pages.is_empty()).then(|| heaps.flatten().max())
 }
 
 /// The profile that a process writes now, and its header.

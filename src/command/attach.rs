@@ -10,11 +10,11 @@ use crate::units::parse_duration;
 
 /// Record a program that runs already
 ///
-/// It has to have the crate, and may have been started in any way; `memprof ps` lists which can be
-/// recorded. The recording begins when the program next allocates or frees something, and ends with
-/// the program, with --for, or with --detach. The program gets no signal, thread or socket: the
-/// request is written into its memory, which the system lets the same user do, or root (see
-/// docs/any_program.md).
+/// It has to have the crate, or the library to preload from its start, and may have been started in
+/// any way; `memprof ps` lists which can be recorded. The recording begins when the program next
+/// allocates or frees something, and ends with the program, with --for, or with --detach. The
+/// program gets no signal, thread or socket: the request is written into its memory, which the
+/// system lets the same user do, or root (see docs/any_program.md).
 #[derive(clap::Args, Debug)]
 #[cfg_attr(
     not(target_os = "linux"),

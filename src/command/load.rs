@@ -1,6 +1,9 @@
 //! What the views share: finding a profile, reading it, symbolizing it, and writing to where it was
 //! asked for.
 
+#[cfg_attr(target_family = "wasm", path = "load/no_network.rs")]
+mod debug_files;
+
 use std::cmp::Reverse;
 use std::collections::HashSet;
 use std::fs;
@@ -422,11 +425,13 @@ fn name(
                     bar.set_position(done as u64);
                 }
             }),
+            fetch: debug_files::fetch(),
         },
     );
     bar.finish_and_clear();
     let (symbols, more) = result?;
     defects.extend(more);
+    defects.extend(debug_files::take_defects());
     Ok(Loaded {
         profile,
         symbols,

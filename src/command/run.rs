@@ -25,7 +25,8 @@ pub struct RunArgs {
     #[arg(long, conflicts_with = "preload")]
     no_preload: bool,
 
-    /// Load memprof's library into `cargo` too, and into all that it starts
+    /// Load memprof's library into a program that has the crate too, for what its C libraries
+    /// allocate, and into `cargo` and all that it starts
     #[arg(long)]
     preload: bool,
 

@@ -106,6 +106,7 @@ impl Feed {
             force: self.options.force,
             own: &self.options.own,
             progress: None,
+            fetch: None,
         };
         self.symbolizer.update(&profile, &options)?;
         let changing =

@@ -21,7 +21,7 @@ pub fn source_files(module: &Module) -> BTreeSet<String> {
     if !is_readable {
         return BTreeSet::new();
     }
-    let (files, _) = separate::find(&module.path);
+    let (files, _) = separate::find(&module.path, None);
     match bounds::excess(&files.main) {
         None => read(&files.main).unwrap_or_default(),
         Some(_) => BTreeSet::new(),

@@ -8,6 +8,7 @@
 //! /opt/app/app.debug
 //! /opt/app/.debug/app.debug
 //! /usr/lib/debug/opt/app/app.debug
+//! what `Fetch` brings, by build-id
 //! ```
 
 use std::fs::{self, File};
@@ -15,10 +16,11 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use flate2::Crc;
-use object::{Object, ReadCache};
+use object::{Object, ObjectSection, ReadCache};
 
 use super::module::{build_id, hex};
 use crate::defect::Defect;
+use crate::profile::Module;
 use crate::system;
 
 /// Where the debug files of the system are.
@@ -33,13 +35,40 @@ pub(super) struct DebugFiles {
     pub supplement: Option<PathBuf>,
 }
 
+/// Brings debug files that are nowhere on this machine.
+pub trait Fetch: Sync {
+    /// The debug file of the module at `path`, which has that build-id, if anybody has it.
+    fn debug_file(&self, build_id: &[u8], path: &Path) -> Option<PathBuf>;
+}
+
+/// How to come by a file of that build-id.
+type Fetched<'a> = Option<&'a dyn Fetch>;
+
 /// The files for the module at `path`, and what is wrong with them.
-pub(super) fn find(path: &Path) -> (DebugFiles, Option<Defect>) {
+pub(super) fn find(path: &Path, fetch: Fetched<'_>) -> (DebugFiles, Option<Defect>) {
     let (main, defect) = match Link::of(path) {
-        Some(link) => link.follow(path),
+        Some(link) => link.follow(path, fetch),
         None => (path.to_owned(), None),
     };
-    match supplement(&main) {
+    with_supplement(main, fetch, defect)
+}
+
+/// The files for a module whose own file is not there, or is of another build.
+pub(super) fn find_without(
+    module: &Module,
+    fetch: Fetched<'_>,
+) -> Option<(DebugFiles, Option<Defect>)> {
+    let is_file = module.path.is_absolute() && !module.build_id.is_empty();
+    let main = (fetch.filter(|_| is_file)?).debug_file(&module.build_id, &module.path)?;
+    Some(with_supplement(main, fetch, None))
+}
+
+fn with_supplement(
+    main: PathBuf,
+    fetch: Fetched<'_>,
+    defect: Option<Defect>,
+) -> (DebugFiles, Option<Defect>) {
+    match supplement(&main, fetch) {
         Ok(supplement) => (DebugFiles { main, supplement }, defect),
         Err(missing) => {
             let files = DebugFiles {
@@ -80,7 +109,7 @@ impl Link {
     }
 
     /// The first file that is of the same build; the module's own where there is none.
-    fn follow(&self, path: &Path) -> (PathBuf, Option<Defect>) {
+    fn follow(&self, path: &Path, fetch: Fetched<'_>) -> (PathBuf, Option<Defect>) {
         let mut foreign = None;
         for place in self
             .places(path)
@@ -91,6 +120,10 @@ impl Link {
                 return (place, None);
             }
             foreign.get_or_insert(place);
+        }
+        let fetch = fetch.filter(|_| !self.build_id.is_empty());
+        if let Some(place) = fetch.and_then(|fetch| fetch.debug_file(&self.build_id, path)) {
+            return (place, None);
         }
         let path = path.to_owned();
         let defect = match (foreign, &self.named) {
@@ -134,6 +167,31 @@ impl Link {
     }
 }
 
+/// Whether the file at `path` is a whole object file of that build-id; if not, why not.
+pub fn check_debug_file(path: &Path, id: &[u8]) -> Result<(), String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    let len = file.metadata().map_or(0, |metadata| metadata.len());
+    let cache = ReadCache::new(file);
+    let object = object::File::parse(&cache)
+        .map_err(|error| format!("it is no whole object file ({error})"))?;
+    let ends = object.sections().filter_map(|section| section.file_range());
+    if ends
+        .map(|(at, size)| at.saturating_add(size))
+        .any(|end| end > len)
+    {
+        return Err("it ends early".to_owned());
+    }
+    match object.build_id() {
+        Ok(Some(found)) if found == id => Ok(()),
+        Ok(Some(found)) => Err(format!(
+            "it is of another build (build-id {}, asked for {})",
+            hex(found),
+            hex(id)
+        )),
+        _ => Err("it says no build-id".to_owned()),
+    }
+}
+
 fn crc_of(path: &Path) -> Option<u32> {
     let mut file = BufReader::new(File::open(path).ok()?);
     let mut crc = Crc::new();
@@ -148,7 +206,7 @@ fn crc_of(path: &Path) -> Option<u32> {
 
 /// The file that `.gnu_debugaltlink` of the file at `path` names: `dwz -m` moved what several files
 /// share into it.
-fn supplement(path: &Path) -> Result<Option<PathBuf>, Defect> {
+fn supplement(path: &Path, fetch: Fetched<'_>) -> Result<Option<PathBuf>, Defect> {
     let named = || -> Option<(PathBuf, Vec<u8>)> {
         let file = File::open(path).ok()?;
         let cache = ReadCache::new(file);
@@ -159,7 +217,10 @@ fn supplement(path: &Path) -> Result<Option<PathBuf>, Defect> {
     let Some((place, id)) = named() else {
         return Ok(None);
     };
-    if build_id(&place).is_ok_and(|found| found == Some(id)) {
+    if build_id(&place).is_ok_and(|found| found.as_ref() == Some(&id)) {
+        return Ok(Some(place));
+    }
+    if let Some(place) = fetch.and_then(|fetch| fetch.debug_file(&id, &place)) {
         return Ok(Some(place));
     }
     Err(Defect::SharedDebugInfoMissing {

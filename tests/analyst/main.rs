@@ -22,6 +22,7 @@ mod synthetic;
 mod browser;
 mod contexts;
 mod debug_traps;
+mod debuginfod;
 mod diff;
 mod exports;
 mod golden;

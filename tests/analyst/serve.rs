@@ -226,7 +226,8 @@ fn a_profile_is_pushed_as_pyroscope_takes_it() {
     assert_eq!(total, totals()[1]);
 
     let error = |to: &str| text(&push(to).stderr);
-    assert!(error("https://example.org").contains("over plain HTTP only"));
+    // Spoken with TLS: nobody is there.
+    assert!(error("https://127.0.0.1:9").contains("is the store running"));
     assert!(error("example.org").contains("is no address"));
     assert!(error("http://127.0.0.1:9").contains("is the store running"));
 }

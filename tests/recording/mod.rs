@@ -52,6 +52,16 @@ impl Recording {
         self
     }
 
+    /// As [`Recording::with_arguments`], of a program that is no example.
+    pub fn of_program(program: PathBuf, options: &[&str], arguments: &[&str]) -> Recording {
+        Recording::prepare_program(program).run(options, arguments)
+    }
+
+    /// As [`Recording::prepare`], of a program that is no example.
+    pub fn prepare_program(program: PathBuf) -> Recording {
+        Recording::to_be(program)
+    }
+
     /// A place for a profile of the example, and nothing in it yet.
     pub fn prepare(name: &'static str) -> Recording {
         Recording::to_be(example(name))
@@ -69,7 +79,9 @@ impl Recording {
             .arg("run")
             .args(options)
             .arg("-o")
-            .arg(self.profile());
+            .arg(self.profile())
+            // Where the library to preload is put.
+            .env("XDG_CACHE_HOME", self.folder.path());
         command.arg("--").arg(&self.program);
         command
     }

@@ -24,6 +24,9 @@ pub const OTHER: &str = "(other)";
 pub const MAIN: &str = "malloc";
 /// The name of the heap of what the program maps itself.
 pub const MAPPED: &str = "mapped";
+/// The name of the heap of what C code asks of `malloc` in a program whose own allocator is
+/// another.
+pub const C_HEAP: &str = "C heap";
 /// Stands for all heaps where one can be chosen.
 pub const ALL: &str = "all";
 

@@ -97,6 +97,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod c_heap;
 pub mod contexts;
 pub mod control;
 pub mod env;

@@ -9,7 +9,7 @@ use libc::{EINVAL, ENOMEM};
 use profiler_alloc::ProfilerAlloc;
 
 use crate::below::{self, Function};
-use crate::{bootstrap, room};
+use crate::{bootstrap, c_heap, room};
 
 static HEAP: ProfilerAlloc<Plain> = ProfilerAlloc::new(Plain);
 
@@ -155,6 +155,7 @@ unsafe fn noted(block: *mut c_void, size: usize) -> *mut u8 {
     unsafe {
         if !block.is_null() {
             room::note(block.cast(), below::usable_size(block), size);
+            c_heap::allocated(block.cast(), size);
         }
     }
     block.cast()
@@ -217,7 +218,11 @@ pub unsafe extern "C" fn free(block: *mut c_void) {
         return;
     }
     // SAFETY: the program gives a block away that it has from here.
-    unsafe { HEAP.dealloc(block.cast(), layout_of(block)) }
+    unsafe {
+        let layout = layout_of(block);
+        c_heap::freeing(block.cast(), layout.size());
+        HEAP.dealloc(block.cast(), layout);
+    }
 }
 
 /// # Safety
@@ -237,7 +242,15 @@ pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void
             return ptr::null_mut();
         }
         match layout(size) {
-            Some(_) => HEAP.realloc(block.cast(), layout_of(block), size).cast(),
+            Some(_) => {
+                let layout = layout_of(block);
+                c_heap::freeing(block.cast(), layout.size());
+                let new = HEAP.realloc(block.cast(), layout, size);
+                if new.is_null() {
+                    c_heap::allocated(block.cast(), layout.size());
+                }
+                new.cast()
+            }
             None => no_memory(),
         }
     }

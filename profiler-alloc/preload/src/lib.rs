@@ -7,6 +7,8 @@
 //!                                              └─▶ below ──malloc(101)──▶ libc, jemalloc, …
 //!                                                  writes in the last byte how much room is left
 //! ```
+//! In a program that has the crate nothing is recorded here: `c_heap` tells the crate what C code
+//! does.
 //! What the program maps itself goes through `maps`, into a heap of its own.
 //! `memprof run` sets `LD_PRELOAD`; whoever links this into a program by other means gets a program
 //! that counts and records nothing.
@@ -15,6 +17,7 @@
 
 mod below;
 mod bootstrap;
+mod c_heap;
 mod family;
 mod maps;
 mod room;

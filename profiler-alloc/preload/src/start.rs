@@ -1,28 +1,51 @@
 //! Whether to record, decided before `main`, on the program's own stack.
 //!
 //! A program that has the crate records itself, with its attributes and contexts. A program that
-//! brings its own `malloc` never calls this one's. In both this library only hands through.
+//! brings its own `malloc` never calls this one's. In both this library only hands through, and
+//! tells the crate what C code does.
 
 use core::ffi::c_void;
+use core::mem::transmute;
 use core::slice;
+
+use crate::below;
 
 #[used]
 #[unsafe(link_section = ".init_array")]
 static START: extern "C" fn() = start;
 
 extern "C" fn start() {
-    let is_recorded = is_ours_called() && !has_crate();
-    crate::maps::are_told(is_recorded && crate::below::is_libcs());
+    let is_ours_called = is_ours_called();
+    let is_recorded = is_ours_called && !has_crate();
+    crate::maps::are_told(is_recorded && below::is_libcs());
     if is_recorded {
         profiler_alloc::preload::start();
+    } else if is_ours_called {
+        crate::c_heap::may_connect();
     }
 }
 
-/// True if the program's calls of `malloc` come here.
+/// True if the program's calls of `malloc` come here: one is made, and looked for.
+///
+/// Addresses do not tell. In a program that brings its own, this library's name `malloc` means that
+/// one too; in one that is linked to fixed addresses it means a stub of the program's, which jumps
+/// here (Debian's python3).
 fn is_ours_called() -> bool {
-    // SAFETY: the name ends with a zero.
-    let called = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"malloc".as_ptr()) };
-    called.addr() == (crate::family::malloc as *const c_void).addr()
+    let calls = || profiler_alloc::stats().allocations;
+    // SAFETY: the names end with a zero, and what is so called is of these types. The block is
+    // given back to whom it is from.
+    unsafe {
+        let malloc = libc::dlsym(libc::RTLD_DEFAULT, c"malloc".as_ptr());
+        let free = libc::dlsym(libc::RTLD_DEFAULT, c"free".as_ptr());
+        if malloc.is_null() || free.is_null() {
+            return false;
+        }
+        let before = calls();
+        let block = transmute::<*mut c_void, below::Malloc>(malloc)(1);
+        let is_ours_called = calls() != before;
+        transmute::<*mut c_void, below::Free>(free)(block);
+        is_ours_called
+    }
 }
 
 /// True if the crate left its note in the program.

@@ -8,7 +8,8 @@ use core::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use profiler_alloc_format::HeapCells;
 use profiler_alloc_format::heaps::{
-    ALL, KIND_MAPPED, KIND_NAMED, MAIN, MAPPED as MAPPED_NAME, MAX_HEAPS, MAX_NAME_LEN, OTHER,
+    ALL, C_HEAP as C_HEAP_NAME, KIND_MAPPED, KIND_NAMED, MAIN, MAPPED as MAPPED_NAME, MAX_HEAPS,
+    MAX_NAME_LEN, OTHER,
 };
 
 use crate::counters::slot::Operation;
@@ -21,8 +22,10 @@ pub type Id = u32;
 const OTHERS: Id = 1 + MAX_HEAPS as Id;
 /// The heap of what the program maps itself.
 pub const MAPPED: Id = OTHERS + 1;
+/// The heap of a program's C libraries.
+pub const C_HEAP: Id = MAPPED + 1;
 /// One more than the highest number.
-pub const IDS: usize = 1 + MAPPED as usize;
+pub const IDS: usize = 1 + C_HEAP as usize;
 
 /// Stands for a heap without a name.
 const UNNAMED: &str = "(unnamed)";
@@ -41,6 +44,7 @@ pub fn named(name: &str) -> Id {
         "" => UNNAMED,
         MAIN => "(malloc)",
         MAPPED_NAME => "(mapped)",
+        C_HEAP_NAME => "(C heap)",
         ALL => "(all)",
         name => name,
     };
@@ -52,6 +56,7 @@ pub fn named(name: &str) -> Id {
 pub fn with_name<R>(heap: Id, read: impl FnOnce(&[u8]) -> R) -> R {
     match heap {
         MAPPED => read(MAPPED_NAME.as_bytes()),
+        C_HEAP => read(C_HEAP_NAME.as_bytes()),
         OTHERS => read(OTHER.as_bytes()),
         named => read(NAMES.read(named as usize, &mut [0; MAX_NAME_LEN])),
     }

@@ -25,9 +25,15 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(cannot_run(&error)),
     };
     let mechanism = Mechanism::of(&program.path);
-    let is_preloaded = mechanism == Mechanism::Preload
-        && !args.no_preload
-        && (args.preload || program.path.file_name() != Some("cargo".as_ref()));
+    let is_preloaded = match mechanism {
+        // Its C libraries are recorded then.
+        Mechanism::Crate => args.preload,
+        Mechanism::Preload => {
+            let is_cargo = program.path.file_name() == Some("cargo".as_ref());
+            !args.no_preload && (args.preload || !is_cargo)
+        }
+        Mechanism::Neither(_) => false,
+    };
     let preload = match is_preloaded.then(preload::library).transpose() {
         Ok(library) => library.map(|library| {
             let before = std::env::var_os(PRELOAD);
