@@ -16,8 +16,8 @@ const LINES: usize = 3;
 pub struct LastWords;
 
 impl LastWords {
-    /// `app (process 42) was killed by …; 71 % of the heap at src/cache.rs:88 (app::insert)`. `None`
-    /// if the program was not killed, or nobody saw it.
+    /// `app (process 42) was killed by …; 71 % of the heap at src/cache.rs:88 (app::insert)`.
+    /// `None` if the program was not killed, or nobody saw it.
     pub fn of(self, summary: &Summary) -> Option<String> {
         let recording = &summary.recording;
         let killed = recording.killed.as_ref()?;

@@ -99,9 +99,9 @@ pub struct TimePoint {
 }
 
 impl TimePoint {
-    /// The resident set without what may be the recorder's, in bytes. What the recorder has taken is
-    /// not all touched: a table of 256 MiB that it has just opened takes none. So the heap is left
-    /// out, as far as it can be resident.
+    /// The resident set without what may be the recorder's, in bytes. What the recorder has taken
+    /// is not all touched: a table of 256 MiB that it has just opened takes none. So the heap is
+    /// left out, as far as it can be resident.
     pub fn rss_without_own(&self) -> Option<u64> {
         let (rss, own) = (self.rss?, self.own?);
         let heap = u64::try_from(self.heap).unwrap_or(0);

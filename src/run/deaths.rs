@@ -10,9 +10,9 @@ use super::oom::OomKills;
 use super::recorded::first_profile;
 use crate::profile::{Death, DeathBy, add_death};
 
-/// Says in the profiles of a run how their programs ended: the process `pid`, which the run started,
-/// with `status`, and others by the OOM killer. Gives a profile of each process that was killed. A
-/// profile that cannot be written to stays as it is.
+/// Says in the profiles of a run how their programs ended: the process `pid`, which the run
+/// started, with `status`, and others by the OOM killer. Gives a profile of each process that was
+/// killed. A profile that cannot be written to stays as it is.
 pub fn note_deaths(
     profiles: &[Recorded],
     (pid, status): (u32, ExitStatus),
