@@ -1,7 +1,6 @@
 //! However the program ends, its profile is readable and the totals are right to one operation per
 //! thread.
 
-use std::fs;
 use std::hint::black_box;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus};
