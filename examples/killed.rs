@@ -23,9 +23,9 @@ fn fill() -> Vec<Vec<u8>> {
 }
 
 fn take_all() {
-    let mut blocks = Vec::new();
+    let mut all = Vec::new();
     loop {
-        blocks.push(vec![1_u8; 256 * KIB]);
+        all.push(vec![1_u8; 256 * KIB]);
     }
 }
 

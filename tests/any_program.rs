@@ -329,6 +329,41 @@ fn a_shell_is_recorded_with_what_it_starts() {
 
 /// Another allocator that is preloaded serves the program, and is recorded.
 #[test]
+fn what_a_process_becomes_is_named_after_the_program() {
+    let place = Place::new();
+    let script = ["-c", "exec bash -c 'exec bash -c :'"].map(OsStr::new);
+    let bash = Path::new("bash");
+    let names = |options: &[&str]| -> Vec<String> {
+        let output = place.run_with(options, bash, &script, &[]);
+        only_ours(&output);
+        let names = place.profiles().into_iter().map(|path| {
+            fs::remove_file(&path).unwrap();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            // The number of the process.
+            let parts = name.split('.');
+            let parts = parts.map(|part| match part.len() > 1 && part.parse::<u32>().is_ok() {
+                true => "PID",
+                false => part,
+            });
+            parts.collect::<Vec<_>>().join(".")
+        });
+        names.collect()
+    };
+    let own = [
+        "bash.PID.2.memprof",
+        "bash.PID.3.memprof",
+        "bash.PID.memprof",
+    ];
+    assert_eq!(names(&[]), own);
+    let given = [
+        "x.memprof",
+        "x.memprof.bash.PID.2.memprof",
+        "x.memprof.bash.PID.memprof",
+    ];
+    assert_eq!(names(&["-o", "x.memprof"]), given);
+}
+
+#[test]
 fn what_was_preloaded_already_stays() {
     let place = Place::new();
     let program = place.build("cc", "sizes.c", "sizes", &[]);

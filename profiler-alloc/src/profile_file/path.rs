@@ -146,8 +146,12 @@ impl ProfilePath {
 }
 
 /// The name by which the loader knows the library that this crate is part of; `None` if that is the
-/// program.
+/// program. A preloaded recorder is the program's: where a shell becomes another shell, the second
+/// profile is `bash.42.2.memprof`.
 fn own_module(buffer: &mut [u8; 256]) -> Option<&[u8]> {
+    if cfg!(feature = "preload") {
+        return None;
+    }
     let here = own_module as *const () as usize;
     let mut len = 0;
     Loader::new().holding(here, |loaded| {
