@@ -34,21 +34,6 @@ enum SummaryFormat {
     Json,
 }
 
-/// The summary of one profile.
-pub fn of(file: PathBuf) -> anyhow::Result<Summary> {
-    let input = Input {
-        file: Some(file),
-        ..Input::default()
-    };
-    let mut loaded = input.load()?;
-    Ok(Summary::new(
-        &loaded.profile,
-        &loaded.symbols,
-        &mut loaded.sources,
-        loaded.defects,
-    ))
-}
-
 pub fn run(args: SummaryArgs) -> anyhow::Result<ExitCode> {
     let mut loaded = args.input.load()?;
     let mut summary = Summary::of_scope(

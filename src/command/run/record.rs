@@ -7,8 +7,10 @@ use std::process::{Command, ExitCode};
 use profiler_alloc_format::env::Forks;
 
 use super::RunArgs;
-use crate::command::{report, summary};
+use crate::command::load::Input;
+use crate::command::report;
 use crate::render::LastWords;
+use crate::report::Summary;
 use crate::run::{
     Mechanism, OomKiller, PRELOAD, ProfileOutput, Program, ProgramError, Recorded, Request, RunId,
     child, closing, main_profile, note_deaths, note_sources, preload,
@@ -96,8 +98,20 @@ fn cannot_run(error: &ProgramError) -> ExitCode {
 /// Says how the program of a profile was killed, and what held its memory. A profile that cannot be
 /// read is one that every other view says more of.
 fn say_last_words(profile: &Recorded) {
-    let summary = summary::of(profile.path.clone());
-    if let Some(words) = summary.ok().and_then(|summary| LastWords.of(&summary)) {
+    let input = Input {
+        file: Some(profile.path.clone()),
+        ..Input::default()
+    };
+    let Ok(mut loaded) = input.load() else {
+        return;
+    };
+    let summary = Summary::new(
+        &loaded.profile,
+        &loaded.symbols,
+        &mut loaded.sources,
+        loaded.defects,
+    );
+    if let Some(words) = LastWords.of(&summary) {
         say(&words);
     }
 }
