@@ -1,6 +1,7 @@
 //! `memprof attach` to programs in C, which have the library to preload and only count.
 
 mod built;
+mod place;
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -13,24 +14,10 @@ use std::time::{Duration, Instant};
 use built::text;
 use memprof::attach::{Asking, AttachError, Outcome, RunningProcess, Wish};
 use memprof::profile::{self, State};
+use place::Place;
 use profiler_alloc_format::env;
-use tempfile::TempDir;
-
-struct Place {
-    folder: TempDir,
-}
 
 impl Place {
-    fn new() -> Place {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("cache")).unwrap();
-        Place { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
     fn build(&self, source: &str) -> PathBuf {
         let from = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/any")
@@ -64,15 +51,6 @@ impl Place {
         fs::remove_file(self.path("true.memprof")).unwrap();
         let mut files = fs::read_dir(self.path("cache/memprof")).unwrap();
         files.next().unwrap().unwrap().path()
-    }
-
-    fn profiles(&self) -> Vec<PathBuf> {
-        let paths = fs::read_dir(&self.folder)
-            .unwrap()
-            .map(|entry| entry.unwrap().path());
-        paths
-            .filter(|path| path.extension().is_some_and(|end| end == "memprof"))
-            .collect()
     }
 }
 

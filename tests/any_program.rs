@@ -1,6 +1,7 @@
 //! Programs that know nothing of memprof, in C and C++, recorded by `memprof run`.
 
 mod built;
+mod place;
 mod skip;
 
 use std::ffi::OsStr;
@@ -10,24 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use memprof::profile::{self, Profile};
-use tempfile::TempDir;
-
-/// A folder with programs, and a cache for the library.
-struct Place {
-    folder: TempDir,
-}
+use place::Place;
 
 impl Place {
-    fn new() -> Place {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("cache")).unwrap();
-        Place { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
     /// Builds `source` of `tests/any` by `compiler`.
     fn build(&self, compiler: &str, source: &str, to: &str, flags: &[&str]) -> PathBuf {
         let from = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -68,16 +54,6 @@ impl Place {
             .envs(variables.iter().copied())
             .output()
             .unwrap()
-    }
-
-    fn profiles(&self) -> Vec<PathBuf> {
-        let files = fs::read_dir(self.folder.path()).unwrap();
-        let paths = files.map(|file| file.unwrap().path());
-        let mut paths: Vec<_> = paths
-            .filter(|path| path.extension() == Some("memprof".as_ref()))
-            .collect();
-        paths.sort();
-        paths
     }
 
     /// The only profile of the folder.

@@ -70,7 +70,8 @@ impl OomKiller {
     }
 }
 
-/// The folders of the memory group and of those around it, innermost first.
+/// The folders of the memory group and of those around it, innermost first; where both versions are
+/// mounted, of both, of which one counts memory.
 fn folders(groups: &str, root: &Path) -> Vec<PathBuf> {
     let of_line = |line: &str| {
         let (_, rest) = line.split_once(':')?;
@@ -80,7 +81,6 @@ fn folders(groups: &str, root: &Path) -> Vec<PathBuf> {
             _ if controllers.split(',').any(|one| one == "memory") => root.join("memory"),
             _ => return None,
         };
-        // Where both versions are mounted, memory is counted by one of them.
         Some((mount, path.trim_start_matches('/').to_owned()))
     };
     let groups = groups.lines().filter_map(of_line);
@@ -88,8 +88,8 @@ fn folders(groups: &str, root: &Path) -> Vec<PathBuf> {
         .flat_map(|(mount, path)| {
             let innermost = mount.join(path);
             let folders = innermost.ancestors().map(Path::to_owned);
-            let folders: Vec<PathBuf> = folders.take_while(|at| at.starts_with(&mount)).collect();
-            folders
+            let within = folders.take_while(|at| at.starts_with(&mount));
+            within.collect::<Vec<_>>()
         })
         .filter(|folder| folder.is_dir())
         .collect()

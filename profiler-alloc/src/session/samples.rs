@@ -164,6 +164,8 @@ impl Recorder {
         let weight = weights::weight(size, interval);
         let sequence = cells.sequence.load(Ordering::Relaxed).wrapping_add(1);
         cells.sequence.store(sequence, Ordering::Relaxed);
+        // While everything is sampled the next block is due anyway; when the interval changes,
+        // `follow_interval` draws.
         if interval != 0 {
             self.draw(cells);
         }
