@@ -70,7 +70,7 @@ pub use profiler_alloc_macros::{
 };
 #[allow(deprecated, reason = "for programs that say `Builder`")]
 pub use recording::Builder;
-pub use recording::{Recording, RecordingBuilder, StartError};
+pub use recording::{Recording, RecordingBuilder, StartError, mark};
 #[allow(deprecated, reason = "for programs that say `peak`")]
 pub use stats::peak;
 pub use stats::{Region, heap_in_use, peak_heap, stats};

@@ -5,5 +5,6 @@
 mod growth;
 pub mod path;
 mod record_numbers;
+pub mod snapshots;
 pub mod store;
 pub mod timeline;

@@ -11,6 +11,7 @@
 pub mod attach;
 mod capture;
 mod clock;
+mod cohorts;
 pub mod context_counts;
 pub mod context_watch;
 pub mod control_page;
@@ -25,6 +26,7 @@ mod housekeeping;
 pub mod line_tables;
 #[cfg(feature = "preload")]
 pub mod mapped;
+pub mod moments;
 mod ownership;
 mod remembered;
 mod samples;
@@ -43,6 +45,7 @@ use profiler_alloc_format::ThreadCells;
 
 use self::capture::Capture;
 use self::clock::Clock;
+use self::cohorts::Cohorts;
 use self::file_contexts::FileContexts;
 use self::file_heaps::FileHeaps;
 use self::for_children::ForChildren;
@@ -52,6 +55,7 @@ use crate::ffi::memory;
 use crate::ffi::os::Statm;
 use crate::lockfree::active::Active;
 use crate::lockfree::slot_pool::{self, SlotPool};
+use crate::profile_file::snapshots::Snapshots;
 use crate::profile_file::store::Store;
 use crate::profile_file::timeline::Timeline;
 use crate::sampling::filter::Filter;
@@ -86,6 +90,8 @@ pub struct Recorder {
     /// Every block is sampled, from the beginning to the end.
     takes_all: bool,
     timeline: Timeline,
+    snapshots: Snapshots,
+    cohorts: Cohorts,
     statm: Statm,
     output: &'static CStr,
     /// What forked children begin their own recordings with.
@@ -165,6 +171,10 @@ impl Recorder {
                 (filter, overhead.asking(filter))
             }
         };
+        let cohorts = Cohorts::new(match overhead.is_flexible() {
+            true => cohorts::MOST_BUDGETED,
+            false => cohorts::MOST,
+        });
         memory::leak(Recorder {
             generation: previous.map_or(1, |recorder| recorder.generation + 1),
             previous,
@@ -180,6 +190,8 @@ impl Recorder {
             heaps: FileHeaps::new(),
             takes_all,
             timeline: Timeline::new(),
+            snapshots: Snapshots::new(),
+            cohorts,
             statm: Statm::open(),
             output,
             for_children,

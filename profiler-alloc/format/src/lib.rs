@@ -83,7 +83,7 @@
 //! and says that there are chunks it does not know. Nor do times that came later still
 //! (`Stack::first_ms`, `Stack::last_ns`, `Function::first_ns`, `Share::last_ns`): 0 means that they
 //! are not known. [`Further`] and [`StackSpan`] hold in tables of their own what [`Stack`], whose
-//! length is fixed, has no room for. Nor do [contexts] and [heaps]: an older reader shows their
+//! length is fixed, has no room for. Nor do the tables of [moments]. Nor do [contexts] and [heaps]: an older reader shows their
 //! node as the outermost frame, of an unknown module.
 //!
 //! ```
@@ -104,6 +104,7 @@ pub mod env;
 mod exact;
 mod frame;
 pub mod heaps;
+pub mod moments;
 mod records;
 mod size;
 mod table;
@@ -113,6 +114,7 @@ pub use contexts::{Context, ContextCells, ContextSet, ContextSetCells};
 pub use exact::{Function, FunctionCells, Line, LineCells, NEVER, Share, ShareCells, source_hash};
 pub use frame::{CONTEXTS_MODULE, Frame, HEAPS_MODULE, UNKNOWN_MODULE};
 pub use heaps::{Heap, HeapCells};
+pub use moments::{Age, AgeCells, Cohort, CohortCells, Snapshot, SnapshotCells};
 pub use records::{
     Further, FurtherCells, Header, HeaderCells, Module, ModuleCells, Node, NodeCells, Point,
     PointCells, SizeClass, SizeClassCells, Stack, StackCells, StackSpan, StackSpanCells, Thread,

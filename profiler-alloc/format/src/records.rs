@@ -131,7 +131,7 @@ pub(crate) use record;
 
 record! {
     /// What is known of the whole recording.
-    Header, HeaderCells, 552 {
+    Header, HeaderCells, 592 {
         /// [`MAGIC`](crate::MAGIC).
         magic: u64,
         /// [`VERSION`](crate::VERSION).
@@ -296,6 +296,16 @@ record! {
         /// Bytes of memory that it and others of its control group might have in all; 0 if unknown
         /// or unlimited.
         memory_limit: u64,
+        /// Serial number of the latest [`Snapshot`](crate::Snapshot); 0 before the first.
+        generation: u64,
+        /// Records in [`Table::Snapshots`](crate::Table::Snapshots).
+        snapshot_count: u64,
+        /// Records in [`Table::Ages`](crate::Table::Ages).
+        age_count: u64,
+        /// Records in [`Table::Cohorts`](crate::Table::Cohorts).
+        cohort_count: u64,
+        /// Loss: marks and changes of cohorts that there was no room for.
+        lost_moments: u64,
     }
 }
 

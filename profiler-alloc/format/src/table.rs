@@ -43,11 +43,19 @@ pub enum Table {
     /// [`StackSpan`](crate::StackSpan) records: in which spans of traces stacks took blocks, by the
     /// numbers of these.
     Spans = 15,
+    /// [`Snapshot`](crate::Snapshot) records: the moments of which it is known what each stack had
+    /// live. One chunk.
+    Snapshots = 16,
+    /// [`Age`](crate::Age) records: what stacks have live of older generations, by the numbers of
+    /// these.
+    Ages = 17,
+    /// [`Cohort`](crate::Cohort) records: at which snapshots blocks were live.
+    Cohorts = 18,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 15] = [
+    pub const ALL: [Table; 18] = [
         Table::Threads,
         Table::Nodes,
         Table::Stacks,
@@ -63,6 +71,9 @@ impl Table {
         Table::ContextSets,
         Table::Heaps,
         Table::Spans,
+        Table::Snapshots,
+        Table::Ages,
+        Table::Cohorts,
     ];
 
     /// The table that a directory byte names.
@@ -81,6 +92,6 @@ mod tests {
             assert_eq!(Table::from_byte(table as u8), Some(table));
         }
         assert_eq!(Table::from_byte(0), None);
-        assert_eq!(Table::from_byte(16), None);
+        assert_eq!(Table::from_byte(19), None);
     }
 }

@@ -12,9 +12,9 @@ use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 use super::pages;
 
 use profiler_alloc_format::{
-    ContextCells, ContextSetCells, FunctionCells, FurtherCells, HeaderCells, HeapCells, LineCells,
-    ModuleCells, NodeCells, PointCells, ShareCells, SizeClassCells, StackCells, StackSpanCells,
-    ThreadCells,
+    AgeCells, CohortCells, ContextCells, ContextSetCells, FunctionCells, FurtherCells, HeaderCells,
+    HeapCells, LineCells, ModuleCells, NodeCells, PointCells, ShareCells, SizeClassCells,
+    SnapshotCells, StackCells, StackSpanCells, ThreadCells,
 };
 
 /// Types for which all-zero bytes are a valid value that may be shared between threads.
@@ -50,7 +50,10 @@ zeroed!(
     ContextCells,
     ContextSetCells,
     HeapCells,
-    StackSpanCells
+    StackSpanCells,
+    SnapshotCells,
+    AgeCells,
+    CohortCells
 );
 
 /// `count` zeros, whose pages take memory only once they are touched. `None` if the system refuses.

@@ -17,10 +17,10 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use profiler_alloc_format::{
-    CHUNK_LEN, ContextCells, ContextSetCells, DIRECTORY_AT, FunctionCells, FurtherCells,
-    HEADER_LEN, HeaderCells, HeapCells, LineCells, MAX_CHUNKS, ModuleCells, NodeCells, PointCells,
-    SIZE_CLASSES, SIZES_AT, ShareCells, SizeClassCells, StackCells, StackSpanCells, Table,
-    ThreadCells,
+    AgeCells, CHUNK_LEN, CohortCells, ContextCells, ContextSetCells, DIRECTORY_AT, FunctionCells,
+    FurtherCells, HEADER_LEN, HeaderCells, HeapCells, LineCells, MAX_CHUNKS, ModuleCells,
+    NodeCells, PointCells, SIZE_CLASSES, SIZES_AT, ShareCells, SizeClassCells, SnapshotCells,
+    StackCells, StackSpanCells, Table, ThreadCells,
 };
 
 use profiler_alloc_format::{contexts, heaps};
@@ -32,7 +32,7 @@ use crate::ffi::mapping::{self, map_file, privatize, reserve};
 use crate::ffi::memory::{self, Zeroed};
 use crate::ffi::os;
 
-/// Most records of each table, which bounds the file at about 120 MiB.
+/// Most records of each table, which bounds the file at about 145 MiB.
 const MAX_THREADS: usize = 16 << 10;
 const MAX_NODES: usize = 1 << 20;
 const MAX_STACKS: usize = 1 << 17;
@@ -46,6 +46,7 @@ const MAX_CONTEXTS: usize = contexts::MAX_CONTEXTS + 4 * contexts::MAX_KEYS;
 const MAX_CONTEXT_SETS: usize = contexts::MAX_CONTEXT_SETS + (4 << 10);
 /// Those of the process, and those that threads make at once.
 const MAX_HEAPS: usize = 8 * heaps::MAX_HEAPS;
+const MAX_COHORTS: usize = 1 << 19;
 
 /// The tables that have a chunk from the start: all but the exact ones, which few programs need.
 const FIRST_TABLES: [Table; 6] = [
@@ -172,6 +173,9 @@ pub struct Store {
     pub context_sets: Records<ContextSetCells>,
     pub heaps: Records<HeapCells>,
     pub spans: Records<StackSpanCells>,
+    pub snapshots: Records<SnapshotCells>,
+    pub ages: Records<AgeCells>,
+    pub cohorts: Records<CohortCells>,
 }
 
 // SAFETY: `base` is only read, and leads to atomics.
@@ -227,6 +231,9 @@ impl Store {
             context_sets: Records::reserve(Table::ContextSets, MAX_CONTEXT_SETS)?,
             heaps: Records::reserve(Table::Heaps, MAX_HEAPS)?,
             spans: Records::reserve(Table::Spans, MAX_STACKS)?,
+            snapshots: Records::reserve(Table::Snapshots, CHUNK_LEN / size_of::<SnapshotCells>())?,
+            ages: Records::reserve(Table::Ages, MAX_STACKS)?,
+            cohorts: Records::reserve(Table::Cohorts, MAX_COHORTS)?,
         })
     }
 
@@ -275,6 +282,13 @@ impl Store {
     #[cold]
     pub fn make_span(&self, stack: usize) -> Option<&'static StackSpanCells> {
         self.make_beside(&self.spans, &self.header().span_count, stack)
+    }
+
+    /// What the stack with this number has of older generations; its record is made if it is not
+    /// there and the file can grow.
+    #[cold]
+    pub fn make_age(&self, stack: usize) -> Option<&'static AgeCells> {
+        self.make_beside(&self.ages, &self.header().age_count, stack)
     }
 
     /// The record with the number of a stack, in a table that goes along with that of the stacks.
@@ -348,6 +362,9 @@ impl Store {
             Some(Table::ContextSets) => self.extend(&self.context_sets, growth),
             Some(Table::Heaps) => self.extend(&self.heaps, growth),
             Some(Table::Spans) => self.extend(&self.spans, growth),
+            Some(Table::Snapshots) => self.extend(&self.snapshots, growth),
+            Some(Table::Ages) => self.extend(&self.ages, growth),
+            Some(Table::Cohorts) => self.extend(&self.cohorts, growth),
             // Written by `memprof run`, once nothing is recorded any more.
             Some(Table::Sources) | None => Ok(()),
         }
@@ -432,6 +449,10 @@ impl Store {
             self.contexts.shrink();
             self.context_sets.shrink();
             self.heaps.shrink();
+            self.spans.shrink();
+            self.snapshots.shrink();
+            self.ages.shrink();
+            self.cohorts.shrink();
         }
     }
 
@@ -455,7 +476,7 @@ impl Store {
         self.file.close();
     }
 
-    fn ranges(&self) -> [(*mut u8, usize); 14] {
+    fn ranges(&self) -> [(*mut u8, usize); 18] {
         [
             (self.base, HEADER_LEN),
             self.threads.range(),
@@ -471,6 +492,10 @@ impl Store {
             self.contexts.range(),
             self.context_sets.range(),
             self.heaps.range(),
+            self.spans.range(),
+            self.snapshots.range(),
+            self.ages.range(),
+            self.cohorts.range(),
         ]
     }
 }
