@@ -12,6 +12,7 @@ mod history;
 mod leaks;
 mod live;
 mod load;
+mod moment;
 mod output;
 mod ps;
 mod push;

@@ -13,6 +13,7 @@ mod exact;
 mod heap_choice;
 mod heaps;
 mod loss;
+mod moments;
 mod process;
 mod reader;
 mod selection;
@@ -22,6 +23,7 @@ mod tests;
 mod timeline;
 mod totals;
 mod trie;
+mod view;
 mod without_contexts;
 
 use std::collections::HashMap;
@@ -36,6 +38,7 @@ pub use exact::{ProfiledFunction, ProfiledLine};
 pub use heap_choice::{HeapChoice, UnknownHeap};
 pub use heaps::{Heap, HeapKind};
 pub use loss::Loss;
+pub use moments::{Moment, Moments};
 pub use process::{Candidate, first_of_process, own_peak};
 pub use profiler_alloc_format::{Frame, Header, Point, SizeClass, UNKNOWN_MODULE};
 use profiler_alloc_format::{STATE_EXITED, STATE_FINISHED, STATE_PAUSED};
@@ -46,6 +49,7 @@ pub use selection::{ContextError, ContextPattern};
 pub use sources::{SourceState, add_sources};
 pub use totals::{BlockCount, Totals};
 pub use trie::{Node, NodeId, Stack, StackSpan};
+pub use view::{MomentError, Shown, ShownMoment, View, When};
 
 /// Everything that a profile's file says, checked: every number that points into a table points to
 /// a record of it.
@@ -65,6 +69,10 @@ pub struct Profile {
     pub heaps: Vec<Heap>,
     /// The name and the exact counts of the heap whose figures these have become.
     pub of_heap: Option<(String, Counters)>,
+    /// The moments of which it is known what each stack had live.
+    pub moments: Moments,
+    /// The moment whose figures these have become.
+    pub shown: Option<Shown>,
     /// For whom the program worked, as it said; which of them were in force together.
     pub contexts: Contexts,
     /// Totals that belong to no stack: what no longer fitted, and what is damaged.
@@ -163,6 +171,9 @@ impl Profile {
     /// Exact totals of the process, or of the heap that was chosen: those of the end if the
     /// recording ended in order, else the sum over its threads.
     pub fn counters(&self) -> Counters {
+        if let Some(shown) = &self.shown {
+            return shown.counters;
+        }
         if let Some((_, counters)) = &self.of_heap {
             return *counters;
         }
@@ -183,9 +194,12 @@ impl Profile {
         sum
     }
 
-    /// Heap in use at the end or now, in bytes: what was there at the start, and what was allocated
-    /// and not freed since.
+    /// Heap in use at the end or now, or at the moment that is shown, in bytes: what was there at
+    /// the start, and what was allocated and not freed since.
     pub fn heap(&self) -> i64 {
+        if let Some(shown) = &self.shown {
+            return shown.at.heap;
+        }
         let counters = self.counters();
         let change = counters.alloc_bytes.wrapping_sub(counters.freed_bytes) as i64;
         (self.header.heap_base as i64).wrapping_add(change)

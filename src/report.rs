@@ -70,6 +70,8 @@ pub use summary::{HeapRow, OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 pub use timeline::{CallSpan, OwnMemory, TimePoint, Timeline};
 pub use types::{Kind, Steps, TypeHolder, TypeLine, TypeRow, Types};
 
-pub use crate::profile::{Counters, Course, Death, DeathBy, StackSpan, State, Taken};
+pub use crate::profile::{
+    Counters, Course, Death, DeathBy, Shown, ShownMoment, StackSpan, State, Taken,
+};
 pub use crate::symbolize::Origin;
 pub use crate::types::TypeName;

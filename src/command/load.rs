@@ -16,10 +16,11 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use profiler_alloc_format::{EXTENSION, Header, MAGIC};
 
+use super::moment::{self, MomentArgs};
 pub use super::output::Output;
 use crate::defect::Defect;
 use crate::profile::{
-    self, Candidate, ContextPattern, HeapChoice, Profile, first_of_process, own_peak,
+    self, Candidate, ContextPattern, HeapChoice, Profile, View, first_of_process, own_peak,
 };
 use crate::report::{
     CallTree, Calls, Filter, Granularity, Limits, Metric, Scope, Split, Stacks, StacksBy,
@@ -65,6 +66,9 @@ pub struct Lookup {
     /// [default: malloc]
     #[arg(long, value_name = "HEAP")]
     pub heap: Option<HeapChoice>,
+    /// The moment that is looked at, in views that have one.
+    #[arg(skip)]
+    pub view: View,
 }
 
 /// Option that says what is the user's own.
@@ -284,7 +288,9 @@ impl StackArgs {
             }),
             false => loaded.stacks(scope, granularity),
         };
-        let tree = CallTree::new(&stacks, self.of, self.inverted, limits);
+        let (_, view) = moment::split(path, &lookup.view)?;
+        let metric = moment::metric_of(&view, self.of)?;
+        let tree = CallTree::new(&stacks, metric, self.inverted, limits);
         Ok((stacks, tree))
     }
 }
@@ -295,6 +301,18 @@ pub fn terminal_width() -> Option<usize> {
 }
 
 impl Input {
+    /// The same, of a moment.
+    pub fn at(mut self, moment: &MomentArgs) -> Input {
+        self.lookup.view = moment.view();
+        self
+    }
+
+    /// The figure that a view of it shows if `asked` is asked for, or is its default.
+    pub fn metric(&self, asked: Metric) -> anyhow::Result<Metric> {
+        let (_, view) = moment::split(&self.path()?, &self.lookup.view)?;
+        moment::metric_of(&view, asked)
+    }
+
     /// The profile's path.
     pub fn path(&self) -> anyhow::Result<PathBuf> {
         match &self.file {
@@ -343,12 +361,13 @@ pub fn load_with(path: &Path, lookup: &Lookup) -> anyhow::Result<Loaded> {
 
 /// The same for a view that tells heaps apart, split up by `key`.
 fn load_apart(path: &Path, lookup: &Lookup, key: Option<&str>) -> anyhow::Result<Loaded> {
-    let (profile, defects) = profile::read(path)?;
+    let (path, view) = moment::split(path, &lookup.view)?;
+    let (profile, defects) = profile::read(&path)?;
     let heap = match (key, &lookup.heap) {
         (Some(HEAPS), None) if profile.check_key(HEAPS).is_err() => HeapChoice::All,
         (_, choice) => choice.clone().unwrap_or_default(),
     };
-    load_read((profile, defects), lookup.places()?, lookup, &heap)
+    load_read((profile, defects), lookup.places()?, lookup, (&heap, &view))
 }
 
 /// Reads and symbolizes a profile whose source is in `places`, for a view that shows one heap. Long
@@ -360,17 +379,19 @@ pub fn load_from(path: &Path, places: Places, lookup: &Lookup) -> anyhow::Result
             "this view shows one heap: name it; tree, flamegraph, export, and report as text, json or csv tell all apart"
         );
     }
-    load_read(profile::read(path)?, places, lookup, &heap)
+    let (path, view) = moment::split(path, &lookup.view)?;
+    load_read(profile::read(&path)?, places, lookup, (&heap, &view))
 }
 
 fn load_read(
     (mut profile, mut defects): (Profile, Vec<Defect>),
     places: Places,
     lookup: &Lookup,
-    heap: &HeapChoice,
+    (heap, view): (&HeapChoice, &View),
 ) -> anyhow::Result<Loaded> {
     let heaps = profile.select_heap(heap)?;
     defects.extend(profile.defects_of_heaps(heap));
+    profile.look_at(view)?;
     profile.select_contexts(&lookup.contexts)?;
     let shown = lookup.contexts.iter().map(|context| Defect::OnlyContext {
         context: context.to_string(),

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 
 use super::load::{Input, Output, terminal_width};
+use super::moment::MomentArgs;
 use crate::render::{Column, Csv, Html, Json, Renderer, Text};
 use crate::report::{
     ContextTables, ContextViews, Extent, Granularity, Lines, Metric, Report, Scope, Selection,
@@ -22,6 +23,8 @@ const CONTEXTS_OF_PAGE: usize = 60;
 pub struct ReportArgs {
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    moment: MomentArgs,
     /// Show only functions whose name contains NAME
     #[arg(long, value_name = "NAME")]
     function: Option<String>,
@@ -35,7 +38,7 @@ pub struct ReportArgs {
     #[arg(long)]
     all: bool,
     /// Show the tables of functions with #[profile], which are exact and need no debug info
-    #[arg(long, conflicts_with_all = ["all", "heap"])]
+    #[arg(long, conflicts_with_all = ["all", "heap", "at", "since"])]
     exact: bool,
     /// Show a group of tables for each context of this key, such as route, most memory first
     #[arg(long, value_name = "KEY", conflicts_with = "exact")]
@@ -72,6 +75,7 @@ impl From<PathBuf> for ReportArgs {
                 file: Some(file),
                 ..Input::default()
             },
+            moment: MomentArgs::default(),
             function: None,
             source_file: None,
             top: None,
@@ -102,7 +106,8 @@ enum ReportFormat {
     Html,
 }
 
-pub fn run(args: ReportArgs) -> anyhow::Result<ExitCode> {
+pub fn run(mut args: ReportArgs) -> anyhow::Result<ExitCode> {
+    args.input = args.input.at(&args.moment);
     let output = Output::to(args.output.as_deref());
     // Exact tables need no debug info, so none is looked up for them.
     let mut loaded = match args.exact {

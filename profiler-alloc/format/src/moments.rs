@@ -103,7 +103,7 @@ pub const fn split(word: u64) -> (u32, i64) {
 record! {
     /// A moment of which it is known what each stack had live. A record whose `serial` is 0 is
     /// being made, or was dropped.
-    Snapshot, SnapshotCells, 64 {
+    Snapshot, SnapshotCells, 72 {
         /// Its number.
         serial: u32,
         /// [`MARK`], or 0.
@@ -116,6 +116,8 @@ record! {
         allocs: u64,
         /// Calls of `dealloc`.
         frees: u64,
+        /// Calls of `realloc`.
+        reallocs: u64,
         /// Bytes allocated since the start.
         alloc_bytes: u64,
         /// Bytes freed.

@@ -176,6 +176,7 @@ fn write(cells: &SnapshotCells, snapshot: Snapshot) {
         (&cells.heap, snapshot.heap),
         (&cells.allocs, snapshot.allocs),
         (&cells.frees, snapshot.frees),
+        (&cells.reallocs, snapshot.reallocs),
         (&cells.alloc_bytes, snapshot.alloc_bytes),
         (&cells.freed_bytes, snapshot.freed_bytes),
     ] {

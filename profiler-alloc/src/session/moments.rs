@@ -62,6 +62,7 @@ impl Recorder {
             heap: threads::process_totals().heap() as u64,
             allocs: totals.allocs,
             frees: totals.frees,
+            reallocs: totals.reallocs,
             alloc_bytes: totals.alloc_bytes,
             freed_bytes: totals.freed_bytes,
             ..Snapshot::empty()

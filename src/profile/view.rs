@@ -1,0 +1,357 @@
+//! Which moment of a profile is looked at, and which blocks: those of the end, of the peak, of a
+//! mark or of a time; all of them, or those that were allocated since.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::counters::Counters;
+use super::moments::Moment;
+use super::{Profile, Totals};
+use crate::units::{Seconds, parse_duration};
+
+/// Marks that a message lists.
+const LISTED: usize = 12;
+
+/// What is meant by the text that names a moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum When {
+    /// When the heap was highest.
+    Peak,
+    /// The end of the recording, or now.
+    End,
+    /// The mark of that name, or else that time, as a user writes it.
+    Named(String),
+}
+
+impl FromStr for When {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<When, Self::Err> {
+        Ok(match text {
+            "peak" => When::Peak,
+            "end" => When::End,
+            name => When::Named(name.to_owned()),
+        })
+    }
+}
+
+/// What is looked at: without either, all of the profile.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct View {
+    /// What was live then.
+    pub at: Option<When>,
+    /// Only what was allocated after it.
+    pub since: Option<When>,
+}
+
+/// A moment that is looked at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ShownMoment {
+    /// Its name: `peak`, `end`, or that of a mark. `None` of one that the clock made.
+    pub name: Option<String>,
+    /// Nanoseconds since the start.
+    pub time_ns: u64,
+    /// Heap in use then, in bytes.
+    pub heap: i64,
+}
+
+impl fmt::Display for ShownMoment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = Seconds(self.time_ns);
+        match self.name.as_deref() {
+            Some(name @ ("peak" | "end")) => write!(f, "the {name} ({time})"),
+            Some(mark) => write!(f, "the mark {mark} ({time})"),
+            None => write!(f, "{time}"),
+        }
+    }
+}
+
+/// What the figures of a profile have become: those of a moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shown {
+    /// They are what was live then.
+    pub at: ShownMoment,
+    /// Of what was allocated after it.
+    pub since: Option<ShownMoment>,
+    /// What the process, or the heap that was chosen, had done by then, or between the two.
+    pub counters: Counters,
+}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.since {
+            None => write!(f, "what was live at {}", self.at),
+            Some(since) => write!(
+                f,
+                "what was allocated after {since} and live at {}",
+                self.at
+            ),
+        }
+    }
+}
+
+/// Why a profile cannot be looked at so.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum MomentError {
+    /// The recording was too short for a snapshot, and has no marks; or the recorder kept none.
+    #[error("the profile keeps no moments but peak and end{}", hint(*.is_old))]
+    NoMoments {
+        /// Whether another recorder might have.
+        is_old: bool,
+    },
+    /// No mark of that name, and no time.
+    #[error("{name} is neither a mark of the profile nor a time such as 1.5s; it has {}", listed(.marks, *.times))]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The marks that there are.
+        marks: Vec<String>,
+        /// From the first moment that the clock made to the last.
+        times: Option<(u64, u64)>,
+    },
+    /// Nothing is known of a time so early.
+    #[error("nothing is known of {time}: the first moment that is kept is at {first}")]
+    TooEarly {
+        /// What was asked for.
+        time: String,
+        /// The first that there is.
+        first: String,
+    },
+    /// What was allocated before the peak, and what after.
+    #[error(
+        "which blocks were allocated after or before the peak is not kept: choose a mark or a time"
+    )]
+    SincePeak,
+    /// The blocks would have been freed before they were allocated.
+    #[error("{since} is not before {at}")]
+    NotBefore {
+        /// The later one.
+        since: String,
+        /// The earlier one.
+        at: String,
+    },
+}
+
+fn hint(is_old: bool) -> &'static str {
+    match is_old {
+        true => {
+            ": it was too short, or recorded by an older profiler-alloc; profiler_alloc::mark(NAME) keeps one"
+        }
+        false => "",
+    }
+}
+
+fn listed(marks: &[String], times: Option<(u64, u64)>) -> String {
+    let mut said: Vec<String> = marks.iter().take(LISTED).cloned().collect();
+    if let Some(more) = marks.len().checked_sub(LISTED).filter(|&more| more > 0) {
+        said.push(format!("{more} more marks"));
+    }
+    said.extend(["peak".to_owned(), "end".to_owned()]);
+    if let Some((first, last)) = times {
+        said.push(format!(
+            "times from {} to {}",
+            Seconds(first),
+            Seconds(last)
+        ));
+    }
+    said.join(", ")
+}
+
+/// A moment that was found.
+enum Found<'a> {
+    Peak,
+    End,
+    Kept(&'a Moment),
+}
+
+impl Found<'_> {
+    fn serial(&self) -> Option<u32> {
+        match self {
+            Found::Kept(moment) => Some(moment.serial),
+            Found::Peak | Found::End => None,
+        }
+    }
+}
+
+impl Profile {
+    /// Makes every stack's figures what it had live at a moment, of what was allocated after
+    /// another; its allocated and peak figures are the same then, and nothing was freed. What is
+    /// only known of the whole run, such as sizes, is left out. To be called once a heap is chosen.
+    ///
+    /// # Errors
+    /// If the profile has no such moment.
+    pub fn look_at(&mut self, view: &View) -> Result<(), MomentError> {
+        if *view == View::default() {
+            return Ok(());
+        }
+        let at = self.find_moment(view.at.as_ref().unwrap_or(&When::End))?;
+        let since = view.since.as_ref();
+        let since = since.map(|when| self.find_moment(when)).transpose()?;
+        let is_peak = matches!(at, Found::Peak);
+        let since_serial = match &since {
+            None => None,
+            Some(_) if is_peak => return Err(MomentError::SincePeak),
+            Some(Found::Peak) => return Err(MomentError::SincePeak),
+            Some(since) => Some(since.serial().unwrap_or(u32::MAX)),
+        };
+        let at_serial = at.serial();
+        let mut shown = Shown {
+            at: self.shown(&at),
+            since: since.as_ref().map(|since| self.shown(since)),
+            counters: self.counters_at(&at),
+        };
+        if let Some(since) = &since {
+            if since_serial >= at_serial.or(Some(u32::MAX)) {
+                let [since, at] = [shown.since.unwrap_or(shown.at.clone()), shown.at]
+                    .map(|moment| moment.to_string());
+                return Err(MomentError::NotBefore { since, at });
+            }
+            let before = self.counters_at(since);
+            shown.counters = difference(&shown.counters, &before);
+        }
+        let live = |number: u32, totals: &Totals| match (is_peak, since_serial, at_serial) {
+            (true, ..) => totals.at_peak(),
+            (false, None, None) => *totals,
+            (false, since, at) => self.moments.live(number, since, at),
+        };
+        let mut stacks = Vec::with_capacity(self.stacks.len());
+        for stack in &self.stacks {
+            let totals = live(stack.number, &stack.totals);
+            if totals.has_live() {
+                stacks.push(super::Stack {
+                    totals: totals.only_live(),
+                    span: None,
+                    course: super::Course::default(),
+                    ..*stack
+                });
+            }
+        }
+        let unattributed = match self.of_heap {
+            Some(_) => Totals::default(),
+            None => live(0, &self.unattributed).only_live(),
+        };
+        if self.of_heap.is_some() {
+            let sum = |sum: i64, stack: &super::Stack| sum.saturating_add(stack.totals.live_bytes);
+            if at_serial.is_some() || is_peak {
+                shown.at.heap = stacks.iter().fold(0, sum);
+            }
+        }
+        self.stacks = stacks;
+        self.unattributed = unattributed;
+        for node in &mut self.nodes {
+            node.heap_after = None;
+        }
+        self.sizes.clear();
+        self.threads.clear();
+        self.functions.clear();
+        self.waypoints.clear();
+        self.shown = Some(shown);
+        Ok(())
+    }
+
+    fn find_moment(&self, when: &When) -> Result<Found<'_>, MomentError> {
+        let text = match when {
+            When::Peak => return Ok(Found::Peak),
+            When::End => return Ok(Found::End),
+            When::Named(text) => text,
+        };
+        if let Some(mark) = self.mark(text) {
+            return Ok(Found::Kept(mark));
+        }
+        let Ok(time) = parse_duration(text) else {
+            if self.moments.all.is_empty() {
+                return Err(MomentError::NoMoments { is_old: true });
+            }
+            return Err(self.unknown(text));
+        };
+        let time_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        if time_ns >= whole_ms(self.duration_ns()) {
+            return Ok(Found::End);
+        }
+        let Some(first) = self.moments.all.first() else {
+            return Err(MomentError::NoMoments { is_old: true });
+        };
+        let mut up_to = self.moments.all.iter().rev();
+        let found = up_to.find(|moment| whole_ms(moment.time_ns) <= time_ns);
+        found.map(Found::Kept).ok_or_else(|| MomentError::TooEarly {
+            time: text.clone(),
+            first: Seconds(first.time_ns).to_string(),
+        })
+    }
+
+    /// The latest mark of a name, or the one that `NAME#N` numbers.
+    fn mark(&self, text: &str) -> Option<&Moment> {
+        let marks = |name: &str| {
+            let name = name.to_owned();
+            let all = self.moments.all.iter();
+            all.filter(move |moment| moment.mark.as_ref() == Some(&name))
+        };
+        let numbered = || {
+            let (name, number) = text.rsplit_once('#')?;
+            let number: usize = number.parse().ok()?;
+            marks(name).nth(number.checked_sub(1)?)
+        };
+        marks(text).next_back().or_else(numbered)
+    }
+
+    fn unknown(&self, name: &str) -> MomentError {
+        let all = &self.moments.all;
+        let mut marks: Vec<String> = all
+            .iter()
+            .filter_map(|moment| moment.mark.clone())
+            .collect();
+        marks.dedup();
+        let times = all.first().zip(all.last());
+        MomentError::Unknown {
+            name: name.to_owned(),
+            marks,
+            times: times.map(|(first, last)| (first.time_ns, last.time_ns)),
+        }
+    }
+
+    fn shown(&self, found: &Found<'_>) -> ShownMoment {
+        let name = |name: &str| Some(name.to_owned());
+        match found {
+            Found::Peak => ShownMoment {
+                name: name("peak"),
+                time_ns: self.header.peak_ns,
+                heap: self.peak(),
+            },
+            Found::End => ShownMoment {
+                name: name("end"),
+                time_ns: self.duration_ns(),
+                heap: self.heap(),
+            },
+            Found::Kept(moment) => ShownMoment {
+                name: moment.mark.clone(),
+                time_ns: moment.time_ns,
+                heap: moment.heap,
+            },
+        }
+    }
+
+    /// Exact totals at a moment, as far as they are known: of the peak, and of other heaps, only
+    /// those of the end are.
+    fn counters_at(&self, found: &Found<'_>) -> Counters {
+        match found {
+            Found::Kept(moment) if self.of_heap.is_none() => moment.counters,
+            _ => self.counters(),
+        }
+    }
+}
+
+/// A time as it is shown, to the millisecond, finds its moment again.
+fn whole_ms(ns: u64) -> u64 {
+    ns - ns % 1_000_000
+}
+
+fn difference(later: &Counters, earlier: &Counters) -> Counters {
+    let since = |later: u64, earlier: u64| later.saturating_sub(earlier);
+    Counters {
+        allocs: since(later.allocs, earlier.allocs),
+        frees: since(later.frees, earlier.frees),
+        reallocs: since(later.reallocs, earlier.reallocs),
+        alloc_bytes: since(later.alloc_bytes, earlier.alloc_bytes),
+        freed_bytes: since(later.freed_bytes, earlier.freed_bytes),
+    }
+}
