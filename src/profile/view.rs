@@ -238,6 +238,7 @@ impl Profile {
         }
         self.stacks = stacks;
         self.unattributed = unattributed;
+        self.count_contexts_anew();
         for node in &mut self.nodes {
             node.heap_after = None;
         }
@@ -247,6 +248,20 @@ impl Profile {
         self.waypoints.clear();
         self.shown = Some(shown);
         Ok(())
+    }
+
+    /// The exact counts of contexts are of the whole run: here they have what their stacks have.
+    fn count_contexts_anew(&mut self) {
+        for context in &mut self.contexts.all {
+            context.forget_counts();
+        }
+        for stack in &self.stacks {
+            for &id in self.contexts.sets.get(stack.contexts).into_iter().flatten() {
+                if let Some(context) = self.contexts.all.get_mut(id) {
+                    context.add_live(&stack.totals);
+                }
+            }
+        }
     }
 
     fn find_moment(&self, when: &When) -> Result<Found<'_>, MomentError> {

@@ -10,10 +10,10 @@ use serde::Serialize;
 use super::axis::{byte_ticks, time_ticks};
 use super::escape::{escape, escape_source};
 use super::footer::footer_lines;
-use super::format;
 use super::own_memory;
 use super::page::HtmlPage;
 use super::spans;
+use super::{format, moment};
 use crate::report::{ContextViews, Limits, Report, Stacks, Table, Timeline, Types};
 use parts::{FiguresData, FrameData, Frames, PartData, Trees, TypeData};
 
@@ -91,6 +91,7 @@ impl Html<'_> {
         };
         let mut frames = Frames::default();
         let (trees, cut_trees) = Trees::of(stacks, limits, &mut frames);
+        notes.extend(moment::line(&report.recording));
         notes.extend(footer_lines_of(report, stacks));
         notes.extend(own_memory::note(timeline));
         notes.extend(spans::note(timeline));
@@ -175,6 +176,7 @@ struct About {
     peak: i64,
     peak_at: String,
     heap: i64,
+    heap_when: String,
     allocated: u64,
     freed: u64,
     blocks: u64,
@@ -191,6 +193,10 @@ impl About {
             peak: recording.peak,
             peak_at: format::seconds(recording.peak_ns),
             heap: recording.heap,
+            heap_when: match &recording.shown {
+                Some(shown) => format!("in use at {}", escape(&shown.at.to_string())),
+                None => "in use at the end".to_owned(),
+            },
             allocated: counters.alloc_bytes,
             freed: counters.freed_bytes,
             blocks: counters.allocs.saturating_add(counters.reallocs),

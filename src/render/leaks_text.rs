@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use super::cut::cut_middle;
 use super::escape::escape;
 use super::footer::footer;
-use super::format;
 use super::style::TITLE;
 use super::tree_text::{frame_name, value};
+use super::{format, moment};
 use crate::report::{Bytes, Leak, Metric, Site, StackFrame, Stacks, StacksBy};
 use unicode_width::UnicodeWidthStr;
 
@@ -94,12 +94,24 @@ impl LeaksText {
 
 fn heading(by: &str, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
     let total = &stacks.total;
+    let (what, of) = match &stacks.recording.shown {
+        None => {
+            let allocated = format::bytes(total.allocated.bytes);
+            (
+                "Live at the end".to_owned(),
+                format!(", of {allocated} allocated"),
+            )
+        }
+        Some(_) => (
+            moment::title(Metric::Live, &stacks.recording),
+            String::new(),
+        ),
+    };
     writeln!(
         out,
-        "{TITLE}Live at the end{by}: {} in {} blocks, of {} allocated{TITLE:#}",
+        "{TITLE}{what}{by}: {} in {} blocks{of}{TITLE:#}",
         value(Metric::Live, total.live),
         format::blocks(Metric::Live.blocks(total)),
-        format::bytes(total.allocated.bytes),
     )?;
     missed(stacks, out)?;
     writeln!(out)?;

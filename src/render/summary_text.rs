@@ -6,9 +6,9 @@ use super::contexts_text::{crowded, none};
 use super::escape::escape;
 use super::footer::{beginning, faults, sampling};
 use super::format::{self, bytes, count, date, exact_bytes, exact_size, seconds, size};
-use super::killed;
 use super::style::TITLE;
 use super::tree_text::value;
+use super::{killed, moment};
 use crate::report::{
     Bytes, ContextRow, Figures, HeapRow, Metric, Recording, State, Summary, TopLine,
 };
@@ -31,9 +31,14 @@ impl SummaryText {
     pub fn summary(&self, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         recording(&summary.recording, out)?;
         heaps(&summary.heaps, out)?;
-        self.lines(summary, "Top lines: live at the end", Metric::Live, out)?;
-        self.lines(summary, "Top lines: in use at the peak", Metric::Peak, out)?;
-        self.lines(summary, "Top lines: allocated", Metric::Allocated, out)?;
+        match &summary.recording.shown {
+            Some(_) => self.lines(summary, "Top lines: live then", Metric::Live, out)?,
+            None => {
+                self.lines(summary, "Top lines: live at the end", Metric::Live, out)?;
+                self.lines(summary, "Top lines: in use at the peak", Metric::Peak, out)?;
+                self.lines(summary, "Top lines: allocated", Metric::Allocated, out)?;
+            }
+        }
         contexts(summary, out)?;
         // Of another heap than the main one, neither is known.
         if !summary.threads.is_empty() {
@@ -138,6 +143,9 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
     )?;
     if let Some(sentence) = killed::sentence(recording) {
         writeln!(out, "  {sentence}")?;
+    }
+    if let Some(line) = moment::line(recording) {
+        writeln!(out, "  {line}")?;
     }
     writeln!(out, "  started      {}", date(recording.started_unix_ns))?;
     writeln!(out, "  recorded     {}", seconds(recording.duration_ns))?;

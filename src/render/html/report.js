@@ -19,7 +19,7 @@ function stats() {
   const blocks = (count) => "allocated in " + count.toLocaleString("en") + " blocks";
   const shownOnes = part ? [["peak", part.peak, "in use at the peak"], ["live", part.live, "in use at the end"],
     ["allocated", part.allocated, blocks(part.count)], ["freed", part.freed, "freed"]] :
-    [["peak", about.peak, "peak, at " + about.peak_at], ["live", about.heap, "in use at the end"],
+    [["peak", about.peak, "peak, at " + about.peak_at], ["live", about.heap, about.heap_when],
     ["allocated", about.allocated, blocks(about.blocks)], ["freed", about.freed, "freed"]];
   document.querySelectorAll(".stat").forEach((stat) => stat.remove());
   for (const [name, value, words] of shownOnes) {
