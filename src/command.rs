@@ -1,6 +1,8 @@
 //! The command line: which subcommand, with which options; the only place that prints errors and
 //! chooses exit codes.
 
+#[cfg(target_os = "linux")]
+mod asked;
 mod attach;
 mod choices;
 mod completions;
@@ -12,6 +14,7 @@ mod history;
 mod leaks;
 mod live;
 mod load;
+mod mark;
 mod moment;
 mod output;
 mod ps;
@@ -66,6 +69,7 @@ enum Color {
 enum Task {
     Run(run::RunArgs),
     Attach(attach::AttachArgs),
+    Mark(mark::MarkArgs),
     Ps(ps::PsArgs),
     Report(report::ReportArgs),
     Summary(summary::SummaryArgs),
@@ -96,9 +100,11 @@ First steps:
 A program that runs already, and has the crate:
   memprof ps                            which there are
   memprof attach 1234 --for 60s         record it for a minute
+  memprof mark 1234 warm                then: memprof leaks --since warm
 
 Compare and keep:
   memprof diff old.memprof new.memprof --fail-over 5%
+  memprof diff app.memprof@warm app.memprof@end
   memprof history save --tag main       then: memprof history diff last~1, memprof history trend
 
 Other tools:
@@ -139,6 +145,7 @@ pub fn main() -> ExitCode {
     let result = match memprof.task {
         Task::Run(args) => run::run(args),
         Task::Attach(args) => attach::run(args),
+        Task::Mark(args) => mark::run(args),
         Task::Ps(args) => ps::run(args),
         Task::Report(args) => report::run(args),
         Task::Summary(args) => summary::run(args),

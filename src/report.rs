@@ -67,7 +67,7 @@ pub use stacks::{
 };
 pub use summary::{HeapRow, OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 
-pub use timeline::{CallSpan, OwnMemory, TimePoint, Timeline};
+pub use timeline::{CallSpan, OwnMemory, TimePoint, Timeline, TimelineMark};
 pub use types::{Kind, Steps, TypeHolder, TypeLine, TypeRow, Types};
 
 pub use crate::profile::{
