@@ -26,7 +26,8 @@ mod housekeeping;
 pub mod line_tables;
 #[cfg(feature = "preload")]
 pub mod mapped;
-pub mod moments;
+mod marks;
+mod moments;
 mod ownership;
 mod remembered;
 mod samples;
@@ -45,17 +46,16 @@ use profiler_alloc_format::ThreadCells;
 
 use self::capture::Capture;
 use self::clock::Clock;
-use self::cohorts::Cohorts;
 use self::file_contexts::FileContexts;
 use self::file_heaps::FileHeaps;
 use self::for_children::ForChildren;
+use self::moments::Moments;
 use self::ownership::Ownership;
 use crate::counters::totals::Totals;
 use crate::ffi::memory;
 use crate::ffi::os::Statm;
 use crate::lockfree::active::Active;
 use crate::lockfree::slot_pool::{self, SlotPool};
-use crate::profile_file::snapshots::Snapshots;
 use crate::profile_file::store::Store;
 use crate::profile_file::timeline::Timeline;
 use crate::sampling::filter::Filter;
@@ -90,8 +90,7 @@ pub struct Recorder {
     /// Every block is sampled, from the beginning to the end.
     takes_all: bool,
     timeline: Timeline,
-    snapshots: Snapshots,
-    cohorts: Cohorts,
+    moments: Moments,
     statm: Statm,
     output: &'static CStr,
     /// What forked children begin their own recordings with.
@@ -171,7 +170,7 @@ impl Recorder {
                 (filter, overhead.asking(filter))
             }
         };
-        let cohorts = Cohorts::new(match overhead.is_flexible() {
+        let moments = Moments::new(match overhead.is_flexible() {
             true => cohorts::MOST_BUDGETED,
             false => cohorts::MOST,
         });
@@ -190,8 +189,7 @@ impl Recorder {
             heaps: FileHeaps::new(),
             takes_all,
             timeline: Timeline::new(),
-            snapshots: Snapshots::new(),
-            cohorts,
+            moments,
             statm: Statm::open(),
             output,
             for_children,

@@ -102,11 +102,9 @@ impl Cohorts {
         // Filled before it can be found: a cell that is empty may be taken.
         add_to(cell, weight);
         cell.key.store(key, Ordering::Release);
-        match self.index.insert(key, number, |cell| key_of(store, cell)) {
-            true => Ok(()),
-            // Whoever reads adds it up all the same.
-            false => Err(Full),
-        }
+        // Whoever reads adds it up, even if it is not found again.
+        self.index.insert(key, number, |cell| key_of(store, cell));
+        Ok(())
     }
 
     /// The number of a claimed cell, which is empty.

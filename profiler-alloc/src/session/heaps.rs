@@ -240,7 +240,7 @@ impl Recorder {
         let weight = weights::weight(size, interval);
         let stack = self.stack_cells(at);
         self.add_allocated(at, stack, weight, is_realloc);
-        let birth = self.generation_of(at.stack, stack);
+        let birth = self.moments.generation_of(self.store, at.stack, stack);
         let block = Block::new(address, size, at.stack, interval, heap);
         let block = block.map(|block| block.born(birth));
         let key = block.filter(|_| !is_realloc).map_or(0, Block::key);
@@ -291,7 +291,7 @@ impl Recorder {
         let epoch = home.peak_epoch.load(Ordering::Acquire);
         let stack = self.allocating_stack(block);
         if sign < 0 {
-            self.pass_free(stack, block, weight);
+            self.moments.freed(self.store, stack, block, weight);
         }
         self.change_live_at(epoch, block.stack(), stack, weight, sign);
     }

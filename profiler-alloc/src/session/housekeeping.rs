@@ -146,7 +146,7 @@ impl Recorder {
     /// and the wrappers' heap.
     pub(super) fn own_bytes(&self) -> u64 {
         let mapped =
-            self.sampled.bytes() + self.heaps.bytes() + self.capture.bytes() + self.cohorts.bytes();
+            self.sampled.bytes() + self.heaps.bytes() + self.capture.bytes() + self.moments.bytes();
         (mapped as u64).saturating_add(own_work::heap())
     }
 }

@@ -114,7 +114,7 @@ impl Recorder {
                 let weight = weights::weight(len, interval);
                 self.add_allocated(stack, totals, weight, taken.is_some());
                 // Its address is known to the table alone.
-                let birth = self.generation_of(stack.stack, totals);
+                let birth = self.moments.generation_of(self.store, stack.stack, totals);
                 sample = Block::new(1, len, stack.stack, interval, MAPPED)
                     .map(|sample| sample.born(birth));
                 if let Some(sample) = sample {
@@ -140,7 +140,7 @@ impl Recorder {
         let epoch = home.peak_epoch.load(Ordering::Acquire);
         let stack = self.allocating_stack(sample);
         if sign < 0 {
-            self.pass_free(stack, sample, weight);
+            self.moments.freed(self.store, stack, sample, weight);
         }
         self.change_live_at(epoch, sample.stack(), stack, weight, sign);
     }

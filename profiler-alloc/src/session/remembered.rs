@@ -41,7 +41,8 @@ impl Recorder {
         let weight = |block| self.weight(block);
         let change = weight(before).to(after.map_or(Weight::NOTHING, weight));
         let allocating_stack = self.allocating_stack(before);
-        self.pass_restated(allocating_stack, before, change);
+        self.moments
+            .restated(self.store, allocating_stack, before, change);
         self.change_live(before.stack(), allocating_stack, change, 1);
     }
 
