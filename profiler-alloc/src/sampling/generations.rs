@@ -34,27 +34,16 @@ pub struct Part {
     pub weight: Weight,
 }
 
-/// Brings a stack that is about to change to `generation`, and gives its newest one, in which
-/// blocks are born that it allocates now. `closed` is called with what becomes older.
+/// A stack's newest generation.
 #[inline]
-pub fn pass(
-    age: &AgeCells,
-    stack: &StackCells,
-    count_variance: Option<&AtomicU64>,
-    generation: u32,
-    closed: impl FnMut(Part),
-) -> u32 {
-    let (newest, _) = split(age.bytes.load(Ordering::Acquire));
-    // A thread may come late with the number of an older one: the stack is beyond that.
-    if newest >= generation {
-        return newest;
-    }
-    close(age, stack, count_variance, generation, closed)
+pub fn newest(age: &AgeCells) -> u32 {
+    split(age.bytes.load(Ordering::Acquire)).0
 }
 
-#[cold]
-#[inline(never)]
-fn close(
+/// Brings a stack that is about to change to `generation`, if it is not beyond that, and gives its
+/// newest one, in which blocks are born that it allocates now. `closed` is called with what becomes
+/// older.
+pub fn pass(
     age: &AgeCells,
     stack: &StackCells,
     count_variance: Option<&AtomicU64>,
@@ -89,7 +78,7 @@ fn close(
             },
         });
     }
-    split(age.bytes.load(Ordering::Acquire)).0
+    newest(age)
 }
 
 /// Makes all that is live older, if the word's generation is below `generation`: gives which it

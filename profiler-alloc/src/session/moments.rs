@@ -39,10 +39,22 @@ impl Moments {
     /// A block of `stack` is freed, or a part of it of that weight, and lived until now.
     #[inline]
     pub fn freed(&self, store: &'static Store, stack: &StackCells, block: Block, weight: Weight) {
+        // The stack has passed the generation that a block of it was born in.
+        if block.birth() != generation(store) {
+            self.freed_later(store, stack, block, weight);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn freed_later(&self, store: &'static Store, stack: &StackCells, block: Block, weight: Weight) {
         if let Some((age, newest)) = self.pass(store, block.stack(), stack)
             && block.birth() < newest
         {
-            self.free_older(store, age, newest, block, weight);
+            self.add_to_cohort(store, block, newest, weight);
+            let less = weight.to(Weight::NOTHING);
+            self.add_to_cohort(store, block, ALIVE, less);
+            generations::change_older(age, less);
         }
     }
 
@@ -75,26 +87,33 @@ impl Moments {
         number: u32,
         stack: &StackCells,
     ) -> Option<(&'static AgeCells, u32)> {
-        let generation = store.header().generation.load(Ordering::Acquire) as u32;
+        let generation = generation(store);
         if generation == 0 {
             return None;
         }
         let age = store.ages.get(number as usize);
         let age = age.or_else(|| store.make_age(number as usize))?;
-        let further = store.further.get(number as usize);
-        let count_variance = further.map(|further| &further.live_count_variance);
-        let closed = |part| self.add(store, number, ALIVE, part);
-        let newest = generations::pass(age, stack, count_variance, generation, closed);
+        let newest = match generations::newest(age) {
+            newest if newest < generation => self.close(store, (number, stack), age, generation),
+            // A thread may come late with the number of an older one: the stack is beyond that.
+            newest => newest,
+        };
         Some((age, newest))
     }
 
     #[cold]
     #[inline(never)]
-    fn free_older(&self, store: &Store, age: &AgeCells, newest: u32, block: Block, weight: Weight) {
-        self.add_to_cohort(store, block, newest, weight);
-        let less = weight.to(Weight::NOTHING);
-        self.add_to_cohort(store, block, ALIVE, less);
-        generations::change_older(age, less);
+    fn close(
+        &self,
+        store: &Store,
+        (number, stack): (u32, &StackCells),
+        age: &AgeCells,
+        generation: u32,
+    ) -> u32 {
+        let further = store.further.get(number as usize);
+        let count_variance = further.map(|further| &further.live_count_variance);
+        let closed = |part| self.add(store, number, ALIVE, part);
+        generations::pass(age, stack, count_variance, generation, closed)
     }
 
     fn add_to_cohort(&self, store: &Store, block: Block, last: u32, weight: Weight) {
@@ -112,6 +131,12 @@ impl Moments {
             lose(store);
         }
     }
+}
+
+/// Serial number of the latest snapshot.
+#[inline]
+fn generation(store: &Store) -> u32 {
+    store.header().generation.load(Ordering::Acquire) as u32
 }
 
 /// A mark, or a change of a cohort, has no room.
