@@ -1,6 +1,7 @@
 //! Twenty rounds of a server that keeps a ledger of its own: a table for good, a peak that is soon
 //! gone, a cache that fills and empties, a phase of temporary growth, and a leak that begins late.
-//! Each round ends with a mark, and at the end the ledger is printed.
+//! Each round ends with a mark, and at the end the ledger is printed. `moments kill` kills itself
+//! then.
 //!
 //! ```text
 //! leak 10 - 7787                     allocated in round 10, never freed, 7787 bytes
@@ -14,6 +15,7 @@ use std::thread;
 use std::time::Duration;
 
 use profiler_alloc::{ProfilerAlloc, mark};
+use rustix::process::{Signal, getpid, kill_process};
 
 #[global_allocator]
 static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
@@ -198,5 +200,8 @@ fn main() {
     for (kind, born, freed, bytes) in ledger {
         let freed = freed.map_or("-".to_owned(), |round| round.to_string());
         println!("{kind} {born} {freed} {bytes}");
+    }
+    if std::env::args().nth(1).as_deref() == Some("kill") {
+        kill_process(getpid(), Signal::KILL).expect("it may");
     }
 }

@@ -8,7 +8,7 @@ use super::footer::footer;
 use super::style::TITLE;
 use super::tree_text::{frame_name, value};
 use super::{format, moment};
-use crate::report::{Bytes, Leak, Metric, Site, StackFrame, Stacks, StacksBy};
+use crate::report::{Bytes, Leak, Metric, Shown, Site, StackFrame, Stacks, StacksBy};
 use unicode_width::UnicodeWidthStr;
 
 /// A list of what looks like leaks, for people.
@@ -113,6 +113,9 @@ fn heading(by: &str, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
         value(Metric::Live, total.live),
         format::blocks(Metric::Live.blocks(total)),
     )?;
+    if stacks.recording.shown.is_some() {
+        return writeln!(out, "\n{:>12} {:>10} {:>18}", "Live", "Blocks", "Growth");
+    }
     missed(stacks, out)?;
     writeln!(out)?;
     writeln!(
@@ -154,6 +157,15 @@ fn short_size(bytes: u64) -> String {
 
 fn row(stacks: &Stacks, leak: &Leak, name: &str, out: &mut dyn Write) -> io::Result<()> {
     let site = &leak.site;
+    if let Some(shown) = &stacks.recording.shown {
+        return writeln!(
+            out,
+            "{:>12} {:>10} {:>18}  {TITLE}{name}{TITLE:#}",
+            value(Metric::Live, site.figures.live),
+            format::blocks(Metric::Live.blocks(&site.figures)),
+            since(shown, site).map(rate).unwrap_or_default(),
+        );
+    }
     let grown = site.since_peak();
     let sign = if grown > 0 { "+" } else { "" };
     let age = site.age(&stacks.recording);
@@ -186,6 +198,17 @@ fn left_out(live: impl Iterator<Item = Bytes>, what: &str, out: &mut dyn Write) 
 }
 
 fn foot(stacks: &Stacks, leaks: &[Leak], out: &mut dyn Write) -> io::Result<()> {
+    if let Some(shown) = &stacks.recording.shown {
+        if shown.since.is_some() {
+            writeln!(
+                out,
+                "\nGrowth: what was allocated since and not freed, by second."
+            )?;
+        } else {
+            writeln!(out)?;
+        }
+        return footer(stacks, out);
+    }
     writeln!(out, "\n{}", legend(leaks))?;
     writeln!(
         out,
@@ -210,6 +233,13 @@ fn legend(leaks: &[Leak]) -> String {
                  what grows. Growth: live at the end, by second."
             .to_owned(),
     }
+}
+
+/// Bytes live by second since the moment after which they were allocated.
+fn since(shown: &Shown, site: &Site) -> Option<Bytes> {
+    let since = shown.since.as_ref()?;
+    let seconds = shown.at.time_ns.saturating_sub(since.time_ns) as f64 / 1e9;
+    (seconds > 0.0).then(|| site.figures.live.per(seconds))
 }
 
 /// Bytes live by second of the run.
