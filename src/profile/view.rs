@@ -77,6 +77,15 @@ pub struct Shown {
     pub counters: Counters,
 }
 
+impl Shown {
+    /// From the moment after which blocks were allocated, or the start, to the one at which they
+    /// were live, in nanoseconds.
+    pub fn span_ns(&self) -> u64 {
+        let since = self.since.as_ref().map_or(0, |since| since.time_ns);
+        self.at.time_ns.saturating_sub(since)
+    }
+}
+
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.since {
@@ -368,5 +377,158 @@ fn difference(later: &Counters, earlier: &Counters) -> Counters {
         reallocs: since(later.reallocs, earlier.reallocs),
         alloc_bytes: since(later.alloc_bytes, earlier.alloc_bytes),
         freed_bytes: since(later.freed_bytes, earlier.freed_bytes),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::defect::Defect;
+    use crate::profile::builder::Builder;
+    use crate::profile::{Frame, parse};
+
+    const S: u64 = 1_000_000_000;
+
+    /// A stack that has 100 bytes at 1 s, 300 at the mark of 2 s, 250 at 3 s, 50 of which are gone
+    /// by 4 s, and 1000 more at the end; and another that has had 7 since before.
+    fn builder() -> Builder {
+        let mut builder = Builder::new();
+        builder.module("/bin/app");
+        let stack = builder.stack(&[Frame::new(0, 16)]);
+        let other = builder.stack(&[Frame::new(0, 32)]);
+        builder.allocated(other, 7, 1);
+        builder.allocated(stack, 100, 1);
+        builder.moment(S, None);
+        builder.allocated(stack, 200, 2);
+        builder.moment(2 * S, Some("warm"));
+        builder.freed_older(stack, 0, 50, 1);
+        builder.moment(3 * S + 400_000, None);
+        builder.freed_older(stack, 1, 50, 1);
+        builder.moment(4 * S, Some("warm"));
+        builder.allocated(stack, 1000, 1);
+        builder.header.final_ns = 5 * S;
+        builder
+    }
+
+    fn profile() -> Profile {
+        let (profile, defects) = parse("x".as_ref(), builder().to_input()).unwrap();
+        assert_eq!(defects, []);
+        profile
+    }
+
+    fn when(text: &str) -> Option<When> {
+        (!text.is_empty()).then(|| text.parse().unwrap())
+    }
+
+    /// Bytes live of each stack that has any.
+    fn live(at: &str, since: &str) -> Result<Vec<i64>, MomentError> {
+        let mut profile = profile();
+        let (at, since) = (when(at), when(since));
+        profile.look_at(&View { at, since })?;
+        let stacks = profile.stacks.iter();
+        Ok(stacks.map(|stack| stack.totals.live_bytes).collect())
+    }
+
+    #[test]
+    fn a_moment_has_what_was_live_then_of_what_was_allocated_since() {
+        let known = |at, since| live(at, since).unwrap();
+        assert_eq!(known("1s", ""), [100, 7]);
+        assert_eq!(known("2s", ""), [300, 7]);
+        assert_eq!(known("2.999s", ""), [300, 7], "the moment before");
+        assert_eq!(known("3s", ""), [250, 7], "to the millisecond");
+        assert_eq!(known("warm#1", ""), [300, 7]);
+        assert_eq!(known("warm", ""), [200, 7], "the latest of that name");
+        assert_eq!(known("end", ""), [1200, 7]);
+        assert_eq!(known("9s", ""), [1200, 7]);
+        assert_eq!(known("", "warm#1"), [1000]);
+        assert_eq!(known("", "1s"), [1150]);
+        assert_eq!(known("3s", "1s"), [200]);
+        assert_eq!(known("peak", ""), [1200, 7]);
+    }
+
+    #[test]
+    fn what_is_not_kept_is_said_with_what_is() {
+        let said = |at, since| live(at, since).unwrap_err().to_string();
+        assert_eq!(
+            said("cold", ""),
+            "cold is neither a mark of the profile nor a time such as 1.5s; it has warm, peak, end, times from 1.000 s to 4.000 s"
+        );
+        assert_eq!(
+            said("0.5s", ""),
+            "nothing is known of 0.5s: the first moment that is kept is at 1.000 s"
+        );
+        assert_eq!(
+            said("1s", "warm"),
+            "the mark warm (4.000 s) is not before 1.000 s"
+        );
+        assert!(said("peak", "warm").contains("choose a mark or a time"));
+        assert!(said("", "peak").contains("choose a mark or a time"));
+        let mut builder = builder();
+        builder.snapshots.clear();
+        let (mut old, _) = parse("x".as_ref(), builder.to_input()).unwrap();
+        let error = old.look_at(&View {
+            at: when("1s"),
+            since: None,
+        });
+        assert!(error.unwrap_err().to_string().contains("keeps no moments"));
+    }
+
+    #[test]
+    fn a_view_of_a_moment_has_its_heap_and_counts() {
+        let mut profile = profile();
+        let (at, since) = (when("warm"), when("1s"));
+        profile.look_at(&View { at, since }).unwrap();
+        assert_eq!((profile.heap(), profile.counters().alloc_bytes), (207, 200));
+        let shown = profile.shown.unwrap().to_string();
+        assert_eq!(
+            shown,
+            "what was allocated after 1.000 s and live at the mark warm (4.000 s)"
+        );
+        let totals = profile.stacks[0].totals;
+        assert_eq!((totals.alloc_bytes, totals.peak_bytes), (150, 150));
+        assert_eq!(totals.freed_bytes, 0);
+    }
+
+    #[test]
+    fn damaged_moments_are_counted_and_left_out() {
+        let mut damaged = builder();
+        damaged.snapshots[0].serial = u32::MAX;
+        damaged.snapshots[2].serial = 4;
+        damaged.cohorts[0].key = profiler_alloc_format::moments::key(99, 0, 3);
+        damaged.cohorts[1].variance = f64::NAN.to_bits();
+        damaged.ages[1].bytes = u64::MAX;
+        let (profile, defects) = parse("x".as_ref(), damaged.to_input()).unwrap();
+        assert_eq!(defects, [Defect::MomentsDropped { records: 3 }]);
+        assert_eq!(profile.moments.all.len(), 2);
+        for moment in ["warm", "2s", "end"] {
+            let view = View {
+                at: when(moment),
+                since: None,
+            };
+            profile.clone().look_at(&view).unwrap();
+        }
+    }
+    #[test]
+    fn every_byte_of_the_records_may_change() {
+        let mut bytes = builder().to_bytes();
+        let used: Vec<usize> = (0..bytes.len()).filter(|&at| bytes[at] != 0).collect();
+        let mut looked_at = 0;
+        for at in used {
+            let before = bytes[at];
+            for value in [0, 0xff, before ^ 0x80, before.wrapping_add(1)] {
+                bytes[at] = value;
+                let input = std::io::Cursor::new(&bytes);
+                let Ok((profile, _)) = parse("x".as_ref(), input) else {
+                    continue;
+                };
+                for (at, since) in [("1s", ""), ("warm", "2s"), ("", "1s"), ("peak", "")] {
+                    let (at, since) = (when(at), when(since));
+                    let view = View { at, since };
+                    looked_at += u32::from(profile.clone().look_at(&view).is_ok());
+                }
+            }
+            bytes[at] = before;
+        }
+        assert!(looked_at > 1000, "{looked_at}");
     }
 }

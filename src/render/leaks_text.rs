@@ -237,8 +237,8 @@ fn legend(leaks: &[Leak]) -> String {
 
 /// Bytes live by second since the moment after which they were allocated.
 fn since(shown: &Shown, site: &Site) -> Option<Bytes> {
-    let since = shown.since.as_ref()?;
-    let seconds = shown.at.time_ns.saturating_sub(since.time_ns) as f64 / 1e9;
+    shown.since.as_ref()?;
+    let seconds = shown.span_ns() as f64 / 1e9;
     (seconds > 0.0).then(|| site.figures.live.per(seconds))
 }
 

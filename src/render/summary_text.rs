@@ -10,7 +10,7 @@ use super::style::TITLE;
 use super::tree_text::value;
 use super::{killed, moment};
 use crate::report::{
-    Bytes, ContextRow, Figures, HeapRow, Metric, Recording, State, Summary, TopLine,
+    Bytes, ContextRow, Figures, HeapRow, Metric, Recording, Shown, State, Summary, TopLine,
 };
 use crate::units::Count;
 
@@ -162,9 +162,12 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
         Count(counters.frees),
         exact_size(counters.freed_bytes),
     )?;
-    if recording.duration_ns > 0 {
-        let per_second =
-            |number: u64| (number as f64 / (recording.duration_ns as f64 / 1e9)) as u64;
+    let span_ns = recording
+        .shown
+        .as_ref()
+        .map_or(recording.duration_ns, Shown::span_ns);
+    if span_ns > 0 {
+        let per_second = |number: u64| (number as f64 / (span_ns as f64 / 1e9)) as u64;
         writeln!(
             out,
             "  rate         {} allocations/s, {}/s",
@@ -186,8 +189,12 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
     };
     writeln!(
         out,
-        "  heap in use  {} at the end, {} {start}",
+        "  heap in use  {} {}, {} {start}",
         exact_bytes(recording.heap),
+        match recording.shown {
+            Some(_) => "then",
+            None => "at the end",
+        },
         bytes(recording.heap_at_start),
     )
 }
