@@ -29,8 +29,8 @@ use crate::sampling::weights::Weight;
 /// Most cells of a recording that was told what to sample: 20 MiB in the file, and an index of 11
 /// MiB at most.
 pub const MOST: usize = 1 << 19;
-/// Most cells of one with a budget: 5 MiB in the file, and 2.7 MiB.
-pub const MOST_BUDGETED: usize = 1 << 17;
+/// Most cells of one with a budget: 2.5 MiB in the file, and 2.7 MiB.
+pub const MOST_BUDGETED: usize = 1 << 16;
 /// Cells that are looked at for each new one.
 const STEPS: usize = 4;
 /// The same where there is no more room.

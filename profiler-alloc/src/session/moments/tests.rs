@@ -203,7 +203,7 @@ fn what_has_no_room_is_counted() {
     let mut program = Program::new("none", 2_000, 1_000);
     a_day(&mut program, 500);
     assert!(program.lost() > 0);
-    assert_eq!(MOST_BUDGETED, MOST / 4);
+    assert_eq!(MOST_BUDGETED, MOST / 8);
 }
 
 /// What comes and goes between two snapshots leaves nothing behind.
