@@ -10,8 +10,8 @@ use super::load::{Input, Output, terminal_width};
 use super::moment::MomentArgs;
 use crate::render::{Column, Csv, Html, Json, Renderer, Text};
 use crate::report::{
-    ContextTables, ContextViews, Extent, Granularity, Lines, Metric, Report, Scope, Selection,
-    Sort, Stacks, Timeline,
+    ContextTables, ContextViews, Extent, Granularity, Lines, Metric, MomentStacks, Report, Scope,
+    Selection, Sort, Stacks, Timeline,
 };
 use crate::source::Sources;
 
@@ -167,6 +167,11 @@ pub fn run(mut args: ReportArgs) -> anyhow::Result<ExitCode> {
             defects,
         );
         let stacks = stacks.restricted(Scope::User, Granularity::Line);
+        // Of a page of one moment, others cannot be chosen.
+        let moments = match loaded.profile.shown {
+            Some(_) => None,
+            None => Some(MomentStacks::new(&loaded.profile, &stacks)),
+        };
         let mut types = loaded.types();
         types.sort(Metric::Peak);
         let contexts = ContextViews::new(
@@ -178,6 +183,7 @@ pub fn run(mut args: ReportArgs) -> anyhow::Result<ExitCode> {
         let page = Html {
             types: types.has_names.then_some(&types),
             contexts: Some(&contexts),
+            moments: moments.as_ref(),
             ..Html::default()
         };
         return output.write_raw(|out| page.page(&report, &stacks, &timeline, out));

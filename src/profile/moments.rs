@@ -3,6 +3,7 @@
 use profiler_alloc_format::moments::{ALIVE, LAST_SERIAL, MARK, MAX_NAME_LEN, parts, split};
 use profiler_alloc_format::{Age, Cohort, Snapshot, Stack};
 
+use super::Profile;
 use super::counters::Counters;
 use super::totals::{BlockCount, Totals};
 
@@ -103,14 +104,30 @@ impl Moments {
         (Moments { all, cohorts }, damaged)
     }
 
+    /// The cohorts of a stack: by how many moments each was born, and was last live, and its bytes.
+    /// What still lives was last live one moment after all that there are.
+    fn by_place(&self, stack: u32) -> impl Iterator<Item = (usize, usize, i64)> {
+        let up_to = |serial: u32| self.all.partition_point(|moment| moment.serial <= serial);
+        self.of_stack(stack).map(move |cohort| {
+            let last = match cohort.last {
+                ALIVE => self.all.len() + 1,
+                last => up_to(last),
+            };
+            (up_to(cohort.birth), last, cohort.bytes)
+        })
+    }
+
+    fn of_stack(&self, stack: u32) -> impl Iterator<Item = &StackCohort> {
+        let first = self.cohorts.partition_point(|cohort| cohort.stack < stack);
+        let from_there = self.cohorts[first..].iter();
+        from_there.take_while(move |cohort| cohort.stack == stack)
+    }
+
     /// What stack number `stack` had live at the moment `at` of what was allocated after `since`,
     /// both serial numbers; `None` stands for the end, and for the beginning.
     pub(super) fn live(&self, stack: u32, since: Option<u32>, at: Option<u32>) -> Totals {
-        let first = self.cohorts.partition_point(|cohort| cohort.stack < stack);
-        let of_stack = self.cohorts[first..].iter();
-        let of_stack = of_stack.take_while(|cohort| cohort.stack == stack);
         let mut live = Totals::default();
-        for cohort in of_stack {
+        for cohort in self.of_stack(stack) {
             let was_live = match at {
                 Some(at) => cohort.birth < at && at <= cohort.last,
                 None => cohort.last == ALIVE,
@@ -169,6 +186,17 @@ fn finite(bits: u64) -> f64 {
     Some(f64::from_bits(bits))
         .filter(|variance| variance.is_finite())
         .unwrap_or(0.0)
+}
+
+impl Profile {
+    /// The blocks of a stack by when they were live: how many of the
+    /// [moments](Profile::moments) were before they were allocated, how many before they were freed
+    /// (one more than there are, of those that were not), and their bytes. Those that were live at
+    /// no moment are left out.
+    pub fn cohorts_of(&self, stack: &super::Stack) -> impl Iterator<Item = (usize, usize, i64)> {
+        let all = self.moments.by_place(stack.number);
+        all.filter(|&(birth, last, _)| birth < last)
+    }
 }
 
 impl Totals {
