@@ -17,6 +17,7 @@ mod moments;
 mod process;
 mod reader;
 mod selection;
+mod shown;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -46,10 +47,11 @@ use profiler_alloc_format::{STATE_EXITED, STATE_FINISHED, STATE_PAUSED};
 use crate::system;
 pub use reader::{parse, read};
 pub use selection::{ContextError, ContextPattern};
+pub use shown::{Shown, ShownMoment};
 pub use sources::{SourceState, add_sources};
 pub use totals::{BlockCount, Totals};
 pub use trie::{Node, NodeId, Stack, StackSpan};
-pub use view::{MomentError, Shown, ShownMoment, View, When};
+pub use view::{MomentError, View, When};
 
 /// Everything that a profile's file says, checked: every number that points into a table points to
 /// a record of it.

@@ -199,8 +199,8 @@ fn leaks(profile: &str, options: &[&str]) -> (BTreeMap<String, i64>, Value) {
     (figures.collect(), json)
 }
 
-/// A leak after a higher peak, a cache that fills and empties, a phase that is over: each is told by
-/// the moment that is asked for.
+/// A leak after a higher peak, a cache that fills and empties, a phase that is over: each is told
+/// by the moment that is asked for.
 #[test]
 fn what_users_ask_is_answered_by_marks_and_times() {
     let recorded = Recorded::with(&["--sample", "all"], &[], 0);

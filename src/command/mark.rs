@@ -5,10 +5,10 @@ mod put;
 
 /// Keep the heap of a running program as it is now, under a name
 ///
-/// The program has to be recorded, in whatever way that began. `memprof report --at NAME` shows what
-/// was live then, `memprof leaks --since NAME` what was allocated afterwards and is still there. The
-/// mark is taken when the program next allocates or frees something. A recording keeps 64 marks; the
-/// program sets its own with `profiler_alloc::mark(NAME)`.
+/// The program has to be recorded, in whatever way that began. `memprof report --at NAME` shows
+/// what was live then, `memprof leaks --since NAME` what was allocated afterwards and is still
+/// there. The mark is taken when the program next allocates or frees something. A recording keeps
+/// 64 marks; the program sets its own with `profiler_alloc::mark(NAME)`.
 #[derive(clap::Args, Debug)]
 #[cfg_attr(
     not(target_os = "linux"),

@@ -303,8 +303,8 @@ impl Builder {
         self.header.generation = serial.into();
     }
 
-    /// Stack `stack` frees `blocks` blocks, `bytes` bytes in all, that it had allocated after moment
-    /// `birth`, or before the first if that is 0, and before the latest.
+    /// Stack `stack` frees `blocks` blocks, `bytes` bytes in all, that it had allocated after
+    /// moment `birth`, or before the first if that is 0, and before the latest.
     pub fn freed_older(&mut self, stack: usize, birth: u32, bytes: u64, blocks: u64) {
         self.freed(stack, stack, bytes, blocks);
         let count = blocks << COUNT_FRACTION_BITS;

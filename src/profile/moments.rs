@@ -3,7 +3,6 @@
 use profiler_alloc_format::moments::{ALIVE, LAST_SERIAL, MARK, MAX_NAME_LEN, parts, split};
 use profiler_alloc_format::{Age, Cohort, Snapshot, Stack};
 
-use super::Profile;
 use super::counters::Counters;
 use super::totals::{BlockCount, Totals};
 
@@ -61,8 +60,8 @@ impl Moments {
         let mut damaged = 0;
         let [before, after] = records.snapshots;
         let mut all: Vec<Moment> = Vec::new();
-        // One that was dropped meanwhile may have lost its cohorts, and one that was taken meanwhile
-        // has not all of them.
+        // One that was dropped meanwhile may have lost its cohorts, and one that was taken
+        // meanwhile has not all of them.
         let both = before.iter().filter(|&record| after.contains(record));
         for record in both.filter(|record| record.serial != 0) {
             let moment = moment(record, &text);
@@ -106,7 +105,7 @@ impl Moments {
 
     /// The cohorts of a stack: by how many moments each was born, and was last live, and its bytes.
     /// What still lives was last live one moment after all that there are.
-    fn by_place(&self, stack: u32) -> impl Iterator<Item = (usize, usize, i64)> {
+    pub(super) fn by_place(&self, stack: u32) -> impl Iterator<Item = (usize, usize, i64)> {
         let up_to = |serial: u32| self.all.partition_point(|moment| moment.serial <= serial);
         self.of_stack(stack).map(move |cohort| {
             let last = match cohort.last {
@@ -186,17 +185,6 @@ fn finite(bits: u64) -> f64 {
     Some(f64::from_bits(bits))
         .filter(|variance| variance.is_finite())
         .unwrap_or(0.0)
-}
-
-impl Profile {
-    /// The blocks of a stack by when they were live: how many of the
-    /// [moments](Profile::moments) were before they were allocated, how many before they were freed
-    /// (one more than there are, of those that were not), and their bytes. Those that were live at
-    /// no moment are left out.
-    pub fn cohorts_of(&self, stack: &super::Stack) -> impl Iterator<Item = (usize, usize, i64)> {
-        let all = self.moments.by_place(stack.number);
-        all.filter(|&(birth, last, _)| birth < last)
-    }
 }
 
 impl Totals {

@@ -1,12 +1,12 @@
 //! Which moment of a profile is looked at, and which blocks: those of the end, of the peak, of a
 //! mark or of a time; all of them, or those that were allocated since.
 
-use std::fmt;
 use std::str::FromStr;
 
 use super::counters::Counters;
 use super::moments::Moment;
-use super::{Profile, Totals};
+use super::shown::{Shown, ShownMoment};
+use super::{Profile, Stack, Totals};
 use crate::units::{Seconds, parse_duration};
 
 /// Marks that a message lists.
@@ -42,61 +42,6 @@ pub struct View {
     pub at: Option<When>,
     /// Only what was allocated after it.
     pub since: Option<When>,
-}
-
-/// A moment that is looked at.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ShownMoment {
-    /// Its name: `peak`, `end`, or that of a mark. `None` of one that the clock made.
-    pub name: Option<String>,
-    /// Nanoseconds since the start.
-    pub time_ns: u64,
-    /// Heap in use then, in bytes.
-    pub heap: i64,
-}
-
-impl fmt::Display for ShownMoment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = Seconds(self.time_ns);
-        match self.name.as_deref() {
-            Some(name @ ("peak" | "end")) => write!(f, "the {name} ({time})"),
-            Some(mark) => write!(f, "the mark {mark} ({time})"),
-            None => write!(f, "{time}"),
-        }
-    }
-}
-
-/// What the figures of a profile have become: those of a moment.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Shown {
-    /// They are what was live then.
-    pub at: ShownMoment,
-    /// Of what was allocated after it.
-    pub since: Option<ShownMoment>,
-    /// What the process, or the heap that was chosen, had done by then, or between the two.
-    pub counters: Counters,
-}
-
-impl Shown {
-    /// From the moment after which blocks were allocated, or the start, to the one at which they
-    /// were live, in nanoseconds.
-    pub fn span_ns(&self) -> u64 {
-        let since = self.since.as_ref().map_or(0, |since| since.time_ns);
-        self.at.time_ns.saturating_sub(since)
-    }
-}
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.since {
-            None => write!(f, "what was live at {}", self.at),
-            Some(since) => write!(
-                f,
-                "what was allocated after {since} and live at {}",
-                self.at
-            ),
-        }
-    }
 }
 
 /// Why a profile cannot be looked at so.
@@ -167,17 +112,17 @@ fn listed(marks: &[String], times: Option<(u64, u64)>) -> String {
 }
 
 /// A moment that was found.
-enum Found<'a> {
+enum FoundMoment<'a> {
     Peak,
     End,
     Kept(&'a Moment),
 }
 
-impl Found<'_> {
+impl FoundMoment<'_> {
     fn serial(&self) -> Option<u32> {
         match self {
-            Found::Kept(moment) => Some(moment.serial),
-            Found::Peak | Found::End => None,
+            FoundMoment::Kept(moment) => Some(moment.serial),
+            FoundMoment::Peak | FoundMoment::End => None,
         }
     }
 }
@@ -196,11 +141,11 @@ impl Profile {
         let at = self.find_moment(view.at.as_ref().unwrap_or(&When::End))?;
         let since = view.since.as_ref();
         let since = since.map(|when| self.find_moment(when)).transpose()?;
-        let is_peak = matches!(at, Found::Peak);
+        let is_peak = matches!(at, FoundMoment::Peak);
         let since_serial = match &since {
             None => None,
             Some(_) if is_peak => return Err(MomentError::SincePeak),
-            Some(Found::Peak) => return Err(MomentError::SincePeak),
+            Some(FoundMoment::Peak) => return Err(MomentError::SincePeak),
             Some(since) => Some(since.serial().unwrap_or(u32::MAX)),
         };
         let at_serial = at.serial();
@@ -227,7 +172,7 @@ impl Profile {
         for stack in &self.stacks {
             let totals = live(stack.number, &stack.totals);
             if totals.has_live() {
-                stacks.push(super::Stack {
+                stacks.push(Stack {
                     totals: totals.only_live(),
                     span: None,
                     course: super::Course::default(),
@@ -240,7 +185,7 @@ impl Profile {
             None => live(0, &self.unattributed).only_live(),
         };
         if self.of_heap.is_some() {
-            let sum = |sum: i64, stack: &super::Stack| sum.saturating_add(stack.totals.live_bytes);
+            let sum = |sum: i64, stack: &Stack| sum.saturating_add(stack.totals.live_bytes);
             if at_serial.is_some() || is_peak {
                 shown.at.heap = stacks.iter().fold(0, sum);
             }
@@ -259,6 +204,15 @@ impl Profile {
         Ok(())
     }
 
+    /// The blocks of a stack by when they were live: how many of the
+    /// [moments](Profile::moments) were before they were allocated, how many before they were freed
+    /// (one more than there are, of those that were not), and their bytes. Those that were live at
+    /// no moment are left out.
+    pub fn cohorts_of(&self, stack: &Stack) -> impl Iterator<Item = (usize, usize, i64)> {
+        let all = self.moments.by_place(stack.number);
+        all.filter(|&(birth, last, _)| birth < last)
+    }
+
     /// The exact counts of contexts are of the whole run: here they have what their stacks have.
     fn count_contexts_anew(&mut self) {
         for context in &mut self.contexts.all {
@@ -273,14 +227,14 @@ impl Profile {
         }
     }
 
-    fn find_moment(&self, when: &When) -> Result<Found<'_>, MomentError> {
+    fn find_moment(&self, when: &When) -> Result<FoundMoment<'_>, MomentError> {
         let text = match when {
-            When::Peak => return Ok(Found::Peak),
-            When::End => return Ok(Found::End),
+            When::Peak => return Ok(FoundMoment::Peak),
+            When::End => return Ok(FoundMoment::End),
             When::Named(text) => text,
         };
         if let Some(mark) = self.mark(text) {
-            return Ok(Found::Kept(mark));
+            return Ok(FoundMoment::Kept(mark));
         }
         let Ok(time) = parse_duration(text) else {
             if self.moments.all.is_empty() {
@@ -290,17 +244,19 @@ impl Profile {
         };
         let time_ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         if time_ns >= whole_ms(self.duration_ns()) {
-            return Ok(Found::End);
+            return Ok(FoundMoment::End);
         }
         let Some(first) = self.moments.all.first() else {
             return Err(MomentError::NoMoments { is_old: true });
         };
         let mut up_to = self.moments.all.iter().rev();
         let found = up_to.find(|moment| whole_ms(moment.time_ns) <= time_ns);
-        found.map(Found::Kept).ok_or_else(|| MomentError::TooEarly {
-            time: text.clone(),
-            first: Seconds(first.time_ns).to_string(),
-        })
+        found
+            .map(FoundMoment::Kept)
+            .ok_or_else(|| MomentError::TooEarly {
+                time: text.clone(),
+                first: Seconds(first.time_ns).to_string(),
+            })
     }
 
     /// The latest mark of a name, or the one that `NAME#N` numbers.
@@ -333,20 +289,20 @@ impl Profile {
         }
     }
 
-    fn shown(&self, found: &Found<'_>) -> ShownMoment {
+    fn shown(&self, found: &FoundMoment<'_>) -> ShownMoment {
         let name = |name: &str| Some(name.to_owned());
         match found {
-            Found::Peak => ShownMoment {
+            FoundMoment::Peak => ShownMoment {
                 name: name("peak"),
                 time_ns: self.header.peak_ns,
                 heap: self.peak(),
             },
-            Found::End => ShownMoment {
+            FoundMoment::End => ShownMoment {
                 name: name("end"),
                 time_ns: self.duration_ns(),
                 heap: self.heap(),
             },
-            Found::Kept(moment) => ShownMoment {
+            FoundMoment::Kept(moment) => ShownMoment {
                 name: moment.mark.clone(),
                 time_ns: moment.time_ns,
                 heap: moment.heap,
@@ -356,9 +312,9 @@ impl Profile {
 
     /// Exact totals at a moment, as far as they are known: of the peak, and of other heaps, only
     /// those of the end are.
-    fn counters_at(&self, found: &Found<'_>) -> Counters {
+    fn counters_at(&self, found: &FoundMoment<'_>) -> Counters {
         match found {
-            Found::Kept(moment) if self.of_heap.is_none() => moment.counters,
+            FoundMoment::Kept(moment) if self.of_heap.is_none() => moment.counters,
             _ => self.counters(),
         }
     }

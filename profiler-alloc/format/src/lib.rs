@@ -83,8 +83,8 @@
 //! and says that there are chunks it does not know. Nor do times that came later still
 //! (`Stack::first_ms`, `Stack::last_ns`, `Function::first_ns`, `Share::last_ns`): 0 means that they
 //! are not known. [`Further`] and [`StackSpan`] hold in tables of their own what [`Stack`], whose
-//! length is fixed, has no room for. Nor do the tables of [moments]. Nor do [contexts] and [heaps]: an older reader shows their
-//! node as the outermost frame, of an unknown module.
+//! length is fixed, has no room for. Nor do the tables of [moments]. Nor do [contexts] and [heaps]:
+//! an older reader shows their node as the outermost frame, of an unknown module.
 //!
 //! ```
 //! use profiler_alloc_format::{Frame, Header};

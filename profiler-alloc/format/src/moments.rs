@@ -16,8 +16,8 @@
 //! ```
 //! Blocks of one stack with the same birth and the same last snapshot are a [`Cohort`]. Those that
 //! still live have [`ALIVE`] for their last one. What a stack has live of its *newest* generation,
-//! the one in which it changed last, is in no cohort yet: it is what the [`Stack`](crate::Stack) has
-//! live without what its [`Age`] says that older ones have.
+//! the one in which it changed last, is in no cohort yet: it is what the [`Stack`](crate::Stack)
+//! has live without what its [`Age`] says that older ones have.
 //!
 //! # Thinning
 //!
