@@ -8,6 +8,7 @@
 //! ```
 //! Never: is called on the fast path.
 
+mod account;
 pub mod attach;
 mod capture;
 mod clock;
@@ -52,6 +53,7 @@ use crate::ffi::memory;
 use crate::ffi::os::Statm;
 use crate::lockfree::active::Active;
 use crate::lockfree::slot_pool::{self, SlotPool};
+use crate::profile_file::accounts::Accounts;
 use crate::profile_file::store::Store;
 use crate::profile_file::timeline::Timeline;
 use crate::sampling::filter::Filter;
@@ -86,6 +88,7 @@ pub struct Recorder {
     /// Every block is sampled, from the beginning to the end.
     takes_all: bool,
     timeline: Timeline,
+    accounts: Accounts,
     statm: Statm,
     output: &'static CStr,
     /// What forked children begin their own recordings with.
@@ -180,6 +183,7 @@ impl Recorder {
             heaps: FileHeaps::new(),
             takes_all,
             timeline: Timeline::new(),
+            accounts: Accounts::new(),
             statm: Statm::open(),
             output,
             for_children,

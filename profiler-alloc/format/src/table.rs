@@ -43,11 +43,16 @@ pub enum Table {
     /// [`StackSpan`](crate::StackSpan) records: in which spans of traces stacks took blocks, by the
     /// numbers of these.
     Spans = 15,
+    /// [`Account`](crate::Account) records: where the resident memory was, at moments of the run.
+    Accounts = 16,
+    /// [`Touched`](crate::Touched) records: what of the large blocks of stacks is resident, by the
+    /// numbers of these.
+    Touched = 17,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 15] = [
+    pub const ALL: [Table; 17] = [
         Table::Threads,
         Table::Nodes,
         Table::Stacks,
@@ -63,6 +68,8 @@ impl Table {
         Table::ContextSets,
         Table::Heaps,
         Table::Spans,
+        Table::Accounts,
+        Table::Touched,
     ];
 
     /// The table that a directory byte names.
@@ -81,6 +88,6 @@ mod tests {
             assert_eq!(Table::from_byte(table as u8), Some(table));
         }
         assert_eq!(Table::from_byte(0), None);
-        assert_eq!(Table::from_byte(16), None);
+        assert_eq!(Table::from_byte(18), None);
     }
 }

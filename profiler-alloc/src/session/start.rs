@@ -141,6 +141,7 @@ fn watch_exit() {
     extern "C" fn at_exit() {
         if let Some(recorder) = session::current().filter(|recorder| recorder.is_ours()) {
             recorder.bring_up_to_date();
+            recorder.take_account();
             recorder
                 .store
                 .header()
