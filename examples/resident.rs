@@ -18,10 +18,14 @@ fn main() -> ExitCode {
         "huge" => Box::new(huge()),
         "threads" => Box::new(threads()),
         "fragments" => Box::new(fragments()),
+        "trimmed" => Box::new(trimmed()),
+        "grows" => grows(),
         "mapped" => Box::new(mapped()),
         "untouched" => Box::new(untouched()),
         _ => {
-            eprintln!("usage: resident small|huge|threads|fragments|mapped|untouched");
+            eprintln!(
+                "usage: resident small|huge|threads|fragments|trimmed|grows|mapped|untouched"
+            );
             return ExitCode::from(2);
         }
     };
@@ -78,6 +82,23 @@ fn fragments() -> Vec<Vec<u8>> {
         number % 16 == 0
     });
     blocks
+}
+
+/// The same, and what is on pages without a block goes back to the system.
+fn trimmed() -> Vec<Vec<u8>> {
+    let blocks = fragments();
+    // SAFETY: gives back what nobody uses.
+    unsafe { libc::malloc_trim(0) };
+    blocks
+}
+
+/// A mebibyte in 20 ms, for ever.
+fn grows() -> ! {
+    let mut blocks = Vec::new();
+    loop {
+        blocks.push(vec![1u8; MIB]);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
 }
 
 /// An arena of 48 MiB that the program maps itself, of which it touches 40.

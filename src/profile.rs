@@ -28,7 +28,7 @@ mod without_contexts;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-pub use accounts::{Account, Touched};
+pub use accounts::{Account, Residence, Touched};
 pub use contexts::{Context, ContextId, Contexts};
 pub use counters::Counters;
 pub use course::{Course, Taken};

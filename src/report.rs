@@ -58,7 +58,7 @@ pub use live::{Live, LiveRow, LiveSort, Place, ProcessStatus, Rates};
 pub use metric::Metric;
 pub use model::{Basis, LeftOut, Line, Note, Report, Scope, Table};
 pub use programs::{ProgramState, Programs, RunningProgram};
-pub use resident::{PartKind, Resident, ResidentAccount, ResidentPart};
+pub use resident::{PartKind, Resident, ResidentAccount, ResidentLines, ResidentPart};
 pub use restrict::Granularity;
 pub use savings::{OneSize, taken};
 pub use select::{Extent, Filter, Lines, NoMatch, Selection};

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 
 use super::load::{Input, Output};
 use crate::render::{RssJson, RssText};
-use crate::report::{Granularity, Resident, ResidentAccount, Scope};
+use crate::report::{Resident, ResidentAccount, ResidentLines};
 
 /// Show where the resident memory was: heap in use, what the allocator keeps, what was mapped, at
 /// the highest and at the end. The parts add up to the resident set size.
@@ -112,12 +112,14 @@ pub fn run(args: RssArgs) -> anyhow::Result<ExitCode> {
         }
     };
     shown.dedup();
-    loaded.profile.keep_untouched();
-    let stacks = loaded.stacks(Scope::User, Granularity::Line);
-    // Only of the last account is it known which lines did not touch what they had asked for.
-    let untouched = shown.contains(&last).then_some(&stacks);
+    // Only of the last account is it known which lines are behind it.
+    let is_last = shown.contains(&last);
+    let lines = ResidentLines::new(loaded.profile, &loaded.symbols, &mut loaded.sources);
     Output::to(args.output.as_deref()).write(|out| match args.format {
-        RssFormat::Text => RssText { top: args.top }.rss(&resident, &shown, untouched, out),
-        RssFormat::Json => RssJson.rss(&resident, Some(&stacks), out),
+        RssFormat::Text => {
+            let text = RssText { top: args.top };
+            text.rss(&resident, &shown, is_last.then_some(&lines), out)
+        }
+        RssFormat::Json => RssJson.rss(&resident, &lines, out),
     })
 }

@@ -22,7 +22,7 @@ pub(super) fn in_order(records: &[Account]) -> Vec<Account> {
     accounts
 }
 
-/// What was resident of a stack's large blocks.
+/// What was resident of a stack's large blocks, and what its blocks pinned.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Touched {
     /// When it was looked at, nanoseconds since the start.
@@ -35,6 +35,8 @@ pub struct Touched {
     pub count: BlockCount,
     /// Variance of `untouched`.
     pub variance: f64,
+    /// What blocks of any size pin: free bytes on the pages that they are on, their share of them.
+    pub pinned: i64,
 }
 
 impl Touched {
@@ -53,27 +55,46 @@ impl Touched {
             } else {
                 0.0
             },
+            pinned: (record.pinned as i64).max(0),
         })
     }
 }
 
+/// Which figure of [`Touched`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Residence {
+    /// What was asked for and not resident.
+    Untouched,
+    /// What blocks pin.
+    Pinned,
+}
+
 impl Profile {
-    /// Makes what stacks have live what they had asked for at the last account and not touched, and
-    /// what they allocated the large blocks that it is a part of. Everything else of them is
-    /// nothing.
-    pub fn keep_untouched(&mut self) {
+    /// Makes what stacks have live what this figure of them was at the last account, and what they
+    /// allocated the blocks that it is of. Everything else of them is nothing.
+    pub fn keep_residence(&mut self, which: Residence) {
         let last = self.accounts.last().map(|account| account.time_ns);
         for stack in &mut self.stacks {
             let touched = stack
                 .touched
                 .filter(|touched| Some(touched.time_ns) == last);
-            stack.totals = touched.map_or_else(Totals::default, |touched| Totals {
-                alloc_bytes: touched.bytes,
-                alloc_count: touched.count,
-                live_bytes: touched.untouched,
-                live_count: touched.count,
-                live_variance: touched.variance,
-                ..Totals::default()
+            let live = stack.totals;
+            stack.totals = touched.map_or_else(Totals::default, |touched| match which {
+                Residence::Untouched => Totals {
+                    alloc_bytes: touched.bytes,
+                    alloc_count: touched.count,
+                    live_bytes: touched.untouched,
+                    live_count: touched.count,
+                    live_variance: touched.variance,
+                    ..Totals::default()
+                },
+                Residence::Pinned => Totals {
+                    alloc_bytes: live.live_bytes,
+                    alloc_count: live.live_count,
+                    live_bytes: touched.pinned,
+                    live_count: live.live_count,
+                    ..Totals::default()
+                },
             });
         }
         self.unattributed = Totals::default();
@@ -115,6 +136,7 @@ mod tests {
             resident: 30,
             count: 3 << COUNT_FRACTION_BITS,
             variance: f64::NAN.to_bits(),
+            pinned: 9,
         };
         let touched = Touched::of(&record).expect("one");
         assert_eq!(

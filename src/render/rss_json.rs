@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::shape::{self, LossShape, RecordingShape, SamplingShape};
-use crate::report::{Bytes, Metric, Resident, ResidentAccount, Stacks};
+use crate::report::{Bytes, Metric, Resident, ResidentAccount, ResidentLines, Stacks};
 
 /// Name and version of the shape.
 const RSS: &str = "memprof-rss/1";
@@ -15,20 +15,22 @@ const RSS: &str = "memprof-rss/1";
 pub struct RssJson;
 
 impl RssJson {
-    /// Writes all accounts of `resident`, and the lines of `untouched`, in which what is live is
-    /// what was not resident at the last account, to `out`.
+    /// Writes all accounts of `resident`, and the lines behind the last one, to `out`.
     pub fn rss(
         &self,
         resident: &Resident,
-        untouched: Option<&Stacks>,
+        behind: &ResidentLines,
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let shape = RssShape {
             schema: RSS,
             recording: RecordingShape::of(&resident.recording),
             sampling: SamplingShape::of(&resident.sampling),
+            highest_rss: (resident.seen_highest)
+                .map(|(bytes, time_ns)| SeenShape { bytes, time_ns }),
             accounts: resident.accounts.iter().map(AccountShape::of).collect(),
-            untouched_lines: untouched.map(lines).unwrap_or_default(),
+            untouched_lines: lines(&behind.untouched),
+            pinned_lines: lines(&behind.pinned),
             losses: shape::losses(&resident.losses),
             defects: shape::defects(&resident.defects),
         };
@@ -41,10 +43,19 @@ struct RssShape<'a> {
     schema: &'static str,
     recording: RecordingShape<'a>,
     sampling: SamplingShape,
+    /// Null where the timeline saw none.
+    highest_rss: Option<SeenShape>,
     accounts: Vec<AccountShape>,
-    untouched_lines: Vec<UntouchedShape>,
+    untouched_lines: Vec<LineShape>,
+    pinned_lines: Vec<LineShape>,
     losses: Vec<LossShape>,
     defects: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct SeenShape {
+    bytes: u64,
+    time_ns: u64,
 }
 
 #[derive(Serialize)]
@@ -58,6 +69,7 @@ struct AccountShape {
     huge_pages: u64,
     stacks_mapped: u64,
     rounding_known: bool,
+    pinned_known: bool,
     all_mappings_told_apart: bool,
     cost_ns: u64,
 }
@@ -76,12 +88,14 @@ struct EstimateShape {
 }
 
 #[derive(Serialize)]
-struct UntouchedShape {
+struct LineShape {
     file: String,
     line: Option<u32>,
     function: String,
-    untouched: EstimateShape,
-    allocated: i64,
+    /// Untouched, or pinned.
+    bytes: EstimateShape,
+    /// Of so many bytes that were asked for.
+    of: i64,
     blocks: i64,
 }
 
@@ -102,6 +116,7 @@ impl AccountShape {
             huge_pages: account.huge,
             stacks_mapped: account.stacks_mapped,
             rounding_known: account.knows_rounding,
+            pinned_known: account.knows_pinned,
             all_mappings_told_apart: !account.is_cut,
             cost_ns: account.cost_ns,
         }
@@ -115,18 +130,18 @@ fn estimate(bytes: Bytes) -> EstimateShape {
     }
 }
 
-fn lines(stacks: &Stacks) -> Vec<UntouchedShape> {
+fn lines(stacks: &Stacks) -> Vec<LineShape> {
     let sites = stacks.sites().into_iter();
     let mut sites: Vec<_> = sites.filter(|site| site.figures.live.bytes > 0).collect();
     sites.sort_by_key(|site| (std::cmp::Reverse(site.figures.live.bytes), site.frame));
     let shapes = sites.iter().map(|site| {
         let frame = &stacks.frames[site.frame as usize];
-        UntouchedShape {
+        LineShape {
             file: frame.file.clone(),
             line: frame.line,
             function: frame.function.clone(),
-            untouched: estimate(site.figures.live),
-            allocated: site.figures.allocated.bytes,
+            bytes: estimate(site.figures.live),
+            of: site.figures.allocated.bytes,
             blocks: Metric::Live.blocks(&site.figures).bytes,
         }
     });

@@ -8,7 +8,7 @@ use super::format::{self, seconds};
 use super::style::TITLE;
 use super::tree_text::frame_name;
 use crate::report::{
-    Bytes, Figures, Metric, PartKind, Resident, ResidentAccount, Site, Stacks, State,
+    Bytes, Figures, Metric, PartKind, Resident, ResidentAccount, ResidentLines, Site, Stacks, State,
 };
 
 /// The account of the resident memory as text.
@@ -25,13 +25,13 @@ const MUCH_PART: u64 = 4;
 const MUCH: u64 = 16 << 20;
 
 impl RssText {
-    /// Writes the accounts `shown` of `resident` side by side, and the lines of `untouched`, in
-    /// which what is live is what was not resident at the last account, to `out`.
+    /// Writes the accounts `shown` of `resident` side by side, and the lines behind the last one, to
+    /// `out`.
     pub fn rss(
         &self,
         resident: &Resident,
         shown: &[&ResidentAccount],
-        untouched: Option<&Stacks>,
+        lines: Option<&ResidentLines>,
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let program = escape(&resident.recording.program);
@@ -62,8 +62,27 @@ impl RssText {
         }
         writeln!(out, "{TITLE:#}\n")?;
         self.beside(shown, out)?;
-        if let Some(stacks) = untouched {
-            self.untouched(stacks, out)?;
+        if let Some(lines) = lines {
+            let titles = [
+                "Asked for and not resident, in blocks of 64 KiB and more",
+                "Untouched",
+                "Of",
+            ];
+            self.lines(&lines.untouched, titles, out)?;
+            let titles = [
+                "Free on pages that these blocks are on, which so cannot be given back",
+                "Pinned",
+                "In use",
+            ];
+            self.lines(&lines.pinned, titles, out)?;
+        }
+        if let Some((seen, time_ns)) = resident.missed() {
+            writeln!(
+                out,
+                "RSS was up to {}, after {}: no account was taken so near to that.\n",
+                format::size(seen),
+                seconds(time_ns)
+            )?;
         }
         advice(shown, out)?;
         for words in footer::ends(&resident.recording) {
@@ -102,8 +121,9 @@ impl RssText {
         if is_any { writeln!(out) } else { Ok(()) }
     }
 
-    /// The lines that asked for most that they never touched.
-    fn untouched(&self, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
+    /// Lines by what is live of them, which is not what is in use: `titles` say what it is, and what
+    /// it is of.
+    fn lines(&self, stacks: &Stacks, titles: [&str; 3], out: &mut dyn Write) -> io::Result<()> {
         let sites = stacks.sites();
         let mut sites: Vec<&Site> = sites
             .iter()
@@ -113,10 +133,11 @@ impl RssText {
             return Ok(());
         }
         sites.sort_by_key(|site| (std::cmp::Reverse(site.figures.live.bytes), site.frame));
+        let [title, what, of] = titles;
         writeln!(
             out,
-            "{TITLE}Asked for and not resident, in blocks of 64 KiB and more{TITLE:#}\n\n{:>12} {:>12} {:>10}",
-            "Untouched", "Of", "Blocks"
+            "{TITLE}{title}{TITLE:#}\n\n{what:>12} {of:>12} {:>10}",
+            "Blocks"
         )?;
         for site in sites.iter().take(self.top) {
             writeln!(
@@ -169,6 +190,7 @@ fn label(kind: PartKind) -> &'static str {
     match kind {
         PartKind::InUse => "heap in use, as asked for",
         PartKind::Rounding => "rounding by the allocator",
+        PartKind::Pinned => "free beside blocks in use",
         PartKind::Kept => "kept by the allocator",
         PartKind::Mapped => "mapped by the program",
         PartKind::Stacks => "stacks of threads",

@@ -3,17 +3,20 @@
 //! ```text
 //! heap in use, as asked for    what is in use, but for what of it was never touched
 //! rounding by the allocator    what its blocks take beyond what was asked for
+//! free beside blocks in use    on pages that a block in use is on, where all blocks are known
 //! kept by the allocator        the rest of the mappings that it has
 //! ```
-//! So these three add up to what the allocator has resident. A block below 64 KiB is not asked
-//! which of its pages are resident: where the three would be more than there is, such blocks are
+//! So these four add up to what the allocator has resident. A block below 64 KiB is not asked
+//! which of its pages are resident: where they would be more than there is, such blocks are
 //! not wholly touched, and the first is what is left.
 
-use profiler_alloc_format::account::{KNOWS_ROUNDING, TOO_MANY_MAPPINGS};
+use profiler_alloc_format::account::{KNOWS_PINNED, KNOWS_ROUNDING, TOO_MANY_MAPPINGS};
 
-use super::{Bytes, Recording, Sampling};
+use super::{Bytes, Granularity, Recording, Sampling, Scope, Stacks};
 use crate::defect::Defect;
-use crate::profile::{Account, Loss, Profile};
+use crate::profile::{Account, Loss, Profile, Residence};
+use crate::source::Sources;
+use crate::symbolize::Symbols;
 
 /// The accounts of a recording.
 #[derive(Clone, PartialEq, Debug)]
@@ -24,6 +27,9 @@ pub struct Resident {
     pub sampling: Sampling,
     /// In the order of time.
     pub accounts: Vec<ResidentAccount>,
+    /// The highest that the timeline saw resident, in bytes, and when, in nanoseconds since the
+    /// start. It looks more often than accounts are taken.
+    pub seen_highest: Option<(u64, u64)>,
     /// What the recorder could not keep.
     pub losses: Vec<Loss>,
     /// What is wrong with the profile.
@@ -51,6 +57,8 @@ pub struct ResidentAccount {
     pub stacks_mapped: u64,
     /// Whether the allocator's rounding is known; it is in what it keeps if not.
     pub knows_rounding: bool,
+    /// Whether it is known what blocks in use pin.
+    pub knows_pinned: bool,
     /// Whether there were too many mappings to tell all apart.
     pub is_cut: bool,
     /// What the account took of the program's time, nanoseconds.
@@ -73,6 +81,9 @@ pub enum PartKind {
     InUse,
     /// What the allocator's blocks take beyond that.
     Rounding,
+    /// What is free on pages that a block in use is on, as the allocator cannot give them back;
+    /// where it is not known, it is kept.
+    Pinned,
     /// What the allocator has otherwise: free blocks, caches, bookkeeping; in a program that has
     /// the crate, also blocks of C code.
     Kept,
@@ -92,12 +103,39 @@ pub enum PartKind {
     Kernel,
 }
 
+/// The lines behind the last account: in each, what is live is the figure, and what is allocated
+/// the blocks that it is of.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ResidentLines {
+    /// What was asked for and not resident, in large blocks.
+    pub untouched: Stacks,
+    /// What blocks pin.
+    pub pinned: Stacks,
+}
+
+impl ResidentLines {
+    /// Those of a profile that is not needed any more, by lines of the user's own source.
+    pub fn new(profile: Profile, symbols: &Symbols, sources: &mut Sources) -> ResidentLines {
+        let mut of = |which| {
+            let mut profile = profile.clone();
+            profile.keep_residence(which);
+            let stacks = Stacks::new(&profile, symbols, sources, Vec::new());
+            stacks.restricted(Scope::User, Granularity::Line)
+        };
+        ResidentLines {
+            untouched: of(Residence::Untouched),
+            pinned: of(Residence::Pinned),
+        }
+    }
+}
+
 impl PartKind {
     /// Its name in JSON.
     pub fn key(self) -> &'static str {
         match self {
             PartKind::InUse => "heap_in_use",
             PartKind::Rounding => "rounding",
+            PartKind::Pinned => "pinned",
             PartKind::Kept => "kept_by_allocator",
             PartKind::Mapped => "mapped",
             PartKind::Stacks => "stacks",
@@ -117,6 +155,10 @@ impl Resident {
             recording: Recording::of(profile),
             sampling: Sampling::of(profile),
             accounts: profile.accounts.iter().map(ResidentAccount::of).collect(),
+            seen_highest: (profile.timeline.iter())
+                .map(|point| (point.resident(), point.time_ns))
+                .max_by_key(|&(resident, _)| resident)
+                .filter(|&(resident, _)| resident > 0),
             losses: Loss::of(profile),
             defects,
         }
@@ -125,6 +167,14 @@ impl Resident {
     /// The account with most resident.
     pub fn highest(&self) -> Option<&ResidentAccount> {
         self.accounts.iter().max_by_key(|account| account.resident)
+    }
+
+    /// What the timeline saw and no account is near, by a fiftieth of it: bytes, and when, in
+    /// nanoseconds since the start.
+    pub fn missed(&self) -> Option<(u64, u64)> {
+        let highest = self.highest().map_or(0, |account| account.resident);
+        let far = |&(seen, _): &(u64, u64)| seen.saturating_sub(highest) > seen / 50;
+        self.seen_highest.filter(far)
     }
 
     /// The account at `time_ns` after the start, or the last one before.
@@ -147,7 +197,9 @@ impl ResidentAccount {
         let touched = (in_use - large).min(account.heap);
         // More than the allocator has cannot be resident: small blocks are untouched too.
         let rounding = account.rounding.min(account.heap - touched);
-        let kept = account.heap - touched - rounding;
+        let free = account.heap - touched - rounding;
+        let pinned = account.pinned.min(free);
+        let kept = free - pinned;
         let errors = [account.untouched_variance, account.rounding_variance].map(error);
         let both = (errors[0].powi(2) + errors[1].powi(2)).sqrt();
         let part = |kind, bytes| ResidentPart { kind, bytes };
@@ -160,6 +212,7 @@ impl ResidentAccount {
                 PartKind::Rounding,
                 estimate(rounding, account.rounding_variance),
             ),
+            part(PartKind::Pinned, exact(pinned)),
             part(
                 PartKind::Kept,
                 Bytes {
@@ -188,6 +241,7 @@ impl ResidentAccount {
             huge: account.huge,
             stacks_mapped: account.stacks_mapped,
             knows_rounding: account.known & KNOWS_ROUNDING != 0,
+            knows_pinned: account.known & KNOWS_PINNED != 0,
             is_cut: account.known & TOO_MANY_MAPPINGS != 0,
             cost_ns: account.cost_ns,
         }
@@ -210,6 +264,7 @@ mod tests {
             in_use: 500,
             untouched: 100,
             rounding: 50,
+            pinned: 30,
             heap: 700,
             mapped: 100,
             programs: 150,
@@ -231,10 +286,14 @@ mod tests {
         let parts = [
             PartKind::InUse,
             PartKind::Rounding,
+            PartKind::Pinned,
             PartKind::Kept,
             PartKind::Recorder,
         ];
-        assert_eq!(parts.map(|kind| found.part(kind).bytes), [400, 50, 250, 50]);
+        assert_eq!(
+            parts.map(|kind| found.part(kind).bytes),
+            [400, 50, 30, 220, 50]
+        );
         assert_eq!(found.untouched.bytes, 100);
     }
 
@@ -254,6 +313,6 @@ mod tests {
             in_use: -7i64 as u64,
             ..account()
         });
-        assert_eq!((sum(&found), found.part(PartKind::Kept).bytes), (1000, 650));
+        assert_eq!((sum(&found), found.part(PartKind::Kept).bytes), (1000, 620));
     }
 }

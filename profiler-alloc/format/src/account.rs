@@ -8,7 +8,9 @@
 //! resident  = heap + mapped + stacks + programs + files + shared + recorder + recorder_file + other
 //! heap      = in_use - untouched + rounding + what the allocator keeps for later
 //! ```
-//! What it keeps is so not a field: it is what is left of `heap`.
+//! What it keeps is so not a field: it is what is left of `heap`. Where every block is recorded, it
+//! is known which part of that is pinned: on pages that a block in use is on as well, so that the
+//! allocator cannot give them back.
 //!
 //! Accounts stand in the order of their times, and every other one is removed when there is no more
 //! room, as in the timeline. Record 0 is the account with most resident so far, once more.
@@ -25,6 +27,8 @@ pub const KNOWS_ROUNDING: u64 = 1;
 /// A bit of [`Account::known`]: there were more mappings than could be told apart; the rest of
 /// `heap` is in `mapped`.
 pub const TOO_MANY_MAPPINGS: u64 = 2;
+/// A bit of [`Account::known`]: `pinned` is known.
+pub const KNOWS_PINNED: u64 = 4;
 
 record! {
     /// One account. All parts are bytes that are resident, but where it says otherwise.
@@ -75,16 +79,16 @@ record! {
         known: u64,
         /// Time it took, in nanoseconds.
         cost_ns: u64,
-        /// Bytes that the allocator says it has given out, with its rounding; 0 if it does not say.
-        allocated: u64,
+        /// The part of `heap` that is free, on pages that a block in use is on.
+        pinned: u64,
         /// Not used.
         reserved: u64,
     }
 }
 
 record! {
-    /// What of the large blocks of the stack with the same number is resident.
-    Touched, TouchedCells, 40 {
+    /// What of the blocks of the stack with the same number is resident, and what they pin.
+    Touched, TouchedCells, 48 {
         /// [`Account::time_ns`] of the account that this is part of; no other's.
         time_ns: u64,
         /// Bytes in blocks of [`LARGE`] bytes and more.
@@ -95,5 +99,8 @@ record! {
         count: u64,
         /// Variance of `bytes - resident`, as `f64` bits.
         variance: u64,
+        /// What blocks of any size pin: the part of [`Account::pinned`] that is theirs, by their
+        /// share of what is in use of each page.
+        pinned: u64,
     }
 }

@@ -73,6 +73,8 @@ pub unsafe trait Plain: 'static {}
 
 // SAFETY: a plain integer.
 unsafe impl Plain for u8 {}
+// SAFETY: a plain integer.
+unsafe impl Plain for u16 {}
 // SAFETY: made of plain integers.
 unsafe impl<const N: usize> Plain for [u64; N] {}
 

@@ -12,11 +12,16 @@ use crate::profile_file::store::Store;
 const INTERVAL_NS: u64 = 1_000_000_000;
 /// Least time between two accounts of a program that grows, nanoseconds.
 const SHORTEST_NS: u64 = 100_000_000;
-/// An account may take this part of the program's time.
+/// An account may take this part of the program's time, and of its CPU time.
 const COST: u64 = 250;
-/// An account is due early where the program has grown by so much beyond the largest: an eighth,
+/// A program that mostly waits has one after so many intervals more.
+const LONGEST: u64 = 10;
+/// And one of a program that grows this part: these are few, as each is of a program that is larger
+/// by a quarter.
+const COST_GROWN: u64 = 100;
+/// An account is due early where the program has grown by so much beyond the largest: a quarter,
 /// and a megabyte.
-const GROWN_SHIFT: u32 = 3;
+const GROWN_SHIFT: u32 = 2;
 const GROWN: u64 = 1 << 20;
 
 /// When accounts are taken, and where they stand.
@@ -48,12 +53,14 @@ impl Accounts {
         let much = highest
             .saturating_add(highest >> GROWN_SHIFT)
             .saturating_add(GROWN);
-        let after = match resident > much {
-            true => &self.soonest_ns,
-            false => &self.next_ns,
-        };
-        now_ns >= after.load(Ordering::Relaxed)
-            && cpu_ns >= self.next_cpu_ns.load(Ordering::Relaxed)
+        if resident > much {
+            return now_ns >= self.soonest_ns.load(Ordering::Relaxed);
+        }
+        let next_ns = self.next_ns.load(Ordering::Relaxed);
+        let has_worked = cpu_ns >= self.next_cpu_ns.load(Ordering::Relaxed);
+        let interval = self.interval_ns.load(Ordering::Relaxed);
+        let longest = next_ns.saturating_add(interval.saturating_mul(LONGEST));
+        now_ns >= if has_worked { next_ns } else { longest }
     }
 
     /// Puts the account that `make` gives into the file, unless another thread is taking one. Gives
@@ -73,12 +80,15 @@ impl Accounts {
             self.keep(store, &account);
         }
         let (now_ns, cpu_ns) = at;
-        let rest = cost.saturating_mul(COST);
-        let after = |wait: u64| now_ns.saturating_add(wait.max(rest));
         let interval = self.interval_ns.load(Ordering::Relaxed);
-        self.next_ns.store(after(interval), Ordering::Relaxed);
-        self.soonest_ns.store(after(SHORTEST_NS), Ordering::Relaxed);
-        (self.next_cpu_ns).store(cpu_ns.saturating_add(rest), Ordering::Relaxed);
+        let after = |wait: u64, part: u64| {
+            let wait = wait.max(cost.saturating_mul(part));
+            now_ns.saturating_add(wait)
+        };
+        self.next_ns.store(after(interval, COST), Ordering::Relaxed);
+        (self.soonest_ns).store(after(SHORTEST_NS, COST_GROWN), Ordering::Relaxed);
+        let next_cpu_ns = cpu_ns.saturating_add(cost.saturating_mul(COST));
+        self.next_cpu_ns.store(next_cpu_ns, Ordering::Relaxed);
         self.is_taking.store(false, Ordering::Release);
         cost
     }
@@ -144,7 +154,7 @@ macro_rules! words {
             other,
             known,
             cost_ns,
-            allocated
+            pinned
         )
     };
 }
@@ -239,7 +249,8 @@ mod tests {
         });
         // 20 ms are to be a 250th of the time until the next: 5 s, also of CPU time.
         assert!(!accounts.is_due(5 * second, 60 * second, 0));
-        assert!(!accounts.is_due(60 * second, 5 * second, 0));
+        assert!(!accounts.is_due(15 * second, 5 * second, 0));
+        assert!(accounts.is_due(16 * second, 5 * second, 0));
         assert!(accounts.is_due(6 * second, 6 * second, 0));
         // One that another thread is taking, or the system refuses, is none.
         assert_eq!(accounts.take(store, (second, second), || None), 0);
@@ -254,8 +265,8 @@ mod tests {
             Some(account(1, 16 * mib, 1_000))
         });
         let soon = second + SHORTEST_NS;
-        assert!(!accounts.is_due(soon, 2 * second, 18 * mib));
-        assert!(accounts.is_due(soon, 2 * second, 20 * mib));
-        assert!(!accounts.is_due(soon - 1, 2 * second, 20 * mib));
+        assert!(!accounts.is_due(soon, second, 21 * mib));
+        assert!(accounts.is_due(soon, second, 22 * mib));
+        assert!(!accounts.is_due(soon - 1, second, 22 * mib));
     }
 }

@@ -252,6 +252,13 @@ impl Mappings {
         taken
     }
 
+    /// The regions that are the allocator's: start and end of each, in order.
+    pub fn heap_regions(&self) -> impl Iterator<Item = (usize, usize)> {
+        let regions = self.regions[..self.count].iter();
+        let heap = regions.filter(|region| region[2] & IS_HEAP != 0);
+        heap.map(|region| (region[0] as usize, region[1] as usize))
+    }
+
     /// Bytes in regions that are the allocator's, and in all others.
     pub fn anonymous(&self) -> (u64, u64) {
         let (mut heap, mut others) = (0, self.beyond);
