@@ -16,6 +16,7 @@ mod heaps;
 mod loss;
 mod process;
 mod reader;
+mod residence;
 mod selection;
 mod sources;
 #[cfg(test)]
@@ -28,7 +29,7 @@ mod without_contexts;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-pub use accounts::{Account, Residence, Touched};
+pub use accounts::{Account, Touched};
 pub use contexts::{Context, ContextId, Contexts};
 pub use counters::Counters;
 pub use course::{Course, Taken};
@@ -44,6 +45,7 @@ use profiler_alloc_format::{STATE_EXITED, STATE_FINISHED, STATE_PAUSED};
 
 use crate::system;
 pub use reader::{parse, read};
+pub use residence::Residence;
 pub use selection::{ContextError, ContextPattern};
 pub use sources::{SourceState, add_sources};
 pub use totals::{BlockCount, Totals};

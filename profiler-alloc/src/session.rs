@@ -51,6 +51,7 @@ use self::ownership::Ownership;
 use crate::counters::totals::Totals;
 use crate::ffi::memory;
 use crate::ffi::os::Statm;
+use crate::ffi::residence::Smaps;
 use crate::lockfree::active::Active;
 use crate::lockfree::slot_pool::{self, SlotPool};
 use crate::profile_file::accounts::Accounts;
@@ -89,6 +90,7 @@ pub struct Recorder {
     takes_all: bool,
     timeline: Timeline,
     accounts: Accounts,
+    smaps: Smaps,
     statm: Statm,
     output: &'static CStr,
     /// What forked children begin their own recordings with.
@@ -155,7 +157,7 @@ impl Recorder {
         store: &'static Store,
         output: &'static CStr,
         (clock, capture): (Clock, &'static Capture),
-        overhead: OverheadBudget,
+        (overhead, accounts): (OverheadBudget, Accounts),
         for_children: Option<ForChildren>,
     ) -> Option<&'static Recorder> {
         let previous = latest();
@@ -183,7 +185,8 @@ impl Recorder {
             heaps: FileHeaps::new(),
             takes_all,
             timeline: Timeline::new(),
-            accounts: Accounts::new(),
+            accounts,
+            smaps: Smaps::open(),
             statm: Statm::open(),
             output,
             for_children,

@@ -97,14 +97,15 @@ impl Moment {
 pub fn run(args: RssArgs) -> anyhow::Result<ExitCode> {
     let mut loaded = args.input.load()?;
     let resident = Resident::new(&loaded.profile, loaded.defects.clone());
-    let (Some(highest), Some(last)) = (resident.highest(), resident.accounts.last()) else {
+    if resident.accounts.is_empty() {
         bail!(
-            "the profile says nothing of resident memory: the recording ended within a second \
-             without telling, the system has no /proc/self/smaps, or the recorder is an older one"
+            "the profile says nothing of resident memory: the program was killed in its first \
+             moments, was recorded with `--account-interval off` or by an older recorder, or the \
+             system has no /proc/self/smaps"
         );
-    };
+    }
     let mut shown = match args.at.as_slice() {
-        [] => vec![highest, last],
+        [] => resident.highest_and_last(),
         asked => {
             let found: anyhow::Result<Vec<_>> =
                 asked.iter().map(|moment| moment.of(&resident)).collect();
@@ -113,7 +114,7 @@ pub fn run(args: RssArgs) -> anyhow::Result<ExitCode> {
     };
     shown.dedup();
     // Only of the last account is it known which lines are behind it.
-    let is_last = shown.contains(&last);
+    let is_last = shown.iter().any(|account| account.is_last);
     let lines = ResidentLines::new(loaded.profile, &loaded.symbols, &mut loaded.sources);
     Output::to(args.output.as_deref()).write(|out| match args.format {
         RssFormat::Text => {

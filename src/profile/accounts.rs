@@ -2,7 +2,7 @@
 
 use profiler_alloc_format as format;
 
-use super::{BlockCount, Profile, Totals};
+use super::totals::BlockCount;
 
 /// One account: `profiler_alloc_format::Account` says what its parts are. `time_ns` counts from
 /// the start.
@@ -60,58 +60,17 @@ impl Touched {
     }
 }
 
-/// Which figure of [`Touched`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Residence {
-    /// What was asked for and not resident.
-    Untouched,
-    /// What blocks pin.
-    Pinned,
-}
-
-impl Profile {
-    /// Makes what stacks have live what this figure of them was at the last account, and what they
-    /// allocated the blocks that it is of. Everything else of them is nothing.
-    pub fn keep_residence(&mut self, which: Residence) {
-        let last = self.accounts.last().map(|account| account.time_ns);
-        for stack in &mut self.stacks {
-            let touched = stack
-                .touched
-                .filter(|touched| Some(touched.time_ns) == last);
-            let live = stack.totals;
-            stack.totals = touched.map_or_else(Totals::default, |touched| match which {
-                Residence::Untouched => Totals {
-                    alloc_bytes: touched.bytes,
-                    alloc_count: touched.count,
-                    live_bytes: touched.untouched,
-                    live_count: touched.count,
-                    live_variance: touched.variance,
-                    ..Totals::default()
-                },
-                Residence::Pinned => Totals {
-                    alloc_bytes: live.live_bytes,
-                    alloc_count: live.live_count,
-                    live_bytes: touched.pinned,
-                    live_count: live.live_count,
-                    ..Totals::default()
-                },
-            });
-        }
-        self.unattributed = Totals::default();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use profiler_alloc_format::COUNT_FRACTION_BITS;
 
     use super::*;
 
-    fn account(time_ns: u64, turn: u64) -> format::Account {
-        format::Account {
+    fn account(time_ns: u64, turn: u64) -> Account {
+        Account {
             time_ns,
             turn,
-            ..format::Account::empty()
+            ..Account::empty()
         }
     }
 

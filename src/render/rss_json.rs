@@ -46,8 +46,8 @@ struct RssShape<'a> {
     /// Null where the timeline saw none.
     highest_rss: Option<SeenShape>,
     accounts: Vec<AccountShape>,
-    untouched_lines: Vec<LineShape>,
-    pinned_lines: Vec<LineShape>,
+    untouched_lines: Vec<ResidentLineShape>,
+    pinned_lines: Vec<ResidentLineShape>,
     losses: Vec<LossShape>,
     defects: Vec<String>,
 }
@@ -59,7 +59,7 @@ struct SeenShape {
 }
 
 #[derive(Serialize)]
-struct AccountShape {
+pub(super) struct AccountShape {
     time_ns: u64,
     resident: u64,
     parts: Vec<PartShape>,
@@ -88,7 +88,7 @@ struct EstimateShape {
 }
 
 #[derive(Serialize)]
-struct LineShape {
+struct ResidentLineShape {
     file: String,
     line: Option<u32>,
     function: String,
@@ -100,7 +100,7 @@ struct LineShape {
 }
 
 impl AccountShape {
-    fn of(account: &ResidentAccount) -> AccountShape {
+    pub(super) fn of(account: &ResidentAccount) -> AccountShape {
         let parts = account.parts.iter().map(|part| PartShape {
             part: part.kind.key(),
             bytes: part.bytes.bytes,
@@ -130,13 +130,13 @@ fn estimate(bytes: Bytes) -> EstimateShape {
     }
 }
 
-fn lines(stacks: &Stacks) -> Vec<LineShape> {
+fn lines(stacks: &Stacks) -> Vec<ResidentLineShape> {
     let sites = stacks.sites().into_iter();
     let mut sites: Vec<_> = sites.filter(|site| site.figures.live.bytes > 0).collect();
     sites.sort_by_key(|site| (std::cmp::Reverse(site.figures.live.bytes), site.frame));
     let shapes = sites.iter().map(|site| {
         let frame = &stacks.frames[site.frame as usize];
-        LineShape {
+        ResidentLineShape {
             file: frame.file.clone(),
             line: frame.line,
             function: frame.function.clone(),

@@ -8,7 +8,8 @@ use super::format::{self, seconds};
 use super::style::TITLE;
 use super::tree_text::frame_name;
 use crate::report::{
-    Bytes, Figures, Metric, PartKind, Resident, ResidentAccount, ResidentLines, Site, Stacks, State,
+    Bytes, Figures, Metric, PartKind, Recording, Resident, ResidentAccount, ResidentLines, Site,
+    Stacks, State,
 };
 
 /// The account of the resident memory as text.
@@ -25,8 +26,8 @@ const MUCH_PART: u64 = 4;
 const MUCH: u64 = 16 << 20;
 
 impl RssText {
-    /// Writes the accounts `shown` of `resident` side by side, and the lines behind the last one, to
-    /// `out`.
+    /// Writes the accounts `shown` of `resident` side by side, and the lines behind the last one,
+    /// to `out`.
     pub fn rss(
         &self,
         resident: &Resident,
@@ -40,27 +41,8 @@ impl RssText {
             "{TITLE}Resident memory of {program}, process {}{TITLE:#}\n",
             resident.recording.pid
         )?;
-        write!(out, "{:28}", "")?;
-        for account in shown {
-            write!(out, "{:>24}", moment(resident, account))?;
-        }
+        parts(&resident.recording, shown, out)?;
         writeln!(out)?;
-        let kinds = shown.first().map_or(&[][..], |account| &account.parts);
-        for kind in kinds.iter().map(|part| part.kind) {
-            if shown.iter().all(|account| account.part(kind).bytes == 0) {
-                continue;
-            }
-            write!(out, "{:28}", label(kind))?;
-            for account in shown {
-                cell(account.part(kind), account.resident, out)?;
-            }
-            writeln!(out)?;
-        }
-        write!(out, "{TITLE}{:28}", "resident (RSS)")?;
-        for account in shown {
-            cell(exact(account.resident), account.resident, out)?;
-        }
-        writeln!(out, "{TITLE:#}\n")?;
         self.beside(shown, out)?;
         if let Some(lines) = lines {
             let titles = [
@@ -121,8 +103,8 @@ impl RssText {
         if is_any { writeln!(out) } else { Ok(()) }
     }
 
-    /// Lines by what is live of them, which is not what is in use: `titles` say what it is, and what
-    /// it is of.
+    /// Lines by what is live of them, which is not what is in use: `titles` say what it is, and
+    /// what it is of.
     fn lines(&self, stacks: &Stacks, titles: [&str; 3], out: &mut dyn Write) -> io::Result<()> {
         let sites = stacks.sites();
         let mut sites: Vec<&Site> = sites
@@ -156,6 +138,35 @@ impl RssText {
     }
 }
 
+/// Writes what each part had in the accounts `shown`, side by side, and their sums.
+pub(super) fn parts(
+    recording: &Recording,
+    shown: &[&ResidentAccount],
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    write!(out, "{:28}", "")?;
+    for account in shown {
+        write!(out, "{:>24}", moment(recording, account))?;
+    }
+    writeln!(out)?;
+    let kinds = shown.first().map_or(&[][..], |account| &account.parts);
+    for kind in kinds.iter().map(|part| part.kind) {
+        if shown.iter().all(|account| account.part(kind).bytes == 0) {
+            continue;
+        }
+        write!(out, "{:28}", label(kind))?;
+        for account in shown {
+            cell(account.part(kind), account.resident, out)?;
+        }
+        writeln!(out)?;
+    }
+    write!(out, "{TITLE}{:28}", "resident (RSS)")?;
+    for account in shown {
+        cell(exact(account.resident), account.resident, out)?;
+    }
+    writeln!(out, "{TITLE:#}")
+}
+
 fn exact(bytes: u64) -> Bytes {
     Bytes {
         bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
@@ -173,11 +184,9 @@ fn value(bytes: Bytes) -> String {
     format!("{mark}{}", format::table_bytes(bytes.bytes, 1))
 }
 
-fn moment(resident: &Resident, account: &ResidentAccount) -> String {
-    let is_last = resident.accounts.last() == Some(account);
-    let is_highest = resident.highest() == Some(account);
-    let has_ended = matches!(resident.recording.state, State::Finished | State::Exited);
-    let name = match (is_last, is_highest) {
+fn moment(recording: &Recording, account: &ResidentAccount) -> String {
+    let has_ended = matches!(recording.state, State::Finished | State::Exited);
+    let name = match (account.is_last, account.is_highest) {
         (true, _) if has_ended => "at the end",
         (true, _) => "last seen",
         (_, true) => "highest",

@@ -41,6 +41,10 @@ pub struct Resident {
 pub struct ResidentAccount {
     /// Nanoseconds since the start.
     pub time_ns: u64,
+    /// Whether it is the last one of the recording.
+    pub is_last: bool,
+    /// Whether it is the one with most resident.
+    pub is_highest: bool,
     /// All that was resident, in bytes: the sum of the parts.
     pub resident: u64,
     /// Each part, whether there was any of it or not.
@@ -151,10 +155,19 @@ impl PartKind {
 impl Resident {
     /// The accounts of a profile. `defects` are those of reading it.
     pub fn new(profile: &Profile, defects: Vec<Defect>) -> Resident {
+        let mut accounts: Vec<_> = profile.accounts.iter().map(ResidentAccount::of).collect();
+        accounts
+            .last_mut()
+            .into_iter()
+            .for_each(|last| last.is_last = true);
+        let highest = accounts.iter_mut().max_by_key(|account| account.resident);
+        highest
+            .into_iter()
+            .for_each(|highest| highest.is_highest = true);
         Resident {
             recording: Recording::of(profile),
             sampling: Sampling::of(profile),
-            accounts: profile.accounts.iter().map(ResidentAccount::of).collect(),
+            accounts,
             seen_highest: (profile.timeline.iter())
                 .map(|point| (point.resident(), point.time_ns))
                 .max_by_key(|&(resident, _)| resident)
@@ -164,9 +177,20 @@ impl Resident {
         }
     }
 
+    /// The account with most resident, and the last one, if it is another.
+    pub fn highest_and_last(&self) -> Vec<&ResidentAccount> {
+        let mut both: Vec<_> = self
+            .highest()
+            .into_iter()
+            .chain(self.accounts.last())
+            .collect();
+        both.dedup();
+        both
+    }
+
     /// The account with most resident.
     pub fn highest(&self) -> Option<&ResidentAccount> {
-        self.accounts.iter().max_by_key(|account| account.resident)
+        self.accounts.iter().find(|account| account.is_highest)
     }
 
     /// What the timeline saw and no account is near, by a fiftieth of it: bytes, and when, in
@@ -233,6 +257,8 @@ impl ResidentAccount {
         ];
         ResidentAccount {
             time_ns: account.time_ns,
+            is_last: false,
+            is_highest: false,
             resident: account.resident,
             parts,
             in_use: account.in_use as i64,

@@ -5,7 +5,8 @@
 //! [`Account`]. The parts add up to the sum of the system's own figures:
 //!
 //! ```text
-//! resident  = heap + mapped + stacks + programs + files + shared + recorder + recorder_file + other
+//! resident  = heap + mapped + stacks + programs + files + shared + other
+//!                  + recorder + recorder_file
 //! heap      = in_use - untouched + rounding + what the allocator keeps for later
 //! ```
 //! What it keeps is so not a field: it is what is left of `heap`. Where every block is recorded, it

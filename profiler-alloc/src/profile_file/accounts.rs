@@ -8,10 +8,8 @@ use profiler_alloc_format::account::{Account, AccountCells, MAX_ACCOUNTS};
 
 use crate::profile_file::store::Store;
 
-/// First time between two accounts, nanoseconds.
-const INTERVAL_NS: u64 = 1_000_000_000;
-/// Least time between two accounts of a program that grows, nanoseconds.
-const SHORTEST_NS: u64 = 100_000_000;
+/// A program that grows has accounts after this part of the interval.
+const SOONEST: u64 = 10;
 /// An account may take this part of the program's time, and of its CPU time.
 const COST: u64 = 250;
 /// A program that mostly waits has one after so many intervals more.
@@ -26,6 +24,8 @@ const GROWN: u64 = 1 << 20;
 
 /// When accounts are taken, and where they stand.
 pub struct Accounts {
+    is_off: bool,
+    first_ns: u64,
     next_ns: AtomicU64,
     soonest_ns: AtomicU64,
     next_cpu_ns: AtomicU64,
@@ -35,12 +35,16 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    pub const fn new() -> Accounts {
+    /// Of which there is to be one every `interval_ns` nanoseconds at first; `None` for none.
+    pub fn new(interval_ns: Option<u64>) -> Accounts {
+        let first = interval_ns.unwrap_or(u64::MAX);
         Accounts {
-            next_ns: AtomicU64::new(INTERVAL_NS),
-            soonest_ns: AtomicU64::new(SHORTEST_NS),
+            is_off: interval_ns.is_none(),
+            first_ns: first,
+            next_ns: AtomicU64::new(first),
+            soonest_ns: AtomicU64::new(first / SOONEST),
             next_cpu_ns: AtomicU64::new(0),
-            interval_ns: AtomicU64::new(INTERVAL_NS),
+            interval_ns: AtomicU64::new(first),
             highest: AtomicU64::new(0),
             is_taking: AtomicBool::new(false),
         }
@@ -49,6 +53,9 @@ impl Accounts {
     /// True if an account is due `now_ns` after the start, when the program has used `cpu_ns` and
     /// has `resident` bytes.
     pub fn is_due(&self, now_ns: u64, cpu_ns: u64, resident: u64) -> bool {
+        if self.is_off {
+            return false;
+        }
         let highest = self.highest.load(Ordering::Relaxed);
         let much = highest
             .saturating_add(highest >> GROWN_SHIFT)
@@ -71,7 +78,7 @@ impl Accounts {
         at: (u64, u64),
         make: impl FnOnce() -> Option<Account>,
     ) -> u64 {
-        if self.is_taking.swap(true, Ordering::Acquire) {
+        if self.is_off || self.is_taking.swap(true, Ordering::Acquire) {
             return 0;
         }
         let account = make();
@@ -86,7 +93,10 @@ impl Accounts {
             now_ns.saturating_add(wait)
         };
         self.next_ns.store(after(interval, COST), Ordering::Relaxed);
-        (self.soonest_ns).store(after(SHORTEST_NS, COST_GROWN), Ordering::Relaxed);
+        (self.soonest_ns).store(
+            after(self.first_ns / SOONEST, COST_GROWN),
+            Ordering::Relaxed,
+        );
         let next_cpu_ns = cpu_ns.saturating_add(cost.saturating_mul(COST));
         self.next_cpu_ns.store(next_cpu_ns, Ordering::Relaxed);
         self.is_taking.store(false, Ordering::Release);
@@ -191,6 +201,8 @@ fn read(cells: &AccountCells) -> Account {
 mod tests {
     use super::*;
 
+    const SECOND: u64 = 1_000_000_000;
+
     fn store(name: &str) -> &'static Store {
         let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
         let path = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
@@ -218,7 +230,7 @@ mod tests {
     /// A day: accounts are spread over it, the largest is kept though it was early.
     #[test]
     fn a_long_run_fits() {
-        let (store, accounts) = (store("accounts-long"), Accounts::new());
+        let (store, accounts) = (store("accounts-long"), Accounts::new(Some(SECOND)));
         for second in 0..86_400u64 {
             let (now_ns, cpu_ns) = (second * 1_000_000_000, second * 1_000_000_000);
             let resident = if second == 77 { 9 << 30 } else { 1 << 20 };
@@ -240,8 +252,8 @@ mod tests {
 
     #[test]
     fn what_is_dear_is_rare() {
-        let (store, accounts) = (store("accounts-dear"), Accounts::new());
-        let second = 1_000_000_000;
+        let (store, accounts) = (store("accounts-dear"), Accounts::new(Some(SECOND)));
+        let second = SECOND;
         assert!(!accounts.is_due(second / 2, second, 0));
         assert!(accounts.is_due(second, second, 0));
         accounts.take(store, (second, second), || {
@@ -259,14 +271,22 @@ mod tests {
 
     #[test]
     fn a_program_that_grows_has_one_early() {
-        let (store, accounts) = (store("accounts-grown"), Accounts::new());
-        let (second, mib) = (1_000_000_000, 1 << 20);
+        let (store, accounts) = (store("accounts-grown"), Accounts::new(Some(SECOND)));
+        let (second, mib) = (SECOND, 1 << 20);
         accounts.take(store, (second, second), || {
             Some(account(1, 16 * mib, 1_000))
         });
-        let soon = second + SHORTEST_NS;
+        let soon = second + second / SOONEST;
         assert!(!accounts.is_due(soon, second, 21 * mib));
         assert!(accounts.is_due(soon, second, 22 * mib));
         assert!(!accounts.is_due(soon - 1, second, 22 * mib));
+    }
+
+    #[test]
+    fn there_may_be_none() {
+        let (store, accounts) = (store("accounts-off"), Accounts::new(None));
+        assert!(!accounts.is_due(u64::MAX, u64::MAX, u64::MAX));
+        assert_eq!(accounts.take(store, (0, 0), || Some(account(1, 1, 1))), 0);
+        assert_eq!(all(store), []);
     }
 }

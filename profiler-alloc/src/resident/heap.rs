@@ -4,7 +4,7 @@ use profiler_alloc_format::account::LARGE;
 
 use crate::ffi::residence::PAGE;
 use crate::resident::block_sizes::BlockSizes;
-use crate::resident::mappings::Mappings;
+use crate::resident::mappings::MemoryMap;
 
 /// One block in use, and how many it stands for.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +41,7 @@ impl HeapSums {
         &mut self,
         block: LiveBlock,
         sizes: BlockSizes,
-        mappings: &mut Mappings,
+        mappings: &mut MemoryMap,
     ) -> Option<Touched> {
         let LiveBlock {
             address,
@@ -62,7 +62,7 @@ impl HeapSums {
         &mut self,
         block: LiveBlock,
         sizes: BlockSizes,
-        mappings: &mut Mappings,
+        mappings: &mut MemoryMap,
     ) -> Option<Touched> {
         // In memory of the program's own, such as a static arena, nothing is asked: it is no part
         // of the allocator's.

@@ -2,8 +2,10 @@
 //! region, until somebody says whose it is.
 
 use crate::ffi::memory::{self, OwnedBytes, OwnedSlice};
-use crate::ffi::residence;
-use crate::resident::smaps::{File, Mapping, Of, Reader};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use crate::ffi::residence::{self, Smaps};
+use crate::resident::smaps::{File, Mapping, Of, SmapsReader};
 
 /// Regions that are told apart.
 pub const MOST_REGIONS: usize = 16 << 10;
@@ -39,7 +41,7 @@ const HAS_GUARD: u64 = 2;
 const MARKS: u64 = IS_HEAP | HAS_GUARD;
 
 /// The mappings.
-pub struct Mappings {
+pub struct MemoryMap {
     pub parts: Parts,
     regions: OwnedSlice<Region>,
     count: usize,
@@ -53,11 +55,19 @@ pub struct Mappings {
     guard_end: usize,
 }
 
-impl Mappings {
+impl MemoryMap {
     /// Those of the process now; `profile` is the inode of the recorder's file. `None` where the
-    /// system does not tell, or has no memory.
-    pub fn read(profile: u64) -> Option<Mappings> {
-        let mut mappings = Mappings {
+    /// system does not tell, or has no memory: it is asked for some once.
+    pub fn read(smaps: &Smaps, profile: u64) -> Option<MemoryMap> {
+        static NO_MEMORY: AtomicBool = AtomicBool::new(false);
+        if !smaps.is_open() || NO_MEMORY.load(Ordering::Relaxed) {
+            return None;
+        }
+        let Some(mut text) = OwnedBytes::zeroed(TEXT) else {
+            NO_MEMORY.store(true, Ordering::Relaxed);
+            return None;
+        };
+        let mut map = MemoryMap {
             parts: Parts::default(),
             regions: OwnedSlice::zeroed(MOST_REGIONS)?,
             count: 0,
@@ -66,19 +76,18 @@ impl Mappings {
             last: 0,
             guard_end: 0,
         };
-        let mut text = OwnedBytes::zeroed(TEXT)?;
-        let mut reader = Reader::default();
+        let mut reader = SmapsReader::default();
         let mut files = Files::default();
-        let is_whole = residence::each_line(&mut text, |line| {
+        let is_whole = smaps.each_line(&mut text, |line| {
             if let Some(mapping) = reader.line(line) {
-                mappings.add(&mapping, profile, &mut files);
+                map.add(&mapping, profile, &mut files);
             }
         });
         if let Some(mapping) = reader.end() {
-            mappings.add(&mapping, profile, &mut files);
+            map.add(&mapping, profile, &mut files);
         }
-        mappings.settle(&mut files);
-        (is_whole && mappings.parts.resident > 0).then_some(mappings)
+        map.settle(&mut files);
+        (is_whole && map.parts.resident > 0).then_some(map)
     }
 
     fn add(&mut self, mapping: &Mapping, profile: u64, files: &mut Files) {
@@ -214,8 +223,8 @@ impl Mappings {
         }
     }
 
-    /// A thread's stack, whose upper end is `top`. Its lower end is where the region begins, as there
-    /// is a guard below; a stack without one is not told from other memory.
+    /// A thread's stack, whose upper end is `top`. Its lower end is where the region begins, as
+    /// there is a guard below; a stack without one is not told from other memory.
     pub fn take_out_stack(&mut self, top: usize) {
         let Some(at) = top.checked_sub(1).and_then(|last| self.find(last)) else {
             return;
@@ -273,7 +282,7 @@ impl Mappings {
     }
 }
 
-/// Mappings of one file, side by side.
+/// MemoryMap of one file, side by side.
 #[derive(Default)]
 struct Files {
     current: File,

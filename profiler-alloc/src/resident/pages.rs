@@ -9,7 +9,7 @@
 
 use crate::ffi::memory::OwnedSlice;
 use crate::ffi::residence::PAGE;
-use crate::resident::mappings::Mappings;
+use crate::resident::mappings::MemoryMap;
 
 /// Regions of the heap, at most; and pages of them: 64 GiB.
 const MOST_REGIONS: usize = 4 << 10;
@@ -28,7 +28,7 @@ pub struct Pages {
 impl Pages {
     /// Of the regions that are the allocator's, where nothing is taken yet. `None` if they are too
     /// many, or the system has no memory.
-    pub fn of(mappings: &Mappings) -> Option<Pages> {
+    pub fn of(mappings: &MemoryMap) -> Option<Pages> {
         let mut regions: OwnedSlice<[u64; 3]> = OwnedSlice::zeroed(MOST_REGIONS)?;
         let (mut count, mut pages) = (0, 0);
         for (start, end) in mappings.heap_regions() {

@@ -47,11 +47,11 @@ pub struct Mapping {
 
 /// Reads line after line.
 #[derive(Default)]
-pub struct Reader {
+pub struct SmapsReader {
     current: Option<Mapping>,
 }
 
-impl Reader {
+impl SmapsReader {
     /// Takes the next line; gives the mapping that it ends.
     pub fn line(&mut self, line: &[u8]) -> Option<Mapping> {
         if line.first().is_some_and(u8::is_ascii_uppercase) {
@@ -137,7 +137,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Vec<Mapping> {
-        let mut reader = Reader::default();
+        let mut reader = SmapsReader::default();
         let mut all: Vec<Mapping> = text
             .lines()
             .filter_map(|line| reader.line(line.as_bytes()))

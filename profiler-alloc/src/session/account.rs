@@ -18,7 +18,7 @@ use crate::counters::{heaps, installed};
 use crate::ffi::os;
 use crate::resident::block_sizes::{self, BlockSizes};
 use crate::resident::heap::{self, HeapSums, LiveBlock};
-use crate::resident::mappings::Mappings;
+use crate::resident::mappings::MemoryMap;
 use crate::resident::pages::Pages;
 use crate::sampling::at_peak::add_variance;
 use crate::sampling::block::Block;
@@ -28,7 +28,7 @@ struct Survey {
     /// [`Account::time_ns`].
     time_ns: u64,
     sizes: BlockSizes,
-    mappings: Mappings,
+    mappings: MemoryMap,
     sums: HeapSums,
 }
 
@@ -59,10 +59,11 @@ impl Recorder {
         if block_sizes::are_unasked() {
             installed::knock(installed::INTRODUCE);
         }
+        let inode = self.store.header().inode.load(Ordering::Relaxed);
         let mut survey = Survey {
             time_ns: now_ns.saturating_add(1),
             sizes: BlockSizes::of_program(),
-            mappings: Mappings::read(self.store.header().inode.load(Ordering::Relaxed))?,
+            mappings: MemoryMap::read(&self.smaps, inode)?,
             sums: HeapSums::default(),
         };
         let in_use = threads::process_totals().heap() + heaps::in_use(heaps::C_HEAP);

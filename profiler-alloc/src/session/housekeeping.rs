@@ -139,6 +139,7 @@ impl Recorder {
         }
         self.store.close();
         self.statm.close();
+        self.smaps.close();
     }
 
     /// Bytes of address space the recorder has taken beside the file, of which it touched a part,

@@ -2,30 +2,58 @@
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use super::descriptor::Descriptor;
+
 pub const PAGE: usize = 4096;
 
-/// Gives each line of `/proc/self/smaps` to `visit`, cut off at the buffer's length. False where
-/// the system does not tell: it is not asked again, unless it had no descriptor left.
-pub fn each_line(buffer: &mut [u8], mut visit: impl FnMut(&[u8])) -> bool {
-    static IS_REFUSED: AtomicBool = AtomicBool::new(false);
-    if IS_REFUSED.load(Ordering::Relaxed) {
-        return false;
+/// The system once did not let a file of its own be read: it is not asked again. A program that
+/// shuts itself in may say something about every call that it has forbidden.
+pub static READING_REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// `/proc/self/smaps`, kept open: a program that shuts itself in may not open it later.
+pub struct Smaps {
+    file: Descriptor,
+}
+
+impl Smaps {
+    pub fn open() -> Smaps {
+        let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+        // SAFETY: the path ends with a zero.
+        let fd = unsafe { libc::open(c"/proc/self/smaps".as_ptr(), flags) };
+        Smaps {
+            file: Descriptor::new(fd),
+        }
     }
-    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-    // SAFETY: the path ends with a zero.
-    let fd = unsafe { libc::open(c"/proc/self/smaps".as_ptr(), flags) };
-    if fd < 0 {
-        let is_short = matches!(super::os::last_error(), libc::EMFILE | libc::ENFILE);
-        IS_REFUSED.store(!is_short, Ordering::Relaxed);
-        return false;
+
+    /// Whether the system may be asked.
+    pub fn is_open(&self) -> bool {
+        self.file.unchecked() >= 0 && !READING_REFUSED.load(Ordering::Relaxed)
     }
-    let is_whole = lines(buffer, &mut visit, |free| {
-        // SAFETY: the buffer is as long as stated.
-        unsafe { libc::read(fd, free.as_mut_ptr().cast(), free.len()) }
-    });
-    // SAFETY: opened above, and known to nobody else.
-    unsafe { libc::close(fd) };
-    is_whole
+
+    /// Gives each line to `visit`, cut off at the buffer's length. False where the system does not
+    /// tell; it is not asked again then.
+    pub fn each_line(&self, buffer: &mut [u8], mut visit: impl FnMut(&[u8])) -> bool {
+        if !self.is_open() {
+            return false;
+        }
+        let fd = self.file.unchecked();
+        let mut at = 0;
+        lines(buffer, &mut visit, |free| {
+            // SAFETY: the buffer is as long as stated. Should the program have closed or reused the
+            // descriptor, the lines are no mappings.
+            let len = unsafe { libc::pread(fd, free.as_mut_ptr().cast(), free.len(), at) as isize };
+            if len < 0 {
+                READING_REFUSED.store(true, Ordering::Relaxed);
+            }
+            at += len.max(0) as i64;
+            len
+        })
+    }
+
+    /// Closes the file.
+    pub fn close(&self) {
+        self.file.close();
+    }
 }
 
 /// Cuts what `read` gives into lines. A line that is longer than the buffer is given in parts.
@@ -121,9 +149,13 @@ mod tests {
     #[test]
     fn the_system_lists_what_is_mapped() {
         let mut rss = 0;
-        assert!(each_line(&mut [0; 8192], |line| {
-            rss += usize::from(line.starts_with(b"Rss:"));
-        }));
-        assert!(rss > 10, "{rss}");
+        let smaps = Smaps::open();
+        let mut count = || {
+            smaps.each_line(&mut [0; 8192], |line| {
+                rss += usize::from(line.starts_with(b"Rss:"));
+            })
+        };
+        assert!(count() && count());
+        assert!(rss > 20, "{rss}");
     }
 }
