@@ -22,9 +22,10 @@ fn main() -> ExitCode {
         "grows" => grows(),
         "mapped" => Box::new(mapped()),
         "untouched" => Box::new(untouched()),
+        "zeros" => Box::new(zeros()),
         _ => {
             eprintln!(
-                "usage: resident small|huge|threads|fragments|trimmed|grows|mapped|untouched"
+                "usage: resident small|huge|threads|fragments|trimmed|grows|mapped|untouched|zeros"
             );
             return ExitCode::from(2);
         }
@@ -125,4 +126,12 @@ fn untouched() -> Vec<u8> {
     let mut far_too_large = Vec::with_capacity(256 * MIB);
     far_too_large.resize(4 * MIB, 1);
     far_too_large
+}
+
+/// 64 MiB of zeros that are read, and never written.
+fn zeros() -> Vec<u8> {
+    let zeros = vec![0; 64 * MIB];
+    let read = zeros.iter().step_by(4096);
+    assert_eq!(read.map(|&byte| usize::from(byte)).sum::<usize>(), 0);
+    zeros
 }

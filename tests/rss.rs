@@ -204,6 +204,18 @@ fn room_that_is_never_touched_is_named_by_its_line() {
     assert_eq!(lines[0]["blocks"], 1);
 }
 
+/// Each page is the system's page of zeros, which takes no memory.
+#[test]
+fn zeros_that_are_only_read_are_not_resident() {
+    let account = Account::of("zeros", "all");
+    account.adds_up("zeros");
+    let untouched = account.last()["untouched"]["bytes"]
+        .as_f64()
+        .expect("a number");
+    assert!(is_near(untouched, 64.0 * MIB, 0.001), "{untouched}");
+    assert!(account.part("heap_in_use") < 0.1 * MIB);
+}
+
 /// A program in C over the C library's allocator, and over another.
 #[test]
 fn a_program_without_the_crate_has_an_account() {

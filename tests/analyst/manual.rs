@@ -21,6 +21,7 @@ const COMMANDS: &[&str] = &[
     "tree",
     "flamegraph",
     "timeline",
+    "rss",
     "leaks",
     "temporary",
     "contexts",

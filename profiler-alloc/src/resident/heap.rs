@@ -69,7 +69,10 @@ impl HeapSums {
         if !mappings.holds(block.address) {
             return None;
         }
+        // A page that was only read is the system's one page of zeros: it is in memory and in no
+        // RSS. Of a block that is a mapping of its own, as large ones are, the mapping tells.
         let pages = mappings.resident(block.address, block.size);
+        let pages = pages.min(mappings.resident_around(block.address));
         let resident = pages.min(block.size as u64);
         if sizes.is_mapping(block.address) {
             self.own_mappings += pages as f64 * block.stands_for;

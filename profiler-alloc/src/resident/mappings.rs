@@ -200,6 +200,12 @@ impl MemoryMap {
         residence::resident(start, len, &mut self.vector) as u64
     }
 
+    /// What the whole region that holds `address` has resident, as RSS counts it.
+    pub fn resident_around(&mut self, address: usize) -> u64 {
+        let region = self.find(address).map(|at| self.regions[at]);
+        region.map_or(0, |region| region[2] & !MARKS)
+    }
+
     /// Takes what is resident of `len` bytes at `start` out of its region, and gives it: it is
     /// somebody else's.
     fn take_out(&mut self, start: usize, len: usize) -> u64 {
