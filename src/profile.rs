@@ -2,6 +2,7 @@
 //!
 //! [`read`] is the way in; [`builder::Builder`] makes synthetic profiles for tests.
 
+mod accounts;
 mod amend;
 pub mod builder;
 mod contexts;
@@ -16,6 +17,7 @@ mod loss;
 mod moments;
 mod process;
 mod reader;
+mod residence;
 mod selection;
 mod shown;
 mod sources;
@@ -30,6 +32,7 @@ mod without_contexts;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+pub use accounts::{Account, Touched};
 pub use contexts::{Context, ContextId, Contexts};
 pub use counters::Counters;
 pub use course::{Course, Taken};
@@ -46,6 +49,7 @@ use profiler_alloc_format::{STATE_EXITED, STATE_FINISHED, STATE_PAUSED};
 
 use crate::system;
 pub use reader::{parse, read};
+pub use residence::Residence;
 pub use selection::{ContextError, ContextPattern};
 pub use shown::{Shown, ShownMoment};
 pub use sources::{SourceState, add_sources};
@@ -83,6 +87,9 @@ pub struct Profile {
     pub modules: Vec<Module>,
     /// Heap and RSS over time, in the order of time; `time_ns` counts from the start.
     pub timeline: Vec<Point>,
+    /// Where the resident memory was, at moments of the run, in the order of time. Empty where
+    /// nobody looked.
+    pub accounts: Vec<Account>,
     /// Times at which it is known what each stack had live, in nanoseconds since the start: 4 to 7,
     /// evenly spaced, none if the run was too short.
     pub waypoints: Vec<u64>,

@@ -8,6 +8,7 @@
 //! ```
 //! Never: is called on the fast path.
 
+mod account;
 pub mod attach;
 mod capture;
 mod clock;
@@ -54,8 +55,10 @@ use self::ownership::Ownership;
 use crate::counters::totals::Totals;
 use crate::ffi::memory;
 use crate::ffi::os::Statm;
+use crate::ffi::residence::Smaps;
 use crate::lockfree::active::Active;
 use crate::lockfree::slot_pool::{self, SlotPool};
+use crate::profile_file::accounts::Accounts;
 use crate::profile_file::store::Store;
 use crate::profile_file::timeline::Timeline;
 use crate::sampling::filter::Filter;
@@ -90,6 +93,8 @@ pub struct Recorder {
     /// Every block is sampled, from the beginning to the end.
     takes_all: bool,
     timeline: Timeline,
+    accounts: Accounts,
+    smaps: Smaps,
     moments: Moments,
     statm: Statm,
     output: &'static CStr,
@@ -157,7 +162,7 @@ impl Recorder {
         store: &'static Store,
         output: &'static CStr,
         (clock, capture): (Clock, &'static Capture),
-        overhead: OverheadBudget,
+        (overhead, accounts): (OverheadBudget, Accounts),
         for_children: Option<ForChildren>,
     ) -> Option<&'static Recorder> {
         let previous = latest();
@@ -189,6 +194,8 @@ impl Recorder {
             heaps: FileHeaps::new(),
             takes_all,
             timeline: Timeline::new(),
+            accounts,
+            smaps: Smaps::open(),
             moments,
             statm: Statm::open(),
             output,

@@ -19,8 +19,8 @@ use profiler_alloc_format::{
 use super::heaps::{self, Part};
 use super::{
     Contexts, Counters, Course, Frame, Heap, Module, Moments, Node, NodeId, Profile,
-    ProfiledFunction, ReadError, Stack, StackSpan, State, Thread, Totals, course, exact, moments,
-    timeline,
+    ProfiledFunction, ReadError, Stack, StackSpan, State, Thread, Totals, Touched, accounts,
+    course, exact, moments, timeline,
 };
 use crate::defect::Defect;
 use crate::system;
@@ -62,6 +62,14 @@ pub fn parse(path: &Path, input: impl Read + Seek) -> Result<(Profile, Vec<Defec
     Ok((profile, reader.defects))
 }
 
+/// Stacks, and what else is known of them, by their numbers.
+type StackRecords<'a> = (
+    &'a [format::Stack],
+    &'a [format::Further],
+    &'a [format::StackSpan],
+    &'a [format::Touched],
+);
+
 struct Reader<'a, R> {
     path: &'a Path,
     input: R,
@@ -90,6 +98,7 @@ impl<R: Read + Seek> Reader<'_, R> {
         let stacks = self.records(Table::Stacks, |h| h.stack_count)?;
         let further = self.records(Table::Further, |h| h.further_count)?;
         let spans = self.records(Table::Spans, |h| h.span_count)?;
+        let touched = self.records(Table::Touched, |h| h.touched_count)?;
         let ages = self.records(Table::Ages, |h| h.age_count)?;
         let cohorts = self.records(Table::Cohorts, |h| h.cohort_count)?;
         let snapshots = self.records(Table::Snapshots, |h| h.snapshot_count)?;
@@ -103,6 +112,7 @@ impl<R: Read + Seek> Reader<'_, R> {
         let modules = self.records(Table::Modules, |h| h.module_count)?;
         let strings = self.bytes(Table::Strings, 1, |h| h.string_bytes)?;
         let timeline = self.records(Table::Timeline, |h| h.timeline_count)?;
+        let accounts = self.records(Table::Accounts, |h| h.account_count)?;
         let sources = self.bytes(Table::Sources, 1, |h| h.source_bytes)?;
 
         let mut nodes = self.nodes(&nodes);
@@ -124,7 +134,8 @@ impl<R: Read + Seek> Reader<'_, R> {
             stacks: &stacks,
         };
         let moments = self.moments(&moments, &strings);
-        let (stacks, unattributed) = self.stacks((&stacks, &further, &spans), &peaks, ticks);
+        let (stacks, unattributed) =
+            self.stacks((&stacks, &further, &spans, &touched), &peaks, ticks);
         let contexts = self.contexts(&contexts, &context_sets, &strings);
         let set_count = contexts.sets.len();
         let mut main = Part {
@@ -149,6 +160,7 @@ impl<R: Read + Seek> Reader<'_, R> {
             unattributed: main.unattributed,
             modules: Vec::new(),
             timeline: Vec::new(),
+            accounts: accounts::in_order(&accounts),
             waypoints: course::times(ticks),
             own: text(&strings, header.own_at, header.own_len),
             functions: Vec::new(),
@@ -347,7 +359,7 @@ impl<R: Read + Seek> Reader<'_, R> {
 
     fn stacks(
         &mut self,
-        (records, further, spans): (&[format::Stack], &[format::Further], &[format::StackSpan]),
+        (records, further, spans, touched): StackRecords<'_>,
         peaks: &Peaks<'_>,
         ticks: u64,
     ) -> (Vec<Stack>, Totals) {
@@ -369,6 +381,7 @@ impl<R: Read + Seek> Reader<'_, R> {
                     totals,
                     course,
                     span: spans.get(number).and_then(StackSpan::of),
+                    touched: touched.get(number).and_then(Touched::of),
                 });
                 continue;
             }
@@ -594,7 +607,7 @@ macro_rules! record {
         }
     )*};
 }
-record!(Age Cohort Context ContextSet Heap Snapshot Thread Node Stack StackSpan Further Module Point Function Share Line);
+record!(Account Age Cohort Context ContextSet Heap Snapshot Thread Node Stack StackSpan Touched Further Module Point Function Share Line);
 
 /// The first `N` bytes of `bytes`, which has as many.
 fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {

@@ -200,6 +200,7 @@ impl Profile {
         self.threads.clear();
         self.functions.clear();
         self.waypoints.clear();
+        self.accounts.clear();
         self.shown = Some(shown);
         Ok(())
     }

@@ -86,6 +86,7 @@ mod tests {
             },
             course: Course::default(),
             span: None,
+            touched: None,
         }
     }
 

@@ -22,6 +22,7 @@ const COMMANDS: &[&str] = &[
     "tree",
     "flamegraph",
     "timeline",
+    "rss",
     "leaks",
     "temporary",
     "contexts",

@@ -43,19 +43,24 @@ pub enum Table {
     /// [`StackSpan`](crate::StackSpan) records: in which spans of traces stacks took blocks, by the
     /// numbers of these.
     Spans = 15,
+    /// [`Account`](crate::Account) records: where the resident memory was, at moments of the run.
+    Accounts = 16,
+    /// [`Touched`](crate::Touched) records: what of the large blocks of stacks is resident, by the
+    /// numbers of these.
+    Touched = 17,
     /// [`Snapshot`](crate::Snapshot) records: the moments of which it is known what each stack had
     /// live. One chunk.
-    Snapshots = 16,
+    Snapshots = 18,
     /// [`Age`](crate::Age) records: what stacks have live of older generations, by the numbers of
     /// these.
-    Ages = 17,
+    Ages = 19,
     /// [`Cohort`](crate::Cohort) records: at which snapshots blocks were live.
-    Cohorts = 18,
+    Cohorts = 20,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 18] = [
+    pub const ALL: [Table; 20] = [
         Table::Threads,
         Table::Nodes,
         Table::Stacks,
@@ -71,6 +76,8 @@ impl Table {
         Table::ContextSets,
         Table::Heaps,
         Table::Spans,
+        Table::Accounts,
+        Table::Touched,
         Table::Snapshots,
         Table::Ages,
         Table::Cohorts,
@@ -92,6 +99,6 @@ mod tests {
             assert_eq!(Table::from_byte(table as u8), Some(table));
         }
         assert_eq!(Table::from_byte(0), None);
-        assert_eq!(Table::from_byte(19), None);
+        assert_eq!(Table::from_byte(21), None);
     }
 }

@@ -17,13 +17,13 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use profiler_alloc_format::{
-    AgeCells, CHUNK_LEN, CohortCells, ContextCells, ContextSetCells, DIRECTORY_AT, FunctionCells,
-    FurtherCells, HEADER_LEN, HeaderCells, HeapCells, LineCells, MAX_CHUNKS, ModuleCells,
-    NodeCells, PointCells, SIZE_CLASSES, SIZES_AT, ShareCells, SizeClassCells, SnapshotCells,
-    StackCells, StackSpanCells, Table, ThreadCells,
+    AccountCells, AgeCells, CHUNK_LEN, CohortCells, ContextCells, ContextSetCells, DIRECTORY_AT,
+    FunctionCells, FurtherCells, HEADER_LEN, HeaderCells, HeapCells, LineCells, MAX_CHUNKS,
+    ModuleCells, NodeCells, PointCells, SIZE_CLASSES, SIZES_AT, ShareCells, SizeClassCells,
+    SnapshotCells, StackCells, StackSpanCells, Table, ThreadCells, TouchedCells,
 };
 
-use profiler_alloc_format::{contexts, heaps};
+use profiler_alloc_format::{account, contexts, heaps};
 
 use super::growth::{Growing, Growth};
 use super::record_numbers;
@@ -173,6 +173,8 @@ pub struct Store {
     pub context_sets: Records<ContextSetCells>,
     pub heaps: Records<HeapCells>,
     pub spans: Records<StackSpanCells>,
+    pub accounts: Records<AccountCells>,
+    pub touched: Records<TouchedCells>,
     pub snapshots: Records<SnapshotCells>,
     pub ages: Records<AgeCells>,
     pub cohorts: Records<CohortCells>,
@@ -231,6 +233,8 @@ impl Store {
             context_sets: Records::reserve(Table::ContextSets, MAX_CONTEXT_SETS)?,
             heaps: Records::reserve(Table::Heaps, MAX_HEAPS)?,
             spans: Records::reserve(Table::Spans, MAX_STACKS)?,
+            accounts: Records::reserve(Table::Accounts, account::MAX_ACCOUNTS)?,
+            touched: Records::reserve(Table::Touched, MAX_STACKS)?,
             snapshots: Records::reserve(Table::Snapshots, CHUNK_LEN / size_of::<SnapshotCells>())?,
             ages: Records::reserve(Table::Ages, MAX_STACKS)?,
             cohorts: Records::reserve(Table::Cohorts, MAX_COHORTS)?,
@@ -282,6 +286,21 @@ impl Store {
     #[cold]
     pub fn make_span(&self, stack: usize) -> Option<&'static StackSpanCells> {
         self.make_beside(&self.spans, &self.header().span_count, stack)
+    }
+
+    /// What of the large blocks of the stack with this number is resident; its record is made if it
+    /// is not there and the file can grow.
+    #[cold]
+    pub fn make_touched(&self, stack: usize) -> Option<&'static TouchedCells> {
+        self.make_beside(&self.touched, &self.header().touched_count, stack)
+    }
+
+    /// The account with this number; room for all of them is made with the first.
+    pub fn make_account(&self, at: usize) -> Option<&'static AccountCells> {
+        if self.accounts.get(at).is_none() && !self.is_refused() {
+            self.grow(&self.accounts);
+        }
+        self.accounts.get(at)
     }
 
     /// What the stack with this number has of older generations; its record is made if it is not
@@ -362,6 +381,8 @@ impl Store {
             Some(Table::ContextSets) => self.extend(&self.context_sets, growth),
             Some(Table::Heaps) => self.extend(&self.heaps, growth),
             Some(Table::Spans) => self.extend(&self.spans, growth),
+            Some(Table::Accounts) => self.extend(&self.accounts, growth),
+            Some(Table::Touched) => self.extend(&self.touched, growth),
             Some(Table::Snapshots) => self.extend(&self.snapshots, growth),
             Some(Table::Ages) => self.extend(&self.ages, growth),
             Some(Table::Cohorts) => self.extend(&self.cohorts, growth),
@@ -450,6 +471,8 @@ impl Store {
             self.context_sets.shrink();
             self.heaps.shrink();
             self.spans.shrink();
+            self.accounts.shrink();
+            self.touched.shrink();
             self.snapshots.shrink();
             self.ages.shrink();
             self.cohorts.shrink();
@@ -476,7 +499,7 @@ impl Store {
         self.file.close();
     }
 
-    fn ranges(&self) -> [(*mut u8, usize); 18] {
+    fn ranges(&self) -> [(*mut u8, usize); 20] {
         [
             (self.base, HEADER_LEN),
             self.threads.range(),
@@ -493,6 +516,8 @@ impl Store {
             self.context_sets.range(),
             self.heaps.range(),
             self.spans.range(),
+            self.accounts.range(),
+            self.touched.range(),
             self.snapshots.range(),
             self.ages.range(),
             self.cohorts.range(),
