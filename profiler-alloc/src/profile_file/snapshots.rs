@@ -5,7 +5,7 @@
 //! [`MOST_ON_BEAT`] on the beat, every other one is dropped and the beat doubles, so a run of any
 //! length fits. Marks stay.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use profiler_alloc_format::moments::{FIRST_BEAT_NS, LAST_SERIAL, MARK, MOST_MARKS, MOST_ON_BEAT};
 use profiler_alloc_format::{Snapshot, SnapshotCells};
@@ -31,6 +31,8 @@ pub struct Snapshots {
     next_ns: AtomicU64,
     beat_ns: AtomicU64,
     at_work: AtomicBool,
+    /// How many of those on the beat are kept.
+    on_beat: AtomicUsize,
     /// The serial numbers of those that are kept.
     pub kept: SerialSet,
 }
@@ -41,6 +43,7 @@ impl Snapshots {
             next_ns: AtomicU64::new(FIRST_BEAT_NS),
             beat_ns: AtomicU64::new(FIRST_BEAT_NS),
             at_work: AtomicBool::new(false),
+            on_beat: AtomicUsize::new(0),
             kept: SerialSet::new(),
         }
     }
@@ -59,8 +62,12 @@ impl Snapshots {
     ) -> Result<(), NoSnapshot> {
         self.alone(|| {
             let added = self.add(store, make());
+            let on_beat = match added {
+                Ok(()) => self.on_beat.fetch_add(1, Ordering::Relaxed) + 1,
+                Err(_) => self.on_beat.load(Ordering::Relaxed),
+            };
             // The newest stays, so that the next one is due a doubled beat after it.
-            if on_beat(store) >= MOST_ON_BEAT {
+            if on_beat >= MOST_ON_BEAT {
                 self.thin(store);
             }
             let beat_ns = self.beat_ns.load(Ordering::Relaxed);
@@ -90,13 +97,15 @@ impl Snapshots {
     /// Drops every other one on the beat, as there is no room for what they say. False if they are
     /// few, or another thread is at it.
     pub fn make_room(&self, store: &Store) -> bool {
-        let thinned = self.alone(|| match on_beat(store) >= 2 * FEWEST {
-            true => {
-                self.thin(store);
-                Ok(())
-            }
-            false => Err(NoSnapshot::Full),
-        });
+        let thinned = self.alone(
+            || match self.on_beat.load(Ordering::Relaxed) >= 2 * FEWEST {
+                true => {
+                    self.thin(store);
+                    Ok(())
+                }
+                false => Err(NoSnapshot::Full),
+            },
+        );
         thinned.is_ok()
     }
 
@@ -139,10 +148,16 @@ impl Snapshots {
             *place = Some((cells.serial.load(Ordering::Relaxed), cells));
         }
         kept.sort_unstable_by_key(|place| place.map_or(u32::MAX, |(serial, _)| serial));
-        for (serial, cells) in kept.into_iter().flatten().step_by(2) {
-            self.kept.remove(serial);
-            cells.serial.store(0, Ordering::Release);
+        let mut left = 0;
+        for (number, (serial, cells)) in kept.into_iter().flatten().enumerate() {
+            if number % 2 == 0 {
+                self.kept.remove(serial);
+                cells.serial.store(0, Ordering::Release);
+            } else {
+                left += 1;
+            }
         }
+        self.on_beat.store(left, Ordering::Relaxed);
         let beat_ns = self.beat_ns.load(Ordering::Relaxed);
         self.beat_ns
             .store(beat_ns.saturating_mul(2), Ordering::Relaxed);
@@ -155,10 +170,6 @@ fn records(store: &Store) -> impl Iterator<Item = &'static SnapshotCells> + use<
         _ => store.snapshots.get_many(0, RECORDS),
     };
     records.unwrap_or_default().iter()
-}
-
-fn on_beat(store: &Store) -> usize {
-    records(store).filter(|cells| is_on_beat(cells)).count()
 }
 
 fn is_on_beat(cells: &SnapshotCells) -> bool {
