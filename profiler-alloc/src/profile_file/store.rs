@@ -32,10 +32,10 @@ use crate::ffi::mapping::{self, map_file, privatize, reserve};
 use crate::ffi::memory::{self, Zeroed};
 use crate::ffi::os;
 
-/// Most records of each table, which bounds the file at about 145 MiB.
+/// Most records of each table, which bounds the file at about 190 MiB.
 const MAX_THREADS: usize = 16 << 10;
 const MAX_NODES: usize = 1 << 20;
-const MAX_STACKS: usize = 1 << 17;
+const MAX_STACKS: usize = 1 << 18;
 const MAX_MODULES: usize = 4 << 10;
 const MAX_STRING_BYTES: usize = 8 << 20;
 const MAX_FUNCTIONS: usize = 1 << 14;
@@ -329,6 +329,12 @@ impl Store {
         // Whatever a chunk has room for is there: zeros say what no record would.
         count.fetch_max(records.capacity() as u64, Ordering::Release);
         records.get(stack)
+    }
+
+    /// True once no stack can be added.
+    pub fn has_all_stacks(&self) -> bool {
+        let count = self.header().stack_count.load(Ordering::Relaxed) as usize;
+        count >= self.stacks.capacity() && (self.stacks.is_full() || self.is_refused())
     }
 
     /// Adds text to the strings; gives its offset and length. `None` if there is no room.

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! key   │ address: 48 bits │ thread: 16 │
-//! word  │ size: 30 bits │ birth: 11 │ interval: 6 │ stack: 17 │
+//! word  │ size: 29 bits │ birth: 11 │ interval: 6 │ stack: 18 │
 //! ```
-//! How a size of up to 2 TiB stands in 30 bits, `large_sizes` says. The birth is the
+//! How a size of up to 2 TiB stands in 29 bits, `large_sizes` says. The birth is the
 //! [generation](profiler_alloc_format::moments) in which the block was allocated.
 
 use profiler_alloc_format::moments::SERIAL_BITS;
@@ -14,7 +14,7 @@ use crate::sampling::large_sizes::{self, decode, encode};
 const _: () = assert!(SIZE_AT + large_sizes::BITS == u64::BITS);
 
 const THREAD_BITS: u32 = 16;
-const STACK_BITS: u32 = 17;
+const STACK_BITS: u32 = 18;
 const INTERVAL_BITS: u32 = 6;
 const BIRTH_AT: u32 = STACK_BITS + INTERVAL_BITS;
 const BIRTH: u64 = (1 << SERIAL_BITS) - 1;
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_block_says_what_it_was_made_of() {
         let most = |bits: u32| (1u64 << bits) - 1;
-        let (size, stack, thread) = (most(41), most(17) as u32, most(16) as u32);
+        let (size, stack, thread) = (most(41), most(18) as u32, most(16) as u32);
         for (address, size, stack, thread) in
             [(5, 6, 7, 8), (most(48) as usize, size, stack, thread)]
         {
@@ -183,7 +183,7 @@ mod tests {
     fn what_does_not_fit_is_no_block() {
         assert_eq!(Block::new(1 << 48 | 64, 1, 1, 0, 1), None);
         assert_eq!(Block::new(64, 1 << 41, 1, 0, 1), None);
-        assert_eq!(Block::new(64, 1, 1 << 17, 0, 1), None);
+        assert_eq!(Block::new(64, 1, 1 << 18, 0, 1), None);
         assert_eq!(Block::new(64, 1, 1, 0, 1 << 16), None);
     }
 }

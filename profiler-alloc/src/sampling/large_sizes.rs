@@ -1,9 +1,9 @@
 //! Sizes of blocks so large that a block's word has no room for them.
 //!
 //! ```text
-//! below 512 MiB          │ 0 │ size: 29 bits                       │
-//! of 25 binary places    │ 1 │ 0 │ power of two: 4 │ size over it: 24 │   3 GiB, and all whole MiB
-//! any other              │ 1 │ 1 │ place in a table                 │   1,500,000,001 bytes
+//! below 256 MiB          │ 0 │ size: 28 bits                            │
+//! of 23 binary places    │ 1 │ 0 │ power of two: 4 │ size over it: 23 │   3 GiB, and all whole MiB
+//! any other              │ 1 │ 1 │ place in a table                     │   1,500,000,001 bytes
 //! ```
 //! Each size of the last kind has its place in a table for good: a program that has more than a
 //! thousand such sizes loses blocks, which is counted.
@@ -11,13 +11,13 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Bits of what stands for a size.
-pub const BITS: u32 = 30;
+pub const BITS: u32 = 29;
 /// The largest size is below this power of two: 2 TiB.
 pub const LARGEST_BITS: u32 = 41;
 
 const IS_LARGE: u64 = 1 << (BITS - 1);
 const IS_IN_TABLE: u64 = 1 << (BITS - 2);
-const DIGITS: u32 = 24;
+const DIGITS: u32 = 23;
 /// A size of the second kind is a multiple of this power of two at least.
 const LEAST_POWER: u32 = BITS - DIGITS;
 
@@ -83,14 +83,16 @@ mod tests {
     fn every_size_is_kept_to_the_byte() {
         let sizes = [
             1,
+            (1 << 28) - 1,
+            1 << 28,
             (1 << 29) - 1,
             1 << 29,
             (1 << 29) + 1,
             1_500_000_001,
             3 << 30,
-            (64 << 30) - 4096,
+            (32 << 30) - 4096,
             (1 << 41) - 1,
-            (1 << 41) - (1 << 17),
+            (1 << 41) - (1 << 18),
         ];
         for size in sizes {
             let code = encode(size).unwrap();
