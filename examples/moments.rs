@@ -135,7 +135,7 @@ fn serve(barrier: &Barrier) {
     let mut peaks: VecDeque<Dated> = VecDeque::with_capacity(ROUNDS);
     let mut lent: VecDeque<Dated> = VecDeque::with_capacity(ROUNDS);
     keep("table", [(0, table(1 << 20))]);
-    for round in 0..ROUNDS {
+    for (round, name) in NAMES.into_iter().enumerate() {
         free_older("peak", &mut peaks, round, 1);
         if round == 2 {
             peaks.push_back((round, peak(64 << 20)));
@@ -167,7 +167,7 @@ fn serve(barrier: &Barrier) {
             done.recv().expect("somebody frees");
         }
         barrier.wait();
-        mark(NAMES[round]);
+        mark(name);
         // The clock takes snapshots too.
         thread::sleep(Duration::from_millis(15));
         barrier.wait();
