@@ -127,7 +127,7 @@ impl<R: Read + Seek> Reader<'_, R> {
             heaps: &heaps_before,
             heap_of: &heap_of,
         };
-        let moments = moments::Records {
+        let moments = moments::MomentRecords {
             snapshots: [&snapshots_before, &snapshots],
             ages: &ages,
             cohorts: &cohorts,
@@ -399,7 +399,7 @@ impl<R: Read + Seek> Reader<'_, R> {
         (stacks, unattributed)
     }
 
-    fn moments(&mut self, records: &moments::Records<'_>, strings: &[u8]) -> Moments {
+    fn moments(&mut self, records: &moments::MomentRecords<'_>, strings: &[u8]) -> Moments {
         let (moments, damaged) = Moments::of(records, |at, len| text(strings, at, len));
         if damaged > 0 {
             let records = damaged;
