@@ -309,7 +309,10 @@ impl Input {
 
     /// The figure that a view of it shows if `asked` is asked for, or is its default.
     pub fn metric(&self, asked: Metric) -> anyhow::Result<Metric> {
-        let (_, view) = moment::split(&self.path()?, &self.lookup.view)?;
+        let view = match &self.file {
+            Some(path) => moment::split(path, &self.lookup.view)?.1,
+            None => self.lookup.view.clone(),
+        };
         moment::metric_of(&view, asked)
     }
 

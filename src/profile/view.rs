@@ -186,7 +186,7 @@ impl Profile {
         };
         if self.of_heap.is_some() {
             let sum = |sum: i64, stack: &Stack| sum.saturating_add(stack.totals.live_bytes);
-            if at_serial.is_some() || is_peak {
+            if at_serial.is_some() {
                 shown.at.heap = stacks.iter().fold(0, sum);
             }
         }
