@@ -115,7 +115,7 @@ fn a_budgeted_recording_is_right_at_each_mark_within_its_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.memprof");
     let recording = Recording::builder().path(&path).grant(Duration::ZERO);
-    let recording = recording.overhead(1.0).start().unwrap();
+    let recording = recording.overhead(30.0).start().unwrap();
     let mut boxes = Vec::with_capacity(600_000);
     let mut lists = Vec::with_capacity(60_000);
     let names: Vec<String> = (0..6).map(|round| format!("round {round}")).collect();
@@ -152,7 +152,7 @@ fn a_budgeted_recording_is_right_at_each_mark_within_its_error() {
         let truth = (moment.heap - profile.header.heap_base as i64) as f64;
         let (off, error) = (sum.live_bytes as f64 - truth, sum.live_variance.sqrt());
         println!("{name}: {} of {truth}, ± {error:.0}", sum.live_bytes);
-        assert!(error < truth / 10.0, "{name}: {error} of {truth}");
+        assert!(error < truth / 20.0, "{name}: {error} of {truth}");
         // What was in use before the recording, and freed in it, is in none of the two.
         assert!(off.abs() < 5.0 * error + 65_536.0, "{name}: {off}, {error}");
     }
