@@ -157,7 +157,7 @@ impl Profile {
         if let Some(since) = &since {
             if since_serial >= at_serial.or(Some(u32::MAX)) {
                 let [since, at] = [shown.since.unwrap_or(shown.at.clone()), shown.at]
-                    .map(|moment| moment.to_string());
+                    .map(|moment| printable(&moment.to_string()));
                 return Err(MomentError::NotBefore { since, at });
             }
             let before = self.counters_at(since);
@@ -279,7 +279,7 @@ impl Profile {
         let all = &self.moments.all;
         let mut marks: Vec<String> = all
             .iter()
-            .filter_map(|moment| moment.mark.clone())
+            .filter_map(|moment| Some(printable(moment.mark.as_deref()?)))
             .collect();
         marks.dedup();
         let times = all.first().zip(all.last());
@@ -319,6 +319,11 @@ impl Profile {
             _ => self.counters(),
         }
     }
+}
+
+/// Text of a profile as a message may have it: an escape sequence would steer the terminal.
+fn printable(text: &str) -> String {
+    text.replace(char::is_control, "?")
 }
 
 /// A time as it is shown, to the millisecond, finds its moment again.
@@ -420,6 +425,15 @@ mod tests {
         );
         assert!(said("peak", "warm").contains("choose a mark or a time"));
         assert!(said("", "peak").contains("choose a mark or a time"));
+        let mut steering = builder();
+        steering.moment(4500 * 1_000_000, Some("\x1b[2Jred"));
+        let (mut profile, _) = parse("x".as_ref(), steering.to_input()).unwrap();
+        let error = profile.look_at(&View {
+            at: when("cold"),
+            since: None,
+        });
+        let said = error.unwrap_err().to_string();
+        assert!(said.contains("warm, ?[2Jred, peak"), "{said}");
         let mut builder = builder();
         builder.snapshots.clear();
         let (mut old, _) = parse("x".as_ref(), builder.to_input()).unwrap();
