@@ -316,7 +316,7 @@ fn what_cannot_be_answered_is_said() {
     };
     refused(
         &[profile, "--at", "noon"],
-        "give highest, end, or a time such as",
+        "noon is neither a mark of the profile nor a time",
     );
     refused(
         &[profile, "--at", "0s"],

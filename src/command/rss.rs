@@ -7,8 +7,10 @@ use std::str::FromStr;
 use anyhow::{Context, bail};
 
 use super::load::{Input, Output};
+use crate::profile::{Profile, When};
 use crate::render::{RssJson, RssText};
 use crate::report::{Resident, ResidentAccount, ResidentLines};
+use crate::units::Seconds;
 
 /// Show where the resident memory was: heap in use, what the allocator keeps, what was mapped, at
 /// the highest and at the end. The parts add up to the resident set size.
@@ -16,10 +18,11 @@ use crate::report::{Resident, ResidentAccount, ResidentLines};
 pub struct RssArgs {
     #[command(flatten)]
     input: Input,
-    /// Show this moment instead: highest, end, or a time since the start, such as 90s or 2min; may
-    /// be given several times
-    #[arg(long, value_name = "MOMENT")]
-    at: Vec<Moment>,
+    /// Show the account at this moment instead, or the last one before: when most was resident
+    /// (highest), at a time such as 1.5s, at a mark of the program, at the heap's peak or the end;
+    /// may be given several times
+    #[arg(long, value_name = "highest|TIME|MARK|peak|end")]
+    at: Vec<Asked>,
     /// Show at most N lines that asked for memory and did not touch it
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
@@ -41,54 +44,53 @@ enum RssFormat {
 }
 
 /// Which account.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Moment {
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Asked {
+    /// The one with most resident.
     Highest,
-    End,
-    /// Nanoseconds since the start.
-    Time(u64),
+    /// The one at this moment.
+    At(When),
 }
 
-impl FromStr for Moment {
-    type Err = String;
+impl FromStr for Asked {
+    type Err = std::convert::Infallible;
 
-    fn from_str(text: &str) -> Result<Moment, String> {
-        match text {
-            "highest" | "peak" => return Ok(Moment::Highest),
-            "end" => return Ok(Moment::End),
-            _ => {}
+    fn from_str(text: &str) -> Result<Asked, Self::Err> {
+        if text == "highest" {
+            return Ok(Asked::Highest);
         }
-        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.');
-        let (number, unit) = text.split_at(digits.unwrap_or(text.len()));
-        let seconds = match unit.trim() {
-            "ms" => 1e-3,
-            "s" | "" => 1.0,
-            "m" | "min" => 60.0,
-            "h" => 3600.0,
-            _ => return Err("give highest, end, or a time such as 1.5s, 2min or 1h".to_owned()),
-        };
-        match number.parse::<f64>() {
-            Ok(number) => Ok(Moment::Time((number * seconds * 1e9) as u64)),
-            Err(_) => Err("give highest, end, or a time such as 1.5s, 2min or 1h".to_owned()),
-        }
+        let Ok(when) = text.parse();
+        Ok(Asked::At(when))
     }
 }
 
-impl Moment {
-    fn of(self, resident: &Resident) -> anyhow::Result<&ResidentAccount> {
+impl Asked {
+    fn of<'a>(
+        &self,
+        profile: &Profile,
+        resident: &'a Resident,
+    ) -> anyhow::Result<&'a ResidentAccount> {
         let found = match self {
-            Moment::Highest => resident.highest(),
-            Moment::End => resident.accounts.last(),
-            Moment::Time(time_ns) => resident.at(time_ns),
+            Asked::Highest => resident.highest(),
+            Asked::At(When::End) => resident.accounts.last(),
+            Asked::At(When::Named(name)) => {
+                let when = When::Named(name.clone());
+                let Ok(time_ns) = profile.time_of(&when) else {
+                    bail!(
+                        "{name} is neither a mark of the profile nor a time such as 1.5s; \
+                         others are highest, peak and end"
+                    );
+                };
+                resident.at(time_ns)
+            }
+            Asked::At(when) => resident.at(profile.time_of(when)?),
         };
         found.with_context(|| {
-            let first = resident
-                .accounts
-                .first()
-                .map_or(0, |account| account.time_ns);
+            let first = resident.accounts.first();
+            let first = first.map_or(0, |account| account.time_ns);
             format!(
-                "nothing is known of that moment: the first account was taken after {:.3} s",
-                first as f64 / 1e9
+                "nothing is known of that moment: the first account was taken after {}",
+                Seconds(first)
             )
         })
     }
@@ -107,8 +109,10 @@ pub fn run(args: RssArgs) -> anyhow::Result<ExitCode> {
     let mut shown = match args.at.as_slice() {
         [] => resident.highest_and_last(),
         asked => {
-            let found: anyhow::Result<Vec<_>> =
-                asked.iter().map(|moment| moment.of(&resident)).collect();
+            let found: anyhow::Result<Vec<_>> = (asked
+                .iter()
+                .map(|asked| asked.of(&loaded.profile, &resident)))
+            .collect();
             found?
         }
     };

@@ -128,6 +128,25 @@ impl FoundMoment<'_> {
 }
 
 impl Profile {
+    /// When a moment is, in nanoseconds since the start: also one that nothing is kept of.
+    ///
+    /// # Errors
+    /// If it is neither a mark nor a time.
+    pub fn time_of(&self, when: &When) -> Result<u64, MomentError> {
+        let time = match when {
+            When::Named(name) => parse_duration(name).ok(),
+            When::Peak | When::End => None,
+        };
+        match (self.find_moment(when), time) {
+            (Ok(FoundMoment::Peak), _) => Ok(self.header.peak_ns),
+            (Ok(FoundMoment::End), _) => Ok(self.duration_ns()),
+            (Ok(FoundMoment::Kept(moment)), None) => Ok(moment.time_ns),
+            (Ok(FoundMoment::Kept(moment)), Some(_)) if moment.mark.is_some() => Ok(moment.time_ns),
+            (_, Some(time)) => Ok(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
+            (Err(error), None) => Err(error),
+        }
+    }
+
     /// Makes every stack's figures what it had live at a moment, of what was allocated after
     /// another; its allocated and peak figures are the same then, and nothing was freed. What is
     /// only known of the whole run, such as sizes, is left out. To be called once a heap is chosen.
