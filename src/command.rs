@@ -12,6 +12,8 @@ mod history;
 mod leaks;
 mod live;
 mod load;
+mod many;
+mod merge;
 mod output;
 mod ps;
 mod push;
@@ -69,6 +71,7 @@ enum Task {
     Report(report::ReportArgs),
     Summary(summary::SummaryArgs),
     Diff(diff::DiffArgs),
+    Merge(merge::MergeArgs),
     Live(live::LiveArgs),
     Tree(tree::TreeArgs),
     Flamegraph(flamegraph::FlamegraphArgs),
@@ -142,6 +145,7 @@ pub fn main() -> ExitCode {
         Task::Report(args) => report::run(args),
         Task::Summary(args) => summary::run(args),
         Task::Diff(args) => diff::run(args),
+        Task::Merge(args) => merge::run(args),
         Task::Live(args) => live::run(args),
         Task::Tree(args) => tree::run(args),
         Task::Flamegraph(args) => flamegraph::run(args),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::load::{Input, Output, StackArgs};
+use crate::profile;
 use crate::render::{Base, Flamegraph};
 use crate::report::Limits;
 
@@ -43,6 +44,7 @@ pub fn run(args: FlamegraphArgs) -> anyhow::Result<ExitCode> {
                 nodes: usize::MAX,
                 depth: usize::MAX,
             };
+            let base = profile::read(base)?;
             Some(args.stacks.tree_of(base, &args.input.lookup, whole)?)
         }
     };

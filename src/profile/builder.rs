@@ -19,8 +19,8 @@ use std::path::Path;
 
 use profiler_alloc_format::{
     CHUNK_LEN, COUNT_FRACTION_BITS, Context, ContextSet, DIRECTORY_AT, Frame, Function, Further,
-    HEADER_LEN, Header, Heap, Line, MAGIC, Module, NEVER, Node, Point, SIZES_AT, STATE_FINISHED,
-    Share, SizeClass, Stack, THREAD_TAKEN, Table, Thread, VERSION, size_class,
+    HEADER_LEN, Header, Heap, Line, MAGIC, Module, NEVER, Node, Point, Process, SIZES_AT,
+    STATE_FINISHED, Share, SizeClass, Stack, THREAD_TAKEN, Table, Thread, VERSION, size_class,
 };
 
 /// A profile in the making. Its records are public, for tests that damage them.
@@ -58,6 +58,8 @@ pub struct Builder {
     pub context_sets: Vec<ContextSet>,
     /// Heaps; the first is the main one.
     pub heaps: Vec<Heap>,
+    /// Profiles that it was merged from.
+    pub processes: Vec<Process>,
     /// Nodes by parent and frame.
     known: HashMap<(u32, u64), u32>,
 }
@@ -100,6 +102,7 @@ impl Builder {
             contexts: vec![Context::empty()],
             context_sets: vec![ContextSet::empty()],
             heaps: vec![Heap::empty()],
+            processes: Vec::new(),
             known: HashMap::new(),
         }
     }
@@ -346,6 +349,10 @@ impl Builder {
                 join(self.context_sets.iter().map(ContextSet::to_bytes)),
             ),
             (Table::Heaps, join(self.heaps.iter().map(Heap::to_bytes))),
+            (
+                Table::Processes,
+                join(self.processes.iter().map(Process::to_bytes)),
+            ),
         ];
         let mut directory = Vec::new();
         let mut chunks = Vec::new();
@@ -372,6 +379,7 @@ impl Builder {
             context_count: self.contexts.len() as u64,
             context_set_count: self.context_sets.len() as u64,
             heap_count: self.heaps.len() as u64,
+            process_count: self.processes.len() as u64,
             ..self.header
         };
         let mut bytes = header.to_bytes().to_vec();

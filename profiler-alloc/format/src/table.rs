@@ -43,11 +43,13 @@ pub enum Table {
     /// [`StackSpan`](crate::StackSpan) records: in which spans of traces stacks took blocks, by the
     /// numbers of these.
     Spans = 15,
+    /// [`Process`](crate::Process) records: the profiles that a merged one was made of.
+    Processes = 19,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 15] = [
+    pub const ALL: [Table; 16] = [
         Table::Threads,
         Table::Nodes,
         Table::Stacks,
@@ -63,6 +65,7 @@ impl Table {
         Table::ContextSets,
         Table::Heaps,
         Table::Spans,
+        Table::Processes,
     ];
 
     /// The table that a directory byte names.

@@ -348,8 +348,8 @@ impl Store {
             Some(Table::ContextSets) => self.extend(&self.context_sets, growth),
             Some(Table::Heaps) => self.extend(&self.heaps, growth),
             Some(Table::Spans) => self.extend(&self.spans, growth),
-            // Written by `memprof run`, once nothing is recorded any more.
-            Some(Table::Sources) | None => Ok(()),
+            // Written by memprof, once nothing is recorded any more.
+            Some(Table::Sources | Table::Processes) | None => Ok(()),
         }
     }
 

@@ -187,6 +187,7 @@ fn write_header(store: &Store, settings: &Settings) {
         set32(&header.own_at, at);
         set32(&header.own_len, len);
     }
+    settings.test.note(store);
     header.magic.store(MAGIC, Ordering::Release);
 }
 

@@ -98,10 +98,7 @@ fn cannot_run(error: &ProgramError) -> ExitCode {
 /// Says how the program of a profile was killed, and what held its memory. A profile that cannot be
 /// read is one that every other view says more of.
 fn say_last_words(profile: &Recorded) {
-    let input = Input {
-        file: Some(profile.path.clone()),
-        ..Input::default()
-    };
+    let input = Input::of(profile.path.clone());
     let Ok(mut loaded) = input.load() else {
         return;
     };
