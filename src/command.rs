@@ -15,6 +15,7 @@ mod load;
 mod many;
 mod merge;
 mod output;
+mod processes;
 mod ps;
 mod push;
 mod recording;
@@ -72,6 +73,8 @@ enum Task {
     Summary(summary::SummaryArgs),
     Diff(diff::DiffArgs),
     Merge(merge::MergeArgs),
+    #[command(visible_alias = "tests")]
+    Processes(processes::ProcessesArgs),
     Live(live::LiveArgs),
     Tree(tree::TreeArgs),
     Flamegraph(flamegraph::FlamegraphArgs),
@@ -146,6 +149,7 @@ pub fn main() -> ExitCode {
         Task::Summary(args) => summary::run(args),
         Task::Diff(args) => diff::run(args),
         Task::Merge(args) => merge::run(args),
+        Task::Processes(args) => processes::run(args),
         Task::Live(args) => live::run(args),
         Task::Tree(args) => tree::run(args),
         Task::Flamegraph(args) => flamegraph::run(args),

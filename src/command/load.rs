@@ -362,7 +362,8 @@ pub fn load_from(path: &Path, places: Places, lookup: &Lookup) -> anyhow::Result
     load_one_heap(profile::read(path)?, places, lookup)
 }
 
-fn load_one_heap(
+/// The same of a profile that was read.
+pub fn load_one_heap(
     read: (Profile, Vec<Defect>),
     places: Places,
     lookup: &Lookup,

@@ -10,7 +10,7 @@ use profiler_alloc_format::env::{Grant, Overhead, Sample, StackDepth, TimelineIn
 use crate::run::{Request, RunId};
 use crate::units::parse_duration;
 #[cfg(target_os = "linux")]
-use profiler_alloc_format::env::Forks;
+use profiler_alloc_format::env::{Forks, Only};
 
 /// What to record, and where to.
 #[derive(clap::Args, Debug)]
@@ -68,6 +68,7 @@ impl RecordingArgs {
             stack_depth: self.stack_depth,
             timeline_interval: self.timeline_interval,
             forks: Forks::default(),
+            only: Only::default(),
             own: self.own,
             preload: None,
         }

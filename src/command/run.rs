@@ -5,6 +5,8 @@ mod record;
 
 use std::ffi::OsString;
 
+use profiler_alloc_format::env::Only;
+
 use super::recording::RecordingArgs;
 
 /// Run a program and record its memory
@@ -33,6 +35,11 @@ pub struct RunArgs {
     /// Record no child that is forked and goes on without executing a program
     #[arg(long)]
     no_fork: bool,
+
+    /// Record `all` programs, or only the `tests` that nextest runs, as is done of `cargo nextest`
+    /// unless this is given
+    #[arg(long, value_name = "all|tests")]
+    only: Option<Only>,
 
     /// Print the report as soon as the program has ended
     #[arg(long)]

@@ -93,6 +93,16 @@ impl Process {
         (self.run_id, self.pid, started)
     }
 
+    /// Whether the process went on as another program: a profile of it among `all` began after this
+    /// one was written last.
+    pub fn became_another<'a>(&self, all: impl IntoIterator<Item = &'a &'a Process>) -> bool {
+        let end = self.started_unix_ns.saturating_add(self.duration_ns);
+        let mut all = all.into_iter();
+        all.any(|other| {
+            other.pid == self.pid && other.run_id == self.run_id && other.started_unix_ns > end
+        })
+    }
+
     /// The program's file name.
     pub fn program_name(&self) -> &str {
         self.program.rsplit('/').next().unwrap_or_default()
@@ -224,7 +234,17 @@ impl Profile {
         if !self.is_merged() {
             return Vec::new();
         }
-        let open = |process: &&Process| matches!(process.state, State::Recording | State::Paused);
+        // When the last program of each process began.
+        let mut last: BTreeMap<_, u64> = BTreeMap::new();
+        for process in &self.processes {
+            let began = last.entry(process.identity()).or_default();
+            *began = (*began).max(process.started_unix_ns);
+        }
+        let open = |process: &&Process| {
+            let end = process.started_unix_ns.saturating_add(process.duration_ns);
+            matches!(process.state, State::Recording | State::Paused)
+                && last[&process.identity()] <= end
+        };
         let mut defects = vec![Defect::Merged {
             processes: self.process_count(),
             files: self.processes.len() as u64,

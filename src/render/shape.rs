@@ -10,6 +10,8 @@ use crate::report::{Basis, DeathBy, Killed, Loss, Recording, Sampling, Scope, St
 pub(crate) struct RecordingShape<'a> {
     program: &'a str,
     pid: u32,
+    processes: u64,
+    profiles: u64,
     state: &'static str,
     /// Null if it was not, or nobody saw it.
     killed: Option<KilledShape>,
@@ -83,6 +85,8 @@ impl<'a> RecordingShape<'a> {
         RecordingShape {
             program: &recording.program,
             pid: recording.pid,
+            processes: recording.merged.map_or(1, |(processes, _)| processes),
+            profiles: recording.merged.map_or(1, |(_, profiles)| profiles),
             state: match recording.state {
                 State::Recording => "recording",
                 State::Paused => "paused",

@@ -125,6 +125,7 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
     };
     let killed = recording.killed.as_ref().map(killed::by);
     let state = killed.as_deref().unwrap_or(match recording.state {
+        _ if recording.merged.is_some() => "merged",
         State::Finished => "recording finished",
         State::Exited => "program ended",
         State::Recording => "still running, or killed",
@@ -132,9 +133,9 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
     });
     writeln!(
         out,
-        "{TITLE}{}{TITLE:#} (process {}), {state}",
+        "{TITLE}{}{TITLE:#} ({}), {state}",
         escape(program),
-        recording.pid
+        recording.who()
     )?;
     if let Some(sentence) = killed::sentence(recording) {
         writeln!(out, "  {sentence}")?;

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 
 use profiler_alloc_format::env::{
-    self, Forks, Grant, Overhead, Sample, StackDepth, TimelineInterval,
+    self, Forks, Grant, Only, Overhead, Sample, StackDepth, TimelineInterval,
 };
 
 /// Tells the system's loader what to load first into every program.
@@ -55,6 +55,8 @@ pub struct Request {
     pub timeline_interval: Option<TimelineInterval>,
     /// Whether forked children have profiles of their own.
     pub forks: Forks,
+    /// Which programs of the run are recorded.
+    pub only: Only,
     /// Crates and paths that count as the user's own in every view.
     pub own: Vec<String>,
     /// What `LD_PRELOAD` is set to, for programs that do not have the crate.
@@ -80,6 +82,10 @@ impl Request {
                 env::FORKS,
                 text((self.forks == Forks::Left).then_some(self.forks)),
             ),
+            (
+                env::ONLY,
+                text((self.only == Only::Tests).then_some(self.only)),
+            ),
         ];
         let stated = |(name, value): (_, Option<String>)| Some((name, value?.into()));
         let mut variables = vec![(env::OUTPUT, self.output.clone())];
@@ -104,6 +110,7 @@ mod tests {
             stack_depth: None,
             timeline_interval: None,
             forks: Forks::Recorded,
+            only: Only::All,
             own: Vec::new(),
             preload: None,
         };
@@ -121,6 +128,8 @@ mod tests {
         assert!(variables.contains(&(env::OWN, "jaq*,src/vm/".into())));
         request.forks = Forks::Left;
         assert!(request.variables().contains(&(env::FORKS, "0".into())));
+        request.only = Only::Tests;
+        assert!(request.variables().contains(&(env::ONLY, "tests".into())));
         request.preload = Some("/c/m.so".into());
         assert_eq!(request.variables().pop(), Some((PRELOAD, "/c/m.so".into())));
     }

@@ -85,7 +85,7 @@ impl FromStr for RunId {
 }
 
 /// The value of the variable `name`, if it has one that the setting takes.
-fn setting<T: FromStr<Err = Refused>>(
+pub fn setting<T: FromStr<Err = Refused>>(
     variable: impl Fn(&str) -> Option<&'static [u8]>,
     name: &str,
 ) -> Option<T> {

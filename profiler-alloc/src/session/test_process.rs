@@ -4,9 +4,9 @@
 
 use core::sync::atomic::{AtomicU32, Ordering};
 
-use profiler_alloc_format::processes::{self, MAX_TEST_NAME_LEN, PHASE_NONE};
+use profiler_alloc_format::processes::{self, MAX_TEST_NAME_LEN, PHASE_NONE, PHASE_RUN};
 
-use crate::ffi::memory;
+use crate::ffi::{memory, os};
 use crate::profile_file::store::Store;
 
 /// Which test it is. Where a process is of no test runner, all is empty.
@@ -85,6 +85,20 @@ impl TestProcess {
     }
 }
 
+/// Whether this process runs a test, or was started by one.
+///
+/// nextest starts each test by way of itself: a process of `cargo-nextest` that has the test's
+/// variables already, and becomes the test at once.
+#[cold]
+#[inline(never)]
+pub fn is_test(variable: impl Fn(&str) -> Option<&'static [u8]>) -> bool {
+    const RUNNER: &[u8] = b"/cargo-nextest";
+    let phase = processes::phase(variable(processes::TEST_PHASE).unwrap_or_default());
+    let mut path = [0; 512];
+    let program = os::read_link(c"/proc/self/exe", &mut path).unwrap_or_default();
+    phase == PHASE_RUN && !program.ends_with(RUNNER)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,7 +124,7 @@ mod tests {
             binary: b"shop",
             run: b"3b2c",
             attempt: 2,
-            phase: processes::PHASE_RUN,
+            phase: PHASE_RUN,
         };
         assert_eq!(found, expected);
         assert_eq!(found.copied(), Some(expected));
@@ -128,6 +142,13 @@ mod tests {
             ("NEXTEST_ATTEMPT", b"\xff"),
         ]);
         assert_eq!((odd.phase, odd.attempt), (processes::PHASE_LIST, 0));
+    }
+
+    #[test]
+    fn a_process_is_a_test_if_it_runs_one() {
+        let in_phase = |phase: &'static [u8]| is_test(|_| Some(phase));
+        assert_eq!([in_phase(b"run"), in_phase(b"list")], [true, false]);
+        assert!(!is_test(|_| None));
     }
 
     #[test]

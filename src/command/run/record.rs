@@ -1,10 +1,11 @@
 //! Recording a program: all steps in order, and the last lines.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
-use profiler_alloc_format::env::Forks;
+use profiler_alloc_format::env::{Forks, Only};
 
 use super::RunArgs;
 use crate::command::load::Input;
@@ -27,12 +28,13 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(cannot_run(&error)),
     };
     let mechanism = Mechanism::of(&program.path);
+    let only = args.only.unwrap_or_else(|| only(&program, arguments));
     let is_preloaded = match mechanism {
         // Its C libraries are recorded then.
         Mechanism::Crate => args.preload,
         Mechanism::Preload => {
             let is_cargo = program.path.file_name() == Some("cargo".as_ref());
-            !args.no_preload && (args.preload || !is_cargo)
+            !args.no_preload && (args.preload || !is_cargo || only == Only::Tests)
         }
         Mechanism::Neither(_) => false,
     };
@@ -55,6 +57,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             true => Forks::Left,
             false => Forks::Recorded,
         },
+        only,
         ..recording.request(output.pattern(), run_id)
     };
     let mut command = Command::new(&program.path);
@@ -88,6 +91,19 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         reported?;
     }
     Ok(ExitCode::from(code))
+}
+
+/// Of `cargo nextest`, the tests: the compiler and the runner itself are not what it is run for.
+fn only(program: &Program, arguments: &[OsString]) -> Only {
+    let name = program.path.file_name().unwrap_or_default();
+    // `cargo +nightly nextest run`.
+    let is_choice = |word: &&OsString| !word.as_encoded_bytes().starts_with(b"+");
+    let first = arguments.iter().find(is_choice);
+    let is_nextest = name == "cargo-nextest" || name == "cargo";
+    match is_nextest && first.is_some_and(|word| word == "nextest") {
+        true => Only::Tests,
+        false => Only::All,
+    }
 }
 
 fn cannot_run(error: &ProgramError) -> ExitCode {

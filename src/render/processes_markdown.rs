@@ -1,0 +1,143 @@
+//! Tests and processes as Markdown, short enough for a comment on a pull request.
+
+use std::io::{self, Write};
+
+use super::format::bytes;
+use super::processes_text::{changed, feet, grown_rest, headline, place, remarks};
+use crate::report::{ProcessRow, Processes};
+use crate::units::Count;
+
+/// Rows and lines of a comment: with all that stands around them it stays below 60 lines.
+const GROWN: usize = 10;
+const DEFECTS: usize = 5;
+/// Characters of a name.
+const LONGEST: usize = 100;
+
+/// A table for a comment.
+#[derive(Clone, Copy, Debug)]
+pub struct ProcessesMarkdown {
+    /// Rows shown, 25 at most.
+    pub top: usize,
+}
+
+impl ProcessesMarkdown {
+    /// Most rows.
+    pub const ROWS: usize = 25;
+
+    /// Writes `processes` to `out`; with a base, the rows that changed.
+    pub fn processes(&self, processes: &Processes, out: &mut dyn Write) -> io::Result<()> {
+        let has_base = processes.gone.is_some();
+        let top = self.top.min(Self::ROWS);
+        writeln!(out, "### memprof: {}\n", headline(processes))?;
+        let shown: Vec<&ProcessRow> = (processes.rows.iter())
+            .filter(|row| !has_base || row.has_changed())
+            .take(top)
+            .collect();
+        if shown.is_empty() {
+            writeln!(out, "No test took more or less than in the base.\n")?;
+        } else {
+            let what = if processes.are_tests {
+                "Test"
+            } else {
+                "Process"
+            };
+            let (head, line) = match has_base {
+                true => ("Peak | Change", "--: | --:"),
+                false => ("Peak", "--:"),
+            };
+            writeln!(
+                out,
+                "| {what} | {head} | Allocated | Live at end | Blocks |"
+            )?;
+            writeln!(out, "| :-- | {line} | --: | --: | --: |")?;
+        }
+        for row in &shown {
+            let peak = bytes(row.figures.peak);
+            let peak = match has_base {
+                true => format!("{peak} | {}", changed(row)),
+                false => peak,
+            };
+            writeln!(
+                out,
+                "| {} {}{} | {peak} | {} | {} | {} |",
+                code(&row.of),
+                code(&row.name),
+                remarks(row),
+                bytes(row.figures.alloc_bytes as i64),
+                bytes(row.figures.live),
+                Count(row.figures.allocs)
+            )?;
+        }
+        if has_base {
+            writeln!(out, "\n#### Lines that grew\n")?;
+            if !processes.grown.is_empty() {
+                writeln!(out, "| Line | Base | Now | Change |")?;
+                writeln!(out, "| :-- | --: | --: | --: |")?;
+            }
+            for line in processes.grown.iter().take(GROWN) {
+                writeln!(
+                    out,
+                    "| {} {} | {} | {} | +{} |",
+                    code(&place(line)),
+                    code(&line.function),
+                    bytes(line.change.base.bytes),
+                    bytes(line.change.new.bytes),
+                    bytes(line.change.difference().bytes)
+                )?;
+            }
+            writeln!(out, "\n{}", grown_rest(processes, GROWN))?;
+        }
+        let feet = feet(processes, shown.len(), "memprof tests").into_iter();
+        let notes = processes
+            .defects
+            .iter()
+            .map(|defect| format!("Note: {defect}."));
+        let rest = processes.defects.len().saturating_sub(DEFECTS);
+        let rest =
+            (rest > 0).then(|| format!("Note: {rest} notes more; `memprof tests` has them."));
+        let mut is_first = true;
+        for words in feet.chain(notes.take(DEFECTS)).chain(rest) {
+            let gap = if std::mem::take(&mut is_first) {
+                "\n"
+            } else {
+                ""
+            };
+            writeln!(out, "{gap}- {}", plain(&words))?;
+        }
+        Ok(())
+    }
+}
+
+/// `text` as code in the cell of a table. There, a bar ends the cell even in code.
+fn code(text: &str) -> String {
+    let mut cut: String = text.chars().take(LONGEST).collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    let safe: String = cut
+        .chars()
+        .map(|char| {
+            if char.is_control() || char == '`' {
+                '?'
+            } else {
+                char
+            }
+        })
+        .collect();
+    format!("`{}`", safe.replace('|', "\\|"))
+}
+
+/// `text` with what Markdown and HTML would read as their own escaped.
+fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '<' => plain.push_str("&lt;"),
+            '&' => plain.push_str("&amp;"),
+            '*' | '_' | '[' | ']' | '\\' | '|' | '@' | '#' => plain.extend(['\\', char]),
+            char if char.is_control() => plain.push('?'),
+            char => plain.push(char),
+        }
+    }
+    plain
+}
