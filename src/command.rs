@@ -3,6 +3,7 @@
 
 mod attach;
 mod choices;
+mod clean;
 mod completions;
 mod contexts;
 mod diff;
@@ -85,6 +86,7 @@ enum Task {
     Types(types::TypesArgs),
     Export(export::ExportArgs),
     History(history::HistoryArgs),
+    Clean(clean::CleanArgs),
     Serve(serve::ServeArgs),
     Push(push::PushArgs),
     Completions(completions::Completions),
@@ -160,6 +162,7 @@ pub fn main() -> ExitCode {
         Task::Types(args) => types::run(args),
         Task::Export(args) => export::run(args),
         Task::History(args) => history::act(args),
+        Task::Clean(args) => clean::run(args),
         Task::Serve(args) => serve::run(args),
         Task::Push(args) => push::run(args),
         Task::Completions(args) => completions::completions(args, definition()),

@@ -77,6 +77,11 @@ pub enum Defect {
         /// How many.
         builds: u64,
     },
+    /// What libraries with the crate took is in their profiles and in that of `malloc`.
+    CountedTwice {
+        /// Processes in which that is so.
+        processes: u64,
+    },
     /// Something is wrong with some of the profiles that were merged.
     OfFiles {
         /// What.
@@ -330,6 +335,12 @@ impl fmt::Display for Defect {
                 "{} was recorded in {builds} builds, whose lines are added up by function and line; a line that moved \
                  between them stands twice",
                 path.display()
+            ),
+            Defect::CountedTwice { processes } => write!(
+                f,
+                "in {}, libraries with the crate took memory by a malloc that was recorded too, so it is counted twice; \
+                 record with --no-preload, or leave the profile of the program itself out",
+                counted(*processes, "process")
             ),
             Defect::OfFiles { fault, files } => write!(f, "of {}: {fault}", a_few(files)),
             Defect::NotMerged { reason, files } => {

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use profiler_alloc_format as format;
-use profiler_alloc_format::processes::{PHASE_LIST, PHASE_NONE};
+use profiler_alloc_format::processes::{PHASE_LIST, PHASE_NONE, PRELOADED};
 use profiler_alloc_format::{OOM_KILLED, STATE_EXITED, STATE_FINISHED, STATE_PAUSED};
 
-use super::{Counters, Profile, State};
+use super::{Counters, Module, Profile, Stack, State};
 use crate::defect::Defect;
 
 /// The test that a test runner ran in a process.
@@ -55,6 +55,8 @@ pub struct Process {
     pub live: i64,
     /// Exact counts.
     pub counters: Counters,
+    /// Whether the library to preload recorded it: what `malloc` gave.
+    pub is_preloaded: bool,
     /// What is wrong with its file.
     pub faults: Vec<String>,
 }
@@ -80,6 +82,7 @@ impl Process {
             peak_ns: header.peak_ns,
             live: profile.heap().saturating_sub(before),
             counters: profile.counters(),
+            is_preloaded: is_preloaded(profile),
             faults: defects.iter().map(Defect::to_string).collect(),
         }
     }
@@ -146,6 +149,7 @@ impl Process {
                 alloc_bytes: record.alloc_bytes,
                 freed_bytes: record.freed_bytes,
             },
+            is_preloaded: record.flags & PRELOADED != 0,
             faults: (text(record.faults_at, record.faults_len).lines())
                 .map(str::to_owned)
                 .collect(),
@@ -162,6 +166,18 @@ impl State {
             _ => State::Recording,
         }
     }
+}
+
+/// Whether the blocks of a profile were taken by way of the library to preload: its functions are
+/// innermost then. Loaded it may be as well where another recorder is at work.
+fn is_preloaded(profile: &Profile) -> bool {
+    let is_library = |module: &Module| module.name().starts_with("libmemprof_preload");
+    let Some(library) = profile.modules.iter().position(is_library) else {
+        return false;
+    };
+    let innermost = |stack: &Stack| profile.nodes[stack.node as usize].frame;
+    let mut innermost = profile.stacks.iter().filter_map(innermost);
+    innermost.any(|frame| usize::from(frame.module()) == library)
 }
 
 /// The test that a header or a record names.
@@ -254,6 +270,10 @@ impl Profile {
             resolution_ns: self.header.timeline_interval_ns,
         }];
         defects.extend(self.defects_of_builds());
+        let twice = self.counted_twice();
+        if twice > 0 {
+            defects.push(Defect::CountedTwice { processes: twice });
+        }
         let mut faults: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
         for process in &self.processes {
             for fault in &process.faults {
@@ -265,6 +285,28 @@ impl Profile {
             files: files.into_iter().map(str::to_owned).collect(),
         }));
         defects
+    }
+
+    /// Processes of which both the library to preload and crates in other libraries tell, at one
+    /// time: these ask `malloc` for what they give.
+    fn counted_twice(&self) -> u64 {
+        let mut preloaded: BTreeMap<_, Vec<&Process>> = BTreeMap::new();
+        for process in self.processes.iter().filter(|one| one.is_preloaded) {
+            preloaded
+                .entry(process.identity())
+                .or_default()
+                .push(process);
+        }
+        let is_inside = |process: &&Process| {
+            let all = preloaded.get(&process.identity()).into_iter().flatten();
+            let mut around = all.filter(|other| {
+                let end = other.started_unix_ns.saturating_add(other.duration_ns);
+                (other.started_unix_ns..end).contains(&process.started_unix_ns)
+            });
+            !process.is_preloaded && around.next().is_some()
+        };
+        let inside = self.processes.iter().filter(is_inside);
+        inside.map(Process::identity).collect::<BTreeSet<_>>().len() as u64
     }
 
     /// Programs of one path and several build-ids.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use profiler_alloc_format as format;
 use profiler_alloc_format::contexts::Shard;
 use profiler_alloc_format::heaps::{KIND_MAPPED, KIND_NAMED};
-use profiler_alloc_format::processes::{PHASE_LIST, PHASE_NONE, PHASE_RUN};
+use profiler_alloc_format::processes::{PHASE_LIST, PHASE_NONE, PHASE_RUN, PRELOADED};
 use profiler_alloc_format::{
     Frame, MODULE_IS_PROGRAM, NEVER, STATE_EXITED, STATE_FINISHED, STATE_PAUSED, STATE_RECORDING,
     THREAD_FREE, THREAD_TAKEN,
@@ -440,6 +440,7 @@ impl Writer {
             reallocs: counters.reallocs,
             alloc_bytes: counters.alloc_bytes,
             freed_bytes: counters.freed_bytes,
+            flags: if process.is_preloaded { PRELOADED } else { 0 },
             ..format::Process::empty()
         });
     }

@@ -29,13 +29,11 @@ impl ProcessesMarkdown {
         let has_base = processes.gone.is_some();
         let top = self.top.min(Self::ROWS);
         writeln!(out, "### memprof: {}\n", headline(processes))?;
-        let shown: Vec<&ProcessRow> = (processes.rows.iter())
+        let mut all: Vec<&ProcessRow> = (processes.rows.iter())
             .filter(|row| !has_base || row.has_changed())
-            .take(top)
             .collect();
-        if shown.is_empty() {
-            writeln!(out, "No test took more or less than in the base.\n")?;
-        } else {
+        let shown: Vec<&ProcessRow> = all.iter().copied().take(top).collect();
+        if !shown.is_empty() {
             let what = if processes.are_tests {
                 "Test"
             } else {
@@ -68,12 +66,9 @@ impl ProcessesMarkdown {
                 Count(row.figures.allocs)
             )?;
         }
-        if has_base {
-            writeln!(out, "\n#### Lines that grew\n")?;
-            if !processes.grown.is_empty() {
-                writeln!(out, "| Line | Base | Now | Change |")?;
-                writeln!(out, "| :-- | --: | --: | --: |")?;
-            }
+        if has_base && !processes.grown.is_empty() {
+            writeln!(out, "\n| Line that grew | Base | Now | Change |")?;
+            writeln!(out, "| :-- | --: | --: | --: |")?;
             for line in processes.grown.iter().take(GROWN) {
                 writeln!(
                     out,
@@ -85,9 +80,10 @@ impl ProcessesMarkdown {
                     bytes(line.change.difference().bytes)
                 )?;
             }
-            writeln!(out, "\n{}", grown_rest(processes, GROWN))?;
         }
-        let feet = feet(processes, shown.len(), "memprof tests").into_iter();
+        let grown = has_base.then(|| grown_rest(processes, GROWN)).into_iter();
+        let rest: Vec<&ProcessRow> = all.split_off(shown.len());
+        let feet = grown.chain(feet(processes, &rest, "memprof tests"));
         let notes = processes
             .defects
             .iter()

@@ -38,7 +38,11 @@ impl ProcessesText {
                 "Process"
             }
         )?;
-        for row in processes.rows.iter().take(self.top) {
+        let mut all: Vec<&ProcessRow> = (processes.rows.iter())
+            .filter(|row| !has_base || row.has_changed())
+            .collect();
+        let rest = all.split_off(self.top.min(all.len()));
+        for row in all {
             let figures = &row.figures;
             let change = match has_base {
                 true => format!(" {:>11}", changed(row)),
@@ -61,7 +65,7 @@ impl ProcessesText {
                 remarks(row)
             )?;
         }
-        for words in feet(processes, self.top, "--top") {
+        for words in feet(processes, &rest, "--top") {
             writeln!(out, "{words}")?;
         }
         if has_base {
@@ -115,10 +119,10 @@ pub(super) fn headline(processes: &Processes) -> String {
     )
 }
 
-/// What stands below the rows.
-pub(super) fn feet(processes: &Processes, top: usize, option: &str) -> Vec<String> {
+/// What stands below the rows, of which `rest` are not shown.
+pub(super) fn feet(processes: &Processes, rest: &[&ProcessRow], option: &str) -> Vec<String> {
     let mut words = Vec::new();
-    if let Some(rest) = processes.rows.get(top..).filter(|rest| !rest.is_empty()) {
+    if !rest.is_empty() {
         let most = rest.iter().map(|row| row.figures.peak).max().unwrap_or(0);
         words.push(format!(
             "Left out: {} more, each with a peak of at most {}; `{option}` shows more.",
@@ -141,10 +145,12 @@ pub(super) fn feet(processes: &Processes, top: usize, option: &str) -> Vec<Strin
     }
     if let Some(gone) = processes.gone {
         let new = processes.rows.iter().filter(|row| row.base.is_none());
+        let same = processes.rows.iter().filter(|row| !row.has_changed());
         words.push(format!(
-            "Against the base: {} new, {} not there any more.",
+            "Against the base: {} new, {} not there any more, {} within 1 % of what they took.",
             count(new.count() as i64),
-            count(gone as i64)
+            count(gone as i64),
+            count(same.count() as i64)
         ));
     }
     words

@@ -181,9 +181,17 @@ impl ProcessRow {
         self.attempt.0 == self.attempt.1
     }
 
-    /// Whether anything but the time differs from the base.
+    /// Whether it is new, or its peak or what it allocated is another than in the base by a
+    /// hundredth and a KiB at least: threads and hash maps alone make a difference of some bytes.
     pub fn has_changed(&self) -> bool {
-        self.base.is_none_or(|base| base != self.figures)
+        let is_other = |now: i64, base: i64| {
+            let change = now.abs_diff(base);
+            change >= 1024 && change.saturating_mul(100) >= base.unsigned_abs()
+        };
+        self.base.is_none_or(|base| {
+            let allocated = (self.figures.alloc_bytes as i64, base.alloc_bytes as i64);
+            is_other(self.figures.peak, base.peak) || is_other(allocated.0, allocated.1)
+        })
     }
 
     fn test_name(&self) -> TestName {

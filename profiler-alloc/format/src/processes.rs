@@ -41,6 +41,9 @@ pub const PHASE_LIST: u32 = 1;
 /// It runs a test.
 pub const PHASE_RUN: u32 = 2;
 
+/// The bit of [`Process::flags`] that says that the library to preload recorded it.
+pub const PRELOADED: u64 = 1;
+
 /// Bytes kept of each name.
 pub const MAX_TEST_NAME_LEN: usize = 1024;
 
@@ -115,7 +118,9 @@ record! {
         alloc_bytes: u64,
         /// Bytes freed, the old size of every realloc included.
         freed_bytes: u64,
+        /// [`PRELOADED`].
+        flags: u64,
         /// Not used.
-        reserved: [u64; 11],
+        reserved: [u64; 10],
     }
 }

@@ -2,19 +2,23 @@
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use anyhow::bail;
 use profiler_alloc_format::env::{Forks, Only};
 
 use super::RunArgs;
-use crate::command::load::Input;
-use crate::command::report;
+use crate::command::load::{Input, Output};
+use crate::command::{many, report};
 use crate::render::LastWords;
 use crate::report::Summary;
 use crate::run::{
-    Mechanism, OomKiller, PRELOAD, ProfileOutput, Program, ProgramError, Recorded, Request, RunId,
-    child, closing, main_profile, note_deaths, note_sources, preload,
+    Mechanism, OomKiller, PRELOAD, ProfileOutput, Program, ProgramError, Recorded, Removed,
+    Request, RunId, Wanted, child, closing, give_back, keep_wanted, main_profile, note_deaths,
+    note_sources, on_disk, preload,
 };
 
 /// Runs the program; the exit code is the program's own.
@@ -76,6 +80,10 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let code = child::exit_code(status);
     let kills = killer.and_then(|killer| killer.kills());
     let profiles = output.profiles(run_id);
+    if profiles.is_empty() && only == Only::Tests {
+        say(closing::NO_TEST);
+        return Ok(ExitCode::from(code));
+    }
     if profiles.is_empty() {
         let name = program.name.to_string_lossy();
         let mechanism = (mechanism != Mechanism::Preload || is_preloaded).then_some(mechanism);
@@ -83,14 +91,58 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(code));
     }
     let killed = note_deaths(&profiles, (pid, status), kills);
-    note_sources(&profiles);
     killed.into_iter().for_each(say_last_words);
+    let wanted = Wanted {
+        keep: args.keep.map(NonZeroUsize::get),
+        min_peak: args.min_peak.unwrap_or_default(),
+    };
+    let (mut profiles, removed) = keep_wanted(profiles, wanted);
+    note_sources(&profiles);
+    give_back(&profiles);
+    if let Some(line) = closing::removed_line(&removed) {
+        say(&line);
+    }
+    if args.merge {
+        let target = output.merged(&program.path, pid);
+        match merged(&profiles, &target) {
+            Ok(merged) => profiles = merged,
+            Err(error) => say(&format!("the profiles are not merged: {error:#}")),
+        }
+    }
     let reported = close(&profiles, pid, args.report);
     // The program's own failure matters more than ours.
     if code == 0 {
         reported?;
     }
     Ok(ExitCode::from(code))
+}
+
+/// Merges the profiles of programs that have ended into the file `target`, and removes them. Gives
+/// that one and those of programs that go on.
+fn merged(profiles: &[Recorded], target: &Path) -> anyhow::Result<Vec<Recorded>> {
+    let (ended, running): (Vec<&Recorded>, Vec<&Recorded>) =
+        profiles.iter().partition(|profile| profile.has_ended);
+    if ended.len() < 2 {
+        return Ok(profiles.to_vec());
+    }
+    let is_part = ended.iter().any(|part| part.path == target);
+    if !is_part && target.exists() {
+        let shown = target.display();
+        bail!("{shown} is there already; merge them with `memprof merge --run 1 -o FILE`");
+    }
+    let paths: Vec<PathBuf> = ended.iter().map(|part| part.path.clone()).collect();
+    let (profile, _) = many::merge(&paths)?.finish();
+    let bytes = profile.to_bytes();
+    Output::to(Some(target)).write_private(|out| out.write_all(&bytes))?;
+    let mut removed = Removed::default();
+    for part in ended.iter().filter(|part| part.path != target) {
+        removed.remove(part);
+    }
+    let merged = Recorded::read(target, |_| true);
+    Ok(merged
+        .into_iter()
+        .chain(running.into_iter().cloned())
+        .collect())
 }
 
 /// Of `cargo nextest`, the tests: the compiler and the runner itself are not what it is run for.
@@ -145,6 +197,10 @@ fn close(profiles: &[Recorded], pid: u32, report: bool) -> anyhow::Result<()> {
     let machine = machine_memory();
     for line in closing::recorded_lines(profiles, machine, &folder) {
         say(&line);
+    }
+    if profiles.len() > 1 {
+        let on_disk = profiles.iter().map(|profile| on_disk(&profile.path)).sum();
+        say(&closing::all_line(profiles, on_disk, &folder));
     }
     let next = if report { "summary" } else { "report" };
     say(&closing::next_line(next, main, &folder));

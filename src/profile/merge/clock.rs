@@ -1,6 +1,7 @@
 //! Timelines aligned by the clock: what all processes have in use together.
 //!
-//! Each process adds what it has to the sum from its start to its end. Only changes are kept, and
+//! Each process adds what it has to the sum from its start to its end; between two points of its
+//! timeline it has what it had at the first, or at its peak, if that came since. Only changes are kept, and
 //! of those that lie nearer together than a step, the sum; the step is doubled whenever there are
 //! too many. So memory is bounded, and the result the same in whatever order processes come.
 //!
