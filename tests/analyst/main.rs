@@ -32,6 +32,7 @@ mod large;
 mod live;
 mod manners;
 mod manual;
+mod many;
 mod report;
 mod run;
 mod scale;
