@@ -104,6 +104,11 @@ A program that runs already, and has the crate:
   memprof ps                            which there are
   memprof attach 1234 --for 60s         record it for a minute
 
+Many processes, as of a test suite, a server with workers, a pipeline:
+  memprof run -- cargo nextest run      then: memprof tests --run 1, a line for each test
+  memprof report --run 1                all profiles of the last run as one; or: report *.memprof
+  memprof merge --run 1 -o all.memprof  keep them in one file
+
 Compare and keep:
   memprof diff old.memprof new.memprof --fail-over 5%
   memprof history save --tag main       then: memprof history diff last~1, memprof history trend

@@ -14,11 +14,13 @@ mod heap_choice;
 mod heaps;
 mod loss;
 mod merge;
+mod merged;
 mod process;
 mod processes;
 mod reader;
 mod selection;
 mod sources;
+mod state;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -41,13 +43,14 @@ pub use heaps::{Heap, HeapKind};
 pub use loss::Loss;
 pub use merge::Merger;
 pub use process::{Candidate, first_of_process, own_peak};
-pub use processes::{Process, Test};
+pub use processes::{ProfiledProcess, Test};
 pub use profiler_alloc_format::{Frame, Header, Point, SizeClass, UNKNOWN_MODULE};
 
 use crate::system;
 pub use reader::{parse, read};
 pub use selection::{ContextError, ContextPattern};
 pub use sources::{SourceState, add_sources};
+pub use state::State;
 pub use totals::{BlockCount, Totals};
 pub use trie::{Node, NodeId, Stack, StackSpan};
 
@@ -91,7 +94,7 @@ pub struct Profile {
     pub test: Option<Test>,
     /// The profiles that this one was merged from, in the order of their starts; empty if it was
     /// recorded.
-    pub processes: Vec<Process>,
+    pub processes: Vec<ProfiledProcess>,
 }
 
 /// An executable or library.
@@ -138,19 +141,6 @@ pub struct Thread {
     pub frame_pointer_walks: u64,
     /// Stacks walked by unwind tables.
     pub table_walks: u64,
-}
-
-/// How a recording stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum State {
-    /// Under way, or the program was killed.
-    Recording,
-    /// Paused by the program, or killed while it was.
-    Paused,
-    /// The recording ended in order.
-    Finished,
-    /// The program ended in order, or is about to.
-    Exited,
 }
 
 /// Whether the file at `path`, which begins with `header`, is the one that the recorder wrote, and

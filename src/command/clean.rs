@@ -8,8 +8,8 @@ use std::path::PathBuf;
 /// Remove the profiles of a folder whose processes have ended
 ///
 /// Removed are files called *.memprof that a recorder wrote there, told by what stands in them.
-/// Profiles of processes that run stay, and so do copies and merged profiles, which somebody made on
-/// purpose, and the last runs, if --keep-runs says so. Nothing below the folder is looked at.
+/// Profiles of processes that run stay, and so do copies and merged profiles, which somebody made
+/// on purpose, and the last runs, if --keep-runs says so. Nothing below the folder is looked at.
 #[derive(clap::Args, Debug)]
 #[cfg_attr(
     not(target_os = "linux"),

@@ -25,8 +25,8 @@ const ROWS: usize = 30;
 pub struct ProcessesArgs {
     #[command(flatten)]
     input: Input,
-    /// Compare with this profile of an earlier run, merged from all of its own; may be given several
-    /// times
+    /// Compare with this profile of an earlier run, merged from all of its own; may be given
+    /// several times
     #[arg(long, value_name = "BASE")]
     base: Vec<PathBuf>,
     /// Show processes of no test too

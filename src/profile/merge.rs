@@ -26,7 +26,7 @@ use self::header::HeaderSum;
 use self::named::Named;
 use self::stacks::{Fold, Numbers};
 use super::heaps::Part;
-use super::{Heap, HeapKind, Module, Process, Profile};
+use super::{Heap, HeapKind, Module, Profile, ProfiledProcess};
 use crate::defect::Defect;
 
 /// Modules that a profile has numbers for.
@@ -35,7 +35,7 @@ const MOST_MODULES: usize = HEAPS_MODULE as usize;
 /// Profiles that are being merged.
 #[derive(Default)]
 pub struct Merger {
-    processes: Vec<Process>,
+    processes: Vec<ProfiledProcess>,
     header: HeaderSum,
     clock: Clock,
     modules: Vec<Module>,
@@ -76,7 +76,7 @@ impl Merger {
         if profile.is_merged() {
             self.processes.extend(profile.processes.iter().cloned());
         } else {
-            let process = Process::of(&profile, file, defects);
+            let process = ProfiledProcess::of(&profile, file, defects);
             self.processes.push(process);
         }
         let of = Numbers {
@@ -190,7 +190,7 @@ impl Merger {
         let modules = modules.collect();
         let frame = |frame| numbered(frame, &numbers);
         self.processes.sort_by(|a, b| {
-            let key = |process: &Process| (process.started_unix_ns, process.pid);
+            let key = |process: &ProfiledProcess| (process.started_unix_ns, process.pid);
             key(a).cmp(&key(b)).then_with(|| a.file.cmp(&b.file))
         });
         let started = self.header.started();

@@ -19,8 +19,8 @@ use profiler_alloc_format::{
 use super::heaps::{self, Part};
 use super::processes::test_of;
 use super::{
-    Contexts, Counters, Course, Frame, Heap, Module, Node, NodeId, Process, Profile,
-    ProfiledFunction, ReadError, Stack, StackSpan, State, Thread, Totals, course, exact, timeline,
+    Contexts, Counters, Course, Frame, Heap, Module, Node, NodeId, Profile, ProfiledFunction,
+    ProfiledProcess, ReadError, Stack, StackSpan, State, Thread, Totals, course, exact, timeline,
 };
 use crate::defect::Defect;
 use crate::system;
@@ -533,7 +533,7 @@ impl Peaks<'_> {
 }
 
 /// The profiles that were merged. Each name has bytes of its own, as [`Reader::modules`] says.
-fn processes(records: &[format::Process], strings: &[u8]) -> Vec<Process> {
+fn processes(records: &[format::Process], strings: &[u8]) -> Vec<ProfiledProcess> {
     let left = std::cell::Cell::new(strings.len());
     let own_text = |at, len: u32| match left.get().checked_sub(len as usize) {
         Some(rest) => {
@@ -542,7 +542,7 @@ fn processes(records: &[format::Process], strings: &[u8]) -> Vec<Process> {
         }
         None => String::new(),
     };
-    let of = |record| Process::from_record(record, own_text);
+    let of = |record| ProfiledProcess::from_record(record, own_text);
     records.iter().map(of).collect()
 }
 

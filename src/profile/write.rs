@@ -17,8 +17,8 @@ use profiler_alloc_format::{
 use super::builder::Builder;
 use super::heaps::Part;
 use super::{
-    Context, Heap, HeapKind, Module, NodeId, Process, Profile, ProfiledFunction, Stack, State,
-    Test, Thread, Totals,
+    Context, Heap, HeapKind, Module, NodeId, Profile, ProfiledFunction, ProfiledProcess, Stack,
+    State, Test, Thread, Totals,
 };
 
 /// Most bytes of a table of stacks that are written and read: some 400,000 stacks.
@@ -381,7 +381,7 @@ impl Writer {
             }));
     }
 
-    fn process(&mut self, process: &Process) {
+    fn process(&mut self, process: &ProfiledProcess) {
         let mut faults = process.faults.join("\n");
         while faults.len() > MOST_FAULTS {
             faults.pop();

@@ -45,7 +45,7 @@ impl ProcessesJson {
             recording: RecordingShape::of(&processes.recording),
             are_tests: processes.are_tests,
             without_test: processes.without_test,
-            processes: processes.rows.iter().map(RowShape::of).collect(),
+            processes: processes.rows.iter().map(ProcessShape::of).collect(),
             gone: processes.gone,
             grown: processes.grown.iter().map(GrownShape::of).collect(),
             defects: shape::defects(&processes.defects),
@@ -89,14 +89,14 @@ struct ProcessesShape<'a> {
     recording: RecordingShape<'a>,
     are_tests: bool,
     without_test: usize,
-    processes: Vec<RowShape<'a>>,
+    processes: Vec<ProcessShape<'a>>,
     gone: Option<usize>,
     grown: Vec<GrownShape<'a>>,
     defects: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct RowShape<'a> {
+struct ProcessShape<'a> {
     name: &'a str,
     of: &'a str,
     attempt: u32,
@@ -109,11 +109,11 @@ struct RowShape<'a> {
     count: u64,
     duration_ns: u64,
     unfinished: bool,
-    base: Option<FiguresShape>,
+    base: Option<ProcessFiguresShape>,
 }
 
 #[derive(Serialize)]
-struct FiguresShape {
+struct ProcessFiguresShape {
     peak: i64,
     allocated: u64,
     live: i64,
@@ -130,9 +130,9 @@ struct GrownShape<'a> {
     standard_error: f64,
 }
 
-impl RowShape<'_> {
-    fn of(row: &ProcessRow) -> RowShape<'_> {
-        RowShape {
+impl ProcessShape<'_> {
+    fn of(row: &ProcessRow) -> ProcessShape<'_> {
+        ProcessShape {
             name: &row.name,
             of: &row.of,
             attempt: row.attempt.0,
@@ -145,7 +145,7 @@ impl RowShape<'_> {
             count: row.figures.allocs,
             duration_ns: row.duration_ns,
             unfinished: row.is_unfinished,
-            base: row.base.as_ref().map(|base| FiguresShape {
+            base: row.base.as_ref().map(|base| ProcessFiguresShape {
                 peak: base.peak,
                 allocated: base.alloc_bytes,
                 live: base.live,

@@ -13,8 +13,8 @@ pub struct Recording {
     pub program: String,
     /// Its process number.
     pub pid: u32,
-    /// How many processes it is of, and from how many profiles it was merged. `None` of one that was
-    /// recorded.
+    /// How many processes it is of, and from how many profiles it was merged. `None` of one that
+    /// was recorded.
     pub merged: Option<(u64, u64)>,
     /// That of the program that forked it, whose heap it began with.
     pub forked_from: Option<u64>,
@@ -58,7 +58,7 @@ impl Recording {
         }
     }
 
-    /// Which process or processes, in words: `process 42`, `8 processes`, `2 processes, 3 profiles`.
+    /// Which process or processes, in words: `process 42`, `8 processes`, `1 process, 2 profiles`.
     pub fn who(&self) -> String {
         match self.merged {
             None => format!("process {}", self.pid),

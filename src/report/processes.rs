@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::diff::{Change, Diff};
 use super::{Metric, Recording, State};
 use crate::defect::Defect;
-use crate::profile::{Process, Profile, Test};
+use crate::profile::{Profile, ProfiledProcess, Test};
 
 /// A row for each test or process, and what they are together.
 #[derive(Clone, PartialEq, Debug)]
@@ -201,8 +201,8 @@ impl ProcessRow {
 
 /// The rows, and how many processes have none.
 fn rows(profile: &Profile, all: bool) -> (Vec<ProcessRow>, usize) {
-    let mut tests: BTreeMap<&Test, Vec<&Process>> = BTreeMap::new();
-    let mut others: BTreeMap<(u64, u32, u64), Vec<&Process>> = BTreeMap::new();
+    let mut tests: BTreeMap<&Test, Vec<&ProfiledProcess>> = BTreeMap::new();
+    let mut others: BTreeMap<(u64, u32, u64), Vec<&ProfiledProcess>> = BTreeMap::new();
     for process in &profile.processes {
         match &process.test {
             Some(test) => tests.entry(test).or_default().push(process),
@@ -237,12 +237,16 @@ fn rows(profile: &Profile, all: bool) -> (Vec<ProcessRow>, usize) {
 }
 
 /// The row of profiles that are in the order of their starts.
-fn row((name, of): (String, String), attempt: (u32, u32), profiles: &[&Process]) -> ProcessRow {
-    let start = |process: &Process| process.started_unix_ns;
-    let end = |process: &Process| start(process).saturating_add(process.duration_ns);
+fn row(
+    (name, of): (String, String),
+    attempt: (u32, u32),
+    profiles: &[&ProfiledProcess],
+) -> ProcessRow {
+    let start = |process: &ProfiledProcess| process.started_unix_ns;
+    let end = |process: &ProfiledProcess| start(process).saturating_add(process.duration_ns);
     let first = profiles.iter().map(|one| start(one)).min().unwrap_or(0);
     let last = profiles.iter().map(|one| end(one)).max().unwrap_or(0);
-    let mut of_process: HashMap<_, &Process> = HashMap::new();
+    let mut of_process: HashMap<_, &ProfiledProcess> = HashMap::new();
     for process in profiles {
         of_process.insert(process.identity(), process);
     }

@@ -10,7 +10,7 @@
 //! name what stands in the source, and nothing that was typed or is secret.
 //!
 //! ```text
-//! NEXTEST_RUN_ID=3b2c…   NEXTEST_BINARY_ID=shop::cart   NEXTEST_TEST_NAME=adds_up   NEXTEST_ATTEMPT=2
+//! NEXTEST_RUN_ID=3b2c…  NEXTEST_BINARY_ID=shop::cart  NEXTEST_TEST_NAME=adds_up  NEXTEST_ATTEMPT=2
 //! ```
 //!
 //! # Merged profiles

@@ -1,9 +1,9 @@
 //! Timelines aligned by the clock: what all processes have in use together.
 //!
 //! Each process adds what it has to the sum from its start to its end; between two points of its
-//! timeline it has what it had at the first, or at its peak, if that came since. Only changes are kept, and
-//! of those that lie nearer together than a step, the sum; the step is doubled whenever there are
-//! too many. So memory is bounded, and the result the same in whatever order processes come.
+//! timeline it has what it had at the first, or at its peak, if that came since. Only changes are
+//! kept, and of those that lie nearer together than a step, the sum; the step is doubled whenever
+//! there are too many. So memory is bounded, and the result the same in whatever order they come.
 //!
 //! ```text
 //! process 1   ──10──┐        at 0  +10     at 4 -10
@@ -25,15 +25,15 @@ const POINTS: usize = CHUNK_LEN / Point::LEN - 16;
 
 /// How much more, or less, there is from a moment on.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-struct Change {
+struct Delta {
     heap: i64,
     resident: i64,
     own: i64,
     allocated: i64,
 }
 
-impl Change {
-    fn add(&mut self, other: &Change) {
+impl Delta {
+    fn add(&mut self, other: &Delta) {
         for (sum, more) in [
             (&mut self.heap, other.heap),
             (&mut self.resident, other.resident),
@@ -44,8 +44,8 @@ impl Change {
         }
     }
 
-    fn minus(&self, other: &Change) -> Change {
-        Change {
+    fn minus(&self, other: &Delta) -> Delta {
+        Delta {
             heap: self.heap.saturating_sub(other.heap),
             resident: self.resident.saturating_sub(other.resident),
             own: self.own.saturating_sub(other.own),
@@ -59,7 +59,7 @@ impl Change {
 pub struct Clock {
     step_ns: u64,
     /// By the time of the clock, in nanoseconds since 1970.
-    changes: Vec<(u64, Change)>,
+    changes: Vec<(u64, Delta)>,
 }
 
 /// All processes together.
@@ -94,11 +94,11 @@ impl Clock {
             false => (0, 0),
         };
         // What is known of each moment; the peak is seldom at a point of the timeline.
-        let mut known: Vec<(u64, Change)> = vec![(
+        let mut known: Vec<(u64, Delta)> = vec![(
             0,
-            Change {
+            Delta {
                 heap: profile.header.heap_base as i64 - before,
-                ..Change::default()
+                ..Delta::default()
             },
         )];
         let mut last = known[0].1;
@@ -112,11 +112,11 @@ impl Clock {
             last.allocated = last.allocated.max(point.alloc_bytes as i64);
             known.push((point.time_ns, last));
         }
-        let at = |time_ns: u64, heap: i64, known: &[(u64, Change)]| {
+        let at = |time_ns: u64, heap: i64, known: &[(u64, Delta)]| {
             let since = known.iter().rev().find(|(time, _)| *time <= time_ns);
             let heap = heap.saturating_sub(before);
-            let since = since.map_or(Change::default(), |(_, change)| *change);
-            (time_ns, Change { heap, ..since })
+            let since = since.map_or(Delta::default(), |(_, change)| *change);
+            (time_ns, Delta { heap, ..since })
         };
         let peak = at(profile.header.peak_ns, profile.peak(), &known);
         let mut end = at(profile.duration_ns(), profile.heap(), &known);
@@ -127,22 +127,22 @@ impl Clock {
         known.push(end);
         // Of one moment, the end comes last.
         known.sort_by_key(|(time, _)| *time);
-        let mut before = Change::default();
+        let mut before = Delta::default();
         for (time_ns, now) in known {
             self.change(started.saturating_add(time_ns), now.minus(&before));
             before = now;
         }
         // What was allocated stays so.
-        let gone = Change {
+        let gone = Delta {
             allocated: before.allocated,
-            ..Change::default()
+            ..Delta::default()
         };
         let end_ns = started.saturating_add(profile.duration_ns());
         // Later than the last of it, so that what it had then is seen.
         self.change(end_ns.saturating_add(1), gone.minus(&before));
     }
 
-    fn change(&mut self, time_ns: u64, change: Change) {
+    fn change(&mut self, time_ns: u64, change: Delta) {
         self.changes.push((time_ns, change));
         if self.changes.len() >= 2 * MOST {
             self.thin();
@@ -176,8 +176,8 @@ impl Clock {
     /// peak, `highest`, was there at `highest_ns`.
     pub fn finish(mut self, started_ns: u64, (highest, highest_ns): (i64, u64)) -> Together {
         self.thin();
-        let mut sums: Vec<(u64, Change)> = Vec::with_capacity(self.changes.len());
-        let mut sum = Change::default();
+        let mut sums: Vec<(u64, Delta)> = Vec::with_capacity(self.changes.len());
+        let mut sum = Delta::default();
         for (time, change) in &self.changes {
             sum.add(change);
             sums.push((time.saturating_sub(started_ns), sum));
@@ -204,7 +204,7 @@ impl Clock {
 }
 
 /// No more points than a profile has room for: of those near together, the highest.
-fn points(sums: &[(u64, Change)]) -> Vec<Point> {
+fn points(sums: &[(u64, Delta)]) -> Vec<Point> {
     let per_point = sums.len().div_ceil(POINTS).max(1);
     let highest = sums
         .chunks(per_point)
@@ -272,9 +272,9 @@ mod tests {
         for number in 0..3 * MOST as u64 {
             let heap = (number % 5) as i64 - 1;
             plain += heap;
-            let change = Change {
+            let change = Delta {
                 heap,
-                ..Change::default()
+                ..Delta::default()
             };
             clock.change(number * MS, change);
         }
