@@ -179,8 +179,12 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
     };
     writeln!(
         out,
-        "  heap in use  {} at the end, {} {start}",
+        "  heap in use  {} at {}, {} {start}",
         exact_bytes(recording.heap),
+        match recording.merged {
+            None => "the end",
+            Some(_) => "the end of each",
+        },
         bytes(recording.heap_at_start),
     )
 }

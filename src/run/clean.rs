@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use profiler_alloc_format::{EXTENSION, Header};
 
-use super::disk::on_disk;
+use super::disk::{each, on_disk};
 use super::recorded::{exists, header};
 use crate::profile::is_original;
 
@@ -77,6 +77,18 @@ impl Cleaning {
         }
         cleaning.may_go.sort();
         Ok(cleaning)
+    }
+
+    /// Removes them. Gives how many were, and a file that could not be.
+    pub fn remove(&self) -> (usize, Option<(PathBuf, io::Error)>) {
+        let results = each(&self.may_go, |(path, _)| match fs::remove_file(path) {
+            Ok(()) => Ok(true),
+            // Somebody else was faster.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err((path.clone(), error)),
+        });
+        let removed = results.iter().filter(|result| matches!(result, Ok(true)));
+        (removed.count(), results.into_iter().find_map(Result::err))
     }
 
     /// Bytes on disk of those that may go.
@@ -154,6 +166,9 @@ mod tests {
             (2, 2, 1)
         );
         assert!(cleaning.bytes() > 0);
+        let (removed, failed) = cleaning.remove();
+        assert!(removed == 2 && failed.is_none() && !old.exists() && !killed.exists());
+        assert_eq!(cleaning.remove().0, 0, "they are gone");
     }
 
     #[test]

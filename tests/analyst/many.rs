@@ -97,6 +97,20 @@ fn every_view_takes_many_profiles_as_one() {
         assert_eq!(said(folder, &[view, &["--run", "1"]].concat()), merged);
         assert_ne!(said(folder, &[view, &["--run", "2"]].concat()), merged);
     }
+    for format in [
+        "pprof",
+        "dhat",
+        "speedscope",
+        "firefox",
+        "json",
+        "csv",
+        "otlp",
+    ] {
+        said(folder, &["export", "--format", format, "all"]);
+    }
+    let timeline = said(folder, &["timeline", "all"]);
+    let head = "app: 2 processes, peak 5.9 KiB at ";
+    assert!(timeline.starts_with(head), "{timeline}");
     let summary = said(folder, &["summary", "all"]);
     assert!(
         summary.starts_with("app (2 processes), merged\n"),

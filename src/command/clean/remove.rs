@@ -1,7 +1,6 @@
 //! Where programs are recorded.
 
-use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -17,18 +16,10 @@ pub fn run(args: CleanArgs) -> anyhow::Result<ExitCode> {
     let shown = folder.display();
     let cleaning = Cleaning::of(folder, args.keep_runs)
         .with_context(|| format!("cannot list {shown}; name a folder that is there"))?;
-    let mut removed = 0;
-    let mut failed = None;
-    if !args.dry_run {
-        for (path, _) in &cleaning.may_go {
-            match fs::remove_file(path) {
-                Ok(()) => removed += 1,
-                // Somebody else was faster.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => failed = Some((path, error)),
-            }
-        }
-    }
+    let (removed, failed) = match args.dry_run {
+        true => (0, None),
+        false => cleaning.remove(),
+    };
     let mut out = io::stdout().lock();
     let done = match args.dry_run {
         true => "would remove",
