@@ -98,7 +98,9 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     };
     let (mut profiles, removed) = keep_wanted(profiles, wanted);
     note_sources(&profiles);
-    give_back(&profiles);
+    if !args.merge {
+        give_back(&profiles);
+    }
     if let Some(line) = closing::removed_line(&removed) {
         say(&line);
     }
@@ -120,8 +122,8 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 /// Merges the profiles of programs that have ended into the file `target`, and removes them. Gives
 /// that one and those of programs that go on.
 fn merged(profiles: &[Recorded], target: &Path) -> anyhow::Result<Vec<Recorded>> {
-    let (ended, running): (Vec<&Recorded>, Vec<&Recorded>) =
-        profiles.iter().partition(|profile| profile.has_ended);
+    let (mut ended, running): (Vec<Recorded>, Vec<Recorded>) =
+        (profiles.iter().cloned()).partition(|profile| profile.has_ended);
     if ended.len() < 2 {
         return Ok(profiles.to_vec());
     }
@@ -134,15 +136,10 @@ fn merged(profiles: &[Recorded], target: &Path) -> anyhow::Result<Vec<Recorded>>
     let (profile, _) = many::merge(&paths)?.finish();
     let bytes = profile.to_bytes();
     Output::to(Some(target)).write_private(|out| out.write_all(&bytes))?;
-    let mut removed = Removed::default();
-    for part in ended.iter().filter(|part| part.path != target) {
-        removed.remove(part);
-    }
+    ended.retain(|part| part.path != target);
+    let left = Removed::default().remove(ended);
     let merged = Recorded::read(target, |_| true);
-    Ok(merged
-        .into_iter()
-        .chain(running.into_iter().cloned())
-        .collect())
+    Ok(merged.into_iter().chain(left).chain(running).collect())
 }
 
 /// Of `cargo nextest`, the tests: the compiler and the runner itself are not what it is run for.
