@@ -22,6 +22,7 @@ mod push;
 mod recording;
 mod report;
 mod revision;
+mod rss;
 mod run;
 mod serve;
 mod spelling;
@@ -80,6 +81,7 @@ enum Task {
     Tree(tree::TreeArgs),
     Flamegraph(flamegraph::FlamegraphArgs),
     Timeline(timeline::TimelineArgs),
+    Rss(rss::RssArgs),
     Leaks(leaks::LeaksArgs),
     Temporary(temporary::TemporaryArgs),
     Contexts(contexts::ContextsArgs),
@@ -161,6 +163,7 @@ pub fn main() -> ExitCode {
         Task::Tree(args) => tree::run(args),
         Task::Flamegraph(args) => flamegraph::run(args),
         Task::Timeline(args) => timeline::run(args),
+        Task::Rss(args) => rss::run(args),
         Task::Leaks(args) => leaks::run(args),
         Task::Temporary(args) => temporary::run(args),
         Task::Contexts(args) => contexts::run(args),

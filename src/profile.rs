@@ -2,6 +2,7 @@
 //!
 //! [`read`] is the way in; [`builder::Builder`] makes synthetic profiles for tests.
 
+mod accounts;
 mod amend;
 pub mod builder;
 mod contexts;
@@ -18,6 +19,7 @@ mod merged;
 mod process;
 mod processes;
 mod reader;
+mod residence;
 mod selection;
 mod sources;
 mod state;
@@ -32,6 +34,7 @@ mod write;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+pub use accounts::{Account, Touched};
 pub use contexts::{Context, ContextId, Contexts};
 pub use counters::Counters;
 pub use course::{Course, Taken};
@@ -48,6 +51,7 @@ pub use profiler_alloc_format::{Frame, Header, Point, SizeClass, UNKNOWN_MODULE}
 
 use crate::system;
 pub use reader::{parse, read};
+pub use residence::Residence;
 pub use selection::{ContextError, ContextPattern};
 pub use sources::{SourceState, add_sources};
 pub use state::State;
@@ -80,6 +84,9 @@ pub struct Profile {
     pub modules: Vec<Module>,
     /// Heap and RSS over time, in the order of time; `time_ns` counts from the start.
     pub timeline: Vec<Point>,
+    /// Where the resident memory was, at moments of the run, in the order of time. Empty where
+    /// nobody looked.
+    pub accounts: Vec<Account>,
     /// Times at which it is known what each stack had live, in nanoseconds since the start: 4 to 7,
     /// evenly spaced, none if the run was too short.
     pub waypoints: Vec<u64>,

@@ -25,6 +25,7 @@ const RECORDER: Layers = &[
     ("counters", &["hash", "ffi", "lockfree"]),
     ("profile_file", &["ffi", "lockfree"]),
     ("sampling", &["hash", "ffi", "lockfree", "counters"]),
+    ("resident", &["ffi"]),
     ("unwinder", &["hash", "ffi", "lockfree", "profile_file"]),
     (
         "stacks",
@@ -39,13 +40,16 @@ const RECORDER: Layers = &[
             "counters",
             "profile_file",
             "sampling",
+            "resident",
             "unwinder",
             "stacks",
         ],
     ),
     (
         "slow_path",
-        &["ffi", "counters", "sampling", "unwinder", "session"],
+        &[
+            "ffi", "counters", "sampling", "resident", "unwinder", "session",
+        ],
     ),
     (
         "heaps",
@@ -63,6 +67,7 @@ const RECORDER: Layers = &[
             "ffi",
             "counters",
             "sampling",
+            "resident",
             "unwinder",
             "slow_path",
             "c_heap",
@@ -154,6 +159,7 @@ const CIRCLES: &[&str] = &[];
 /// The folders and files that may hold `unsafe`: no others, and each of these does.
 const UNSAFE: &[&str] = &[
     "examples/operations.rs",
+    "examples/resident.rs",
     "examples/stack_use.rs",
     // The types of C's functions.
     "profiler-alloc/format/src/c_heap.rs",

@@ -9,16 +9,15 @@ use profiler_alloc_format::env;
 
 #[cfg(all(can_record, not(feature = "preload")))]
 use crate::c_heap;
+use crate::counters::installed::{self, KNOCK};
 use crate::counters::slot;
 #[cfg(all(can_record, not(feature = "preload")))]
 use crate::ffi::os;
 use crate::ffi::system;
+use crate::resident::block_sizes;
 use crate::sampling::fast_path;
 use crate::slow_path;
 use crate::unwinder::registers::Registers;
-
-/// An alignment that nobody asks for: the request is to begin a recording, and gets no block.
-const KNOCK: usize = 1 << (usize::BITS - 2);
 
 /// Has the recording begin while the program or library is loaded, where there is stack enough: to
 /// begin takes some 40 KiB, and the first block that the program itself takes may be a signal
@@ -36,10 +35,7 @@ extern "C" fn knock() {
     if os::env(env::OUTPUT).is_none_or(<[u8]>::is_empty) {
         return;
     }
-    if let Ok(layout) = Layout::from_size_align(1, KNOCK) {
-        // SAFETY: the layout has a size. No allocator has such a block to give.
-        core::hint::black_box(unsafe { std::alloc::alloc(layout) });
-    }
+    installed::knock(installed::START);
 }
 
 /// A global allocator that counts exactly what passes through it, and records stacks when asked to.
@@ -249,6 +245,11 @@ impl<A: GlobalAlloc + 'static> ProfilerAlloc<A> {
     #[inline(never)]
     unsafe fn alloc_aligned(&self, layout: Layout) -> *mut u8 {
         if layout.align() == KNOCK {
+            let is_glibcs = is_system::<A>() && system::is_glibcs();
+            block_sizes::say(is_glibcs.then_some(0));
+            if layout.size() != installed::START {
+                return core::ptr::null_mut();
+            }
             #[cfg(all(can_record, not(feature = "preload")))]
             // SAFETY: nobody knocks but `knock`, which is called while the program or library is
             // being loaded.

@@ -18,6 +18,7 @@
 //! | `system` | the system's allocator, as std asks for it | the library that tells of C's blocks |
 //! | `descriptor`, `mapping` | | the profile's file, its space on disk and in memory |
 //! | `loader` | | what is loaded, and where |
+//! | `residence` | | what of the memory is resident |
 //! | `stack` | | where the calling thread's stack begins |
 //!
 //! A new system that only counts gets its calls in `elsewhere/os.rs` (`mod calls`), as Windows has:
@@ -48,6 +49,9 @@ mod own_calls;
 #[cfg_attr(can_record, path = "ffi/linux/pages.rs")]
 #[cfg_attr(not(can_record), path = "ffi/elsewhere/pages.rs")]
 mod pages;
+#[cfg_attr(can_record, path = "ffi/linux/residence.rs")]
+#[cfg_attr(not(can_record), path = "ffi/elsewhere/residence.rs")]
+pub mod residence;
 #[cfg_attr(can_record, path = "ffi/linux/stack.rs")]
 #[cfg_attr(not(can_record), path = "ffi/elsewhere/stack.rs")]
 pub mod stack;

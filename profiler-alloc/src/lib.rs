@@ -20,6 +20,7 @@ mod mapped;
 pub mod measure;
 mod profile_file;
 mod recording;
+mod resident;
 mod sampling;
 mod session;
 mod slow_path;
@@ -71,6 +72,7 @@ pub use profiler_alloc_macros::{
 #[allow(deprecated, reason = "for programs that say `Builder`")]
 pub use recording::Builder;
 pub use recording::{Recording, RecordingBuilder, StartError};
+pub use resident::block_sizes::{InnerStatistics, set_inner_statistics};
 #[allow(deprecated, reason = "for programs that say `peak`")]
 pub use stats::peak;
 pub use stats::{Region, heap_in_use, peak_heap, stats};

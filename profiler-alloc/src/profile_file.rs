@@ -2,6 +2,7 @@
 //!
 //! Never: knows what its records mean, beyond their layout in `profiler-alloc-format`.
 
+pub mod accounts;
 mod growth;
 pub mod path;
 mod record_numbers;

@@ -8,6 +8,7 @@
 //! ```
 //! Never: is called on the fast path.
 
+mod account;
 pub mod attach;
 mod capture;
 mod clock;
@@ -51,8 +52,10 @@ use self::ownership::Ownership;
 use crate::counters::totals::Totals;
 use crate::ffi::memory;
 use crate::ffi::os::Statm;
+use crate::ffi::residence::Smaps;
 use crate::lockfree::active::Active;
 use crate::lockfree::slot_pool::{self, SlotPool};
+use crate::profile_file::accounts::Accounts;
 use crate::profile_file::store::Store;
 use crate::profile_file::timeline::Timeline;
 use crate::sampling::filter::Filter;
@@ -87,6 +90,8 @@ pub struct Recorder {
     /// Every block is sampled, from the beginning to the end.
     takes_all: bool,
     timeline: Timeline,
+    accounts: Accounts,
+    smaps: Smaps,
     statm: Statm,
     output: &'static CStr,
     /// What forked children begin their own recordings with.
@@ -153,7 +158,7 @@ impl Recorder {
         store: &'static Store,
         output: &'static CStr,
         (clock, capture): (Clock, &'static Capture),
-        overhead: OverheadBudget,
+        (overhead, accounts): (OverheadBudget, Accounts),
         for_children: Option<ForChildren>,
     ) -> Option<&'static Recorder> {
         let previous = latest();
@@ -181,6 +186,8 @@ impl Recorder {
             heaps: FileHeaps::new(),
             takes_all,
             timeline: Timeline::new(),
+            accounts,
+            smaps: Smaps::open(),
             statm: Statm::open(),
             output,
             for_children,

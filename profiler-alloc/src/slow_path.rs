@@ -28,6 +28,8 @@ use crate::counters::own_work;
 use crate::counters::reentrancy::Inside;
 use crate::counters::slot::{self, Operation};
 use crate::ffi::os;
+#[cfg(feature = "preload")]
+use crate::resident::block_sizes;
 use crate::sampling::block::Block;
 use crate::sampling::fast_path;
 use crate::session::attach;
@@ -204,9 +206,11 @@ pub fn start_at_load() {
 }
 
 /// A preloaded recorder has looked at the program, and is to record it if the environment asks for
-/// that.
+/// that. `is_glibcs` says that the blocks are the GNU C library's, each of which has room for one
+/// byte more.
 #[cfg(feature = "preload")]
-pub fn start_preloaded() {
+pub fn start_preloaded(is_glibcs: bool) {
+    block_sizes::say(is_glibcs.then_some(1));
     MAY_START.store(true, Ordering::Relaxed);
     start_at_load();
 }

@@ -4,7 +4,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use profiler_alloc_format::env::{Grant, Overhead, Sample, StackDepth, TimelineInterval};
+use profiler_alloc_format::env::{
+    AccountInterval, Grant, Overhead, Sample, StackDepth, TimelineInterval,
+};
 
 #[cfg(target_os = "linux")]
 use crate::run::{Request, RunId};
@@ -49,6 +51,11 @@ pub struct RecordingArgs {
     #[arg(long, value_name = "DURATION", value_parser = timeline_interval)]
     pub timeline_interval: Option<TimelineInterval>,
 
+    /// Wait DURATION between two accounts of the resident memory, for `memprof rss`, such as 5s; or
+    /// take none [default: 1s]
+    #[arg(long, value_name = "DURATION|off", value_parser = account_interval)]
+    pub account_interval: Option<AccountInterval>,
+
     /// Have every view count crates and paths as your own source too, such as jaq-*; may be given
     /// several times
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
@@ -67,6 +74,7 @@ impl RecordingArgs {
             grant: self.grant,
             stack_depth: self.stack_depth,
             timeline_interval: self.timeline_interval,
+            account_interval: self.account_interval,
             forks: Forks::default(),
             only: Only::default(),
             own: self.own,
@@ -78,6 +86,14 @@ impl RecordingArgs {
 fn grant(text: &str) -> Result<Grant, String> {
     let time = parse_duration(text).map_err(|error| error.to_string())?;
     Grant::new(time).map_err(|refused| refused.to_string())
+}
+
+fn account_interval(text: &str) -> Result<AccountInterval, String> {
+    if text == "off" {
+        return Ok(AccountInterval::OFF);
+    }
+    let interval = parse_duration(text).map_err(|error| error.to_string())?;
+    AccountInterval::new(interval).map_err(|refused| refused.to_string())
 }
 
 fn timeline_interval(text: &str) -> Result<TimelineInterval, String> {

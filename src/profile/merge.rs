@@ -217,6 +217,8 @@ impl Merger {
             modules,
             timeline: together.points,
             waypoints: Vec::new(),
+            // Of one process each, at times of its own.
+            accounts: Vec::new(),
             own: self.named.own.into_iter().collect::<Vec<_>>().join(","),
             functions: self.named.functions.finish(started),
             sources: self.named.sources.finish(),

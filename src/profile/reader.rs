@@ -20,7 +20,8 @@ use super::heaps::{self, Part};
 use super::processes::test_of;
 use super::{
     Contexts, Counters, Course, Frame, Heap, Module, Node, NodeId, Profile, ProfiledFunction,
-    ProfiledProcess, ReadError, Stack, StackSpan, State, Thread, Totals, course, exact, timeline,
+    ProfiledProcess, ReadError, Stack, StackSpan, State, Thread, Totals, Touched, accounts, course,
+    exact, timeline,
 };
 use crate::defect::Defect;
 use crate::system;
@@ -65,6 +66,14 @@ pub fn parse(path: &Path, input: impl Read + Seek) -> Result<(Profile, Vec<Defec
     Ok((profile, reader.defects))
 }
 
+/// Stacks, and what else is known of them, by their numbers.
+type StackRecords<'a> = (
+    &'a [format::Stack],
+    &'a [format::Further],
+    &'a [format::StackSpan],
+    &'a [format::Touched],
+);
+
 struct Reader<'a, R> {
     path: &'a Path,
     input: R,
@@ -92,6 +101,7 @@ impl<R: Read + Seek> Reader<'_, R> {
         let stacks = self.records(Table::Stacks, |h| h.stack_count)?;
         let further = self.records(Table::Further, |h| h.further_count)?;
         let spans = self.records(Table::Spans, |h| h.span_count)?;
+        let touched = self.records(Table::Touched, |h| h.touched_count)?;
         let context_sets = self.records(Table::ContextSets, |h| h.context_set_count)?;
         // Each table's header is read before its records: this one is newer than what the stacks
         // of a running program say of their past.
@@ -104,6 +114,7 @@ impl<R: Read + Seek> Reader<'_, R> {
             self.records(Table::Processes, |h| h.process_count)?;
         let strings = self.bytes(Table::Strings, 1, |h| h.string_bytes)?;
         let timeline = self.records(Table::Timeline, |h| h.timeline_count)?;
+        let accounts = self.records(Table::Accounts, |h| h.account_count)?;
         let sources = self.bytes(Table::Sources, 1, |h| h.source_bytes)?;
 
         let mut nodes = self.nodes(&nodes);
@@ -118,7 +129,8 @@ impl<R: Read + Seek> Reader<'_, R> {
             heaps: &heaps_before,
             heap_of: &heap_of,
         };
-        let (stacks, unattributed) = self.stacks((&stacks, &further, &spans), &peaks, ticks);
+        let (stacks, unattributed) =
+            self.stacks((&stacks, &further, &spans, &touched), &peaks, ticks);
         let contexts = self.contexts(&contexts, &context_sets, &strings);
         let set_count = contexts.sets.len();
         let mut main = Part {
@@ -141,6 +153,7 @@ impl<R: Read + Seek> Reader<'_, R> {
             unattributed: main.unattributed,
             modules: Vec::new(),
             timeline: Vec::new(),
+            accounts: accounts::in_order(&accounts),
             waypoints: course::times(ticks),
             own: text(&strings, header.own_at, header.own_len),
             functions: Vec::new(),
@@ -346,7 +359,7 @@ impl<R: Read + Seek> Reader<'_, R> {
 
     fn stacks(
         &mut self,
-        (records, further, spans): (&[format::Stack], &[format::Further], &[format::StackSpan]),
+        (records, further, spans, touched): StackRecords<'_>,
         peaks: &Peaks<'_>,
         ticks: u64,
     ) -> (Vec<Stack>, Totals) {
@@ -367,6 +380,7 @@ impl<R: Read + Seek> Reader<'_, R> {
                     totals,
                     course,
                     span: spans.get(number).and_then(StackSpan::of),
+                    touched: touched.get(number).and_then(Touched::of),
                 });
                 continue;
             }
@@ -598,7 +612,7 @@ macro_rules! record {
         }
     )*};
 }
-record!(Context ContextSet Heap Thread Node Stack StackSpan Further Module Point Function Share Line Process);
+record!(Context ContextSet Heap Thread Node Stack StackSpan Touched Account Further Module Point Function Share Line Process);
 
 /// The first `N` bytes of `bytes`, which has as many.
 fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {

@@ -3,6 +3,7 @@
 use profiler_alloc_format as format;
 use profiler_alloc_format::{COUNT_FRACTION_BITS, Frame};
 
+use super::accounts::Touched;
 use super::course::Course;
 use super::totals::Totals;
 
@@ -44,6 +45,8 @@ pub struct Stack {
     pub course: Course,
     /// The span of a trace that took blocks here last.
     pub span: Option<StackSpan>,
+    /// What of its large blocks was resident.
+    pub touched: Option<Touched>,
 }
 
 /// A span of a trace, and what it took on a stack, as part of that stack's totals.

@@ -85,6 +85,7 @@ mod tests {
             },
             course: Course::default(),
             span: None,
+            touched: None,
         }
     }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::Json;
 use super::contexts_json::KeyShape;
 use super::json::{FiguresShape, write};
+use super::rss_json::AccountShape;
 use super::shape::{self, LossShape, RecordingShape, SamplingShape};
 use crate::report::{HeapRow, OwnCost, SizeBar, Summary, ThreadRow};
 
@@ -29,6 +30,7 @@ impl Json {
             lines: lines.collect(),
             elsewhere: FiguresShape::of(&summary.elsewhere),
             heaps: summary.heaps.iter().map(HeapShape::of).collect(),
+            resident: summary.resident.iter().map(AccountShape::of).collect(),
             contexts: summary.contexts.iter().map(KeyShape::of).collect(),
             unattributed: FiguresShape::of(&summary.unattributed),
             sizes: summary.sizes.iter().map(SizeShape::of).collect(),
@@ -49,6 +51,7 @@ struct SummaryShape<'a> {
     lines: Vec<TopShape<'a>>,
     elsewhere: FiguresShape,
     heaps: Vec<HeapShape<'a>>,
+    resident: Vec<AccountShape>,
     contexts: Vec<KeyShape<'a>>,
     unattributed: FiguresShape,
     sizes: Vec<SizeShape>,

@@ -7,10 +7,12 @@ use super::escape::escape;
 use super::footer::{beginning, faults, sampling};
 use super::format::{self, bytes, count, date, exact_bytes, exact_size, seconds, size};
 use super::killed;
+use super::rss_text;
 use super::style::TITLE;
 use super::tree_text::value;
 use crate::report::{
-    Bytes, ContextRow, Figures, HeapRow, Metric, Recording, State, Summary, TopLine,
+    Bytes, ContextRow, Figures, HeapRow, Metric, Recording, ResidentAccount, State, Summary,
+    TopLine,
 };
 use crate::units::Count;
 
@@ -31,6 +33,7 @@ impl SummaryText {
     pub fn summary(&self, summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
         recording(&summary.recording, out)?;
         heaps(&summary.heaps, out)?;
+        resident(summary, out)?;
         self.lines(summary, "Top lines: live at the end", Metric::Live, out)?;
         self.lines(summary, "Top lines: in use at the peak", Metric::Peak, out)?;
         self.lines(summary, "Top lines: allocated", Metric::Allocated, out)?;
@@ -208,6 +211,15 @@ fn heaps(heaps: &[HeapRow], out: &mut dyn Write) -> io::Result<()> {
         )?;
     }
     Ok(())
+}
+
+fn resident(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {
+    let shown: Vec<&ResidentAccount> = summary.resident.iter().collect();
+    if shown.is_empty() {
+        return Ok(());
+    }
+    heading("Resident memory", out)?;
+    rss_text::parts(&summary.recording, &shown, out)
 }
 
 fn contexts(summary: &Summary, out: &mut dyn Write) -> io::Result<()> {

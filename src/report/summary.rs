@@ -2,7 +2,8 @@
 
 use super::attribution::Attribution;
 use super::{
-    Asked, ContextKey, Figures, Filter, Loss, Metric, NoMatch, Recording, Sampling, Scope, sums,
+    Asked, ContextKey, Figures, Filter, Loss, Metric, NoMatch, Recording, Resident,
+    ResidentAccount, Sampling, Scope, sums,
 };
 use crate::defect::Defect;
 use crate::profile::{BlockCount, Profile, Thread};
@@ -24,6 +25,8 @@ pub struct Summary {
     pub elsewhere: Figures,
     /// All heaps, the main one first; empty if there is no other.
     pub heaps: Vec<HeapRow>,
+    /// Where the resident memory was, when most was and at the end; empty where nobody looked.
+    pub resident: Vec<ResidentAccount>,
     /// For whom it was, key by key; without lines. Empty if the program names no contexts.
     pub contexts: Vec<ContextKey>,
     /// What could not be charged to any stack.
@@ -146,6 +149,11 @@ impl Summary {
         Summary {
             recording: Recording::of(profile),
             sampling: Sampling::of(profile),
+            resident: (Resident::new(profile, Vec::new())
+                .highest_and_last()
+                .into_iter())
+            .cloned()
+            .collect(),
             lines,
             elsewhere,
             heaps: heaps(profile),

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 
 use profiler_alloc_format::env::{
-    self, Forks, Grant, Only, Overhead, Sample, StackDepth, TimelineInterval,
+    self, AccountInterval, Forks, Grant, Only, Overhead, Sample, StackDepth, TimelineInterval,
 };
 
 /// Tells the system's loader what to load first into every program.
@@ -53,6 +53,8 @@ pub struct Request {
     pub stack_depth: Option<StackDepth>,
     /// Time between two points of the timeline.
     pub timeline_interval: Option<TimelineInterval>,
+    /// Time between two accounts of the resident memory.
+    pub account_interval: Option<AccountInterval>,
     /// Whether forked children have profiles of their own.
     pub forks: Forks,
     /// Which programs of the run are recorded.
@@ -77,6 +79,7 @@ impl Request {
             (env::GRANT_MS, text(self.grant)),
             (env::STACK_DEPTH, text(self.stack_depth)),
             (env::TIMELINE_MS, text(self.timeline_interval)),
+            (env::ACCOUNTS_MS, text(self.account_interval)),
             (env::OWN, own),
             (
                 env::FORKS,
@@ -109,6 +112,7 @@ mod tests {
             grant: None,
             stack_depth: None,
             timeline_interval: None,
+            account_interval: None,
             forks: Forks::Recorded,
             only: Only::All,
             own: Vec::new(),
@@ -121,10 +125,12 @@ mod tests {
         assert_eq!(names(&request), [env::OUTPUT, env::RUN_ID]);
         request.overhead = Some(Overhead::clamped(0.5));
         request.timeline_interval = Some(TimelineInterval::DEFAULT);
+        request.account_interval = Some(AccountInterval::OFF);
         request.own = vec!["jaq*".to_owned(), "src/vm/".to_owned()];
         let variables = request.variables();
         assert!(variables.contains(&(env::OVERHEAD, "0.5".into())));
         assert!(variables.contains(&(env::TIMELINE_MS, "1".into())));
+        assert!(variables.contains(&(env::ACCOUNTS_MS, "off".into())));
         assert!(variables.contains(&(env::OWN, "jaq*,src/vm/".into())));
         request.forks = Forks::Left;
         assert!(request.variables().contains(&(env::FORKS, "0".into())));

@@ -23,6 +23,7 @@ const COMMANDS: &[&str] = &[
     "tree",
     "flamegraph",
     "timeline",
+    "rss",
     "leaks",
     "temporary",
     "contexts",

@@ -166,6 +166,8 @@ fn wishes_that_cannot_be_met_are_refused() {
     refused(folder, &["report", "--run", "0"]);
     refused(folder, &["report", "--run", "1", "app.2.memprof"]);
     refused(folder, &["merge", "-o", "all"]);
+    let error = refused(folder, &["rss", "--run", "1"]);
+    assert!(error.contains("is of one process"), "{error}");
     let error = refused(folder, &["merge", "-o", "-", "app.2.memprof"]);
     assert!(error.contains("cannot go to standard output"), "{error}");
     let output = memprof(folder, &["report"]);

@@ -54,7 +54,7 @@ fn descend(way: u32, depth: u32) {
 }
 
 fn more_than_the_table_holds() {
-    let leaves = times(1_000_000, 140_000);
+    let leaves = times(1_000_000, 270_000);
     let place = Place::new();
     let mut command = place.command("stacks", "all");
     assert!(
@@ -65,7 +65,7 @@ fn more_than_the_table_holds() {
             .success()
     );
     let profile = place.check_totals(0, 0);
-    let most = 1 << 17;
+    let most = 1 << 18;
     assert!(
         profile.stacks.len() <= most,
         "{} stacks",

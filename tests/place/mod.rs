@@ -1,5 +1,7 @@
 //! A folder for programs that know nothing of memprof, and for what is recorded of them.
 
+#![allow(dead_code, reason = "each test uses a part")]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -39,6 +39,8 @@ pub const GRANT_MS: &str = "MEMPROF_GRANT_MS";
 pub const STACK_DEPTH: &str = "MEMPROF_STACK_DEPTH";
 /// A [`TimelineInterval`], in milliseconds.
 pub const TIMELINE_MS: &str = "MEMPROF_TIMELINE_MS";
+/// An [`AccountInterval`], in milliseconds, or `off`.
+pub const ACCOUNTS_MS: &str = "MEMPROF_ACCOUNTS_MS";
 /// A decimal number that `memprof run` chose; the header repeats it, so that the run can find its
 /// profiles.
 pub const RUN_ID: &str = "MEMPROF_RUN_ID";
@@ -290,6 +292,62 @@ impl fmt::Display for TimelineInterval {
     }
 }
 
+/// First time between two accounts of the resident memory; it doubles whenever there is no more
+/// room for them. Written in milliseconds; `off` is none at all, nor one at the end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AccountInterval(Option<u64>);
+
+impl AccountInterval {
+    /// 1 s.
+    pub const DEFAULT: AccountInterval = AccountInterval(Some(1000));
+    /// No accounts.
+    pub const OFF: AccountInterval = AccountInterval(None);
+    /// Shortest and longest, in milliseconds.
+    pub const RANGE_MS: RangeInclusive<u64> = 10..=86_400_000;
+    const TAKES: Refused = Refused("a time from 10 ms to 1440 min, such as 5s, or `off`");
+
+    /// `interval`, if it is in the range.
+    pub fn new(interval: Duration) -> Result<AccountInterval, Refused> {
+        let interval_ms = whole_ms(interval);
+        match AccountInterval::RANGE_MS.contains(&interval_ms) {
+            true => Ok(AccountInterval(Some(interval_ms))),
+            false => Err(AccountInterval::TAKES),
+        }
+    }
+
+    /// `interval` brought into the range; `None` is off.
+    pub fn clamped(interval: Option<Duration>) -> AccountInterval {
+        let ms = |interval| clamped(whole_ms(interval), AccountInterval::RANGE_MS);
+        AccountInterval(interval.map(ms))
+    }
+
+    /// In nanoseconds; `None` if there are to be none.
+    pub fn ns(self) -> Option<u64> {
+        self.0.map(|ms| ms * 1_000_000)
+    }
+}
+
+impl FromStr for AccountInterval {
+    type Err = Refused;
+
+    fn from_str(text: &str) -> Result<AccountInterval, Refused> {
+        if text == "off" {
+            return Ok(AccountInterval::OFF);
+        }
+        let interval_ms = text.parse().map_err(|_| AccountInterval::TAKES)?;
+        AccountInterval::new(Duration::from_millis(interval_ms))
+    }
+}
+
+impl fmt::Display for AccountInterval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(ms) => ms.fmt(f),
+            None => f.write_str("off"),
+        }
+    }
+}
+
 /// Whether a child that is forked, and goes on without executing a program, gets a profile of its
 /// own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -404,6 +462,11 @@ mod tests {
         assert_eq!(round_trips::<Grant>("100", "100").ns(), 100_000_000);
         assert_eq!(round_trips::<StackDepth>("16", "16").frames(), 16);
         assert_eq!(round_trips::<StackDepth>("8192", "8192").frames(), 8192);
+        assert_eq!(round_trips::<AccountInterval>("off", "off").ns(), None);
+        assert_eq!(
+            round_trips::<AccountInterval>("50", "50").ns(),
+            Some(50_000_000)
+        );
         assert_eq!(
             round_trips::<TimelineInterval>("2000", "2000").ns(),
             2_000_000_000
@@ -428,6 +491,10 @@ mod tests {
             let parsed = text.parse::<TimelineInterval>();
             assert_eq!(parsed, Err(TimelineInterval::TAKES), "{text}");
         }
+        for text in ["", "0", "9", "86400001", "on", "1s"] {
+            let parsed = text.parse::<AccountInterval>();
+            assert_eq!(parsed, Err(AccountInterval::TAKES), "{text}");
+        }
         let short = TimelineInterval::new(Duration::from_micros(10));
         assert_eq!(short, Err(TimelineInterval::TAKES));
     }
@@ -445,6 +512,9 @@ mod tests {
         );
         assert_eq!(Overhead::clamped(1e9).ppm(), 1_000_000);
         assert_eq!(Overhead::clamped(f64::NAN).ppm(), 0);
+        let soonest = AccountInterval::clamped(Some(Duration::ZERO));
+        assert_eq!(soonest.ns(), Some(10_000_000));
+        assert_eq!(AccountInterval::clamped(None), AccountInterval::OFF);
         assert_eq!(TimelineInterval::clamped(Duration::ZERO).ns(), 1_000_000);
     }
 }

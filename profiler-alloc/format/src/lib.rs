@@ -84,8 +84,9 @@
 //! (`Stack::first_ms`, `Stack::last_ns`, `Function::first_ns`, `Share::last_ns`): 0 means that they
 //! are not known. [`Further`] and [`StackSpan`] hold in tables of their own what [`Stack`], whose
 //! length is fixed, has no room for. Nor do [contexts] and [heaps]: an older reader shows their
-//! node as the outermost frame, of an unknown module. Nor do [processes]: an older reader takes a
-//! merged profile for one of a single process without a number.
+//! node as the outermost frame, of an unknown module. Nor do [accounts](account). Nor do
+//! [processes]: an older reader takes a merged profile for one of a single process without a
+//! number.
 //!
 //! ```
 //! use profiler_alloc_format::{Frame, Header};
@@ -98,6 +99,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod account;
 pub mod c_heap;
 pub mod contexts;
 pub mod control;
@@ -111,6 +113,7 @@ mod size;
 mod table;
 pub mod waypoints;
 
+pub use account::{Account, AccountCells, Touched, TouchedCells};
 pub use contexts::{Context, ContextCells, ContextSet, ContextSetCells};
 pub use exact::{Function, FunctionCells, Line, LineCells, NEVER, Share, ShareCells, source_hash};
 pub use frame::{CONTEXTS_MODULE, Frame, HEAPS_MODULE, UNKNOWN_MODULE};

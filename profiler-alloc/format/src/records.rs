@@ -131,7 +131,7 @@ pub(crate) use record;
 
 record! {
     /// What is known of the whole recording.
-    Header, HeaderCells, 592 {
+    Header, HeaderCells, 608 {
         /// [`MAGIC`](crate::MAGIC).
         magic: u64,
         /// [`VERSION`](crate::VERSION).
@@ -296,6 +296,10 @@ record! {
         /// Bytes of memory that it and others of its control group might have in all; 0 if unknown
         /// or unlimited.
         memory_limit: u64,
+        /// Records in [`Table::Accounts`](crate::Table::Accounts).
+        account_count: u64,
+        /// Records in [`Table::Touched`](crate::Table::Touched).
+        touched_count: u64,
         /// Records in [`Table::Processes`](crate::Table::Processes): profiles that this one was
         /// merged from; 0 of one that was recorded.
         process_count: u64,

@@ -43,13 +43,18 @@ pub enum Table {
     /// [`StackSpan`](crate::StackSpan) records: in which spans of traces stacks took blocks, by the
     /// numbers of these.
     Spans = 15,
+    /// [`Account`](crate::Account) records: where the resident memory was, at moments of the run.
+    Accounts = 16,
+    /// [`Touched`](crate::Touched) records: what of the large blocks of stacks is resident, by the
+    /// numbers of these.
+    Touched = 17,
     /// [`Process`](crate::Process) records: the profiles that a merged one was made of.
-    Processes = 19,
+    Processes = 21,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 16] = [
+    pub const ALL: [Table; 18] = [
         Table::Threads,
         Table::Nodes,
         Table::Stacks,
@@ -65,6 +70,8 @@ impl Table {
         Table::ContextSets,
         Table::Heaps,
         Table::Spans,
+        Table::Accounts,
+        Table::Touched,
         Table::Processes,
     ];
 
@@ -84,6 +91,6 @@ mod tests {
             assert_eq!(Table::from_byte(table as u8), Some(table));
         }
         assert_eq!(Table::from_byte(0), None);
-        assert_eq!(Table::from_byte(16), None);
+        assert_eq!(Table::from_byte(18), None);
     }
 }

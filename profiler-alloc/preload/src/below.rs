@@ -99,6 +99,12 @@ pub type Mprotect = unsafe extern "C" fn(*mut c_void, usize, c_int) -> c_int;
 pub type Sbrk = unsafe extern "C" fn(isize) -> *mut c_void;
 pub type Brk = unsafe extern "C" fn(*mut c_void) -> c_int;
 
+/// Whether the allocator below is the GNU C library's own.
+pub fn is_glibcs() -> bool {
+    // SAFETY: the name ends with a zero; the address is not called.
+    is_libcs() && unsafe { !libc::dlsym(libc::RTLD_DEFAULT, c"gnu_get_libc_version".as_ptr()).is_null() }
+}
+
 /// Whether the allocator below is the C library's own, which maps its memory by calls of its own.
 /// Any other calls the `mmap` that programs call: what it maps would be counted as the program's.
 pub fn is_libcs() -> bool {

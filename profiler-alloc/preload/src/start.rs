@@ -19,7 +19,7 @@ extern "C" fn start() {
     let is_recorded = is_ours_called && !has_crate();
     crate::maps::are_told(is_recorded && below::is_libcs());
     if is_recorded {
-        profiler_alloc::preload::start();
+        profiler_alloc::preload::start(below::is_glibcs());
     } else if is_ours_called {
         crate::c_heap::may_connect();
     }

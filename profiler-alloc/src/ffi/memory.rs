@@ -4,6 +4,7 @@
 //! recording is over, and the hook must not wait for them. Reserved addresses that were never
 //! filled can be given back.
 
+use core::alloc::Layout;
 use core::mem::MaybeUninit;
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
@@ -12,9 +13,9 @@ use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 use super::pages;
 
 use profiler_alloc_format::{
-    ContextCells, ContextSetCells, FunctionCells, FurtherCells, HeaderCells, HeapCells, LineCells,
-    ModuleCells, NodeCells, PointCells, ShareCells, SizeClassCells, StackCells, StackSpanCells,
-    ThreadCells,
+    AccountCells, ContextCells, ContextSetCells, FunctionCells, FurtherCells, HeaderCells,
+    HeapCells, LineCells, ModuleCells, NodeCells, PointCells, ShareCells, SizeClassCells,
+    StackCells, StackSpanCells, ThreadCells, TouchedCells,
 };
 
 /// Types for which all-zero bytes are a valid value that may be shared between threads.
@@ -50,7 +51,9 @@ zeroed!(
     ContextCells,
     ContextSetCells,
     HeapCells,
-    StackSpanCells
+    StackSpanCells,
+    AccountCells,
+    TouchedCells
 );
 
 /// `count` zeros, whose pages take memory only once they are touched. `None` if the system refuses.
@@ -68,6 +71,13 @@ pub fn zeroed<T: Zeroed>(count: usize) -> Option<&'static [T]> {
 /// As stated.
 pub unsafe trait Plain: 'static {}
 
+// SAFETY: a plain integer.
+unsafe impl Plain for u8 {}
+// SAFETY: a plain integer.
+unsafe impl Plain for u16 {}
+// SAFETY: made of plain integers.
+unsafe impl<const N: usize> Plain for [u64; N] {}
+
 /// As [`zeroed`], for one owner.
 pub fn zeroed_mut<T: Plain>(count: usize) -> Option<&'static mut [T]> {
     let len = count.checked_mul(size_of::<T>())?;
@@ -75,6 +85,15 @@ pub fn zeroed_mut<T: Plain>(count: usize) -> Option<&'static mut [T]> {
     // SAFETY: the mapping is fresh, aligned for T, `len` bytes long, never unmapped, and known to
     // nobody else; T allows zeros.
     Some(unsafe { core::slice::from_raw_parts_mut(base.cast::<T>(), count) })
+}
+
+/// Asks the program's allocator for a block that none has to give: no memory of this layout fits
+/// into the address space.
+pub fn ask_in_vain(layout: Layout) {
+    if layout.size() > 0 && layout.align() >= 1 << 47 {
+        // SAFETY: the layout has a size.
+        core::hint::black_box(unsafe { std::alloc::alloc(layout) });
+    }
 }
 
 /// Moves `value` to memory of its own that lives as long as the process.
@@ -112,53 +131,59 @@ pub fn leak_many<T: Sync>(
     Some(unsafe { core::slice::from_raw_parts_mut(base, count) })
 }
 
-/// Zeroed bytes of one owner, given back when dropped: for what is too large for the stack of
+/// Zeroed values of one owner, given back when dropped: for what is too large for the stack of
 /// whoever starts a recording, which may be a small one.
-pub struct OwnedBytes {
-    base: NonNull<u8>,
+pub struct OwnedSlice<T: Plain> {
+    base: NonNull<T>,
     len: usize,
 }
 
-// SAFETY: the bytes are the owner's alone, as a boxed slice's are.
-unsafe impl Send for OwnedBytes {}
-// SAFETY: as above.
-unsafe impl Sync for OwnedBytes {}
+/// As stated, of bytes.
+pub type OwnedBytes = OwnedSlice<u8>;
 
-impl OwnedBytes {
+// SAFETY: the values are the owner's alone, as a boxed slice's are.
+unsafe impl<T: Plain + Send> Send for OwnedSlice<T> {}
+// SAFETY: as above.
+unsafe impl<T: Plain + Sync> Sync for OwnedSlice<T> {}
+
+impl<T: Plain> OwnedSlice<T> {
     /// `len` zeros. `None` if the system refuses.
-    pub fn zeroed(len: usize) -> Option<OwnedBytes> {
-        let base = NonNull::new(pages::zeroed(len.max(1), 1)?)?;
-        Some(OwnedBytes { base, len })
+    pub fn zeroed(len: usize) -> Option<OwnedSlice<T>> {
+        let bytes = len.checked_mul(size_of::<T>())?.max(1);
+        let base = NonNull::new(pages::zeroed(bytes, align_of::<T>())?.cast())?;
+        Some(OwnedSlice { base, len })
     }
 
-    /// The bytes, which from now on live as long as the process.
-    pub fn leak(self) -> &'static [u8] {
-        let bytes = core::mem::ManuallyDrop::new(self);
-        // SAFETY: mapped, `len` bytes long, and never given back, as the owner is not dropped.
-        unsafe { core::slice::from_raw_parts(bytes.base.as_ptr(), bytes.len) }
+    /// The values, which from now on live as long as the process.
+    pub fn leak(self) -> &'static [T] {
+        let values = core::mem::ManuallyDrop::new(self);
+        // SAFETY: mapped, `len` values long, and never given back, as the owner is not dropped.
+        unsafe { core::slice::from_raw_parts(values.base.as_ptr(), values.len) }
     }
 }
 
-impl Deref for OwnedBytes {
-    type Target = [u8];
+impl<T: Plain> Deref for OwnedSlice<T> {
+    type Target = [T];
 
-    fn deref(&self) -> &[u8] {
-        // SAFETY: mapped and `len` bytes long until dropped, and only reached through this owner.
+    fn deref(&self) -> &[T] {
+        // SAFETY: mapped and `len` values long until dropped, and only reached through this owner;
+        // T allows zeros.
         unsafe { core::slice::from_raw_parts(self.base.as_ptr(), self.len) }
     }
 }
 
-impl DerefMut for OwnedBytes {
-    fn deref_mut(&mut self) -> &mut [u8] {
+impl<T: Plain> DerefMut for OwnedSlice<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
         // SAFETY: as above, and the owner is borrowed exclusively.
         unsafe { core::slice::from_raw_parts_mut(self.base.as_ptr(), self.len) }
     }
 }
 
-impl Drop for OwnedBytes {
+impl<T: Plain> Drop for OwnedSlice<T> {
     fn drop(&mut self) {
+        let bytes = (self.len * size_of::<T>()).max(1);
         // SAFETY: `zeroed` gave them, and no borrow of them outlives the owner.
-        unsafe { pages::free(self.base.as_ptr(), self.len.max(1), 1) };
+        unsafe { pages::free(self.base.as_ptr().cast(), bytes, align_of::<T>()) };
     }
 }
 
@@ -178,4 +203,4 @@ pub fn wiped_on_fork<T: Zeroed>(count: usize) -> Option<&'static [T]> {
     is_wiped.then_some(memory)
 }
 
-pub use pages::{give_back, reserve};
+pub use pages::{give_back, own, reserve};

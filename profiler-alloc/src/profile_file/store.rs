@@ -17,13 +17,13 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use profiler_alloc_format::{
-    CHUNK_LEN, ContextCells, ContextSetCells, DIRECTORY_AT, FunctionCells, FurtherCells,
-    HEADER_LEN, HeaderCells, HeapCells, LineCells, MAX_CHUNKS, ModuleCells, NodeCells, PointCells,
-    SIZE_CLASSES, SIZES_AT, ShareCells, SizeClassCells, StackCells, StackSpanCells, Table,
-    ThreadCells,
+    AccountCells, CHUNK_LEN, ContextCells, ContextSetCells, DIRECTORY_AT, FunctionCells,
+    FurtherCells, HEADER_LEN, HeaderCells, HeapCells, LineCells, MAX_CHUNKS, ModuleCells,
+    NodeCells, PointCells, SIZE_CLASSES, SIZES_AT, ShareCells, SizeClassCells, StackCells,
+    StackSpanCells, Table, ThreadCells, TouchedCells,
 };
 
-use profiler_alloc_format::{contexts, heaps};
+use profiler_alloc_format::{account, contexts, heaps};
 
 use super::growth::{Growing, Growth};
 use super::record_numbers;
@@ -32,10 +32,10 @@ use crate::ffi::mapping::{self, map_file, privatize, reserve};
 use crate::ffi::memory::{self, Zeroed};
 use crate::ffi::os;
 
-/// Most records of each table, which bounds the file at about 120 MiB.
+/// Most records of each table, which bounds the file at about 160 MiB.
 const MAX_THREADS: usize = 16 << 10;
 const MAX_NODES: usize = 1 << 20;
-const MAX_STACKS: usize = 1 << 17;
+const MAX_STACKS: usize = 1 << 18;
 const MAX_MODULES: usize = 4 << 10;
 const MAX_STRING_BYTES: usize = 8 << 20;
 const MAX_FUNCTIONS: usize = 1 << 14;
@@ -172,6 +172,8 @@ pub struct Store {
     pub context_sets: Records<ContextSetCells>,
     pub heaps: Records<HeapCells>,
     pub spans: Records<StackSpanCells>,
+    pub accounts: Records<AccountCells>,
+    pub touched: Records<TouchedCells>,
 }
 
 // SAFETY: `base` is only read, and leads to atomics.
@@ -227,6 +229,8 @@ impl Store {
             context_sets: Records::reserve(Table::ContextSets, MAX_CONTEXT_SETS)?,
             heaps: Records::reserve(Table::Heaps, MAX_HEAPS)?,
             spans: Records::reserve(Table::Spans, MAX_STACKS)?,
+            accounts: Records::reserve(Table::Accounts, account::MAX_ACCOUNTS)?,
+            touched: Records::reserve(Table::Touched, MAX_STACKS)?,
         })
     }
 
@@ -277,6 +281,21 @@ impl Store {
         self.make_beside(&self.spans, &self.header().span_count, stack)
     }
 
+    /// What of the large blocks of the stack with this number is resident; its record is made if it
+    /// is not there and the file can grow.
+    #[cold]
+    pub fn make_touched(&self, stack: usize) -> Option<&'static TouchedCells> {
+        self.make_beside(&self.touched, &self.header().touched_count, stack)
+    }
+
+    /// The account with this number; room for all of them is made with the first.
+    pub fn make_account(&self, at: usize) -> Option<&'static AccountCells> {
+        if self.accounts.get(at).is_none() && !self.is_refused() {
+            self.grow(&self.accounts);
+        }
+        self.accounts.get(at)
+    }
+
     /// The record with the number of a stack, in a table that goes along with that of the stacks.
     fn make_beside<T: Zeroed>(
         &self,
@@ -296,6 +315,12 @@ impl Store {
         // Whatever a chunk has room for is there: zeros say what no record would.
         count.fetch_max(records.capacity() as u64, Ordering::Release);
         records.get(stack)
+    }
+
+    /// True once no stack can be added.
+    pub fn has_all_stacks(&self) -> bool {
+        let count = self.header().stack_count.load(Ordering::Relaxed) as usize;
+        count >= self.stacks.capacity() && (self.stacks.is_full() || self.is_refused())
     }
 
     /// Adds text to the strings; gives its offset and length. `None` if there is no room.
@@ -348,6 +373,8 @@ impl Store {
             Some(Table::ContextSets) => self.extend(&self.context_sets, growth),
             Some(Table::Heaps) => self.extend(&self.heaps, growth),
             Some(Table::Spans) => self.extend(&self.spans, growth),
+            Some(Table::Accounts) => self.extend(&self.accounts, growth),
+            Some(Table::Touched) => self.extend(&self.touched, growth),
             // Written by memprof, once nothing is recorded any more.
             Some(Table::Sources | Table::Processes) | None => Ok(()),
         }
@@ -432,6 +459,9 @@ impl Store {
             self.contexts.shrink();
             self.context_sets.shrink();
             self.heaps.shrink();
+            self.spans.shrink();
+            self.accounts.shrink();
+            self.touched.shrink();
         }
     }
 
@@ -455,7 +485,7 @@ impl Store {
         self.file.close();
     }
 
-    fn ranges(&self) -> [(*mut u8, usize); 14] {
+    fn ranges(&self) -> [(*mut u8, usize); 17] {
         [
             (self.base, HEADER_LEN),
             self.threads.range(),
@@ -471,6 +501,9 @@ impl Store {
             self.contexts.range(),
             self.context_sets.range(),
             self.heaps.range(),
+            self.spans.range(),
+            self.accounts.range(),
+            self.touched.range(),
         ]
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! key   │ address: 48 bits │ thread: 16 │
-//! word  │ size: 41 bits │ interval: 6 │ stack: 17 │
+//! word  │ size: 40 bits │ interval: 6 │ stack: 18 │
 //! ```
 
 const THREAD_BITS: u32 = 16;
-const STACK_BITS: u32 = 17;
+const STACK_BITS: u32 = 18;
 const INTERVAL_BITS: u32 = 6;
 const SIZE_AT: u32 = STACK_BITS + INTERVAL_BITS;
 /// An interval that is no power of two.
@@ -22,7 +22,7 @@ pub struct Block {
 impl Block {
     /// A block of `size` bytes at `address`, allocated by the thread in slot `thread` on stack
     /// `stack`, sampled at `interval` bytes; 0 is exact. `None` of
-    /// one that is larger than 2 TiB, or where systems give no memory unasked.
+    /// one that is larger than 1 TiB, or where systems give no memory unasked.
     #[inline]
     pub fn new(address: usize, size: u64, stack: u32, interval: u64, thread: u32) -> Option<Block> {
         let interval = interval_bits(interval);
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn a_block_says_what_it_was_made_of() {
         let most = |bits: u32| (1u64 << bits) - 1;
-        let (size, stack, thread) = (most(41), most(17) as u32, most(16) as u32);
+        let (size, stack, thread) = (most(40), most(18) as u32, most(16) as u32);
         for (address, size, stack, thread) in
             [(5, 6, 7, 8), (most(48) as usize, size, stack, thread)]
         {
@@ -145,8 +145,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_no_block() {
         assert_eq!(Block::new(1 << 48 | 64, 1, 1, 0, 1), None);
-        assert_eq!(Block::new(64, 1 << 41, 1, 0, 1), None);
-        assert_eq!(Block::new(64, 1, 1 << 17, 0, 1), None);
+        assert_eq!(Block::new(64, 1 << 40, 1, 0, 1), None);
+        assert_eq!(Block::new(64, 1, 1 << 18, 0, 1), None);
         assert_eq!(Block::new(64, 1, 1, 0, 1 << 16), None);
     }
 }

@@ -150,6 +150,20 @@ impl LiveBlocks {
         }
     }
 
+    /// Shows every block, the older levels first; neighbours in memory mostly one after the other.
+    /// Blocks that come or go meanwhile may be passed over, or shown with another's size.
+    pub fn each(&self, mut visit: impl FnMut(Block)) {
+        for bucket in self.levels.iter().flat_map(Level::buckets) {
+            for way in 0..WAYS {
+                let key = bucket[way].load(Ordering::Acquire);
+                let word = bucket[WAYS + way].load(Ordering::Relaxed);
+                if key != FREE && key != CLAIMED && word != 0 {
+                    visit(Block::of_words(key, word));
+                }
+            }
+        }
+    }
+
     /// Bytes of address space of all levels.
     pub fn bytes(&self) -> usize {
         self.levels.iter().map(Level::bytes).sum()

@@ -70,6 +70,11 @@ impl<const SIZE: usize> SampledBlocks<SIZE> {
         });
     }
 
+    /// As [`LiveBlocks::each`].
+    pub fn each(&self, visit: impl FnMut(Block)) {
+        self.live.each(visit);
+    }
+
     /// Blocks remembered now. 0 where every block is sampled: nobody asks there.
     pub fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)

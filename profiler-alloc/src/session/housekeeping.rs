@@ -84,15 +84,14 @@ impl Recorder {
         header.own_bytes.store(own_bytes, Ordering::Relaxed);
         (header.lost_contexts).store(sets::lost_sets(), Ordering::Relaxed);
         (header.span_layer).store(span_layer::seen(), Ordering::Relaxed);
+        let rss = self.statm.rss();
         self.timeline.add(self.store, now_ns, cpu_ns, || Point {
             time_ns: now_ns.saturating_add(1),
             heap: heap as u64,
-            rss: Point::rss_of(
-                self.statm.rss(),
-                own_bytes.saturating_add(self.store.bytes()),
-            ),
+            rss: Point::rss_of(rss, own_bytes.saturating_add(self.store.bytes())),
             alloc_bytes: self.totals().alloc_bytes,
         });
+        self.account_if_due(now_ns, cpu_ns, rss);
     }
 
     /// Adds a last point to the timeline, and brings the header up to date.
@@ -109,6 +108,7 @@ impl Recorder {
     /// Ends the recording, in its own process.
     pub fn stop(&self) {
         self.bring_up_to_date();
+        self.take_account();
         // While it is active, so that no thread asks it of the blocks of another.
         self.sampled.filter.close();
         session::deactivate();
@@ -139,6 +139,7 @@ impl Recorder {
         }
         self.store.close();
         self.statm.close();
+        self.smaps.close();
     }
 
     /// Bytes of address space the recorder has taken beside the file, of which it touched a part,

@@ -3,7 +3,7 @@
 use core::str::FromStr;
 
 use profiler_alloc_format::env::{
-    self, Forks, Grant, Overhead, Refused, Sample, StackDepth, TimelineInterval,
+    self, AccountInterval, Forks, Grant, Overhead, Refused, Sample, StackDepth, TimelineInterval,
 };
 use profiler_alloc_format::{MODE_ALL, MODE_AUTO, MODE_FIXED};
 
@@ -20,6 +20,7 @@ pub struct Settings {
     pub grant: Grant,
     pub stack_depth: StackDepth,
     pub timeline: TimelineInterval,
+    pub accounts: AccountInterval,
     pub run_id: u64,
     /// Whether forked children are recorded too, with the same settings.
     pub forks: Forks,
@@ -38,6 +39,7 @@ impl Settings {
         grant: Grant::DEFAULT,
         stack_depth: StackDepth::DEFAULT,
         timeline: TimelineInterval::DEFAULT,
+        accounts: AccountInterval::DEFAULT,
         run_id: 0,
         // Who starts and ends a recording from code has one process in mind.
         forks: Forks::Left,
@@ -56,6 +58,7 @@ impl Settings {
             grant: setting(variable, env::GRANT_MS).unwrap_or(default.grant),
             stack_depth: setting(variable, env::STACK_DEPTH).unwrap_or(default.stack_depth),
             timeline: setting(variable, env::TIMELINE_MS).unwrap_or(default.timeline),
+            accounts: setting(variable, env::ACCOUNTS_MS).unwrap_or(default.accounts),
             run_id: setting::<RunId>(variable, env::RUN_ID).map_or(default.run_id, |RunId(id)| id),
             forks: setting(variable, env::FORKS).unwrap_or_default(),
             forked_from: 0,

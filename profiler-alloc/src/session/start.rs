@@ -8,6 +8,7 @@ use profiler_alloc_format::{MAGIC, STATE_EXITED, STATE_RECORDING, VERSION};
 use crate::ffi;
 use crate::ffi::callbacks;
 use crate::ffi::os;
+use crate::profile_file::accounts::Accounts;
 use crate::profile_file::path::{NoPath, ProfilePath};
 use crate::profile_file::store::{OpenFailure, Store};
 use crate::sampling::overhead::OverheadBudget;
@@ -113,7 +114,9 @@ fn make(pattern: &[u8], settings: &Settings) -> Result<&'static Recorder, Refusa
     let capture = Capture::new(clock, settings.stack_depth.frames() as usize);
     let recorder = capture.and_then(|capture| {
         let for_children = ForChildren::of(pattern, settings);
-        Recorder::new(store, output, (clock, capture), overhead, for_children)
+        let accounts = Accounts::new(settings.accounts.ns());
+        let limits = (overhead, accounts);
+        Recorder::new(store, output, (clock, capture), limits, for_children)
     });
     recorder.ok_or_else(|| {
         store.close();
@@ -146,6 +149,7 @@ fn watch_exit() {
     extern "C" fn at_exit() {
         if let Some(recorder) = session::current().filter(|recorder| recorder.is_ours()) {
             recorder.bring_up_to_date();
+            recorder.take_account();
             recorder
                 .store
                 .header()

@@ -23,6 +23,7 @@ use crate::sampling::fast_path;
 use crate::session::control_page;
 use crate::session::{self, Recorder};
 use crate::session::{context_counts, context_watch};
+use crate::unwinder::stack_memory::OwnStack;
 
 /// Slots for when nothing is recorded.
 static PRIVATE: LazySlice<ThreadCells> = LazySlice::new(16 << 10);
@@ -87,6 +88,9 @@ pub fn join(recorder: Option<&'static Recorder>) -> Option<&'static ThreadCells>
         Some(recorder) => {
             let threads = &recorder.store.threads;
             control_page::threads_are(threads.get(0), &recorder.store.header().thread_count);
+            let stack = OwnStack::find();
+            cells.stack_low.store(stack.low as u64, Ordering::Relaxed);
+            cells.stack_top.store(stack.high as u64, Ordering::Relaxed);
             recorder.on_join(cells);
         }
         None => {

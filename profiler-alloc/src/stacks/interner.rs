@@ -88,6 +88,10 @@ impl Stacks {
         if let Some(bits) = self.walks.find(key, |_| true) {
             return StackRef::from_bits(bits);
         }
+        // Where there is no more room, a way through the trie would be in vain, each time anew.
+        if store.has_all_stacks() {
+            return StackRef::OTHER;
+        }
         let Some(stack) = self.add(store, modules, frames, roots(), now_ns) else {
             return StackRef::OTHER;
         };

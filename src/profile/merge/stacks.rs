@@ -67,6 +67,7 @@ impl Fold {
                 totals: Totals::default(),
                 course: Course::default(),
                 span: None,
+                touched: None,
             });
         }
         let sum = &mut self.stacks[place];

@@ -3,6 +3,11 @@
 use core::alloc::{GlobalAlloc, Layout};
 use std::alloc::System;
 
+/// Nothing here asks how large its blocks are.
+pub fn is_glibcs() -> bool {
+    false
+}
+
 /// # Safety
 /// As of `GlobalAlloc::alloc`.
 #[inline(always)]

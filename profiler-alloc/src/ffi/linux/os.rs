@@ -11,6 +11,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::ffi::descriptor::Descriptor;
+use crate::ffi::residence::READING_REFUSED;
 
 pub use clock::{coarse_ns, cpu_ns, now_ns, started_ns, thread_cpu_ns, unix_ns};
 pub use files::{file_stamp, inode, mapped_file, read_link, remove_file, whole_path};
@@ -130,8 +131,6 @@ pub fn error_text(error: i32, buffer: &mut [u8; 96]) -> &[u8] {
 pub struct Statm {
     file: Descriptor,
     page: u64,
-    /// The system once did not let it be read: it is not asked again.
-    is_refused: AtomicBool,
 }
 
 impl Statm {
@@ -145,7 +144,6 @@ impl Statm {
             Statm {
                 file: Descriptor::new(fd),
                 page: libc::sysconf(libc::_SC_PAGESIZE).max(1) as u64,
-                is_refused: AtomicBool::new(false),
             }
         }
     }
@@ -154,7 +152,7 @@ impl Statm {
     pub fn rss(&self) -> u64 {
         let mut text = [0u8; 64];
         let fd = self.file.unchecked();
-        if fd < 0 || self.is_refused.load(Ordering::Relaxed) {
+        if fd < 0 || READING_REFUSED.load(Ordering::Relaxed) {
             return 0;
         }
         // SAFETY: the buffer is as long as stated. Should the program have closed or reused the
@@ -162,7 +160,7 @@ impl Statm {
         // written anywhere.
         let len = unsafe { libc::pread(fd, text.as_mut_ptr().cast(), text.len(), 0) };
         if len < 0 {
-            self.is_refused.store(true, Ordering::Relaxed);
+            READING_REFUSED.store(true, Ordering::Relaxed);
         }
         let text = &text[..len.max(0) as usize];
         let mut fields = text.split(|&byte| byte == b' ').skip(1);

@@ -53,6 +53,23 @@ static FREE: Callee<unsafe extern "C" fn(*mut c_void)> = Callee::new(libc::free)
 static POSIX_MEMALIGN: Callee<unsafe extern "C" fn(*mut *mut c_void, usize, usize) -> c_int> =
     Callee::new(libc::posix_memalign);
 
+/// Whether the allocator is the GNU C library's, and no other stands in for it.
+#[cfg(all(target_env = "gnu", not(feature = "preload")))]
+pub fn is_glibcs() -> bool {
+    // SAFETY: the C library's declaration; it is not called.
+    unsafe extern "C" {
+        fn __libc_malloc(size: usize) -> *mut c_void;
+    }
+    let own: unsafe extern "C" fn(usize) -> *mut c_void = __libc_malloc;
+    ptr::fn_addr_eq(MALLOC.get(), own)
+}
+
+/// No other rounds as it does; in the preloaded library, that one says what is below it.
+#[cfg(not(all(target_env = "gnu", not(feature = "preload"))))]
+pub fn is_glibcs() -> bool {
+    false
+}
+
 /// True for what malloc's plain functions give.
 #[inline(always)]
 fn is_plain(align: usize, size: usize) -> bool {
