@@ -137,3 +137,67 @@ fn plain(text: &str) -> String {
     }
     plain
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::defect::Defect;
+    use crate::profile::{Merger, builder::Builder, parse};
+    use crate::report::ProcessSort;
+
+    /// Tests of these names; each has a peak of a KiB more than the one before.
+    fn processes(names: &[&str]) -> Processes {
+        let mut merger = Merger::default();
+        for (pid, name) in (1..).zip(names) {
+            let mut builder = Builder::new();
+            let header = &mut builder.header;
+            (header.pid, header.run_id) = (pid, 7);
+            header.peak = u64::from(pid) << 10;
+            (header.test_phase, header.test_attempt) = (2, 1);
+            header.test_name_len = name.len() as u32;
+            (header.test_binary_at, header.test_binary_len) = (header.test_name_len, 4);
+            builder.strings.extend_from_slice(name.as_bytes());
+            builder.strings.extend_from_slice(b"shop");
+            let (profile, _) = parse("x".as_ref(), builder.to_input()).unwrap();
+            merger.add(format!("{pid}.memprof"), profile, &[], true);
+        }
+        let (profile, _) = merger.finish();
+        let mut processes = Processes::new(&profile, false, Vec::new());
+        processes.sort(ProcessSort::Peak);
+        processes
+    }
+
+    fn markdown(processes: &Processes) -> String {
+        let mut out = Vec::new();
+        let view = ProcessesMarkdown { top: usize::MAX };
+        view.processes(processes, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn however_many_tests_there_are_it_is_a_comment() {
+        let names: Vec<String> = (0..300).map(|number| format!("test_{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let mut many = processes(&names);
+        let note = Defect::PointsDropped { points: 1 };
+        many.defects = vec![note; 40];
+        let text = markdown(&many);
+        assert!(text.lines().count() < 60, "{text}");
+        assert!(text.contains("Left out: 275 more, each with a peak of at most 275.0 KiB"));
+        assert!(text.contains("Note: 35 notes more"), "{text}");
+    }
+
+    #[test]
+    fn names_stay_names() {
+        let text = markdown(&processes(&["a|b`c`\n# d", "<img src=x>", "@someone"]));
+        insta::assert_snapshot!(text, @r"
+        ### memprof: 3 tests: peak 3.0 KiB in one of them, 3.0 KiB in all at one time; 0 B allocated in 0 blocks
+
+        | Test | Peak | Allocated | Live at end | Blocks |
+        | :-- | --: | --: | --: | --: |
+        | `shop` `@someone` | 3.0 KiB | 0 B | 0 B | 0 |
+        | `shop` `<img src=x>` | 2.0 KiB | 0 B | 0 B | 0 |
+        | `shop` `a\|b?c??# d` | 1.0 KiB | 0 B | 0 B | 0 |
+        ");
+    }
+}
