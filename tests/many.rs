@@ -33,10 +33,21 @@ fn memprof(place: &Place, arguments: &[&str]) -> Output {
 }
 
 fn server(place: &Place) -> PathBuf {
+    built(place, "server", "-O1")
+}
+
+/// `tests/any/prefork.c`, optimized in this way.
+fn built(place: &Place, name: &str, optimized: &str) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/any/prefork.c");
-    let program = place.path("server");
+    let program = place.path(name);
     let built = Command::new("cc")
-        .args(["-g", "-O1", "-fno-builtin-malloc", "-o"])
+        .args([
+            "-g",
+            optimized,
+            "-fno-builtin-malloc",
+            "-Wl,--build-id",
+            "-o",
+        ])
         .args([&program, &source])
         .output()
         .unwrap();
@@ -164,6 +175,33 @@ fn the_parts_of_a_pipeline_are_added_up() {
     let output = memprof(&place, &["clean"]);
     let said = text(&output.stdout);
     assert_eq!(said, "removed 0 profiles\nkept 1 file: a copy, or merged\n");
+}
+
+#[test]
+fn builds_of_one_program_are_added_up_by_function_and_line() {
+    let place = Place::new();
+    let (one, other) = (server(&place), built(&place, "other", "-O0"));
+    let script = format!(
+        "{} 700000 </dev/null; {} 900000 </dev/null",
+        one.display(),
+        other.display()
+    );
+    memprof(
+        &place,
+        &["run", "--sample", "all", "--", "sh", "-c", &script],
+    );
+    let all = merged(&place);
+    let ours = ["server", "other"].map(str::to_owned);
+    let builds = all
+        .modules
+        .iter()
+        .filter(|module| ours.contains(&module.name()));
+    let mut ids: Vec<_> = builds.map(|module| &module.build_id).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 2, "one build-id each");
+    let report = report(&[place.path("all.merged")]);
+    let kept = line(report.function("pass"), "a part of the pipeline keeps");
+    assert_eq!(kept, (1_600_000, 2.0, 0, 1_600_000));
 }
 
 const EXTENSION: &str = r#"//! A library that keeps what it is told to.
