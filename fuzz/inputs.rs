@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{self, Cursor};
 
 use memprof::profile::builder::Builder;
-use memprof::profile::{self, Frame, Profile};
+use memprof::profile::{self, Frame, Profile, View, When};
 use memprof::render::{Json, Renderer, Text};
 use memprof::report::{Report, Scope};
 use memprof::source::{Places, Sources};
@@ -43,6 +43,16 @@ pub fn profile(input: &[u8]) -> bool {
             at == 0 || (node.parent as usize) < at,
             "node {at}: {node:?}"
         );
+    }
+    for at in [When::Peak, When::End, When::Named("1s".to_owned())] {
+        let mut moment = profile.clone();
+        let view = View {
+            at: Some(at),
+            since: None,
+        };
+        if moment.look_at(&view).is_ok() {
+            show(&moment, &Symbols::default(), Vec::new());
+        }
     }
     show(&profile, &Symbols::default(), defects);
     true

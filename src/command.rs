@@ -1,6 +1,8 @@
 //! The command line: which subcommand, with which options; the only place that prints errors and
 //! chooses exit codes.
 
+#[cfg(target_os = "linux")]
+mod asked;
 mod attach;
 mod choices;
 mod clean;
@@ -14,7 +16,9 @@ mod leaks;
 mod live;
 mod load;
 mod many;
+mod mark;
 mod merge;
+mod moment;
 mod output;
 mod processes;
 mod ps;
@@ -70,6 +74,7 @@ enum Color {
 enum Task {
     Run(run::RunArgs),
     Attach(attach::AttachArgs),
+    Mark(mark::MarkArgs),
     Ps(ps::PsArgs),
     Report(report::ReportArgs),
     Summary(summary::SummaryArgs),
@@ -105,6 +110,7 @@ First steps:
 A program that runs already, and has the crate:
   memprof ps                            which there are
   memprof attach 1234 --for 60s         record it for a minute
+  memprof mark 1234 warm                then: memprof leaks --since warm
 
 Many processes, as of a test suite, a server with workers, a pipeline:
   memprof run -- cargo nextest run      then: memprof tests --run 1, a line for each test
@@ -113,6 +119,7 @@ Many processes, as of a test suite, a server with workers, a pipeline:
 
 Compare and keep:
   memprof diff old.memprof new.memprof --fail-over 5%
+  memprof diff app.memprof@warm app.memprof@end
   memprof history save --tag main       then: memprof history diff last~1, memprof history trend
 
 Other tools:
@@ -153,6 +160,7 @@ pub fn main() -> ExitCode {
     let result = match memprof.task {
         Task::Run(args) => run::run(args),
         Task::Attach(args) => attach::run(args),
+        Task::Mark(args) => mark::run(args),
         Task::Ps(args) => ps::run(args),
         Task::Report(args) => report::run(args),
         Task::Summary(args) => summary::run(args),

@@ -138,6 +138,11 @@ pub enum Defect {
         /// What it has.
         why: String,
     },
+    /// Records of moments, and of what was live at them, that lead nowhere.
+    MomentsDropped {
+        /// Number of records.
+        records: u64,
+    },
     /// Records of contexts that lead nowhere.
     ContextsDropped {
         /// Number of records.
@@ -387,6 +392,10 @@ impl fmt::Display for Defect {
                 "{records} records of heaps are damaged; what was done in these is not shown"
             ),
             Defect::ContextNotThere { why } => write!(f, "no line is shown: {why}"),
+            Defect::MomentsDropped { records } => write!(
+                f,
+                "{records} records of moments are damaged; what was live at these may be more"
+            ),
             Defect::ContextsDropped { records } => write!(
                 f,
                 "{records} records of contexts are damaged; what was done in these is in no context"

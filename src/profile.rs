@@ -16,11 +16,13 @@ mod heaps;
 mod loss;
 mod merge;
 mod merged;
+mod moments;
 mod process;
 mod processes;
 mod reader;
 mod residence;
 mod selection;
+mod shown;
 mod sources;
 mod state;
 #[cfg(test)]
@@ -28,6 +30,7 @@ mod tests;
 mod timeline;
 mod totals;
 mod trie;
+mod view;
 mod without_contexts;
 mod write;
 
@@ -45,6 +48,7 @@ pub use heap_choice::{HeapChoice, UnknownHeap};
 pub use heaps::{Heap, HeapKind};
 pub use loss::Loss;
 pub use merge::Merger;
+pub use moments::{Moment, Moments};
 pub use process::{Candidate, first_of_process, own_peak};
 pub use processes::{ProfiledProcess, Test};
 pub use profiler_alloc_format::{Frame, Header, Point, SizeClass, UNKNOWN_MODULE};
@@ -53,10 +57,12 @@ use crate::system;
 pub use reader::{parse, read};
 pub use residence::Residence;
 pub use selection::{ContextError, ContextPattern};
+pub use shown::{Shown, ShownMoment};
 pub use sources::{SourceState, add_sources};
 pub use state::State;
 pub use totals::{BlockCount, Totals};
 pub use trie::{Node, NodeId, Stack, StackSpan};
+pub use view::{MomentError, View, When};
 
 /// Everything that a profile's file says, checked: every number that points into a table points to
 /// a record of it.
@@ -76,6 +82,10 @@ pub struct Profile {
     pub heaps: Vec<Heap>,
     /// The name and the exact counts of the heap whose figures these have become.
     pub of_heap: Option<(String, Counters)>,
+    /// The moments of which it is known what each stack had live.
+    pub moments: Moments,
+    /// The moment whose figures these have become.
+    pub shown: Option<Shown>,
     /// For whom the program worked, as it said; which of them were in force together.
     pub contexts: Contexts,
     /// Totals that belong to no stack: what no longer fitted, and what is damaged.
@@ -166,6 +176,9 @@ impl Profile {
     /// Exact totals of the process, or of the heap that was chosen: those of the end if the
     /// recording ended in order, else the sum over its threads.
     pub fn counters(&self) -> Counters {
+        if let Some(shown) = &self.shown {
+            return shown.counters;
+        }
         if let Some((_, counters)) = &self.of_heap {
             return *counters;
         }
@@ -186,9 +199,12 @@ impl Profile {
         sum
     }
 
-    /// Heap in use at the end or now, in bytes: what was there at the start, and what was allocated
-    /// and not freed since.
+    /// Heap in use at the end or now, or at the moment that is shown, in bytes: what was there at
+    /// the start, and what was allocated and not freed since.
     pub fn heap(&self) -> i64 {
+        if let Some(shown) = &self.shown {
+            return shown.at.heap;
+        }
         let counters = self.counters();
         let change = counters.alloc_bytes.wrapping_sub(counters.freed_bytes) as i64;
         (self.header.heap_base as i64).wrapping_add(change)

@@ -21,6 +21,7 @@ mod killed;
 mod leaks_json;
 mod leaks_text;
 mod live;
+mod moment;
 mod own_memory;
 mod page;
 mod processes_json;

@@ -25,6 +25,7 @@ mod leak;
 mod live;
 mod metric;
 mod model;
+mod moment_stacks;
 mod naming;
 mod processes;
 mod programs;
@@ -58,6 +59,7 @@ pub use leak::{Leak, LeakGrowth};
 pub use live::{Live, LiveRow, LiveSort, Place, ProcessStatus, Rates};
 pub use metric::Metric;
 pub use model::{Basis, LeftOut, Line, Note, Report, Scope, Table};
+pub use moment_stacks::{MomentStacks, NodeCohort};
 pub use processes::{GrownLine, ProcessFigures, ProcessRow, ProcessSort, Processes};
 pub use programs::{ProgramState, Programs, RunningProgram};
 pub use resident::{PartKind, Resident, ResidentAccount, ResidentLines, ResidentPart};
@@ -71,9 +73,11 @@ pub use stacks::{
 };
 pub use summary::{HeapRow, OwnCost, SizeBar, Summary, ThreadRow, TopLine};
 
-pub use timeline::{CallSpan, OwnMemory, TimePoint, Timeline};
+pub use timeline::{CallSpan, OwnMemory, TimePoint, Timeline, TimelineMark};
 pub use types::{Kind, Steps, TypeHolder, TypeLine, TypeRow, Types};
 
-pub use crate::profile::{Counters, Course, Death, DeathBy, StackSpan, State, Taken};
+pub use crate::profile::{
+    Counters, Course, Death, DeathBy, Shown, ShownMoment, StackSpan, State, Taken,
+};
 pub use crate::symbolize::Origin;
 pub use crate::types::TypeName;

@@ -84,7 +84,7 @@ const ANALYST: Layers = &[
     ("system", &[]),
     ("units", &[]),
     ("defect", &["units"]),
-    ("profile", &["system", "defect"]),
+    ("profile", &["system", "units", "defect"]),
     ("symbolize", &["system", "defect", "profile"]),
     ("source", &["defect"]),
     ("types", &["profile", "symbolize"]),

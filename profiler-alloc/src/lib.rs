@@ -71,7 +71,7 @@ pub use profiler_alloc_macros::{
 };
 #[allow(deprecated, reason = "for programs that say `Builder`")]
 pub use recording::Builder;
-pub use recording::{Recording, RecordingBuilder, StartError};
+pub use recording::{Recording, RecordingBuilder, StartError, mark};
 pub use resident::block_sizes::{InnerStatistics, set_inner_statistics};
 #[allow(deprecated, reason = "for programs that say `peak`")]
 pub use stats::peak;

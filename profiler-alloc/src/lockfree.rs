@@ -5,8 +5,10 @@
 
 pub mod active;
 pub mod atomic;
+pub mod cell_index;
 pub mod index;
 pub mod lazy_slice;
+pub mod serial_set;
 pub mod slot_pool;
 pub mod static_ref;
 pub mod texts;

@@ -6,5 +6,6 @@ pub mod accounts;
 mod growth;
 pub mod path;
 mod record_numbers;
+pub mod snapshots;
 pub mod store;
 pub mod timeline;

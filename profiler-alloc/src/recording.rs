@@ -16,9 +16,9 @@ use crate::counters::installed::is_installed;
 use crate::counters::reentrancy::Inside;
 use crate::ffi::os;
 use crate::profile_file::store::OpenFailure;
-use crate::session::Recorder;
 use crate::session::settings::Settings;
 use crate::session::start::{self, Refusal};
+use crate::session::{self, Recorder};
 
 /// Settings of a recording to be started from code.
 ///
@@ -119,6 +119,34 @@ impl RecordingBuilder {
             Ok(recorder) => Ok(Recording { recorder }),
             Err(refusal) => Err(StartError::from_refusal(refusal, path)),
         }
+    }
+}
+
+/// Keeps the heap as it is now, under a name: `memprof report --at NAME` shows what was live then,
+/// and `memprof leaks --since NAME` what was allocated afterwards and is still there.
+///
+/// A recording keeps 64 marks exactly, however long it goes on; more are counted as a loss, which
+/// every view says. Of a name, 128 bytes are kept. Several marks may have one name; then `NAME#1`
+/// is the first of them. Where nothing is recorded, this does nothing. It takes a few microseconds,
+/// whatever the size of the heap.
+///
+/// ```
+/// use profiler_alloc::{ProfilerAlloc, mark};
+///
+/// #[global_allocator]
+/// static ALLOC: ProfilerAlloc = ProfilerAlloc::system();
+///
+/// let table: Vec<u64> = (0..1000).collect();
+/// mark("after warm-up");
+/// drop(table);
+/// ```
+pub fn mark(name: &str) {
+    let _errno = os::Errno::keep();
+    let Some(_inside) = Inside::enter() else {
+        return;
+    };
+    if let Some(recorder) = session::current().filter(|recorder| recorder.is_ours()) {
+        recorder.mark(name.as_bytes());
     }
 }
 

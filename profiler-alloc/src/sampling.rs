@@ -8,6 +8,8 @@ pub mod calibration;
 pub mod draws;
 pub mod fast_path;
 pub mod filter;
+pub mod generations;
+pub mod large_sizes;
 pub mod live_blocks;
 #[cfg(any(feature = "preload", test))]
 pub mod mappings;

@@ -12,6 +12,7 @@ mod account;
 pub mod attach;
 mod capture;
 mod clock;
+mod cohorts;
 pub mod context_counts;
 pub mod context_watch;
 pub mod control_page;
@@ -26,6 +27,8 @@ mod housekeeping;
 pub mod line_tables;
 #[cfg(feature = "preload")]
 pub mod mapped;
+mod marks;
+mod moments;
 mod ownership;
 mod remembered;
 mod samples;
@@ -48,6 +51,7 @@ use self::clock::Clock;
 use self::file_contexts::FileContexts;
 use self::file_heaps::FileHeaps;
 use self::for_children::ForChildren;
+use self::moments::Moments;
 use self::ownership::Ownership;
 use crate::counters::totals::Totals;
 use crate::ffi::memory;
@@ -92,6 +96,7 @@ pub struct Recorder {
     timeline: Timeline,
     accounts: Accounts,
     smaps: Smaps,
+    moments: Moments,
     statm: Statm,
     output: &'static CStr,
     /// What forked children begin their own recordings with.
@@ -171,6 +176,10 @@ impl Recorder {
                 (filter, overhead.asking(filter))
             }
         };
+        let moments = Moments::new(match overhead.is_flexible() {
+            true => cohorts::MOST_BUDGETED,
+            false => cohorts::MOST,
+        });
         memory::leak(Recorder {
             generation: previous.map_or(1, |recorder| recorder.generation + 1),
             previous,
@@ -188,6 +197,7 @@ impl Recorder {
             timeline: Timeline::new(),
             accounts,
             smaps: Smaps::open(),
+            moments,
             statm: Statm::open(),
             output,
             for_children,

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use profiler_alloc_format::control::{self, Control};
+use profiler_alloc_format::moments::MAX_NAME_LEN;
 
 use super::control::{KnownPages, Memory, PagePlace};
 use super::maps::{self, seen_from_here};
@@ -24,6 +25,8 @@ pub enum Wish {
     Begin(Vec<(&'static str, Vec<u8>)>),
     /// To end it.
     End,
+    /// To keep the heap as it is, under this name.
+    Mark(String),
 }
 
 /// What came of it.
@@ -92,6 +95,7 @@ impl Asking {
         let (request, text) = match wish {
             Wish::Begin(variables) => (control::BEGIN, self.text(variables)?),
             Wish::End => (control::END, vec![0]),
+            Wish::Mark(name) => (control::MARK, mark_text(name)?),
         };
         let at = |offset: usize| self.place.address + offset as u64;
         let of = self.process.own_pid.to_le_bytes();
@@ -184,6 +188,8 @@ impl Asking {
             control::NONE => self.given_up(),
             control::NOT_ATTACHED => AttachError::NotAttached { pid, name },
             control::PRIVILEGED => AttachError::Privileged { pid, name },
+            control::NOT_RECORDING => AttachError::NotRecording { pid, name },
+            control::NO_MORE_MARKS => AttachError::NoMoreMarks { pid, name },
             control::NO_MEMORY => AttachError::NoMemory { pid },
             control::NO_FILE => AttachError::NoFile {
                 pid,
@@ -221,6 +227,14 @@ impl Asking {
             pid: self.process.pid,
         }
     }
+}
+
+fn mark_text(name: &str) -> Result<Vec<u8>, AttachError> {
+    let fits = !name.is_empty() && name.len() <= MAX_NAME_LEN && !name.contains('\0');
+    let text = fits.then(|| [name.as_bytes(), &[0]].concat());
+    text.ok_or_else(|| AttachError::MarkName {
+        name: name.to_owned(),
+    })
 }
 
 /// The recorder to ask: the program's own, or of its libraries' the one with most heap in use.

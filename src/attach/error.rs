@@ -60,6 +60,32 @@ pub enum AttachError {
         /// What it is called.
         name: String,
     },
+    /// Nothing is recorded that a mark could be kept in.
+    #[error(
+        "process {pid} ({name}) is not recorded, so there is no profile for the mark; begin with `memprof attach {pid}`"
+    )]
+    NotRecording {
+        /// Its number.
+        pid: u32,
+        /// What it is called.
+        name: String,
+    },
+    /// There are as many marks as are kept.
+    #[error(
+        "the recording of process {pid} ({name}) has no room for another mark: it keeps 64; begin another one with `memprof attach`"
+    )]
+    NoMoreMarks {
+        /// Its number.
+        pid: u32,
+        /// What it is called.
+        name: String,
+    },
+    /// No name for a mark.
+    #[error("{name:?} cannot be the name of a mark: it has to have 1 to 128 bytes, and no zero")]
+    MarkName {
+        /// What was asked for.
+        name: String,
+    },
     /// The recorder is of another version.
     #[error(
         "the recorder in process {pid} ({name}) is of another version; use the memprof of the same version as the program's profiler-alloc"

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::load::{Input, Output};
+use super::moment::MomentArgs;
 use crate::render::{ContextsCsv, ContextsText, Json};
 use crate::report::{Asked, ContextsReport, Metric, Scope};
 
@@ -12,6 +13,8 @@ use crate::report::{Asked, ContextsReport, Metric, Scope};
 pub struct ContextsArgs {
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    moment: MomentArgs,
     /// Show only this key, such as route
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
@@ -47,13 +50,15 @@ enum ContextsFormat {
 }
 
 pub fn run(args: ContextsArgs) -> anyhow::Result<ExitCode> {
-    let mut loaded = args.input.load()?;
+    let input = args.input.at(&args.moment);
+    let metric = input.metric(args.of)?;
+    let mut loaded = input.load()?;
     if let Some(key) = &args.key {
         loaded.profile.check_key(key)?;
     }
     let ask = Asked {
         key: args.key.as_deref(),
-        metric: args.of,
+        metric,
         looked_into: args.top,
         lines: args.lines,
         scope: if args.all { Scope::All } else { Scope::User },
@@ -67,7 +72,7 @@ pub fn run(args: ContextsArgs) -> anyhow::Result<ExitCode> {
     );
     let text = ContextsText {
         top: args.top,
-        metric: args.of,
+        metric,
     };
     Output::to(args.output.as_deref()).write(|out| match args.format {
         ContextsFormat::Text => text.contexts(&report, out),

@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::bail;
+
 use super::load::{self, Loaded, Lookup, Output, Own};
+use super::moment;
 use super::revision::Revision;
 use crate::defect::Defect;
-use crate::profile::{ContextPattern, HeapChoice, Profile};
+use crate::profile::{ContextPattern, HeapChoice, Profile, View};
 use crate::render::{DiffHtml, DiffJson, DiffText};
 use crate::report::diff::{Diff, Grown, Limit, PartChanges, context_figures, type_figures};
 use crate::report::{Metric, Report, Scope, Selection, edited_files};
@@ -31,9 +34,9 @@ const GROWN: u8 = 1;
 /// `--sample all` to have none.
 #[derive(clap::Args, Debug)]
 pub struct DiffArgs {
-    /// Compare with this profile
+    /// Compare with this profile, or a moment of it: app.memprof@warm, @1.5s, @peak, @end
     base: PathBuf,
-    /// Compare this profile
+    /// Compare this profile, or a moment of it
     new: PathBuf,
     #[command(flatten)]
     show: Show,
@@ -122,8 +125,9 @@ enum DiffFormat {
     Html,
 }
 
-pub fn run(args: DiffArgs) -> anyhow::Result<ExitCode> {
+pub fn run(mut args: DiffArgs) -> anyhow::Result<ExitCode> {
     args.show.limit()?;
+    args.show.of = figure_of_both(&args)?;
     args.show.show(load(&args)?)
 }
 
@@ -186,6 +190,18 @@ impl Show {
     }
 }
 
+/// The figure to compare: of moments, what was live at each.
+fn figure_of_both(args: &DiffArgs) -> anyhow::Result<Metric> {
+    let [base, new] = [&args.base, &args.new].map(|path| moment::split(path, &View::default()));
+    let (view, other) = (base?.1, new?.1);
+    if (view == View::default()) != (other == View::default()) {
+        bail!(
+            "a moment is compared with a moment: write `@end` or `@peak` behind the other profile's name"
+        );
+    }
+    moment::metric_of(&view, args.show.of)
+}
+
 fn load(args: &DiffArgs) -> anyhow::Result<Diff> {
     let current_dir = load::current_dir()?;
     let revision = (args.base_rev.as_ref())
@@ -242,8 +258,8 @@ pub fn of_profiles(
     new: (Profile, Vec<Defect>),
     lookup: &Lookup,
 ) -> anyhow::Result<Diff> {
-    let mut base = load::load_one_heap(base, lookup.places()?, lookup)?;
-    let mut new = load::load_one_heap(new, lookup.places()?, lookup)?;
+    let load = |read| load::load_one_heap((read, View::default()), lookup.places()?, lookup);
+    let (mut base, mut new) = (load(base)?, load(new)?);
     Ok(compare(&mut base, &mut new, Scope::User))
 }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 
 use super::load::{Input, Loaded, Output};
+use super::moment::MomentArgs;
 use crate::export::{Dhat, Firefox, Folded, Otlp, Pprof, Speedscope, StacksCsv, StacksJson};
 use crate::report::{Granularity, Metric, Scope, Split, Timeline};
 
@@ -18,6 +19,8 @@ use crate::report::{Granularity, Metric, Scope, Split, Timeline};
 pub struct ExportArgs {
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    moment: MomentArgs,
     /// Write this form
     #[arg(long, value_enum, value_name = "FORM")]
     format: Form,
@@ -56,7 +59,8 @@ enum Form {
     Otlp,
 }
 
-pub fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
+pub fn run(mut args: ExportArgs) -> anyhow::Result<ExitCode> {
+    args.input = args.input.at(&args.moment);
     let binary = matches!(args.format, Form::Pprof | Form::Otlp);
     let output = Output::to(args.output.as_deref());
     if binary && output.is_stdout() && io::stdout().is_terminal() {
@@ -65,6 +69,7 @@ pub fn run(args: ExportArgs) -> anyhow::Result<ExitCode> {
     if args.by.is_some() && binary {
         bail!("this form has all contexts as labels; `--by` is for the others");
     }
+    args.of = args.input.metric(args.of)?;
     let loaded = args.input.load_apart(args.by.as_deref())?;
     let key = loaded.key(args.by.as_deref())?.map(str::to_owned);
     output.write_raw(|out| write(&args, key.as_deref(), loaded, out))

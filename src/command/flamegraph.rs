@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::load::{Input, Output, StackArgs};
-use crate::profile;
+use super::load::{Input, Lookup, Output, StackArgs};
+use super::moment::{self, MomentArgs};
+use crate::profile::{self, View};
 use crate::render::{Base, Flamegraph};
 use crate::report::Limits;
 
@@ -21,8 +22,10 @@ pub struct FlamegraphArgs {
     #[command(flatten)]
     input: Input,
     #[command(flatten)]
+    moment: MomentArgs,
+    #[command(flatten)]
     stacks: StackArgs,
-    /// Compare with the profile BASE
+    /// Compare with the profile BASE, or a moment of it: app.memprof@warm
     #[arg(long, value_name = "BASE")]
     base: Option<PathBuf>,
     /// Write to FILE instead of standard output
@@ -35,7 +38,8 @@ pub fn run(args: FlamegraphArgs) -> anyhow::Result<ExitCode> {
         min_share: MIN_SHARE,
         ..Limits::default()
     };
-    let (stacks, tree) = args.stacks.tree(&args.input, limits)?;
+    let input = args.input.at(&args.moment);
+    let (stacks, tree) = args.stacks.tree(&input, limits)?;
     let base = match &args.base {
         None => None,
         Some(base) => {
@@ -44,8 +48,13 @@ pub fn run(args: FlamegraphArgs) -> anyhow::Result<ExitCode> {
                 nodes: usize::MAX,
                 depth: usize::MAX,
             };
-            let base = profile::read(base)?;
-            Some(args.stacks.tree_of(base, &args.input.lookup, whole)?)
+            let lookup = Lookup {
+                view: View::default(),
+                ..input.lookup
+            };
+            let (path, view) = moment::split(base, &lookup.view)?;
+            let read = (profile::read(&path)?, view);
+            Some(args.stacks.tree_of(read, &lookup, whole)?)
         }
     };
     Output::to(args.output.as_deref()).write_raw(|out| match &base {

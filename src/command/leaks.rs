@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::load::{Input, Listed, Output, terminal_width};
+use super::moment::MomentArgs;
 use crate::render::{LeaksCsv, LeaksJson, LeaksText};
 
 /// List what is live at the end, by line and stack, what looks most like a leak first.
@@ -11,6 +12,8 @@ use crate::render::{LeaksCsv, LeaksJson, LeaksText};
 pub struct LeaksArgs {
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    moment: MomentArgs,
     #[command(flatten)]
     listed: Listed,
     /// Show at most N lines in each list
@@ -43,7 +46,8 @@ enum LeaksFormat {
 }
 
 pub fn run(args: LeaksArgs) -> anyhow::Result<ExitCode> {
-    let (stacks, mut by) = args.listed.stacks(&args.input, args.by.as_deref())?;
+    let input = args.input.at(&args.moment);
+    let (stacks, mut by) = args.listed.stacks(&input, args.by.as_deref())?;
     if let Some(by) = &mut by {
         by.sort_by_leak();
     }

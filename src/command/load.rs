@@ -10,9 +10,10 @@ use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use super::many;
+use super::moment::{self, MomentArgs};
 pub use super::output::Output;
 use crate::defect::Defect;
-use crate::profile::{self, ContextPattern, HeapChoice, Profile};
+use crate::profile::{self, ContextPattern, HeapChoice, Profile, View};
 use crate::report::{
     CallTree, Calls, Filter, Granularity, Limits, Metric, Scope, Split, Stacks, StacksBy,
 };
@@ -63,6 +64,9 @@ pub struct Lookup {
     /// [default: malloc]
     #[arg(long, value_name = "HEAP")]
     pub heap: Option<HeapChoice>,
+    /// The moment that is looked at, in views that have one.
+    #[arg(skip)]
+    pub view: View,
 }
 
 /// Option that says what is the user's own.
@@ -73,6 +77,9 @@ pub struct Own {
     #[arg(long = "own", value_name = "PATTERN", value_delimiter = ',')]
     pub patterns: Vec<Pattern>,
 }
+
+/// A profile that was read, with what is wrong with it, and which moment of it is looked at.
+pub type ReadProfile = ((Profile, Vec<Defect>), View);
 
 /// A profile, ready to be reported.
 pub struct Loaded {
@@ -250,13 +257,13 @@ impl StackArgs {
 
     /// The stacks and the tree that are asked for.
     pub fn tree(&self, input: &Input, limits: Limits) -> anyhow::Result<(Stacks, CallTree)> {
-        self.tree_of(input.read()?, &input.lookup, limits)
+        self.tree_of(input.read_moment()?, &input.lookup, limits)
     }
 
     /// The same of a profile that was read.
     pub fn tree_of(
         &self,
-        read: (Profile, Vec<Defect>),
+        read: ReadProfile,
         lookup: &Lookup,
         limits: Limits,
     ) -> anyhow::Result<(Stacks, CallTree)> {
@@ -271,6 +278,7 @@ impl StackArgs {
             By::Key(_) => None,
         });
         let granularity = granularities.next_back().unwrap_or_default();
+        let view = read.1.clone();
         let loaded = load_apart(read, lookup, self.key()?)?;
         let key = loaded.key(self.key()?)?.map(str::to_owned);
         let stacks = match key.is_some() || self.types {
@@ -282,7 +290,8 @@ impl StackArgs {
             }),
             false => loaded.stacks(scope, granularity),
         };
-        let tree = CallTree::new(&stacks, self.of, self.inverted, limits);
+        let metric = moment::metric_of(&view, self.of)?;
+        let tree = CallTree::new(&stacks, metric, self.inverted, limits);
         Ok((stacks, tree))
     }
 }
@@ -299,6 +308,36 @@ impl Input {
             files: vec![path],
             ..Input::default()
         }
+    }
+
+    /// The same, of a moment.
+    pub fn at(mut self, moment: &MomentArgs) -> Input {
+        self.lookup.view = moment.view();
+        self
+    }
+
+    /// The figure that a view of it shows if `asked` is asked for, or is its default.
+    pub fn metric(&self, asked: Metric) -> anyhow::Result<Metric> {
+        let (_, view) = self.moment()?;
+        moment::metric_of(&view, asked)
+    }
+
+    /// The paths of the profiles, and which moment of the only one is looked at.
+    fn moment(&self) -> anyhow::Result<(Vec<PathBuf>, View)> {
+        let paths = self.paths()?;
+        match &*paths {
+            [path] => {
+                let (path, view) = moment::split(path, &self.lookup.view)?;
+                Ok((vec![path], view))
+            }
+            _ => Ok((paths, self.lookup.view.clone())),
+        }
+    }
+
+    /// Reads the profile, and says which moment of it is looked at.
+    fn read_moment(&self) -> anyhow::Result<ReadProfile> {
+        let (paths, view) = self.moment()?;
+        Ok((many::read(&paths)?, view))
     }
 
     /// The paths of the profiles.
@@ -318,12 +357,12 @@ impl Input {
 
     /// Reads and symbolizes the profile. Long work is shown on a terminal.
     pub fn load(&self) -> anyhow::Result<Loaded> {
-        load_one_heap(self.read()?, self.lookup.places()?, &self.lookup)
+        load_one_heap(self.read_moment()?, self.lookup.places()?, &self.lookup)
     }
 
     /// The same for a view that tells heaps apart, split up by `key`.
     pub fn load_apart(&self, key: Option<&str>) -> anyhow::Result<Loaded> {
-        load_apart(self.read()?, &self.lookup, key)
+        load_apart(self.read_moment()?, &self.lookup, key)
     }
 }
 
@@ -345,7 +384,7 @@ pub fn current_dir() -> anyhow::Result<PathBuf> {
 
 /// Symbolizes a profile for a view that tells heaps apart, split up by `key`.
 fn load_apart(
-    (profile, defects): (Profile, Vec<Defect>),
+    ((profile, defects), view): ReadProfile,
     lookup: &Lookup,
     key: Option<&str>,
 ) -> anyhow::Result<Loaded> {
@@ -353,18 +392,19 @@ fn load_apart(
         (Some(HEAPS), None) if profile.check_key(HEAPS).is_err() => HeapChoice::All,
         (_, choice) => choice.clone().unwrap_or_default(),
     };
-    load_read((profile, defects), lookup.places()?, lookup, &heap)
+    load_read((profile, defects), lookup.places()?, lookup, (&heap, &view))
 }
 
 /// Reads and symbolizes a profile whose source is in `places`, for a view that shows one heap. Long
 /// work is shown on a terminal.
 pub fn load_from(path: &Path, places: Places, lookup: &Lookup) -> anyhow::Result<Loaded> {
-    load_one_heap(profile::read(path)?, places, lookup)
+    let (path, view) = moment::split(path, &lookup.view)?;
+    load_one_heap((profile::read(&path)?, view), places, lookup)
 }
 
 /// The same of a profile that was read.
 pub fn load_one_heap(
-    read: (Profile, Vec<Defect>),
+    (read, view): ReadProfile,
     places: Places,
     lookup: &Lookup,
 ) -> anyhow::Result<Loaded> {
@@ -374,17 +414,21 @@ pub fn load_one_heap(
             "this view shows one heap: name it; tree, flamegraph, export, and report as text, json or csv tell all apart"
         );
     }
-    load_read(read, places, lookup, &heap)
+    load_read(read, places, lookup, (&heap, &view))
 }
 
 fn load_read(
     (mut profile, mut defects): (Profile, Vec<Defect>),
     places: Places,
     lookup: &Lookup,
-    heap: &HeapChoice,
+    (heap, view): (&HeapChoice, &View),
 ) -> anyhow::Result<Loaded> {
     let heaps = profile.select_heap(heap)?;
     defects.extend(profile.defects_of_heaps(heap));
+    if profile.is_merged() && *view != View::default() {
+        bail!("a moment is of one process: name the profile of one, or leave out the moment");
+    }
+    profile.look_at(view)?;
     profile.select_contexts(&lookup.contexts)?;
     let shown = lookup.contexts.iter().map(|context| Defect::OnlyContext {
         context: context.to_string(),

@@ -7,10 +7,11 @@ use std::process::ExitCode;
 use anyhow::bail;
 
 use super::load::{Input, Output, terminal_width};
+use super::moment::MomentArgs;
 use crate::render::{Column, Csv, Html, Json, Renderer, Text};
 use crate::report::{
-    ContextTables, ContextViews, Extent, Granularity, Lines, Metric, Report, Scope, Selection,
-    Sort, Stacks, Timeline,
+    ContextTables, ContextViews, Extent, Granularity, Lines, Metric, MomentStacks, Report, Scope,
+    Selection, Sort, Stacks, Timeline,
 };
 use crate::source::Sources;
 
@@ -22,6 +23,8 @@ const CONTEXTS_OF_PAGE: usize = 60;
 pub struct ReportArgs {
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    moment: MomentArgs,
     /// Show only functions whose name contains NAME
     #[arg(long, value_name = "NAME")]
     function: Option<String>,
@@ -35,7 +38,7 @@ pub struct ReportArgs {
     #[arg(long)]
     all: bool,
     /// Show the tables of functions with #[profile], which are exact and need no debug info
-    #[arg(long, conflicts_with_all = ["all", "heap"])]
+    #[arg(long, conflicts_with_all = ["all", "heap", "at", "since"])]
     exact: bool,
     /// Show a group of tables for each context of this key, such as route, most memory first
     #[arg(long, value_name = "KEY", conflicts_with = "exact")]
@@ -69,6 +72,7 @@ impl From<PathBuf> for ReportArgs {
     fn from(file: PathBuf) -> ReportArgs {
         ReportArgs {
             input: Input::of(file),
+            moment: MomentArgs::default(),
             function: None,
             source_file: None,
             top: None,
@@ -99,7 +103,8 @@ enum ReportFormat {
     Html,
 }
 
-pub fn run(args: ReportArgs) -> anyhow::Result<ExitCode> {
+pub fn run(mut args: ReportArgs) -> anyhow::Result<ExitCode> {
+    args.input = args.input.at(&args.moment);
     let output = Output::to(args.output.as_deref());
     // Exact tables need no debug info, so none is looked up for them.
     let mut loaded = match args.exact {
@@ -159,6 +164,11 @@ pub fn run(args: ReportArgs) -> anyhow::Result<ExitCode> {
             defects,
         );
         let stacks = stacks.restricted(Scope::User, Granularity::Line);
+        // Of a page of one moment, others cannot be chosen.
+        let moments = match loaded.profile.shown {
+            Some(_) => None,
+            None => Some(MomentStacks::new(&loaded.profile, &stacks)),
+        };
         let mut types = loaded.types();
         types.sort(Metric::Peak);
         let contexts = ContextViews::new(
@@ -170,6 +180,7 @@ pub fn run(args: ReportArgs) -> anyhow::Result<ExitCode> {
         let page = Html {
             types: types.has_names.then_some(&types),
             contexts: Some(&contexts),
+            moments: moments.as_ref(),
             ..Html::default()
         };
         return output.write_raw(|out| page.page(&report, &stacks, &timeline, out));

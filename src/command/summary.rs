@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::load::{Input, Listed, Output};
+use super::moment::MomentArgs;
 use crate::render::{Json, SummaryText};
 use crate::report::Summary;
 
@@ -12,6 +13,8 @@ use crate::report::Summary;
 pub struct SummaryArgs {
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    moment: MomentArgs,
     #[command(flatten)]
     listed: Listed,
     /// Show at most N lines in each list
@@ -35,7 +38,7 @@ enum SummaryFormat {
 }
 
 pub fn run(args: SummaryArgs) -> anyhow::Result<ExitCode> {
-    let mut loaded = args.input.load()?;
+    let mut loaded = args.input.at(&args.moment).load()?;
     let mut summary = Summary::of_scope(
         &loaded.profile,
         &loaded.symbols,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::load::{Input, Output, StackArgs, terminal_width};
+use super::moment::MomentArgs;
 use crate::render::TreeText;
 use crate::report::Limits;
 
@@ -13,6 +14,8 @@ use crate::report::Limits;
 pub struct TreeArgs {
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    moment: MomentArgs,
     #[command(flatten)]
     stacks: StackArgs,
     /// Leave out what is below this share of the whole, in percent
@@ -42,7 +45,8 @@ pub fn run(args: TreeArgs) -> anyhow::Result<ExitCode> {
         nodes: args.top.saturating_add(1),
         depth: args.depth,
     };
-    let (stacks, tree) = args.stacks.tree(&args.input, limits)?;
+    let input = args.input.at(&args.moment);
+    let (stacks, tree) = args.stacks.tree(&input, limits)?;
     let output = Output::to(args.output.as_deref());
     let width = output.is_stdout().then(terminal_width).flatten();
     output.write(|out| TreeText { width }.tree(&stacks, &tree, out))

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::load::{Input, Output, terminal_width};
+use super::moment::MomentArgs;
 use crate::render::{TypesCsv, TypesJson, TypesText};
 use crate::report::{Metric, Types};
 
@@ -19,6 +20,8 @@ use crate::report::{Metric, Types};
 pub struct TypesArgs {
     #[command(flatten)]
     input: Input,
+    #[command(flatten)]
+    moment: MomentArgs,
     /// Order the types by this
     #[arg(long, value_enum, default_value_t, value_name = "FIGURE")]
     of: Of,
@@ -73,8 +76,9 @@ impl From<Of> for Metric {
 }
 
 pub fn run(args: TypesArgs) -> anyhow::Result<ExitCode> {
-    let metric = args.of.into();
-    let mut types = args.input.load()?.types();
+    let input = args.input.at(&args.moment);
+    let metric = input.metric(args.of.into())?;
+    let mut types = input.load()?.types();
     types.sort(metric);
     let output = Output::to(args.output.as_deref());
     let text = TypesText {

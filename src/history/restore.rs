@@ -80,6 +80,7 @@ fn unsigned(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
 
 fn recording(row: &Row<'_>) -> Result<Recording, Fault> {
     Ok(Recording {
+        shown: None,
         program: row.get("program")?,
         pid: row.get("pid")?,
         state: json::<SavedState>(row, "state")?.into(),

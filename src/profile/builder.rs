@@ -17,10 +17,12 @@ use std::collections::HashMap;
 use std::io::Cursor;
 use std::path::Path;
 
+use profiler_alloc_format::moments::{ALIVE, MARK, key, split, tagged};
 use profiler_alloc_format::{
-    CHUNK_LEN, COUNT_FRACTION_BITS, Context, ContextSet, DIRECTORY_AT, Frame, Function, Further,
-    HEADER_LEN, Header, Heap, Line, MAGIC, Module, NEVER, Node, Point, Process, SIZES_AT,
-    STATE_FINISHED, Share, SizeClass, Stack, THREAD_TAKEN, Table, Thread, VERSION, size_class,
+    Age, CHUNK_LEN, COUNT_FRACTION_BITS, Cohort, Context, ContextSet, DIRECTORY_AT, Frame,
+    Function, Further, HEADER_LEN, Header, Heap, Line, MAGIC, Module, NEVER, Node, Point, Process,
+    SIZES_AT, STATE_FINISHED, Share, SizeClass, Snapshot, Stack, THREAD_TAKEN, Table, Thread,
+    VERSION, size_class,
 };
 
 /// A profile in the making. Its records are public, for tests that damage them.
@@ -58,6 +60,12 @@ pub struct Builder {
     pub context_sets: Vec<ContextSet>,
     /// Heaps; the first is the main one.
     pub heaps: Vec<Heap>,
+    /// Moments.
+    pub snapshots: Vec<Snapshot>,
+    /// What stacks have of older generations, by their numbers.
+    pub ages: Vec<Age>,
+    /// Blocks by birth and last moment.
+    pub cohorts: Vec<Cohort>,
     /// Profiles that it was merged from.
     pub processes: Vec<Process>,
     /// Nodes by parent and frame.
@@ -102,6 +110,9 @@ impl Builder {
             contexts: vec![Context::empty()],
             context_sets: vec![ContextSet::empty()],
             heaps: vec![Heap::empty()],
+            snapshots: Vec::new(),
+            ages: Vec::new(),
+            cohorts: Vec::new(),
             processes: Vec::new(),
             known: HashMap::new(),
         }
@@ -257,6 +268,67 @@ impl Builder {
         self.header.heap = self.header.heap.wrapping_sub(bytes);
     }
 
+    /// A moment after `time_ns`, a mark if it has a name. Stacks that changed since the one before
+    /// have what they have live older from now on.
+    pub fn moment(&mut self, time_ns: u64, mark: Option<&str>) {
+        let serial = self.snapshots.len() as u32 + 1;
+        let name = mark.unwrap_or_default();
+        self.snapshots.push(Snapshot {
+            serial,
+            flags: mark.map_or(0, |_| MARK),
+            time_ns: time_ns + 1,
+            heap: self.header.heap,
+            allocs: self.header.final_allocs,
+            frees: self.header.final_frees,
+            alloc_bytes: self.header.final_alloc_bytes,
+            freed_bytes: self.header.final_freed_bytes,
+            name_at: self.strings.len() as u32,
+            name_len: name.len() as u32,
+            ..Snapshot::empty()
+        });
+        self.strings.extend_from_slice(name.as_bytes());
+        self.ages.resize(self.stacks.len(), Age::empty());
+        for (number, (age, stack)) in (0..).zip(self.ages.iter_mut().zip(&self.stacks)) {
+            let ((birth, older), (_, older_count)) = (split(age.bytes), split(age.count));
+            let bytes = stack.live_bytes.wrapping_sub(older as u64);
+            let count = stack.live_count.wrapping_sub(older_count as u64);
+            if (bytes, count) != (0, 0) {
+                self.cohorts.push(Cohort {
+                    key: key(number, birth, ALIVE),
+                    bytes,
+                    count,
+                    ..Cohort::empty()
+                });
+            }
+            age.bytes = tagged(serial, stack.live_bytes as i64);
+            age.count = tagged(serial, stack.live_count as i64);
+        }
+        self.header.generation = serial.into();
+    }
+
+    /// Stack `stack` frees `blocks` blocks, `bytes` bytes in all, that it had allocated after
+    /// moment `birth`, or before the first if that is 0, and before the latest.
+    pub fn freed_older(&mut self, stack: usize, birth: u32, bytes: u64, blocks: u64) {
+        self.freed(stack, stack, bytes, blocks);
+        let count = blocks << COUNT_FRACTION_BITS;
+        let last = self.snapshots.len() as u32;
+        for (last, bytes, count) in [
+            (last, bytes, count),
+            (ALIVE, bytes.wrapping_neg(), count.wrapping_neg()),
+        ] {
+            self.cohorts.push(Cohort {
+                key: key(stack as u32, birth, last),
+                bytes,
+                count,
+                ..Cohort::empty()
+            });
+        }
+        let age = &mut self.ages[stack];
+        let ((newest, older), (_, older_count)) = (split(age.bytes), split(age.count));
+        age.bytes = tagged(newest, older - bytes as i64);
+        age.count = tagged(newest, older_count - count as i64);
+    }
+
     /// After the line of the innermost of `frames` ran, `heap` bytes were in use.
     pub fn heap_after(&mut self, frames: &[Frame], heap: i64) {
         let node = self.node(frames) as usize;
@@ -350,6 +422,15 @@ impl Builder {
             ),
             (Table::Heaps, join(self.heaps.iter().map(Heap::to_bytes))),
             (
+                Table::Snapshots,
+                join(self.snapshots.iter().map(Snapshot::to_bytes)),
+            ),
+            (Table::Ages, join(self.ages.iter().map(Age::to_bytes))),
+            (
+                Table::Cohorts,
+                join(self.cohorts.iter().map(Cohort::to_bytes)),
+            ),
+            (
                 Table::Processes,
                 join(self.processes.iter().map(Process::to_bytes)),
             ),
@@ -379,6 +460,9 @@ impl Builder {
             context_count: self.contexts.len() as u64,
             context_set_count: self.context_sets.len() as u64,
             heap_count: self.heaps.len() as u64,
+            snapshot_count: self.snapshots.len() as u64,
+            age_count: self.ages.len() as u64,
+            cohort_count: self.cohorts.len() as u64,
             process_count: self.processes.len() as u64,
             ..self.header
         };

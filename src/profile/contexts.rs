@@ -6,6 +6,7 @@ use profiler_alloc_format as format;
 use profiler_alloc_format::contexts::{ENTRY_CLASSES, Shard, entry_quantile};
 
 use super::counters::Counters;
+use super::totals::Totals;
 
 /// Number of a [`Context`] in [`Contexts::all`].
 pub type ContextId = usize;
@@ -84,6 +85,30 @@ impl Context {
             most_in_entry: 0,
             entry_classes: [0; ENTRY_CLASSES],
         }
+    }
+
+    /// As if it had never been in force.
+    pub(super) fn forget_counts(&mut self) {
+        *self = Context {
+            key: std::mem::take(&mut self.key),
+            value: std::mem::take(&mut self.value),
+            is_other: self.is_other,
+            alloc_bytes: 0,
+            allocs: 0,
+            freed_bytes: 0,
+            frees: 0,
+            entries: 0,
+            most_in_entry: 0,
+            entry_classes: [0; ENTRY_CLASSES],
+        };
+    }
+
+    /// A stack that has this live was in it.
+    pub(super) fn add_live(&mut self, totals: &Totals) {
+        let bytes = u64::try_from(totals.live_bytes).unwrap_or(0);
+        let blocks = u64::try_from(totals.live_count.rounded()).unwrap_or(0);
+        self.alloc_bytes = self.alloc_bytes.saturating_add(bytes);
+        self.allocs = self.allocs.saturating_add(blocks);
     }
 
     /// Two threads may have named it at once, so that it has two records; and it may be one of

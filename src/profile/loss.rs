@@ -75,6 +75,10 @@ impl Loss {
                 "calls of #[profile] functions that the exact tables do not have",
             ),
             (
+                header.lost_moments,
+                "marks, or changes of what was live at earlier moments, not kept",
+            ),
+            (
                 header.lost_growth,
                 "attempts to grow the profile that failed",
             ),

@@ -26,7 +26,7 @@ use self::header::HeaderSum;
 use self::named::Named;
 use self::stacks::{Fold, Numbers};
 use super::heaps::Part;
-use super::{Heap, HeapKind, Module, Profile, ProfiledProcess};
+use super::{Heap, HeapKind, Module, Moments, Profile, ProfiledProcess};
 use crate::defect::Defect;
 
 /// Modules that a profile has numbers for.
@@ -219,6 +219,8 @@ impl Merger {
             waypoints: Vec::new(),
             // Of one process each, at times of its own.
             accounts: Vec::new(),
+            moments: Moments::default(),
+            shown: None,
             own: self.named.own.into_iter().collect::<Vec<_>>().join(","),
             functions: self.named.functions.finish(started),
             sources: self.named.sources.finish(),

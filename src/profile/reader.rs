@@ -19,9 +19,9 @@ use profiler_alloc_format::{
 use super::heaps::{self, Part};
 use super::processes::test_of;
 use super::{
-    Contexts, Counters, Course, Frame, Heap, Module, Node, NodeId, Profile, ProfiledFunction,
-    ProfiledProcess, ReadError, Stack, StackSpan, State, Thread, Totals, Touched, accounts, course,
-    exact, timeline,
+    Contexts, Counters, Course, Frame, Heap, Module, Moments, Node, NodeId, Profile,
+    ProfiledFunction, ProfiledProcess, ReadError, Stack, StackSpan, State, Thread, Totals, Touched,
+    accounts, course, exact, moments, timeline,
 };
 use crate::defect::Defect;
 use crate::system;
@@ -30,7 +30,7 @@ use crate::system;
 fn most_bytes(table: Table, is_merged: bool) -> u64 {
     match table {
         Table::Sources => super::sources::MOST_BYTES,
-        Table::Heaps => CHUNK_LEN as u64,
+        Table::Heaps | Table::Snapshots => CHUNK_LEN as u64,
         Table::Nodes | Table::Stacks | Table::Further | Table::Strings if is_merged => {
             super::write::MOST_BYTES
         }
@@ -96,12 +96,16 @@ impl<R: Read + Seek> Reader<'_, R> {
         // Stacks refer to peaks that were, nodes to heaps that are: what is missing is said once.
         let known = self.defects.clone();
         let heaps_before = self.records(Table::Heaps, |h| h.heap_count)?;
+        let snapshots_before = self.records(Table::Snapshots, |h| h.snapshot_count)?;
         self.defects = known;
         let threads = self.records(Table::Threads, |h| h.thread_count)?;
         let stacks = self.records(Table::Stacks, |h| h.stack_count)?;
         let further = self.records(Table::Further, |h| h.further_count)?;
         let spans = self.records(Table::Spans, |h| h.span_count)?;
         let touched = self.records(Table::Touched, |h| h.touched_count)?;
+        let ages = self.records(Table::Ages, |h| h.age_count)?;
+        let cohorts = self.records(Table::Cohorts, |h| h.cohort_count)?;
+        let snapshots = self.records(Table::Snapshots, |h| h.snapshot_count)?;
         let context_sets = self.records(Table::ContextSets, |h| h.context_set_count)?;
         // Each table's header is read before its records: this one is newer than what the stacks
         // of a running program say of their past.
@@ -129,6 +133,13 @@ impl<R: Read + Seek> Reader<'_, R> {
             heaps: &heaps_before,
             heap_of: &heap_of,
         };
+        let moments = moments::Records {
+            snapshots: [&snapshots_before, &snapshots],
+            ages: &ages,
+            cohorts: &cohorts,
+            stacks: &stacks,
+        };
+        let moments = self.moments(&moments, &strings);
         let (stacks, unattributed) =
             self.stacks((&stacks, &further, &spans, &touched), &peaks, ticks);
         let contexts = self.contexts(&contexts, &context_sets, &strings);
@@ -149,6 +160,8 @@ impl<R: Read + Seek> Reader<'_, R> {
             stacks: main.stacks,
             heaps,
             of_heap: None,
+            moments,
+            shown: None,
             contexts,
             unattributed: main.unattributed,
             modules: Vec::new(),
@@ -375,6 +388,7 @@ impl<R: Read + Seek> Reader<'_, R> {
             let missing = record.node as usize >= peaks.heap_of.len();
             if record.node != 0 && !missing {
                 stacks.push(Stack {
+                    number: number as u32,
                     node: record.node,
                     contexts: 0,
                     totals,
@@ -396,6 +410,15 @@ impl<R: Read + Seek> Reader<'_, R> {
                 .push(Defect::VariancesDropped { figures: damaged });
         }
         (stacks, unattributed)
+    }
+
+    fn moments(&mut self, records: &moments::Records<'_>, strings: &[u8]) -> Moments {
+        let (moments, damaged) = Moments::of(records, |at, len| text(strings, at, len));
+        if damaged > 0 {
+            let records = damaged;
+            self.defects.push(Defect::MomentsDropped { records });
+        }
+        moments
     }
 
     fn contexts(
@@ -612,7 +635,7 @@ macro_rules! record {
         }
     )*};
 }
-record!(Context ContextSet Heap Thread Node Stack StackSpan Touched Account Further Module Point Function Share Line Process);
+record!(Account Age Cohort Context ContextSet Heap Snapshot Thread Node Stack StackSpan Touched Further Module Point Function Share Line Process);
 
 /// The first `N` bytes of `bytes`, which has as many.
 fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {

@@ -34,6 +34,8 @@ impl Node {
 /// Totals of one distinct stack.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Stack {
+    /// Its number in the file.
+    pub(super) number: u32,
     /// Its innermost frame.
     pub node: NodeId,
     /// Number of the contexts in force, in [`Contexts::sets`](super::Contexts::sets). Stacks of the

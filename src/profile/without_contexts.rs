@@ -77,6 +77,7 @@ mod tests {
 
     fn stack(node: NodeId) -> Stack {
         Stack {
+            number: 0,
             node,
             contexts: 0,
             totals: Totals {

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 
 use super::escape::escape;
 use super::footer::{ends, faults, sampling};
-use super::format;
 use super::style::TITLE;
 use super::tree_text::value;
+use super::{format, moment};
 use crate::report::diff::ContextParts;
 use crate::report::{
     Bytes, ContextKey, ContextLine, ContextRow, ContextsReport, Figures, LayerSaw, Metric,
@@ -25,6 +25,9 @@ pub struct ContextsText {
 impl ContextsText {
     /// Writes `report` to `out`.
     pub fn contexts(&self, report: &ContextsReport, out: &mut dyn Write) -> io::Result<()> {
+        if let Some(line) = moment::line(&report.recording) {
+            writeln!(out, "{line}\n")?;
+        }
         for key in &report.keys {
             self.key(key, out)?;
             writeln!(out)?;

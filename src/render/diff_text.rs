@@ -37,7 +37,10 @@ impl DiffText {
     pub fn diff(&self, diff: &Diff, out: &mut dyn Write) -> io::Result<()> {
         let name = |side: &Side| {
             let date = format::date(side.recording.started_unix_ns);
-            format!("{} of {date}", escape(&side.recording.program))
+            let moment = side.recording.shown.as_ref();
+            let moment = moment.map(|shown| format!(": {}", escape(&shown.to_string())));
+            let moment = moment.unwrap_or_default();
+            format!("{} of {date}{moment}", escape(&side.recording.program))
         };
         writeln!(out, "Base: {}", name(&diff.base))?;
         writeln!(out, "New:  {}\n", name(&diff.new))?;

@@ -11,7 +11,7 @@ pub use base::Base;
 
 use super::escape::escape;
 use super::footer::{cut_words, footer_lines};
-use super::tree_text::metric_words;
+use super::moment;
 use crate::report::{CallTree, Metric, StackFrame, Stacks};
 
 /// A flamegraph.
@@ -33,7 +33,11 @@ fn options(stacks: &Stacks, tree: &CallTree, subtitle: String) -> Options<'stati
         "" => "unknown program",
         program => program,
     };
-    options.title = format!("{}: {}", escape(program), metric_words(tree.metric));
+    options.title = format!(
+        "{}: {}",
+        escape(program),
+        moment::title(tree.metric, &stacks.recording)
+    );
     options.subtitle = Some(subtitle);
     options.count_name = match tree.metric {
         Metric::Count => "blocks".to_owned(),

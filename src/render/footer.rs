@@ -170,6 +170,7 @@ mod tests {
                 forked_from,
                 state,
                 killed: None,
+                shown: None,
                 started_unix_ns: 0,
                 duration_ns: 0,
                 counters: Counters::default(),

@@ -1,7 +1,7 @@
 //! Figures in words, with their signs.
 
 use crate::report::Bytes;
-use crate::units::{self, Count};
+use crate::units::{self, Count, Seconds};
 
 /// Bytes as in a table: in MiB, or in KiB or bytes where MiB would show nothing.
 pub(crate) fn table_bytes(bytes: i64, precision: usize) -> String {
@@ -57,7 +57,7 @@ fn sign(number: i64) -> &'static str {
 
 /// Nanoseconds as seconds: `1.234 s`.
 pub(crate) fn seconds(ns: u64) -> String {
-    format!("{:.3} s", ns as f64 / 1e9)
+    Seconds(ns).to_string()
 }
 
 /// Nanoseconds since 1970 as date and time: `2026-11-23 02:41:33 UTC`.

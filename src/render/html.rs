@@ -1,6 +1,7 @@
 //! A report as one page for the browser: source with figures, functions, stacks and the timeline,
 //! nothing loaded from anywhere. This file makes the page's data; `html/` holds the page itself.
 
+mod moments;
 mod parts;
 
 use std::io::{self, Write};
@@ -10,11 +11,12 @@ use serde::Serialize;
 use super::axis::{byte_ticks, time_ticks};
 use super::escape::{escape, escape_source};
 use super::footer::footer_lines;
-use super::format;
 use super::own_memory;
 use super::page::HtmlPage;
 use super::spans;
-use crate::report::{ContextViews, Limits, Report, Stacks, Table, Timeline, Types};
+use super::{format, moment};
+use crate::report::{ContextViews, Limits, MomentStacks, Report, Stacks, Table, Timeline, Types};
+use moments::MomentsData;
 use parts::{FiguresData, FrameData, Frames, PartData, Trees, TypeData};
 
 const BODY: &str = include_str!("html/report.html");
@@ -35,6 +37,8 @@ pub struct Html<'a> {
     pub types: Option<&'a Types>,
     /// What can be looked at alone.
     pub contexts: Option<&'a ContextViews>,
+    /// What was live when, of the page's stacks.
+    pub moments: Option<&'a MomentStacks>,
 }
 
 impl Default for Html<'_> {
@@ -45,6 +49,7 @@ impl Default for Html<'_> {
             frames: 4_000,
             types: None,
             contexts: None,
+            moments: None,
         }
     }
 }
@@ -91,6 +96,7 @@ impl Html<'_> {
         };
         let mut frames = Frames::default();
         let (trees, cut_trees) = Trees::of(stacks, limits, &mut frames);
+        notes.extend(moment::line(&report.recording));
         notes.extend(footer_lines_of(report, stacks));
         notes.extend(own_memory::note(timeline));
         notes.extend(spans::note(timeline));
@@ -120,6 +126,17 @@ impl Html<'_> {
             ));
         }
         let types = self.types.map(|types| TypeData::all(&types.rows));
+        let moments = self.moments;
+        let moments = moments.map(|it| (it, MomentsData::of(it, stacks, &mut frames)));
+        if let Some((MomentStacks { moments, .. }, None)) = &moments
+            && !moments.is_empty()
+        {
+            notes.push(
+                "Cut: moments cannot be chosen on this page, as there are too many stacks; `--at` and `--since` show one."
+                    .to_owned(),
+            );
+        }
+        let moments = moments.and_then(|(_, data)| data);
         ReportData {
             about: About::of(report),
             notes: notes.iter().map(|note| escape(note).into_owned()).collect(),
@@ -129,6 +146,7 @@ impl Html<'_> {
             trees,
             types: types.unwrap_or_default(),
             contexts,
+            moments,
         }
     }
 }
@@ -165,6 +183,8 @@ struct ReportData {
     trees: Trees,
     types: Vec<TypeData>,
     contexts: Vec<PartData>,
+    /// Null if none can be chosen.
+    moments: Option<MomentsData>,
 }
 
 #[derive(Serialize)]
@@ -175,6 +195,7 @@ struct About {
     peak: i64,
     peak_at: String,
     heap: i64,
+    heap_when: String,
     allocated: u64,
     freed: u64,
     blocks: u64,
@@ -191,6 +212,10 @@ impl About {
             peak: recording.peak,
             peak_at: format::seconds(recording.peak_ns),
             heap: recording.heap,
+            heap_when: match &recording.shown {
+                Some(shown) => format!("in use at {}", escape(&shown.at.to_string())),
+                None => "in use at the end".to_owned(),
+            },
             allocated: counters.alloc_bytes,
             freed: counters.freed_bytes,
             blocks: counters.allocs.saturating_add(counters.reallocs),

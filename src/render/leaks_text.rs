@@ -5,10 +5,10 @@ use std::io::{self, Write};
 use super::cut::cut_middle;
 use super::escape::escape;
 use super::footer::footer;
-use super::format;
 use super::style::TITLE;
 use super::tree_text::{frame_name, value};
-use crate::report::{Bytes, Leak, Metric, Site, StackFrame, Stacks, StacksBy};
+use super::{format, moment};
+use crate::report::{Bytes, Leak, Metric, Shown, Site, StackFrame, Stacks, StacksBy};
 use unicode_width::UnicodeWidthStr;
 
 /// A list of what looks like leaks, for people.
@@ -94,13 +94,28 @@ impl LeaksText {
 
 fn heading(by: &str, stacks: &Stacks, out: &mut dyn Write) -> io::Result<()> {
     let total = &stacks.total;
+    let (what, of) = match &stacks.recording.shown {
+        None => {
+            let allocated = format::bytes(total.allocated.bytes);
+            (
+                "Live at the end".to_owned(),
+                format!(", of {allocated} allocated"),
+            )
+        }
+        Some(_) => (
+            moment::title(Metric::Live, &stacks.recording),
+            String::new(),
+        ),
+    };
     writeln!(
         out,
-        "{TITLE}Live at the end{by}: {} in {} blocks, of {} allocated{TITLE:#}",
+        "{TITLE}{what}{by}: {} in {} blocks{of}{TITLE:#}",
         value(Metric::Live, total.live),
         format::blocks(Metric::Live.blocks(total)),
-        format::bytes(total.allocated.bytes),
     )?;
+    if stacks.recording.shown.is_some() {
+        return writeln!(out, "\n{:>12} {:>10} {:>18}", "Live", "Blocks", "Growth");
+    }
     missed(stacks, out)?;
     writeln!(out)?;
     writeln!(
@@ -142,6 +157,15 @@ fn short_size(bytes: u64) -> String {
 
 fn row(stacks: &Stacks, leak: &Leak, name: &str, out: &mut dyn Write) -> io::Result<()> {
     let site = &leak.site;
+    if let Some(shown) = &stacks.recording.shown {
+        return writeln!(
+            out,
+            "{:>12} {:>10} {:>18}  {TITLE}{name}{TITLE:#}",
+            value(Metric::Live, site.figures.live),
+            format::blocks(Metric::Live.blocks(&site.figures)),
+            since(shown, site).map(rate).unwrap_or_default(),
+        );
+    }
     let grown = site.since_peak();
     let sign = if grown > 0 { "+" } else { "" };
     let age = site.age(&stacks.recording);
@@ -174,6 +198,17 @@ fn left_out(live: impl Iterator<Item = Bytes>, what: &str, out: &mut dyn Write) 
 }
 
 fn foot(stacks: &Stacks, leaks: &[Leak], out: &mut dyn Write) -> io::Result<()> {
+    if let Some(shown) = &stacks.recording.shown {
+        if shown.since.is_some() {
+            writeln!(
+                out,
+                "\nGrowth: what was allocated since and not freed, by second."
+            )?;
+        } else {
+            writeln!(out)?;
+        }
+        return footer(stacks, out);
+    }
     writeln!(out, "\n{}", legend(leaks))?;
     writeln!(
         out,
@@ -198,6 +233,13 @@ fn legend(leaks: &[Leak]) -> String {
                  what grows. Growth: live at the end, by second."
             .to_owned(),
     }
+}
+
+/// Bytes live by second since the moment after which they were allocated.
+fn since(shown: &Shown, site: &Site) -> Option<Bytes> {
+    shown.since.as_ref()?;
+    let seconds = shown.span_ns() as f64 / 1e9;
+    (seconds > 0.0).then(|| site.figures.live.per(seconds))
 }
 
 /// Bytes live by second of the run.

@@ -4,7 +4,9 @@
 use serde::Serialize;
 
 use crate::defect::Defect;
-use crate::report::{Basis, DeathBy, Killed, Loss, Recording, Sampling, Scope, State};
+use crate::report::{
+    Basis, DeathBy, Killed, Loss, Recording, Sampling, Scope, Shown, ShownMoment, State,
+};
 
 #[derive(Serialize)]
 pub(crate) struct RecordingShape<'a> {
@@ -15,6 +17,9 @@ pub(crate) struct RecordingShape<'a> {
     state: &'static str,
     /// Null if it was not, or nobody saw it.
     killed: Option<KilledShape>,
+    /// Absent where the figures are those of the whole run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moment: Option<MomentShape<'a>>,
     started_unix_ns: u64,
     duration_ns: u64,
     counters: CountersShape,
@@ -23,6 +28,40 @@ pub(crate) struct RecordingShape<'a> {
     heap: i64,
     peak: i64,
     peak_ns: u64,
+}
+
+/// The figures are what was live at a moment, of what was allocated since another.
+#[derive(Serialize)]
+struct MomentShape<'a> {
+    at: MomentOfShape<'a>,
+    since: Option<MomentOfShape<'a>>,
+}
+
+#[derive(Serialize)]
+struct MomentOfShape<'a> {
+    /// Of a mark, `peak` or `end`; null of a moment that has none.
+    name: Option<&'a str>,
+    time_ns: u64,
+    heap: i64,
+}
+
+impl<'a> MomentShape<'a> {
+    fn of(shown: &'a Shown) -> Self {
+        MomentShape {
+            at: MomentOfShape::of(&shown.at),
+            since: shown.since.as_ref().map(MomentOfShape::of),
+        }
+    }
+}
+
+impl<'a> MomentOfShape<'a> {
+    fn of(moment: &'a ShownMoment) -> Self {
+        MomentOfShape {
+            name: moment.name.as_deref(),
+            time_ns: moment.time_ns,
+            heap: moment.heap,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -83,6 +122,7 @@ impl<'a> RecordingShape<'a> {
     pub(crate) fn of(recording: &'a Recording) -> Self {
         let counters = &recording.counters;
         RecordingShape {
+            moment: recording.shown.as_ref().map(MomentShape::of),
             program: &recording.program,
             pid: recording.pid,
             processes: recording.merged.map_or(1, |(processes, _)| processes),

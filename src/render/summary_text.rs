@@ -6,12 +6,12 @@ use super::contexts_text::{crowded, none};
 use super::escape::escape;
 use super::footer::{beginning, faults, sampling};
 use super::format::{self, bytes, count, date, exact_bytes, exact_size, seconds, size};
-use super::killed;
 use super::rss_text;
 use super::style::TITLE;
 use super::tree_text::value;
+use super::{killed, moment};
 use crate::report::{
-    Bytes, ContextRow, Figures, HeapRow, Metric, Recording, ResidentAccount, State, Summary,
+    Bytes, ContextRow, Figures, HeapRow, Metric, Recording, ResidentAccount, Shown, State, Summary,
     TopLine,
 };
 use crate::units::Count;
@@ -34,9 +34,14 @@ impl SummaryText {
         recording(&summary.recording, out)?;
         heaps(&summary.heaps, out)?;
         resident(summary, out)?;
-        self.lines(summary, "Top lines: live at the end", Metric::Live, out)?;
-        self.lines(summary, "Top lines: in use at the peak", Metric::Peak, out)?;
-        self.lines(summary, "Top lines: allocated", Metric::Allocated, out)?;
+        match &summary.recording.shown {
+            Some(_) => self.lines(summary, "Top lines: live then", Metric::Live, out)?,
+            None => {
+                self.lines(summary, "Top lines: live at the end", Metric::Live, out)?;
+                self.lines(summary, "Top lines: in use at the peak", Metric::Peak, out)?;
+                self.lines(summary, "Top lines: allocated", Metric::Allocated, out)?;
+            }
+        }
         contexts(summary, out)?;
         // Of another heap than the main one, neither is known.
         if !summary.threads.is_empty() {
@@ -143,6 +148,9 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
     if let Some(sentence) = killed::sentence(recording) {
         writeln!(out, "  {sentence}")?;
     }
+    if let Some(line) = moment::line(recording) {
+        writeln!(out, "  {line}")?;
+    }
     writeln!(out, "  started      {}", date(recording.started_unix_ns))?;
     writeln!(out, "  recorded     {}", seconds(recording.duration_ns))?;
     writeln!(
@@ -158,9 +166,12 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
         Count(counters.frees),
         exact_size(counters.freed_bytes),
     )?;
-    if recording.duration_ns > 0 {
-        let per_second =
-            |number: u64| (number as f64 / (recording.duration_ns as f64 / 1e9)) as u64;
+    let span_ns = recording
+        .shown
+        .as_ref()
+        .map_or(recording.duration_ns, Shown::span_ns);
+    if span_ns > 0 {
+        let per_second = |number: u64| (number as f64 / (span_ns as f64 / 1e9)) as u64;
         writeln!(
             out,
             "  rate         {} allocations/s, {}/s",
@@ -182,11 +193,12 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
     };
     writeln!(
         out,
-        "  heap in use  {} at {}, {} {start}",
+        "  heap in use  {} {}, {} {start}",
         exact_bytes(recording.heap),
-        match recording.merged {
-            None => "the end",
-            Some(_) => "the end of each",
+        match (&recording.shown, recording.merged) {
+            (Some(_), _) => "then",
+            (None, None) => "at the end",
+            (None, Some(_)) => "at the end of each",
         },
         bytes(recording.heap_at_start),
     )

@@ -9,7 +9,7 @@ use super::cut::cut;
 use super::escape::{escape, escape_source};
 use super::style::{FAINT, GAP_MARK, TITLE};
 use super::tree_text::value as tree_value;
-use super::{Renderer, format, killed};
+use super::{Renderer, format, killed, moment};
 use crate::report::{
     Basis, Bytes, ContextGroup, ContextTables, Figures, Line, Metric, Note, Report, Table,
 };
@@ -149,12 +149,16 @@ impl Renderer for Text {
     }
 }
 
-/// Says first how the program was killed, if it was.
+/// Says first how the program was killed, if it was, and which moment is shown, if one is.
 fn begin(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    match killed::sentence(&report.recording) {
-        Some(sentence) => writeln!(out, "{sentence}\n"),
-        None => Ok(()),
+    let (sentence, moment) = (
+        killed::sentence(&report.recording),
+        moment::line(&report.recording),
+    );
+    for line in sentence.into_iter().chain(moment) {
+        writeln!(out, "{line}\n")?;
     }
+    Ok(())
 }
 
 /// `name` of `app::module::name::<T>`.

@@ -110,6 +110,7 @@ impl TimelineText {
             false => "",
         };
         writeln!(out, "█  heap in use{dots}{own}; ▼  peak")?;
+        marks(timeline, out)?;
         if let Some(note) = own_memory::note(timeline) {
             writeln!(out, "{note}")?;
         }
@@ -126,6 +127,27 @@ impl TimelineText {
             &timeline.defects,
             out,
         )
+    }
+}
+
+/// The moments that views can show.
+fn marks(timeline: &Timeline, out: &mut dyn Write) -> io::Result<()> {
+    for mark in &timeline.marks {
+        writeln!(
+            out,
+            "{:>10}  mark {}: {} in use",
+            format::seconds(mark.time_ns),
+            escape(&mark.name),
+            format::bytes(mark.heap)
+        )?;
+    }
+    let kept = timeline.marks.len() + timeline.other_moments;
+    match kept {
+        0 => Ok(()),
+        _ => writeln!(
+            out,
+            "Moments kept: {kept}; `memprof report --at` and `memprof leaks --since` show one, by its time or name."
+        ),
     }
 }
 

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use super::cut::cut_middle;
 use super::escape::escape;
 use super::footer::{cut_words, footer};
-use super::format;
 use super::style::TITLE;
+use super::{format, moment};
 use crate::report::{Bytes, CallNode, CallTree, Metric, Origin, StackFrame, Stacks};
 use unicode_width::UnicodeWidthStr;
 
@@ -28,7 +28,7 @@ impl TreeText {
             true => "callers below their callees",
         };
         let whole = value(tree.metric, tree.nodes[0].sum);
-        let what = metric_words(tree.metric);
+        let what = moment::title(tree.metric, &stacks.recording);
         writeln!(out, "{TITLE}{what}: {whole}; {order}{TITLE:#}\n")?;
         writeln!(out, "{:>12} {:>7} {:>12}", "Total", "Share", "Self")?;
         let shape = Shape::of(tree);
@@ -98,20 +98,6 @@ pub(super) fn frame_name(frame: &StackFrame) -> String {
         (_, "") => format!("{}{mark}", frame.function),
         (Some(line), file) => format!("{}  {file}:{line}{mark}", frame.function),
         (None, file) => format!("{}  {file}{mark}", frame.function),
-    }
-}
-
-/// What a figure is, in words.
-pub(super) fn metric_words(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Peak => "Bytes in use at the peak",
-        Metric::Live => "Bytes in use at the end",
-        Metric::Allocated => "Bytes allocated",
-        Metric::Freed => "Bytes freed",
-        Metric::Increment => "Bytes allocated minus freed",
-        Metric::Temporary => "Bytes freed at once",
-        Metric::Reallocated => "Bytes from realloc",
-        Metric::Count => "Blocks allocated",
     }
 }
 

@@ -7,9 +7,9 @@ use unicode_width::UnicodeWidthStr;
 use super::cut::cut_middle;
 use super::escape::escape;
 use super::footer::{ends, faults, noise, sampling};
-use super::format;
 use super::style::TITLE;
-use super::tree_text::{metric_words, value};
+use super::tree_text::value;
+use super::{format, moment};
 use crate::report::{Bytes, Figures, Metric, Steps, TypeLine, TypeRow, Types};
 
 /// Columns of a name that are shown however narrow the terminal is.
@@ -35,7 +35,7 @@ impl TypesText {
     /// Writes `types`, which are to be [sorted](Types::sort), to `out`.
     pub fn types(&self, types: &Types, out: &mut dyn Write) -> io::Result<()> {
         let whole = self.metric.of(&types.total);
-        let what = metric_words(self.metric);
+        let what = moment::title(self.metric, &types.recording);
         writeln!(
             out,
             "{TITLE}{what}, by type: {}{TITLE:#}\n",

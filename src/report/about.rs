@@ -3,7 +3,7 @@
 use profiler_alloc_format::{MODE_ALL, MODE_FIXED};
 
 use super::Killed;
-use crate::profile::{Counters, Profile, State, Totals};
+use crate::profile::{Counters, Profile, Shown, State, Totals};
 use crate::units::Count;
 
 /// Which program was recorded, when, and its exact totals.
@@ -22,6 +22,8 @@ pub struct Recording {
     pub state: State,
     /// How the program ended, if it did not end in order and `memprof run` saw it.
     pub killed: Option<Killed>,
+    /// The moment whose figures are shown, if they are not those of the whole run.
+    pub shown: Option<Shown>,
     /// Start, nanoseconds since 1970 (UTC).
     pub started_unix_ns: u64,
     /// Nanoseconds from the start to the end, or to the last thing recorded.
@@ -48,6 +50,7 @@ impl Recording {
             forked_from: Some(profile.header.forked_from).filter(|&pid| pid != 0),
             state: profile.state(),
             killed: Killed::of(profile),
+            shown: profile.shown.clone(),
             started_unix_ns: profile.header.started_unix_ns,
             duration_ns: profile.duration_ns(),
             counters: profile.counters(),

@@ -58,14 +58,13 @@ impl Stacks {
         }
         let mut sums: HashMap<StackNodeId, (Figures, Course)> = HashMap::new();
         for stack in &self.stacks {
-            let node = match places[stack.node as usize].0 {
-                0 => restricted.outside(stack.node),
-                node => node,
-            };
+            let node = restricted.end(&places, stack.node);
             let (sum, course) = sums.entry(node).or_default();
             sum.add(&stack.figures);
             course.add(&stack.course);
         }
+        let ends = self.ends.iter();
+        let ends = ends.map(|&node| restricted.end(&places, node)).collect();
         let stacks = sums
             .into_iter()
             .map(|(node, (figures, course))| StackTotal {
@@ -82,6 +81,7 @@ impl Stacks {
             frames: restricted.frames,
             nodes: restricted.nodes,
             stacks,
+            ends,
             waypoints: self.waypoints.clone(),
             heap_growth: self.heap_growth,
             modules: self.modules.clone(),
@@ -116,6 +116,14 @@ impl<'a> Restricted<'a> {
             by_full: vec![None; full.frames.len()],
             by_function: HashMap::new(),
             outside: HashMap::new(),
+        }
+    }
+
+    /// Where a stack ends that ended in `node` of the full tree.
+    fn end(&mut self, places: &[(StackNodeId, bool)], node: StackNodeId) -> StackNodeId {
+        match places[node as usize].0 {
+            0 => self.outside(node),
+            place => place,
         }
     }
 

@@ -41,6 +41,8 @@ pub struct Stacks {
     pub nodes: Vec<StackNode>,
     /// What stacks allocated, freed and kept, in the order of their nodes, at most one for a node.
     pub stacks: Vec<StackTotal>,
+    /// Where each stack of the profile ends, by its place there; empty where they are split up.
+    pub(super) ends: Vec<StackNodeId>,
     /// Times at which it is known what each stack had live, in nanoseconds since the start.
     pub waypoints: Vec<u64>,
     /// By how much the whole heap grew; it is counted, whatever stacks say. `None` if it did not.

@@ -15,6 +15,10 @@ pub struct Timeline {
     pub sampling: Sampling,
     /// In the order of time; start, peak and end are among them if they are known.
     pub points: Vec<TimePoint>,
+    /// Moments that the program or its user named, in the order of time.
+    pub marks: Vec<TimelineMark>,
+    /// Other moments that `--at` shows.
+    pub other_moments: usize,
     /// Functions with `#[profile]`, in the order of their first calls.
     pub spans: Vec<CallSpan>,
     /// Memory of the recorder at the end, a part of the RSS.
@@ -82,6 +86,17 @@ impl CallSpan {
     }
 }
 
+/// A moment with a name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TimelineMark {
+    /// Its name.
+    pub name: String,
+    /// Nanoseconds since the start.
+    pub time_ns: u64,
+    /// Heap in use then, in bytes.
+    pub heap: i64,
+}
+
 /// What was in use at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TimePoint {
@@ -143,7 +158,18 @@ impl Timeline {
             (profile.functions.iter()).filter_map(|function| CallSpan::of(function, end_ns));
         let mut spans: Vec<CallSpan> = spans.collect();
         spans.sort_by_key(|span| (span.first_ns, std::cmp::Reverse(span.last_ns)));
+        let moments = &profile.moments.all;
+        let marks = moments.iter().filter_map(|moment| {
+            Some(TimelineMark {
+                name: moment.mark.clone()?,
+                time_ns: moment.time_ns,
+                heap: moment.heap,
+            })
+        });
+        let marks: Vec<TimelineMark> = marks.collect();
         Timeline {
+            other_moments: moments.len() - marks.len(),
+            marks,
             sampling: Sampling::of(profile),
             own: OwnMemory::of(profile),
             points,

@@ -20,6 +20,7 @@ mod pprof;
 mod synthetic;
 
 mod browser;
+mod browser_moments;
 mod contexts;
 mod debug_traps;
 mod debuginfod;

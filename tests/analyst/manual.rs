@@ -13,6 +13,7 @@ const COMMANDS: &[&str] = &[
     "",
     "run",
     "attach",
+    "mark",
     "ps",
     "report",
     "summary",

@@ -238,6 +238,19 @@ fn an_idle_program_is_waited_for() {
     for _ in 0..5 {
         idle.tell();
     }
+    let mut mark = memprof(&["mark", &pid, "told five times"], place.folder())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_until(&mut mark, || {
+        idle.tell();
+        false
+    });
+    let marked = said(&mark.wait_with_output().unwrap());
+    assert!(
+        marked.contains("marked \"told five times\" in "),
+        "{marked}"
+    );
     let detach = memprof(&["attach", "--detach", &pid], place.folder());
     let mut detach = { detach }.stderr(Stdio::piped()).spawn().unwrap();
     wait_until(&mut detach, || {
@@ -255,6 +268,15 @@ fn an_idle_program_is_waited_for() {
 
     let profile = profile::read(&path).unwrap().0;
     assert!(profile.header.heap_base as usize >= KEPT);
+    let marks = profile.moments.all.iter();
+    let marks: Vec<_> = marks
+        .filter_map(|moment| Some((moment.mark.as_deref()?, moment.heap)))
+        .collect();
+    let [(name, heap)] = marks[..] else {
+        panic!("one mark: {marks:?}");
+    };
+    assert_eq!(name, "told five times");
+    assert!(heap as usize >= KEPT, "{heap}");
     // The first block was taken before its thread saw the request.
     let taken = profile.counters().allocs;
     assert!(taken >= 5, "{taken}");
@@ -341,6 +363,12 @@ fn refusals() {
         nothing.contains("has no recording that `memprof attach` began"),
         "{nothing}"
     );
+    let unrecorded = refused(&["mark", &pid, "now"]);
+    assert!(
+        unrecorded.contains("is not recorded, so there is no profile for the mark"),
+        "{unrecorded}"
+    );
+    assert!(refused(&["mark", &pid, ""]).contains("cannot be the name of a mark"));
     let process = RunningProcess::open(child.id()).unwrap();
     let nowhere = asked(&process, &begin(Path::new("/no/such/folder/x"))).unwrap_err();
     let words = nowhere.to_string();
@@ -368,6 +396,19 @@ fn refusals() {
     assert!(already.contains(&into), "{already}");
     assert!(refused(&["attach", "--detach", &pid]).contains("has no recording that"));
     assert_eq!(place.profile().state(), State::Recording);
+    for number in 1..=64 {
+        let output = memprof(&["mark", &pid, &format!("mark {number}")], place.folder()).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    assert!(refused(&["mark", &pid, "one more"]).contains("no room for another mark"));
+    let profile = place.profile();
+    let marks = profile
+        .moments
+        .all
+        .iter()
+        .filter(|moment| moment.mark.is_some());
+    assert_eq!((marks.count(), profile.header.lost_moments), (64, 1));
     child.kill().unwrap();
     child.wait().unwrap();
 }

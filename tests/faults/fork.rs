@@ -190,8 +190,10 @@ fn has_children() {
         await_child(child, 0);
     };
     run_on(&|| drop(black_box(vec![1u8; 1000])));
+    profiler_alloc::mark("parent");
     run_on(&|| {
         drop(black_box(vec![1u8; FIRST]));
+        profiler_alloc::mark("child");
         let own = black_box(vec![1u8; CHILDS]);
         run_on(&|| {
             drop(black_box(vec![1u8; FIRST]));
@@ -224,6 +226,13 @@ fn profiles_of_children(place: &Place) -> Vec<Profile> {
     profiles
 }
 
+/// Serial numbers and names of the marks.
+fn marks(profile: &Profile) -> Vec<(u32, &str)> {
+    let moments = profile.moments.all.iter();
+    let marks = moments.filter_map(|moment| Some((moment.serial, moment.mark.as_deref()?)));
+    marks.collect()
+}
+
 fn children_that_run_on() {
     let place = Place::new();
     assert!(place.run("has_children", "all").success());
@@ -234,6 +243,9 @@ fn children_that_run_on() {
         panic!("{} profiles of children", children.len());
     };
     let family = [(&parent, child, CHILDS), (child, grandchild, CHILDS + 1)];
+    assert_eq!(marks(&parent), [(1, "parent")]);
+    assert_eq!(marks(child), [(1, "child")]);
+    assert_eq!(marks(grandchild), []);
     for (parent, child, size) in family {
         assert_eq!(child.state(), profile::State::Exited);
         assert_eq!(child.header.forked_from, u64::from(parent.header.pid));

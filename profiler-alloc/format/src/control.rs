@@ -72,6 +72,9 @@ pub const THRESHOLDS_AT: [usize; 3] = [
 pub const BEGIN: u32 = 1;
 /// Request: end the recording that was begun in this way.
 pub const END: u32 = 2;
+/// Request: keep the heap as it is then, as a mark of the recording that is under way. The text is
+/// its name, ended by a zero.
+pub const MARK: u32 = 3;
 
 /// No answer: the request was made of another process, or taken back.
 pub const NONE: u32 = 0;
@@ -91,6 +94,10 @@ pub const NO_FILE: u32 = 5;
 pub const NO_MEMORY: u32 = 6;
 /// Answer: the request makes no sense to this recorder.
 pub const UNKNOWN: u32 = 7;
+/// Answer: no recording is under way that a mark could be kept in.
+pub const NOT_RECORDING: u32 = 8;
+/// Answer: there are as many marks as a recording keeps.
+pub const NO_MORE_MARKS: u32 = 9;
 
 /// The number of the request after the one numbered `answered`.
 pub const fn next(answered: u64) -> u64 {
@@ -110,7 +117,7 @@ record! {
         asked: u64,
         /// Number of the latest request that was answered. The same as `asked` at rest.
         answered: u64,
-        /// [`BEGIN`] or [`END`].
+        /// [`BEGIN`], [`END`] or [`MARK`].
         request: u32,
         /// Whom it is asked of: the process's number as the process itself knows it. A child that
         /// was forked meanwhile has a copy of the request.

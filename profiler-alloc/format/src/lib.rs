@@ -83,10 +83,10 @@
 //! and says that there are chunks it does not know. Nor do times that came later still
 //! (`Stack::first_ms`, `Stack::last_ns`, `Function::first_ns`, `Share::last_ns`): 0 means that they
 //! are not known. [`Further`] and [`StackSpan`] hold in tables of their own what [`Stack`], whose
-//! length is fixed, has no room for. Nor do [contexts] and [heaps]: an older reader shows their
-//! node as the outermost frame, of an unknown module. Nor do [accounts](account). Nor do
-//! [processes]: an older reader takes a merged profile for one of a single process without a
-//! number.
+//! length is fixed, has no room for. Nor do the tables of [moments]. Nor do [contexts] and [heaps]:
+//! an older reader shows their node as the outermost frame, of an unknown module. Nor do
+//! [accounts](account). Nor do [processes]: an older reader takes a merged profile for one of a
+//! single process without a number.
 //!
 //! ```
 //! use profiler_alloc_format::{Frame, Header};
@@ -107,6 +107,7 @@ pub mod env;
 mod exact;
 mod frame;
 pub mod heaps;
+pub mod moments;
 pub mod processes;
 mod records;
 mod size;
@@ -118,6 +119,7 @@ pub use contexts::{Context, ContextCells, ContextSet, ContextSetCells};
 pub use exact::{Function, FunctionCells, Line, LineCells, NEVER, Share, ShareCells, source_hash};
 pub use frame::{CONTEXTS_MODULE, Frame, HEAPS_MODULE, UNKNOWN_MODULE};
 pub use heaps::{Heap, HeapCells};
+pub use moments::{Age, AgeCells, Cohort, CohortCells, Snapshot, SnapshotCells};
 pub use processes::{Process, ProcessCells};
 pub use records::{
     Further, FurtherCells, Header, HeaderCells, Module, ModuleCells, Node, NodeCells, Point,

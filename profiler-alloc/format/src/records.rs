@@ -131,7 +131,7 @@ pub(crate) use record;
 
 record! {
     /// What is known of the whole recording.
-    Header, HeaderCells, 608 {
+    Header, HeaderCells, 648 {
         /// [`MAGIC`](crate::MAGIC).
         magic: u64,
         /// [`VERSION`](crate::VERSION).
@@ -300,6 +300,16 @@ record! {
         account_count: u64,
         /// Records in [`Table::Touched`](crate::Table::Touched).
         touched_count: u64,
+        /// Serial number of the latest [`Snapshot`](crate::Snapshot); 0 before the first.
+        generation: u64,
+        /// Records in [`Table::Snapshots`](crate::Table::Snapshots).
+        snapshot_count: u64,
+        /// Records in [`Table::Ages`](crate::Table::Ages).
+        age_count: u64,
+        /// Records in [`Table::Cohorts`](crate::Table::Cohorts).
+        cohort_count: u64,
+        /// Loss: marks and changes of cohorts that there was no room for.
+        lost_moments: u64,
         /// Records in [`Table::Processes`](crate::Table::Processes): profiles that this one was
         /// merged from; 0 of one that was recorded.
         process_count: u64,

@@ -48,13 +48,21 @@ pub enum Table {
     /// [`Touched`](crate::Touched) records: what of the large blocks of stacks is resident, by the
     /// numbers of these.
     Touched = 17,
+    /// [`Snapshot`](crate::Snapshot) records: the moments of which it is known what each stack had
+    /// live. One chunk.
+    Snapshots = 18,
+    /// [`Age`](crate::Age) records: what stacks have live of older generations, by the numbers of
+    /// these.
+    Ages = 19,
+    /// [`Cohort`](crate::Cohort) records: at which snapshots blocks were live.
+    Cohorts = 20,
     /// [`Process`](crate::Process) records: the profiles that a merged one was made of.
     Processes = 21,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 18] = [
+    pub const ALL: [Table; 21] = [
         Table::Threads,
         Table::Nodes,
         Table::Stacks,
@@ -72,6 +80,9 @@ impl Table {
         Table::Spans,
         Table::Accounts,
         Table::Touched,
+        Table::Snapshots,
+        Table::Ages,
+        Table::Cohorts,
         Table::Processes,
     ];
 
@@ -91,6 +102,6 @@ mod tests {
             assert_eq!(Table::from_byte(table as u8), Some(table));
         }
         assert_eq!(Table::from_byte(0), None);
-        assert_eq!(Table::from_byte(18), None);
+        assert_eq!(Table::from_byte(21), None);
     }
 }

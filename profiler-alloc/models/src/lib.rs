@@ -19,8 +19,8 @@
 // The recorder's source says `profiler_alloc_format` where it means records: here, these.
 extern crate self as profiler_alloc_format;
 
-pub use format::{COUNT_FRACTION_BITS, Frame, THREAD_FREE, THREAD_TAKEN};
-pub use records::{HeaderCells, NodeCells, StackCells, ThreadCells};
+pub use format::{COUNT_FRACTION_BITS, Frame, THREAD_FREE, THREAD_TAKEN, moments};
+pub use records::{AgeCells, HeaderCells, NodeCells, StackCells, ThreadCells};
 
 pub mod ffi;
 #[path = "../../src/hash.rs"]

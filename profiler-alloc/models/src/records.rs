@@ -22,6 +22,12 @@ macro_rules! records {
 }
 
 records! {
+    AgeCells {
+        bytes: AtomicU64,
+        count: AtomicU64,
+        variance: AtomicU64,
+        count_variance: AtomicU64,
+    }
     HeaderCells {
         node_count: AtomicU64,
         stack_count: AtomicU64,

@@ -6,6 +6,10 @@ pub mod at_peak;
 pub mod block;
 #[path = "../../src/sampling/filter.rs"]
 pub mod filter;
+#[path = "../../src/sampling/generations.rs"]
+pub mod generations;
+#[path = "../../src/sampling/large_sizes.rs"]
+pub mod large_sizes;
 #[path = "../../src/sampling/live_blocks.rs"]
 pub mod live_blocks;
 #[path = "../../src/sampling/sampled_blocks.rs"]

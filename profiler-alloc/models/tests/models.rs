@@ -6,19 +6,22 @@ use profiler_alloc_models::ffi::memory::zeroed;
 use profiler_alloc_models::lockfree::active::{Active, force_slow_path};
 use profiler_alloc_models::lockfree::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use profiler_alloc_models::lockfree::atomic::{AtomicBool, AtomicU64};
+use profiler_alloc_models::lockfree::cell_index::CellIndex;
 use profiler_alloc_models::lockfree::index::Index;
 use profiler_alloc_models::lockfree::lazy_slice::LazySlice;
 use profiler_alloc_models::lockfree::slot_pool::{SlotPool, claim};
+use profiler_alloc_models::moments::split;
 use profiler_alloc_models::orders::{every, thread};
 use profiler_alloc_models::profile_file::store::Store;
 use profiler_alloc_models::sampling::at_peak::change_live;
 use profiler_alloc_models::sampling::block::Block;
 use profiler_alloc_models::sampling::filter::Filter;
+use profiler_alloc_models::sampling::generations::{change_older, pass};
 use profiler_alloc_models::sampling::live_blocks::{LiveBlocks, Thinned};
 use profiler_alloc_models::sampling::sampled_blocks::SampledBlocks;
 use profiler_alloc_models::sampling::weights::Weight;
 use profiler_alloc_models::stacks::trie::Trie;
-use profiler_alloc_models::{Frame, StackCells, ThreadCells};
+use profiler_alloc_models::{AgeCells, Frame, StackCells, ThreadCells};
 
 /// Runs both at once, and goes on when both are done.
 fn together(one: impl FnOnce() + Send + 'static, other: impl FnOnce() + Send + 'static) {
@@ -417,6 +420,81 @@ fn what_is_kept_of_a_peak_is_of_that_peak() {
         // that very moment.
         let at_peak = stack.peak_bytes.load(Relaxed);
         assert!([110, 60, 109].contains(&at_peak), "{at_peak}");
+    });
+}
+
+/// A block is allocated in one thread, a snapshot taken, and the block freed, while another thread
+/// allocates on the same stack.
+#[test]
+fn every_byte_that_becomes_older_does_so_once() {
+    every(3, || {
+        let stack: &'static StackCells = &zeroed(1).unwrap()[0];
+        let age: &'static AgeCells = &zeroed(1).unwrap()[0];
+        let cohorts: &'static [AtomicU64] = zeroed(4).unwrap();
+        let generation = number(1);
+        change_live(stack, 1, bytes(100), 1);
+        let add = |birth: u32, by: Weight| {
+            cohorts[birth as usize].fetch_add(by.bytes, Relaxed);
+        };
+        let pass_at = move |generation: &AtomicU64| {
+            let now = generation.load(Acquire) as u32;
+            pass(age, stack, None, now, |part| add(part.birth, part.weight))
+        };
+        let later = generation.clone();
+        together(
+            move || {
+                let birth = pass_at(&generation);
+                change_live(stack, 1, bytes(10), 1);
+                generation.fetch_add(1, AcqRel);
+                if birth < pass_at(&generation) {
+                    let less = bytes(10).to(Weight::NOTHING);
+                    add(birth, less);
+                    change_older(age, less);
+                }
+                change_live(stack, 1, bytes(10), -1);
+            },
+            move || {
+                pass_at(&later);
+                change_live(stack, 1, bytes(50), 1);
+            },
+        );
+        assert_eq!(stack.live_bytes.load(Relaxed), 150);
+        let (newest, older) = split(age.bytes.load(Relaxed));
+        let sum: u64 = (0..4).fold(0, |sum, at| {
+            sum.wrapping_add(cohorts[at as usize].load(Relaxed))
+        });
+        assert_eq!((newest, sum as i64), (2, older));
+        // What was there before is known to be; of what came at that moment, all or nothing.
+        assert_eq!(cohorts[0].load(Relaxed), 100);
+        assert!([100, 150].contains(&older), "{older}");
+    });
+}
+
+#[test]
+fn a_cell_that_is_found_has_the_key_it_was_looked_for_by() {
+    every(3, || {
+        let index = Arc::new(CellIndex::new(2));
+        let cells: &'static [AtomicU64] = zeroed(2).unwrap();
+        let key_of = |cell: u32| cells[cell as usize].load(Acquire);
+        cells[0].store(70, Release);
+        assert!(index.insert(70, 0, key_of));
+        let other = index.clone();
+        together(
+            move || {
+                // The cell is given another key.
+                cells[0].store(80, Release);
+                assert!(other.insert(80, 0, key_of));
+                assert_eq!(other.find(80, key_of), Some(0));
+            },
+            move || {
+                cells[1].store(90, Release);
+                assert!(index.insert(90, 1, key_of));
+                assert_eq!(index.find(90, key_of), Some(1));
+                if let Some(cell) = index.find(80, key_of) {
+                    assert_eq!(key_of(cell), 80);
+                }
+            },
+        );
     });
 }
 

@@ -13,9 +13,10 @@ use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
 use super::pages;
 
 use profiler_alloc_format::{
-    AccountCells, ContextCells, ContextSetCells, FunctionCells, FurtherCells, HeaderCells,
-    HeapCells, LineCells, ModuleCells, NodeCells, PointCells, ShareCells, SizeClassCells,
-    StackCells, StackSpanCells, ThreadCells, TouchedCells,
+    AccountCells, AgeCells, CohortCells, ContextCells, ContextSetCells, FunctionCells,
+    FurtherCells, HeaderCells, HeapCells, LineCells, ModuleCells, NodeCells, PointCells,
+    ShareCells, SizeClassCells, SnapshotCells, StackCells, StackSpanCells, ThreadCells,
+    TouchedCells,
 };
 
 /// Types for which all-zero bytes are a valid value that may be shared between threads.
@@ -53,7 +54,10 @@ zeroed!(
     HeapCells,
     StackSpanCells,
     AccountCells,
-    TouchedCells
+    TouchedCells,
+    SnapshotCells,
+    AgeCells,
+    CohortCells
 );
 
 /// `count` zeros, whose pages take memory only once they are touched. `None` if the system refuses.

@@ -17,10 +17,10 @@ use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use profiler_alloc_format::{
-    AccountCells, CHUNK_LEN, ContextCells, ContextSetCells, DIRECTORY_AT, FunctionCells,
-    FurtherCells, HEADER_LEN, HeaderCells, HeapCells, LineCells, MAX_CHUNKS, ModuleCells,
-    NodeCells, PointCells, SIZE_CLASSES, SIZES_AT, ShareCells, SizeClassCells, StackCells,
-    StackSpanCells, Table, ThreadCells, TouchedCells,
+    AccountCells, AgeCells, CHUNK_LEN, CohortCells, ContextCells, ContextSetCells, DIRECTORY_AT,
+    FunctionCells, FurtherCells, HEADER_LEN, HeaderCells, HeapCells, LineCells, MAX_CHUNKS,
+    ModuleCells, NodeCells, PointCells, SIZE_CLASSES, SIZES_AT, ShareCells, SizeClassCells,
+    SnapshotCells, StackCells, StackSpanCells, Table, ThreadCells, TouchedCells,
 };
 
 use profiler_alloc_format::{account, contexts, heaps};
@@ -32,7 +32,7 @@ use crate::ffi::mapping::{self, map_file, privatize, reserve};
 use crate::ffi::memory::{self, Zeroed};
 use crate::ffi::os;
 
-/// Most records of each table, which bounds the file at about 160 MiB.
+/// Most records of each table, which bounds the file at about 190 MiB.
 const MAX_THREADS: usize = 16 << 10;
 const MAX_NODES: usize = 1 << 20;
 const MAX_STACKS: usize = 1 << 18;
@@ -46,6 +46,7 @@ const MAX_CONTEXTS: usize = contexts::MAX_CONTEXTS + 4 * contexts::MAX_KEYS;
 const MAX_CONTEXT_SETS: usize = contexts::MAX_CONTEXT_SETS + (4 << 10);
 /// Those of the process, and those that threads make at once.
 const MAX_HEAPS: usize = 8 * heaps::MAX_HEAPS;
+const MAX_COHORTS: usize = 1 << 19;
 
 /// The tables that have a chunk from the start: all but the exact ones, which few programs need.
 const FIRST_TABLES: [Table; 6] = [
@@ -174,6 +175,9 @@ pub struct Store {
     pub spans: Records<StackSpanCells>,
     pub accounts: Records<AccountCells>,
     pub touched: Records<TouchedCells>,
+    pub snapshots: Records<SnapshotCells>,
+    pub ages: Records<AgeCells>,
+    pub cohorts: Records<CohortCells>,
 }
 
 // SAFETY: `base` is only read, and leads to atomics.
@@ -231,6 +235,9 @@ impl Store {
             spans: Records::reserve(Table::Spans, MAX_STACKS)?,
             accounts: Records::reserve(Table::Accounts, account::MAX_ACCOUNTS)?,
             touched: Records::reserve(Table::Touched, MAX_STACKS)?,
+            snapshots: Records::reserve(Table::Snapshots, CHUNK_LEN / size_of::<SnapshotCells>())?,
+            ages: Records::reserve(Table::Ages, MAX_STACKS)?,
+            cohorts: Records::reserve(Table::Cohorts, MAX_COHORTS)?,
         })
     }
 
@@ -294,6 +301,13 @@ impl Store {
             self.grow(&self.accounts);
         }
         self.accounts.get(at)
+    }
+
+    /// What the stack with this number has of older generations; its record is made if it is not
+    /// there and the file can grow.
+    #[cold]
+    pub fn make_age(&self, stack: usize) -> Option<&'static AgeCells> {
+        self.make_beside(&self.ages, &self.header().age_count, stack)
     }
 
     /// The record with the number of a stack, in a table that goes along with that of the stacks.
@@ -375,6 +389,9 @@ impl Store {
             Some(Table::Spans) => self.extend(&self.spans, growth),
             Some(Table::Accounts) => self.extend(&self.accounts, growth),
             Some(Table::Touched) => self.extend(&self.touched, growth),
+            Some(Table::Snapshots) => self.extend(&self.snapshots, growth),
+            Some(Table::Ages) => self.extend(&self.ages, growth),
+            Some(Table::Cohorts) => self.extend(&self.cohorts, growth),
             // Written by memprof, once nothing is recorded any more.
             Some(Table::Sources | Table::Processes) | None => Ok(()),
         }
@@ -462,6 +479,9 @@ impl Store {
             self.spans.shrink();
             self.accounts.shrink();
             self.touched.shrink();
+            self.snapshots.shrink();
+            self.ages.shrink();
+            self.cohorts.shrink();
         }
     }
 
@@ -485,7 +505,7 @@ impl Store {
         self.file.close();
     }
 
-    fn ranges(&self) -> [(*mut u8, usize); 17] {
+    fn ranges(&self) -> [(*mut u8, usize); 20] {
         [
             (self.base, HEADER_LEN),
             self.threads.range(),
@@ -504,6 +524,9 @@ impl Store {
             self.spans.range(),
             self.accounts.range(),
             self.touched.range(),
+            self.snapshots.range(),
+            self.ages.range(),
+            self.cohorts.range(),
         ]
     }
 }

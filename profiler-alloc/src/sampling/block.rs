@@ -2,13 +2,23 @@
 //!
 //! ```text
 //! key   │ address: 48 bits │ thread: 16 │
-//! word  │ size: 40 bits │ interval: 6 │ stack: 18 │
+//! word  │ size: 29 bits │ birth: 11 │ interval: 6 │ stack: 18 │
 //! ```
+//! How a size of up to 2 TiB stands in 29 bits, `large_sizes` says. The birth is the
+//! [generation](profiler_alloc_format::moments) in which the block was allocated.
+
+use profiler_alloc_format::moments::SERIAL_BITS;
+
+use crate::sampling::large_sizes::{self, decode, encode};
+
+const _: () = assert!(SIZE_AT + large_sizes::BITS == u64::BITS);
 
 const THREAD_BITS: u32 = 16;
 const STACK_BITS: u32 = 18;
 const INTERVAL_BITS: u32 = 6;
-const SIZE_AT: u32 = STACK_BITS + INTERVAL_BITS;
+const BIRTH_AT: u32 = STACK_BITS + INTERVAL_BITS;
+const BIRTH: u64 = (1 << SERIAL_BITS) - 1;
+const SIZE_AT: u32 = BIRTH_AT + SERIAL_BITS;
 /// An interval that is no power of two.
 const OTHER_INTERVAL: u64 = (1 << INTERVAL_BITS) - 1;
 
@@ -22,14 +32,15 @@ pub struct Block {
 impl Block {
     /// A block of `size` bytes at `address`, allocated by the thread in slot `thread` on stack
     /// `stack`, sampled at `interval` bytes; 0 is exact. `None` of
-    /// one that is larger than 1 TiB, or where systems give no memory unasked.
+    /// one that is larger than 2 TiB, or where systems give no memory unasked. Born in generation 0
+    /// until [`born`](Self::born) says another.
     #[inline]
     pub fn new(address: usize, size: u64, stack: u32, interval: u64, thread: u32) -> Option<Block> {
         let interval = interval_bits(interval);
         let fits = address as u64 >> (u64::BITS - THREAD_BITS) == 0
             && thread < 1 << THREAD_BITS
-            && size < 1 << (u64::BITS - SIZE_AT)
             && stack < 1 << STACK_BITS;
+        let size = encode(size)?;
         fits.then_some(Block {
             key: (address as u64) << THREAD_BITS | u64::from(thread),
             word: size << SIZE_AT | interval << STACK_BITS | u64::from(stack),
@@ -69,7 +80,23 @@ impl Block {
     /// Bytes asked for.
     #[inline]
     pub fn size(self) -> u64 {
-        self.word >> SIZE_AT
+        decode(self.word >> SIZE_AT)
+    }
+
+    /// The generation it was born in.
+    #[inline]
+    pub fn birth(self) -> u32 {
+        (self.word >> BIRTH_AT & BIRTH) as u32
+    }
+
+    /// The same block, born in that generation.
+    #[inline]
+    pub fn born(self, birth: u32) -> Block {
+        let others = !(BIRTH << BIRTH_AT);
+        Block {
+            word: self.word & others | (u64::from(birth) & BIRTH) << BIRTH_AT,
+            ..self
+        }
     }
 
     /// Number of the stack that allocated it.
@@ -123,7 +150,7 @@ mod tests {
     #[test]
     fn a_block_says_what_it_was_made_of() {
         let most = |bits: u32| (1u64 << bits) - 1;
-        let (size, stack, thread) = (most(40), most(18) as u32, most(16) as u32);
+        let (size, stack, thread) = (most(41), most(18) as u32, most(16) as u32);
         for (address, size, stack, thread) in
             [(5, 6, 7, 8), (most(48) as usize, size, stack, thread)]
         {
@@ -137,6 +164,16 @@ mod tests {
                 assert_eq!((block.size(), block.stack()), (size, stack));
                 assert_eq!(block.address(), address);
             }
+            let born = at(0).born(2046);
+            assert_eq!(
+                (born.birth(), born.born(3).birth(), at(0).birth()),
+                (2046, 3, 0)
+            );
+            assert_eq!(
+                (born.size(), born.stack(), born.interval()),
+                (size, stack, Some(0))
+            );
+            assert_eq!(born.at_interval(64).birth(), 2046);
             let other = Block::new(address, size, stack, 0, thread - 1).unwrap();
             assert_ne!(other.key(), at(0).key());
         }
@@ -145,7 +182,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_no_block() {
         assert_eq!(Block::new(1 << 48 | 64, 1, 1, 0, 1), None);
-        assert_eq!(Block::new(64, 1 << 40, 1, 0, 1), None);
+        assert_eq!(Block::new(64, 1 << 41, 1, 0, 1), None);
         assert_eq!(Block::new(64, 1, 1 << 18, 0, 1), None);
         assert_eq!(Block::new(64, 1, 1, 0, 1 << 16), None);
     }

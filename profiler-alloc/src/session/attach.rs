@@ -1,4 +1,5 @@
-//! What another process of the same user may ask of this one: to begin a recording, and to end it.
+//! What another process of the same user may ask of this one: to begin a recording, to end it,
+//! and to keep the heap of a moment.
 //!
 //! The first thread that sees the request, on its slow path, does as it says; the others go on.
 
@@ -6,6 +7,7 @@ use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use profiler_alloc_format::control;
 use profiler_alloc_format::env::{self, Forks};
+use profiler_alloc_format::moments::MAX_NAME_LEN;
 
 use super::Recorder;
 use super::control_page;
@@ -48,6 +50,7 @@ fn settle() -> (u32, u32) {
     match control_page::cells().request.load(Ordering::Relaxed) {
         control::BEGIN => begin(),
         control::END => end(),
+        control::MARK => mark(),
         _ => (control::UNKNOWN, 0),
     }
 }
@@ -87,6 +90,19 @@ fn end() -> (u32, u32) {
             (control::DONE, say_path(recorder))
         }
         None => (control::NOT_ATTACHED, 0),
+    }
+}
+
+fn mark() -> (u32, u32) {
+    let Some(recorder) = session::current().filter(|recorder| recorder.is_ours()) else {
+        return (control::NOT_RECORDING, 0);
+    };
+    let mut text = [0; MAX_NAME_LEN];
+    control_page::cells().copy_text(&mut text);
+    let name = text.split(|&byte| byte == 0).next().unwrap_or_default();
+    match recorder.mark(name) {
+        true => (control::DONE, say_path(recorder)),
+        false => (control::NO_MORE_MARKS, 0),
     }
 }
 

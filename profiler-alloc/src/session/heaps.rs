@@ -240,7 +240,9 @@ impl Recorder {
         let weight = weights::weight(size, interval);
         let stack = self.stack_cells(at);
         self.add_allocated(at, stack, weight, is_realloc);
+        let birth = self.moments.generation_of(self.store, at.stack, stack);
         let block = Block::new(address, size, at.stack, interval, heap);
+        let block = block.map(|block| block.born(birth));
         let key = block.filter(|_| !is_realloc).map_or(0, Block::key);
         let _ = LAST_IN_HEAPS.try_with(|latest| latest.set(key));
         let limit = self.most_levels();
@@ -288,6 +290,9 @@ impl Recorder {
     fn change_heap_live(&self, home: &HeapCells, block: Block, weight: Weight, sign: i64) {
         let epoch = home.peak_epoch.load(Ordering::Acquire);
         let stack = self.allocating_stack(block);
+        if sign < 0 {
+            self.moments.freed(self.store, stack, block, weight);
+        }
         self.change_live_at(epoch, block.stack(), stack, weight, sign);
     }
 

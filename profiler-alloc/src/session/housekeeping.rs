@@ -85,6 +85,7 @@ impl Recorder {
         (header.lost_contexts).store(sets::lost_sets(), Ordering::Relaxed);
         (header.span_layer).store(span_layer::seen(), Ordering::Relaxed);
         let rss = self.statm.rss();
+        self.snapshot_if_due(now_ns);
         self.timeline.add(self.store, now_ns, cpu_ns, || Point {
             time_ns: now_ns.saturating_add(1),
             heap: heap as u64,
@@ -145,7 +146,8 @@ impl Recorder {
     /// Bytes of address space the recorder has taken beside the file, of which it touched a part,
     /// and the wrappers' heap.
     pub(super) fn own_bytes(&self) -> u64 {
-        let mapped = self.sampled.bytes() + self.heaps.bytes() + self.capture.bytes();
+        let mapped =
+            self.sampled.bytes() + self.heaps.bytes() + self.capture.bytes() + self.moments.bytes();
         (mapped as u64).saturating_add(own_work::heap())
     }
 }

@@ -114,7 +114,9 @@ impl Recorder {
                 let weight = weights::weight(len, interval);
                 self.add_allocated(stack, totals, weight, taken.is_some());
                 // Its address is known to the table alone.
-                sample = Block::new(1, len, stack.stack, interval, MAPPED);
+                let birth = self.moments.generation_of(self.store, stack.stack, totals);
+                sample = Block::new(1, len, stack.stack, interval, MAPPED)
+                    .map(|sample| sample.born(birth));
                 if let Some(sample) = sample {
                     self.change_mapped_live(home, sample, weight, 1);
                 }
@@ -137,6 +139,9 @@ impl Recorder {
     fn change_mapped_live(&self, home: &HeapCells, sample: Block, weight: Weight, sign: i64) {
         let epoch = home.peak_epoch.load(Ordering::Acquire);
         let stack = self.allocating_stack(sample);
+        if sign < 0 {
+            self.moments.freed(self.store, stack, sample, weight);
+        }
         self.change_live_at(epoch, sample.stack(), stack, weight, sign);
     }
 

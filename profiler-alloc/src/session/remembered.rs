@@ -40,7 +40,10 @@ impl Recorder {
     fn restate(&self, before: Block, after: Option<Block>) {
         let weight = |block| self.weight(block);
         let change = weight(before).to(after.map_or(Weight::NOTHING, weight));
-        self.change_live(before.stack(), self.allocating_stack(before), change, 1);
+        let allocating_stack = self.allocating_stack(before);
+        self.moments
+            .restated(self.store, allocating_stack, before, change);
+        self.change_live(before.stack(), allocating_stack, change, 1);
     }
 
     /// The stack that allocated `block`.

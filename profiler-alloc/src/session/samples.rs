@@ -223,6 +223,8 @@ impl Recorder {
         // A block that grew step by step is counted as that, and not as a temporary one too.
         let key = block.filter(|_| !is_realloc).map_or(0, Block::key);
         let _ = LAST_SAMPLE.try_with(|latest| latest.set(key));
+        let block = block
+            .map(|block| block.born(self.moments.generation_of(self.store, block.stack(), stack)));
         let kept = block.filter(|&block| self.track(block));
         kept.inspect(|&block| self.change_live(block.stack(), stack, self.weight(block), 1))
             .is_some()
@@ -254,6 +256,8 @@ impl Recorder {
     fn free_block(&self, block: Block, is_realloc: bool) -> Weight {
         let weight = self.weight(block);
         let allocating_stack = self.allocating_stack(block);
+        self.moments
+            .freed(self.store, allocating_stack, block, weight);
         self.change_live(block.stack(), allocating_stack, weight, -1);
         if !is_realloc && LAST_SAMPLE.try_with(Cell::get) == Ok(block.key()) {
             allocating_stack
@@ -293,7 +297,10 @@ impl Recorder {
     /// A block that was untracked cannot be tracked again: it is counted as lost.
     pub fn lose(&self, block: Block) {
         let weight = self.weight(block);
-        self.change_live(block.stack(), self.allocating_stack(block), weight, -1);
+        let allocating_stack = self.allocating_stack(block);
+        self.moments
+            .freed(self.store, allocating_stack, block, weight);
+        self.change_live(block.stack(), allocating_stack, weight, -1);
         self.store
             .header()
             .lost_blocks

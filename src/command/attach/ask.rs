@@ -1,8 +1,7 @@
 //! Asking the program, waiting for it, and the last lines.
 
-use std::io::{self, Write};
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +13,9 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::AttachArgs;
-use crate::attach::{Asking, AttachError, Outcome, RunningProcess, Wish};
+use crate::attach::{AttachError, RunningProcess, Wish};
+use crate::command::asked::{LOOK, say, settled};
 use crate::run::{ProfileOutput, Recorded, RunId, closing, note_sources};
-
-/// Between two looks for the answer.
-const LOOK: Duration = Duration::from_millis(5);
-/// A program that has not seen the request by now does nothing at the moment.
-const IDLE: Duration = Duration::from_millis(500);
 
 /// Has the recording begin or end, and says what was recorded.
 pub fn run(args: AttachArgs) -> anyhow::Result<ExitCode> {
@@ -75,33 +70,6 @@ pub fn run(args: AttachArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Asks, and waits until the program has answered, or the user gives up; gives the profile's path.
-fn settled(
-    process: &RunningProcess,
-    wish: &Wish,
-    stop: &AtomicBool,
-) -> Result<PathBuf, AttachError> {
-    let asking = Asking::begin(process.clone(), wish)?;
-    let mut idle = Some(Instant::now() + IDLE);
-    loop {
-        let outcome = match stop.load(Ordering::Relaxed) {
-            true => asking.give_up()?,
-            false => asking.look()?,
-        };
-        if let Outcome::Done(path) = outcome {
-            return Ok(path);
-        }
-        if idle.is_some_and(|idle| Instant::now() > idle) {
-            idle = None;
-            say(&format!(
-                "process {} ({}) allocates nothing at the moment: waiting until it next does (Ctrl-C gives up)",
-                process.pid, process.name
-            ));
-        }
-        thread::sleep(LOOK);
-    }
-}
-
 /// Waits for `time`, or until the user stops it. False if the program has ended meanwhile.
 fn wait(pid: u32, time: Duration, stop: &AtomicBool) -> bool {
     let end = Instant::now() + time;
@@ -130,9 +98,4 @@ fn close(path: &Path) {
         say(&line);
     }
     say(&closing::next_line("report", &recorded, &folder));
-}
-
-/// Says a line on stderr.
-fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "memprof: {text}");
 }

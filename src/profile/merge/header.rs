@@ -85,6 +85,7 @@ impl HeaderSum {
             (&mut sum.lost_starts, header.lost_starts),
             (&mut sum.lost_crowded, header.lost_crowded),
             (&mut sum.lost_contexts, header.lost_contexts),
+            (&mut sum.lost_moments, header.lost_moments),
             (&mut sum.forks, header.forks),
             (&mut sum.pauses, header.pauses),
             (&mut sum.final_realloc_new, header.final_realloc_new),

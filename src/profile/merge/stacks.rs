@@ -62,6 +62,7 @@ impl Fold {
         let place = *self.by_place.entry((node, contexts)).or_insert(next);
         if place == next {
             self.stacks.push(Stack {
+                number: 0,
                 node,
                 contexts,
                 totals: Totals::default(),

@@ -23,7 +23,7 @@ function named(text) {
   cell.append(name);
   return cell;
 }
-const shown = (key, value) => key === "count" ? value.toLocaleString("en") : bytes(value);
+const shown = (key, value) => value === undefined ? "" : key === "count" ? value.toLocaleString("en") : bytes(value);
 function themes() {
   by("toggle").addEventListener("click", () => {
     const root = document.documentElement;

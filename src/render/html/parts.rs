@@ -31,7 +31,7 @@ pub struct Frames {
 }
 
 impl Frames {
-    fn number(&mut self, frame: &StackFrame) -> usize {
+    pub fn number(&mut self, frame: &StackFrame) -> usize {
         let frame = (
             escape(&frame.function).into_owned(),
             escape(&frame.file).into_owned(),

@@ -5,7 +5,7 @@ const TYPE_FIGURES = FIGURES.filter(([key]) => key !== "freed");
 const BARS = [["allocated", "Allocated"], ["freed", "Freed"], ["live", "Live"], ["peak", "At peak"]];
 const METRICS = { peak: "In use at the peak", live: "Live at the end", allocated: "Allocated", temporary: "Temporary" };
 
-const state = { sort: "peak", down: true, search: "", file: null, table: null, metric: "peak", chosen: 0, line: null, context: null };
+const state = { sort: "peak", down: true, period: null, asked: null, sorted: null, search: "", file: null, table: null, metric: "peak", chosen: 0, line: null, context: null };
 
 function header() {
   const about = data.about;
@@ -17,9 +17,9 @@ function header() {
 function stats() {
   const about = data.about, part = data.contexts[state.context]?.total;
   const blocks = (count) => "allocated in " + count.toLocaleString("en") + " blocks";
-  const shownOnes = part ? [["peak", part.peak, "in use at the peak"], ["live", part.live, "in use at the end"],
+  const shownOnes = state.period ? [["live", state.period.live, state.period.words]] : part ? [["peak", part.peak, "in use at the peak"], ["live", part.live, "in use at the end"],
     ["allocated", part.allocated, blocks(part.count)], ["freed", part.freed, "freed"]] :
-    [["peak", about.peak, "peak, at " + about.peak_at], ["live", about.heap, "in use at the end"],
+    [["peak", about.peak, "peak, at " + about.peak_at], ["live", about.heap, about.heap_when],
     ["allocated", about.allocated, blocks(about.blocks)], ["freed", about.freed, "freed"]];
   document.querySelectorAll(".stat").forEach((stat) => stat.remove());
   for (const [name, value, words] of shownOnes) {
@@ -48,6 +48,10 @@ function contexts() {
 }
 function show(context) {
   state.context = context;
+  if (state.period) state.sort = state.sorted;
+  state.period = null;
+  by("all").hidden = true;
+  by("metric").disabled = false;
   const part = data.contexts[context];
   data.tables = part ? part.tables.map(([number, total, lines]) => {
     const table = whole.tables[number], figures = new Map(lines);
@@ -60,7 +64,7 @@ function show(context) {
   stats(); choose(0); types();
 }
 function types() {
-  by("types").hidden = !whole.types.length;
+  by("types").hidden = !whole.types.length || state.period !== null;
   const head = make("tr");
   head.append(make("th", "name", "Type"), ...TYPE_FIGURES.map(([, words]) => make("th", "", words)));
   document.querySelector("#types thead").replaceChildren(head);
@@ -109,8 +113,144 @@ function timeline() {
     bar.append(svg("title", {}, label));
     root.append(bar, svg("text", { class: "span", x: right ? x(last) - 4 : x(first) + 4, y: top + 11, "text-anchor": right ? "end" : "start" }, label));
   });
+  if (data.moments) chooseMoments(root, svg, { x, W, L, R, T, bottom: H - B, span });
   root.style.height = H + "px";
   by("timeline").replaceChildren(root);
+}
+
+// Moments: what was live at one, of what was allocated after another. A drag over the timeline chooses both.
+function chooseMoments(root, svg, { x, W, L, R, T, bottom, span }) {
+  const { times, names } = data.moments;
+  times.forEach((time, at) => {
+    if (names[at] === null) return;
+    const line = svg("path", { class: "mark", d: `M${x(time).toFixed(1)} ${T - 6}V${bottom}` });
+    line.append(svg("title", {}, names[at] + ", at " + seconds(time)));
+    root.append(line);
+  });
+  const area = svg("rect", { class: "chosen", y: T - 6, height: bottom - T + 6, x: 0, width: 0 });
+  const show_area = () => {
+    if (!state.period) return area.setAttribute("width", 0);
+    area.setAttribute("x", x(state.period.from));
+    area.setAttribute("width", Math.max(x(state.period.to) - x(state.period.from), 1));
+  };
+  const time = (event) => {
+    const box = root.getBoundingClientRect();
+    return ((event.clientX - box.left) * W / Math.max(box.width, 1) - L) / (W - L - R) * span;
+  };
+  let start = null;
+  root.append(area);
+  root.classList.add("choosing");
+  root.addEventListener("pointerdown", (event) => {
+    start = event.clientX;
+    root.dataset.from = time(event);
+    if (event.pointerId && root.setPointerCapture) try { root.setPointerCapture(event.pointerId); } catch { /* made by a script */ }
+  });
+  root.addEventListener("pointermove", (event) => {
+    if (start === null || Math.abs(event.clientX - start) < 4) return;
+    const from = Number(root.dataset.from), to = time(event);
+    if (state.asked === null) requestAnimationFrame(() => { const [first, last] = state.asked; period(first, last); show_area(); state.asked = null; });
+    state.asked = [Math.min(from, to), Math.max(from, to)];
+  });
+  root.addEventListener("pointerup", (event) => {
+    if (start !== null && Math.abs(event.clientX - start) < 4 && state.period) { by("context").value = ""; show(null); show_area(); }
+    start = null;
+  });
+  show_area();
+}
+const seconds = (ns) => (ns / 1e9).toFixed(3) + " s";
+// The number of the latest moment up to a time, from 1; 0 is the beginning.
+function momentUpTo(time) {
+  const { times } = data.moments;
+  let count = 0;
+  while (count < times.length && times[count] <= time) count += 1;
+  return count;
+}
+function period(from, to) {
+  const { times, names } = data.moments, span = data.timeline.span, end = times.length + 1;
+  const since = momentUpTo(from);
+  // Where a drag ends at the edge, it is the end that is meant.
+  const at = Math.max(to >= span * 0.99 ? end : momentUpTo(to), since + 1);
+  const named = (number) => number === end ? "the end" : number === 0 ? "the start" : (names[number - 1] === null ? "" : names[number - 1] + ", ") + seconds(times[number - 1]);
+  const { tree, sums } = liveAt(since, at);
+  if (!state.period) state.sorted = state.sort;
+  state.period = {
+    live: tree[0][2], from: since === 0 ? 0 : times[since - 1], to: at === end ? span : times[at - 1],
+    words: (since === 0 ? "" : "allocated after " + named(since) + " and ") + "live at " + named(at),
+  };
+  data.trees = { live: tree };
+  state.metric = "live"; by("metric").value = "live"; by("metric").disabled = true;
+  state.context = null; by("context").value = "";
+  state.sort = state.sort === "name" ? "name" : "live";
+  by("all").hidden = false;
+  const figures = (value) => value === undefined ? null : { live: value };
+  data.tables = whole.tables.filter((table) => sums.has(table.file + "\n" + table.name)).map((table) => ({
+    ...table, total: figures(sums.get(table.file + "\n" + table.name)),
+    lines: table.lines.map(([line, text]) => [line, text, line === null ? null : figures(sums.get(table.file + "\n" + line))]),
+  }));
+  state.table = data.tables.length ? 0 : null;
+  state.file = data.tables[0]?.file ?? null;
+  stats(); choose(0); types();
+}
+// The nodes as numbers, and for each frame what tells its function and its line from others.
+let prepared = null;
+function prepare() {
+  const { nodes, cohorts } = data.moments, count = nodes.length / 2;
+  const keys = new Map(), number = (key) => { if (!keys.has(key)) keys.set(key, keys.size); return keys.get(key); };
+  const functions = new Int32Array(data.frames.length), lines = new Int32Array(data.frames.length);
+  data.frames.forEach(([name, file, line], at) => { functions[at] = number(file + "\n" + name); lines[at] = number(file + "\n" + line); });
+  const frames = new Int32Array(count), parents = new Int32Array(count);
+  for (let i = 0; i < count; i++) { frames[i] = nodes[2 * i]; parents[i] = nodes[2 * i + 1]; }
+  prepared = { frames, parents, functions, lines, keys: [...keys.keys()], cohorts: Float64Array.from(cohorts), sums: new Float64Array(count), path: new Int32Array(count) };
+}
+const SHOWN = 4000, NARROW = 0.0002;
+function liveAt(since, at) {
+  if (!prepared) prepare();
+  const { frames, parents, functions, lines, keys, cohorts, sums, path } = prepared, count = frames.length;
+  sums.fill(0);
+  for (let i = 0; i < cohorts.length; i += 4) {
+    if (cohorts[i + 1] >= since && cohorts[i + 1] < at && cohorts[i + 2] >= at) sums[cohorts[i]] += cohorts[i + 3];
+  }
+  for (let i = count - 1; i > 0; i--) sums[parents[i]] += sums[i];
+  // Each function and line once, by its outermost frame.
+  const of = new Float64Array(keys.length), open = new Int32Array(keys.length), seen = new Uint8Array(keys.length);
+  let depth = 0;
+  for (let i = 1; i < count; i++) {
+    while (depth > 0 && path[depth - 1] !== parents[i]) {
+      const closed = frames[path[--depth]];
+      open[functions[closed]] -= 1; open[lines[closed]] -= 1;
+    }
+    const frame = frames[i];
+    for (const key of [functions[frame], lines[frame]]) {
+      if (open[key] === 0 && sums[i] !== 0) { of[key] += sums[i]; seen[key] = 1; }
+      open[key] += 1;
+    }
+    path[depth++] = i;
+  }
+  const found = new Map();
+  for (let key = 0; key < keys.length; key++) if (seen[key]) found.set(keys[key], of[key]);
+  return { tree: widest(sums), sums: found };
+}
+// The nodes that are wide enough to see, children by size, a subtree in one piece.
+function widest(sums) {
+  const { frames, parents } = prepared, children = new Map();
+  let least = Math.max(sums[0] * NARROW, 1), wide = [];
+  for (let i = 1; i < sums.length; i++) if (sums[i] >= least) wide.push(i);
+  if (wide.length > SHOWN) {
+    least = Float64Array.from(wide, (i) => sums[i]).sort()[wide.length - SHOWN];
+    wide = wide.filter((i) => sums[i] > least);
+  }
+  for (const i of wide) {
+    if (!children.has(parents[i])) children.set(parents[i], []);
+    children.get(parents[i]).push(i);
+  }
+  const tree = [], open = [[0, 0]];
+  while (open.length) {
+    const [node, parent] = open.pop(), here = tree.length;
+    tree.push([frames[node], parent, sums[node]]);
+    const below = (children.get(node) ?? []).sort((a, b) => sums[a] - sums[b]);
+    for (const child of below) open.push([child, here]);
+  }
+  return tree;
 }
 
 // Stacks: nodes are [frame, parent, sum], parents before children, a subtree in one piece.
@@ -138,7 +278,7 @@ function flame() {
     else continue;
     if (width[i] * width_of < 1.5) continue;
     deepest = Math.max(deepest, depth[i]);
-    const [name, file, line, own] = i === 0 ? [METRICS[state.metric], "", null, false] : data.frames[frame];
+    const [name, file, line, own] = i === 0 ? [state.period?.words ?? METRICS[state.metric], "", null, false] : data.frames[frame];
     const node = make("button", "frame " + (i === 0 ? "root" : own ? "user" : "other") + (above.has(i) ? " above" : "") + (i === chosen && i !== 0 ? " chosen" : ""), own ? name + ":" + line : name);
     node.type = "button";
     if (width[i] * width_of < 12) node.classList.add("narrow");
@@ -220,7 +360,8 @@ function source() {
   let here = null;
   for (const table of tables) {
     const title = make("h3", "", table.name);
-    title.append(make("small", "", `${bytes(table.total.allocated)} allocated, ${bytes(table.total.peak)} at the peak`));
+    title.append(make("small", "", state.period ? `${bytes(table.total.live)} ${state.period.words}` :
+      `${bytes(table.total.allocated)} allocated, ${bytes(table.total.peak)} at the peak`));
     box.append(title, ...table.notes.map((note) => make("p", "note", note)));
     const columns = selection ? [["chosen", "In selection"], ...BARS] : BARS;
     const grid = make("table"), head = make("tr"), body = make("tbody");
@@ -253,8 +394,10 @@ function source() {
 const figure = (table, line, key) => key === "chosen" ? (line[0] === null ? undefined : selection.get(table.file + "\n" + line[0])) : line[2]?.[key];
 
 header(); contexts(); timeline();
+by("hint").hidden = !data.moments;
 for (const key of Object.keys(METRICS)) { const option = make("option", "", METRICS[key]); option.value = key; by("metric").append(option); }
 by("metric").addEventListener("change", () => { state.metric = by("metric").value; choose(0); });
+by("all").addEventListener("click", () => { by("context").value = ""; show(null); timeline(); });
 by("reset").addEventListener("click", () => choose(0));
 by("search").addEventListener("input", () => { state.search = by("search").value; files(); functions(); });
 addEventListener("resize", () => { timeline(); flame(); });

@@ -51,6 +51,8 @@ impl Stacks {
             course.add(&stack.course);
             total.add(&stack.totals);
         }
+        let ends = part.iter().map(|stack| ends[stack.node as usize]);
+        let ends = ends.collect();
         let mut stacks: Vec<StackTotal> = (sums.into_iter())
             .map(|(node, (totals, course))| StackTotal {
                 node,
@@ -66,6 +68,7 @@ impl Stacks {
             frames: tree.frames,
             nodes: tree.nodes,
             stacks,
+            ends,
             waypoints: profile.waypoints.clone(),
             heap_growth: HeapGrowth::of(profile),
             modules: StackModule::all(profile),

@@ -1,7 +1,7 @@
 //! Plain memory where the recorder maps some: zeros that live as long as the process.
 
 use crate::lockfree::atomic::{AtomicU8, AtomicU64, Ordering};
-use crate::records::{NodeCells, StackCells, ThreadCells};
+use crate::records::{AgeCells, NodeCells, StackCells, ThreadCells};
 
 /// What memory can be made of.
 pub trait Zeroed: Sync + 'static {
@@ -58,4 +58,4 @@ macro_rules! record {
         )*
     };
 }
-record!(NodeCells, StackCells, ThreadCells);
+record!(AgeCells, NodeCells, StackCells, ThreadCells);
