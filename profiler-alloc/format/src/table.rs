@@ -102,6 +102,6 @@ mod tests {
             assert_eq!(Table::from_byte(table as u8), Some(table));
         }
         assert_eq!(Table::from_byte(0), None);
-        assert_eq!(Table::from_byte(21), None);
+        assert_eq!(Table::from_byte(22), None);
     }
 }
