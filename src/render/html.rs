@@ -13,6 +13,7 @@ use super::escape::{escape, escape_source};
 use super::footer::footer_lines;
 use super::own_memory;
 use super::page::HtmlPage;
+use super::rss_text;
 use super::spans;
 use super::{format, moment};
 use crate::report::{ContextViews, Limits, MomentStacks, Report, Stacks, Table, Timeline, Types};
@@ -141,6 +142,7 @@ impl Html<'_> {
             about: About::of(report),
             notes: notes.iter().map(|note| escape(note).into_owned()).collect(),
             timeline: TimelineData::of(timeline),
+            resident: ResidentData::of(timeline),
             tables,
             frames: frames.used,
             trees,
@@ -173,11 +175,39 @@ pub(super) fn source(text: Option<&str>) -> String {
     escape_source(text.unwrap_or_default())
 }
 
+/// Where the resident memory was: the moments, and of each part what it had then.
+#[derive(Serialize)]
+struct ResidentData {
+    moments: Vec<String>,
+    parts: Vec<(&'static str, Vec<i64>)>,
+}
+
+impl ResidentData {
+    fn of(timeline: &Timeline) -> ResidentData {
+        let shown = &timeline.resident;
+        let moments = shown
+            .iter()
+            .map(|account| rss_text::moment(&timeline.recording, account));
+        let kinds = shown.first().map_or(&[][..], |account| &account.parts);
+        let parts = kinds.iter().map(|part| {
+            let bytes = shown.iter().map(|account| account.part(part.kind).bytes);
+            (rss_text::label(part.kind), bytes.collect::<Vec<_>>())
+        });
+        ResidentData {
+            moments: moments.collect(),
+            parts: parts
+                .filter(|(_, bytes)| bytes.iter().any(|&bytes| bytes > 0))
+                .collect(),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct ReportData {
     about: About,
     notes: Vec<String>,
     timeline: TimelineData,
+    resident: ResidentData,
     tables: Vec<TableData>,
     frames: Vec<FrameData>,
     trees: Trees,

@@ -184,7 +184,8 @@ fn value(bytes: Bytes) -> String {
     format!("{mark}{}", format::table_bytes(bytes.bytes, 1))
 }
 
-fn moment(recording: &Recording, account: &ResidentAccount) -> String {
+/// When an account was taken, in words.
+pub(super) fn moment(recording: &Recording, account: &ResidentAccount) -> String {
     let has_ended = matches!(recording.state, State::Finished | State::Exited);
     let name = match (account.is_last, account.is_highest) {
         (true, _) if has_ended => "at the end",
@@ -195,7 +196,8 @@ fn moment(recording: &Recording, account: &ResidentAccount) -> String {
     format!("{name}, {}", seconds(account.time_ns))
 }
 
-fn label(kind: PartKind) -> &'static str {
+/// The name of a part.
+pub(super) fn label(kind: PartKind) -> &'static str {
     match kind {
         PartKind::InUse => "heap in use, as asked for",
         PartKind::Rounding => "rounding by the allocator",

@@ -177,6 +177,12 @@ impl Resident {
         }
     }
 
+    /// Those of a profile: the account with most resident, and the last one, if it is another.
+    pub fn highest_and_last_of(profile: &Profile) -> Vec<ResidentAccount> {
+        let resident = Resident::new(profile, Vec::new());
+        resident.highest_and_last().into_iter().cloned().collect()
+    }
+
     /// The account with most resident, and the last one, if it is another.
     pub fn highest_and_last(&self) -> Vec<&ResidentAccount> {
         let mut both: Vec<_> = self

@@ -149,11 +149,7 @@ impl Summary {
         Summary {
             recording: Recording::of(profile),
             sampling: Sampling::of(profile),
-            resident: (Resident::new(profile, Vec::new())
-                .highest_and_last()
-                .into_iter())
-            .cloned()
-            .collect(),
+            resident: Resident::highest_and_last_of(profile),
             lines,
             elsewhere,
             heaps: heaps(profile),

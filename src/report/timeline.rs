@@ -2,7 +2,7 @@
 
 use profiler_alloc_format::{CHUNK_LEN, HEADER_LEN};
 
-use super::{Figures, Loss, Recording, Sampling};
+use super::{Figures, Loss, Recording, Resident, ResidentAccount, Sampling};
 use crate::defect::Defect;
 use crate::profile::{Profile, ProfiledFunction};
 
@@ -23,6 +23,8 @@ pub struct Timeline {
     pub spans: Vec<CallSpan>,
     /// Memory of the recorder at the end, a part of the RSS.
     pub own: OwnMemory,
+    /// Where the resident memory was, when most was and at the end; empty where nobody looked.
+    pub resident: Vec<ResidentAccount>,
     /// What could not be charged to any stack.
     pub unattributed: Figures,
     /// What the recorder could not keep.
@@ -174,6 +176,7 @@ impl Timeline {
             own: OwnMemory::of(profile),
             points,
             spans,
+            resident: Resident::highest_and_last_of(profile),
             unattributed: Figures::of(&profile.unattributed, None),
             losses: Loss::of(profile),
             defects,

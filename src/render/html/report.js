@@ -80,6 +80,23 @@ function types() {
   document.querySelector("#types tbody").replaceChildren(...rows);
 }
 
+function resident() {
+  const { moments, parts } = data.resident;
+  by("resident").hidden = !moments.length;
+  const head = make("tr");
+  head.append(make("th", "name", "Part"), ...moments.flatMap((moment) => [make("th", "", moment), make("th", "", "of RSS")]));
+  document.querySelector("#resident thead").replaceChildren(head);
+  const sums = moments.map((_, at) => parts.reduce((sum, [, values]) => sum + values[at], 0));
+  const rows = [...parts, ["resident (RSS)", sums]].map(([label, values]) => {
+    const row = make("tr");
+    row.append(make("td", "name", label), ...values.flatMap((value, at) =>
+      [make("td", "", bytes(value)), make("td", "", Math.round(100 * value / Math.max(sums[at], 1)) + " %")]));
+    return row;
+  });
+  rows[rows.length - 1].className = "sum";
+  document.querySelector("#resident tbody").replaceChildren(...rows);
+}
+
 function timeline() {
   const W = Math.max(by("timeline").clientWidth, 300), L = 76, R = 14, T = 22, ROW = 17;
   const { points, ticks, times, height, span, peak, peak_at, spans } = data.timeline;
@@ -393,7 +410,7 @@ function source() {
 }
 const figure = (table, line, key) => key === "chosen" ? (line[0] === null ? undefined : selection.get(table.file + "\n" + line[0])) : line[2]?.[key];
 
-header(); contexts(); timeline();
+header(); contexts(); timeline(); resident();
 by("hint").hidden = !data.moments;
 for (const key of Object.keys(METRICS)) { const option = make("option", "", METRICS[key]); option.value = key; by("metric").append(option); }
 by("metric").addEventListener("change", () => { state.metric = by("metric").value; choose(0); });
