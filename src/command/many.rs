@@ -23,17 +23,22 @@ pub fn of_run(folder: &Path, nth: NonZeroUsize) -> anyhow::Result<Vec<PathBuf>> 
     let profiles = profiles(folder).context("cannot list the current folder")?;
     let mut runs: Vec<u64> = Vec::new();
     let mut of_run: HashMap<u64, Vec<PathBuf>> = HashMap::new();
+    let mut merged: HashMap<u64, PathBuf> = HashMap::new();
     for path in profiles {
-        let run_id = header(&path).map_or(0, |header| header.run_id);
-        if run_id == 0 {
+        let Some(header) = header(&path).filter(|header| header.run_id != 0) else {
             continue;
-        }
+        };
         // The one that was written last comes first, and so does its run.
-        if !of_run.contains_key(&run_id) {
-            runs.push(run_id);
+        if !runs.contains(&header.run_id) {
+            runs.push(header.run_id);
         }
         let path = path.strip_prefix(".").map_or(path.clone(), Path::to_owned);
-        of_run.entry(run_id).or_default().push(path);
+        match header.process_count {
+            0 => of_run.entry(header.run_id).or_default().push(path),
+            _ => {
+                merged.entry(header.run_id).or_insert(path);
+            }
+        }
     }
     let Some(run) = runs.get(nth.get() - 1) else {
         bail!(
@@ -41,7 +46,9 @@ pub fn of_run(folder: &Path, nth: NonZeroUsize) -> anyhow::Result<Vec<PathBuf>> 
             runs.len()
         );
     };
-    Ok(of_run.remove(run).unwrap_or_default())
+    // What was merged of a run counts where its parts are gone, and not beside them.
+    let parts = of_run.remove(run);
+    Ok(parts.unwrap_or_else(|| merged.remove(run).into_iter().collect()))
 }
 
 /// The profile in `folder` that was modified last; of a run with several, that of the process that
@@ -68,12 +75,13 @@ pub fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
 /// Of the run that the first of `profiles` is of, the one to look at first of the process with most
 /// memory, and how many profiles there are, or 1 if all are of that process.
 fn largest_of_run(profiles: &[PathBuf]) -> Option<(PathBuf, usize)> {
-    let newest = header(profiles.first()?)?;
+    let newest = header(profiles.first()?).filter(|newest| newest.process_count == 0)?;
     let headers = profiles
         .iter()
         .filter_map(|path| Some((path, header(path)?)));
     let of_run: Vec<_> = headers
         .filter(|(_, header)| header.run_id != 0 && header.run_id == newest.run_id)
+        .filter(|(_, header)| header.process_count == 0)
         .collect();
     let (_, largest) = of_run.iter().max_by_key(|(_, header)| own_peak(header))?;
     let same_process: Vec<_> = of_run
@@ -152,9 +160,25 @@ pub fn merge(paths: &[PathBuf]) -> anyhow::Result<Merged> {
     let mut merger = Merger::default();
     let mut unread: Vec<String> = Vec::new();
     let mut first_error = None;
-    for (path, is_resident) in &chosen.files {
+    let mut known = HashSet::new();
+    let mut parts_are_here: Vec<String> = Vec::new();
+    // Merged ones last, so that what they were merged of is known if it is here.
+    let merged = chosen.others.iter().map(|path| (path, true));
+    let files = chosen
+        .files
+        .iter()
+        .map(|(path, is_resident)| (path, *is_resident));
+    for (path, is_resident) in files.chain(merged) {
         match profile::read(path) {
-            Ok((profile, defects)) => merger.add(name(path), profile, &defects, *is_resident),
+            Ok((profile, defects)) => {
+                let identities = identities(&profile);
+                if identities.iter().any(|identity| known.contains(identity)) {
+                    parts_are_here.push(name(path));
+                    continue;
+                }
+                known.extend(identities);
+                merger.add(name(path), profile, &defects, is_resident);
+            }
             // A name that was mistyped is not to be taken for a process without a profile.
             Err(error @ ReadError::Unreadable { .. }) => return Err(error.into()),
             Err(error) => {
@@ -174,6 +198,10 @@ pub fn merge(paths: &[PathBuf]) -> anyhow::Result<Merged> {
         (unread, "they hold no recording"),
         (chosen.lists, "their processes only list tests"),
         (chosen.copies, "they are copies of others"),
+        (
+            parts_are_here,
+            "what they were merged of is counted already",
+        ),
     ] {
         if !files.is_empty() {
             let reason = reason.to_owned();
@@ -181,6 +209,17 @@ pub fn merge(paths: &[PathBuf]) -> anyhow::Result<Merged> {
         }
     }
     Ok(Merged { merger, left_out })
+}
+
+/// What tells the recordings that a profile is of from others.
+fn identities(profile: &Profile) -> Vec<(u64, u32, u64)> {
+    let header = &profile.header;
+    match profile.is_merged() {
+        false => vec![(header.run_id, header.pid, header.started_unix_ns)],
+        true => (profile.processes.iter())
+            .map(|process| (process.run_id, process.pid, process.started_unix_ns))
+            .collect(),
+    }
 }
 
 fn name(path: &Path) -> String {
@@ -193,6 +232,8 @@ fn name(path: &Path) -> String {
 struct Chosen {
     /// Profiles to add up, and whether the resident set of each counts.
     files: Vec<(PathBuf, bool)>,
+    /// Merged profiles, and what is none, which reading it says.
+    others: Vec<PathBuf>,
     /// Those of processes that list tests.
     lists: Vec<String>,
     /// Copies of others.
@@ -221,8 +262,7 @@ impl Chosen {
         }
         for (path, header) in paths.iter().zip(headers) {
             let Some(header) = header.filter(|header| is_recorded(&header)) else {
-                // Merged, or no profile, which reading it says.
-                chosen.files.push((path.clone(), true));
+                chosen.others.push(path.clone());
                 continue;
             };
             if header.test_phase == PHASE_LIST {

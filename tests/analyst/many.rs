@@ -129,13 +129,40 @@ fn every_view_takes_many_profiles_as_one() {
 }
 
 #[test]
+fn what_was_merged_of_a_run_is_not_counted_beside_its_parts() {
+    let folder = folder();
+    let folder = folder.path();
+    said(folder, &["merge", "--run", "1", "-o", "all.memprof"]);
+    let summary = said(folder, &["summary", "--run", "1"]);
+    assert!(summary.contains("5.9 KiB (6,000 B)"), "{summary}");
+    let newest = memprof(folder, &["summary"]);
+    assert_eq!(
+        (text(&newest.stdout), text(&newest.stderr)),
+        (summary.clone(), String::new())
+    );
+    let all = ["summary", "app.2.memprof", "all.memprof", "app.3.memprof"];
+    let beside = said(folder, &all);
+    assert!(beside.contains("5.9 KiB (6,000 B)"), "{beside}");
+    let note = "all.memprof: what they were merged of is counted already.";
+    assert!(beside.contains(note), "{beside}");
+    for part in ["app.2.memprof", "app.3.memprof"] {
+        fs::remove_file(folder.join(part)).unwrap();
+    }
+    assert_eq!(said(folder, &["summary", "--run", "1"]), summary);
+}
+
+#[test]
 fn what_holds_no_recording_is_left_out_and_said() {
     let folder = folder();
     let folder = folder.path();
     fs::write(folder.join("empty.memprof"), "").unwrap();
     fs::copy(folder.join("app.2.memprof"), folder.join("copy.memprof")).unwrap();
+    let mut lists = Builder::new();
+    (lists.header.pid, lists.header.test_phase) = (9, 1);
+    fs::write(folder.join("lists.memprof"), lists.to_bytes()).unwrap();
     let all = [
         "report",
+        "lists.memprof",
         "app.2.memprof",
         "app.3.memprof",
         "copy.memprof",
@@ -145,6 +172,7 @@ fn what_holds_no_recording_is_left_out_and_said() {
     for words in [
         "Note: not among these figures: empty.memprof: they hold no recording.",
         "Note: not among these figures: copy.memprof: they are copies of others.",
+        "Note: not among these figures: lists.memprof: their processes only list tests.",
     ] {
         assert!(report.contains(words), "{report}");
     }
