@@ -48,7 +48,7 @@ pub use heap_choice::{HeapChoice, UnknownHeap};
 pub use heaps::{Heap, HeapKind};
 pub use loss::Loss;
 pub use merge::Merger;
-pub use moments::{Moment, Moments};
+pub use moments::{KeptMoment, Moments};
 pub use process::{Candidate, first_of_process, own_peak};
 pub use processes::{ProfiledProcess, Test};
 pub use profiler_alloc_format::{Frame, Header, Point, SizeClass, UNKNOWN_MODULE};
@@ -57,7 +57,7 @@ use crate::system;
 pub use reader::{parse, read};
 pub use residence::Residence;
 pub use selection::{ContextError, ContextPattern};
-pub use shown::{Shown, ShownMoment};
+pub use shown::{ShownMoment, ShownView};
 pub use sources::{SourceState, add_sources};
 pub use state::State;
 pub use totals::{BlockCount, Totals};
@@ -85,7 +85,7 @@ pub struct Profile {
     /// The moments of which it is known what each stack had live.
     pub moments: Moments,
     /// The moment whose figures these have become.
-    pub shown: Option<Shown>,
+    pub shown: Option<ShownView>,
     /// For whom the program worked, as it said; which of them were in force together.
     pub contexts: Contexts,
     /// Totals that belong to no stack: what no longer fitted, and what is damaged.

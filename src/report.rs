@@ -77,7 +77,7 @@ pub use timeline::{CallSpan, OwnMemory, TimePoint, Timeline, TimelineMark};
 pub use types::{Kind, Steps, TypeHolder, TypeLine, TypeRow, Types};
 
 pub use crate::profile::{
-    Counters, Course, Death, DeathBy, Shown, ShownMoment, StackSpan, State, Taken,
+    Counters, Course, Death, DeathBy, ShownMoment, ShownView, StackSpan, State, Taken,
 };
 pub use crate::symbolize::Origin;
 pub use crate::types::TypeName;

@@ -13,7 +13,7 @@ const OPTIMIZED: usize = 4 << 10;
 const OPTIMIZED_START: usize = 4608;
 /// Of an unoptimized one, whose frames are several times as large. Of 16 KiB, a thread has 11 left
 /// when its own code begins.
-const UNOPTIMIZED: usize = 19 << 9;
+const UNOPTIMIZED: usize = 9 << 10;
 
 /// The figures that the example prints with these arguments, each at most `most`.
 fn figures(program: &Path, arguments: &[&str], most: usize, profile: Option<&Path>) -> Vec<usize> {

@@ -318,7 +318,11 @@ impl Input {
 
     /// The figure that a view of it shows if `asked` is asked for, or is its default.
     pub fn metric(&self, asked: Metric) -> anyhow::Result<Metric> {
-        let (_, view) = self.moment()?;
+        // Looking for the newest would say twice which one it is.
+        let view = match &*self.files {
+            [path] => moment::split(path, &self.lookup.view)?.1,
+            _ => self.lookup.view.clone(),
+        };
         moment::metric_of(&view, asked)
     }
 

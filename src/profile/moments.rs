@@ -8,7 +8,7 @@ use super::totals::{BlockCount, Totals};
 
 /// A moment that the recorder kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Moment {
+pub struct KeptMoment {
     /// Its number, in the order of time. Those in between were dropped.
     pub serial: u32,
     /// Nanoseconds since the start.
@@ -25,7 +25,7 @@ pub struct Moment {
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Moments {
     /// In the order of time.
-    pub all: Vec<Moment>,
+    pub all: Vec<KeptMoment>,
     /// By the numbers of their stacks.
     cohorts: Vec<StackCohort>,
 }
@@ -46,7 +46,7 @@ struct StackCohort {
 }
 
 /// The records that moments are made of.
-pub(super) struct Records<'a> {
+pub(super) struct MomentRecords<'a> {
     /// As they were before the others were read, and after.
     pub snapshots: [&'a [Snapshot]; 2],
     pub ages: &'a [Age],
@@ -56,10 +56,13 @@ pub(super) struct Records<'a> {
 
 impl Moments {
     /// Decodes the records. The second value counts those that cannot be.
-    pub(super) fn of(records: &Records<'_>, text: impl Fn(u32, u32) -> String) -> (Moments, u64) {
+    pub(super) fn of(
+        records: &MomentRecords<'_>,
+        text: impl Fn(u32, u32) -> String,
+    ) -> (Moments, u64) {
         let mut damaged = 0;
         let [before, after] = records.snapshots;
-        let mut all: Vec<Moment> = Vec::new();
+        let mut all: Vec<KeptMoment> = Vec::new();
         // One that was dropped meanwhile may have lost its cohorts, and one that was taken
         // meanwhile has not all of them.
         let both = before.iter().filter(|&record| after.contains(record));
@@ -145,10 +148,10 @@ impl Moments {
 }
 
 /// `None` of a record that no recorder writes.
-fn moment(record: &Snapshot, text: impl Fn(u32, u32) -> String) -> Option<Moment> {
+fn moment(record: &Snapshot, text: impl Fn(u32, u32) -> String) -> Option<KeptMoment> {
     let is_mark = record.flags & MARK != 0;
     let time_ns = record.time_ns.checked_sub(1)?;
-    (record.serial <= LAST_SERIAL).then(|| Moment {
+    (record.serial <= LAST_SERIAL).then(|| KeptMoment {
         serial: record.serial,
         time_ns,
         mark: is_mark.then(|| text(record.name_at, record.name_len.min(MAX_NAME_LEN as u32))),

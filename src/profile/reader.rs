@@ -2,8 +2,9 @@
 //! or hostile.
 //!
 //! A live file grows while it is read. So what refers is read before what it refers to (shares,
-//! then their lines and functions; threads and stacks, then nodes, then modules, then strings), and
-//! each table is read by a header read just before it: whatever a record points to is then there.
+//! then their lines and functions; cohorts and threads, then stacks, then nodes, then modules, then
+//! strings), and each table is read by a header read just before it: whatever a record points to is
+//! then there.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -93,18 +94,19 @@ impl<R: Read + Seek> Reader<'_, R> {
         let shares = self.records(Table::Shares, |h| h.share_count)?;
         let lines = self.records(Table::Lines, |h| h.line_count)?;
         let functions = self.records(Table::Functions, |h| h.function_count)?;
-        // Stacks refer to peaks that were, nodes to heaps that are: what is missing is said once.
+        // Stacks refer to peaks that were, nodes to heaps that are, cohorts to snapshots that were
+        // and are: what is missing is said once.
         let known = self.defects.clone();
         let heaps_before = self.records(Table::Heaps, |h| h.heap_count)?;
         let snapshots_before = self.records(Table::Snapshots, |h| h.snapshot_count)?;
         self.defects = known;
+        let cohorts = self.records(Table::Cohorts, |h| h.cohort_count)?;
+        let ages = self.records(Table::Ages, |h| h.age_count)?;
         let threads = self.records(Table::Threads, |h| h.thread_count)?;
         let stacks = self.records(Table::Stacks, |h| h.stack_count)?;
         let further = self.records(Table::Further, |h| h.further_count)?;
         let spans = self.records(Table::Spans, |h| h.span_count)?;
         let touched = self.records(Table::Touched, |h| h.touched_count)?;
-        let ages = self.records(Table::Ages, |h| h.age_count)?;
-        let cohorts = self.records(Table::Cohorts, |h| h.cohort_count)?;
         let snapshots = self.records(Table::Snapshots, |h| h.snapshot_count)?;
         let context_sets = self.records(Table::ContextSets, |h| h.context_set_count)?;
         // Each table's header is read before its records: this one is newer than what the stacks
@@ -133,7 +135,7 @@ impl<R: Read + Seek> Reader<'_, R> {
             heaps: &heaps_before,
             heap_of: &heap_of,
         };
-        let moments = moments::Records {
+        let moments = moments::MomentRecords {
             snapshots: [&snapshots_before, &snapshots],
             ages: &ages,
             cohorts: &cohorts,
@@ -412,7 +414,7 @@ impl<R: Read + Seek> Reader<'_, R> {
         (stacks, unattributed)
     }
 
-    fn moments(&mut self, records: &moments::Records<'_>, strings: &[u8]) -> Moments {
+    fn moments(&mut self, records: &moments::MomentRecords<'_>, strings: &[u8]) -> Moments {
         let (moments, damaged) = Moments::of(records, |at, len| text(strings, at, len));
         if damaged > 0 {
             let records = damaged;

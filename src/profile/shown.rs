@@ -29,7 +29,7 @@ impl fmt::Display for ShownMoment {
 
 /// What the figures of a profile have become: those of a moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Shown {
+pub struct ShownView {
     /// They are what was live then.
     pub at: ShownMoment,
     /// Of what was allocated after it.
@@ -38,7 +38,7 @@ pub struct Shown {
     pub counters: Counters,
 }
 
-impl Shown {
+impl ShownView {
     /// From the moment after which blocks were allocated, or the start, to the one at which they
     /// were live, in nanoseconds.
     pub fn span_ns(&self) -> u64 {
@@ -47,7 +47,7 @@ impl Shown {
     }
 }
 
-impl fmt::Display for Shown {
+impl fmt::Display for ShownView {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.since {
             None => write!(f, "what was live at {}", self.at),

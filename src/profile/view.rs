@@ -4,8 +4,8 @@
 use std::str::FromStr;
 
 use super::counters::Counters;
-use super::moments::Moment;
-use super::shown::{Shown, ShownMoment};
+use super::moments::KeptMoment;
+use super::shown::{ShownMoment, ShownView};
 use super::{Profile, Stack, Totals};
 use crate::units::{Seconds, parse_duration};
 
@@ -115,7 +115,7 @@ fn listed(marks: &[String], times: Option<(u64, u64)>) -> String {
 enum FoundMoment<'a> {
     Peak,
     End,
-    Kept(&'a Moment),
+    Kept(&'a KeptMoment),
 }
 
 impl FoundMoment<'_> {
@@ -149,7 +149,7 @@ impl Profile {
             Some(since) => Some(since.serial().unwrap_or(u32::MAX)),
         };
         let at_serial = at.serial();
-        let mut shown = Shown {
+        let mut shown = ShownView {
             at: self.shown(&at),
             since: since.as_ref().map(|since| self.shown(since)),
             counters: self.counters_at(&at),
@@ -186,7 +186,7 @@ impl Profile {
         };
         if self.of_heap.is_some() {
             let sum = |sum: i64, stack: &Stack| sum.saturating_add(stack.totals.live_bytes);
-            if at_serial.is_some() || is_peak {
+            if at_serial.is_some() {
                 shown.at.heap = stacks.iter().fold(0, sum);
             }
         }
@@ -261,7 +261,7 @@ impl Profile {
     }
 
     /// The latest mark of a name, or the one that `NAME#N` numbers.
-    fn mark(&self, text: &str) -> Option<&Moment> {
+    fn mark(&self, text: &str) -> Option<&KeptMoment> {
         let marks = |name: &str| {
             let name = name.to_owned();
             let all = self.moments.all.iter();

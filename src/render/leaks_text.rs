@@ -8,7 +8,7 @@ use super::footer::footer;
 use super::style::TITLE;
 use super::tree_text::{frame_name, value};
 use super::{format, moment};
-use crate::report::{Bytes, Leak, Metric, Shown, Site, StackFrame, Stacks, StacksBy};
+use crate::report::{Bytes, Leak, Metric, ShownView, Site, StackFrame, Stacks, StacksBy};
 use unicode_width::UnicodeWidthStr;
 
 /// A list of what looks like leaks, for people.
@@ -236,7 +236,7 @@ fn legend(leaks: &[Leak]) -> String {
 }
 
 /// Bytes live by second since the moment after which they were allocated.
-fn since(shown: &Shown, site: &Site) -> Option<Bytes> {
+fn since(shown: &ShownView, site: &Site) -> Option<Bytes> {
     shown.since.as_ref()?;
     let seconds = shown.span_ns() as f64 / 1e9;
     (seconds > 0.0).then(|| site.figures.live.per(seconds))

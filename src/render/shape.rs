@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::defect::Defect;
 use crate::report::{
-    Basis, DeathBy, Killed, Loss, Recording, Sampling, Scope, Shown, ShownMoment, State,
+    Basis, DeathBy, Killed, Loss, Recording, Sampling, Scope, ShownMoment, ShownView, State,
 };
 
 #[derive(Serialize)]
@@ -46,7 +46,7 @@ struct MomentOfShape<'a> {
 }
 
 impl<'a> MomentShape<'a> {
-    fn of(shown: &'a Shown) -> Self {
+    fn of(shown: &'a ShownView) -> Self {
         MomentShape {
             at: MomentOfShape::of(&shown.at),
             since: shown.since.as_ref().map(MomentOfShape::of),

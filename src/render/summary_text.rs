@@ -11,8 +11,8 @@ use super::style::TITLE;
 use super::tree_text::value;
 use super::{killed, moment};
 use crate::report::{
-    Bytes, ContextRow, Figures, HeapRow, Metric, Recording, ResidentAccount, Shown, State, Summary,
-    TopLine,
+    Bytes, ContextRow, Figures, HeapRow, Metric, Recording, ResidentAccount, ShownView, State,
+    Summary, TopLine,
 };
 use crate::units::Count;
 
@@ -169,7 +169,7 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
     let span_ns = recording
         .shown
         .as_ref()
-        .map_or(recording.duration_ns, Shown::span_ns);
+        .map_or(recording.duration_ns, ShownView::span_ns);
     if span_ns > 0 {
         let per_second = |number: u64| (number as f64 / (span_ns as f64 / 1e9)) as u64;
         writeln!(

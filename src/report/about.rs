@@ -3,7 +3,7 @@
 use profiler_alloc_format::{MODE_ALL, MODE_FIXED};
 
 use super::Killed;
-use crate::profile::{Counters, Profile, Shown, State, Totals};
+use crate::profile::{Counters, Profile, ShownView, State, Totals};
 use crate::units::Count;
 
 /// Which program was recorded, when, and its exact totals.
@@ -23,7 +23,7 @@ pub struct Recording {
     /// How the program ended, if it did not end in order and `memprof run` saw it.
     pub killed: Option<Killed>,
     /// The moment whose figures are shown, if they are not those of the whole run.
-    pub shown: Option<Shown>,
+    pub shown: Option<ShownView>,
     /// Start, nanoseconds since 1970 (UTC).
     pub started_unix_ns: u64,
     /// Nanoseconds from the start to the end, or to the last thing recorded.

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::Stacks;
 use super::stacks::StackNodeId;
-use crate::profile::{Moment, Profile};
+use crate::profile::{KeptMoment, Profile};
 
 /// The moments of a profile, and the blocks of its stacks by when they were live.
 #[derive(Clone, PartialEq, Debug)]
 pub struct MomentStacks {
     /// In the order of time.
-    pub moments: Vec<Moment>,
+    pub moments: Vec<KeptMoment>,
     /// By node.
     pub cohorts: Vec<NodeCohort>,
 }

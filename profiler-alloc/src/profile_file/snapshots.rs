@@ -133,10 +133,12 @@ impl Snapshots {
         }
         let free = |cells: &&SnapshotCells| cells.serial.load(Ordering::Relaxed) == 0;
         let cells = records(store).find(free).ok_or(NoSnapshot::Full)?;
+        // Blocks are born in this generation only once it is known that it is kept.
+        if !self.kept.insert(serial) {
+            return Err(NoSnapshot::Full);
+        }
         write(cells, snapshot);
         cells.serial.store(serial, Ordering::Release);
-        // Blocks are born in this generation only once it is known that it is kept.
-        self.kept.insert(serial);
         header.generation.store(serial.into(), Ordering::Release);
         Ok(())
     }
