@@ -5,6 +5,7 @@
 mod asked;
 mod attach;
 mod choices;
+mod clean;
 mod completions;
 mod contexts;
 mod diff;
@@ -14,9 +15,12 @@ mod history;
 mod leaks;
 mod live;
 mod load;
+mod many;
 mod mark;
+mod merge;
 mod moment;
 mod output;
+mod processes;
 mod ps;
 mod push;
 mod recording;
@@ -75,6 +79,9 @@ enum Task {
     Report(report::ReportArgs),
     Summary(summary::SummaryArgs),
     Diff(diff::DiffArgs),
+    Merge(merge::MergeArgs),
+    #[command(visible_alias = "tests")]
+    Processes(processes::ProcessesArgs),
     Live(live::LiveArgs),
     Tree(tree::TreeArgs),
     Flamegraph(flamegraph::FlamegraphArgs),
@@ -86,6 +93,7 @@ enum Task {
     Types(types::TypesArgs),
     Export(export::ExportArgs),
     History(history::HistoryArgs),
+    Clean(clean::CleanArgs),
     Serve(serve::ServeArgs),
     Push(push::PushArgs),
     Completions(completions::Completions),
@@ -103,6 +111,11 @@ A program that runs already, and has the crate:
   memprof ps                            which there are
   memprof attach 1234 --for 60s         record it for a minute
   memprof mark 1234 warm                then: memprof leaks --since warm
+
+Many processes, as of a test suite, a server with workers, a pipeline:
+  memprof run -- cargo nextest run      then: memprof tests --run 1, a line for each test
+  memprof report --run 1                all profiles of the last run as one; or: report *.memprof
+  memprof merge --run 1 -o all.memprof  keep them in one file
 
 Compare and keep:
   memprof diff old.memprof new.memprof --fail-over 5%
@@ -152,6 +165,8 @@ pub fn main() -> ExitCode {
         Task::Report(args) => report::run(args),
         Task::Summary(args) => summary::run(args),
         Task::Diff(args) => diff::run(args),
+        Task::Merge(args) => merge::run(args),
+        Task::Processes(args) => processes::run(args),
         Task::Live(args) => live::run(args),
         Task::Tree(args) => tree::run(args),
         Task::Flamegraph(args) => flamegraph::run(args),
@@ -163,6 +178,7 @@ pub fn main() -> ExitCode {
         Task::Types(args) => types::run(args),
         Task::Export(args) => export::run(args),
         Task::History(args) => history::act(args),
+        Task::Clean(args) => clean::run(args),
         Task::Serve(args) => serve::run(args),
         Task::Push(args) => push::run(args),
         Task::Completions(args) => completions::completions(args, definition()),

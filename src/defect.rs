@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use profiler_alloc_format::Table;
 
-use crate::units::ByteSize;
+use crate::units::{ByteSize, Count};
 
 /// One kind of fault in a profile or in what belongs to it, counted. Rendered at the end of every
 /// report.
@@ -54,6 +54,47 @@ pub enum Defect {
     ExactRecordsDropped {
         /// Number of records.
         records: u64,
+    },
+    /// The figures are of many processes.
+    Merged {
+        /// How many.
+        processes: u64,
+        /// Profiles that were merged: a process may have several.
+        files: u64,
+        /// Programs among them.
+        programs: u64,
+        /// Profiles whose recording had not ended.
+        unfinished: u64,
+        /// Sum of the peaks of each by itself, in bytes.
+        peaks: i64,
+        /// What lies nearer together in time than this was taken for the same moment.
+        resolution_ns: u64,
+    },
+    /// Several builds of one program were merged.
+    SeveralBuilds {
+        /// The program.
+        path: PathBuf,
+        /// How many.
+        builds: u64,
+    },
+    /// What libraries with the crate took is in their profiles and in that of `malloc`.
+    CountedTwice {
+        /// Processes in which that is so.
+        processes: u64,
+    },
+    /// Something is wrong with some of the profiles that were merged.
+    OfFiles {
+        /// What.
+        fault: String,
+        /// Names of the files.
+        files: Vec<String>,
+    },
+    /// Profiles that were named but not merged.
+    NotMerged {
+        /// Why.
+        reason: String,
+        /// Names of the files.
+        files: Vec<String>,
     },
     /// Only what was done while a context was in force is shown, as was asked for.
     OnlyContext {
@@ -262,6 +303,54 @@ impl fmt::Display for Defect {
                 f,
                 "{records} records of the exact tables are damaged; what they counted is not shown"
             ),
+            Defect::Merged {
+                processes,
+                files,
+                programs,
+                unfinished,
+                peaks,
+                resolution_ns,
+            } => {
+                write!(
+                    f,
+                    "these are {} of {}",
+                    counted(*files, "profile"),
+                    counted(*programs, "program")
+                )?;
+                if processes != files {
+                    write!(f, " in {}", counted(*processes, "process"))?;
+                }
+                write!(
+                    f,
+                    ", added up: the peak is the highest sum of their heaps at one time (to {}), live is what each had at \
+                     its end, and at the peak lines have what they had at the peak of each by itself, which makes {} in all",
+                    span(*resolution_ns),
+                    ByteSize(peaks.max(&0).unsigned_abs())
+                )?;
+                if *unfinished > 0 {
+                    write!(
+                        f,
+                        "; {unfinished} of them had not ended in order, or still run"
+                    )?;
+                }
+                Ok(())
+            }
+            Defect::SeveralBuilds { path, builds } => write!(
+                f,
+                "{} was recorded in {builds} builds, whose lines are added up by function and line; a line that moved \
+                 between them stands twice",
+                path.display()
+            ),
+            Defect::CountedTwice { processes } => write!(
+                f,
+                "in {}, libraries with the crate took memory by a malloc that was recorded too, so it is counted twice; \
+                 record with --no-preload, or leave the profile of the program itself out",
+                counted(*processes, "process")
+            ),
+            Defect::OfFiles { fault, files } => write!(f, "of {}: {fault}", a_few(files)),
+            Defect::NotMerged { reason, files } => {
+                write!(f, "not among these figures: {}: {reason}", a_few(files))
+            }
             Defect::OnlyContext { context } => write!(
                 f,
                 "lines, stacks and functions show only what was done in the context {context}; what is said of the whole \
@@ -432,6 +521,24 @@ fn a_few(names: &[String]) -> String {
     match more {
         0 => shown,
         more => format!("{shown} and {more} more"),
+    }
+}
+
+/// `1 profile`, `8 profiles`, `8 processes`.
+fn counted(count: u64, what: &str) -> String {
+    let end = match (count, what.ends_with('s')) {
+        (1, _) => "",
+        (_, true) => "es",
+        (_, false) => "s",
+    };
+    format!("{} {what}{end}", Count(count))
+}
+
+/// A short time: `1 ms`, `250 us`.
+fn span(ns: u64) -> String {
+    match ns.div_ceil(1000) {
+        us @ 0..1000 => format!("{us} us"),
+        us => format!("{} ms", us.div_ceil(1000)),
     }
 }
 

@@ -14,13 +14,17 @@ mod exact;
 mod heap_choice;
 mod heaps;
 mod loss;
+mod merge;
+mod merged;
 mod moments;
 mod process;
+mod processes;
 mod reader;
 mod residence;
 mod selection;
 mod shown;
 mod sources;
+mod state;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -28,6 +32,7 @@ mod totals;
 mod trie;
 mod view;
 mod without_contexts;
+mod write;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -42,10 +47,11 @@ pub use exact::{ProfiledFunction, ProfiledLine};
 pub use heap_choice::{HeapChoice, UnknownHeap};
 pub use heaps::{Heap, HeapKind};
 pub use loss::Loss;
+pub use merge::Merger;
 pub use moments::{KeptMoment, Moments};
 pub use process::{Candidate, first_of_process, own_peak};
+pub use processes::{ProfiledProcess, Test};
 pub use profiler_alloc_format::{Frame, Header, Point, SizeClass, UNKNOWN_MODULE};
-use profiler_alloc_format::{STATE_EXITED, STATE_FINISHED, STATE_PAUSED};
 
 use crate::system;
 pub use reader::{parse, read};
@@ -53,6 +59,7 @@ pub use residence::Residence;
 pub use selection::{ContextError, ContextPattern};
 pub use shown::{ShownMoment, ShownView};
 pub use sources::{SourceState, add_sources};
+pub use state::State;
 pub use totals::{BlockCount, Totals};
 pub use trie::{Node, NodeId, Stack, StackSpan};
 pub use view::{MomentError, View, When};
@@ -100,6 +107,11 @@ pub struct Profile {
     /// What the program's own source files held when the recording ended, by the path that the
     /// compiler wrote. Empty where `memprof run` did not add it.
     pub sources: HashMap<String, SourceState>,
+    /// The test that ran in the process, if a test runner started it.
+    pub test: Option<Test>,
+    /// The profiles that this one was merged from, in the order of their starts; empty if it was
+    /// recorded.
+    pub processes: Vec<ProfiledProcess>,
 }
 
 /// An executable or library.
@@ -113,6 +125,8 @@ pub struct Module {
     pub modified_ns: u64,
     /// Length of the file when it was recorded, in bytes; 0 if unknown.
     pub file_len: u64,
+    /// Whether it is the executable of a process.
+    pub is_program: bool,
 }
 
 impl Module {
@@ -146,19 +160,6 @@ pub struct Thread {
     pub table_walks: u64,
 }
 
-/// How a recording stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum State {
-    /// Under way, or the program was killed.
-    Recording,
-    /// Paused by the program, or killed while it was.
-    Paused,
-    /// The recording ended in order.
-    Finished,
-    /// The program ended in order, or is about to.
-    Exited,
-}
-
 /// Whether the file at `path`, which begins with `header`, is the one that the recorder wrote, and
 /// not a copy of it. A file that does not say is taken for it.
 pub fn is_original(path: &Path, header: &Header) -> bool {
@@ -169,12 +170,7 @@ pub fn is_original(path: &Path, header: &Header) -> bool {
 impl Profile {
     /// How the recording stood when the file was read.
     pub fn state(&self) -> State {
-        match self.header.state {
-            STATE_FINISHED => State::Finished,
-            STATE_PAUSED => State::Paused,
-            STATE_EXITED => State::Exited,
-            _ => State::Recording,
-        }
+        State::of(self.header.state)
     }
 
     /// Exact totals of the process, or of the heap that was chosen: those of the end if the
@@ -249,9 +245,14 @@ impl Profile {
         true
     }
 
-    /// The program's file name; empty if unknown.
+    /// The program's file name; empty if unknown. If there are several, the first and their number.
     pub fn program(&self) -> String {
-        self.modules.first().map(Module::name).unwrap_or_default()
+        let name = self.modules.first().map(Module::name).unwrap_or_default();
+        match self.programs().len() {
+            0 | 1 => name,
+            2 => format!("{name} and 1 other program"),
+            programs => format!("{name} and {} other programs", programs - 1),
+        }
     }
 
     /// Whether every allocation was recorded, so that no figure has an error.

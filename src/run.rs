@@ -8,13 +8,17 @@
 //! child::run                the program runs: signals, its end
 //! ProfileOutput::profiles   the profiles with this run's number
 //! note_deaths               how killed programs ended, into the profile; see OomKiller
+//! keep_wanted               of many profiles, those that were asked for
 //! note_sources              MD5 of the program's source files, into the profile
+//! give_back                 pages of the profile that were never written
 //! closing                   the last lines: what was recorded
 //! ```
 
 pub mod child;
+mod clean;
 pub mod closing;
 mod deaths;
+mod disk;
 mod mechanism;
 mod oom;
 mod output;
@@ -24,7 +28,9 @@ mod recorded;
 mod request;
 mod sources;
 
+pub use clean::Cleaning;
 pub use deaths::note_deaths;
+pub use disk::{Removed, Wanted, give_back, keep_wanted, on_disk};
 pub use mechanism::{Mechanism, Obstacle};
 pub use oom::{OomKiller, OomKills};
 pub use output::{OutputError, ProfileOutput};

@@ -71,7 +71,7 @@ pub struct SymbolizeOptions<'a> {
 
 /// Looks up every frame of `profile`.
 ///
-/// A main executable that is not the recorded one is an error, unless forced.
+/// A main executable that is not the recorded one is an error, unless forced, or one of many.
 pub fn symbolize(
     profile: &Profile,
     options: &SymbolizeOptions<'_>,
@@ -128,6 +128,9 @@ impl Symbolizer {
             asked_for => asked_for.to_vec(),
         };
         self.symbols.set_own(own);
+        let programs = (profile.modules.iter().zip(0..)).filter(|(module, _)| module.is_program);
+        self.symbols
+            .set_programs(programs.map(|(_, number)| number).collect());
         let mut work = Vec::new();
         for (number, frames) in frames_by_module(profile, &self.symbols) {
             let Some(module) = profile.modules.get(usize::from(number)) else {
@@ -139,7 +142,7 @@ impl Symbolizer {
             work.push(Work {
                 number,
                 module,
-                files: self.files(number, module, options)?,
+                files: self.files(number, module, profile.is_merged(), options)?,
                 frames,
             });
         }
@@ -165,6 +168,7 @@ impl Symbolizer {
         &mut self,
         number: u16,
         module: &Module,
+        is_merged: bool,
         &SymbolizeOptions { force, fetch, .. }: &SymbolizeOptions<'_>,
     ) -> Result<Option<DebugFiles>, SymbolizeError> {
         if let Some(checked) = self.checked.get(&number) {
@@ -183,7 +187,8 @@ impl Symbolizer {
         let fault = match found {
             // The debug file of the recorded build serves without the module's own.
             Some(_) if !readable => None,
-            _ => fault(number, module, identity, force)?,
+            // Of many programs, one may be gone and the others be of use.
+            _ => fault(number == MAIN_MODULE && !is_merged, module, identity, force)?,
         };
         let mut checked = Checked {
             path: module.path.clone(),
@@ -265,13 +270,12 @@ impl Symbolizer {
 
 /// What is to be said of a module whose file is not the recorded one.
 fn fault(
-    number: u16,
+    is_main: bool,
     module: &Module,
     identity: Identity,
     force: bool,
 ) -> Result<Option<Defect>, SymbolizeError> {
     let path = module.path.clone();
-    let is_main = number == MAIN_MODULE;
     let defect = match identity {
         Identity::Same => return Ok(None),
         Identity::Changed { .. } if force => return Ok(Some(Defect::ModuleUnverified { path })),

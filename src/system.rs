@@ -8,6 +8,6 @@
 mod own;
 
 pub use own::{
-    file_size_limit, inode, new_file_permissions, no_such_process, path, read_exact_at,
-    terminal_columns, write_all_at,
+    file_size_limit, inode, new_file_permissions, no_such_process, path, private_file_permissions,
+    read_exact_at, terminal_columns, write_all_at,
 };

@@ -123,7 +123,10 @@ const ANALYST: Layers = &[
         ],
     ),
     ("attach", &["system", "profile", "report"]),
-    ("run", &["units", "profile", "symbolize", "source"]),
+    (
+        "run",
+        &["system", "units", "profile", "symbolize", "source"],
+    ),
     (
         "command",
         &[

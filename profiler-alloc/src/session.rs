@@ -37,6 +37,7 @@ pub mod settings;
 pub mod span_layer;
 mod spans;
 pub mod start;
+mod test_process;
 pub mod thread_exit;
 pub mod threads;
 

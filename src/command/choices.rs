@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
 use crate::report::diff::Grown;
-use crate::report::{Granularity, Lines, LiveSort, Metric, Sort};
+use crate::report::{Granularity, Lines, LiveSort, Metric, ProcessSort, Sort};
 
 macro_rules! choices {
     ($type:ident { $($variant:ident = $name:literal: $help:literal,)* }) => {
@@ -71,6 +71,17 @@ choices! {
         Rate = "rate": "Bytes allocated in a second",
         Allocated = "allocated": "Bytes allocated since the start",
         Peak = "peak": "Bytes in use at the peak",
+    }
+}
+
+choices! {
+    ProcessSort {
+        Peak = "peak": "Highest heap in use",
+        Live = "live": "Bytes in use at the end",
+        Allocated = "allocated": "Bytes allocated",
+        Count = "count": "Blocks allocated",
+        Time = "time": "Time from start to end",
+        Name = "name": "Program and name",
     }
 }
 

@@ -8,7 +8,8 @@ use anyhow::bail;
 use super::load::{self, Loaded, Lookup, Output, Own};
 use super::moment;
 use super::revision::Revision;
-use crate::profile::{ContextPattern, HeapChoice, View};
+use crate::defect::Defect;
+use crate::profile::{ContextPattern, HeapChoice, Profile, View};
 use crate::render::{DiffHtml, DiffJson, DiffText};
 use crate::report::diff::{Diff, Grown, Limit, PartChanges, context_figures, type_figures};
 use crate::report::{Metric, Report, Scope, Selection, edited_files};
@@ -232,26 +233,9 @@ fn load(args: &DiffArgs) -> anyhow::Result<Diff> {
         load::load_from(path, places, &lookup)
     };
     let scope = if args.all { Scope::All } else { Scope::User };
-    let report = |loaded: &mut Loaded| {
-        let defects = std::mem::take(&mut loaded.defects);
-        Report::new(
-            &loaded.profile,
-            &loaded.symbols,
-            &mut loaded.sources,
-            scope,
-            defects,
-        )
-    };
     let mut base = read(&args.base, base_places)?;
     let mut new = read(&args.new, new_places)?;
-    // What one side cannot be cut by, the other must not.
-    let edited = [&mut base, &mut new]
-        .map(|side| edited_files(&side.profile, &side.symbols, &mut side.sources, scope));
-    for files in &edited {
-        base.sources.distrust(files);
-        new.sources.distrust(files);
-    }
-    let mut diff = Diff::new(report(&mut base), report(&mut new));
+    let mut diff = compare(&mut base, &mut new, scope);
     if let Some(key) = &args.show.by {
         // One of the two may be of before the program named any.
         if base.profile.check_key(key).is_err() {
@@ -265,4 +249,37 @@ fn load(args: &DiffArgs) -> anyhow::Result<Diff> {
         diff.types = Some(PartChanges::new("type", &base, &new));
     }
     Ok(diff)
+}
+
+/// What changed in the user's own source from one profile that was read to another; the source is
+/// looked for where `lookup` says.
+pub fn of_profiles(
+    base: (Profile, Vec<Defect>),
+    new: (Profile, Vec<Defect>),
+    lookup: &Lookup,
+) -> anyhow::Result<Diff> {
+    let load = |read| load::load_one_heap((read, View::default()), lookup.places()?, lookup);
+    let (mut base, mut new) = (load(base)?, load(new)?);
+    Ok(compare(&mut base, &mut new, Scope::User))
+}
+
+fn compare(base: &mut Loaded, new: &mut Loaded, scope: Scope) -> Diff {
+    // What one side cannot be cut by, the other must not.
+    let edited = [&mut *base, &mut *new]
+        .map(|side| edited_files(&side.profile, &side.symbols, &mut side.sources, scope));
+    for files in &edited {
+        base.sources.distrust(files);
+        new.sources.distrust(files);
+    }
+    let report = |loaded: &mut Loaded| {
+        let defects = std::mem::take(&mut loaded.defects);
+        Report::new(
+            &loaded.profile,
+            &loaded.symbols,
+            &mut loaded.sources,
+            scope,
+            defects,
+        )
+    };
+    Diff::new(report(base), report(new))
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::load::{Input, Lookup, Output, StackArgs};
-use super::moment::MomentArgs;
-use crate::profile::View;
+use super::moment::{self, MomentArgs};
+use crate::profile::{self, View};
 use crate::render::{Base, Flamegraph};
 use crate::report::Limits;
 
@@ -52,7 +52,9 @@ pub fn run(args: FlamegraphArgs) -> anyhow::Result<ExitCode> {
                 view: View::default(),
                 ..input.lookup
             };
-            Some(args.stacks.tree_of(base, &lookup, whole)?)
+            let (path, view) = moment::split(base, &lookup.view)?;
+            let read = (profile::read(&path)?, view);
+            Some(args.stacks.tree_of(read, &lookup, whole)?)
         }
     };
     Output::to(args.output.as_deref()).write_raw(|out| match &base {

@@ -4,30 +4,24 @@
 #[cfg_attr(target_family = "wasm", path = "load/no_network.rs")]
 mod debug_files;
 
-use std::cmp::Reverse;
-use std::collections::HashSet;
-use std::fs;
-use std::io::{self, Read, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressStyle};
-use profiler_alloc_format::{EXTENSION, Header, MAGIC};
-
+use super::many;
 use super::moment::{self, MomentArgs};
 pub use super::output::Output;
 use crate::defect::Defect;
-use crate::profile::{
-    self, Candidate, ContextPattern, HeapChoice, Profile, View, first_of_process, own_peak,
-};
+use crate::profile::{self, ContextPattern, HeapChoice, Profile, View};
 use crate::report::{
     CallTree, Calls, Filter, Granularity, Limits, Metric, Scope, Split, Stacks, StacksBy,
 };
 use crate::source::{PathMap, Places, Sources};
 use crate::symbolize::{self, Pattern, Symbols, symbolize};
 use crate::system::terminal_columns;
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
 
 /// `--by heap` is `--heap all`, where the program names no contexts of that key.
 const HEAPS: &str = "heap";
@@ -38,8 +32,12 @@ const PATIENCE: Duration = Duration::from_millis(300);
 /// Options that say which profile, and where its source is.
 #[derive(clap::Args, Clone, Default, Debug)]
 pub struct Input {
-    /// Read this profile [default: the newest *.memprof in this folder]
-    pub file: Option<PathBuf>,
+    /// Read this profile, or several as one [default: the newest *.memprof in this folder]
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Read all profiles of the last run in this folder (1), or of the Nth last, as one
+    #[arg(long, value_name = "N", conflicts_with = "files")]
+    pub run: Option<NonZeroUsize>,
     #[command(flatten)]
     pub lookup: Lookup,
 }
@@ -79,6 +77,9 @@ pub struct Own {
     #[arg(long = "own", value_name = "PATTERN", value_delimiter = ',')]
     pub patterns: Vec<Pattern>,
 }
+
+/// A profile that was read, with what is wrong with it, and which moment of it is looked at.
+pub type ReadProfile = ((Profile, Vec<Defect>), View);
 
 /// A profile, ready to be reported.
 pub struct Loaded {
@@ -256,13 +257,13 @@ impl StackArgs {
 
     /// The stacks and the tree that are asked for.
     pub fn tree(&self, input: &Input, limits: Limits) -> anyhow::Result<(Stacks, CallTree)> {
-        self.tree_of(&input.path()?, &input.lookup, limits)
+        self.tree_of(input.read_moment()?, &input.lookup, limits)
     }
 
-    /// The same of the profile at `path`.
+    /// The same of a profile that was read.
     pub fn tree_of(
         &self,
-        path: &Path,
+        read: ReadProfile,
         lookup: &Lookup,
         limits: Limits,
     ) -> anyhow::Result<(Stacks, CallTree)> {
@@ -277,7 +278,8 @@ impl StackArgs {
             By::Key(_) => None,
         });
         let granularity = granularities.next_back().unwrap_or_default();
-        let loaded = load_apart(path, lookup, self.key()?)?;
+        let view = read.1.clone();
+        let loaded = load_apart(read, lookup, self.key()?)?;
         let key = loaded.key(self.key()?)?.map(str::to_owned);
         let stacks = match key.is_some() || self.types {
             true => loaded.split(Split {
@@ -288,7 +290,6 @@ impl StackArgs {
             }),
             false => loaded.stacks(scope, granularity),
         };
-        let (_, view) = moment::split(path, &lookup.view)?;
         let metric = moment::metric_of(&view, self.of)?;
         let tree = CallTree::new(&stacks, metric, self.inverted, limits);
         Ok((stacks, tree))
@@ -301,6 +302,14 @@ pub fn terminal_width() -> Option<usize> {
 }
 
 impl Input {
+    /// The profile at `path`, everything else as by default.
+    pub fn of(path: PathBuf) -> Input {
+        Input {
+            files: vec![path],
+            ..Input::default()
+        }
+    }
+
     /// The same, of a moment.
     pub fn at(mut self, moment: &MomentArgs) -> Input {
         self.lookup.view = moment.view();
@@ -309,35 +318,55 @@ impl Input {
 
     /// The figure that a view of it shows if `asked` is asked for, or is its default.
     pub fn metric(&self, asked: Metric) -> anyhow::Result<Metric> {
-        let view = match &self.file {
-            Some(path) => moment::split(path, &self.lookup.view)?.1,
-            None => self.lookup.view.clone(),
+        // Looking for the newest would say twice which one it is.
+        let view = match &*self.files {
+            [path] => moment::split(path, &self.lookup.view)?.1,
+            _ => self.lookup.view.clone(),
         };
         moment::metric_of(&view, asked)
     }
 
-    /// The profile's path.
-    pub fn path(&self) -> anyhow::Result<PathBuf> {
-        match &self.file {
-            Some(path) => Ok(path.clone()),
-            None => newest(Path::new(".")),
+    /// The paths of the profiles, and which moment of the only one is looked at.
+    fn moment(&self) -> anyhow::Result<(Vec<PathBuf>, View)> {
+        let paths = self.paths()?;
+        match &*paths {
+            [path] => {
+                let (path, view) = moment::split(path, &self.lookup.view)?;
+                Ok((vec![path], view))
+            }
+            _ => Ok((paths, self.lookup.view.clone())),
+        }
+    }
+
+    /// Reads the profile, and says which moment of it is looked at.
+    fn read_moment(&self) -> anyhow::Result<ReadProfile> {
+        let (paths, view) = self.moment()?;
+        Ok((many::read(&paths)?, view))
+    }
+
+    /// The paths of the profiles.
+    pub fn paths(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let folder = Path::new(".");
+        match (self.run, &*self.files) {
+            (Some(nth), _) => many::of_run(folder, nth),
+            (None, []) => Ok(vec![many::newest(folder)?]),
+            (None, files) => Ok(files.to_vec()),
         }
     }
 
     /// Reads the profile without names and lines.
     pub fn read(&self) -> anyhow::Result<(Profile, Vec<Defect>)> {
-        Ok(profile::read(&self.path()?)?)
+        many::read(&self.paths()?)
     }
 
     /// Reads and symbolizes the profile. Long work is shown on a terminal.
     pub fn load(&self) -> anyhow::Result<Loaded> {
-        let lookup = &self.lookup;
-        load_with(&self.path()?, lookup)
+        load_one_heap(self.read_moment()?, self.lookup.places()?, &self.lookup)
     }
 
     /// The same for a view that tells heaps apart, split up by `key`.
     pub fn load_apart(&self, key: Option<&str>) -> anyhow::Result<Loaded> {
-        load_apart(&self.path()?, &self.lookup, key)
+        load_apart(self.read_moment()?, &self.lookup, key)
     }
 }
 
@@ -357,15 +386,12 @@ pub fn current_dir() -> anyhow::Result<PathBuf> {
     std::env::current_dir().context("cannot tell the current folder")
 }
 
-/// Reads and symbolizes the profile at `path`, as `lookup` says, for a view that shows one heap.
-pub fn load_with(path: &Path, lookup: &Lookup) -> anyhow::Result<Loaded> {
-    load_from(path, lookup.places()?, lookup)
-}
-
-/// The same for a view that tells heaps apart, split up by `key`.
-fn load_apart(path: &Path, lookup: &Lookup, key: Option<&str>) -> anyhow::Result<Loaded> {
-    let (path, view) = moment::split(path, &lookup.view)?;
-    let (profile, defects) = profile::read(&path)?;
+/// Symbolizes a profile for a view that tells heaps apart, split up by `key`.
+fn load_apart(
+    ((profile, defects), view): ReadProfile,
+    lookup: &Lookup,
+    key: Option<&str>,
+) -> anyhow::Result<Loaded> {
     let heap = match (key, &lookup.heap) {
         (Some(HEAPS), None) if profile.check_key(HEAPS).is_err() => HeapChoice::All,
         (_, choice) => choice.clone().unwrap_or_default(),
@@ -376,14 +402,23 @@ fn load_apart(path: &Path, lookup: &Lookup, key: Option<&str>) -> anyhow::Result
 /// Reads and symbolizes a profile whose source is in `places`, for a view that shows one heap. Long
 /// work is shown on a terminal.
 pub fn load_from(path: &Path, places: Places, lookup: &Lookup) -> anyhow::Result<Loaded> {
+    let (path, view) = moment::split(path, &lookup.view)?;
+    load_one_heap((profile::read(&path)?, view), places, lookup)
+}
+
+/// The same of a profile that was read.
+pub fn load_one_heap(
+    (read, view): ReadProfile,
+    places: Places,
+    lookup: &Lookup,
+) -> anyhow::Result<Loaded> {
     let heap = lookup.heap.clone().unwrap_or_default();
     if heap == HeapChoice::All {
         bail!(
             "this view shows one heap: name it; tree, flamegraph, export, and report as text, json or csv tell all apart"
         );
     }
-    let (path, view) = moment::split(path, &lookup.view)?;
-    load_read(profile::read(&path)?, places, lookup, (&heap, &view))
+    load_read(read, places, lookup, (&heap, &view))
 }
 
 fn load_read(
@@ -394,6 +429,9 @@ fn load_read(
 ) -> anyhow::Result<Loaded> {
     let heaps = profile.select_heap(heap)?;
     defects.extend(profile.defects_of_heaps(heap));
+    if profile.is_merged() && *view != View::default() {
+        bail!("a moment is of one process: name the profile of one, or leave out the moment");
+    }
     profile.look_at(view)?;
     profile.select_contexts(&lookup.contexts)?;
     let shown = lookup.contexts.iter().map(|context| Defect::OnlyContext {
@@ -463,80 +501,4 @@ fn name(
         defects,
         heaps: None,
     })
-}
-
-/// The profile in `folder` that was modified last; of a run with several, that of the process that
-/// used most memory, which is then said on stderr.
-pub fn newest(folder: &Path) -> anyhow::Result<PathBuf> {
-    let profiles = profiles(folder).context("cannot list the current folder")?;
-    let Some(newest) = profiles.first() else {
-        bail!(
-            "no *.{EXTENSION} file in this folder; record one with `memprof run -- PROGRAM`, or name a file"
-        );
-    };
-    let (path, of) = largest_of_run(&profiles).unwrap_or_else(|| (newest.clone(), 1));
-    let path = path.strip_prefix(".").map_or(path.clone(), Path::to_owned);
-    if of > 1 {
-        let _ = writeln!(
-            io::stderr(),
-            "memprof: {} is of the process that used most memory, of the {of} profiles of this run; to see another, name it",
-            path.display()
-        );
-    }
-    Ok(path)
-}
-
-/// Of the run that the first of `profiles` is of, the one to look at first of the process with most
-/// memory, and how many profiles there are, or 1 if all are of that process.
-fn largest_of_run(profiles: &[PathBuf]) -> Option<(PathBuf, usize)> {
-    let newest = header(profiles.first()?)?;
-    let headers = profiles
-        .iter()
-        .filter_map(|path| Some((path, header(path)?)));
-    let of_run: Vec<_> = headers
-        .filter(|(_, header)| header.run_id != 0 && header.run_id == newest.run_id)
-        .collect();
-    let (_, largest) = of_run.iter().max_by_key(|(_, header)| own_peak(header))?;
-    let same_process: Vec<_> = of_run
-        .iter()
-        .filter(|(_, header)| header.pid == largest.pid)
-        .collect();
-    // Which program a profile is of stands further down in it: of one process there are few.
-    let read: Vec<_> = same_process
-        .iter()
-        .filter_map(|(path, _)| Some((*path, profile::read(path).ok()?.0)))
-        .collect();
-    let first = first_of_process(read.iter().map(|(_, profile)| Candidate {
-        program: profile.modules.first().map(|module| &*module.path),
-        own_peak: own_peak(&profile.header),
-        started_ns: profile.header.started_unix_ns,
-    }))?;
-    let path = read[first].0.clone();
-    // A copy is no other profile.
-    let identity = |(_, header): &(_, Header)| (header.pid, header.started_unix_ns);
-    let distinct: HashSet<_> = of_run.iter().map(identity).collect();
-    let is_one_process = same_process.len() == of_run.len();
-    Some((path, if is_one_process { 1 } else { distinct.len() }))
-}
-
-/// The header of the profile at `path`, if that is one.
-fn header(path: &Path) -> Option<Header> {
-    let mut bytes = [0; Header::LEN];
-    fs::File::open(path).ok()?.read_exact(&mut bytes).ok()?;
-    let header = Header::from_bytes(&bytes);
-    (header.magic == MAGIC).then_some(header)
-}
-
-/// The profiles in `folder`, the one that was modified last first.
-pub fn profiles(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    let paths = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
-    let profiles = paths.filter(|path| path.extension().is_some_and(|e| e == EXTENSION));
-    let mut dated: Vec<(SystemTime, PathBuf)> = profiles
-        .filter_map(|path| {
-            let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
-            Some((metadata.modified().ok()?, path))
-        })
-        .collect();
-    dated.sort_by_key(|(modified, _)| Reverse(*modified));
-    Ok(dated.into_iter().map(|(_, path)| path).collect())
 }

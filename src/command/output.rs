@@ -45,6 +45,22 @@ impl<'a> Output<'a> {
         }
     }
 
+    /// The same where only the user may read and write a new file, as it is of profiles.
+    pub fn write_private(
+        &self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> anyhow::Result<ExitCode> {
+        match self {
+            Output::Stdout => self.write_raw(write),
+            Output::File(path) => to_file(path, |file| {
+                if let Some(private) = system::private_file_permissions() {
+                    file.set_permissions(private)?;
+                }
+                buffered(file, write)
+            }),
+        }
+    }
+
     /// Lets `write` write text. A reader that went away, as in `memprof report | head`, is no
     /// error.
     pub fn write(

@@ -12,7 +12,7 @@ use profiler_alloc_format::env::{
 use crate::run::{Request, RunId};
 use crate::units::parse_duration;
 #[cfg(target_os = "linux")]
-use profiler_alloc_format::env::Forks;
+use profiler_alloc_format::env::{Forks, Only};
 
 /// What to record, and where to.
 #[derive(clap::Args, Debug)]
@@ -76,6 +76,7 @@ impl RecordingArgs {
             timeline_interval: self.timeline_interval,
             account_interval: self.account_interval,
             forks: Forks::default(),
+            only: Only::default(),
             own: self.own,
             preload: None,
         }

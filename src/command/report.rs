@@ -71,10 +71,7 @@ impl From<PathBuf> for ReportArgs {
     /// The report of one profile, everything else as by default.
     fn from(file: PathBuf) -> ReportArgs {
         ReportArgs {
-            input: Input {
-                file: Some(file),
-                ..Input::default()
-            },
+            input: Input::of(file),
             moment: MomentArgs::default(),
             function: None,
             source_file: None,

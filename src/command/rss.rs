@@ -98,6 +98,9 @@ impl Asked {
 
 pub fn run(args: RssArgs) -> anyhow::Result<ExitCode> {
     let mut loaded = args.input.load()?;
+    if loaded.profile.is_merged() {
+        bail!("an account of resident memory is of one process: name the profile of one");
+    }
     let resident = Resident::new(&loaded.profile, loaded.defects.clone());
     if resident.accounts.is_empty() {
         bail!(

@@ -4,8 +4,12 @@
 mod record;
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
+
+use profiler_alloc_format::env::Only;
 
 use super::recording::RecordingArgs;
+use crate::units::parse_size;
 
 /// Run a program and record its memory
 ///
@@ -33,6 +37,23 @@ pub struct RunArgs {
     /// Record no child that is forked and goes on without executing a program
     #[arg(long)]
     no_fork: bool,
+
+    /// Record `all` programs, or only the `tests` that nextest runs, as is done of `cargo nextest`
+    /// unless this is given
+    #[arg(long, value_name = "all|tests")]
+    only: Option<Only>,
+
+    /// Keep only the N profiles with most memory, of many that the run leaves
+    #[arg(long, value_name = "N")]
+    keep: Option<NonZeroUsize>,
+
+    /// Keep only profiles with a peak of SIZE at least, not those of a shell or of `env`
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    min_peak: Option<u64>,
+
+    /// Merge the profiles of the run into one, and keep that alone
+    #[arg(long)]
+    merge: bool,
 
     /// Print the report as soon as the program has ended
     #[arg(long)]

@@ -93,6 +93,7 @@ fn recording(row: &Row<'_>) -> Result<Recording, Fault> {
             alloc_bytes: unsigned(row, "alloc_bytes")?,
             freed_bytes: unsigned(row, "freed_bytes")?,
         },
+        merged: None,
         forked_from: None,
         killed: None,
         heap_at_start: row.get("heap_at_start")?,

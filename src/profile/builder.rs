@@ -20,9 +20,9 @@ use std::path::Path;
 use profiler_alloc_format::moments::{ALIVE, MARK, key, split, tagged};
 use profiler_alloc_format::{
     Age, CHUNK_LEN, COUNT_FRACTION_BITS, Cohort, Context, ContextSet, DIRECTORY_AT, Frame,
-    Function, Further, HEADER_LEN, Header, Heap, Line, MAGIC, Module, NEVER, Node, Point, SIZES_AT,
-    STATE_FINISHED, Share, SizeClass, Snapshot, Stack, THREAD_TAKEN, Table, Thread, VERSION,
-    size_class,
+    Function, Further, HEADER_LEN, Header, Heap, Line, MAGIC, Module, NEVER, Node, Point, Process,
+    SIZES_AT, STATE_FINISHED, Share, SizeClass, Snapshot, Stack, THREAD_TAKEN, Table, Thread,
+    VERSION, size_class,
 };
 
 /// A profile in the making. Its records are public, for tests that damage them.
@@ -66,6 +66,8 @@ pub struct Builder {
     pub ages: Vec<Age>,
     /// Blocks by birth and last moment.
     pub cohorts: Vec<Cohort>,
+    /// Profiles that it was merged from.
+    pub processes: Vec<Process>,
     /// Nodes by parent and frame.
     known: HashMap<(u32, u64), u32>,
 }
@@ -111,6 +113,7 @@ impl Builder {
             snapshots: Vec::new(),
             ages: Vec::new(),
             cohorts: Vec::new(),
+            processes: Vec::new(),
             known: HashMap::new(),
         }
     }
@@ -427,6 +430,10 @@ impl Builder {
                 Table::Cohorts,
                 join(self.cohorts.iter().map(Cohort::to_bytes)),
             ),
+            (
+                Table::Processes,
+                join(self.processes.iter().map(Process::to_bytes)),
+            ),
         ];
         let mut directory = Vec::new();
         let mut chunks = Vec::new();
@@ -456,6 +463,7 @@ impl Builder {
             snapshot_count: self.snapshots.len() as u64,
             age_count: self.ages.len() as u64,
             cohort_count: self.cohorts.len() as u64,
+            process_count: self.processes.len() as u64,
             ..self.header
         };
         let mut bytes = header.to_bytes().to_vec();

@@ -41,7 +41,7 @@ pub struct Context {
     pub entries: u64,
     /// Most bytes allocated in one entry.
     pub most_in_entry: u64,
-    entry_classes: [u32; ENTRY_CLASSES],
+    pub(super) entry_classes: [u32; ENTRY_CLASSES],
 }
 
 impl Context {
@@ -111,8 +111,9 @@ impl Context {
         self.allocs = self.allocs.saturating_add(blocks);
     }
 
-    /// Two threads may have named it at once, so that it has two records.
-    fn add(&mut self, other: &Context) {
+    /// Two threads may have named it at once, so that it has two records; and it may be one of
+    /// several processes.
+    pub(super) fn add(&mut self, other: &Context) {
         self.alloc_bytes = self.alloc_bytes.saturating_add(other.alloc_bytes);
         self.allocs = self.allocs.saturating_add(other.allocs);
         self.freed_bytes = self.freed_bytes.saturating_add(other.freed_bytes);

@@ -74,6 +74,30 @@ impl Course {
         (course, damaged)
     }
 
+    /// The same on the clock, of a recording that began at `started_ns` since 1970. Waypoints of
+    /// several recordings are not at the same times, so they are left out.
+    pub(super) fn without_waypoints(&self, started_ns: u64) -> Course {
+        let later = |ns: u64| ns.saturating_add(started_ns);
+        Course {
+            taken: self.taken.map(|taken| Taken {
+                first_ns: later(taken.first_ns),
+                last_ns: later(taken.last_ns),
+            }),
+            ..Course::default()
+        }
+    }
+
+    /// The same in time since `started_ns` of the clock.
+    pub(super) fn since(&self, started_ns: u64) -> Course {
+        Course {
+            taken: self.taken.map(|taken| Taken {
+                first_ns: taken.first_ns.saturating_sub(started_ns),
+                last_ns: taken.last_ns.saturating_sub(started_ns),
+            }),
+            ..*self
+        }
+    }
+
     /// Adds another stack's.
     pub fn add(&mut self, other: &Course) {
         self.taken = Taken::both(self.taken, other.taken);

@@ -18,19 +18,23 @@ use profiler_alloc_format::{
 };
 
 use super::heaps::{self, Part};
+use super::processes::test_of;
 use super::{
     Contexts, Counters, Course, Frame, Heap, Module, Moments, Node, NodeId, Profile,
-    ProfiledFunction, ReadError, Stack, StackSpan, State, Thread, Totals, Touched, accounts,
-    course, exact, moments, timeline,
+    ProfiledFunction, ProfiledProcess, ReadError, Stack, StackSpan, State, Thread, Totals, Touched,
+    accounts, course, exact, moments, timeline,
 };
 use crate::defect::Defect;
 use crate::system;
 
 /// No recorder writes more of a table; what a file claims beyond that is not read.
-fn most_bytes(table: Table) -> u64 {
+fn most_bytes(table: Table, is_merged: bool) -> u64 {
     match table {
         Table::Sources => super::sources::MOST_BYTES,
         Table::Heaps | Table::Snapshots => CHUNK_LEN as u64,
+        Table::Nodes | Table::Stacks | Table::Further | Table::Strings if is_merged => {
+            super::write::MOST_BYTES
+        }
         Table::Threads | Table::Modules | Table::Strings | Table::Timeline => 4 << 20,
         _ => 24 << 20,
     }
@@ -112,6 +116,8 @@ impl<R: Read + Seek> Reader<'_, R> {
         let nodes = self.records(Table::Nodes, |h| h.node_count)?;
         let heaps = self.records(Table::Heaps, |h| h.heap_count)?;
         let modules = self.records(Table::Modules, |h| h.module_count)?;
+        let processes: Vec<format::Process> =
+            self.records(Table::Processes, |h| h.process_count)?;
         let strings = self.bytes(Table::Strings, 1, |h| h.string_bytes)?;
         let timeline = self.records(Table::Timeline, |h| h.timeline_count)?;
         let accounts = self.records(Table::Accounts, |h| h.account_count)?;
@@ -120,7 +126,7 @@ impl<R: Read + Seek> Reader<'_, R> {
         let mut nodes = self.nodes(&nodes);
         let heap_of = heaps::of_nodes(&nodes);
         fold_last_paths(&mut nodes, &threads, |node| in_use(&heaps, &heap_of, node));
-        let ticks = match further.is_empty() {
+        let ticks = match further.is_empty() || header.process_count > 0 {
             true => 0,
             false => course::ticks(&header_after),
         };
@@ -167,6 +173,8 @@ impl<R: Read + Seek> Reader<'_, R> {
             own: text(&strings, header.own_at, header.own_len),
             functions: Vec::new(),
             sources: super::sources::parse(&sources),
+            test: test_of(&header, |at, len| text(&strings, at, len)),
+            processes: self::processes(&processes, &strings),
         };
         profile.functions = self.functions(exact::Records {
             functions: &functions,
@@ -178,8 +186,12 @@ impl<R: Read + Seek> Reader<'_, R> {
         });
         profile.modules = self.modules(&modules, &strings);
         profile.timeline = self.timeline(&timeline);
-        self.report_foreign_frees(&profile);
-        self.report_dynamic_std(&profile);
+        if profile.is_merged() {
+            self.defects.extend(profile.defects_of_processes());
+        } else {
+            self.report_foreign_frees(&profile);
+            self.report_dynamic_std(&profile);
+        }
         Ok(profile)
     }
 
@@ -306,7 +318,8 @@ impl<R: Read + Seek> Reader<'_, R> {
             .map(|(chunk, _)| chunk)
             .collect();
         let counted = count(&self.header());
-        let wanted = (counted.saturating_mul(record_len as u64)).min(most_bytes(table));
+        let wanted = (counted.saturating_mul(record_len as u64))
+            .min(most_bytes(table, self.header().process_count > 0));
 
         let mut bytes = Vec::new();
         for (i, &chunk) in chunks.iter().enumerate() {
@@ -461,8 +474,8 @@ impl<R: Read + Seek> Reader<'_, R> {
     fn modules(&mut self, records: &[format::Module], strings: &[u8]) -> Vec<Module> {
         let mut dropped = 0;
         let mut left = strings.len();
-        let modules = (records.iter())
-            .map(|record| {
+        let modules = (records.iter().enumerate())
+            .map(|(number, record)| {
                 let (start, len) = (record.path_at as usize, record.path_len as usize);
                 let path = strings.get(start..start.saturating_add(len));
                 let path = path.filter(|path| path.len() <= left);
@@ -476,6 +489,7 @@ impl<R: Read + Seek> Reader<'_, R> {
                     build_id,
                     modified_ns: record.modified_ns,
                     file_len: record.file_len,
+                    is_program: number == 0 || record.flags & format::MODULE_IS_PROGRAM != 0,
                 }
             })
             .collect();
@@ -557,6 +571,20 @@ impl Peaks<'_> {
     }
 }
 
+/// The profiles that were merged. Each name has bytes of its own, as [`Reader::modules`] says.
+fn processes(records: &[format::Process], strings: &[u8]) -> Vec<ProfiledProcess> {
+    let left = std::cell::Cell::new(strings.len());
+    let own_text = |at, len: u32| match left.get().checked_sub(len as usize) {
+        Some(rest) => {
+            left.set(rest);
+            text(strings, at, len)
+        }
+        None => String::new(),
+    };
+    let of = |record| ProfiledProcess::from_record(record, own_text);
+    records.iter().map(of).collect()
+}
+
 fn threads(records: &[format::Thread]) -> Vec<Thread> {
     (records.iter())
         .map(|record| {
@@ -609,7 +637,7 @@ macro_rules! record {
         }
     )*};
 }
-record!(Account Age Cohort Context ContextSet Heap Snapshot Thread Node Stack StackSpan Touched Further Module Point Function Share Line);
+record!(Account Age Cohort Context ContextSet Heap Snapshot Thread Node Stack StackSpan Touched Further Module Point Function Share Line Process);
 
 /// The first `N` bytes of `bytes`, which has as many.
 fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {

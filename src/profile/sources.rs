@@ -47,7 +47,7 @@ fn line(line: &str) -> Option<(String, SourceState)> {
 }
 
 /// The table's text: no more of it than is read.
-fn text<'a>(files: impl IntoIterator<Item = (&'a String, &'a SourceState)>) -> String {
+pub(super) fn text<'a>(files: impl IntoIterator<Item = (&'a String, &'a SourceState)>) -> String {
     let mut text = String::new();
     for (path, state) in files {
         let mark = match state.was_newer {

@@ -3,6 +3,7 @@
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use profiler_alloc_format::STATE_FINISHED;
 use profiler_alloc_format::{CHUNK_LEN, Further, HEADER_LEN, waypoints};
 use proptest::prelude::*;
 

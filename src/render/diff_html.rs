@@ -137,7 +137,7 @@ struct DiffData {
 #[derive(Serialize)]
 struct SideData {
     program: String,
-    pid: u32,
+    who: String,
     date: String,
 }
 
@@ -145,7 +145,7 @@ impl SideData {
     fn of(side: &Side) -> SideData {
         SideData {
             program: escape(&side.recording.program).into_owned(),
-            pid: side.recording.pid,
+            who: side.recording.who(),
             date: format::date(side.recording.started_unix_ns),
         }
     }

@@ -166,6 +166,7 @@ mod tests {
             let recording = Recording {
                 program: "shop".to_owned(),
                 pid: 7,
+                merged: None,
                 forked_from,
                 state,
                 killed: None,

@@ -220,7 +220,7 @@ struct ReportData {
 #[derive(Serialize)]
 struct About {
     program: String,
-    pid: u32,
+    who: String,
     date: String,
     peak: i64,
     peak_at: String,
@@ -237,7 +237,7 @@ impl About {
         let counters = &recording.counters;
         About {
             program: escape(&recording.program).into_owned(),
-            pid: recording.pid,
+            who: recording.who(),
             date: format::date(recording.started_unix_ns),
             peak: recording.peak,
             peak_at: format::seconds(recording.peak_ns),

@@ -12,6 +12,8 @@ use crate::report::{
 pub(crate) struct RecordingShape<'a> {
     program: &'a str,
     pid: u32,
+    processes: u64,
+    profiles: u64,
     state: &'static str,
     /// Null if it was not, or nobody saw it.
     killed: Option<KilledShape>,
@@ -123,6 +125,8 @@ impl<'a> RecordingShape<'a> {
             moment: recording.shown.as_ref().map(MomentShape::of),
             program: &recording.program,
             pid: recording.pid,
+            processes: recording.merged.map_or(1, |(processes, _)| processes),
+            profiles: recording.merged.map_or(1, |(_, profiles)| profiles),
             state: match recording.state {
                 State::Recording => "recording",
                 State::Paused => "paused",

@@ -133,6 +133,7 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
     };
     let killed = recording.killed.as_ref().map(killed::by);
     let state = killed.as_deref().unwrap_or(match recording.state {
+        _ if recording.merged.is_some() => "merged",
         State::Finished => "recording finished",
         State::Exited => "program ended",
         State::Recording => "still running, or killed",
@@ -140,9 +141,9 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
     });
     writeln!(
         out,
-        "{TITLE}{}{TITLE:#} (process {}), {state}",
+        "{TITLE}{}{TITLE:#} ({}), {state}",
         escape(program),
-        recording.pid
+        recording.who()
     )?;
     if let Some(sentence) = killed::sentence(recording) {
         writeln!(out, "  {sentence}")?;
@@ -194,9 +195,10 @@ fn recording(recording: &Recording, out: &mut dyn Write) -> io::Result<()> {
         out,
         "  heap in use  {} {}, {} {start}",
         exact_bytes(recording.heap),
-        match recording.shown {
-            Some(_) => "then",
-            None => "at the end",
+        match (&recording.shown, recording.merged) {
+            (Some(_), _) => "then",
+            (None, None) => "at the end",
+            (None, Some(_)) => "at the end of each",
         },
         bytes(recording.heap_at_start),
     )

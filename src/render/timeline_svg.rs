@@ -105,12 +105,16 @@ fn draw(timeline: &Timeline, svg: &mut String) -> std::fmt::Result {
         "" => "unknown program",
         program => program,
     };
+    // What many processes had at their ends, they had at no one time.
+    let heap = match recording.merged {
+        None => format!("heap at the end {}", format::bytes(recording.heap)),
+        Some(_) => recording.who(),
+    };
     writeln!(
         svg,
         r##"<text x="{LEFT}" y="26" font-size="17" font-weight="600">{}</text>
-<text x="{LEFT}" y="46" fill="#555">heap at the end {}, peak {} at {}, {} in all</text>"##,
+<text x="{LEFT}" y="46" fill="#555">{heap}, peak {} at {}, {} in all</text>"##,
         xml(program),
-        format::bytes(recording.heap),
         format::bytes(recording.peak),
         format::seconds(recording.peak_ns),
         format::seconds(recording.duration_ns),

@@ -37,11 +37,15 @@ impl TimelineText {
     /// Writes the plot of `timeline` to `out`.
     pub fn timeline(&self, timeline: &Timeline, out: &mut dyn Write) -> io::Result<()> {
         let recording = &timeline.recording;
+        // What many processes had at their ends, they had at no one time.
+        let heap = match recording.merged {
+            None => format!("heap {}", format::bytes(recording.heap)),
+            Some(_) => recording.who(),
+        };
         writeln!(
             out,
-            "{TITLE}{}: heap {}, peak {} at {}{TITLE:#}",
+            "{TITLE}{}: {heap}, peak {} at {}{TITLE:#}",
             escape(&recording.program),
-            format::bytes(recording.heap),
             format::bytes(recording.peak),
             format::seconds(recording.peak_ns),
         )?;

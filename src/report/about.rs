@@ -4,6 +4,7 @@ use profiler_alloc_format::{MODE_ALL, MODE_FIXED};
 
 use super::Killed;
 use crate::profile::{Counters, Profile, ShownView, State, Totals};
+use crate::units::Count;
 
 /// Which program was recorded, when, and its exact totals.
 #[derive(Clone, PartialEq, Debug)]
@@ -12,6 +13,9 @@ pub struct Recording {
     pub program: String,
     /// Its process number.
     pub pid: u32,
+    /// How many processes it is of, and from how many profiles it was merged. `None` of one that
+    /// was recorded.
+    pub merged: Option<(u64, u64)>,
     /// That of the program that forked it, whose heap it began with.
     pub forked_from: Option<u64>,
     /// Whether the recording ended in order.
@@ -41,6 +45,8 @@ impl Recording {
         Recording {
             program: profile.program(),
             pid: profile.header.pid,
+            merged: (profile.is_merged())
+                .then(|| (profile.process_count(), profile.processes.len() as u64)),
             forked_from: Some(profile.header.forked_from).filter(|&pid| pid != 0),
             state: profile.state(),
             killed: Killed::of(profile),
@@ -52,6 +58,21 @@ impl Recording {
             heap: profile.heap(),
             peak: profile.peak(),
             peak_ns: profile.header.peak_ns,
+        }
+    }
+
+    /// Which process or processes, in words: `process 42`, `8 processes`, `1 process, 2 profiles`.
+    pub fn who(&self) -> String {
+        match self.merged {
+            None => format!("process {}", self.pid),
+            Some((1, 1)) => "1 process".to_owned(),
+            Some((processes, files)) if processes == files => {
+                format!("{} processes", Count(processes))
+            }
+            Some((processes, files)) => {
+                let s = if processes == 1 { "" } else { "es" };
+                format!("{} process{s}, {} profiles", Count(processes), Count(files))
+            }
         }
     }
 }

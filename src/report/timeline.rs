@@ -146,11 +146,14 @@ impl Timeline {
             allocated: Some(point.alloc_bytes),
         });
         let mut points: Vec<TimePoint> = points.collect();
-        points.push(at(0, recording.heap_at_start));
+        // What many processes have at their starts and ends, they do not have at one time.
+        if recording.merged.is_none() {
+            points.push(at(0, recording.heap_at_start));
+            points.push(at(recording.duration_ns, recording.heap));
+        }
         if recording.peak > 0 {
             points.push(at(recording.peak_ns, recording.peak));
         }
-        points.push(at(recording.duration_ns, recording.heap));
         points.sort_by_key(|point| point.time_ns);
         let end_ns = points.last().map_or(0, |point| point.time_ns);
         let spans =

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use super::{Mechanism, Recorded};
+use super::{Mechanism, Recorded, Removed};
 use crate::profile::Loss;
 use crate::units::{ByteSize, Count};
 
@@ -43,6 +43,38 @@ pub fn nothing_recorded(program: &str, mechanism: Option<Mechanism>) -> String {
     }
 }
 
+/// What to say when only tests were to be recorded, and none was.
+pub const NO_TEST: &str = "nothing was recorded: nextest ran no test, or the tests bring a malloc of their own; `--only all` \
+                           records every program of the run";
+
+/// What was removed of a run's profiles, if anything was.
+pub fn removed_line(removed: &Removed) -> Option<String> {
+    (removed.profiles > 0).then(|| {
+        format!(
+            "removed {} as asked for, each with a peak of at most {}: {} on disk",
+            profiles_in_words(removed.profiles),
+            ByteSize(removed.most),
+            ByteSize(removed.bytes)
+        )
+    })
+}
+
+/// What all profiles of a run take on disk, in bytes, and how to see them as one.
+pub fn all_line(profiles: &[Recorded], on_disk: u64, folder: &Path) -> String {
+    let all = profiles_in_words(profiles.len());
+    let mut line = format!("all {all} take {} on disk", ByteSize(on_disk));
+    let is_here = |profile: &Recorded| profile.path.parent() == Some(folder);
+    if profiles.iter().all(is_here) {
+        line += "; as one: memprof report --run 1, a line for each: memprof processes --run 1";
+    }
+    line
+}
+
+fn profiles_in_words(number: usize) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{} profile{s}", Count(number as u64))
+}
+
 /// The lines of the run's profiles: most memory first, and one for those beyond eight.
 pub fn recorded_lines(profiles: &[Recorded], machine: u64, folder: &Path) -> Vec<String> {
     let line = |profile| recorded_line(profile, machine, folder);
@@ -53,7 +85,7 @@ pub fn recorded_lines(profiles: &[Recorded], machine: u64, folder: &Path) -> Vec
     let (listed, rest) = profiles.split_at(LISTED);
     let most = rest.iter().map(Recorded::own_peak).max();
     let rest = format!(
-        "and {} programs more, each with a peak of at most {}: see `memprof summary FILE`, the newest of *.memprof",
+        "and {} profiles more, each with a peak of at most {}",
         Count(rest.len() as u64),
         ByteSize(most.unwrap_or_default())
     );
@@ -184,7 +216,21 @@ mod tests {
         assert_eq!(lines(9).len(), 9);
         let many = lines(40);
         assert_eq!(many.len(), 9);
-        insta::assert_snapshot!(many[8], @"and 32 programs more, each with a peak of at most 976.6 KiB: see `memprof summary FILE`, the newest of *.memprof");
+        insta::assert_snapshot!(many[8], @"and 32 profiles more, each with a peak of at most 976.6 KiB");
+    }
+
+    #[test]
+    fn says_what_all_take_and_what_was_removed() {
+        let two = [profile(), profile()];
+        insta::assert_snapshot!(all_line(&two, 5 << 20, Path::new("/home/me")), @"all 2 profiles take 5.0 MiB on disk; as one: memprof report --run 1, a line for each: memprof processes --run 1");
+        insta::assert_snapshot!(all_line(&two, 5 << 20, Path::new("/home")), @"all 2 profiles take 5.0 MiB on disk");
+        assert_eq!(removed_line(&Removed::default()), None);
+        let removed = Removed {
+            profiles: 1,
+            bytes: 4096,
+            most: 700,
+        };
+        insta::assert_snapshot!(removed_line(&removed).unwrap(), @"removed 1 profile as asked for, each with a peak of at most 700 B: 4.0 KiB on disk");
     }
 
     #[test]

@@ -141,6 +141,16 @@ impl ProfileOutput {
         }
     }
 
+    /// Where one profile of all of the run's goes: the file that was named, or the one that the
+    /// process `pid` of `program` writes.
+    pub fn merged(&self, program: &Path, pid: u32) -> PathBuf {
+        self.file.clone().unwrap_or_else(|| {
+            let mut name = program.file_name().unwrap_or_default().to_owned();
+            name.push(format!(".{pid}.{EXTENSION}"));
+            self.folder.join(name)
+        })
+    }
+
     /// The profiles that programs of this run wrote, most memory first.
     pub fn profiles(&self, run_id: RunId) -> Vec<Recorded> {
         let mut profiles: Vec<_> = fs::read_dir(&self.folder)

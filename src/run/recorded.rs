@@ -48,7 +48,17 @@ pub struct Recorded {
 
 /// Reads the profile at `path` if it is one of this run.
 pub fn recorded(path: &Path, run_id: RunId) -> Option<Recorded> {
-    Recorded::read(path, |header| header.run_id == run_id.get())
+    Recorded::read(path, |header| {
+        header.run_id == run_id.get() && header.process_count == 0
+    })
+}
+
+/// The header of the profile at `path`, if that is one.
+pub(super) fn header(path: &Path) -> Option<Header> {
+    let mut bytes = [0; Header::LEN];
+    File::open(path).ok()?.read_exact(&mut bytes).ok()?;
+    let header = Header::from_bytes(&bytes);
+    ((header.magic, header.version) == (MAGIC, VERSION)).then_some(header)
 }
 
 impl Recorded {
@@ -88,12 +98,7 @@ impl Recorded {
     /// Reads the profile at `path` if its header says that it `is_wanted`.
     pub fn read(path: &Path, is_wanted: impl FnOnce(&Header) -> bool) -> Option<Recorded> {
         // The folder may be full of older profiles: look at the header before reading it all.
-        let mut bytes = [0; Header::LEN];
-        File::open(path).ok()?.read_exact(&mut bytes).ok()?;
-        let header = Header::from_bytes(&bytes);
-        if (header.magic, header.version) != (MAGIC, VERSION) || !is_wanted(&header) {
-            return None;
-        }
+        let header = header(path).filter(is_wanted)?;
         let (profile, _) = profile::read(path).ok()?;
         Some(Recorded {
             path: path.to_owned(),
@@ -143,7 +148,7 @@ pub(super) fn first_profile<'a>(
 }
 
 /// Whether there is such a process, ours or another user's.
-fn exists(pid: u32) -> bool {
+pub(super) fn exists(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     pid.is_some_and(|pid| !matches!(test_kill_process(pid), Err(Errno::SRCH)))
 }

@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::num::NonZeroU64;
 
 use profiler_alloc_format::env::{
-    self, AccountInterval, Forks, Grant, Overhead, Sample, StackDepth, TimelineInterval,
+    self, AccountInterval, Forks, Grant, Only, Overhead, Sample, StackDepth, TimelineInterval,
 };
 
 /// Tells the system's loader what to load first into every program.
@@ -57,6 +57,8 @@ pub struct Request {
     pub account_interval: Option<AccountInterval>,
     /// Whether forked children have profiles of their own.
     pub forks: Forks,
+    /// Which programs of the run are recorded.
+    pub only: Only,
     /// Crates and paths that count as the user's own in every view.
     pub own: Vec<String>,
     /// What `LD_PRELOAD` is set to, for programs that do not have the crate.
@@ -83,6 +85,10 @@ impl Request {
                 env::FORKS,
                 text((self.forks == Forks::Left).then_some(self.forks)),
             ),
+            (
+                env::ONLY,
+                text((self.only == Only::Tests).then_some(self.only)),
+            ),
         ];
         let stated = |(name, value): (_, Option<String>)| Some((name, value?.into()));
         let mut variables = vec![(env::OUTPUT, self.output.clone())];
@@ -108,6 +114,7 @@ mod tests {
             timeline_interval: None,
             account_interval: None,
             forks: Forks::Recorded,
+            only: Only::All,
             own: Vec::new(),
             preload: None,
         };
@@ -127,6 +134,8 @@ mod tests {
         assert!(variables.contains(&(env::OWN, "jaq*,src/vm/".into())));
         request.forks = Forks::Left;
         assert!(request.variables().contains(&(env::FORKS, "0".into())));
+        request.only = Only::Tests;
+        assert!(request.variables().contains(&(env::ONLY, "tests".into())));
         request.preload = Some("/c/m.so".into());
         assert_eq!(request.variables().pop(), Some((PRELOAD, "/c/m.so".into())));
     }

@@ -52,7 +52,7 @@ fn read(path: &Path) -> Option<BTreeSet<String>> {
 
 /// Whether `file` is source of the user's own, as reports tell it from that of dependencies.
 fn is_own(file: &str) -> bool {
-    Origin::of(&CodeFrame::new("", file, 1)) == Origin::User
+    Origin::of(&CodeFrame::new("", file, 1), true) == Origin::User
 }
 
 fn add_files<'a>(

@@ -1,6 +1,6 @@
 //! Whose code a frame is: the user's own, a dependency's or the system's, or the allocator's.
 
-use super::code_frame::{CodeFrame, MAIN_MODULE};
+use super::code_frame::CodeFrame;
 
 /// Whose code a frame is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -16,7 +16,8 @@ pub enum Origin {
 }
 
 impl Origin {
-    pub(super) fn of(code: &CodeFrame) -> Origin {
+    /// `is_program` is whether its module is the executable of a process.
+    pub(super) fn of(code: &CodeFrame, is_program: bool) -> Origin {
         if is_allocator_function(&code.function)
             || is_preloaded(code)
             || is_allocator_file(&code.file)
@@ -24,14 +25,12 @@ impl Origin {
         {
             Origin::Allocator
         } else if code.line.is_none() {
-            let is_own = code.module == MAIN_MODULE && code.offset.is_some();
+            let is_own = is_program && code.offset.is_some();
             match is_own && !is_std_function(&code.function) {
                 true => Origin::Unknown,
                 false => Origin::Dependency,
             }
-        } else if is_user_file(&code.file)
-            || (code.module == MAIN_MODULE && is_c_of_user(&code.file))
-        {
+        } else if is_user_file(&code.file) || (is_program && is_c_of_user(&code.file)) {
             Origin::User
         } else {
             Origin::Dependency
@@ -157,7 +156,7 @@ mod tests {
     use super::*;
 
     fn origin(function: &str, file: &str) -> Origin {
-        Origin::of(&CodeFrame::new(function, file, 1))
+        Origin::of(&CodeFrame::new(function, file, 1), true)
     }
 
     #[test]
@@ -253,13 +252,13 @@ mod tests {
             function: "malloc".to_owned(),
             ..code
         };
-        assert_eq!(Origin::of(&code), Origin::Allocator);
+        assert_eq!(Origin::of(&code, false), Origin::Allocator);
     }
 
     #[test]
     fn a_frame_without_a_line_is_the_users_only_in_the_main_executable() {
         let frame = profiler_alloc_format::Frame::new;
-        let origin = |module| Origin::of(&CodeFrame::unknown("m", frame(module, 16)));
+        let origin = |module| Origin::of(&CodeFrame::unknown("m", frame(module, 16)), module == 0);
         assert_eq!(origin(0), Origin::Unknown);
         assert_eq!(origin(1), Origin::Dependency);
     }
@@ -273,7 +272,7 @@ mod tests {
                 function,
                 ..CodeFrame::unknown("app", frame)
             };
-            Origin::of(&code)
+            Origin::of(&code, true)
         };
         let of_std = [
             "std::sys::backtrace::__rust_begin_short_backtrace",

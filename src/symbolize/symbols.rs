@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use profiler_alloc_format::Frame;
 
-use super::code_frame::CodeFrame;
+use super::code_frame::{CodeFrame, MAIN_MODULE};
 use super::declared::{self, Declarations};
 use super::instances::Instances;
 use super::origin::is_std_file;
@@ -32,6 +32,8 @@ pub struct Symbols {
     /// Of source files, by module and path.
     digests: HashMap<u16, HashMap<String, Digest>>,
     own: Vec<Pattern>,
+    /// Modules that are executables of processes, beside the first.
+    programs: HashSet<u16>,
     /// Where the names and lines of a module are.
     debug_files: HashMap<u16, DebugFiles>,
     /// Of the frames for which they were asked.
@@ -43,6 +45,12 @@ impl Symbols {
     /// inserted from now on.
     pub fn set_own(&mut self, own: Vec<Pattern>) {
         self.own = own;
+    }
+
+    /// Says which modules are executables of processes, beside the first, of what is inserted from
+    /// now on.
+    pub fn set_programs(&mut self, programs: HashSet<u16>) {
+        self.programs = programs;
     }
 
     /// Says what `frame` stands for, innermost first.
@@ -59,7 +67,8 @@ impl Symbols {
         let is_own = |code: &CodeFrame| {
             code.line.is_some() && self.own.iter().any(|pattern| pattern.is_of(code))
         };
-        let origin = match Origin::of(&code) {
+        let is_program = code.module == MAIN_MODULE || self.programs.contains(&code.module);
+        let origin = match Origin::of(&code, is_program) {
             Origin::User | Origin::Dependency if is_own(&code) => Origin::User,
             Origin::User if self.is_vendored(Path::new(&code.file)) => Origin::Dependency,
             origin => origin,

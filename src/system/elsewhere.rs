@@ -42,6 +42,11 @@ pub fn new_file_permissions() -> Option<Permissions> {
     None
 }
 
+/// Those of a file that only its owner may read and write. `None` where the system decides.
+pub fn private_file_permissions() -> Option<Permissions> {
+    None
+}
+
 /// Columns of the terminal that standard output is. `None` if it is none.
 pub fn terminal_columns() -> Option<u16> {
     #[cfg(windows)]

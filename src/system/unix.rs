@@ -39,6 +39,11 @@ pub fn new_file_permissions() -> Option<Permissions> {
     Some(Permissions::from_mode(0o666))
 }
 
+/// Those of a file that only its owner may read and write. `None` where the system decides.
+pub fn private_file_permissions() -> Option<Permissions> {
+    Some(Permissions::from_mode(0o600))
+}
+
 /// Columns of the terminal that standard output is. `None` if it is none.
 pub fn terminal_columns() -> Option<u16> {
     let (columns, _) = terminal_size::terminal_size_of(io::stdout())?;

@@ -33,6 +33,7 @@ mod large;
 mod live;
 mod manners;
 mod manual;
+mod many;
 mod report;
 mod run;
 mod scale;

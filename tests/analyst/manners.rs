@@ -30,6 +30,10 @@ const VIEWS: &[&[&str]] = &[
     &["timeline"],
     &["leaks"],
     &["temporary"],
+    &["processes"],
+    &["processes", "--format", "markdown"],
+    &["processes", "--format", "json"],
+    &["processes", "--format", "csv"],
     &["types"],
     &["types", "--format", "json"],
     &["types", "--format", "csv"],
@@ -44,7 +48,7 @@ const VIEWS: &[&[&str]] = &[
 ];
 
 /// Those of [`VIEWS`] that are text for people.
-const FOR_PEOPLE: [&str; 8] = [
+const FOR_PEOPLE: [&str; 9] = [
     "report",
     "summary",
     "diff app.memprof",
@@ -52,6 +56,7 @@ const FOR_PEOPLE: [&str; 8] = [
     "timeline",
     "leaks",
     "temporary",
+    "processes",
     "types",
 ];
 

@@ -488,12 +488,17 @@ fn every_program_of_a_script_has_a_profile_of_its_own() {
     assert_eq!(output.status.code(), Some(6));
     let said = text(&output.stderr);
     let lines: Vec<_> = said.lines().collect();
-    let [most, less, shell, next] = lines[..] else {
-        panic!("four lines: {said}");
+    let [most, less, shell, all, next] = lines[..] else {
+        panic!("five lines: {said}");
     };
     assert!(most.starts_with("memprof: recorded leak."), "{said}");
     assert!(less.starts_with("memprof: recorded lists."), "{said}");
     assert!(shell.starts_with("memprof: recorded "), "{said}");
+    assert!(
+        all.starts_with("memprof: all 3 profiles take ")
+            && all.ends_with("memprof processes --run 1"),
+        "{said}"
+    );
     // The shell holds next to nothing.
     assert!(
         next.starts_with("memprof: next: memprof report leak."),

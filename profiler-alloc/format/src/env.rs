@@ -48,6 +48,8 @@ pub const RUN_ID: &str = "MEMPROF_RUN_ID";
 pub const OWN: &str = "MEMPROF_OWN";
 /// A [`Forks`].
 pub const FORKS: &str = "MEMPROF_FORKS";
+/// An [`Only`].
+pub const ONLY: &str = "MEMPROF_ONLY";
 /// `1` turns off every wrapper (`#[profile]` and its kin); recordings are not affected.
 pub const OFF: &str = "MEMPROF_OFF";
 
@@ -378,6 +380,38 @@ impl fmt::Display for Forks {
     }
 }
 
+/// Which programs of a tree are recorded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Only {
+    /// All of them. Written `all`.
+    #[default]
+    All,
+    /// Tests that [nextest](https://nexte.st) runs, and what they start: not the runner itself, nor
+    /// the compiler, nor programs that list their tests. Written `tests`.
+    Tests,
+}
+
+impl FromStr for Only {
+    type Err = Refused;
+
+    fn from_str(text: &str) -> Result<Only, Refused> {
+        match text {
+            "all" => Ok(Only::All),
+            "tests" => Ok(Only::Tests),
+            _ => Err(Refused("`all` or `tests`")),
+        }
+    }
+}
+
+impl fmt::Display for Only {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Only::All => "all",
+            Only::Tests => "tests",
+        })
+    }
+}
+
 fn whole_ms(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
@@ -418,6 +452,9 @@ mod tests {
         assert_eq!(round_trips::<Forks>("0", "0"), Forks::Left);
         assert_eq!(round_trips::<Forks>("1", "1"), Forks::default());
         assert_eq!("yes".parse::<Forks>(), Err(Refused("1 or 0")));
+        assert_eq!(round_trips::<Only>("tests", "tests"), Only::Tests);
+        assert_eq!(round_trips::<Only>("all", "all"), Only::default());
+        assert_eq!("".parse::<Only>(), Err(Refused("`all` or `tests`")));
         assert_eq!(round_trips::<Overhead>("2.5", "2.5").ppm(), 25_000);
         assert_eq!(round_trips::<Overhead>("0.5 %", "0.5").ppm(), 5_000);
         assert_eq!(round_trips::<Overhead>("0", "0").ppm(), 0);

@@ -85,7 +85,8 @@
 //! are not known. [`Further`] and [`StackSpan`] hold in tables of their own what [`Stack`], whose
 //! length is fixed, has no room for. Nor do the tables of [moments]. Nor do [contexts] and [heaps]:
 //! an older reader shows their node as the outermost frame, of an unknown module. Nor do
-//! [accounts](account).
+//! [accounts](account). Nor do [processes]: an older reader takes a merged profile for one of a
+//! single process without a number.
 //!
 //! ```
 //! use profiler_alloc_format::{Frame, Header};
@@ -107,6 +108,7 @@ mod exact;
 mod frame;
 pub mod heaps;
 pub mod moments;
+pub mod processes;
 mod records;
 mod size;
 mod table;
@@ -118,6 +120,7 @@ pub use exact::{Function, FunctionCells, Line, LineCells, NEVER, Share, ShareCel
 pub use frame::{CONTEXTS_MODULE, Frame, HEAPS_MODULE, UNKNOWN_MODULE};
 pub use heaps::{Heap, HeapCells};
 pub use moments::{Age, AgeCells, Cohort, CohortCells, Snapshot, SnapshotCells};
+pub use processes::{Process, ProcessCells};
 pub use records::{
     Further, FurtherCells, Header, HeaderCells, Module, ModuleCells, Node, NodeCells, Point,
     PointCells, SizeClass, SizeClassCells, Stack, StackCells, StackSpan, StackSpanCells, Thread,
@@ -158,6 +161,10 @@ pub const STATE_PAUSED: u32 = 2;
 pub const STATE_FINISHED: u32 = 3;
 /// The program called `exit` or returned from main; whatever came after that is recorded too.
 pub const STATE_EXITED: u32 = 4;
+
+/// The bit of [`Module::flags`] that says it is the executable of a process. Module 0 is, without
+/// it.
+pub const MODULE_IS_PROGRAM: u32 = 1;
 
 /// Mark of a source file that was no newer than the program when the recording ended: it is what
 /// the program was built from.

@@ -131,7 +131,7 @@ pub(crate) use record;
 
 record! {
     /// What is known of the whole recording.
-    Header, HeaderCells, 608 {
+    Header, HeaderCells, 648 {
         /// [`MAGIC`](crate::MAGIC).
         magic: u64,
         /// [`VERSION`](crate::VERSION).
@@ -310,6 +310,25 @@ record! {
         cohort_count: u64,
         /// Loss: marks and changes of cohorts that there was no room for.
         lost_moments: u64,
+        /// Records in [`Table::Processes`](crate::Table::Processes): profiles that this one was
+        /// merged from; 0 of one that was recorded.
+        process_count: u64,
+        /// Offset in [`Table::Strings`](crate::Table::Strings) of the name of the test that ran.
+        test_name_at: u32,
+        /// Bytes of it; 0 if there is none. See [`processes`](crate::processes).
+        test_name_len: u32,
+        /// Offset of the name of the program of tests.
+        test_binary_at: u32,
+        /// Bytes of it; 0 if there is none.
+        test_binary_len: u32,
+        /// Offset of what names the run of tests.
+        test_run_at: u32,
+        /// Bytes of it; 0 if there is none.
+        test_run_len: u32,
+        /// Number of the attempt at the test, from 1; 0 if there is none.
+        test_attempt: u32,
+        /// One of the `PHASE_*` constants of [`processes`](crate::processes).
+        test_phase: u32,
     }
 }
 
@@ -529,7 +548,7 @@ record! {
         build_id: [u64; 4],
         /// Bytes of the build-id in use, at most 32; 0 if the module has none.
         build_id_len: u32,
-        /// Not used.
+        /// [`MODULE_IS_PROGRAM`](crate::MODULE_IS_PROGRAM), in a merged profile.
         flags: u32,
         /// Modification time of the file when it was recorded, nanoseconds since 1970; 0 if
         /// unknown.

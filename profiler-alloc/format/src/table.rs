@@ -56,11 +56,13 @@ pub enum Table {
     Ages = 19,
     /// [`Cohort`](crate::Cohort) records: at which snapshots blocks were live.
     Cohorts = 20,
+    /// [`Process`](crate::Process) records: the profiles that a merged one was made of.
+    Processes = 21,
 }
 
 impl Table {
     /// All tables, in the order of their numbers.
-    pub const ALL: [Table; 20] = [
+    pub const ALL: [Table; 21] = [
         Table::Threads,
         Table::Nodes,
         Table::Stacks,
@@ -81,6 +83,7 @@ impl Table {
         Table::Snapshots,
         Table::Ages,
         Table::Cohorts,
+        Table::Processes,
     ];
 
     /// The table that a directory byte names.
@@ -99,6 +102,6 @@ mod tests {
             assert_eq!(Table::from_byte(table as u8), Some(table));
         }
         assert_eq!(Table::from_byte(0), None);
-        assert_eq!(Table::from_byte(21), None);
+        assert_eq!(Table::from_byte(22), None);
     }
 }

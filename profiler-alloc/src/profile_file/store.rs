@@ -392,8 +392,8 @@ impl Store {
             Some(Table::Snapshots) => self.extend(&self.snapshots, growth),
             Some(Table::Ages) => self.extend(&self.ages, growth),
             Some(Table::Cohorts) => self.extend(&self.cohorts, growth),
-            // Written by `memprof run`, once nothing is recorded any more.
-            Some(Table::Sources) | None => Ok(()),
+            // Written by memprof, once nothing is recorded any more.
+            Some(Table::Sources | Table::Processes) | None => Ok(()),
         }
     }
 

@@ -24,6 +24,7 @@ impl ForChildren {
             pattern: memory::copied(pattern)?,
             settings: Settings {
                 own: memory::copied(settings.own)?,
+                test: settings.test.copied()?,
                 ..*settings
             },
         })

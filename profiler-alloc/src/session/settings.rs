@@ -7,6 +7,7 @@ use profiler_alloc_format::env::{
 };
 use profiler_alloc_format::{MODE_ALL, MODE_AUTO, MODE_FIXED};
 
+use super::test_process::TestProcess;
 use crate::ffi::os;
 
 /// All settings of a recording; each is within its range.
@@ -27,6 +28,8 @@ pub struct Settings {
     pub forked_from: u32,
     /// What counts as the user's own; to be copied before the environment changes.
     pub own: &'static [u8],
+    /// The test that runs in this process; to be copied likewise.
+    pub test: TestProcess,
 }
 
 impl Settings {
@@ -42,6 +45,7 @@ impl Settings {
         forks: Forks::Left,
         forked_from: 0,
         own: &[],
+        test: TestProcess::NONE,
     };
 
     /// As the variables of `env` say, the environment's or those of a request; what they say
@@ -59,6 +63,7 @@ impl Settings {
             forks: setting(variable, env::FORKS).unwrap_or_default(),
             forked_from: 0,
             own: variable(env::OWN).unwrap_or_default(),
+            test: TestProcess::from(variable),
         }
     }
 
@@ -83,7 +88,7 @@ impl FromStr for RunId {
 }
 
 /// The value of the variable `name`, if it has one that the setting takes.
-fn setting<T: FromStr<Err = Refused>>(
+pub fn setting<T: FromStr<Err = Refused>>(
     variable: impl Fn(&str) -> Option<&'static [u8]>,
     name: &str,
 ) -> Option<T> {

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use profiler_alloc_format::env::{self, Sample};
+use profiler_alloc_format::env::{self, Only, Sample};
 use profiler_alloc_format::{MAGIC, STATE_EXITED, STATE_RECORDING, VERSION};
 
 use crate::ffi;
@@ -16,7 +16,8 @@ use crate::session::capture::Capture;
 use crate::session::clock::Clock;
 use crate::session::for_children::ForChildren;
 use crate::session::fork;
-use crate::session::settings::Settings;
+use crate::session::settings::{Settings, setting};
+use crate::session::test_process;
 use crate::session::threads;
 use crate::session::{self, Recorder};
 
@@ -58,6 +59,10 @@ pub fn from_env() {
         return;
     };
     os::note_stderr();
+    let only = setting::<Only>(os::env, env::ONLY).unwrap_or_default();
+    if only == Only::Tests && !test_process::is_test(os::env) {
+        return;
+    }
     start_or_warn(pattern, &Settings::from(os::env));
 }
 
@@ -191,6 +196,7 @@ fn write_header(store: &Store, settings: &Settings) {
         set32(&header.own_at, at);
         set32(&header.own_len, len);
     }
+    settings.test.note(store);
     header.magic.store(MAGIC, Ordering::Release);
 }
 

@@ -17,7 +17,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::LiveArgs;
-use crate::command::load::{Output, newest, profiles};
+use crate::command::load::Output;
+use crate::command::many::{newest, profiles};
 use crate::live::{Feed, FeedError, FeedOptions, Flow, Page, Process, draw};
 use crate::profile::{self, HeapChoice, is_original};
 use crate::render::LiveText;

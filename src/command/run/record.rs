@@ -1,19 +1,24 @@
 //! Recording a program: all steps in order, and the last lines.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use profiler_alloc_format::env::Forks;
+use anyhow::bail;
+use profiler_alloc_format::env::{Forks, Only};
 
 use super::RunArgs;
-use crate::command::load::Input;
-use crate::command::report;
+use crate::command::load::{Input, Output};
+use crate::command::{many, report};
 use crate::render::LastWords;
 use crate::report::Summary;
 use crate::run::{
-    Mechanism, OomKiller, PRELOAD, ProfileOutput, Program, ProgramError, Recorded, Request, RunId,
-    child, closing, main_profile, note_deaths, note_sources, preload,
+    Mechanism, OomKiller, PRELOAD, ProfileOutput, Program, ProgramError, Recorded, Removed,
+    Request, RunId, Wanted, child, closing, give_back, keep_wanted, main_profile, note_deaths,
+    note_sources, on_disk, preload,
 };
 
 /// Runs the program; the exit code is the program's own.
@@ -27,12 +32,13 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         Err(error) => return Ok(cannot_run(&error)),
     };
     let mechanism = Mechanism::of(&program.path);
+    let only = args.only.unwrap_or_else(|| only(&program, arguments));
     let is_preloaded = match mechanism {
         // Its C libraries are recorded then.
         Mechanism::Crate => args.preload,
         Mechanism::Preload => {
             let is_cargo = program.path.file_name() == Some("cargo".as_ref());
-            !args.no_preload && (args.preload || !is_cargo)
+            !args.no_preload && (args.preload || !is_cargo || only == Only::Tests)
         }
         Mechanism::Neither(_) => false,
     };
@@ -55,6 +61,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
             true => Forks::Left,
             false => Forks::Recorded,
         },
+        only,
         ..recording.request(output.pattern(), run_id)
     };
     let mut command = Command::new(&program.path);
@@ -73,6 +80,10 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
     let code = child::exit_code(status);
     let kills = killer.and_then(|killer| killer.kills());
     let profiles = output.profiles(run_id);
+    if profiles.is_empty() && only == Only::Tests {
+        say(closing::NO_TEST);
+        return Ok(ExitCode::from(code));
+    }
     if profiles.is_empty() {
         let name = program.name.to_string_lossy();
         let mechanism = (mechanism != Mechanism::Preload || is_preloaded).then_some(mechanism);
@@ -80,14 +91,68 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(code));
     }
     let killed = note_deaths(&profiles, (pid, status), kills);
-    note_sources(&profiles);
     killed.into_iter().for_each(say_last_words);
+    let wanted = Wanted {
+        keep: args.keep.map(NonZeroUsize::get),
+        min_peak: args.min_peak.unwrap_or_default(),
+    };
+    let (mut profiles, removed) = keep_wanted(profiles, wanted);
+    note_sources(&profiles);
+    if !args.merge {
+        give_back(&profiles);
+    }
+    if let Some(line) = closing::removed_line(&removed) {
+        say(&line);
+    }
+    if args.merge {
+        let target = output.merged(&program.path, pid);
+        match merged(&profiles, &target) {
+            Ok(merged) => profiles = merged,
+            Err(error) => say(&format!("the profiles are not merged: {error:#}")),
+        }
+    }
     let reported = close(&profiles, pid, args.report);
     // The program's own failure matters more than ours.
     if code == 0 {
         reported?;
     }
     Ok(ExitCode::from(code))
+}
+
+/// Merges the profiles of programs that have ended into the file `target`, and removes them. Gives
+/// that one and those of programs that go on.
+fn merged(profiles: &[Recorded], target: &Path) -> anyhow::Result<Vec<Recorded>> {
+    let (mut ended, running): (Vec<Recorded>, Vec<Recorded>) =
+        (profiles.iter().cloned()).partition(|profile| profile.has_ended);
+    if ended.len() < 2 {
+        return Ok(profiles.to_vec());
+    }
+    let is_part = ended.iter().any(|part| part.path == target);
+    if !is_part && target.exists() {
+        let shown = target.display();
+        bail!("{shown} is there already; merge them with `memprof merge --run 1 -o FILE`");
+    }
+    let paths: Vec<PathBuf> = ended.iter().map(|part| part.path.clone()).collect();
+    let (profile, _) = many::merge(&paths)?.finish();
+    let bytes = profile.to_bytes();
+    Output::to(Some(target)).write_private(|out| out.write_all(&bytes))?;
+    ended.retain(|part| part.path != target);
+    let left = Removed::default().remove(ended);
+    let merged = Recorded::read(target, |_| true);
+    Ok(merged.into_iter().chain(left).chain(running).collect())
+}
+
+/// Of `cargo nextest`, the tests: the compiler and the runner itself are not what it is run for.
+fn only(program: &Program, arguments: &[OsString]) -> Only {
+    let name = program.path.file_name().unwrap_or_default();
+    // `cargo +nightly nextest run`.
+    let is_choice = |word: &&OsString| !word.as_encoded_bytes().starts_with(b"+");
+    let first = arguments.iter().find(is_choice);
+    let is_nextest = name == "cargo-nextest" || name == "cargo";
+    match is_nextest && first.is_some_and(|word| word == "nextest") {
+        true => Only::Tests,
+        false => Only::All,
+    }
 }
 
 fn cannot_run(error: &ProgramError) -> ExitCode {
@@ -98,10 +163,7 @@ fn cannot_run(error: &ProgramError) -> ExitCode {
 /// Says how the program of a profile was killed, and what held its memory. A profile that cannot be
 /// read is one that every other view says more of.
 fn say_last_words(profile: &Recorded) {
-    let input = Input {
-        file: Some(profile.path.clone()),
-        ..Input::default()
-    };
+    let input = Input::of(profile.path.clone());
     let Ok(mut loaded) = input.load() else {
         return;
     };
@@ -132,6 +194,10 @@ fn close(profiles: &[Recorded], pid: u32, report: bool) -> anyhow::Result<()> {
     let machine = machine_memory();
     for line in closing::recorded_lines(profiles, machine, &folder) {
         say(&line);
+    }
+    if profiles.len() > 1 {
+        let on_disk = profiles.iter().map(|profile| on_disk(&profile.path)).sum();
+        say(&closing::all_line(profiles, on_disk, &folder));
     }
     let next = if report { "summary" } else { "report" };
     say(&closing::next_line(next, main, &folder));

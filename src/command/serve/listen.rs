@@ -4,13 +4,14 @@ use std::process::ExitCode;
 
 use super::ServeArgs;
 use crate::command::load;
+use crate::command::many;
 use crate::serve::Server;
 use crate::source::Places;
 
 pub fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
     let mut files = args.files;
     if files.is_empty() {
-        files.push(load::newest(".".as_ref())?);
+        files.push(many::newest(".".as_ref())?);
     }
     for file in &files {
         // Better said now than to the first who asks.

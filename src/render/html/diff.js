@@ -10,7 +10,7 @@ const signed = (key, value) => (value > 0 ? "+" : "") + shown(key, value);
 const grew = (value) => value > 0 ? "grew" : value < 0 ? "shrank" : "same";
 
 function header() {
-  const side = (it) => (it.program || "unknown program") + ", process " + it.pid + ", " + it.date;
+  const side = (it) => (it.program || "unknown program") + ", " + it.who + ", " + it.date;
   by("program").append(data.new.program || "unknown program", make("small", "", "compared with " + side(data.base)));
   by("program").title = "Base: " + side(data.base) + "\nNew: " + side(data.new);
   for (const [key, words] of WHOLE) {

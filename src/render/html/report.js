@@ -9,7 +9,7 @@ const state = { sort: "peak", down: true, period: null, asked: null, sorted: nul
 
 function header() {
   const about = data.about;
-  by("program").append(about.program || "unknown program", make("small", "", "process " + about.pid + ", " + about.date));
+  by("program").append(about.program || "unknown program", make("small", "", about.who + ", " + about.date));
   for (const note of data.notes) by("notes").append(make("p", "", note));
   themes();
 }
