@@ -22,7 +22,7 @@ pub struct RssArgs {
     /// (highest), at a time such as 1.5s, at a mark of the program, at the heap's peak or the end;
     /// may be given several times
     #[arg(long, value_name = "highest|TIME|MARK|peak|end")]
-    at: Vec<Asked>,
+    at: Vec<Which>,
     /// Show at most N lines that asked for memory and did not touch it
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
@@ -45,35 +45,35 @@ enum RssFormat {
 
 /// Which account.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Asked {
+enum Which {
     /// The one with most resident.
     Highest,
     /// The one at this moment.
     At(When),
 }
 
-impl FromStr for Asked {
+impl FromStr for Which {
     type Err = std::convert::Infallible;
 
-    fn from_str(text: &str) -> Result<Asked, Self::Err> {
+    fn from_str(text: &str) -> Result<Which, Self::Err> {
         if text == "highest" {
-            return Ok(Asked::Highest);
+            return Ok(Which::Highest);
         }
         let Ok(when) = text.parse();
-        Ok(Asked::At(when))
+        Ok(Which::At(when))
     }
 }
 
-impl Asked {
+impl Which {
     fn of<'a>(
         &self,
         profile: &Profile,
         resident: &'a Resident,
     ) -> anyhow::Result<&'a ResidentAccount> {
         let found = match self {
-            Asked::Highest => resident.highest(),
-            Asked::At(When::End) => resident.accounts.last(),
-            Asked::At(When::Named(name)) => {
+            Which::Highest => resident.highest(),
+            Which::At(When::End) => resident.accounts.last(),
+            Which::At(When::Named(name)) => {
                 let when = When::Named(name.clone());
                 let Ok(time_ns) = profile.time_of(&when) else {
                     bail!(
@@ -83,7 +83,7 @@ impl Asked {
                 };
                 resident.at(time_ns)
             }
-            Asked::At(when) => resident.at(profile.time_of(when)?),
+            Which::At(when) => resident.at(profile.time_of(when)?),
         };
         found.with_context(|| {
             let first = resident.accounts.first();
@@ -114,7 +114,7 @@ pub fn run(args: RssArgs) -> anyhow::Result<ExitCode> {
         asked => {
             let found: anyhow::Result<Vec<_>> = (asked
                 .iter()
-                .map(|asked| asked.of(&loaded.profile, &resident)))
+                .map(|which| which.of(&loaded.profile, &resident)))
             .collect();
             found?
         }

@@ -81,7 +81,8 @@ impl RssText {
 
     /// What is no part of the resident memory.
     fn beside(&self, shown: &[&ResidentAccount], out: &mut dyn Write) -> io::Result<()> {
-        let rows: [(&str, fn(&ResidentAccount) -> Bytes); 4] = [
+        type Row = (&'static str, fn(&ResidentAccount) -> Bytes);
+        let rows: [Row; 4] = [
             ("asked for, not resident", |account| account.untouched),
             ("in swap", |account| exact(account.swap)),
             ("in huge pages, of RSS", |account| exact(account.huge)),

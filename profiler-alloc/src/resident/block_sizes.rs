@@ -160,7 +160,7 @@ mod tests {
     fn blocks_lie_as_far_apart_as_the_rule_says() {
         let rule = BlockSizes::Glibc { more: 0 };
         for size in [24, 25, 100, 1000, 5000] {
-            let blocks: Vec<Vec<u8>> = (0..64).map(|_| Vec::with_capacity(size)).collect();
+            let blocks: Vec<Vec<u8>> = (0..2_000).map(|_| Vec::with_capacity(size)).collect();
             let address = |block: &Vec<u8>| block.as_ptr().addr();
             let gaps = blocks.windows(2);
             let mut gaps = gaps.map(|pair| address(&pair[0]).abs_diff(address(&pair[1])));

@@ -108,8 +108,9 @@ impl Recorder {
 
     /// Ends the recording, in its own process.
     pub fn stop(&self) {
-        self.bring_up_to_date();
+        // The last point of the timeline tells of the file as it then is.
         self.take_account();
+        self.bring_up_to_date();
         // While it is active, so that no thread asks it of the blocks of another.
         self.sampled.filter.close();
         session::deactivate();

@@ -148,8 +148,9 @@ fn watch_exit() {
     static WATCHING: AtomicBool = AtomicBool::new(false);
     extern "C" fn at_exit() {
         if let Some(recorder) = session::current().filter(|recorder| recorder.is_ours()) {
-            recorder.bring_up_to_date();
+            // The last point of the timeline tells of the file as it then is.
             recorder.take_account();
+            recorder.bring_up_to_date();
             recorder
                 .store
                 .header()
