@@ -34,7 +34,7 @@ fn main() {
     for number in 0..times {
         // At sixteen addresses in turn: one alone may be among those that the filter cannot tell
         // from a sampled block's at first sight.
-        let size = 64 + 64 * (number as usize % 16);
+        let size = 64 + 64 * (number % 16);
         drop(black_box(Vec::<u8>::with_capacity(size)));
     }
     // They stay: what their frees would cost depends on the clock, as more is told of blocks that

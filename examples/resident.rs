@@ -45,6 +45,7 @@ fn resident() -> Option<usize> {
 }
 
 /// A million blocks of 20 bytes, which take 32 each.
+#[allow(clippy::vec_box, reason = "the boxes are what is looked at")]
 fn small() -> Vec<Box<[u8; 20]>> {
     (0..1_000_000).map(|i| Box::new([i as u8; 20])).collect()
 }
