@@ -102,7 +102,8 @@ pub type Brk = unsafe extern "C" fn(*mut c_void) -> c_int;
 /// Whether the allocator below is the GNU C library's own.
 pub fn is_glibcs() -> bool {
     // SAFETY: the name ends with a zero; the address is not called.
-    is_libcs() && unsafe { !libc::dlsym(libc::RTLD_DEFAULT, c"gnu_get_libc_version".as_ptr()).is_null() }
+    is_libcs()
+        && unsafe { !libc::dlsym(libc::RTLD_DEFAULT, c"gnu_get_libc_version".as_ptr()).is_null() }
 }
 
 /// Whether the allocator below is the C library's own, which maps its memory by calls of its own.
