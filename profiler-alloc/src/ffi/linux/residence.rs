@@ -13,6 +13,8 @@ pub static READING_REFUSED: AtomicBool = AtomicBool::new(false);
 /// `/proc/self/smaps`, kept open: a program that shuts itself in may not open it later.
 pub struct Smaps {
     file: Descriptor,
+    /// The program has closed it.
+    is_gone: AtomicBool,
 }
 
 impl Smaps {
@@ -22,25 +24,31 @@ impl Smaps {
         let fd = unsafe { libc::open(c"/proc/self/smaps".as_ptr(), flags) };
         Smaps {
             file: Descriptor::new(fd),
+            is_gone: AtomicBool::new(false),
         }
     }
 
     /// Whether the system may be asked.
     pub fn is_open(&self) -> bool {
-        self.file.unchecked() >= 0 && !READING_REFUSED.load(Ordering::Relaxed)
+        self.file.unchecked() >= 0
+            && !READING_REFUSED.load(Ordering::Relaxed)
+            && !self.is_gone.load(Ordering::Relaxed)
     }
 
     /// Gives each line to `visit`, cut off at the buffer's length. False where the system does not
-    /// tell; it is not asked again then.
+    /// tell, or the program has closed the file, as daemons do; it is not asked again then.
     pub fn each_line(&self, buffer: &mut [u8], mut visit: impl FnMut(&[u8])) -> bool {
         if !self.is_open() {
             return false;
         }
-        let fd = self.file.unchecked();
+        // What has its number now may be a file of the program's, of any length.
+        let Some(fd) = self.file.ours() else {
+            self.is_gone.store(true, Ordering::Relaxed);
+            return false;
+        };
         let mut at = 0;
         lines(buffer, &mut visit, |free| {
-            // SAFETY: the buffer is as long as stated. Should the program have closed or reused the
-            // descriptor, the lines are no mappings.
+            // SAFETY: the buffer is as long as stated.
             let len = unsafe { libc::pread(fd, free.as_mut_ptr().cast(), free.len(), at) as isize };
             if len < 0 {
                 READING_REFUSED.store(true, Ordering::Relaxed);
@@ -144,6 +152,21 @@ mod tests {
         assert_eq!((ask(7), ask(1), ask(4096)), (2 * PAGE, 2 * PAGE, 2 * PAGE));
         assert_eq!(resident(base + 3 * PAGE + 9, 1, &mut [0]), PAGE);
         assert_eq!(resident(8, 8, &mut [0]), 0);
+    }
+
+    /// A daemon closes all that it did not open, and opens its log: nothing of it is read.
+    #[test]
+    fn a_file_of_the_programs_is_not_read() {
+        let smaps = Smaps::open();
+        let number = smaps.file.unchecked();
+        // SAFETY: the number is this test's own file's, and another of its own takes its place.
+        unsafe {
+            let log = libc::open(c"/proc/self/status".as_ptr(), libc::O_RDONLY);
+            assert!(log >= 0 && libc::dup2(log, number) == number);
+            libc::close(log);
+        }
+        assert!(!smaps.each_line(&mut [0; 512], |_| panic!("a line")));
+        assert!(!smaps.is_open());
     }
 
     #[test]
