@@ -94,7 +94,7 @@ pub fn zeroed_mut<T: Plain>(count: usize) -> Option<&'static mut [T]> {
 /// Asks the program's allocator for a block that none has to give: no memory of this layout fits
 /// into the address space.
 pub fn ask_in_vain(layout: Layout) {
-    if layout.size() > 0 && layout.align() >= 1 << 47 {
+    if layout.size() > 0 && layout.align() >= 1 << (usize::BITS - 2) {
         // SAFETY: the layout has a size.
         core::hint::black_box(unsafe { std::alloc::alloc(layout) });
     }
