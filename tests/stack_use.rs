@@ -19,6 +19,7 @@ const UNOPTIMIZED: usize = 9 << 10;
 fn figures(program: &Path, arguments: &[&str], most: usize, profile: Option<&Path>) -> Vec<usize> {
     let mut command = Command::new(program);
     command.args(arguments).env("MEMPROF_SAMPLE", "all");
+    command.env("MEMPROF_ACCOUNTS_MS", "10");
     match profile {
         Some(profile) => command.env("MEMPROF_OUTPUT", profile),
         None => command.env_remove("MEMPROF_OUTPUT"),
@@ -47,11 +48,14 @@ fn a_block_takes_no_more_stack_than_stated() {
         let folder = tempfile::tempdir().unwrap();
         let profile = folder.path().join("x.memprof");
         let figures = figures(&program, &["operation"], most, Some(&profile));
-        let [nothing, first, again] = figures[..] else {
+        let [nothing, first, again, accounting] = figures[..] else {
             panic!("{figures:?}");
         };
         assert!(nothing < again && again <= first, "{figures:?}");
+        assert!(again < accounting, "{figures:?}");
         let (profile, _) = memprof::profile::read(&profile).unwrap();
+        // That one, and that of the end.
+        assert!(profile.accounts.len() >= 2, "{:?}", profile.accounts);
         let samples = profile
             .stacks
             .iter()

@@ -32,6 +32,51 @@ struct Survey {
     sums: HeapSums,
 }
 
+/// What a survey comes to, which began at `start`. A function of its own, so that its values are
+/// not on the stack below the survey, where a small thread has the least left.
+#[inline(never)]
+fn told(survey: &Survey, in_use: i64, pinned: Option<f64>, start: u64) -> Account {
+    let Survey {
+        sizes,
+        mappings,
+        sums,
+        ..
+    } = survey;
+    let (regions, others) = mappings.anonymous();
+    // What an allocator says it has beyond the mappings that blocks lie in, is in others.
+    let said = (sizes.resident()).map_or(0, |resident| resident.saturating_sub(regions));
+    let own_mappings = (sums.own_mappings as u64).max(said).min(others);
+    let parts = mappings.parts;
+    let bit = |is_set: bool, bit: u64| if is_set { bit } else { 0 };
+    Account {
+        time_ns: survey.time_ns,
+        resident: parts.resident,
+        swap: parts.swap,
+        huge: parts.huge,
+        in_use: in_use as u64,
+        untouched: sums.untouched as u64,
+        untouched_variance: sums.untouched_variance.to_bits(),
+        rounding: sums.rounding as u64,
+        rounding_variance: sums.rounding_variance.to_bits(),
+        heap: regions + own_mappings,
+        mapped: others - own_mappings,
+        stacks: parts.stacks,
+        stacks_mapped: parts.stacks_mapped,
+        programs: parts.programs,
+        files: parts.files,
+        shared: parts.shared,
+        recorder: parts.recorder,
+        recorder_file: parts.recorder_file,
+        other: parts.kernel,
+        pinned: pinned.unwrap_or(0.0) as u64,
+        known: bit(!matches!(sizes, BlockSizes::Unknown), KNOWS_ROUNDING)
+            | bit(mappings.is_cut(), TOO_MANY_MAPPINGS)
+            | bit(pinned.is_some(), KNOWS_PINNED),
+        cost_ns: os::now_ns().saturating_sub(start),
+        ..Account::empty()
+    }
+}
+
 impl Recorder {
     /// Takes an account if one is due.
     pub(super) fn account_if_due(&self, now_ns: u64, cpu_ns: u64, resident: u64) {
@@ -69,45 +114,7 @@ impl Recorder {
         let in_use = threads::process_totals().heap() + heaps::in_use(heaps::C_HEAP);
         self.survey(&mut survey);
         let pinned = self.pinned(&survey);
-        let Survey {
-            sizes,
-            mappings,
-            sums,
-            ..
-        } = &survey;
-        let (regions, others) = mappings.anonymous();
-        // What an allocator says it has beyond the mappings that blocks lie in, is in others.
-        let said = (sizes.resident()).map_or(0, |resident| resident.saturating_sub(regions));
-        let own_mappings = (sums.own_mappings as u64).max(said).min(others);
-        let parts = mappings.parts;
-        let bit = |is_set: bool, bit: u64| if is_set { bit } else { 0 };
-        Some(Account {
-            time_ns: survey.time_ns,
-            resident: parts.resident,
-            swap: parts.swap,
-            huge: parts.huge,
-            in_use: in_use as u64,
-            untouched: sums.untouched as u64,
-            untouched_variance: sums.untouched_variance.to_bits(),
-            rounding: sums.rounding as u64,
-            rounding_variance: sums.rounding_variance.to_bits(),
-            heap: regions + own_mappings,
-            mapped: others - own_mappings,
-            stacks: parts.stacks,
-            stacks_mapped: parts.stacks_mapped,
-            programs: parts.programs,
-            files: parts.files,
-            shared: parts.shared,
-            recorder: parts.recorder,
-            recorder_file: parts.recorder_file,
-            other: parts.kernel,
-            pinned: pinned.unwrap_or(0.0) as u64,
-            known: bit(!matches!(sizes, BlockSizes::Unknown), KNOWS_ROUNDING)
-                | bit(mappings.is_cut(), TOO_MANY_MAPPINGS)
-                | bit(pinned.is_some(), KNOWS_PINNED),
-            cost_ns: os::now_ns().saturating_sub(start),
-            ..Account::empty()
-        })
+        Some(told(&survey, in_use, pinned, start))
     }
 
     /// Finds out whose each region is, and what of large blocks is resident.
