@@ -214,6 +214,12 @@ fn zeros_that_are_only_read_are_not_resident() {
         .expect("a number");
     assert!(is_near(untouched, 64.0 * MIB, 0.001), "{untouched}");
     assert!(account.part("heap_in_use") < 0.1 * MIB);
+    // And the line says so too, whose sum is not bounded by what the whole heap has.
+    let lines = account.json["untouched_lines"].as_array().expect("lines");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(lines[0]["function"], "resident::zeros");
+    let of_line = lines[0]["bytes"]["bytes"].as_f64().expect("a number");
+    assert!(is_near(of_line, 64.0 * MIB, 0.001), "{of_line}");
 }
 
 /// A program in C over the C library's allocator, and over another.
