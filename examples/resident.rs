@@ -129,10 +129,11 @@ fn untouched() -> Vec<u8> {
     far_too_large
 }
 
-/// 64 MiB of zeros that are read, and never written.
-fn zeros() -> Vec<u8> {
+/// 64 MiB of zeros that are read, and never written, beside 16 MiB of small blocks that are.
+fn zeros() -> (Vec<u8>, Vec<Vec<u8>>) {
+    let ones = (0..16 * 1024).map(|_| vec![1; 1024]).collect();
     let zeros = vec![0; 64 * MIB];
     let read = zeros.iter().step_by(4096);
     assert_eq!(read.map(|&byte| usize::from(byte)).sum::<usize>(), 0);
-    zeros
+    (zeros, ones)
 }
